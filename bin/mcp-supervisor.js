@@ -1,0 +1,19 @@
+#!/usr/bin/env node
+// Old syntax only: this file must parse on any Node, to say which one is needed.
+"use strict";
+var need = [22, 12];
+var have = process.versions.node.split(".").map(Number);
+if (have[0] < need[0] || (have[0] === need[0] && have[1] < need[1])) {
+  console.error(
+    "mcp-supervisor: this is Node " +
+      process.versions.node +
+      "; Node " +
+      need.join(".") +
+      " or newer is needed. Install it, or run the npm scripts of a checkout, which bring their own.",
+  );
+  process.exit(1);
+}
+import("../dist/cli/main.js").catch(function (error) {
+  console.error("mcp-supervisor: cannot load the program: " + error.message);
+  process.exit(1);
+});

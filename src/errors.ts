@@ -1,0 +1,111 @@
+/** Room: errors. The catalogue: every failure the product names, with its HTTP status, exit code and exposure. */
+
+/**
+ * `status` is the HTTP status of a refusal, `exit` the exit code of the CLI, `expose` whether the
+ * message may be shown to a client of the gateway (a code that is not exposed reads INTERNAL there).
+ */
+interface Entry {
+  readonly status: number;
+  readonly exit: 1 | 2 | 69 | 78;
+  readonly expose: boolean;
+}
+
+const entry = (status: number, expose = true, exit: Entry["exit"] = 1): Entry => ({
+  status,
+  exit,
+  expose,
+});
+
+export const ERROR_CODES = {
+  // Config: systemd does not restart on 78, because a restart cannot mend a file.
+  CONFIG_UNREADABLE: entry(500, false, 78),
+  CONFIG_INVALID: entry(400, false, 78),
+  SCHEMA_TOO_NEW: entry(500, false, 78),
+  KEY_FILE_REFUSED: entry(500, false, 78),
+  ISOLATION_UNAVAILABLE: entry(500, false, 78),
+  ALREADY_RUNNING: entry(500, false),
+  LISTEN_FAILED: entry(500, false),
+
+  // Caller.
+  USAGE: entry(400, true, 2),
+  REQUEST_INVALID: entry(400),
+  KEY_MISSING: entry(401),
+  KEY_INVALID: entry(401),
+  USER_MISMATCH: entry(403),
+  HOST_REFUSED: entry(403),
+  ORIGIN_REFUSED: entry(403),
+  NOT_FOUND: entry(404),
+  USER_NOT_FOUND: entry(404),
+  SERVER_NOT_FOUND: entry(404),
+  KEY_NOT_FOUND: entry(404),
+  TOKEN_NOT_FOUND: entry(404),
+  SESSION_NOT_FOUND: entry(404),
+  INSTANCE_NOT_FOUND: entry(404),
+  METHOD_NOT_ALLOWED: entry(405),
+  NOT_ACCEPTABLE: entry(406),
+  USER_EXISTS: entry(409),
+  USER_DISABLED: entry(409),
+  BODY_TOO_LARGE: entry(413),
+  TYPE_UNSUPPORTED: entry(415),
+  TOO_MANY_STREAMS: entry(429),
+
+  // Child.
+  INSTANCE_SPAWN_FAILED: entry(502),
+  INSTANCE_EXITED: entry(502),
+  INSTANCE_START_TIMEOUT: entry(504),
+  INSTANCE_BACKING_OFF: entry(503),
+  INSTANCE_LIMIT: entry(503),
+  TOKEN_MISSING: entry(503),
+  SESSION_LOST: entry(503),
+  STOPPING: entry(503),
+
+  // Upstream: the child or remote answered in a way that cannot be passed on.
+  UPSTREAM_REFUSED: entry(502),
+  UPSTREAM_RESET: entry(502),
+  UPSTREAM_INVALID: entry(502),
+  UPSTREAM_TIMEOUT: entry(504),
+
+  // Ours.
+  DAEMON_UNREACHABLE: entry(503, true, 69),
+  STORE_FAILED: entry(500, false),
+  INTERNAL: entry(500, false),
+} as const satisfies Record<string, Entry>;
+
+export type ErrorCode = keyof typeof ERROR_CODES;
+
+export interface ErrorOptions {
+  cause?: unknown;
+  /** For the admin only: output of the child, the list of config problems. Never sent to a client of the gateway. */
+  details?: readonly string[];
+  /** Whole seconds after which the same request may succeed. */
+  retryAfterSeconds?: number;
+}
+
+/** A failure with a known cause. The message says who and what happened, holds no secret, and needs no stack. */
+export class SupervisorError extends Error {
+  readonly code: ErrorCode;
+  readonly details: readonly string[];
+  readonly retryAfterSeconds: number | undefined;
+
+  constructor(code: ErrorCode, message: string, options: ErrorOptions = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.name = "SupervisorError";
+    this.code = code;
+    this.details = options.details ?? [];
+    this.retryAfterSeconds = options.retryAfterSeconds;
+  }
+
+  get status(): number {
+    return ERROR_CODES[this.code].status;
+  }
+
+  get exit(): number {
+    return ERROR_CODES[this.code].exit;
+  }
+}
+
+/** The failure itself when it is one of ours, else INTERNAL with the unknown one as its cause. */
+export function toSupervisorError(error: unknown): SupervisorError {
+  if (error instanceof SupervisorError) return error;
+  return new SupervisorError("INTERNAL", "an unexpected failure", { cause: error });
+}

@@ -1,0 +1,15 @@
+/** Resolves with the first truthy answer of `probe`, asked every few milliseconds; fails with `what` after `timeoutMs`. */
+export async function until<T>(
+  probe: () => T | Promise<T>,
+  what: string,
+  timeoutMs = 10_000,
+): Promise<NonNullable<T>> {
+  const deadline = performance.now() + timeoutMs;
+  for (;;) {
+    const answer = await probe();
+    if (answer) return answer;
+    if (performance.now() > deadline)
+      throw new Error(`waited ${timeoutMs} ms in vain until ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}

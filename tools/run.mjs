@@ -1,0 +1,77 @@
+// Runs a task of this checkout on the Node that the checkout brings, after making sure that
+// dependencies and build are there and fresh. Plain Node (any version from 18), no imports from
+// node_modules: on a fresh clone this file is all there is.
+import { spawnSync } from "node:child_process";
+import { existsSync, readdirSync, statSync } from "node:fs";
+import { delimiter, join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+const bin = join(root, "node_modules", ".bin");
+const node = join(bin, "node");
+const env = { ...process.env, PATH: `${bin}${delimiter}${process.env.PATH ?? ""}` };
+
+const mtime = (path) => statSync(join(root, path), { throwIfNoEntry: false })?.mtimeMs ?? 0;
+
+function newestBelow(folder) {
+  let newest = mtime(folder);
+  for (const entry of readdirSync(join(root, folder), { withFileTypes: true })) {
+    const path = join(folder, entry.name);
+    newest = Math.max(newest, entry.isDirectory() ? newestBelow(path) : mtime(path));
+  }
+  return newest;
+}
+
+function must(what, command, args) {
+  const done = spawnSync(command, args, { cwd: root, env, stdio: ["ignore", 2, 2] });
+  if (done.error || done.status !== 0) {
+    console.error(
+      `mcp-supervisor: ${what} failed (${done.error?.message ?? `exit ${done.status}`})`,
+    );
+    process.exit(1);
+  }
+}
+
+/** Installs and builds what is missing or older than what it is made from; silent when all is fresh. */
+function setup() {
+  if (!existsSync(node) || mtime("node_modules/.package-lock.json") < mtime("package-lock.json")) {
+    console.error("mcp-supervisor: installing dependencies (npm ci), about half a minute …");
+    // The engine warnings of npm speak of the Node that npm runs on, not of the one used here.
+    must("npm ci", "npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error"]);
+  }
+  const built = mtime("dist/.built");
+  if (built < newestBelow("src") || built < mtime("tsconfig.json")) {
+    console.error("mcp-supervisor: building …");
+    must("the build", node, [join(root, "tools", "build.mjs")]);
+  }
+}
+
+const tasks = {
+  setup: [],
+  start: ["bin/mcp-supervisor.js", "serve"],
+  demo: ["bin/mcp-supervisor.js", "demo"],
+  test: ["tools/test.mjs"],
+  bench: ["bench/run.mjs"],
+  conformance: ["test/conformance/run.ts"],
+  interop: ["test/interop/run.ts"],
+};
+
+const [task, ...rest] = process.argv.slice(2);
+if (!Object.hasOwn(tasks, task ?? "")) {
+  console.error(`usage: node tools/run.mjs ${Object.keys(tasks).join("|")} [arguments]`);
+  process.exit(2);
+}
+setup();
+if (task !== "setup") {
+  const [file, ...args] = tasks[task];
+  const done = spawnSync(
+    node,
+    ["--max-semi-space-size=2", "--no-warnings", join(root, file), ...args, ...rest],
+    {
+      cwd: root,
+      env,
+      stdio: "inherit",
+    },
+  );
+  process.exit(done.status ?? 1);
+}
