@@ -1,0 +1,102 @@
+/** Room: http. What every listener shares: who may knock (Host, Origin), how long, how much, and how a refusal looks. Knows no route and no user. */
+import type { ServerResponse } from "node:http";
+import { ERROR_CODES, toSupervisorError } from "../errors.ts";
+import type { SupervisorError } from "../errors.ts";
+
+export interface ErrorBody {
+  error: {
+    code: number;
+    type: string;
+    message: string;
+    requestId: string;
+    details?: readonly string[];
+  };
+}
+
+/** Who reads the answer: a client of the gateway never sees details nor what an internal failure was. */
+export type Audience = "client" | "admin";
+
+function shown(error: SupervisorError, audience: Audience): { type: string; message: string } {
+  if (audience === "admin" || ERROR_CODES[error.code].expose)
+    return { type: error.code, message: error.message };
+  return {
+    type: "INTERNAL",
+    message: "something failed here; the request id leads to it in the log",
+  };
+}
+
+/** The error body of DESIGN §5; `error.code` is the HTTP status. */
+export function errorBody(
+  error: SupervisorError,
+  requestId: string,
+  audience: Audience,
+): ErrorBody {
+  const body: ErrorBody = { error: { code: error.status, ...shown(error, audience), requestId } };
+  if (audience === "admin" && error.details.length > 0) body.error.details = error.details;
+  return body;
+}
+
+/**
+ * The JSON-RPC error that `POST /mcp` answers with. The code is the HTTP status, because the range
+ * from -32020 to -32099 is reserved by MCP 2026-07-28; clients show the message to their users.
+ * `id` is the raw JSON text of the request's id, `"null"` where it is not known.
+ */
+export function rpcErrorText(
+  error: SupervisorError,
+  requestId: string,
+  id: string,
+  code = error.status,
+): string {
+  const { type, message } = shown(error, "client");
+  const rest = JSON.stringify({ code, message, data: { type, requestId } });
+  return `{"jsonrpc":"2.0","id":${id},"error":${rest}}`;
+}
+
+/** Headers that belong to a refusal whatever the body looks like. */
+export function errorHeaders(error: SupervisorError): Record<string, string> {
+  const headers: Record<string, string> = {};
+  if (error.status === 401) {
+    // No resource_metadata: it would send clients into an OAuth flow that is not there (RFC 9728).
+    headers["www-authenticate"] =
+      error.code === "KEY_MISSING" ? "Bearer" : 'Bearer error="invalid_token"';
+  }
+  if (error.retryAfterSeconds !== undefined)
+    headers["retry-after"] = String(error.retryAfterSeconds);
+  return headers;
+}
+
+/** Answers with JSON text, or ends the connection where an answer has already begun. */
+export function sendText(
+  res: ServerResponse,
+  status: number,
+  headers: Record<string, string>,
+  text: string,
+): void {
+  if (res.headersSent) {
+    res.destroy();
+    return;
+  }
+  res.writeHead(status, {
+    "content-type": "application/json",
+    "content-length": Buffer.byteLength(text),
+    "cache-control": "no-store",
+    ...headers,
+  });
+  res.end(text);
+}
+
+/** Answers with the error body; what is not one of our errors becomes INTERNAL. */
+export function sendError(
+  res: ServerResponse,
+  failure: unknown,
+  requestId: string,
+  audience: Audience,
+): void {
+  const error = toSupervisorError(failure);
+  sendText(
+    res,
+    error.status,
+    errorHeaders(error),
+    JSON.stringify(errorBody(error, requestId, audience)),
+  );
+}

@@ -1,0 +1,58 @@
+import type { IncomingMessage } from "node:http";
+import { SupervisorError } from "../errors.ts";
+
+const LOOPBACK_NAMES = ["localhost", "127.0.0.1", "[::1]"];
+
+export interface GuardOptions {
+  /** Names beside the loopback ones that clients use for this listener. */
+  hosts: readonly string[];
+  /** Origins of web pages that may call this listener, beside those on one of the hosts. */
+  origins: readonly string[];
+}
+
+/** The name in a Host header or authority without its port, in lower case. */
+function withoutPort(authority: string): string {
+  return authority.toLowerCase().replace(/:\d*$/, "");
+}
+
+function countOf(rawHeaders: readonly string[], name: string): number {
+  let count = 0;
+  for (let i = 0; i < rawHeaders.length; i += 2)
+    if (rawHeaders[i]!.toLowerCase() === name) count += 1;
+  return count;
+}
+
+/**
+ * Refuses a request whose Host or Origin this listener does not go by: HOST_REFUSED, ORIGIN_REFUSED.
+ *
+ * A page on evil.example that rebinds its name to 127.0.0.1 sends its own Host, and a page that just
+ * posts across sends its Origin (CVE-2025-66414, CVE-2025-49596). Clients that are no browsers send
+ * no Origin, so Host is checked always. Two Host headers are refused, because Node keeps the first
+ * and a proxy in front may have looked at the second.
+ */
+export function createGuard(options: GuardOptions): (req: IncomingMessage) => void {
+  const hosts = new Set([...LOOPBACK_NAMES, ...options.hosts].map(withoutPort));
+  const origins = new Set(options.origins.map((origin) => origin.toLowerCase().replace(/\/$/, "")));
+  return (req) => {
+    const host = req.headers.host;
+    if (
+      host === undefined ||
+      !hosts.has(withoutPort(host)) ||
+      countOf(req.rawHeaders, "host") !== 1
+    ) {
+      throw new SupervisorError(
+        "HOST_REFUSED",
+        "this address does not go by that name; allowedHosts lists more names",
+      );
+    }
+    const origin = req.headers.origin?.toLowerCase();
+    if (origin === undefined || origins.has(origin)) return;
+    const authority = /^https?:\/\/([^/]+)$/.exec(origin)?.[1];
+    if (authority === undefined || !hosts.has(withoutPort(authority))) {
+      throw new SupervisorError(
+        "ORIGIN_REFUSED",
+        "pages of that origin may not call this address; allowedOrigins lists those that may",
+      );
+    }
+  };
+}
