@@ -1,0 +1,45 @@
+import { existsSync, readFileSync } from "node:fs";
+import path from "node:path";
+import { SupervisorError } from "../errors.ts";
+
+export const CONFIG_FILE = "supervisor.config.json";
+export const CONFIG_VARIABLE = "MCP_SUPERVISOR_CONFIG";
+
+export interface Whereabouts {
+  /** What `--config` said. */
+  path?: string | undefined;
+  env?: NodeJS.ProcessEnv;
+  cwd?: string;
+}
+
+/** The config file to read, absolute. CONFIG_UNREADABLE where none was named and none is in the usual places. */
+export function findConfigFile({
+  path: named,
+  env = process.env,
+  cwd = process.cwd(),
+}: Whereabouts): string {
+  // A file that was asked for is never passed over for another one.
+  const asked = named ?? (env[CONFIG_VARIABLE] === "" ? undefined : env[CONFIG_VARIABLE]);
+  if (asked !== undefined) return path.resolve(cwd, asked);
+  const usual = [path.resolve(cwd, CONFIG_FILE), path.join("/etc/mcp-supervisor", CONFIG_FILE)];
+  const found = usual.find((file) => existsSync(file));
+  if (found !== undefined) return found;
+  throw new SupervisorError("CONFIG_UNREADABLE", "there is no config file", {
+    details: [
+      `looked for ${usual.join(" and ")}`,
+      `--config FILE or $${CONFIG_VARIABLE} names another`,
+    ],
+  });
+}
+
+/** The text of the file, or CONFIG_UNREADABLE with the reason. */
+export function readConfigFile(file: string): string {
+  try {
+    return readFileSync(file, "utf8").replace(/^\uFEFF/, "");
+  } catch (error) {
+    const reason = (error as NodeJS.ErrnoException).code ?? "unknown reason";
+    throw new SupervisorError("CONFIG_UNREADABLE", `${file}: cannot be read (${reason})`, {
+      cause: error,
+    });
+  }
+}

@@ -1,0 +1,115 @@
+import path from "node:path";
+import { nearest } from "./nearest.ts";
+import type { Problem } from "./problems.ts";
+import { DEFAULT_TOKEN_ENV } from "./server-schema.ts";
+import { hasPlaceholder } from "./template.ts";
+
+type Entries = Record<string, unknown>;
+
+const entriesOf = (value: unknown): Entries =>
+  typeof value === "object" && value !== null ? (value as Entries) : {};
+
+/**
+ * What is wrong between keys that are right by themselves. Reads the file as it is, not as parsed, so
+ * that these problems are told together with those of the schema; what has the wrong type is the
+ * schema's to tell and is passed over here.
+ */
+export function relationProblems(config: unknown, baseDir: string): Problem[] {
+  const entries = entriesOf(config);
+  return [
+    ...socketProblems(entries, baseDir),
+    ...defaultServerProblems(entries),
+    ...portProblems(entries),
+    ...Object.entries(entriesOf(entries["servers"])).flatMap(([name, server]) =>
+      childProblems(entriesOf(server)).map((problem) => ({
+        ...problem,
+        path: ["servers", name, ...problem.path],
+      })),
+    ),
+  ];
+}
+
+/** A socket address holds 108 bytes with its final NUL; the kernel refuses more, Node cuts off in silence. */
+const LONGEST_SOCKET_PATH = 107;
+
+export function controlSocketPath(
+  dataDir: string,
+  controlSocket: string | null,
+  baseDir: string,
+): string {
+  return controlSocket === null
+    ? path.resolve(baseDir, dataDir, "control.sock")
+    : path.resolve(baseDir, controlSocket);
+}
+
+function socketProblems(config: Entries, baseDir: string): Problem[] {
+  const { dataDir = "./data", controlSocket = null } = config;
+  if (typeof dataDir !== "string") return [];
+  if (controlSocket !== null && typeof controlSocket !== "string") return [];
+  const length = Buffer.byteLength(controlSocketPath(dataDir, controlSocket, baseDir));
+  if (length <= LONGEST_SOCKET_PATH) return [];
+  const message = `is ${length} bytes long as an absolute path, and a socket may have ${LONGEST_SOCKET_PATH}; set it to a short path such as "/run/mcp-supervisor/control.sock"`;
+  return [{ path: ["controlSocket"], message }];
+}
+
+function defaultServerProblems({ defaultServer, servers }: Entries): Problem[] {
+  const names = Object.keys(entriesOf(servers));
+  if (typeof defaultServer !== "string" || servers === undefined) return [];
+  if (names.includes(defaultServer)) return [];
+  const meant = nearest(defaultServer, names);
+  const hint = meant === undefined ? "" : `, did you mean "${meant}"?`;
+  return [{ path: ["defaultServer"], message: `is not one of the servers${hint}` }];
+}
+
+function portProblems(config: Entries): Problem[] {
+  const { from = 42_000, to = 42_999, pin } = entriesOf(config["ports"]);
+  const problems: Problem[] = [];
+  if (typeof from === "number" && typeof to === "number" && from > to)
+    problems.push({ path: ["ports", "to"], message: "must not be below ports.from" });
+
+  const taken = new Map<unknown, string>([
+    [entriesOf(config["listen"])["port"] ?? 8040, "listen"],
+    [entriesOf(config["admin"])["port"], "admin"],
+  ]);
+  for (const [name, number] of Object.entries(entriesOf(pin))) {
+    const refuse = (message: string): void =>
+      void problems.push({ path: ["ports", "pin", name], message });
+    const problem = pinProblem(name, entriesOf(config["servers"]));
+    if (problem !== undefined) refuse(problem);
+    const owner = taken.get(number);
+    if (owner !== undefined) refuse(`is the port of ${owner} already`);
+    taken.set(number, "another pin");
+  }
+  return problems;
+}
+
+function pinProblem(name: string, servers: Entries): string | undefined {
+  const [, server] = /^[a-z0-9][a-z0-9_-]{0,62}\/([^/]+)$/.exec(name) ?? [];
+  if (server === undefined) return 'must be named "user/server"';
+  if (!Object.hasOwn(servers, server)) return "names a server that is not among the servers";
+  const { type = "stdio", url } = entriesOf(servers[server]);
+  return type === "stdio" || url !== undefined ? "names a server that has no port" : undefined;
+}
+
+function childProblems(server: Entries): Problem[] {
+  if (server["url"] !== undefined) return [];
+  const { type = "stdio", tokenEnv = DEFAULT_TOKEN_ENV } = server;
+  const env = entriesOf(server["env"]);
+  const problems: Problem[] = [];
+  if (typeof tokenEnv === "string" && Object.hasOwn(env, tokenEnv)) {
+    const message = "is where the user's own token goes (tokenEnv), so it cannot be one for all";
+    problems.push({ path: ["env", tokenEnv], message });
+  }
+  if (type !== "stdio") return problems;
+
+  if (server["path"] !== undefined)
+    problems.push({ path: ["path"], message: "is of no use to a stdio server" });
+  const args = Object.entries(entriesOf(server["args"])).map(
+    ([index, value]) => [["args", Number(index)], value] as const,
+  );
+  const variables = Object.entries(env).map(([name, value]) => [["env", name], value] as const);
+  for (const [place, value] of [...args, ...variables])
+    if (typeof value === "string" && hasPlaceholder(value, "port"))
+      problems.push({ path: place, message: "holds ${port}, and a stdio server has none" });
+  return problems;
+}

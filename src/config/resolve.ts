@@ -1,0 +1,124 @@
+import { existsSync } from "node:fs";
+import { availableParallelism } from "node:os";
+import path from "node:path";
+import { controlSocketPath } from "./relations.ts";
+import type { ParsedConfig, ParsedServer } from "./schema.ts";
+import type { Config, ServerDef } from "./types.ts";
+
+export interface Place {
+  path: string | null;
+  baseDir: string;
+  env: NodeJS.ProcessEnv;
+}
+
+/** Fills in what depends on other keys or on the machine, and makes paths absolute. */
+export function resolveConfig(parsed: ParsedConfig, place: Place): Config {
+  const { limits, listen } = parsed;
+  const absolute = (file: string): string => path.resolve(place.baseDir, file);
+  const dataDir = absolute(parsed.dataDir);
+  return {
+    path: place.path,
+    baseDir: place.baseDir,
+    dataDir,
+    controlSocket: controlSocketPath(parsed.dataDir, parsed.controlSocket, place.baseDir),
+    controlGroup: parsed.controlGroup,
+    keyFile:
+      parsed.keyFile === null ? defaultKeyFile(dataDir, place.env) : absolute(parsed.keyFile),
+    listen,
+    publicUrl: new URL(parsed.publicUrl ?? `http://${reachableHost(listen.host)}:${listen.port}`),
+    allowedHosts: parsed.allowedHosts,
+    allowedOrigins: parsed.allowedOrigins,
+    trustProxy: parsed.trustProxy,
+    admin: parsed.admin,
+    ports: parsed.ports,
+    isolation: parsed.isolation,
+    limits: {
+      children: limits.children,
+      memoryBytes: limits.memory,
+      spawnConcurrency:
+        limits.spawnConcurrency === "cores" ? availableParallelism() : limits.spawnConcurrency,
+      streamsPerUser: limits.streamsPerUser,
+      childrenPerUser: limits.childrenPerUser,
+      bodyBytes: limits.bodyBytes,
+    },
+    sessionTtlMs: parsed.sessionTtl,
+    resumeWindowMs: parsed.resumeWindow,
+    eventLog: parsed.eventLog,
+    stopTimeoutMs: parsed.stopTimeout,
+    startTimeoutMs: parsed.startTimeout,
+    idleTimeoutMs: parsed.idleTimeout,
+    selfService: parsed.selfService,
+    allowPrivate: parsed.allowPrivate,
+    log: parsed.log,
+    jwt: parsed.jwt,
+    providers: parsed.providers,
+    uids: parsed.uids,
+    defaultServer: parsed.defaultServer,
+    servers: Object.fromEntries(
+      Object.entries(parsed.servers).map(([name, server]) => [
+        name,
+        resolveServer(name, server, parsed, place.baseDir),
+      ]),
+    ),
+  };
+}
+
+function resolveServer(
+  name: string,
+  server: ParsedServer,
+  config: ParsedConfig,
+  baseDir: string,
+): ServerDef {
+  const { stateful, sharing, resend } = server;
+  const common = {
+    name,
+    idleTimeoutMs: server.idleTimeout ?? config.idleTimeout,
+    startTimeoutMs: server.startTimeout ?? config.startTimeout,
+    stateful,
+    sharing,
+    resend,
+  };
+  if ("url" in server) {
+    const { url, headers, type: transport = impliedTransport(url) } = server;
+    return { kind: "remote", ...common, transport, url, headers };
+  }
+  const { type: transport, command, args, env, tokenEnv, network, reach, limits, paths } = server;
+  const absolute = (file: string): string => path.resolve(baseDir, file);
+  return {
+    kind: "child",
+    ...common,
+    transport,
+    command,
+    args,
+    cwd: absolute(server.cwd ?? "."),
+    env,
+    path: server.path ?? { stdio: "", sse: "/sse", http: "/mcp" }[transport],
+    tokenEnv,
+    isolation: server.isolation ?? config.isolation,
+    network,
+    reach,
+    paths: { read: paths.read.map(absolute), write: paths.write.map(absolute) },
+    limits: { memoryBytes: limits.memory, pids: limits.pids, cpu: limits.cpu },
+  };
+}
+
+function impliedTransport(url: string): "sse" | "http" {
+  return /\/sse\/?$/.test(url.replace(/[?#].*/, "")) ? "sse" : "http";
+}
+
+/** A wildcard is where to listen, not where to call. */
+function reachableHost(host: string): string {
+  if (/^[0:.]*$/.test(host)) return "127.0.0.1";
+  return host.includes(":") ? `[${host}]` : host;
+}
+
+function defaultKeyFile(dataDir: string, env: NodeJS.ProcessEnv): string {
+  const credentials = env["CREDENTIALS_DIRECTORY"];
+  const credential =
+    credentials === undefined || credentials === ""
+      ? undefined
+      : path.join(credentials, "vault.key");
+  return credential !== undefined && existsSync(credential)
+    ? credential
+    : path.join(dataDir, "vault.key");
+}

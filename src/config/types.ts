@@ -1,0 +1,92 @@
+import type { ParsedConfig } from "./schema.ts";
+
+export type Isolation = "auto" | "none" | "user" | "sandbox";
+
+/** The config as the rooms use it: every path absolute, every duration in ms, every size in bytes, nothing left out. */
+export interface Config {
+  /** The file it came from; null when it was made in memory. */
+  path: string | null;
+  /** The folder that relative paths were resolved against. */
+  baseDir: string;
+  dataDir: string;
+  controlSocket: string;
+  /** The group that may use the control socket beside the owner. */
+  controlGroup: string | null;
+  keyFile: string;
+  /** Port 0 lets the system choose. */
+  listen: { host: string; port: number };
+  /** What personal URLs begin with. Its port is 0 where it was derived from a `listen` with port 0. */
+  publicUrl: URL;
+  allowedHosts: string[];
+  allowedOrigins: string[];
+  /** IP addresses and CIDR ranges. */
+  trustProxy: string[];
+  admin: false | { host: string; port: number };
+  /** `pin` maps "user/server" to a port, which may lie outside of the range. */
+  ports: { from: number; to: number; pin: Record<string, number> };
+  isolation: Isolation;
+  limits: {
+    children: number;
+    memoryBytes: number;
+    spawnConcurrency: number;
+    streamsPerUser: number;
+    childrenPerUser: number;
+    bodyBytes: number;
+  };
+  sessionTtlMs: number;
+  resumeWindowMs: number;
+  eventLog: number;
+  stopTimeoutMs: number;
+  startTimeoutMs: number;
+  idleTimeoutMs: number;
+  selfService: boolean;
+  allowPrivate: boolean;
+  log: ParsedConfig["log"];
+  jwt: null;
+  providers: Record<string, unknown>;
+  uids: null;
+  defaultServer: string;
+  servers: Record<string, ServerDef>;
+}
+
+interface AnyServer {
+  name: string;
+  idleTimeoutMs: number;
+  startTimeoutMs: number;
+  stateful: boolean;
+  sharing: "user" | "session";
+  resend: "never" | "reads" | "annotated";
+}
+
+/** A server that is started here, once per user. */
+export interface ChildServer extends AnyServer {
+  kind: "child";
+  transport: "stdio" | "sse" | "http";
+  /** As written: looked up in PATH, or with a slash relative to `cwd`. */
+  command: string;
+  /** Templates, like the values of `env` and `path`. */
+  args: string[];
+  cwd: string;
+  env: Record<string, string>;
+  /** Where the child serves its transport; empty for stdio. */
+  path: string;
+  /** The environment variable that carries the user's token. */
+  tokenEnv: string;
+  isolation: Isolation;
+  network: "none" | "full";
+  /** Ports of this machine that the child may call. */
+  reach: number[];
+  paths: { read: string[]; write: string[] };
+  limits: { memoryBytes?: number; pids?: number; cpu?: number };
+}
+
+/** A server that runs elsewhere. */
+export interface RemoteServer extends AnyServer {
+  kind: "remote";
+  transport: "sse" | "http";
+  /** Templates, like the values of `headers`. */
+  url: string;
+  headers: Record<string, string>;
+}
+
+export type ServerDef = ChildServer | RemoteServer;
