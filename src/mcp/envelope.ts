@@ -1,0 +1,253 @@
+/** Room: mcp. What the protocol's text says, and no more: JSON-RPC envelopes, event streams, endpoint events, headers. Pure; never opens a socket, never keeps a session. */
+
+/** One JSON-RPC message as far as a gateway has to know it; `id` is canonical JSON text, see `canonicalId`. */
+export interface Message {
+  readonly id: string | undefined;
+  readonly method: string | undefined;
+}
+
+export const isRequest = (message: Message): boolean =>
+  message.id !== undefined && message.method !== undefined;
+export const isResponse = (message: Message): boolean =>
+  message.id !== undefined && message.method === undefined;
+
+const QUOTE = 0x22;
+const BACKSLASH = 0x5c;
+const COMMA = 0x2c;
+const COLON = 0x3a;
+const OPEN_BRACE = 0x7b;
+const CLOSE_BRACE = 0x7d;
+const OPEN_BRACKET = 0x5b;
+const CLOSE_BRACKET = 0x5d;
+const SPACE = 0x20;
+
+/** Longer keys, ids and methods are cut here; no name of the protocol comes near it. */
+const MAX_CAPTURE_BYTES = 1024;
+
+/**
+ * The same id as JSON text, however it was written: `"\u0061"` and `"a"`, `1.0` and `1` are one.
+ * Numbers beyond 2^53 stay as written, because a parser would change them.
+ */
+export function canonicalId(raw: string): string {
+  if (raw.startsWith('"')) return raw.includes("\\") ? JSON.stringify(unescaped(raw)) : raw;
+  const value = Number(raw);
+  return Number.isSafeInteger(value) ? String(value) : raw;
+}
+
+/**
+ * Finds id and method of JSON-RPC messages in bytes that come in pieces, without keeping them.
+ *
+ * It reads the top level only and believes that the text is JSON: what comes from a client is
+ * checked with JSON.parse beside it; what comes from a child belongs to the child's own user.
+ */
+export class EnvelopeScanner {
+  /** The messages seen whole so far; more than one for a batch (2025-03-26). */
+  messages: Message[] = [];
+  /** A message had two ids or two methods: readers of it may disagree about which one counts. */
+  hasDuplicate = false;
+  isBatch = false;
+
+  #depth = 0;
+  #base = 1;
+  #inString = false;
+  #escaped = false;
+  #expectKey = false;
+  #capture: "none" | "key" | "id" | "method" = "none";
+  #captured = "";
+  #field: "none" | "id" | "method" = "none";
+  #id: string | undefined;
+  #method: string | undefined;
+
+  /** Starts over, for the next event on the same stream. */
+  reset(): void {
+    if (this.messages.length > 0) this.messages = [];
+    this.hasDuplicate = false;
+    this.isBatch = false;
+    this.#depth = 0;
+    this.#base = 1;
+    this.#inString = false;
+    this.#escaped = false;
+    this.#expectKey = false;
+    this.#capture = "none";
+    this.#captured = "";
+    this.#field = "none";
+    this.#id = undefined;
+    this.#method = undefined;
+  }
+
+  /** Reads bytes [from, to) of the chunk as the continuation of what came before. */
+  write(chunk: Uint8Array, from: number, to: number): void {
+    for (let i = from; i < to; i++) {
+      let byte = chunk[i]!;
+      if (this.#inString) {
+        if (this.#capture === "none") {
+          while (!this.#escaped && byte !== QUOTE && byte !== BACKSLASH && ++i < to)
+            byte = chunk[i]!;
+          if (i >= to) return;
+        } else {
+          this.#keep(byte);
+        }
+        if (this.#escaped) this.#escaped = false;
+        else if (byte === BACKSLASH) this.#escaped = true;
+        else if (byte === QUOTE) this.#endString();
+        continue;
+      }
+      switch (byte) {
+        case QUOTE:
+          this.#inString = true;
+          this.#beginString();
+          break;
+        case OPEN_BRACE:
+          this.#depth += 1;
+          if (this.#depth === this.#base) this.#beginMessage();
+          break;
+        case OPEN_BRACKET:
+          if (this.#depth === 0) {
+            this.isBatch = true;
+            this.#base = 2;
+          }
+          this.#depth += 1;
+          break;
+        case CLOSE_BRACE:
+          if (this.#depth === this.#base) this.#endMessage();
+          this.#depth -= 1;
+          break;
+        case CLOSE_BRACKET:
+          this.#depth -= 1;
+          break;
+        case COMMA:
+          if (this.#depth === this.#base) {
+            this.#endLiteral();
+            this.#expectKey = true;
+          }
+          break;
+        case COLON:
+          if (this.#depth === this.#base) this.#expectKey = false;
+          break;
+        default:
+          if (byte > SPACE && this.#field !== "none" && this.#depth === this.#base) {
+            this.#capture = this.#field;
+            this.#keep(byte);
+          }
+      }
+    }
+  }
+
+  #keep(byte: number): void {
+    if (this.#captured.length < MAX_CAPTURE_BYTES) this.#captured += String.fromCharCode(byte);
+  }
+
+  #beginMessage(): void {
+    this.#expectKey = true;
+    this.#field = "none";
+    this.#id = undefined;
+    this.#method = undefined;
+  }
+
+  #beginString(): void {
+    if (this.#depth !== this.#base) return;
+    if (this.#expectKey) this.#capture = "key";
+    else if (this.#field !== "none") this.#capture = this.#field;
+    if (this.#capture !== "none") this.#captured = '"';
+  }
+
+  #endString(): void {
+    this.#inString = false;
+    if (this.#capture === "none") return;
+    const text = this.#captured;
+    const capture = this.#capture;
+    this.#captured = "";
+    this.#capture = "none";
+    if (capture === "key") {
+      // "\u0069d" is a way to write id that a naive reader would miss.
+      const key = text.includes("\\") ? unescaped(text) : text.slice(1, -1);
+      this.#field = key === "id" || key === "method" ? key : "none";
+    } else {
+      this.#settle(capture, text);
+    }
+  }
+
+  /** Numbers, true, false and null end at the next comma or brace. */
+  #endLiteral(): void {
+    if (this.#captured !== "" && (this.#capture === "id" || this.#capture === "method")) {
+      this.#settle(this.#capture, this.#captured);
+    }
+    this.#captured = "";
+    this.#capture = "none";
+    this.#field = "none";
+  }
+
+  #settle(field: "id" | "method", text: string): void {
+    this.#field = "none";
+    if (field === "id") {
+      if (this.#id !== undefined) this.hasDuplicate = true;
+      this.#id = fromUtf8(text);
+    } else {
+      if (this.#method !== undefined) this.hasDuplicate = true;
+      this.#method = unescaped(fromUtf8(text));
+    }
+  }
+
+  #endMessage(): void {
+    this.#endLiteral();
+    const id = this.#id === undefined || this.#id === "null" ? undefined : canonicalId(this.#id);
+    this.messages.push({ id, method: this.#method });
+    this.#id = undefined;
+    this.#method = undefined;
+  }
+}
+
+/** Captured bytes were kept one character each; ids and methods may hold more than ASCII. */
+function fromUtf8(text: string): string {
+  // eslint-disable-next-line no-control-regex -- the range is ASCII itself
+  return /^[\0-\x7f]*$/.test(text) ? text : Buffer.from(text, "latin1").toString("utf8");
+}
+
+function unescaped(jsonString: string): string {
+  try {
+    const value: unknown = JSON.parse(jsonString);
+    return typeof value === "string" ? value : jsonString;
+  } catch {
+    return jsonString;
+  }
+}
+
+export type Peek =
+  | { readonly kind: "messages"; readonly messages: readonly Message[]; readonly isBatch: boolean }
+  | { readonly kind: "not-json" }
+  | { readonly kind: "not-rpc"; readonly why: string };
+
+/** What a client's POST body says, or why it is not JSON (-32700) or not one JSON-RPC envelope (-32600). */
+export function peek(body: Buffer): Peek {
+  let value: unknown;
+  try {
+    value = JSON.parse(body.toString("utf8"));
+  } catch {
+    return { kind: "not-json" };
+  }
+  if (typeof value !== "object" || value === null)
+    return { kind: "not-rpc", why: "not a JSON-RPC message" };
+  const parts: unknown[] = Array.isArray(value) ? value : [value];
+  if (parts.length === 0) return { kind: "not-rpc", why: "an empty batch" };
+  for (const part of parts) {
+    const why = faultOf(part);
+    if (why !== undefined) return { kind: "not-rpc", why };
+  }
+  const scanner = new EnvelopeScanner();
+  scanner.write(body, 0, body.length);
+  if (scanner.hasDuplicate)
+    return { kind: "not-rpc", why: "id or method stands twice in one message" };
+  return { kind: "messages", messages: scanner.messages, isBatch: scanner.isBatch };
+}
+
+function faultOf(part: unknown): string | undefined {
+  if (typeof part !== "object" || part === null || Array.isArray(part))
+    return "not a JSON-RPC message";
+  const { id, method } = part as { id?: unknown; method?: unknown };
+  if (id !== undefined && id !== null && typeof id !== "string" && typeof id !== "number") {
+    return "the id is neither a string nor a number";
+  }
+  if (method !== undefined && typeof method !== "string") return "the method is not a string";
+  if (method === undefined && id === undefined) return "neither a method nor an id";
+  return undefined;
+}

@@ -1,0 +1,61 @@
+/** Passed from client to child as they are. Everything else stays here: identity (Authorization, Cookie, X-User-*), origin, hop-by-hop. */
+const TO_CHILD = new Set([
+  "accept",
+  "accept-language",
+  "baggage",
+  "content-type",
+  "last-event-id",
+  "traceparent",
+  "tracestate",
+  "user-agent",
+]);
+
+/** Passed from child to client. Not Location, Set-Cookie, WWW-Authenticate or CORS: those speak for an origin that is ours. */
+const TO_CLIENT = new Set([
+  "allow",
+  "cache-control",
+  "content-type",
+  "retry-after",
+  "x-accel-buffering",
+]);
+
+/** The gateway's own session ids take the place of the child's. */
+export const SESSION_HEADER = "mcp-session-id";
+
+const isMcp = (name: string): boolean => name.startsWith("mcp-") && name !== SESSION_HEADER;
+
+/**
+ * The client's headers that a child may see, as a flat list of names and values. MCP 2026-07-28
+ * wants Mcp-Param-* forwarded though unknown; what `Connection` names ends here (RFC 9110, 7.6.1).
+ */
+export function headersToChild(
+  rawHeaders: readonly string[],
+  connection: string | undefined,
+): string[] {
+  const dropped = connection === undefined ? undefined : connection.toLowerCase().split(/\s*,\s*/);
+  const passed: string[] = [];
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const name = rawHeaders[i]!.toLowerCase();
+    if ((TO_CHILD.has(name) || isMcp(name)) && !dropped?.includes(name))
+      passed.push(name, rawHeaders[i + 1]!);
+  }
+  return passed;
+}
+
+/** The child's headers that a client may see. */
+export function headersToClient(
+  headers: Readonly<Record<string, string | string[] | undefined>>,
+): Record<string, string> {
+  const passed: Record<string, string> = {};
+  for (const name in headers) {
+    const value = headers[name];
+    if (value !== undefined && (TO_CLIENT.has(name) || isMcp(name))) {
+      passed[name] = typeof value === "string" ? value : value.join(", ");
+    }
+  }
+  return passed;
+}
+
+export function isEventStream(contentType: string | string[] | undefined): boolean {
+  return typeof contentType === "string" && /^text\/event-stream\s*(?:;|$)/i.test(contentType);
+}

@@ -1,0 +1,99 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { SseReader, dataOf } from "../../src/mcp/sse.ts";
+import type { EventPart } from "../../src/mcp/sse.ts";
+
+function read(chunks: Buffer[]): EventPart[] {
+  const parts: EventPart[] = [];
+  const reader = new SseReader((part) =>
+    parts.push({ ...part, bytes: Buffer.from(part.bytes), messages: [...part.messages] }),
+  );
+  for (const chunk of chunks) reader.push(chunk);
+  return parts;
+}
+
+const bytesOf = (parts: readonly EventPart[]) =>
+  Buffer.concat(parts.map((part) => part.bytes)).toString();
+const named = (parts: readonly EventPart[]) =>
+  parts.filter((part) => part.name !== "").map((part) => [part.name, dataOf(part.bytes)]);
+const ids = (parts: readonly EventPart[]) =>
+  parts.flatMap((part) => part.messages.map((message) => message.id));
+
+const lines = [
+  ": ping - 2026-11-20",
+  "",
+  "event: endpoint",
+  "data: /message?sessionId=abc",
+  "",
+  'data: {"jsonrpc":"2.0","id":5,',
+  'data:"result":{}}',
+  "id: 7",
+  "",
+  "retry: 100",
+  "",
+  "event:message",
+  'data: {"id":"six","result":1}',
+  "",
+  "",
+];
+const ENDS: Record<string, string | string[]> = {
+  LF: "\n",
+  CRLF: "\r\n",
+  CR: "\r",
+  mixed: ["\n", "\r\n", "\r"],
+};
+
+for (const [name, end] of Object.entries(ENDS)) {
+  test(`events with ${name} line ends are found, wherever the stream is split`, () => {
+    const text = lines
+      .map((line, i) => line + (typeof end === "string" ? end : end[i % end.length]!))
+      .join("");
+    const whole = Buffer.from(text);
+    const splits = [[whole], [...whole].map((byte) => Buffer.from([byte]))];
+    for (let cut = 1; cut < whole.length; cut++)
+      splits.push([whole.subarray(0, cut), whole.subarray(cut)]);
+    for (const chunks of splits) {
+      const parts = read(chunks);
+      assert.equal(bytesOf(parts), text);
+      assert.deepEqual(named(parts), [
+        ["endpoint", "/message?sessionId=abc"],
+        ["message", '{"id":"six","result":1}'],
+      ]);
+      assert.deepEqual(ids(parts), ["5", '"six"']);
+    }
+  });
+}
+
+test("the frame of mcp-go, whose lines end in LF and then CRLF, is one endpoint event", () => {
+  const parts = read([
+    Buffer.from("event: endpoint\ndata: http://127.0.0.1:1/message?sessionId=x\r\n\r\n"),
+  ]);
+  assert.deepEqual(named(parts), [["endpoint", "http://127.0.0.1:1/message?sessionId=x"]]);
+});
+
+test("an event too big to hold passes in pieces and still shows whose answer it is", () => {
+  const big = `data: {"result":"${"x".repeat(300_000)}","id":42}\n\n`;
+  const chunks: Buffer[] = [];
+  for (let at = 0; at < big.length; at += 16_384)
+    chunks.push(Buffer.from(big.slice(at, at + 16_384)));
+  const parts = read(chunks);
+  assert.equal(bytesOf(parts), big);
+  assert.ok(parts.length > 2);
+  assert.deepEqual(
+    parts.map((part) => part.isLast),
+    [...parts.slice(1).map(() => false), true],
+  );
+  assert.deepEqual(ids(parts), ["42"]);
+});
+
+test("an event too big to hold is never taken for an endpoint", () => {
+  const parts = read([
+    Buffer.from(`event: endpoint\ndata: /${"x".repeat(100_000)}`),
+    Buffer.from("\n\n"),
+  ]);
+  assert.equal(parts.at(-1)?.name, "");
+});
+
+test("an event that the stream ends in the middle of is not given out", () => {
+  assert.deepEqual(read([Buffer.from('data: {"id":1,"result":{}}\n')]), []);
+});
