@@ -65,24 +65,26 @@ export function errorHeaders(error: SupervisorError): Record<string, string> {
   return headers;
 }
 
-/** Answers with JSON text, or ends the connection where an answer has already begun. */
+/** Answers with JSON text (or the bytes of one), or ends the connection where an answer has already begun. */
 export function sendText(
   res: ServerResponse,
   status: number,
   headers: Record<string, string>,
-  text: string,
+  text: string | Buffer,
 ): void {
   if (res.headersSent) {
     res.destroy();
     return;
   }
+  const bytes = typeof text === "string" ? Buffer.from(text) : text;
   res.writeHead(status, {
     "content-type": "application/json",
-    "content-length": Buffer.byteLength(text),
+    "content-length": bytes.length,
     "cache-control": "no-store",
     ...headers,
   });
-  res.end(text);
+  // As a string the body leaves in one system call with the head; latin1 keeps every byte.
+  res.end(bytes.toString("latin1"), "latin1");
 }
 
 /** Answers with the error body; what is not one of our errors becomes INTERNAL. */

@@ -15,10 +15,10 @@ function withoutPort(authority: string): string {
   return authority.toLowerCase().replace(/:\d*$/, "");
 }
 
-function countOf(rawHeaders: readonly string[], name: string): number {
+function countOf(rawHeaders: readonly string[], name: "host"): number {
   let count = 0;
   for (let i = 0; i < rawHeaders.length; i += 2)
-    if (rawHeaders[i]!.toLowerCase() === name) count += 1;
+    if (rawHeaders[i]!.length === name.length && rawHeaders[i]!.toLowerCase() === name) count += 1;
   return count;
 }
 
