@@ -1,0 +1,109 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { cp, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { text } from "node:stream/consumers";
+import { fileURLToPath } from "node:url";
+import { freePort } from "./free-port.ts";
+import { until } from "./until.ts";
+
+const PROGRAM = fileURLToPath(new URL("../../bin/mcp-supervisor.js", import.meta.url));
+
+export interface AddedUser {
+  user: string;
+  key: { id: string; secret: string };
+  urls: { server: string; sse: string; http: string }[];
+}
+
+export interface DaemonProcess {
+  /** `http://127.0.0.1:PORT`, the gateway. */
+  origin: string;
+  /** Runs the CLI against this daemon with `--json`, `secrets` in its environment; rejects with what it said unless it exits 0. */
+  cli: (args: string[], secrets?: Record<string, string>) => Promise<unknown>;
+  /** Adds a user; the token, if any, travels in an environment variable, never in argv. */
+  addUser: (name: string, token?: string) => Promise<AddedUser>;
+  /** What it has written so far, both streams. */
+  output: () => string;
+  /** SIGTERM, then waits for the end; removes its data. */
+  stop: () => Promise<void>;
+}
+
+async function runCli(file: string, args: string[], env: Record<string, string>): Promise<unknown> {
+  const argv = ["--no-warnings", PROGRAM, ...args, "--json", "--config", file];
+  const child = spawn(process.execPath, argv, {
+    stdio: ["ignore", "pipe", "pipe"],
+    env: { ...process.env, ...env },
+  });
+  const ended = once(child, "close") as Promise<[number | null]>;
+  const [output, trouble] = await Promise.all([text(child.stdout), text(child.stderr)]);
+  const [code] = await ended;
+  if (code !== 0) throw new Error(`mcp-supervisor ${args.join(" ")}: exit ${code}\n${trouble}`);
+  return JSON.parse(output);
+}
+
+export interface DaemonOptions {
+  /** Added to the environment of the daemon. */
+  env?: Record<string, string>;
+  /** Folders to copy next to the config file: name there → path here. */
+  beside?: Record<string, string>;
+}
+
+/**
+ * Starts the real daemon, as a process of its own, on a free port with its data in a temporary
+ * folder. `config` is a supervisor.config.json without `dataDir`, `listen` and `publicUrl`.
+ * Resolves once the gateway answers; rejects with the daemon's output if it ends before that.
+ */
+export async function startDaemonProcess(
+  config: Record<string, unknown>,
+  { env = {}, beside = {} }: DaemonOptions = {},
+): Promise<DaemonProcess> {
+  const folder = await mkdtemp(join(tmpdir(), "supervisor-"));
+  const port = await freePort();
+  const origin = `http://127.0.0.1:${port}`;
+  const file = join(folder, "supervisor.config.json");
+  const where = { dataDir: "./data", listen: { host: "127.0.0.1", port }, publicUrl: origin };
+  await writeFile(file, JSON.stringify({ ...where, ...config }));
+  for (const [name, path] of Object.entries(beside))
+    await cp(path, join(folder, name), { recursive: true });
+
+  const child = spawn(process.execPath, ["--no-warnings", PROGRAM, "serve", "--config", file], {
+    stdio: ["ignore", "pipe", "pipe"],
+    env: { ...process.env, ...env },
+  });
+  let output = "";
+  for (const stream of [child.stdout, child.stderr])
+    stream.setEncoding("utf8").on("data", (chunk: string) => (output += chunk));
+  const ended = once(child, "close");
+  const stop = async () => {
+    child.kill("SIGTERM");
+    await ended;
+    await rm(folder, { recursive: true, force: true });
+  };
+  const healthy = async () => {
+    if (child.exitCode !== null) throw new Error(`the daemon ended with ${child.exitCode}`);
+    return await fetch(`${origin}/health`).then(
+      (answer) => answer.ok,
+      () => false,
+    );
+  };
+  try {
+    await until(healthy, "the gateway answers", 20_000);
+  } catch (error) {
+    await stop();
+    throw new Error(`${(error as Error).message}\n${output}`, { cause: error });
+  }
+
+  const cli: DaemonProcess["cli"] = (args, secrets = {}) => runCli(file, args, secrets);
+  return {
+    origin,
+    cli,
+    addUser: async (name, token) => {
+      const flags = token === undefined ? [] : ["--token-env", "ADDED_USERS_TOKEN"];
+      const secrets = { ADDED_USERS_TOKEN: token ?? "" };
+      return (await cli(["user", "add", name, ...flags], secrets)) as AddedUser;
+    },
+    output: () => output,
+    stop,
+  };
+}

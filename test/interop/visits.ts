@@ -1,0 +1,36 @@
+import { fileURLToPath } from "node:url";
+import type { Python } from "./python.ts";
+
+const CLIENT = fileURLToPath(new URL("client.py", import.meta.url));
+
+/** One client at one URL. The key, if any, travels in the Authorization header. */
+export interface Visit {
+  name: string;
+  client: "fastmcp" | "mcp";
+  transport: "sse" | "http";
+  url: string;
+  key?: string;
+}
+
+export interface Sight {
+  me: {
+    fingerprint: string;
+    names: string[];
+    settings: Record<string, string | null>;
+    pid: number;
+  };
+  echoed: string[];
+  progress: [number, number][];
+  tools: string[];
+  inbox: string;
+  message: string;
+  version: string;
+}
+
+/** What a visit brought: what the client saw, or how it was refused. */
+export type Outcome = Sight | { refused: string };
+
+/** Makes all visits at the same time, from one Python process. */
+export async function makeVisits(python: Python, visits: Visit[]): Promise<Outcome[]> {
+  return JSON.parse(await python.run(CLIENT, JSON.stringify(visits))) as Outcome[];
+}
