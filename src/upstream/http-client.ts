@@ -1,0 +1,263 @@
+/** Room: upstream. Links from a session to its child or remote: opens them, posts to them, reads them. Never sees a client, a key or a user's name. */
+import { connect as connectTcp } from "node:net";
+import type { Socket } from "node:net";
+import { connect as connectTls } from "node:tls";
+import { SupervisorError } from "../errors.ts";
+import { guardedLookup, requireAllowedHost } from "../net/address.ts";
+import { ResponseParser } from "./response-parser.ts";
+import type { ResponseHeaders } from "./response-parser.ts";
+
+export type { ResponseHeaders } from "./response-parser.ts";
+
+const CONNECT_TIMEOUT_MS = 10_000;
+/**
+ * Shorter than the 5 s after which Node and uvicorn close an idle connection, so that a request
+ * never races that close: a POST that was sent must not be sent twice.
+ */
+const IDLE_CONNECTION_MS = 3_000;
+const MAX_IDLE_CONNECTIONS = 32;
+/** Up to here head and body go out as one string: one system call in place of a gathered write. */
+const ONE_WRITE_BYTES = 16 * 1024;
+
+export interface Receiver {
+  head(status: number, headers: ResponseHeaders): void;
+  data(chunk: Buffer): void;
+  end(): void;
+  /** The exchange failed: UPSTREAM_REFUSED before a connection, UPSTREAM_RESET or UPSTREAM_INVALID after. Not called after `abort`. */
+  fail(error: SupervisorError): void;
+}
+
+export interface Exchange {
+  /** Closes the connection; the receiver hears nothing more. */
+  abort(): void;
+  pause(): void;
+  resume(): void;
+}
+
+export interface HttpRequest {
+  method: "GET" | "POST" | "DELETE";
+  path: string;
+  /** Names and values in turn. */
+  headers: readonly string[];
+  body: Buffer | null;
+}
+
+/**
+ * Connections to one origin. Written here and not taken from a library because a message costs its
+ * gateway little else: what a general client does for one POST takes longer than all the rest.
+ * A connection serves one request at a time and is dropped when its request is aborted.
+ */
+export class HttpClient {
+  readonly #origin: URL;
+  readonly #isRemote: boolean;
+  readonly #idle: Connection[] = [];
+  readonly #busy = new Set<Connection>();
+  #isClosed = false;
+
+  /** Throws UPSTREAM_REFUSED for an origin that is never called. */
+  constructor(origin: URL, isRemote: boolean) {
+    if (isRemote) requireAllowedHost(origin.hostname);
+    this.#origin = origin;
+    this.#isRemote = isRemote;
+  }
+
+  /** Sends at once; throws UPSTREAM_INVALID for a header that would break out of its line. */
+  request(request: HttpRequest, receiver: Receiver): Exchange {
+    const text = headOf(request, this.#origin.host);
+    const connection =
+      this.#idle.pop() ??
+      new Connection(this.#connect(), this.#readyEvent, (done, isReusable) =>
+        this.#release(done, isReusable),
+      );
+    this.#busy.add(connection);
+    connection.send(text, request.body, receiver);
+    return new ConnectionExchange(connection, receiver);
+  }
+
+  /** Ends every connection; exchanges under way fail with UPSTREAM_RESET. */
+  close(): void {
+    this.#isClosed = true;
+    for (const connection of [...this.#idle, ...this.#busy]) connection.close();
+  }
+
+  get #readyEvent(): "connect" | "secureConnect" {
+    return this.#origin.protocol === "https:" ? "secureConnect" : "connect";
+  }
+
+  #connect(): Socket {
+    const { hostname, port, protocol } = this.#origin;
+    const host = hostname.replace(/^\[|\]$/g, "");
+    const lookup = this.#isRemote ? { lookup: guardedLookup } : {};
+    const options = {
+      host,
+      port: Number(port) || (protocol === "https:" ? 443 : 80),
+      noDelay: true,
+      ...lookup,
+    };
+    return protocol === "https:"
+      ? connectTls({ ...options, servername: host })
+      : connectTcp(options);
+  }
+
+  #release(connection: Connection, isReusable: boolean): void {
+    this.#busy.delete(connection);
+    const at = this.#idle.indexOf(connection);
+    if (at !== -1) this.#idle.splice(at, 1);
+    if (!isReusable) return;
+    if (this.#isClosed || this.#idle.length >= MAX_IDLE_CONNECTIONS) connection.close();
+    else this.#idle.push(connection);
+  }
+}
+
+const BREAKS_OUT = /[\r\n\0]/;
+
+function headOf({ method, path, headers, body }: HttpRequest, host: string): string {
+  let text = `${method} ${path} HTTP/1.1\r\nhost: ${host}\r\naccept-encoding: identity\r\n`;
+  for (let i = 0; i < headers.length; i += 2) {
+    const value = headers[i + 1]!;
+    // Values come from Node's parser, which lets none through, and from recipes with tokens in them.
+    if (BREAKS_OUT.test(value))
+      throw new SupervisorError(
+        "UPSTREAM_INVALID",
+        "a header for the server has a line break in it",
+      );
+    text += `${headers[i]}: ${value}\r\n`;
+  }
+  return body === null ? `${text}\r\n` : `${text}content-length: ${body.length}\r\n\r\n`;
+}
+
+/** One request on a connection; once it is over, the connection may be another's and is not touched. */
+class ConnectionExchange implements Exchange {
+  readonly #connection: Connection;
+  readonly #receiver: Receiver;
+
+  constructor(connection: Connection, receiver: Receiver) {
+    this.#connection = connection;
+    this.#receiver = receiver;
+  }
+
+  abort(): void {
+    if (this.#connection.serves(this.#receiver)) this.#connection.abort();
+  }
+
+  pause(): void {
+    if (this.#connection.serves(this.#receiver)) this.#connection.socket.pause();
+  }
+
+  resume(): void {
+    if (this.#connection.serves(this.#receiver)) this.#connection.socket.resume();
+  }
+}
+
+/** One socket and the receiver that it serves, if any. */
+class Connection {
+  readonly socket: Socket;
+  readonly #parser: ResponseParser;
+  readonly #release: (connection: Connection, isReusable: boolean) => void;
+  #receiver: Receiver | undefined;
+  #isConnected = false;
+  #isOver = false;
+
+  constructor(
+    socket: Socket,
+    readyEvent: "connect" | "secureConnect",
+    release: (connection: Connection, isReusable: boolean) => void,
+  ) {
+    this.socket = socket;
+    this.#release = release;
+    this.#parser = new ResponseParser({
+      head: (status, headers) => this.#receiver?.head(status, headers),
+      data: (chunk) => this.#receiver?.data(chunk),
+      end: (isReusable) => this.#end(isReusable),
+    });
+    socket.setTimeout(CONNECT_TIMEOUT_MS);
+    socket.once(readyEvent, () => {
+      this.#isConnected = true;
+      if (this.#receiver !== undefined) socket.setTimeout(0);
+    });
+    socket.on("timeout", () =>
+      this.#fail(Object.assign(new Error("timed out"), { code: "ETIMEDOUT" })),
+    );
+    socket.on("data", (chunk: Buffer) => this.#onData(chunk));
+    socket.on("error", (error) => this.#fail(error));
+    socket.on("close", () => this.#onClose());
+  }
+
+  send(head: string, body: Buffer | null, receiver: Receiver): void {
+    this.#receiver = receiver;
+    this.#parser.expect();
+    if (this.#isConnected) this.socket.setTimeout(0);
+    if (body === null) {
+      this.socket.write(head, "latin1");
+    } else if (body.length <= ONE_WRITE_BYTES) {
+      this.socket.write(head + body.toString("latin1"), "latin1");
+    } else {
+      this.socket.cork();
+      this.socket.write(head, "latin1");
+      this.socket.write(body);
+      this.socket.uncork();
+    }
+  }
+
+  serves(receiver: Receiver): boolean {
+    return this.#receiver === receiver;
+  }
+
+  abort(): void {
+    this.#receiver = undefined;
+    this.close();
+  }
+
+  close(): void {
+    this.#fail(Object.assign(new Error("closed here"), { code: "ECONNRESET" }));
+  }
+
+  #onData(chunk: Buffer): void {
+    try {
+      this.#parser.push(chunk);
+    } catch (error) {
+      this.#fail(error as Error);
+    }
+  }
+
+  #end(isReusable: boolean): void {
+    const receiver = this.#receiver;
+    this.#receiver = undefined;
+    if (isReusable) {
+      this.socket.setTimeout(IDLE_CONNECTION_MS);
+      this.socket.resume();
+      this.#release(this, true);
+    } else {
+      this.#fail(undefined);
+    }
+    receiver?.end();
+  }
+
+  #onClose(): void {
+    if (this.#isOver) return;
+    if (!this.#parser.close())
+      this.#fail(Object.assign(new Error("closed"), { code: "ECONNRESET" }));
+    else this.#fail(undefined);
+  }
+
+  #fail(cause: (Error & { code?: string }) | undefined): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    const receiver = this.#receiver;
+    this.#receiver = undefined;
+    this.socket.destroy();
+    this.#release(this, false);
+    if (cause !== undefined) receiver?.fail(wrap(cause, this.#isConnected));
+  }
+}
+
+function wrap(cause: Error & { code?: string }, wasConnected: boolean): SupervisorError {
+  if (cause instanceof SupervisorError) return cause;
+  return wasConnected
+    ? new SupervisorError(
+        "UPSTREAM_RESET",
+        "the server closed the connection before it had answered",
+        { cause },
+      )
+    : new SupervisorError("UPSTREAM_REFUSED", "the server cannot be reached", { cause });
+}

@@ -1,0 +1,217 @@
+import { SupervisorError } from "../errors.ts";
+import { resolveEndpoint } from "../mcp/endpoint.ts";
+import { isEventStream } from "../mcp/headers.ts";
+import { SseReader, dataOf } from "../mcp/sse.ts";
+import type { EventPart } from "../mcp/sse.ts";
+import type { Exchange, HttpClient, ResponseHeaders } from "./http-client.ts";
+
+/** The answer to a POST says "accepted"; what is longer than this is not read on. */
+const MAX_ANSWER_BYTES = 64 * 1024;
+
+export interface SseTarget {
+  url: URL;
+  /** Headers of the server's recipe, for remotes. */
+  headers: Readonly<Record<string, string>>;
+}
+
+export interface SseLinkOptions {
+  client: HttpClient;
+  target: SseTarget;
+  /** For a child that takes a message and never answers the POST: some do so for sessions they have lost. */
+  postTimeoutMs: number;
+  /** Every event but `endpoint`, in order. */
+  onPart(part: EventPart): void;
+  /** The stream is over: with an error when it broke, without when the server ended it. Called once, only after opening. */
+  onClosed(error: SupervisorError | undefined): void;
+}
+
+export interface PostAnswer {
+  status: number;
+  headers: ResponseHeaders;
+  body: Buffer;
+}
+
+const flat = (headers: Readonly<Record<string, string>>): string[] =>
+  Object.entries(headers).flat();
+
+/** One session of a server that speaks HTTP with SSE (2024-11-05). */
+export class SseLink {
+  readonly #options: SseLinkOptions;
+  #stream: Exchange | undefined;
+  #endpoint: URL | undefined;
+  #onEndpoint: ((failure: SupervisorError | undefined) => void) | undefined;
+  #isClosed = false;
+
+  private constructor(options: SseLinkOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Resolves once the server has named its endpoint. Rejects with UPSTREAM_INVALID for an answer that
+   * is no event stream or an endpoint on another origin, UPSTREAM_REFUSED or UPSTREAM_RESET for a
+   * connection that fails, UPSTREAM_TIMEOUT when no endpoint comes.
+   */
+  static async open(options: SseLinkOptions): Promise<SseLink> {
+    const link = new SseLink(options);
+    const timer = setTimeout(
+      () =>
+        link.#settle(
+          new SupervisorError(
+            "UPSTREAM_TIMEOUT",
+            "the server opened a stream but named no endpoint in time",
+          ),
+        ),
+      options.postTimeoutMs,
+    );
+    try {
+      await link.#open();
+    } catch (error) {
+      link.close();
+      throw error;
+    } finally {
+      clearTimeout(timer);
+    }
+    return link;
+  }
+
+  /** Posts one message. Rejects with UPSTREAM_TIMEOUT, UPSTREAM_REFUSED or UPSTREAM_RESET. */
+  async post(body: Buffer, headers: string[]): Promise<PostAnswer> {
+    const { client, target, postTimeoutMs } = this.#options;
+    const endpoint = this.#endpoint!;
+    return await new Promise<PostAnswer>((resolve, reject) => {
+      let status = 0;
+      let answerHeaders: ResponseHeaders = {};
+      let chunks: Buffer[] = [];
+      let size = 0;
+      let timer: NodeJS.Timeout | undefined;
+      const exchange = client.request(
+        {
+          method: "POST",
+          path: endpoint.pathname + endpoint.search,
+          headers: [...headers, ...flat(target.headers)],
+          body,
+        },
+        {
+          head: (code, received) => {
+            status = code;
+            answerHeaders = received;
+          },
+          data: (chunk) => {
+            size += chunk.length;
+            if (size <= MAX_ANSWER_BYTES) chunks.push(chunk);
+            else chunks = [];
+          },
+          end: () => {
+            clearTimeout(timer);
+            resolve({
+              status,
+              headers: answerHeaders,
+              body: chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks),
+            });
+          },
+          fail: (error) => {
+            clearTimeout(timer);
+            reject(error);
+          },
+        },
+      );
+      timer = setTimeout(() => {
+        exchange.abort();
+        reject(
+          new SupervisorError(
+            "UPSTREAM_TIMEOUT",
+            "the server took the message but did not say so in time",
+          ),
+        );
+      }, postTimeoutMs);
+    });
+  }
+
+  pause(): void {
+    this.#stream?.pause();
+  }
+
+  resume(): void {
+    this.#stream?.resume();
+  }
+
+  /** Ends the session at the server; `onClosed` is not called. */
+  close(): void {
+    this.#isClosed = true;
+    this.#stream?.abort();
+  }
+
+  async #open(): Promise<void> {
+    const { client, target } = this.#options;
+    const reader = new SseReader((part) => this.#onPart(part));
+    const failure = await new Promise<SupervisorError | undefined>((resolve) => {
+      this.#onEndpoint = resolve;
+      this.#stream = client.request(
+        {
+          method: "GET",
+          path: target.url.pathname + target.url.search,
+          // Identity: a compressed stream would be held back by its compressor and hide the endpoint.
+          headers: [
+            "accept",
+            "text/event-stream",
+            "accept-encoding",
+            "identity",
+            "cache-control",
+            "no-cache",
+            ...flat(target.headers),
+          ],
+          body: null,
+        },
+        {
+          head: (status, headers) => {
+            if (status === 200 && isEventStream(headers["content-type"])) return;
+            this.#settle(
+              new SupervisorError(
+                "UPSTREAM_INVALID",
+                `the server answered ${status} instead of opening an event stream`,
+              ),
+            );
+          },
+          data: (chunk) => reader.push(chunk),
+          end: () => this.#onEnd(undefined),
+          fail: (error) => this.#onEnd(error),
+        },
+      );
+    });
+    if (failure !== undefined) throw failure;
+  }
+
+  #onPart(part: EventPart): void {
+    if (this.#isClosed) return;
+    if (part.name !== "endpoint" || !part.isLast) return this.#options.onPart(part);
+    try {
+      this.#endpoint = resolveEndpoint(dataOf(part.bytes), this.#options.target.url);
+      this.#settle(undefined);
+    } catch (error) {
+      // A later endpoint that is refused must not leave the earlier one in use without a word.
+      if (error instanceof SupervisorError && this.#onEndpoint === undefined) this.#onEnd(error);
+      else this.#settle(error as SupervisorError);
+    }
+  }
+
+  #settle(failure: SupervisorError | undefined): void {
+    this.#onEndpoint?.(failure);
+    this.#onEndpoint = undefined;
+  }
+
+  #onEnd(error: SupervisorError | undefined): void {
+    if (this.#isClosed) return;
+    if (this.#onEndpoint !== undefined) {
+      this.#settle(
+        error ??
+          new SupervisorError(
+            "UPSTREAM_INVALID",
+            "the server ended its stream before it named an endpoint",
+          ),
+      );
+      return;
+    }
+    this.close();
+    this.#options.onClosed(error);
+  }
+}
