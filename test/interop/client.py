@@ -1,8 +1,8 @@
 """Visits MCP servers with the Python clients.
 
 Reads a JSON array of visits from stdin, makes them all at once, and writes the array of what each
-saw to stdout. A visit is {client: "fastmcp" | "mcp", transport: "sse" | "http", url, key | null};
-the key goes into the Authorization header.
+saw to stdout. A visit is {client: "fastmcp" | "mcp", transport: "sse" | "http", mode: "auto" |
+"legacy", url, key?}; the key goes into the Authorization header.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ async def visit_with_fastmcp(visit, headers):
     async def on_progress(done, total, _message):
         progress.append([done, total])
 
-    async with fastmcp.Client(make(visit["url"], headers=headers)) as client:
+    async with fastmcp.Client(make(visit["url"], headers=headers), mode=visit["mode"]) as client:
         me = await client.call_tool("whoami")
         echoed = await asyncio.gather(
             *(client.call_tool("echo", {"text": f"{visit['url']} {i}"}) for i in range(8))
@@ -53,7 +53,7 @@ async def visit_with_mcp(visit, headers):
         progress.append([done, total])
 
     async def talk(transport):
-        async with mcp.Client(transport) as client:
+        async with mcp.Client(transport, mode=visit["mode"]) as client:
             me = await client.call_tool("whoami")
             echoed = await asyncio.gather(
                 *(client.call_tool("echo", {"text": f"{visit['url']} {i}"}) for i in range(8))

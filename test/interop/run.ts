@@ -6,12 +6,14 @@ import { type DirectChild, startDirect } from "./direct.ts";
 import { MissingError, openPython, type Python } from "./python.ts";
 import { check, finish } from "./report.ts";
 import { fingerprint, MCP_SERVER, SERVERS, SETTINGS } from "./seed.ts";
-import { makeVisits, type Outcome, type Sight, type Visit } from "./visits.ts";
+import { makeVisits, type Outcome, type Sight, type Visit, type Way, WAYS } from "./visits.ts";
 
 const TOKENS = { alice: "tok_alice_xxx", bob: "tok_bob_xxx" };
 const USERS = ["alice", "bob"] as const;
-const CLIENTS = ["fastmcp", "mcp"] as const;
 const TRANSPORTS = ["sse", "http"] as const;
+
+const nameOf = ({ client, transport, mode }: Way) =>
+  `${client}${mode === "legacy" ? " (legacy)" : ""} over ${transport}`;
 
 function seen(outcome: Outcome | undefined): Sight {
   assert.ok(outcome, "the visit was not made");
@@ -32,17 +34,16 @@ function sawOnly(token: string, visit: Visit, { me, echoed, inbox, message }: Si
 }
 
 async function visitDirectly(python: Python): Promise<Record<string, Sight>> {
-  const children: DirectChild[] = [];
+  const children = new Map<string, DirectChild>();
   const sights: Record<string, Sight> = {};
   try {
     for (const transport of TRANSPORTS)
-      children.push(await startDirect(python, transport, TOKENS.alice));
-    const visits: Visit[] = TRANSPORTS.flatMap((transport, at) =>
-      CLIENTS.map((client) => {
-        const url = children[at]?.url ?? "";
-        return { name: `${client} over ${transport}`, client, transport, url };
-      }),
-    );
+      children.set(transport, await startDirect(python, transport, TOKENS.alice));
+    const visits: Visit[] = WAYS.map((way) => ({
+      ...way,
+      name: nameOf(way),
+      url: children.get(way.transport)?.url ?? "",
+    }));
     const outcomes = await makeVisits(python, visits);
     for (const [at, visit] of visits.entries()) {
       check(`${visit.name} works without the gateway`, () => {
@@ -52,28 +53,24 @@ async function visitDirectly(python: Python): Promise<Record<string, Sight>> {
       });
     }
   } finally {
-    for (const child of children) await child.close();
+    for (const child of children.values()) await child.close();
   }
   return sights;
 }
 
 type Keys = Record<(typeof USERS)[number], string>;
 
-/** Every client over every transport with the secret in either place, for one user. */
+/** Every way with the secret in either place, for one user. */
 function visitsOf(user: (typeof USERS)[number], origin: string, key: string): Visit[] {
-  return CLIENTS.flatMap((client) =>
-    TRANSPORTS.flatMap((transport) => {
-      const url =
-        transport === "sse"
-          ? `${origin}/u/${user}/gmail/sse`
-          : `${origin}/u/${user}/gmail-http/mcp`;
-      const name = `${client} over ${transport}`;
-      return [
-        { name, client, transport, url, key },
-        { name, client, transport, url: `${url}?token=${key}` },
-      ];
-    }),
-  );
+  return WAYS.flatMap((way) => {
+    const path = way.transport === "sse" ? "gmail/sse" : "gmail-http/mcp";
+    const url = `${origin}/u/${user}/${path}`;
+    const visit = { ...way, name: nameOf(way) };
+    return [
+      { ...visit, url, key },
+      { ...visit, url: `${url}?token=${key}` },
+    ];
+  });
 }
 
 async function visitOwnPaths(
@@ -124,7 +121,8 @@ async function visitForeignPaths(python: Python, daemon: DaemonProcess, keys: Ke
       assert.ok(outcome && "refused" in outcome, "was let in");
     });
   }
-  for (const { url, key } of visits) {
+  const places = new Map(visits.map((visit) => [visit.url, visit.key]));
+  for (const [url, key] of places) {
     const headers = { ...(key && { authorization: `Bearer ${key}` }) };
     const { status } = await fetch(url, { headers });
     const path = new URL(url).pathname + (key ? "" : "?token=…");

@@ -3,11 +3,22 @@ import type { Python } from "./python.ts";
 
 const CLIENT = fileURLToPath(new URL("client.py", import.meta.url));
 
-/** One client at one URL. The key, if any, travels in the Authorization header. */
-export interface Visit {
-  name: string;
+/** How a client comes: by itself it asks for the modern era first and falls back (`auto`). */
+export interface Way {
   client: "fastmcp" | "mcp";
   transport: "sse" | "http";
+  mode: "auto" | "legacy";
+}
+
+export const WAYS: readonly Way[] = (["sse", "http"] as const).flatMap((transport) =>
+  (["fastmcp", "mcp"] as const).flatMap((client) =>
+    (["auto", "legacy"] as const).map((mode) => ({ client, transport, mode })),
+  ),
+);
+
+/** One client at one URL. The key, if any, travels in the Authorization header. */
+export interface Visit extends Way {
+  name: string;
   url: string;
   key?: string;
 }
