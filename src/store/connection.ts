@@ -1,0 +1,103 @@
+import Database from "better-sqlite3";
+import { SupervisorError } from "../errors.ts";
+import { preparePrivateFile } from "./data-dir.ts";
+import { storeFailure } from "./failure.ts";
+import { MIGRATIONS } from "./migrations.ts";
+
+type Value = string | number | Buffer | null;
+
+/** A prepared statement whose failures are ours. */
+export interface Query<Row> {
+  /** How many rows changed. */
+  run(...values: Value[]): number;
+  get(...values: Value[]): Row | undefined;
+  all(...values: Value[]): Row[];
+}
+
+/** `PRAGMA synchronous`: an acknowledged write has reached the disk. */
+const FULL = 2;
+
+/** The one handle on the database file; what SQLite throws leaves it as STORE_FAILED. */
+export class Connection {
+  readonly #db: Database.Database;
+
+  constructor(file: string) {
+    preparePrivateFile(file);
+    // While SQLite waits for a lock the daemon stands still. Only a tool on the same file can hold one.
+    this.#db = guarded(() => new Database(file, { timeout: 1000 }));
+    try {
+      guarded(() => this.#setUp(file));
+    } catch (error) {
+      this.#db.close();
+      throw error;
+    }
+  }
+
+  #setUp(file: string): void {
+    // Before anything is written, so that a newer database stays as it is.
+    const version = this.#pragma("user_version");
+    if (version > MIGRATIONS.length)
+      throw new SupervisorError(
+        "SCHEMA_TOO_NEW",
+        `${file}: was written by a newer version (schema ${version}, this version knows ${MIGRATIONS.length})`,
+      );
+    this.#db.pragma("journal_mode = WAL");
+    // Not left to the library: its default for WAL is NORMAL, which loses the last writes with the power.
+    this.#db.pragma("synchronous = FULL");
+    this.#db.pragma("secure_delete = ON");
+    this.#db.pragma("trusted_schema = OFF");
+    this.#db.pragma("foreign_keys = ON");
+    for (let next = version; next < MIGRATIONS.length; next += 1)
+      this.#write(() => {
+        this.#db.exec(MIGRATIONS[next]!);
+        this.#db.pragma(`user_version = ${next + 1}`);
+      });
+    this.#requireDurable(file);
+  }
+
+  /** SQLite takes on a different level only with the first write, so the level is read after one. */
+  #requireDurable(file: string): void {
+    this.#write(() => this.#db.pragma(`user_version = ${MIGRATIONS.length}`));
+    const mode = this.#db.pragma("journal_mode", { simple: true });
+    if (mode !== "wal" || this.#pragma("synchronous") !== FULL)
+      throw new SupervisorError(
+        "STORE_FAILED",
+        `${file}: the file system does not let acknowledged writes be made durable`,
+      );
+  }
+
+  #pragma(name: string): number {
+    return Number(this.#db.pragma(name, { simple: true }));
+  }
+
+  #write<T>(work: () => T): T {
+    return this.#db.transaction(work).immediate();
+  }
+
+  prepare<Row = never>(sql: string): Query<Row> {
+    const statement = guarded(() => this.#db.prepare<Value[], Row>(sql));
+    return {
+      run: (...values) => guarded(() => statement.run(...values).changes),
+      get: (...values) => guarded(() => statement.get(...values)),
+      all: (...values) => guarded(() => statement.all(...values)),
+    };
+  }
+
+  /** All of `work`, or none of it. `work` cannot be async: the transaction would end before it. */
+  transaction<T>(work: () => T): T {
+    return guarded(() => this.#write(work));
+  }
+
+  /** Moves what the write-ahead log still holds into the file, and closes it. */
+  close(): void {
+    guarded(() => this.#db.close());
+  }
+}
+
+function guarded<T>(work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    throw storeFailure(error);
+  }
+}

@@ -1,0 +1,22 @@
+import type { Connection, Query } from "./connection.ts";
+
+/** Rows of `meta`: what the daemon must remember about the database itself. */
+export class MetaRows {
+  readonly #set: Query<never>;
+  readonly #find: Query<{ value: Buffer }>;
+
+  constructor(db: Connection) {
+    this.#set = db.prepare(
+      "INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value",
+    );
+    this.#find = db.prepare("SELECT value FROM meta WHERE name = ?");
+  }
+
+  set(name: string, value: Buffer): void {
+    this.#set.run(name, value);
+  }
+
+  find(name: string): Buffer | undefined {
+    return this.#find.get(name)?.value;
+  }
+}

@@ -1,0 +1,46 @@
+/**
+ * The schema, step by step: step n takes a database from version n to n + 1. A step that has been
+ * released is never changed, only followed by another one.
+ *
+ * Times are epoch ms. Ids of users are never given out twice (AUTOINCREMENT), so that nothing left
+ * over from a removed user can fall to a new one.
+ */
+export const MIGRATIONS: readonly string[] = [
+  `
+  CREATE TABLE users (
+    id         INTEGER PRIMARY KEY AUTOINCREMENT,
+    name       TEXT    NOT NULL UNIQUE,
+    state      TEXT    NOT NULL CHECK (state IN ('enabled', 'disabled', 'removing')),
+    created_at INTEGER NOT NULL
+  ) STRICT;
+
+  -- hash: SHA-256 of the key. prefix: its first characters, to know it by.
+  CREATE TABLE access_keys (
+    id         TEXT    PRIMARY KEY,
+    user_id    INTEGER NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    hash       BLOB    NOT NULL UNIQUE,
+    prefix     TEXT    NOT NULL,
+    label      TEXT,
+    created_at INTEGER NOT NULL,
+    expires_at INTEGER,
+    revoked_at INTEGER
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX access_keys_of_user ON access_keys (user_id);
+
+  -- server: '' for the user's general token. box: the token, sealed by the vault.
+  CREATE TABLE tokens (
+    user_id     INTEGER NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    server      TEXT    NOT NULL,
+    box         BLOB    NOT NULL,
+    fingerprint TEXT    NOT NULL,
+    set_at      INTEGER NOT NULL,
+    expires_at  INTEGER,
+    PRIMARY KEY (user_id, server)
+  ) STRICT, WITHOUT ROWID;
+
+  CREATE TABLE meta (
+    name  TEXT PRIMARY KEY,
+    value BLOB NOT NULL
+  ) STRICT, WITHOUT ROWID;
+  `,
+];

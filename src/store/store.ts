@@ -1,0 +1,50 @@
+/** Room: store. Rows in one SQLite file, and the lock on the folder around it. In: values, secrets only hashed or sealed. Out: rows; a write that returned is on the disk. Logs nothing, decides nothing. */
+import path from "node:path";
+import { AccessKeyRows } from "./access-keys.ts";
+import { Connection } from "./connection.ts";
+import { prepareDataDir } from "./data-dir.ts";
+import { MetaRows } from "./meta.ts";
+import { TokenRows } from "./tokens.ts";
+import { UserRows } from "./users.ts";
+
+export type { AccessKeyRow, OwnedKeyRow } from "./access-keys.ts";
+export type { TokenRow } from "./tokens.ts";
+export type { UserRow, UserState } from "./users.ts";
+
+export const DATABASE_FILE = "mcp-supervisor.db";
+
+/** All tables. Every method may reject with STORE_FAILED, and has then changed nothing. */
+export class Store {
+  readonly users: UserRows;
+  readonly accessKeys: AccessKeyRows;
+  readonly tokens: TokenRows;
+  readonly meta: MetaRows;
+  readonly #db: Connection;
+
+  constructor(db: Connection) {
+    this.#db = db;
+    this.users = new UserRows(db);
+    this.accessKeys = new AccessKeyRows(db);
+    this.tokens = new TokenRows(db);
+    this.meta = new MetaRows(db);
+  }
+
+  /** All of `work`, or none of it. */
+  transaction<T>(work: () => T): T {
+    return this.#db.transaction(work);
+  }
+
+  close(): void {
+    this.#db.close();
+  }
+}
+
+/**
+ * Opens the database file, makes it (0600) and its folder (0700) where they are missing, and brings
+ * an older one up to date. SCHEMA_TOO_NEW for one of a newer version, CONFIG_INVALID for one that
+ * other accounts could read or change, STORE_FAILED for one that cannot be used.
+ */
+export function openStore(file: string): Store {
+  prepareDataDir(path.dirname(file));
+  return new Store(new Connection(file));
+}
