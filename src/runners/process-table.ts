@@ -1,0 +1,113 @@
+import { closeSync, openSync, readFileSync, readdirSync, readSync } from "node:fs";
+import { setImmediate as nextTurn } from "node:timers/promises";
+
+export interface ProcessEntry {
+  pid: number;
+  ppid: number;
+  group: number;
+  session: number;
+  isZombie: boolean;
+  /** Clock ticks since boot: with the pid, the name of a process that is never used twice. */
+  startTicks: number;
+}
+
+// Reading one entry takes about 10 µs; a slice of 64 keeps other users' requests waiting for less than 1 ms.
+const SLICE = 64;
+const buffer = Buffer.allocUnsafe(2048);
+
+function readEntry(pid: string): ProcessEntry | undefined {
+  let text: string;
+  try {
+    const fd = openSync(`/proc/${pid}/stat`, "r");
+    try {
+      text = buffer.toString("latin1", 0, readSync(fd, buffer));
+    } finally {
+      closeSync(fd);
+    }
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    // It ended between the listing and this read. Anything else (no descriptor left, say) must not
+    // make a living process look gone.
+    if (code === "ENOENT" || code === "ESRCH") return undefined;
+    throw error;
+  }
+  // The name in brackets is the program's own choice and may hold blanks and brackets: count from its end.
+  const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
+  return {
+    pid: Number(pid),
+    ppid: Number(fields[1]),
+    group: Number(fields[2]),
+    session: Number(fields[3]),
+    isZombie: fields[0] === "Z" || fields[0] === "X",
+    startTicks: Number(fields[19]),
+  };
+}
+
+/**
+ * Every process of this machine as it is from now on; those that come and go meanwhile may be missing.
+ * Rejects with the system's error when /proc cannot be read, as when no descriptor is left.
+ */
+export async function readProcessTable(): Promise<ProcessEntry[]> {
+  const pids = readdirSync("/proc").filter((name) => name[0]! >= "1" && name[0]! <= "9");
+  const table: ProcessEntry[] = [];
+  for (let start = 0; start < pids.length; start += SLICE) {
+    if (start > 0) await nextTurn();
+    for (const pid of pids.slice(start, start + SLICE)) {
+      const entry = readEntry(pid);
+      if (entry) table.push(entry);
+    }
+  }
+  return table;
+}
+
+let shared: Promise<ProcessEntry[]> | undefined;
+
+/** As `readProcessTable`, but calls of the same moment share one reading, which may be a few ms old. */
+export function shareProcessTable(): Promise<ProcessEntry[]> {
+  shared ??= readProcessTable().finally(() => {
+    shared = undefined;
+  });
+  return shared;
+}
+
+/**
+ * The living processes of the tree that `leader` started: its group, its session, and every
+ * descendant of those, also one that went off into a session of its own. `strays` (pid → start)
+ * are members seen earlier whose parent may be gone since.
+ */
+export function treeOf(
+  leader: number,
+  table: readonly ProcessEntry[],
+  strays: ReadonlyMap<number, number> = new Map(),
+): ProcessEntry[] {
+  const isMember = new Set<number>();
+  for (const { pid, group, session, startTicks } of table) {
+    if (pid === leader || group === leader || session === leader || strays.get(pid) === startTicks)
+      isMember.add(pid);
+  }
+  for (let grew = isMember.size > 0; grew;) {
+    grew = false;
+    for (const { pid, ppid } of table) {
+      if (isMember.has(ppid) && !isMember.has(pid)) {
+        isMember.add(pid);
+        grew = true;
+      }
+    }
+  }
+  // A zombie holds nothing and runs nothing; where pid 1 does not reap, it stays for ever.
+  return table.filter(({ pid, isZombie }) => isMember.has(pid) && !isZombie);
+}
+
+/** Resident memory of these processes in bytes; those that are gone count nothing. */
+export function residentBytes(processes: readonly ProcessEntry[]): number {
+  let kib = 0;
+  for (const { pid } of processes) {
+    try {
+      const match = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, "latin1"));
+      kib += Number(match?.[1] ?? 0);
+    } catch {
+      // It ended since the table was read.
+    }
+  }
+  return kib * 1024;
+}
