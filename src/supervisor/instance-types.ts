@@ -1,0 +1,96 @@
+import type { Exit, StreamName } from "../runners/runner.ts";
+
+/** Names one instance; `variant` is "" unless a user has several of one server. */
+export interface Ref {
+  readonly user: string;
+  readonly server: string;
+  readonly variant: string;
+}
+
+/** Every instance whose ref has these values; `{}` selects all. */
+export type Selector = Partial<Ref>;
+
+/** Where messages for a ready instance go. */
+export interface Target {
+  transport: "sse" | "http";
+  url: URL;
+  /** Sent with every request; of a remote they may hold the user's token. */
+  headers: Readonly<Record<string, string>>;
+  isRemote: boolean;
+}
+
+/** Why a generation ended: `exited with code 1`, `was killed by SIGKILL`, or the reason of who ended it. */
+export interface Ended {
+  reason: string;
+  /** Null for a remote, which has no process. */
+  exit: Exit | null;
+}
+
+/** One ready generation. It is handed out only while it is ready, and never becomes another one. */
+export interface Live {
+  readonly ref: Ref;
+  readonly generation: number;
+  readonly target: Target;
+  /** The top of the process tree, null for a remote. */
+  readonly pid: number | null;
+  readonly exited: Promise<Ended>;
+}
+
+/** What sessions tell the supervisor about an instance. They write, the supervisor reads. */
+export interface Usage {
+  sessions: number;
+  inFlight: number;
+  /** `performance.now()` of the last message that counts as use. */
+  lastMessageAt: number | null;
+}
+
+/** `since` is epoch ms, `reason` why the instance is in this state, null where nothing needs saying. */
+export type InstanceState =
+  | { name: "stopped"; since: number; reason: string | null }
+  | { name: "starting"; since: number; pid: number | null; port: number | null }
+  | { name: "ready"; since: number; live: Live; answer: Promise<Live>; port: number | null }
+  | { name: "draining"; since: number; reason: string; pid: number | null; port: number | null }
+  | { name: "backing-off"; since: number; reason: string; retryAt: number }
+  | { name: "parked"; since: number; reason: string };
+
+export type StateName = InstanceState["name"];
+
+/** What is known of an instance without looking at its processes. Times are epoch ms. */
+export interface InstanceRow {
+  user: string;
+  server: string;
+  variant: string;
+  state: StateName;
+  since: number;
+  reason: string | null;
+  retryAt: number | null;
+  pid: number | null;
+  port: number | null;
+  generation: number;
+  /** Starts that followed an end nobody asked for. */
+  restarts: number;
+  sessions: number;
+  inFlight: number;
+  idleSeconds: number | null;
+  /** Null for a remote. */
+  isolation: "none" | "user" | "sandbox" | null;
+}
+
+/** A row of `status`: with the memory of the whole process tree, null where none is alive. */
+export interface InstanceStatus extends InstanceRow {
+  rssBytes: number | null;
+}
+
+export interface LogLine {
+  /** Epoch ms. */
+  at: number;
+  stream: StreamName;
+  text: string;
+}
+
+export interface SupervisorEvents {
+  /** A generation that was ready is no more, whoever ended it. Once per generation. */
+  exited: [{ ref: Ref; generation: number; reason: string }];
+  line: [{ ref: Ref; line: LogLine }];
+  state: [{ ref: Ref; state: StateName }];
+}

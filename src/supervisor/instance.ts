@@ -1,0 +1,333 @@
+import type { EventEmitter } from "node:events";
+import { SupervisorError, toSupervisorError } from "../errors.ts";
+import { describeExit } from "./describe-exit.ts";
+import { launchChild, releaseAfter } from "./launch.ts";
+import { OutputLog } from "./output-log.ts";
+import { remoteTarget } from "./remote-target.ts";
+import type { ChildServer, Config, ServerDef } from "../config/config.ts";
+import type { Logger } from "../observability/logger.ts";
+import type { Exit, Running, StartRunner } from "../runners/runner.ts";
+import type { Ended, InstanceRow, InstanceState, Live } from "./instance-types.ts";
+import type { Ref, SupervisorEvents, Target, Usage } from "./instance-types.ts";
+import type { LaunchInput, NotLaunched } from "./launch.ts";
+import type { Ports } from "./ports.ts";
+import type { SpawnSlots } from "./spawn-slots.ts";
+
+/** What all instances share. */
+export interface InstanceContext {
+  config: Config;
+  servers: (name: string) => ServerDef | undefined;
+  secretsFor: (user: string, server: string) => string | undefined;
+  log: Logger;
+  ports: Ports;
+  slots: SpawnSlots;
+  start: StartRunner;
+  events: EventEmitter<SupervisorEvents>;
+  onExposed: (server: string, addresses: readonly string[]) => void;
+}
+
+/** The reason of an abort that wants the same callers served by another generation. */
+const AGAIN = new SupervisorError("INSTANCE_EXITED", "the start begins anew");
+
+type Ready = Extract<InstanceState, { name: "ready" }> & {
+  running: Running | null;
+  finish: (ended: Ended) => void;
+};
+type State = Exclude<InstanceState, { name: "ready" }> | Ready;
+
+/**
+ * One (user, server, variant): at most one generation of it lives at a time.
+ *
+ * stopped → starting → ready → draining → stopped. A start that fails goes through draining too when
+ * there is a process tree to end. The next generation waits until nothing is left of the last one.
+ */
+export class Instance {
+  readonly ref: Ref;
+  readonly usage: Usage = { sessions: 0, inFlight: 0, lastMessageAt: null };
+  readonly output = new OutputLog();
+  readonly #context: InstanceContext;
+  #state: State = { name: "stopped", since: Date.now(), reason: null };
+  #generation = 0;
+  #restarts = 0;
+  #endedUnasked = false;
+  #pending: Promise<Live> | undefined;
+  #attempt = new AbortController();
+  #gone: Promise<void> = Promise.resolve();
+  #refusal: SupervisorError | undefined;
+
+  constructor(ref: Ref, context: InstanceContext) {
+    this.ref = ref;
+    this.#context = context;
+  }
+
+  get state(): InstanceState["name"] {
+    return this.#state.name;
+  }
+
+  /** The generation that is ready now. */
+  get live(): Live | undefined {
+    return this.#state.name === "ready" ? this.#state.live : undefined;
+  }
+
+  /**
+   * Resolves with the generation that is ready; starts one if there is none. Calls that arrive while
+   * a start is under way share it, and one that gives up does not end it for the others.
+   *
+   * Rejects with INSTANCE_SPAWN_FAILED, INSTANCE_EXITED, INSTANCE_START_TIMEOUT, TOKEN_MISSING,
+   * SERVER_NOT_FOUND, or STOPPING; the next call tries again.
+   */
+  ensure(): Promise<Live> {
+    if (this.#state.name === "ready") return this.#state.answer;
+    if (this.#refusal) return Promise.reject(this.#refusal);
+    if (!this.#pending) {
+      this.#pending = this.#begin();
+      // A start that `restart` began may have nobody waiting; its failure is in the state.
+      this.#pending.catch(() => {});
+    }
+    return this.#pending;
+  }
+
+  /**
+   * Ends what runs or starts; resolves when nothing of it is left. Callers that wait for a start
+   * get INSTANCE_EXITED with the reason (`stopped by an admin`).
+   */
+  async stop(reason: string): Promise<void> {
+    const what = `the child was ended before it was ready: ${reason}`;
+    await this.#stop(reason, this.#failure("INSTANCE_EXITED", what));
+  }
+
+  /** As `stop`, and from now on `ensure` rejects with `refusal`. */
+  async close(reason: string, refusal: SupervisorError): Promise<void> {
+    this.#refusal = refusal;
+    await this.#stop(reason, refusal);
+  }
+
+  /**
+   * Replaces what runs or starts by a new generation; callers that wait for a start get the new one.
+   * Resolves when nothing of the old one is left. Does nothing to an instance that is down.
+   */
+  async restart(reason: string): Promise<void> {
+    if (this.#pending) {
+      this.#attempt.abort(AGAIN);
+    } else if (this.#state.name === "ready") {
+      this.#drain(this.#state, reason);
+      const gone = this.#gone;
+      this.ensure().catch(() => {});
+      await gone;
+    }
+  }
+
+  row(): InstanceRow {
+    const state = this.#state;
+    const { sessions, inFlight, lastMessageAt } = this.usage;
+    const idleMs = lastMessageAt === null ? null : performance.now() - lastMessageAt;
+    const isRemote = this.#context.servers(this.ref.server)?.kind === "remote";
+    const pid = state.name === "ready" ? state.live.pid : "pid" in state ? state.pid : null;
+    return {
+      ...this.ref,
+      state: state.name,
+      since: state.since,
+      reason: "reason" in state ? state.reason : null,
+      retryAt: "retryAt" in state ? state.retryAt : null,
+      pid,
+      port: "port" in state ? state.port : null,
+      generation: this.#generation,
+      restarts: this.#restarts,
+      sessions,
+      inFlight,
+      idleSeconds: idleMs === null ? null : inFlight > 0 ? 0 : Math.floor(idleMs / 1000),
+      isolation: isRemote ? null : "none",
+    };
+  }
+
+  /** Memory of the whole process tree, null where none is alive or it cannot be read. */
+  async rssBytes(): Promise<number | null> {
+    return this.#state.name === "ready" ? ((await this.#state.running?.rssBytes()) ?? null) : null;
+  }
+
+  async #begin(): Promise<Live> {
+    try {
+      for (;;) {
+        this.#attempt = new AbortController();
+        const { signal } = this.#attempt;
+        try {
+          // Also keeps this function from ending before `ensure` has noted its promise.
+          await this.#gone;
+          signal.throwIfAborted();
+          return await this.#start(signal);
+        } catch (error) {
+          if (signal.reason !== AGAIN) throw error;
+        }
+      }
+    } finally {
+      this.#pending = undefined;
+    }
+  }
+
+  async #start(signal: AbortSignal): Promise<Live> {
+    const { servers, secretsFor, slots } = this.#context;
+    const { user, server } = this.ref;
+    const def = servers(server);
+    if (!def) throw this.#failure("SERVER_NOT_FOUND", "there is no such server");
+    this.#generation++;
+    if (this.#endedUnasked) this.#restarts++;
+    this.#endedUnasked = false;
+    try {
+      if (def.kind === "remote") {
+        const target = remoteTarget(this.ref, def, secretsFor(user, server));
+        return this.#becomeReady(target, null, null);
+      }
+      if (!servesPort(def))
+        throw this.#failure(
+          "INSTANCE_SPAWN_FAILED",
+          "stdio servers are not available in this version",
+        );
+      this.#become({ name: "starting", since: Date.now(), pid: null, port: null });
+      const release = await slots.take(signal);
+      try {
+        return await this.#startChild(def, signal);
+      } finally {
+        release();
+      }
+    } catch (error) {
+      const failure = toSupervisorError(error);
+      this.#endedUnasked = !signal.aborted;
+      if (this.#state.name !== "draining")
+        this.#become({ name: "stopped", since: Date.now(), reason: this.#reasonOf(failure) });
+      if (!signal.aborted) this.#log("warn", `not started: ${this.#reasonOf(failure)}`);
+      throw failure;
+    }
+  }
+
+  async #startChild(def: LaunchInput["def"], signal: AbortSignal): Promise<Live> {
+    const { config, secretsFor, ports, start, events, onExposed } = this.#context;
+    const { user, server } = this.ref;
+    const outcome = await launchChild({
+      ref: this.ref,
+      def,
+      token: secretsFor(user, server),
+      dataDir: config.dataDir,
+      startTimeoutMs: def.startTimeoutMs,
+      stopTimeoutMs: config.stopTimeoutMs,
+      ports,
+      start,
+      output: this.output,
+      onLine: (stream, text) =>
+        events.emit("line", { ref: this.ref, line: this.output.add(stream, text) }),
+      onSpawn: (pid, port) =>
+        this.#become({ name: "starting", since: this.#state.since, pid, port }),
+      signal,
+    });
+    if (!outcome.isReady) throw this.#drainFailed(outcome);
+    const { running, port, target, exposed } = outcome;
+    // A stop or a new token came in the very moment it became ready.
+    if (signal.aborted) {
+      const failure = toSupervisorError(signal.reason);
+      const gone = releaseAfter(running.stop(), ports, port);
+      throw this.#drainFailed({ isReady: false, failure, pid: running.pid, port, gone });
+    }
+    if (exposed.length > 0) onExposed(server, exposed);
+    return this.#becomeReady(target, running, port);
+  }
+
+  #becomeReady(target: Target, running: Running | null, port: number | null): Live {
+    let finish!: (ended: Ended) => void;
+    const exited = new Promise<Ended>((resolve) => (finish = resolve));
+    const generation = this.#generation;
+    const live: Live = { ref: this.ref, generation, target, pid: running?.pid ?? null, exited };
+    const answer = Promise.resolve(live);
+    const since = Date.now();
+    const state: Ready = { name: "ready", since, live, answer, port, running, finish };
+    this.#become(state);
+    this.#log("info", "ready");
+    if (running)
+      void running.exited.then((exit) => {
+        if (this.#state === state) this.#crashed(state, running, exit);
+        return undefined;
+      });
+    return live;
+  }
+
+  #crashed(state: Ready, running: Running, exit: Exit): void {
+    this.#endedUnasked = true;
+    const reason = describeExit(exit);
+    this.#log("warn", reason);
+    // Grandchildren may hold the port, and nobody is left to end them in good order.
+    this.#becomeDraining(state.live.pid, state.port, reason, this.#released(running.kill(), state));
+    this.#finish(state, { reason, exit });
+  }
+
+  #drain(state: Ready, reason: string): void {
+    const { running } = state;
+    this.#log("info", reason);
+    const gone = running ? this.#released(running.stop(), state) : Promise.resolve();
+    this.#becomeDraining(state.live.pid, state.port, reason, gone);
+    if (!running) this.#finish(state, { reason, exit: null });
+    else void running.exited.then((exit) => this.#finish(state, { reason, exit }));
+  }
+
+  #drainFailed({ failure, pid, port, gone }: NotLaunched): SupervisorError {
+    if (pid !== null) this.#becomeDraining(pid, port, this.#reasonOf(failure), gone);
+    return failure;
+  }
+
+  #becomeDraining(
+    pid: number | null,
+    port: number | null,
+    reason: string,
+    gone: Promise<void>,
+  ): void {
+    this.#become({ name: "draining", since: Date.now(), reason, pid, port });
+    this.#gone = this.#stoppedAfter(gone, reason);
+  }
+
+  async #stoppedAfter(gone: Promise<void>, reason: string): Promise<void> {
+    await gone;
+    this.#become({ name: "stopped", since: Date.now(), reason });
+  }
+
+  async #released(gone: Promise<unknown>, { port }: Ready): Promise<void> {
+    if (port !== null) await releaseAfter(gone, this.#context.ports, port);
+  }
+
+  #finish({ live, finish }: Ready, ended: Ended): void {
+    finish(ended);
+    const { generation } = live;
+    this.#context.events.emit("exited", { ref: this.ref, generation, reason: ended.reason });
+  }
+
+  async #stop(reason: string, failure: SupervisorError): Promise<void> {
+    const pending = this.#pending;
+    if (pending) {
+      this.#attempt.abort(failure);
+      await pending.catch(() => {});
+    }
+    if (this.#state.name === "ready") this.#drain(this.#state, reason);
+    await this.#gone;
+  }
+
+  #become(state: State): void {
+    this.#state = state;
+    this.#context.events.emit("state", { ref: this.ref, state: state.name });
+  }
+
+  #failure(code: "INSTANCE_EXITED" | "INSTANCE_SPAWN_FAILED" | "SERVER_NOT_FOUND", what: string) {
+    return new SupervisorError(code, `${this.ref.user}/${this.ref.server}: ${what}`);
+  }
+
+  /** The message without the name and the subject, which the row of `status` says already. */
+  #reasonOf({ message }: SupervisorError): string {
+    return message.replace(`${this.ref.user}/${this.ref.server}: `, "").replace(/^the child /, "");
+  }
+
+  #log(level: "info" | "warn", message: string): void {
+    const port = "port" in this.#state ? this.#state.port : null;
+    const childPid = this.live?.pid;
+    const fields = { ...this.ref, generation: this.#generation, childPid, port };
+    this.#context.log[level](fields, `child: ${message}`);
+  }
+}
+
+function servesPort(def: ChildServer): def is LaunchInput["def"] {
+  return def.transport !== "stdio";
+}

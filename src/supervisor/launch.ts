@@ -1,0 +1,166 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { SupervisorError, toSupervisorError } from "../errors.ts";
+import { childSpec } from "./child-spec.ts";
+import { describeExit } from "./describe-exit.ts";
+import { preparePrivateHome } from "./private-home.ts";
+import { untilReady } from "./readiness.ts";
+import { fillTemplate } from "../config/template.ts";
+import type { ChildServer } from "../config/config.ts";
+import type { Ref, Target } from "./instance-types.ts";
+import type { OutputLog } from "./output-log.ts";
+import type { Ports } from "./ports.ts";
+import type { OnLine, Running, StartRunner } from "../runners/runner.ts";
+
+/** How often a child may find that somebody else took its port before that is its failure. */
+const MAX_STOLEN_PORTS = 5;
+/** How long the last words of a child that exited may take to arrive: a grandchild may keep the pipe open. */
+const LAST_WORDS_MS = 200;
+const DETAIL_LINES = 20;
+
+export interface LaunchInput {
+  ref: Ref;
+  def: ChildServer & { transport: "sse" | "http" };
+  token: string | undefined;
+  dataDir: string;
+  startTimeoutMs: number;
+  stopTimeoutMs: number;
+  ports: Ports;
+  start: StartRunner;
+  output: OutputLog;
+  onLine: OnLine;
+  onSpawn: (pid: number, port: number) => void;
+  /** Aborts the start; its reason is the failure then. */
+  signal: AbortSignal;
+}
+
+export interface Launched {
+  isReady: true;
+  running: Running;
+  port: number;
+  target: Target;
+  /** Addresses beyond loopback it listens on. */
+  exposed: string[];
+}
+
+export interface NotLaunched {
+  isReady: false;
+  failure: SupervisorError;
+  pid: number | null;
+  port: number | null;
+  /** Resolves when nothing of the child is left. */
+  gone: Promise<void>;
+}
+
+/** Frees the port when nothing of the child can listen on it any more. */
+export async function releaseAfter(gone: Promise<unknown>, ports: Ports, port: number) {
+  await gone;
+  ports.release(port);
+}
+
+/**
+ * Starts a child and waits until it is ready: INSTANCE_SPAWN_FAILED, INSTANCE_EXITED or
+ * INSTANCE_START_TIMEOUT otherwise, with its last output lines as details. Never rejects.
+ */
+export async function launchChild(input: LaunchInput): Promise<Launched | NotLaunched> {
+  const deadline = AbortSignal.timeout(input.startTimeoutMs);
+  for (let stolen = 0; ; stolen++) {
+    const outcome = await launchOnce(input, deadline);
+    if (outcome.isReady || !outcome.isPortStolen) return outcome;
+    const isLast = stolen === MAX_STOLEN_PORTS || input.ports.pinOf(input.ref) !== undefined;
+    if (isLast || input.signal.aborted || deadline.aborted) return outcome;
+    await outcome.gone;
+  }
+}
+
+async function launchOnce(
+  input: LaunchInput,
+  deadline: AbortSignal,
+): Promise<Launched | (NotLaunched & { isPortStolen: boolean })> {
+  const { ref, def, ports, signal } = input;
+  const startedAt = Date.now();
+  let port: number | null = null;
+  let running: Running;
+  try {
+    port = await ports.take(ref);
+    running = await spawnChild(input, port);
+  } catch (error) {
+    if (port !== null) ports.release(port);
+    const failure = toSupervisorError(error);
+    return {
+      isReady: false,
+      failure,
+      pid: null,
+      port,
+      gone: Promise.resolve(),
+      isPortStolen: false,
+    };
+  }
+  const { pid } = running;
+  input.onSpawn(pid, port);
+
+  const exit = new AbortController();
+  void running.exited.then((how) => exit.abort(how));
+  let missing = "";
+  try {
+    const { url, exposed } = await untilReady({
+      running,
+      port,
+      transport: def.transport,
+      path: fillTemplate(def.path, { port, user: ref.user }),
+      signal: AbortSignal.any([signal, deadline, exit.signal]),
+      onMissing: (what) => (missing = what),
+    });
+    const target: Target = { transport: def.transport, url, headers: {}, isRemote: false };
+    return { isReady: true, running, port, target, exposed };
+  } catch (error) {
+    let failure: SupervisorError;
+    let isPortStolen = false;
+    const fail = (code: "INSTANCE_EXITED" | "INSTANCE_START_TIMEOUT", what: string) =>
+      new SupervisorError(code, `${ref.user}/${ref.server}: the child ${what}`, {
+        details: input.output.tail(DETAIL_LINES, startedAt),
+      });
+    if (signal.aborted) failure = toSupervisorError(signal.reason);
+    else if (exit.signal.aborted) {
+      const how = describeExit(await running.exited);
+      isPortStolen = (await running.listenersOn(port)).foreign.length > 0;
+      await Promise.race([running.drained, delay(LAST_WORDS_MS)]);
+      failure = fail(
+        "INSTANCE_EXITED",
+        `${how} before it was ready${isPortStolen ? `, and another process holds port ${port}` : ""}`,
+      );
+    } else if (deadline.aborted) {
+      failure = fail(
+        "INSTANCE_START_TIMEOUT",
+        `was not ready within ${input.startTimeoutMs / 1000} s: ${missing}`,
+      );
+    } else failure = toSupervisorError(error);
+    // What a dead leader left behind has nobody to end it in good order.
+    const ending = exit.signal.aborted ? running.kill() : running.stop();
+    const gone = releaseAfter(ending, ports, port);
+    return { isReady: false, failure, pid, port, gone, isPortStolen };
+  }
+}
+
+async function spawnChild(input: LaunchInput, port: number): Promise<Running> {
+  const { ref, def, token, stopTimeoutMs } = input;
+  const name = `${ref.user}/${ref.server}`;
+  let home: Awaited<ReturnType<typeof preparePrivateHome>>;
+  try {
+    home = await preparePrivateHome(input.dataDir, ref);
+  } catch (cause) {
+    const code = (cause as NodeJS.ErrnoException).code ?? "unknown reason";
+    throw new SupervisorError(
+      "INSTANCE_SPAWN_FAILED",
+      `${name}: its private home could not be prepared (${code})`,
+      { cause },
+    );
+  }
+  input.signal.throwIfAborted();
+  const spec = childSpec({ ref, def, port, home, token, stopTimeoutMs });
+  try {
+    return await input.start(spec, input.onLine);
+  } catch (cause) {
+    const { code, message, details } = toSupervisorError(cause);
+    throw new SupervisorError(code, `${name}: the child ${message}`, { cause, details });
+  }
+}

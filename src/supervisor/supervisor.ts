@@ -1,0 +1,162 @@
+/** Room: supervisor. Keeps at most one generation of each instance alive, ready and ours. In: a ref (user, server, variant). Out: where to send its messages, and word when it ended. Never imports sessions, never sees a message. */
+import { EventEmitter } from "node:events";
+import { SupervisorError } from "../errors.ts";
+import { startProcess } from "../runners/process-runner.ts";
+import { Instance } from "./instance.ts";
+import { Ports } from "./ports.ts";
+import { SpawnSlots } from "./spawn-slots.ts";
+import type { Config, ServerDef } from "../config/config.ts";
+import type { Logger } from "../observability/logger.ts";
+import type { StartRunner } from "../runners/runner.ts";
+import type { InstanceContext } from "./instance.ts";
+import type {
+  InstanceRow,
+  InstanceStatus,
+  Live,
+  LogLine,
+  Ref,
+  Selector,
+} from "./instance-types.ts";
+import type { StateName, SupervisorEvents, Usage } from "./instance-types.ts";
+
+export type { Instance } from "./instance.ts";
+export type * from "./instance-types.ts";
+
+const keyOf = ({ user, server, variant }: Ref) => `${user}/${server}/${variant}`;
+
+export interface SupervisorOptions {
+  config: Config;
+  servers: (name: string) => ServerDef | undefined;
+  /** The token that goes to this user's instance of this server, asked at each start. */
+  secretsFor: (user: string, server: string) => string | undefined;
+  log: Logger;
+  start?: StartRunner;
+}
+
+export class Supervisor {
+  readonly events = new EventEmitter<SupervisorEvents>();
+  readonly #context: InstanceContext;
+  readonly #instances = new Map<string, Instance>();
+  readonly #exposedServers = new Set<string>();
+  #refusal: SupervisorError | undefined;
+
+  constructor({ config, servers, secretsFor, log, start = startProcess }: SupervisorOptions) {
+    this.#context = {
+      config,
+      servers,
+      secretsFor,
+      log,
+      start,
+      ports: new Ports(config.ports),
+      slots: new SpawnSlots(config.limits.spawnConcurrency),
+      events: this.events,
+      onExposed: (server, addresses) => this.#warnExposed(server, addresses),
+    };
+  }
+
+  /** The handle of an instance, running or not. Keep it: its `live` and `ensure()` cost no look-up. */
+  instance(ref: Ref): Instance {
+    const key = keyOf(ref);
+    let instance = this.#instances.get(key);
+    if (!instance) {
+      instance = new Instance({ ...ref }, this.#context);
+      if (this.#refusal) void instance.close("stopped with the daemon", this.#refusal);
+      this.#instances.set(key, instance);
+    }
+    return instance;
+  }
+
+  /** See `Instance.ensure`. */
+  ensure(ref: Ref): Promise<Live> {
+    return this.instance(ref).ensure();
+  }
+
+  live(ref: Ref): Live | undefined {
+    return this.#find(ref)?.live;
+  }
+
+  /** The instance's counters, to be kept and written by the sessions. */
+  usage(ref: Ref): Usage {
+    return this.instance(ref).usage;
+  }
+
+  /** The last lines the instance wrote, oldest first; none for one that was never started. */
+  logs(ref: Ref): LogLine[] {
+    return this.#find(ref)?.output.lines() ?? [];
+  }
+
+  /**
+   * Ends the selected instances; resolves when nothing of them is left. `reason` is what the admin
+   * and the sessions are told: `stopped by an admin`. The next `ensure` starts them again.
+   */
+  async stop(selector: Selector, reason: string): Promise<void> {
+    await Promise.all(this.#select(selector).map((instance) => instance.stop(reason)));
+  }
+
+  /**
+   * Replaces the selected instances that run or start, and only those. Resolves when nothing of the
+   * old generations is left; the new ones are under way then.
+   */
+  async restart(selector: Selector, reason: string): Promise<void> {
+    await Promise.all(this.#select(selector).map((instance) => instance.restart(reason)));
+  }
+
+  /** As `stop`, and their rows are gone. A handle that somebody kept rejects with INSTANCE_NOT_FOUND. */
+  async forget(selector: Selector, reason: string): Promise<void> {
+    const refusal = new SupervisorError("INSTANCE_NOT_FOUND", "the instance was removed");
+    const selected = this.#select(selector);
+    await Promise.all(selected.map((instance) => instance.close(reason, refusal)));
+    for (const { ref } of selected) this.#instances.delete(keyOf(ref));
+  }
+
+  /** Ends every instance; from now on `ensure` rejects with STOPPING. */
+  async stopAll(): Promise<void> {
+    const refusal = new SupervisorError("STOPPING", "the supervisor is stopping");
+    this.#refusal = refusal;
+    const reason = "stopped with the daemon";
+    await Promise.all(this.#select({}).map((instance) => instance.close(reason, refusal)));
+  }
+
+  /** One row for each instance that was ever asked for, by user, server and variant. */
+  list(selector: Selector = {}): InstanceRow[] {
+    return this.#select(selector).map((instance) => instance.row());
+  }
+
+  /** As `list`, with the memory of each, for which the process table is read once. */
+  async status(selector: Selector = {}): Promise<InstanceStatus[]> {
+    return await Promise.all(
+      this.#select(selector).map(async (instance) => ({
+        ...instance.row(),
+        rssBytes: await instance.rssBytes(),
+      })),
+    );
+  }
+
+  /** How many instances are in each state; states without any are left out. */
+  counts(): Partial<Record<StateName, number>> {
+    const counts: Partial<Record<StateName, number>> = {};
+    for (const { state } of this.#instances.values()) counts[state] = (counts[state] ?? 0) + 1;
+    return counts;
+  }
+
+  #find(ref: Ref): Instance | undefined {
+    return this.#instances.get(keyOf(ref));
+  }
+
+  #select({ user, server, variant }: Selector): Instance[] {
+    return [...this.#instances.values()]
+      .filter(
+        ({ ref }) =>
+          (user === undefined || ref.user === user) &&
+          (server === undefined || ref.server === server) &&
+          (variant === undefined || ref.variant === variant),
+      )
+      .toSorted((a, b) => (keyOf(a.ref) < keyOf(b.ref) ? -1 : 1));
+  }
+
+  #warnExposed(server: string, addresses: readonly string[]): void {
+    if (this.#exposedServers.has(server)) return;
+    this.#exposedServers.add(server);
+    this.#context.log.warn({ server, addresses }, "child: listens on more than loopback");
+  }
+}
