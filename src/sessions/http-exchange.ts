@@ -1,0 +1,141 @@
+import { SupervisorError } from "../errors.ts";
+import { SESSION_HEADER, isEventStream } from "../mcp/headers.ts";
+import type { Message } from "../mcp/envelope.ts";
+import { SseReader } from "../mcp/sse.ts";
+import type { Live } from "../supervisor/supervisor.ts";
+import type {
+  Exchange,
+  HttpClient,
+  HttpRequest,
+  ResponseHeaders,
+} from "../upstream/http-client.ts";
+import { redirectTarget } from "../upstream/redirect.ts";
+import type { InFlight } from "./in-flight.ts";
+
+const MAX_REDIRECTS = 3;
+
+/** The client's side of one Streamable HTTP request. Exactly one of `end` and `fail` is called, after which nothing is. */
+export interface HttpOutlet {
+  head(status: number, headers: ResponseHeaders, isStream: boolean): void;
+  /** A part of the body; false asks for a pause until `onDrain`. */
+  part(bytes: Buffer, isLast: boolean): boolean;
+  end(): void;
+  /** `unanswered` are the ids (JSON text) of the requests that will get no answer. */
+  fail(error: SupervisorError, unanswered: readonly string[]): void;
+}
+
+export interface HttpExchangeOptions {
+  client: HttpClient;
+  live: Live;
+  method: HttpRequest["method"];
+  headers: string[];
+  body: Buffer | null;
+  messages: readonly Message[];
+  inFlight: InFlight;
+  outlet: HttpOutlet;
+}
+
+/** Carries one request to a Streamable HTTP server and its answer back, verbatim. */
+export class HttpExchange {
+  readonly #options: HttpExchangeOptions;
+  #exchange: Exchange | undefined;
+  #reader: SseReader | undefined;
+  #redirects = 0;
+  #isOver = false;
+
+  constructor(options: HttpExchangeOptions) {
+    this.#options = options;
+    if (options.body !== null) options.inFlight.sent(options.messages, options.body);
+    this.#send(options.live.target.url);
+  }
+
+  pause(): void {
+    this.#exchange?.pause();
+  }
+
+  resume(): void {
+    this.#exchange?.resume();
+  }
+
+  /** The client has left: for 2026-07-28 closing the stream is the cancellation, so the server must see it at once. */
+  abort(): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#options.inFlight.drain();
+    this.#exchange?.abort();
+  }
+
+  #send(url: URL): void {
+    const { client, live, method, headers, body } = this.#options;
+    const own: string[] = Object.entries(live.target.headers).flat();
+    this.#exchange = client.request(
+      {
+        method,
+        path: url.pathname + url.search,
+        headers: own.length === 0 ? headers : [...headers, ...own],
+        body,
+      },
+      {
+        head: (status, received) => this.#onHead(url, status, received),
+        data: (chunk) => this.#onData(chunk),
+        end: () => this.#onEnd(),
+        fail: (error) => this.#fail(error),
+      },
+    );
+  }
+
+  #onHead(url: URL, status: number, headers: ResponseHeaders): void {
+    try {
+      const target = redirectTarget(status, headers["location"], url);
+      if (target !== undefined) {
+        this.#redirects += 1;
+        if (this.#redirects > MAX_REDIRECTS)
+          throw new SupervisorError("UPSTREAM_INVALID", "the server redirects in circles");
+        this.#exchange?.abort();
+        this.#send(target);
+        return;
+      }
+      if (status === 401) {
+        // Passed on, it would read as "your access key is wrong" and start an OAuth flow against the gateway.
+        throw new SupervisorError("UPSTREAM_INVALID", "the server refused the user's token (401)");
+      }
+    } catch (error) {
+      this.#exchange?.abort();
+      this.#fail(error as SupervisorError);
+      return;
+    }
+    const isStream = isEventStream(headers["content-type"]);
+    if (isStream) {
+      this.#reader = new SseReader((part) => {
+        this.#options.inFlight.received(part.messages);
+        if (!this.#options.outlet.part(part.bytes, part.isLast)) this.#exchange?.pause();
+      });
+    }
+    this.#options.outlet.head(status, headers, isStream);
+  }
+
+  #onData(chunk: Buffer): void {
+    if (this.#isOver) return;
+    if (this.#reader !== undefined) this.#reader.push(chunk);
+    else if (!this.#options.outlet.part(chunk, true)) this.#exchange?.pause();
+  }
+
+  #onEnd(): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#options.inFlight.drain();
+    this.#options.outlet.end();
+  }
+
+  #fail(error: SupervisorError): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#options.outlet.fail(error, this.#options.inFlight.drain());
+  }
+}
+
+/** The session id that the child gave, if it gave one. */
+export function sessionIdIn(headers: ResponseHeaders): string | undefined {
+  const id = headers[SESSION_HEADER];
+  return typeof id === "string" ? id : undefined;
+}

@@ -1,0 +1,100 @@
+import { randomBytes } from "node:crypto";
+import { SupervisorError } from "../errors.ts";
+import type { Instance, Live } from "../supervisor/supervisor.ts";
+import type { Holder } from "./open-requests.ts";
+
+const SWEEP_MS = 60_000;
+
+/** A client's conversation over Streamable HTTP (2025-03-26 to 2025-11-25). */
+export interface HttpSession {
+  /** The gateway's own id, unguessable; what the client knows. */
+  readonly id: string;
+  readonly holder: Holder;
+  readonly instance: Instance;
+  /** The generation that answered `initialize`, and the id it gave. */
+  readonly live: Live;
+  readonly childId: string;
+  isStateful: boolean;
+  lastUsedAt: number;
+}
+
+export class HttpSessions {
+  readonly #byId = new Map<string, HttpSession>();
+  readonly #ttlMs: number;
+  readonly #timer: NodeJS.Timeout;
+
+  constructor(ttlMs: number) {
+    this.#ttlMs = ttlMs;
+    this.#timer = setInterval(() => this.#sweep(), SWEEP_MS);
+    this.#timer.unref();
+  }
+
+  get size(): number {
+    return this.#byId.size;
+  }
+
+  open(
+    holder: Holder,
+    instance: Instance,
+    live: Live,
+    childId: string,
+    isStateful: boolean,
+  ): HttpSession {
+    const id = randomBytes(16).toString("base64url");
+    const session: HttpSession = {
+      id,
+      holder,
+      instance,
+      live,
+      childId,
+      isStateful,
+      lastUsedAt: performance.now(),
+    };
+    this.#byId.set(id, session);
+    instance.usage.sessions += 1;
+    return session;
+  }
+
+  /**
+   * The session of that id where it belongs to this user and server. Throws SESSION_NOT_FOUND for any
+   * other, whoever's it is: a session id is no authentication. Throws SESSION_LOST once the child that
+   * held it is gone (SESSION_NOT_FOUND for a stateful server, so that clients start over).
+   */
+  require(id: string, instance: Instance): HttpSession {
+    const session = this.#byId.get(id);
+    if (session === undefined || session.instance !== instance) {
+      throw new SupervisorError("SESSION_NOT_FOUND", "no such session; initialize a new one");
+    }
+    if (instance.live !== session.live) {
+      if (session.isStateful) {
+        this.close(session);
+        throw new SupervisorError("SESSION_NOT_FOUND", "no such session; initialize a new one");
+      }
+      const { user, server } = instance.ref;
+      throw new SupervisorError(
+        "SESSION_LOST",
+        `${user}/${server}: the server that held this session is gone; initialize a new one`,
+      );
+    }
+    session.lastUsedAt = performance.now();
+    return session;
+  }
+
+  close(session: HttpSession): void {
+    if (this.#byId.delete(session.id)) session.instance.usage.sessions -= 1;
+  }
+
+  closeWhere(matches: (holder: Holder) => boolean): void {
+    for (const session of this.#byId.values()) if (matches(session.holder)) this.close(session);
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+    this.closeWhere(() => true);
+  }
+
+  #sweep(): void {
+    const oldest = performance.now() - this.#ttlMs;
+    for (const session of this.#byId.values()) if (session.lastUsedAt < oldest) this.close(session);
+  }
+}

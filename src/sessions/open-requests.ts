@@ -1,0 +1,64 @@
+import { SupervisorError } from "../errors.ts";
+
+export interface Holder {
+  user: string;
+  keyId: string;
+}
+
+interface Entry {
+  readonly holder: Holder;
+  readonly isStream: boolean;
+  readonly close: () => void;
+}
+
+/**
+ * What is open in whose name, so that a revoked key or a disabled user ends at once and not at the
+ * next request.
+ */
+export class OpenRequests {
+  readonly #byUser = new Map<string, Set<Entry>>();
+  readonly #maxStreams: number;
+
+  constructor(maxStreamsPerUser: number) {
+    this.#maxStreams = maxStreamsPerUser;
+  }
+
+  /** Returns the function that says "over". Rejects a stream beyond the user's share with TOO_MANY_STREAMS. */
+  add(holder: Holder, isStream: boolean, close: () => void): () => void {
+    const entries = this.#byUser.get(holder.user) ?? new Set();
+    if (isStream && this.#streams(entries) >= this.#maxStreams) {
+      throw new SupervisorError(
+        "TOO_MANY_STREAMS",
+        `${holder.user}: ${this.#maxStreams} streams are open, which is the limit`,
+      );
+    }
+    this.#byUser.set(holder.user, entries);
+    const entry: Entry = { holder, isStream, close };
+    entries.add(entry);
+    return () => {
+      entries.delete(entry);
+      if (entries.size === 0 && this.#byUser.get(holder.user) === entries)
+        this.#byUser.delete(holder.user);
+    };
+  }
+
+  closeKey({ user, keyId }: Holder): void {
+    for (const entry of this.#byUser.get(user) ?? [])
+      if (entry.holder.keyId === keyId) entry.close();
+  }
+
+  closeUser(user: string): void {
+    for (const entry of this.#byUser.get(user) ?? []) entry.close();
+  }
+
+  closeAll(): void {
+    for (const user of this.#byUser.keys()) this.closeUser(user);
+  }
+
+  #streams(entries: ReadonlySet<Entry>): number {
+    // Counted here and not kept: entries are few, and only opening a stream asks.
+    let count = 0;
+    for (const entry of entries) if (entry.isStream) count += 1;
+    return count;
+  }
+}
