@@ -1,0 +1,47 @@
+import type { IncomingMessage } from "node:http";
+import { SupervisorError } from "../errors.ts";
+import type { Principal, Registry } from "../registry/registry.ts";
+import { queryOf, valuesOf } from "./routes.ts";
+
+const keyInvalid = (): SupervisorError =>
+  new SupervisorError("KEY_INVALID", "this access key is not valid");
+
+/** Every secret that the request carries; a malformed one counts as an empty one. */
+function secretsIn(req: IncomingMessage): string[] {
+  const secrets: string[] = [];
+  for (let i = 0; i < req.rawHeaders.length; i += 2) {
+    // From the raw list: of two Authorization headers Node shows the first and hides the second.
+    if (req.rawHeaders[i]!.length !== 13 || req.rawHeaders[i]!.toLowerCase() !== "authorization")
+      continue;
+    secrets.push(/^bearer +([^\s,]+)$/i.exec(req.rawHeaders[i + 1]!)?.[1] ?? "");
+  }
+  return [...secrets, ...valuesOf(queryOf(req.url ?? ""), "token")];
+}
+
+/**
+ * Who sends this request. The identity comes from the secret alone, never from the path (GHSA-wf8q-wvv8-p8jf).
+ *
+ * Rejects with KEY_MISSING without any secret, else KEY_INVALID with one message whatever is wrong.
+ * Secrets that differ are refused: something in front may have looked at the other one.
+ */
+export function authenticate(req: IncomingMessage, registry: Pick<Registry, "verify">): Principal {
+  const [secret, ...others] = secretsIn(req);
+  if (secret === undefined)
+    throw new SupervisorError(
+      "KEY_MISSING",
+      "an access key is needed: Authorization: Bearer mcps_…",
+    );
+  if (
+    others.length > 0 &&
+    !(others.length === 1 && isFromHeaderAndQuery(req) && others[0] === secret)
+  )
+    throw keyInvalid();
+  const principal = registry.verify(secret);
+  if (principal === undefined) throw keyInvalid();
+  return principal;
+}
+
+/** A client may send its header to a URL that carries the same key; two of a kind are always refused. */
+function isFromHeaderAndQuery(req: IncomingMessage): boolean {
+  return valuesOf(queryOf(req.url ?? ""), "token").length === 1;
+}

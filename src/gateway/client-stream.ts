@@ -1,0 +1,87 @@
+import type { ServerResponse } from "node:http";
+import { HEARTBEAT } from "../mcp/sse.ts";
+
+/** Below every read timeout seen in the field: Langflow 30 s, proxies 60 s and up. */
+const HEARTBEAT_MS = 15_000;
+
+const STREAM_HEADERS = {
+  "content-type": "text/event-stream",
+  // nginx would hold events back, caches and compressors too.
+  "cache-control": "no-cache, no-transform",
+  "x-accel-buffering": "no",
+};
+
+/** One timer for all streams: a timer each would cost more than the beat. */
+export class Heart {
+  readonly #streams = new Set<ClientStream>();
+  readonly #timer: NodeJS.Timeout;
+
+  constructor(everyMs = HEARTBEAT_MS) {
+    this.#timer = setInterval(() => {
+      for (const stream of this.#streams) stream.beat();
+    }, everyMs);
+    this.#timer.unref();
+  }
+
+  add(stream: ClientStream): void {
+    this.#streams.add(stream);
+  }
+
+  delete(stream: ClientStream): void {
+    this.#streams.delete(stream);
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+  }
+}
+
+/** An event stream to a client. Puts its own comments and events only between those of the server. */
+export class ClientStream {
+  readonly #res: ServerResponse;
+  readonly #heart: Heart;
+  #isMidEvent = false;
+  #isBeatDue = false;
+
+  /** Sends the head at once, with a first comment: some clients wait for a byte, not for the head. */
+  constructor(
+    res: ServerResponse,
+    heart: Heart,
+    status = 200,
+    headers: Readonly<Record<string, string>> = {},
+  ) {
+    this.#res = res;
+    this.#heart = heart;
+    res.writeHead(status, { ...STREAM_HEADERS, ...headers });
+    res.write(HEARTBEAT);
+    heart.add(this);
+    res.once("close", () => heart.delete(this));
+  }
+
+  part(bytes: Buffer, isLast: boolean): boolean {
+    this.#isMidEvent = !isLast;
+    const isFlowing = this.#res.write(bytes);
+    if (this.#isBeatDue && isLast) this.beat();
+    return isFlowing;
+  }
+
+  event(text: string): void {
+    if (this.#isMidEvent) this.end();
+    else this.#res.write(text);
+  }
+
+  beat(): void {
+    this.#isBeatDue = this.#isMidEvent;
+    // A client that does not read has its socket full; more bytes would only fill memory.
+    if (!this.#isMidEvent && !this.#res.writableNeedDrain) this.#res.write(HEARTBEAT);
+  }
+
+  onDrain(resume: () => void): void {
+    this.#res.on("drain", resume);
+  }
+
+  end(): void {
+    this.#heart.delete(this);
+    this.#res.end();
+  }
+}

@@ -1,0 +1,123 @@
+import { SupervisorError } from "../errors.ts";
+import { errorHeaders, rpcErrorText, sendError, sendText } from "../http/error-response.ts";
+import { isRequest, peek } from "../mcp/envelope.ts";
+import type { Message } from "../mcp/envelope.ts";
+import { SESSION_HEADER, headersToChild } from "../mcp/headers.ts";
+import { HttpExchange, sessionIdIn } from "../sessions/http-exchange.ts";
+import type { HttpSession } from "../sessions/http-sessions.ts";
+import { InFlight } from "../sessions/in-flight.ts";
+import type { Live } from "../supervisor/supervisor.ts";
+import { HttpAnswer } from "./http-answer.ts";
+import { readBody } from "./read-body.ts";
+import type { FrontContext, Visit } from "./visit.ts";
+
+const NO_MESSAGES: readonly Message[] = [];
+
+/** `POST|GET|DELETE …/mcp`: Streamable HTTP, of both eras. */
+export async function serveHttp(context: FrontContext, visit: Visit): Promise<void> {
+  if (visit.req.method === "POST") await servePost(context, visit);
+  else serveWithoutBody(context, visit);
+}
+
+async function servePost(context: FrontContext, visit: Visit): Promise<void> {
+  const { req, res, requestId, instance } = visit;
+  const release = context.sessions.open.add(visit.principal, false, () => res.destroy());
+  res.once("close", release);
+  let messages = NO_MESSAGES;
+  try {
+    const body = await readBody(req, context.config.limits.bodyBytes);
+    if (body === undefined) return;
+    const seen = peek(body);
+    if (seen.kind !== "messages") {
+      const why = seen.kind === "not-json" ? "the body is not JSON" : `the body is ${seen.why}`;
+      const text = rpcErrorText(
+        new SupervisorError("REQUEST_INVALID", why),
+        requestId,
+        "null",
+        seen.kind === "not-json" ? -32700 : -32600,
+      );
+      return sendText(res, 400, {}, text);
+    }
+    messages = seen.messages;
+    const session = sessionOf(context, visit);
+    const live = session?.live ?? (await instance.ensure());
+    // The client may have left while the child was starting; the child stays for its next try.
+    if (!res.destroyed) relay(context, visit, live, session, body, messages);
+  } catch (error) {
+    refusePost(visit, error, messages);
+  }
+}
+
+/** A GET or DELETE is about a session that is there: neither starts a child. */
+function serveWithoutBody(context: FrontContext, visit: Visit): void {
+  const { req, res, instance } = visit;
+  const isStream = req.method === "GET";
+  const session = sessionOf(context, visit);
+  const live = session?.live ?? instance.live;
+  // Langflow and mcp-remote send these to feel their way; 405 is what servers without streams say (2025-11-25, transports).
+  if (live === undefined)
+    throw new SupervisorError("METHOD_NOT_ALLOWED", "only POST works without a session");
+  const release = context.sessions.open.add(visit.principal, isStream, () => res.destroy());
+  res.once("close", release);
+  relay(context, visit, live, session, null, NO_MESSAGES);
+}
+
+function sessionOf(context: FrontContext, visit: Visit): HttpSession | undefined {
+  const id = visit.req.headers[SESSION_HEADER];
+  return typeof id === "string" ? context.sessions.http.require(id, visit.instance) : undefined;
+}
+
+function relay(
+  context: FrontContext,
+  visit: Visit,
+  live: Live,
+  session: HttpSession | undefined,
+  body: Buffer | null,
+  messages: readonly Message[],
+): void {
+  const { req, res, principal, instance, server } = visit;
+  const { sessions } = context;
+  const method = req.method as "POST" | "GET" | "DELETE";
+  const headers = headersToChild(req.rawHeaders, req.headers.connection);
+  if (session !== undefined) headers.push(SESSION_HEADER, session.childId);
+  const isInitialize = messages.some((message) => message.method === "initialize");
+  const answer = new HttpAnswer({
+    heart: context.heart,
+    visit,
+    live,
+    sessionHeader(status, received) {
+      const childId = sessionIdIn(received);
+      const isOk = status >= 200 && status < 300;
+      if (session !== undefined && method === "DELETE" && isOk) sessions.http.close(session);
+      // Learned from a good answer to initialize alone: servers put fresh ids on refusals too.
+      if (session === undefined && childId !== undefined && isInitialize && isOk) {
+        return sessions.http.open(principal, instance, live, childId, server.stateful).id;
+      }
+      return childId === session?.childId ? session?.id : undefined;
+    },
+  });
+  const exchange = new HttpExchange({
+    client: sessions.upstreams.clientFor(live),
+    live,
+    method,
+    headers,
+    body,
+    messages,
+    inFlight: new InFlight(instance.usage),
+    outlet: answer,
+  });
+  res.on("drain", () => exchange.resume());
+  res.once("close", () => exchange.abort());
+}
+
+/** Answers a POST with a JSON-RPC error that names the request it belongs to. */
+export function refusePost(
+  visit: Pick<Visit, "res" | "requestId">,
+  failure: unknown,
+  messages: readonly Message[],
+): void {
+  const { res, requestId } = visit;
+  if (!(failure instanceof SupervisorError)) return sendError(res, failure, requestId, "client");
+  const id = messages.find(isRequest)?.id ?? "null";
+  sendText(res, failure.status, errorHeaders(failure), rpcErrorText(failure, requestId, id));
+}

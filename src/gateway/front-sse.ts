@@ -1,0 +1,68 @@
+import { SupervisorError } from "../errors.ts";
+import { sendText } from "../http/error-response.ts";
+import { peek } from "../mcp/envelope.ts";
+import { headersToChild, headersToClient } from "../mcp/headers.ts";
+import { formatEvent } from "../mcp/sse.ts";
+import { ClientStream } from "./client-stream.ts";
+import { readBody } from "./read-body.ts";
+import { queryOf, valuesOf } from "./routes.ts";
+import type { FrontContext, Visit } from "./visit.ts";
+
+const SESSION_PARAM = "session_id";
+
+/**
+ * `GET …/sse`: the session's stream. The endpoint is sent at once, whatever state the child is in,
+ * because no client retries a failed connect and some wait two seconds only. It is an absolute path
+ * (clients in Java and Python refuse other forms) and repeats the query of the stream, so that
+ * clients which cannot send headers carry their key to the POSTs.
+ */
+export function openSseStream(context: FrontContext, visit: Visit): void {
+  const { req, res, principal, route, instance, server, requestId } = visit;
+  const { sessions } = context;
+  // Taken before the head is sent, while a refusal can still be a status.
+  const release = sessions.open.add(principal, true, () => res.destroy());
+  const stream = new ClientStream(res, context.heart);
+  const session = sessions.openSse(principal, instance, server.stateful, stream, requestId);
+  res.once("close", () => {
+    release();
+    sessions.closeSse(session);
+  });
+  const base = `${context.prefix}/u/${route.user}${route.server === undefined ? "" : `/${route.server}`}/messages`;
+  const kept = queryOf(req.url ?? "")
+    .split("&")
+    .filter((pair) => pair !== "" && !pair.startsWith(`${SESSION_PARAM}=`));
+  stream.event(
+    formatEvent("endpoint", `${base}?${[...kept, `${SESSION_PARAM}=${session.id}`].join("&")}`),
+  );
+}
+
+/** `POST …/messages`: one message of a session; answered with what the child answers. */
+export async function postSseMessage(context: FrontContext, visit: Visit): Promise<void> {
+  const { req, res, principal, instance } = visit;
+  const ids = valuesOf(queryOf(req.url ?? ""), SESSION_PARAM);
+  const session = context.sessions.requireSse(ids.length === 1 ? ids[0]! : "", instance);
+  const release = context.sessions.open.add(principal, false, () => res.destroy());
+  res.once("close", release);
+  const body = await readBody(req, context.config.limits.bodyBytes);
+  if (body === undefined) return;
+  const seen = peek(body);
+  if (seen.kind !== "messages") {
+    throw new SupervisorError(
+      "REQUEST_INVALID",
+      seen.kind === "not-json" ? "the body is not JSON" : `the body is ${seen.why}`,
+    );
+  }
+  const answer = await session.deliver(
+    body,
+    seen.messages,
+    headersToChild(req.rawHeaders, req.headers.connection),
+  );
+  if (answer.status === 401 || (answer.status >= 300 && answer.status < 400)) {
+    throw new SupervisorError(
+      "UPSTREAM_INVALID",
+      `the server answered the message with ${answer.status}`,
+    );
+  }
+  if (res.destroyed) return;
+  sendText(res, answer.status, headersToClient(answer.headers), answer.body);
+}

@@ -1,0 +1,153 @@
+/** Room: gateway. The public listener: finds out who asks, holds the path against it, and hands the request to a front. Reads the path grammar on raw bytes; never trusts a name in it. */
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Config } from "../config/config.ts";
+import { SupervisorError, toSupervisorError } from "../errors.ts";
+import { sendError } from "../http/error-response.ts";
+import { createGuard } from "../http/guard.ts";
+import { closeServer, createHttpServer, listen } from "../http/listen.ts";
+import { newRequestId } from "../http/request-id.ts";
+import type { Logger } from "../observability/logger.ts";
+import type { Registry } from "../registry/registry.ts";
+import type { Sessions } from "../sessions/sessions.ts";
+import type { Supervisor } from "../supervisor/supervisor.ts";
+import { authenticate } from "./authenticate.ts";
+import { Heart } from "./client-stream.ts";
+import { answerCors } from "./cors.ts";
+import { refusePost, serveHttp } from "./front-http.ts";
+import { openSseStream, postSseMessage } from "./front-sse.ts";
+import { createRouter, prefixOf } from "./routes.ts";
+import type { Leaf, Route } from "./routes.ts";
+import { createSite } from "./site.ts";
+import type { FrontContext, Visit } from "./visit.ts";
+
+export interface GatewayOptions {
+  config: Config;
+  registry: Registry;
+  sessions: Sessions;
+  supervisor: Supervisor;
+  log: Logger;
+  version: string;
+}
+
+export interface Gateway {
+  /** The port that was bound, which is the configured one unless that was 0. */
+  port: number;
+  close(): Promise<void>;
+}
+
+const METHODS: Record<Leaf, readonly string[]> = {
+  sse: ["GET"],
+  messages: ["POST"],
+  mcp: ["POST", "GET", "DELETE"],
+};
+
+/** Opens the public listener. Rejects with LISTEN_FAILED. */
+export async function openGateway(options: GatewayOptions): Promise<Gateway> {
+  const { config, registry, sessions, supervisor, log } = options;
+  const context: FrontContext = {
+    config,
+    sessions,
+    log,
+    heart: new Heart(),
+    prefix: prefixOf(config.publicUrl),
+  };
+  const route = createRouter(context.prefix);
+  const guard = createGuard({
+    hosts: [config.publicUrl.host, config.listen.host, ...config.allowedHosts],
+    origins: config.allowedOrigins,
+  });
+  const isPersonal = (url: string) =>
+    url.startsWith("/u/") || (context.prefix !== "" && url.startsWith(`${context.prefix}/u/`));
+  const site = createSite(options);
+
+  const server = createHttpServer((req, res) => {
+    const requestId = newRequestId();
+    void serve(req, res, requestId).catch((error: unknown) => {
+      report(log, requestId, error);
+      // A failed read of a body must not keep the connection for the next request's bytes.
+      if (!req.complete) res.shouldKeepAlive = false;
+      if (req.method === "POST" && route(req.url ?? "")?.leaf === "mcp")
+        refusePost({ res, requestId }, error, []);
+      else sendError(res, error, requestId, "client");
+    });
+  });
+
+  async function serve(
+    req: IncomingMessage,
+    res: ServerResponse,
+    requestId: string,
+  ): Promise<void> {
+    guard(req);
+    if (answerCors(req, res, config.allowedOrigins)) return;
+    const url = req.url ?? "";
+    if (!isPersonal(url) || url.includes("/.well-known/")) {
+      const bare =
+        context.prefix !== "" && url.startsWith(`${context.prefix}/`)
+          ? url.slice(context.prefix.length)
+          : url;
+      req.url = bare;
+      Object.assign(res, { locals: { requestId } });
+      site(req, res);
+      return;
+    }
+    const principal = authenticate(req, registry);
+    const found = route(url);
+    if (found === undefined)
+      throw new SupervisorError("NOT_FOUND", "there is nothing at this path");
+    if (found.user !== principal.user)
+      throw new SupervisorError("USER_MISMATCH", "this access key does not open that path");
+    await front(visitOf(req, res, requestId, principal, found));
+  }
+
+  function visitOf(
+    req: IncomingMessage,
+    res: ServerResponse,
+    requestId: string,
+    principal: Visit["principal"],
+    found: Route,
+  ): Visit {
+    const def = registry.findServer(found.server ?? config.defaultServer);
+    if (def === undefined) throw new SupervisorError("SERVER_NOT_FOUND", "there is no such server");
+    const instance = supervisor.instance({ user: principal.user, server: def.name, variant: "" });
+    return { req, res, requestId, principal, route: found, server: def, instance };
+  }
+
+  async function front(visit: Visit): Promise<void> {
+    const { req, res, route: found, server: def } = visit;
+    const allowed = METHODS[found.leaf];
+    if (!allowed.includes(req.method ?? "")) {
+      // What is sent with it is not read: DELETE and friends may carry a body that nobody asked for.
+      res.setHeader("allow", allowed.join(", "));
+      throw new SupervisorError("METHOD_NOT_ALLOWED", `only ${allowed.join(", ")} here`);
+    }
+    const wanted = found.leaf === "mcp" ? "http" : "sse";
+    if (def.transport !== wanted) {
+      throw new SupervisorError(
+        "NOT_FOUND",
+        `this server does not speak ${wanted === "sse" ? "HTTP with SSE" : "Streamable HTTP"}`,
+      );
+    }
+    if (found.leaf === "sse") openSseStream(context, visit);
+    else if (found.leaf === "messages") await postSseMessage(context, visit);
+    else await serveHttp(context, visit);
+  }
+
+  const port = await listen(server, config.listen);
+  return {
+    port,
+    close: async () => {
+      context.heart.stop();
+      await closeServer(server);
+    },
+  };
+}
+
+/** Refusals of callers are told at info; what we or a child did wrong is told loudly, with its cause. */
+function report(log: Logger, requestId: string, failure: unknown): void {
+  const error = toSupervisorError(failure);
+  const fields = { requestId, code: error.code };
+  if (error.code === "INTERNAL" || error.code === "STORE_FAILED")
+    log.error({ ...fields, err: failure }, error.message);
+  else if (error.status >= 500) log.warn({ ...fields, details: error.details }, error.message);
+  else log.info(fields, error.message);
+}

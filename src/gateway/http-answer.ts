@@ -1,0 +1,126 @@
+import { SupervisorError } from "../errors.ts";
+import { errorHeaders, rpcErrorText, sendError, sendText } from "../http/error-response.ts";
+import { SESSION_HEADER, headersToClient } from "../mcp/headers.ts";
+import { formatEvent } from "../mcp/sse.ts";
+import type { HttpOutlet } from "../sessions/http-exchange.ts";
+import type { Live } from "../supervisor/supervisor.ts";
+import type { ResponseHeaders } from "../upstream/http-client.ts";
+import { ClientStream } from "./client-stream.ts";
+import type { Heart } from "./client-stream.ts";
+import type { Visit } from "./visit.ts";
+
+/** A stream of a child that dies breaks before the exit is known. */
+const EXIT_GRACE_MS = 100;
+const ONE_WRITE_BYTES = 16 * 1024;
+
+export interface HttpAnswerOptions {
+  heart: Heart;
+  visit: Visit;
+  live: Live;
+  /** The session id to show to the client, for an answer with this head. */
+  sessionHeader(status: number, headers: ResponseHeaders): string | undefined;
+}
+
+type State =
+  | { readonly kind: "waiting" }
+  | {
+      readonly kind: "body";
+      readonly status: number;
+      readonly headers: Record<string, string>;
+      held: Buffer | undefined;
+      isSent: boolean;
+    }
+  | { readonly kind: "stream"; readonly stream: ClientStream };
+
+/** The client's side of a Streamable HTTP exchange: a status with a body, or an event stream. */
+export class HttpAnswer implements HttpOutlet {
+  readonly #options: HttpAnswerOptions;
+  #state: State = { kind: "waiting" };
+
+  constructor(options: HttpAnswerOptions) {
+    this.#options = options;
+  }
+
+  head(status: number, received: ResponseHeaders, isStream: boolean): void {
+    const { visit, heart } = this.#options;
+    const headers = headersToClient(received);
+    const id = this.#options.sessionHeader(status, received);
+    if (id !== undefined) headers[SESSION_HEADER] = id;
+    this.#state = isStream
+      ? { kind: "stream", stream: new ClientStream(visit.res, heart, status, headers) }
+      : { kind: "body", status, headers, held: undefined, isSent: false };
+  }
+
+  part(bytes: Buffer, isLast: boolean): boolean {
+    const { res } = this.#options.visit;
+    if (this.#state.kind === "stream") return this.#state.stream.part(bytes, isLast);
+    if (this.#state.kind === "waiting") return true;
+    // The first piece waits for the second: most bodies are one piece, and go out with their length.
+    if (this.#state.held === undefined && !this.#state.isSent) {
+      this.#state.held = bytes;
+      return true;
+    }
+    this.#sendHead();
+    return res.write(bytes);
+  }
+
+  end(): void {
+    const { res } = this.#options.visit;
+    if (this.#state.kind === "stream") {
+      void this.#endStream();
+    } else if (this.#state.kind === "body") {
+      if (!this.#state.isSent) {
+        const { status, headers, held } = this.#state;
+        res.writeHead(status, { ...headers, "content-length": held?.length ?? 0 });
+        if (held === undefined) res.end();
+        else if (held.length > ONE_WRITE_BYTES) res.end(held);
+        // As a string the body leaves in one system call with the head; latin1 keeps every byte.
+        else res.end(held.toString("latin1"), "latin1");
+      } else {
+        res.end();
+      }
+    }
+  }
+
+  fail(error: SupervisorError, unanswered: readonly string[]): void {
+    const { visit } = this.#options;
+    if (this.#state.kind === "stream") {
+      for (const id of unanswered)
+        this.#state.stream.event(formatEvent("message", rpcErrorText(error, visit.requestId, id)));
+      void this.#endStream();
+    } else if (visit.req.method === "POST") {
+      sendText(
+        visit.res,
+        error.status,
+        errorHeaders(error),
+        rpcErrorText(error, visit.requestId, unanswered[0] ?? "null"),
+      );
+    } else {
+      sendError(visit.res, error, visit.requestId, "client");
+    }
+  }
+
+  #sendHead(): void {
+    if (this.#state.kind !== "body" || this.#state.isSent) return;
+    const { res } = this.#options.visit;
+    res.writeHead(this.#state.status, this.#state.headers);
+    if (this.#state.held !== undefined) res.write(this.#state.held);
+    this.#state.held = undefined;
+    this.#state.isSent = true;
+  }
+
+  /** A session's own stream stays when its child is gone; every other stream ends with the server's. */
+  async #endStream(): Promise<void> {
+    if (this.#state.kind !== "stream") return;
+    const { visit, live } = this.#options;
+    if (visit.req.method === "GET" && !visit.server.stateful) {
+      const hasExited = await Promise.race([live.exited.then(() => true), delay(EXIT_GRACE_MS)]);
+      if (hasExited === true) return;
+    }
+    this.#state.stream.end();
+  }
+}
+
+async function delay(ms: number): Promise<void> {
+  await new Promise((resolve) => setTimeout(resolve, ms));
+}

@@ -1,0 +1,47 @@
+export type Leaf = "sse" | "messages" | "mcp";
+
+export interface Route {
+  user: string;
+  /** Undefined: the default server. */
+  server: string | undefined;
+  leaf: Leaf;
+}
+
+const SLUG = "[a-z0-9][a-z0-9_-]{0,62}";
+
+/** The path prefix of the public URL, without the last slash; empty for most. */
+export function prefixOf(publicUrl: URL): string {
+  return publicUrl.pathname.replace(/\/+$/, "");
+}
+
+/**
+ * Reads the one grammar that `/u/` has, on the raw path: no decoding, no dot segments, no
+ * backslashes, no absolute form. What a decoder would turn into another user's path is not a path
+ * here. The public prefix may be there or not, because a proxy in front may strip it or not.
+ */
+export function createRouter(prefix: string): (url: string) => Route | undefined {
+  const escaped = prefix.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
+  const grammar = new RegExp(
+    `^(?:${escaped})?/u/(${SLUG})(?:/(${SLUG}))?/(sse|messages|mcp)/?(?:\\?|$)`,
+  );
+  return (url) => {
+    const match = grammar.exec(url);
+    if (match === null) return undefined;
+    return { user: match[1]!, server: match[2], leaf: match[3] as Leaf };
+  };
+}
+
+/** The raw query without its question mark, empty when there is none. */
+export function queryOf(url: string): string {
+  const at = url.indexOf("?");
+  return at === -1 ? "" : url.slice(at + 1);
+}
+
+/** Every raw value of a query parameter, in order. */
+export function valuesOf(query: string, name: string): string[] {
+  if (!query.includes(name)) return [];
+  const start = `${name}=`;
+  return query
+    .split("&")
+    .flatMap((pair) => (pair.startsWith(start) ? [pair.slice(start.length)] : []));
+}

@@ -1,0 +1,62 @@
+import express from "express";
+import type { Express, NextFunction, Request, Response } from "express";
+import { SupervisorError } from "../errors.ts";
+import { sendError } from "../http/error-response.ts";
+import type { Registry } from "../registry/registry.ts";
+import type { Sessions } from "../sessions/sessions.ts";
+import type { Supervisor } from "../supervisor/supervisor.ts";
+import { authenticate } from "./authenticate.ts";
+
+export interface SiteOptions {
+  registry: Registry;
+  sessions: Sessions;
+  supervisor: Supervisor;
+  version: string;
+}
+
+/** Where clients look for OAuth. A 401 or an empty 404 there makes some of them give up on the key they have. */
+const OAUTH_PATHS = /(?:\/\.well-known\/|^\/(?:register|authorize|token)$)/;
+
+/** Everything beside `/u/`: health, the places where OAuth is not, and 404 for the rest. */
+export function createSite(options: SiteOptions): Express {
+  const { registry } = options;
+  const started = performance.now();
+  const app = express();
+  app.disable("x-powered-by");
+  app.disable("etag");
+  app.get("/health", (_req, res) => {
+    res.setHeader("cache-control", "no-store");
+    res.json(health(options, performance.now() - started));
+  });
+  app.use((req: Request) => {
+    if (!OAUTH_PATHS.test(req.path)) authenticate(req, registry);
+    throw new SupervisorError("NOT_FOUND", "there is nothing at this path");
+  });
+  // Express knows an error handler by its four parameters.
+  app.use((error: unknown, _req: Request, res: Response, _next: NextFunction) => {
+    sendError(res, error, String(res.locals["requestId"]), "client");
+  });
+  return app;
+}
+
+function health(
+  { registry, sessions, supervisor, version }: SiteOptions,
+  uptimeMs: number,
+): object {
+  const instances: Record<string, number> = {};
+  const failing = new Set<string>();
+  for (const { server, state, reason } of supervisor.list()) {
+    instances[state] = (instances[state] ?? 0) + 1;
+    if (state !== "ready" && state !== "starting" && reason !== null) failing.add(server);
+  }
+  const servers = registry.listServers().length;
+  return {
+    status: "ok",
+    version,
+    uptimeSeconds: Math.floor(uptimeMs / 1000),
+    users: registry.countUsers(),
+    sessions: sessions.count,
+    instances,
+    servers: { up: servers - failing.size, down: failing.size },
+  };
+}

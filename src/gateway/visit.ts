@@ -1,0 +1,29 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Config, ServerDef } from "../config/config.ts";
+import type { Logger } from "../observability/logger.ts";
+import type { Principal } from "../registry/registry.ts";
+import type { Sessions } from "../sessions/sessions.ts";
+import type { Instance } from "../supervisor/supervisor.ts";
+import type { Heart } from "./client-stream.ts";
+import type { Route } from "./routes.ts";
+
+/** What the fronts share. */
+export interface FrontContext {
+  config: Config;
+  sessions: Sessions;
+  heart: Heart;
+  log: Logger;
+  /** The path prefix that clients see. */
+  prefix: string;
+}
+
+/** One authenticated request on its own user's path. */
+export interface Visit {
+  req: IncomingMessage;
+  res: ServerResponse;
+  requestId: string;
+  principal: Principal;
+  route: Route;
+  server: ServerDef;
+  instance: Instance;
+}

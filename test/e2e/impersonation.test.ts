@@ -1,0 +1,431 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { startDaemon } from "../helpers/daemon.ts";
+import { echoServer } from "../helpers/echo.ts";
+import { EventStream, ask } from "../helpers/raw-http.ts";
+import type { Answer } from "../helpers/raw-http.ts";
+import { until } from "../helpers/until.ts";
+
+const INITIALIZE = JSON.stringify({
+  jsonrpc: "2.0",
+  id: 0,
+  method: "initialize",
+  params: {
+    protocolVersion: "2025-03-26",
+    capabilities: {},
+    clientInfo: { name: "matrix", version: "1" },
+  },
+});
+const callOf = (message: string) =>
+  JSON.stringify({
+    jsonrpc: "2.0",
+    id: message,
+    method: "tools/call",
+    params: { name: "echo", arguments: { message } },
+  });
+const bearer = (secret: string) => ["authorization", `Bearer ${secret}`];
+
+/** The parts of a refusal that may not differ between users: all but the request id. */
+function essence({ status, headers, body }: Answer): unknown {
+  const { date: _date, ...rest } = headers;
+  return { status, headers: rest, body: body.replace(/"requestId":"[^"]*"/, "") };
+}
+
+test("the impersonation matrix: only the owner's own key gets through, and refusals do not tell users apart", async (t) => {
+  const daemon = await startDaemon(t, {
+    config: {
+      servers: { everything: echoServer("sse"), streamable: echoServer("http") },
+      defaultServer: "everything",
+    },
+  });
+  const { port } = daemon;
+  const alice = await daemon.addUser("alice", "token-of-alice");
+  const bob = await daemon.addUser("bob", "token-of-bob");
+  const carol = await daemon.addUser("carol", "token-of-carol");
+  const own = alice.key.secret;
+
+  const revoked = (await daemon.cli(["key", "issue", "alice"])).json<{
+    id: string;
+    secret: string;
+  }>();
+  await daemon.cli(["key", "revoke", revoked.id]);
+  const expired = (await daemon.cli(["key", "issue", "alice", "--expires", "1s"])).json<{
+    secret: string;
+  }>();
+  await daemon.cli(["user", "disable", "carol"]);
+  await until(
+    async () =>
+      (await ask(port, { path: "/u/alice/mcp", headers: bearer(expired.secret) })).status === 401,
+    "the key has expired",
+  );
+
+  // The owner's sessions that everybody else tries to get into.
+  const stream = await EventStream.open(port, { path: "/u/alice/sse", headers: bearer(own) });
+  t.after(() => stream.close());
+  const endpoint = await until(() => stream.endpoint, "the endpoint has come");
+  assert.equal(
+    (
+      await ask(port, {
+        method: "POST",
+        path: endpoint,
+        headers: [...bearer(own), "content-type", "application/json"],
+        body: INITIALIZE,
+      })
+    ).status,
+    202,
+  );
+  const started = await ask(port, {
+    method: "POST",
+    path: "/u/alice/streamable/mcp",
+    headers: [...bearer(own), "content-type", "application/json"],
+    body: INITIALIZE,
+  });
+  const sessionId = String(started.headers["mcp-session-id"]);
+  assert.equal(started.status, 200);
+
+  const flipped = own.slice(0, 10) + (own[10] === "a" ? "b" : "a") + own.slice(11);
+  const CREDENTIALS: Record<
+    string,
+    { header: string[]; query: string | undefined; type: string | undefined }
+  > = {
+    "no secret": { header: [], query: undefined, type: "KEY_MISSING" },
+    "an empty secret": {
+      header: ["authorization", "Bearer "],
+      query: "token=",
+      type: "KEY_INVALID",
+    },
+    "another scheme": {
+      header: ["authorization", `Basic ${own}`],
+      query: "token=Bearer%20x",
+      type: "KEY_INVALID",
+    },
+    "the user's name": { header: bearer("alice"), query: "token=alice", type: "KEY_INVALID" },
+    "a key with one letter changed": {
+      header: bearer(flipped),
+      query: `token=${flipped}`,
+      type: "KEY_INVALID",
+    },
+    "a key with a tail": { header: bearer(`${own}x`), query: `token=${own}x`, type: "KEY_INVALID" },
+    "two keys in one header": {
+      header: bearer(`${own}, ${own}`),
+      query: `token=${own},${own}`,
+      type: "KEY_INVALID",
+    },
+    "the session id": {
+      header: bearer(sessionId),
+      query: `token=${sessionId}`,
+      type: "KEY_INVALID",
+    },
+    "a revoked key": {
+      header: bearer(revoked.secret),
+      query: `token=${revoked.secret}`,
+      type: "KEY_INVALID",
+    },
+    "an expired key": {
+      header: bearer(expired.secret),
+      query: `token=${expired.secret}`,
+      type: "KEY_INVALID",
+    },
+    "a disabled user's key": {
+      header: bearer(carol.key.secret),
+      query: `token=${carol.key.secret}`,
+      type: "KEY_INVALID",
+    },
+    "two headers, own first": {
+      header: [...bearer(own), ...bearer(bob.key.secret)],
+      query: `token=${own}&token=${bob.key.secret}`,
+      type: "KEY_INVALID",
+    },
+    "two headers, own last": {
+      header: [...bearer(bob.key.secret), ...bearer(own)],
+      query: `token=${bob.key.secret}&token=${own}`,
+      type: "KEY_INVALID",
+    },
+    "two headers, both own": {
+      header: [...bearer(own), ...bearer(own)],
+      query: `token=${own}&token=${own}`,
+      type: "KEY_INVALID",
+    },
+    "another user's key": {
+      header: bearer(bob.key.secret),
+      query: `token=${bob.key.secret}`,
+      type: "USER_MISMATCH",
+    },
+    "the own key": { header: bearer(own), query: `token=${own}`, type: undefined },
+  };
+
+  const session = endpoint.split("?")[1]!;
+  const ROUTES: [string, string, string][] = [
+    ...["GET", "POST", "HEAD", "PUT", "DELETE", "PATCH"].map((verb): [string, string, string] => [
+      verb,
+      "/sse",
+      "",
+    ]),
+    ...["POST", "GET", "DELETE", "PUT"].map((verb): [string, string, string] => [
+      verb,
+      "/messages",
+      session,
+    ]),
+    ...["POST", "GET", "PUT"].map((verb): [string, string, string] => [
+      verb,
+      "/streamable/mcp",
+      "",
+    ]),
+    ["GET", "/everything/sse", ""],
+    ["POST", "/everything/messages/", session],
+    ["GET", "/nothing/sse", ""],
+    ["GET", "/mcp", ""],
+  ];
+  const GRAMMATICAL = (user: string) => [`/u/${user}`];
+  const MISSPELT = (user: string) => [
+    `/u//${user}`,
+    `/u/./${user}`,
+    `/u/${user}/../${user}`,
+    `/u/%61lice`,
+    `/u/bob/..%2f${user}`,
+    `/u/bob\\..\\${user}`,
+    `/u/${user.toUpperCase()}`,
+    `/u/${user}/x/y`,
+  ];
+  let cells = 0;
+
+  async function knock(
+    base: string,
+    [method, leaf, query]: [string, string, string],
+    name: string,
+    isHeader: boolean,
+    extra = "",
+  ): Promise<Answer | undefined> {
+    const credential = CREDENTIALS[name]!;
+    if (!isHeader && credential.query === undefined) return undefined;
+    cells += 1;
+    const parts = [query, isHeader ? "" : credential.query!].filter((part) => part !== "");
+    const hasBody = method !== "GET" && method !== "HEAD";
+    return await ask(port, {
+      method,
+      path: `${base}${leaf}${extra}${parts.length === 0 ? "" : `?${parts.join("&")}`}`,
+      headers: [
+        ...(isHeader ? credential.header : []),
+        "mcp-session-id",
+        sessionId,
+        "accept",
+        "application/json, text/event-stream",
+        ...(hasBody ? ["content-type", "application/json"] : []),
+      ],
+      ...(hasBody ? { body: callOf(`by ${name.replace("the own key", "owner")}`) } : {}),
+    });
+  }
+
+  const typeOf = (answer: Answer) =>
+    answer.body === "" ? undefined : (/"type":"([A-Z_]+)"/.exec(answer.body)?.[1] ?? "none");
+
+  for (const name of Object.keys(CREDENTIALS)) {
+    const { type } = CREDENTIALS[name]!;
+    for (const route of ROUTES) {
+      for (const isHeader of [true, false]) {
+        const where = `${name} in the ${isHeader ? "header" : "query"}: ${route[0]} ${route[1]}`;
+        for (const base of GRAMMATICAL("alice")) {
+          const answer = await knock(base, route, name, isHeader);
+          if (answer === undefined) continue;
+          if (type === undefined) {
+            assert.ok(answer.status !== 401 && answer.status !== 403, `${where}: ${answer.status}`);
+          } else {
+            assert.equal(answer.status, type === "USER_MISMATCH" ? 403 : 401, where);
+            if (route[0] !== "HEAD") assert.equal(typeOf(answer), type, where);
+            // The same key on the path of a user who is not there.
+            const nobody = await knock("/u/nobody", route, name, isHeader);
+            assert.deepEqual(essence(nobody!), essence(answer), where);
+          }
+        }
+        if (route !== ROUTES[0] && route[1] !== "/messages") continue;
+        for (const base of MISSPELT("alice")) {
+          const answer = await knock(base, route, name, isHeader);
+          if (answer === undefined) continue;
+          const expected = type === undefined || type === "USER_MISMATCH" ? 404 : 401;
+          assert.equal(answer.status, expected, `${where} as ${base}`);
+        }
+      }
+    }
+  }
+  t.diagnostic(`${cells} requests`);
+
+  // The owner's sessions are as they were, and nobody else's words came through them.
+  const call = await ask(port, {
+    method: "POST",
+    path: endpoint,
+    headers: [...bearer(own), "content-type", "application/json"],
+    body: callOf("last"),
+  });
+  assert.equal(call.status, 202);
+  await until(
+    () => stream.messages().some(({ id }) => id === "last"),
+    "the owner's own call is answered",
+  );
+  const strangers = stream
+    .messages()
+    .filter(({ id }) => id !== 0 && id !== "last" && id !== "by owner");
+  assert.deepEqual(strangers, []);
+});
+
+test("a stream that was opened with a header wants the header on every POST, one opened with ?token= carries it along", async (t) => {
+  const daemon = await startDaemon(t, {
+    config: { servers: { everything: echoServer("sse") }, defaultServer: "everything" },
+  });
+  const { key } = await daemon.addUser("alice");
+  const json = ["content-type", "application/json"];
+
+  const byHeader = await EventStream.open(daemon.port, {
+    path: "/u/alice/sse",
+    headers: bearer(key.secret),
+  });
+  t.after(() => byHeader.close());
+  const bare = await until(() => byHeader.endpoint, "the endpoint has come");
+  assert.match(bare, /^\/u\/alice\/messages\?session_id=[\w-]{22}$/);
+  assert.equal(
+    (await ask(daemon.port, { method: "POST", path: bare, headers: json, body: INITIALIZE }))
+      .status,
+    401,
+  );
+
+  const byQuery = await EventStream.open(daemon.port, {
+    path: `/u/alice/everything/sse?token=${key.secret}&x=1&session_id=mine`,
+  });
+  t.after(() => byQuery.close());
+  const carried = await until(() => byQuery.endpoint, "the endpoint has come");
+  assert.match(
+    carried,
+    new RegExp(`^/u/alice/everything/messages\\?token=${key.secret}&x=1&session_id=[\\w-]{22}$`),
+  );
+  assert.equal(
+    (await ask(daemon.port, { method: "POST", path: carried, headers: json, body: INITIALIZE }))
+      .status,
+    202,
+  );
+  await until(() => byQuery.messages().length === 1, "the answer has come");
+  assert.equal(daemon.log().includes(key.secret), false);
+});
+
+test("another user's session id opens nothing, on either front", async (t) => {
+  const daemon = await startDaemon(t, {
+    config: {
+      servers: { everything: echoServer("sse"), streamable: echoServer("http") },
+      defaultServer: "everything",
+    },
+  });
+  const alice = await daemon.addUser("alice");
+  const bob = await daemon.addUser("bob");
+  const stream = await EventStream.open(daemon.port, {
+    path: "/u/alice/sse",
+    headers: bearer(alice.key.secret),
+  });
+  t.after(() => stream.close());
+  const endpoint = await until(() => stream.endpoint, "the endpoint has come");
+  const json = [
+    "content-type",
+    "application/json",
+    "accept",
+    "application/json, text/event-stream",
+  ];
+  const stolen = await ask(daemon.port, {
+    method: "POST",
+    path: endpoint.replace("/u/alice/", "/u/bob/"),
+    headers: [...bearer(bob.key.secret), ...json],
+    body: INITIALIZE,
+  });
+  assert.equal(stolen.status, 404);
+
+  const started = await ask(daemon.port, {
+    method: "POST",
+    path: "/u/alice/streamable/mcp",
+    headers: [...bearer(alice.key.secret), ...json],
+    body: INITIALIZE,
+  });
+  const session = ["mcp-session-id", String(started.headers["mcp-session-id"])];
+  for (const method of ["POST", "GET", "DELETE"]) {
+    const answer = await ask(daemon.port, {
+      method,
+      path: "/u/bob/streamable/mcp",
+      headers: [...bearer(bob.key.secret), ...json, ...session],
+      ...(method === "POST" ? { body: callOf("x") } : {}),
+    });
+    assert.equal(answer.status, 404, method);
+  }
+  const still = await ask(daemon.port, {
+    method: "POST",
+    path: "/u/alice/streamable/mcp",
+    headers: [...bearer(alice.key.secret), ...json, ...session],
+    body: callOf("mine"),
+  });
+  assert.equal(still.status, 200);
+});
+
+for (const [what, end] of [
+  ["a revoked key", (id: string) => ["key", "revoke", id]],
+  ["a disabled user", () => ["user", "disable", "alice"]],
+  ["a removed user", () => ["user", "remove", "alice"]],
+] as const) {
+  test(`${what} ends the live streams of that key at once, and no other`, async (t) => {
+    const daemon = await startDaemon(t, {
+      config: {
+        servers: { everything: echoServer("sse"), streamable: echoServer("http") },
+        defaultServer: "everything",
+      },
+    });
+    const alice = await daemon.addUser("alice");
+    const bob = await daemon.addUser("bob");
+    const mine = await EventStream.open(daemon.port, {
+      path: "/u/alice/sse",
+      headers: bearer(alice.key.secret),
+    });
+    const endpoint = await until(() => mine.endpoint, "the endpoint has come");
+    const json = [
+      "content-type",
+      "application/json",
+      "accept",
+      "application/json, text/event-stream",
+    ];
+    const started = await ask(daemon.port, {
+      method: "POST",
+      path: "/u/alice/streamable/mcp",
+      headers: [...bearer(alice.key.secret), ...json],
+      body: INITIALIZE,
+    });
+    const session = ["mcp-session-id", String(started.headers["mcp-session-id"])];
+    const listening = await EventStream.open(daemon.port, {
+      path: "/u/alice/streamable/mcp",
+      headers: [...bearer(alice.key.secret), ...session, "accept", "text/event-stream"],
+    });
+    const others = await EventStream.open(daemon.port, {
+      path: "/u/bob/sse",
+      headers: bearer(bob.key.secret),
+    });
+    t.after(() => others.close());
+    const slow = ask(daemon.port, {
+      method: "POST",
+      path: "/u/alice/streamable/mcp",
+      headers: [...bearer(alice.key.secret), ...json, ...session],
+      body: JSON.stringify({
+        jsonrpc: "2.0",
+        id: 1,
+        method: "tools/call",
+        params: { name: "sleep", arguments: { ms: 60_000, message: "" } },
+      }),
+    }).catch(() => "cut");
+
+    assert.equal((await daemon.cli(end(alice.key.id))).code, 0);
+    await until(() => mine.isEnded && listening.isEnded, "the streams have ended", 1_000);
+    assert.equal(await slow, "cut");
+    assert.equal(
+      (
+        await ask(daemon.port, {
+          method: "POST",
+          path: endpoint,
+          headers: [...bearer(alice.key.secret), ...json],
+          body: INITIALIZE,
+        })
+      ).status,
+      401,
+    );
+    assert.equal(others.isEnded, false);
+  });
+}
