@@ -1,0 +1,422 @@
+import assert from "node:assert/strict";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { availableParallelism } from "node:os";
+import path from "node:path";
+import { test } from "node:test";
+import { configJsonSchema, loadConfig, parseConfig } from "../../src/config/config.ts";
+import type { ChildServer } from "../../src/config/config.ts";
+import { SupervisorError } from "../../src/errors.ts";
+import { BAD_NAMES, temporaryFolder } from "../helpers/store.ts";
+
+const BASE = "/srv/mcp";
+const MINIMAL = { defaultServer: "one", servers: { one: { command: "node" } } };
+
+/** Every key of the config, as an admin would write it. */
+const FULL = {
+  dataDir: "./data",
+  controlSocket: "run/control.sock",
+  controlGroup: "mcp-admin",
+  keyFile: "/etc/keys/vault.key",
+  listen: { host: "::", port: 9000 },
+  publicUrl: "https://mcp.example.com/tools",
+  allowedHosts: ["mcp.internal:8040"],
+  allowedOrigins: ["https://app.example.com", "vscode-webview://panel"],
+  trustProxy: ["127.0.0.1", "10.0.0.0/8", "::1"],
+  admin: { host: "127.0.0.1", port: 8041 },
+  ports: { from: 42_000, to: 42_999, pin: { "alice/gmail": 8841, "bob/gmail": 8842 } },
+  isolation: "none",
+  limits: {
+    children: 20,
+    memory: "8G",
+    spawnConcurrency: 3,
+    streamsPerUser: 32,
+    childrenPerUser: 8,
+    bodyBytes: 1000,
+  },
+  sessionTtl: "2h",
+  resumeWindow: "0s",
+  eventLog: 0,
+  stopTimeout: "250ms",
+  startTimeout: "30s",
+  idleTimeout: "7d",
+  selfService: false,
+  allowPrivate: false,
+  log: { level: "debug" },
+  jwt: null,
+  providers: {},
+  uids: null,
+  defaultServer: "gmail",
+  servers: {
+    gmail: {
+      type: "sse",
+      command: "python",
+      // As people start it by hand today.
+      args: "-m fastmcp run gmail_mcp/main.py --transport sse --port ${port}".split(" "),
+      cwd: "./mcp_server",
+      env: {
+        API_PROXY_URL: "http://localhost:8031",
+        AUTH_API_URL: "http://localhost:8030",
+        MAILPIT_SMTP_HOST: "localhost",
+      },
+      reach: [8030, 8031, 1025],
+      tokenEnv: "USER_ACCESS_TOKEN",
+      idleTimeout: "15m",
+      stateful: true,
+      sharing: "user",
+      resend: "never",
+      isolation: "auto",
+      network: "none",
+      paths: { read: ["shared"], write: ["/var/lib/mail"] },
+      limits: { memory: "512M", pids: 64, cpu: 0.5 },
+    },
+    drawing: {
+      url: "http://localhost:3001/sse",
+      headers: { Authorization: "Bearer ${token}", "X-For": "${user}" },
+    },
+    notes: { url: "https://notes.example.com/${user}/mcp", startTimeout: "5s" },
+    files: { command: "./bin/files" },
+  },
+};
+
+/** The problems that a config is refused for. */
+function problemsOf(value: unknown, baseDir = BASE): readonly string[] {
+  try {
+    parseConfig(value, baseDir, { env: {} });
+  } catch (error) {
+    assert.ok(error instanceof SupervisorError);
+    assert.equal(error.code, "CONFIG_INVALID");
+    assert.equal(error.exit, 78);
+    return error.details;
+  }
+  return [];
+}
+
+const withServer = (server: unknown): unknown => ({ ...MINIMAL, servers: { one: server } });
+
+test("every key of the design is read, with absolute paths, milliseconds and bytes", () => {
+  const config = parseConfig(FULL, BASE, { env: {} });
+  assert.equal(config.dataDir, "/srv/mcp/data");
+  assert.equal(config.controlSocket, "/srv/mcp/run/control.sock");
+  assert.equal(config.keyFile, "/etc/keys/vault.key");
+  assert.equal(config.publicUrl.href, "https://mcp.example.com/tools");
+  assert.deepEqual(config.limits, {
+    children: 20,
+    memoryBytes: 8 * 2 ** 30,
+    spawnConcurrency: 3,
+    streamsPerUser: 32,
+    childrenPerUser: 8,
+    bodyBytes: 1000,
+  });
+  assert.equal(config.sessionTtlMs, 7_200_000);
+  assert.equal(config.resumeWindowMs, 0);
+  assert.equal(config.stopTimeoutMs, 250);
+  assert.equal(config.idleTimeoutMs, 604_800_000);
+  assert.deepEqual(config.servers["gmail"], {
+    kind: "child",
+    name: "gmail",
+    idleTimeoutMs: 900_000,
+    startTimeoutMs: 30_000,
+    stateful: true,
+    sharing: "user",
+    resend: "never",
+    transport: "sse",
+    command: "python",
+    args: FULL.servers.gmail.args,
+    cwd: "/srv/mcp/mcp_server",
+    env: FULL.servers.gmail.env,
+    path: "/sse",
+    tokenEnv: "USER_ACCESS_TOKEN",
+    isolation: "auto",
+    network: "none",
+    reach: [8030, 8031, 1025],
+    paths: { read: ["/srv/mcp/shared"], write: ["/var/lib/mail"] },
+    limits: { memoryBytes: 512 * 2 ** 20, pids: 64, cpu: 0.5 },
+  });
+  assert.deepEqual(config.servers["drawing"], {
+    kind: "remote",
+    name: "drawing",
+    idleTimeoutMs: 604_800_000,
+    startTimeoutMs: 30_000,
+    stateful: false,
+    sharing: "user",
+    resend: "reads",
+    transport: "sse",
+    url: "http://localhost:3001/sse",
+    headers: { Authorization: "Bearer ${token}", "X-For": "${user}" },
+  });
+  assert.equal(config.servers["notes"]!.transport, "http");
+  assert.equal(config.servers["notes"]!.startTimeoutMs, 5000);
+  const files = config.servers["files"] as ChildServer;
+  assert.deepEqual(
+    [files.transport, files.command, files.cwd, files.isolation, files.path],
+    ["stdio", "./bin/files", BASE, "none", ""],
+  );
+});
+
+test("what is left out takes the defaults of the design", () => {
+  const config = parseConfig(MINIMAL, BASE, { env: {} });
+  assert.equal(config.controlSocket, "/srv/mcp/data/control.sock");
+  assert.equal(config.keyFile, "/srv/mcp/data/vault.key");
+  assert.deepEqual(config.listen, { host: "127.0.0.1", port: 8040 });
+  assert.equal(config.publicUrl.href, "http://127.0.0.1:8040/");
+  assert.deepEqual(config.ports, { from: 42_000, to: 42_999, pin: {} });
+  assert.equal(config.admin, false);
+  assert.equal(config.limits.spawnConcurrency, availableParallelism());
+  assert.equal(config.idleTimeoutMs, 900_000);
+  assert.equal(config.sessionTtlMs, 86_400_000);
+  assert.equal(config.eventLog, 256);
+  assert.equal(config.allowPrivate, true);
+});
+
+test("the public URL follows the listener where it is not given", () => {
+  const publicUrl = (listen: object): string =>
+    parseConfig({ ...MINIMAL, listen }, BASE).publicUrl.origin;
+  assert.equal(publicUrl({ host: "0.0.0.0", port: 9000 }), "http://127.0.0.1:9000");
+  assert.equal(publicUrl({ host: "::" }), "http://127.0.0.1:8040");
+  assert.equal(publicUrl({ host: "::1" }), "http://[::1]:8040");
+  assert.equal(publicUrl({ host: "box.lan" }), "http://box.lan:8040");
+});
+
+test("all problems are told at once, each with its place", () => {
+  const problems = problemsOf({
+    lisen: {},
+    listen: { prot: 1 },
+    idleTimeout: "30 minutes",
+    limits: { memory: "8Q", children: 0, spawnConcurrency: "many" },
+    ports: {
+      from: 5000,
+      to: 4000,
+      pin: { alice: 1, "alice/none": 2, "alice/web": 3, "bob/web": 3 },
+    },
+    log: { level: "loud" },
+    defaultServer: "wbe",
+    servers: {
+      web: { type: "sse", command: "x", agrs: [], env: { "A B": "x" }, limits: { memry: 1 } },
+      both: { command: "x", url: "http://x/sse" },
+      neither: {},
+      far: { url: "http://x/sse", args: ["x"], headers: { Host: "x" } },
+    },
+  });
+  assert.deepEqual(
+    problems.map((line) => line.slice(0, line.indexOf(":"))).toSorted(),
+    [
+      "defaultServer",
+      "idleTimeout",
+      "limits.children",
+      "limits.memory",
+      "limits.spawnConcurrency",
+      "lisen",
+      "listen.prot",
+      "log.level",
+      "ports.pin.alice",
+      'ports.pin["alice/none"]',
+      'ports.pin["bob/web"]',
+      "ports.to",
+      "servers.both.url",
+      "servers.far.args",
+      "servers.far.headers.Host",
+      "servers.neither.command",
+      "servers.web.agrs",
+      'servers.web.env["A B"]',
+      "servers.web.limits.memry",
+    ].toSorted(),
+  );
+});
+
+test("a mistyped key is answered with the one that was meant", () => {
+  const [problem, ...rest] = problemsOf({ ...MINIMAL, lisen: {} });
+  assert.equal(problem, 'lisen: is not a known key, did you mean "listen"?');
+  assert.deepEqual(rest, []);
+  const inServer = problemsOf(withServer({ command: "x", token_env: "T", coffee: 1 }));
+  assert.deepEqual(inServer, [
+    'servers.one.token_env: is not a known key, did you mean "tokenEnv"?',
+    "servers.one.coffee: is not a known key",
+  ]);
+  const remote = problemsOf(withServer({ url: "http://x/mcp", headrs: {} }));
+  assert.deepEqual(remote, ['servers.one.headrs: is not a known key, did you mean "headers"?']);
+  assert.deepEqual(problemsOf({ ...MINIMAL, defaultServer: "on" }), [
+    'defaultServer: is not one of the servers, did you mean "one"?',
+  ]);
+});
+
+for (const [what, name] of Object.entries(BAD_NAMES)) {
+  if (name === "__proto__") continue;
+  test(`a server name ${what} is refused in one short printable line`, () => {
+    const problems = problemsOf({ ...MINIMAL, servers: { ...MINIMAL.servers, [name]: {} } });
+    assert.equal(problems.length, 1);
+    assert.match(problems[0]!, /^servers[.[][\x20-\x7e…]+ must be 1 to 63 characters from a-z/);
+    assert.ok(problems[0]!.length < 600);
+  });
+}
+
+test("the words of the path grammar are no server names", () => {
+  for (const name of ["sse", "mcp", "messages", "token", "connect"])
+    assert.match(
+      problemsOf({ ...MINIMAL, servers: { ...MINIMAL.servers, [name]: { command: "x" } } })[0]!,
+      /must not be one of/,
+    );
+});
+
+test("durations and sizes outside of their forms are refused", () => {
+  for (const idleTimeout of ["", "15", "1.5h", "-1s", "0s", "25d", "15M", 900, null])
+    assert.equal(problemsOf({ ...MINIMAL, idleTimeout }).length, 1, String(idleTimeout));
+  for (const memory of ["", "0", 0, -1, 1.5, "8g", "8GB", "99999999999G", null])
+    assert.equal(problemsOf({ ...MINIMAL, limits: { memory } }).length, 1, String(memory));
+});
+
+test("keys of later versions are refused by name", () => {
+  const later = { selfService: true, jwt: {}, providers: { feishu: {} }, uids: {} };
+  assert.deepEqual(
+    problemsOf({ ...MINIMAL, ...later }),
+    Object.keys(later).map((key) => `${key}: is not available in this version`),
+  );
+});
+
+test("placeholders stand only where they are filled in", () => {
+  const problems = (server: object): readonly string[] =>
+    problemsOf(withServer({ ...server })).map((line) => line.slice(0, line.indexOf(":")));
+  const child = { type: "http", command: "x" };
+  assert.deepEqual(problems({ ...child, args: ["${port}", "a${user}b"], path: "/${user}" }), []);
+  assert.deepEqual(problems({ ...child, args: ["${token}"] }), ["servers.one.args[0]"]);
+  assert.deepEqual(problems({ ...child, env: { A: "${HOME}" } }), ["servers.one.env.A"]);
+  assert.deepEqual(problems({ ...child, cwd: "/srv/${user}" }), ["servers.one.cwd"]);
+  assert.deepEqual(problems({ ...child, command: "${user}" }), ["servers.one.command"]);
+  assert.deepEqual(problems({ command: "x", args: ["${port}"] }), ["servers.one.args[0]"]);
+  const url = "http://x/mcp";
+  assert.deepEqual(problems({ url, headers: { A: "${token}${user}" } }), []);
+  assert.deepEqual(problems({ url, headers: { A: "${port}" } }), ["servers.one.headers.A"]);
+  assert.deepEqual(problems({ url: "http://x/${token}" }), ["servers.one.url"]);
+});
+
+test("a fixed value for the variable that carries the token is refused", () => {
+  assert.match(
+    problemsOf(withServer({ command: "x", env: { USER_ACCESS_TOKEN: "x" } }))[0]!,
+    /^servers\.one\.env\.USER_ACCESS_TOKEN: /,
+  );
+});
+
+test("headers that frame a message, forge the protocol or break a line are refused", () => {
+  const url = "http://x/mcp";
+  const names = ["Host", "content-length", "Transfer-Encoding", "Connection", "Keep-Alive", "TE"];
+  names.push("Trailer", "Upgrade", "Proxy-Authorization", "Expect", "Mcp-Session-Id");
+  names.push("MCP-Protocol-Version", "Mcp-Method", "Mcp-Name", "a b", "a:b", "");
+  for (const name of names)
+    assert.equal(problemsOf(withServer({ url, headers: { [name]: "x" } })).length, 1, name);
+  for (const value of ["a\r\nb: c", "a\nb", "a\0", "\u20ac"])
+    assert.equal(problemsOf(withServer({ url, headers: { A: value } })).length, 1);
+});
+
+test("URLs that are not http, carry a password or lead to a metadata service are refused", () => {
+  const urls = ["ftp://x/", "x", "http:x", "http://a:b@x/", "http://x/a b", "file:///etc/passwd"];
+  urls.push("http://169.254.169.254/latest", "http://0xa9fea9fe/", "http://[fe80::1]/");
+  for (const url of urls) assert.equal(problemsOf(withServer({ url })).length, 1, url);
+  for (const publicUrl of ["x", "https://a:b@x", "https://x/?a", "https://x/#a", "https://x/a%20b"])
+    assert.equal(problemsOf({ ...MINIMAL, publicUrl }).length, 1, publicUrl);
+});
+
+test("a path that could name another host is refused", () => {
+  for (const route of ["sse", "//evil.example/sse", "/\\evil", "/a b", "/a#b"])
+    assert.equal(problemsOf(withServer({ type: "sse", command: "x", path: route })).length, 1);
+});
+
+test("no problem repeats a value, which may be a secret", () => {
+  const secret = "s3cret-value";
+  const lines = problemsOf({
+    ...MINIMAL,
+    dataDir: 5,
+    isolation: secret,
+    publicUrl: secret,
+    sessionTtl: secret,
+    allowedHosts: [`${secret}/`],
+    trustProxy: [secret],
+    servers: { one: { url: "http://x/mcp", headers: { A: `${secret}\r\n`, B: `\${${secret}}` } } },
+  });
+  assert.equal(lines.length, 8);
+  assert.doesNotMatch(lines.join("\n"), /s3cret/);
+});
+
+test("a control socket path that is too long for the system is refused with the way out", () => {
+  const [problem] = problemsOf({ ...MINIMAL, dataDir: `/${"d".repeat(100)}` });
+  assert.match(problem!, /^controlSocket: is 114 bytes .* 107; set it to a short path/);
+  const controlSocket = "/run/c.sock";
+  assert.deepEqual(problemsOf({ ...MINIMAL, dataDir: `/${"d".repeat(100)}`, controlSocket }), []);
+  // 107 bytes exactly.
+  assert.deepEqual(problemsOf({ ...MINIMAL, dataDir: `/${"d".repeat(93)}` }), []);
+});
+
+test("a pinned port must belong to a server with ports, and to one user only", () => {
+  const pin = (pins: Record<string, number>): readonly string[] =>
+    problemsOf({ ...FULL, ports: { pin: pins } });
+  assert.match(pin({ "alice/files": 8841 })[0]!, /has no port/);
+  assert.match(pin({ "alice/drawing": 8841 })[0]!, /has no port/);
+  assert.match(pin({ "alice/gmail": 9000 })[0]!, /is the port of listen already/);
+  assert.match(pin({ "alice/gmail": 1, "bob/gmail": 1 })[0]!, /^ports\.pin\["bob\/gmail"\]/);
+  assert.match(pin({ "../gmail": 1 })[0]!, /must be named "user\/server"/);
+});
+
+test("the key comes from systemd's credentials where there is one", (t) => {
+  const credentials = temporaryFolder(t);
+  const env = { CREDENTIALS_DIRECTORY: credentials };
+  assert.equal(parseConfig(MINIMAL, BASE, { env }).keyFile, "/srv/mcp/data/vault.key");
+  writeFileSync(path.join(credentials, "vault.key"), "");
+  assert.equal(parseConfig(MINIMAL, BASE, { env }).keyFile, path.join(credentials, "vault.key"));
+  const keyFile = "./own.key";
+  assert.equal(parseConfig({ ...MINIMAL, keyFile }, BASE, { env }).keyFile, "/srv/mcp/own.key");
+});
+
+test("something that is no object is one clear problem", () => {
+  for (const value of [5, null, "x", []])
+    assert.deepEqual(problemsOf(value), ["config: must be an object"]);
+  assert.deepEqual(problemsOf({}), ["defaultServer: is missing", "servers: is missing"]);
+});
+
+test("the file is found by option, then variable, then folder", (t) => {
+  const cwd = temporaryFolder(t);
+  const write = (name: string, dataDir: string): void =>
+    writeFileSync(path.join(cwd, name), JSON.stringify({ ...MINIMAL, dataDir }));
+  const env = { MCP_SUPERVISOR_CONFIG: "variable.json" };
+  assert.throws(() => loadConfig({ cwd, env }), { code: "CONFIG_UNREADABLE" });
+  write("supervisor.config.json", "folder");
+  assert.throws(() => loadConfig({ cwd, env }), { code: "CONFIG_UNREADABLE" });
+  assert.equal(loadConfig({ cwd, env: {} }).dataDir, path.join(cwd, "folder"));
+  write("variable.json", "variable");
+  assert.equal(loadConfig({ cwd, env }).dataDir, path.join(cwd, "variable"));
+  mkdirSync(path.join(cwd, "etc"));
+  write("etc/option.json", "option");
+  const found = loadConfig({ path: "etc/option.json", cwd, env });
+  assert.equal(found.dataDir, path.join(cwd, "etc/option"));
+  assert.equal(found.path, path.join(cwd, "etc/option.json"));
+  assert.throws(() => loadConfig({ path: "etc", cwd, env }), /cannot be read \(EISDIR\)/);
+});
+
+test("a file that is not JSON is refused with the place and without its text", (t) => {
+  const file = path.join(temporaryFolder(t), "c.json");
+  writeFileSync(file, '\uFEFF{\n  "listen": {},\n  "listen" "s3cret"\n}');
+  assert.throws(
+    () => loadConfig({ path: file, env: {} }),
+    (error: SupervisorError) => {
+      assert.equal(error.code, "CONFIG_INVALID");
+      assert.ok(error.details.includes("line 3, column 12: expected :"));
+      assert.doesNotMatch(error.details.join(), /s3cret/);
+      return true;
+    },
+  );
+});
+
+test("the config of this repository is a valid one", () => {
+  const config = loadConfig({ path: "supervisor.config.json", env: {} });
+  assert.deepEqual(Object.keys(config.servers), ["everything", "everything-http"]);
+});
+
+test("the JSON Schema describes the file as it is written", () => {
+  const schema = configJsonSchema() as {
+    additionalProperties: boolean;
+    required: string[];
+    properties: Record<string, { default?: unknown; type?: string; pattern?: string }>;
+  };
+  assert.equal(schema.additionalProperties, false);
+  assert.deepEqual(schema.required, ["defaultServer", "servers"]);
+  assert.equal(schema.properties["idleTimeout"]!.type, "string");
+  assert.equal(schema.properties["idleTimeout"]!.default, "15m");
+  for (const key of Object.keys(FULL)) assert.ok(schema.properties[key] !== undefined, key);
+});
