@@ -106,6 +106,7 @@ const server = http.createServer((req, res) => {
         );
       });
     }
+    if (sid === undefined) return fail(res, 400, "no session id");
     if (!mcp.has(sid)) return fail(res, 404, "no such session");
     if (req.method === "DELETE") {
       mcp.delete(sid);
