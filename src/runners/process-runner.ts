@@ -1,12 +1,15 @@
-import path from "node:path";
 import { statSync } from "node:fs";
+import path from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { execa } from "execa";
 import { SupervisorError } from "../errors.ts";
 import { DyingTree } from "./dying-tree.ts";
 import { splitLines } from "./line-splitter.ts";
 import { listenersOn } from "./listeners.ts";
-import { residentBytes, shareProcessTable, treeOf } from "./process-table.ts";
+import { residentBytes, glanceProcessTable, treeOf } from "./process-table.ts";
 import type { Exit, OnLine, RunSpec, Running } from "./runner.ts";
+
+const LAST_WORDS_MS = 500;
 
 // A daemon that ends by accident takes its children along; execa leaves detached ones alone.
 const leaders = new Set<number>();
@@ -64,6 +67,7 @@ export async function startProcess(spec: RunSpec, onLine: OnLine): Promise<Runni
       resolve({ code, signal, at: Date.now() }),
     );
   });
+  const drained = closed(stdout, stderr);
   const tree = new DyingTree(pid);
   let ending: Promise<Exit> | undefined;
   let killing: Promise<void> | undefined;
@@ -72,11 +76,15 @@ export async function startProcess(spec: RunSpec, onLine: OnLine): Promise<Runni
     const exit = await exited;
     leaders.delete(pid);
     if (leaders.size === 0) process.removeListener("exit", killLeaders);
-    // A stray in another session may still hold the pipes; nobody reads them from here on.
+    void hangUp();
+    return exit;
+  };
+  const hangUp = async (): Promise<void> => {
+    stdin.destroy();
+    // The last words are in the pipes still. A stray that was not found may hold them open for ever.
+    await Promise.race([drained, delay(LAST_WORDS_MS)]);
     stdout.destroy();
     stderr.destroy();
-    stdin.destroy();
-    return exit;
   };
   const kill = async (): Promise<Exit> => {
     killing ??= tree.kill();
@@ -96,13 +104,13 @@ export async function startProcess(spec: RunSpec, onLine: OnLine): Promise<Runni
   };
 
   // Nothing known for the moment (no descriptor left, say) is asked again by whoever waits for it.
-  const members = async () => treeOf(pid, await shareProcessTable().catch(() => []));
+  const members = async () => treeOf(pid, await glanceProcessTable().catch(() => []));
   return {
     pid,
     stdin,
     stdout,
     exited,
-    drained: closed(stdout, stderr),
+    drained,
     stop: () => (ending ??= stop()),
     kill: () => kill(),
     listenersOn: (port) =>

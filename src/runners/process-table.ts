@@ -43,11 +43,7 @@ function readEntry(pid: string): ProcessEntry | undefined {
   };
 }
 
-/**
- * Every process of this machine as it is from now on; those that come and go meanwhile may be missing.
- * Rejects with the system's error when /proc cannot be read, as when no descriptor is left.
- */
-export async function readProcessTable(): Promise<ProcessEntry[]> {
+async function scan(): Promise<ProcessEntry[]> {
   const pids = readdirSync("/proc").filter((name) => name[0]! >= "1" && name[0]! <= "9");
   const table: ProcessEntry[] = [];
   for (let start = 0; start < pids.length; start += SLICE) {
@@ -60,14 +56,36 @@ export async function readProcessTable(): Promise<ProcessEntry[]> {
   return table;
 }
 
-let shared: Promise<ProcessEntry[]> | undefined;
+let current: Promise<ProcessEntry[]> | undefined;
+let following: Promise<ProcessEntry[]> | undefined;
 
-/** As `readProcessTable`, but calls of the same moment share one reading, which may be a few ms old. */
-export function shareProcessTable(): Promise<ProcessEntry[]> {
-  shared ??= readProcessTable().finally(() => {
-    shared = undefined;
-  });
-  return shared;
+/**
+ * Every process of this machine as it is from now on; those that come and go meanwhile may be missing.
+ * Calls that arrive during a scan share the next one: three hundred children that stop together
+ * cost two scans, and none of them is told what was true before it asked.
+ * Rejects with the system's error when /proc cannot be read, as when no descriptor is left.
+ */
+export function readProcessTable(): Promise<ProcessEntry[]> {
+  if (!current) {
+    current = scan().finally(() => {
+      current = undefined;
+    });
+    return current;
+  }
+  following ??= afterCurrent(current);
+  return following;
+}
+
+async function afterCurrent(running: Promise<ProcessEntry[]>): Promise<ProcessEntry[]> {
+  // Its failure is told to those who asked for it.
+  await running.catch(() => {});
+  following = undefined;
+  return await readProcessTable();
+}
+
+/** As `readProcessTable`, but a scan under way is good enough: what it tells may be a few ms old. */
+export function glanceProcessTable(): Promise<ProcessEntry[]> {
+  return current ?? readProcessTable();
 }
 
 /**
