@@ -52,6 +52,8 @@ export class Instance {
   #endedUnasked = false;
   #pending: Promise<Live> | undefined;
   #attempt = new AbortController();
+  /** The failure of the start under way, once a stop has decided it. */
+  #halt: SupervisorError | undefined;
   #gone: Promise<void> = Promise.resolve();
   #refusal: SupervisorError | undefined;
 
@@ -103,8 +105,8 @@ export class Instance {
   }
 
   /**
-   * Replaces what runs or starts by a new generation; callers that wait for a start get the new one.
-   * Resolves when nothing of the old one is left. Does nothing to an instance that is down.
+   * Replaces what runs by a new generation, and resolves when nothing of the old one is left. A start
+   * under way begins anew, for the same callers. Does nothing to an instance that is down.
    */
   async restart(reason: string): Promise<void> {
     if (this.#pending) {
@@ -156,10 +158,12 @@ export class Instance {
           signal.throwIfAborted();
           return await this.#start(signal);
         } catch (error) {
-          if (signal.reason !== AGAIN) throw error;
+          // A stop may come after a restart had aborted this start already.
+          if (this.#halt || signal.reason !== AGAIN) throw this.#halt ?? error;
         }
       }
     } finally {
+      this.#halt = undefined;
       this.#pending = undefined;
     }
   }
@@ -170,8 +174,6 @@ export class Instance {
     const def = servers(server);
     if (!def) throw this.#failure("SERVER_NOT_FOUND", "there is no such server");
     this.#generation++;
-    if (this.#endedUnasked) this.#restarts++;
-    this.#endedUnasked = false;
     try {
       if (def.kind === "remote") {
         const target = remoteTarget(this.ref, def, secretsFor(user, server));
@@ -191,7 +193,6 @@ export class Instance {
       }
     } catch (error) {
       const failure = toSupervisorError(error);
-      this.#endedUnasked = !signal.aborted;
       if (this.#state.name !== "draining")
         this.#become({ name: "stopped", since: Date.now(), reason: this.#reasonOf(failure) });
       if (!signal.aborted) this.#log("warn", `not started: ${this.#reasonOf(failure)}`);
@@ -202,6 +203,8 @@ export class Instance {
   async #startChild(def: LaunchInput["def"], signal: AbortSignal): Promise<Live> {
     const { config, secretsFor, ports, start, events, onExposed } = this.#context;
     const { user, server } = this.ref;
+    if (this.#endedUnasked) this.#restarts++;
+    this.#endedUnasked = false;
     const outcome = await launchChild({
       ref: this.ref,
       def,
@@ -218,7 +221,10 @@ export class Instance {
         this.#become({ name: "starting", since: this.#state.since, pid, port }),
       signal,
     });
-    if (!outcome.isReady) throw this.#drainFailed(outcome);
+    if (!outcome.isReady) {
+      this.#endedUnasked = !signal.aborted;
+      throw this.#drainFailed(outcome);
+    }
     const { running, port, target, exposed } = outcome;
     // A stop or a new token came in the very moment it became ready.
     if (signal.aborted) {
@@ -299,6 +305,7 @@ export class Instance {
   async #stop(reason: string, failure: SupervisorError): Promise<void> {
     const pending = this.#pending;
     if (pending) {
+      this.#halt = failure;
       this.#attempt.abort(failure);
       await pending.catch(() => {});
     }

@@ -94,8 +94,8 @@ export class Supervisor {
   }
 
   /**
-   * Replaces the selected instances that run or start, and only those. Resolves when nothing of the
-   * old generations is left; the new ones are under way then.
+   * Replaces the selected instances that run or start, and only those; see `Instance.restart`. The
+   * new generations are under way when it resolves.
    */
   async restart(selector: Selector, reason: string): Promise<void> {
     await Promise.all(this.#select(selector).map((instance) => instance.restart(reason)));
