@@ -1,0 +1,101 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import type { TestContext } from "node:test";
+import { parseConfig } from "../../src/config/config.ts";
+import { createLogger } from "../../src/observability/logger.ts";
+import { Supervisor } from "../../src/supervisor/supervisor.ts";
+import type { Config } from "../../src/config/config.ts";
+import type { Live, Ref } from "../../src/supervisor/supervisor.ts";
+import { assertNoneLeft } from "./leaks.ts";
+
+/** An entry of `servers` that runs one of the fixtures. */
+export function fixture(name: string, args: string[] = [], more: object = {}): object {
+  const file = path.resolve(import.meta.dirname, "../fixtures/servers", `${name}.ts`);
+  return {
+    type: "sse",
+    command: process.execPath,
+    args: [file, "--port", "${port}", ...args],
+    ...more,
+  };
+}
+
+export interface TestSupervisor {
+  supervisor: Supervisor;
+  config: Config;
+  dataDir: string;
+  /** Tokens by `user/server`, to be changed at will. */
+  tokens: Map<string, string>;
+  /** What the daemon's log got. */
+  logged: Record<string, unknown>[];
+}
+
+// Test files run side by side, so each process takes its ports from a place of its own.
+let nextPort = 20_000 + (process.pid % 500) * 40;
+
+/** A supervisor on a data folder of its own; after the test it is stopped and none of its processes may live. */
+export function openSupervisor(
+  t: TestContext,
+  servers: Record<string, object>,
+  settings: object = {},
+): TestSupervisor {
+  const dataDir = mkdtempSync(path.join(tmpdir(), "supervisor-"));
+  const config = parseConfig(
+    {
+      dataDir,
+      isolation: "none",
+      defaultServer: Object.keys(servers)[0],
+      ports: { from: nextPort, to: nextPort + 9 },
+      startTimeout: "15s",
+      stopTimeout: "2s",
+      servers,
+      ...settings,
+    },
+    dataDir,
+  );
+  nextPort += 10;
+  const tokens = new Map<string, string>();
+  const logged: Record<string, unknown>[] = [];
+  const supervisor = new Supervisor({
+    config,
+    servers: (name) => config.servers[name],
+    secretsFor: (user, server) => tokens.get(`${user}/${server}`),
+    log: createLogger("info", {
+      write: (line: string) => void logged.push(JSON.parse(line) as Record<string, unknown>),
+    }),
+  });
+  t.after(async () => {
+    await supervisor.stopAll();
+    assertNoneLeft(`HOME=${dataDir}/`);
+    rmSync(dataDir, { recursive: true, force: true });
+  });
+  return { supervisor, config, dataDir, tokens, logged };
+}
+
+export const ref = (user: string, server: string, variant = ""): Ref => ({ user, server, variant });
+
+/** Calls a tool of a fixture by its /mcp route, which all of the well-behaved ones have. */
+export async function callTool(live: Live, name: string, args: object = {}): Promise<string> {
+  const url = new URL("/mcp", live.target.url);
+  const post = async (body: object, session?: string) => {
+    const headers = {
+      "content-type": "application/json",
+      accept: "application/json, text/event-stream",
+    };
+    return await fetch(url, {
+      method: "POST",
+      headers: session === undefined ? headers : { ...headers, "mcp-session-id": session },
+      body: JSON.stringify({ jsonrpc: "2.0", ...body }),
+    });
+  };
+  const opened = await post({ id: 1, method: "initialize", params: {} });
+  await opened.text();
+  const session = opened.headers.get("mcp-session-id") ?? "";
+  const called = await post(
+    { id: 2, method: "tools/call", params: { name, arguments: args } },
+    session,
+  );
+  const data = (await called.text()).split("\n").find((line) => line.startsWith("data: "));
+  const message = JSON.parse(data!.slice(6)) as { result: { content: { text: string }[] } };
+  return message.result.content[0]!.text;
+}
