@@ -1,0 +1,77 @@
+import { createHash, randomBytes, timingSafeEqual } from "node:crypto";
+import {
+  closeSync,
+  fstatSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import type { IncomingMessage } from "node:http";
+import { join } from "node:path";
+import { SupervisorError } from "../errors.ts";
+
+const TOKEN_BYTES = 32;
+
+const refused = (path: string, why: string): SupervisorError =>
+  new SupervisorError("KEY_FILE_REFUSED", `${path}: ${why}`, {
+    details: ["delete the file, and the next start makes a new token"],
+  });
+
+function read(path: string): string | undefined {
+  let file: number;
+  try {
+    file = openSync(path, "r");
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === "ENOENT") return undefined;
+    throw refused(path, `cannot be read (${code})`);
+  }
+  try {
+    const mode = fstatSync(file).mode & 0o777;
+    if ((mode & 0o077) !== 0)
+      throw refused(path, `has mode ${mode.toString(8)}, so other accounts could be admins`);
+    const token = readFileSync(file, "utf8").trim();
+    if (!/^[\w-]{43}$/.test(token)) throw refused(path, "holds no admin token");
+    return token;
+  } finally {
+    closeSync(file);
+  }
+}
+
+function make(path: string): string {
+  const token = randomBytes(TOKEN_BYTES).toString("base64url");
+  const draft = `${path}.new`;
+  // One that a killed start left; its mode would keep it from being written.
+  rmSync(draft, { force: true });
+  writeFileSync(draft, `${token}\n`, { mode: 0o400, flush: true });
+  renameSync(draft, path);
+  return token;
+}
+
+/**
+ * The admin token of this data folder; the first start makes it (0400).
+ *
+ * Throws KEY_FILE_REFUSED where others may read the file, or where it holds something else.
+ */
+export function loadAdminToken(dataDir: string): string {
+  const path = join(dataDir, "admin.token");
+  return read(path) ?? make(path);
+}
+
+const digest = (text: string): Buffer => createHash("sha256").update(text).digest();
+
+/** A check that refuses requests without the token: KEY_MISSING, KEY_INVALID. Digests are compared, so that neither content nor length shows in the time it takes. */
+export function createAdminCheck(token: string): (req: IncomingMessage) => void {
+  const expected = digest(token);
+  return (req) => {
+    const header = req.headers.authorization;
+    if (header === undefined) {
+      throw new SupervisorError("KEY_MISSING", "this address wants the admin token as Bearer");
+    }
+    const [, given] = /^Bearer +([\w-]+) *$/i.exec(header) ?? [];
+    if (given === undefined || !timingSafeEqual(digest(given), expected))
+      throw new SupervisorError("KEY_INVALID", "this is not the admin token");
+  };
+}

@@ -1,0 +1,51 @@
+import type { NextFunction, Request, RequestHandler, Response, Router } from "express";
+import { SupervisorError } from "../errors.ts";
+
+/** What a route answers with: 200, or the status given, and this as JSON. */
+export interface Answer {
+  status?: number;
+  body: object;
+}
+
+type Handle = (req: Request) => Answer | Promise<Answer>;
+type Method = "get" | "post" | "put" | "delete";
+
+function answering(handle: Handle): RequestHandler {
+  return async (req: Request, res: Response) => {
+    const { status = 200, body } = await handle(req);
+    res.status(status).json(body);
+  };
+}
+
+/** Adds a path with its methods; any other method is refused with METHOD_NOT_ALLOWED and the list of those that are there. */
+export function mount(
+  router: Router,
+  path: string,
+  methods: Partial<Record<Method, Handle>>,
+): void {
+  const route = router.route(path);
+  const names = Object.keys(methods) as Method[];
+  for (const name of names) {
+    const handle = methods[name];
+    if (handle !== undefined) route[name](answering(handle));
+  }
+  const allow = names.map((name) => name.toUpperCase()).join(", ");
+  route.all((_req: Request, res: Response) => {
+    res.setHeader("allow", allow);
+    throw new SupervisorError("METHOD_NOT_ALLOWED", `this path answers ${allow} only`);
+  });
+}
+
+/** One of the names in a route's path; express has matched it, so it is there. */
+export function param(req: Request, name: string): string {
+  const value = req.params[name];
+  return typeof value === "string" ? value : "";
+}
+
+/** Writes carry JSON: a page of another site cannot send that type without asking first (CORS). */
+export function wantJson(req: Request, _res: Response, next: NextFunction): void {
+  const isWrite = req.method === "POST" || req.method === "PUT";
+  if (isWrite && !/^application\/json\s*(;|$)/i.test(req.headers["content-type"] ?? ""))
+    throw new SupervisorError("TYPE_UNSUPPORTED", "the content type must be application/json");
+  next();
+}

@@ -1,0 +1,75 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import express from "express";
+import type { Express, NextFunction, Request, Response } from "express";
+import { SupervisorError, toSupervisorError } from "../errors.ts";
+import { sendError } from "../http/error-response.ts";
+import { newRequestId } from "../http/request-id.ts";
+import type { Logger } from "../observability/logger.ts";
+import { wantJson } from "./answers.ts";
+import { createRoutes } from "./routes.ts";
+import type { ControlParts } from "./parts.ts";
+
+const MAX_BODY = "1mb";
+
+/** What body-parser and the router's own path decoding throw, in our words. */
+function toRefusal(error: unknown): SupervisorError {
+  const { type, status } = error as { type?: string; status?: number };
+  if (type === "entity.too.large")
+    return new SupervisorError("BODY_TOO_LARGE", "the body is over 1 MiB", { cause: error });
+  if (type === "encoding.unsupported" || type === "charset.unsupported")
+    return new SupervisorError("TYPE_UNSUPPORTED", "the body must be plain UTF-8", {
+      cause: error,
+    });
+  if (type === "entity.parse.failed")
+    return new SupervisorError("REQUEST_INVALID", "the body is not JSON", { cause: error });
+  if (status === 400)
+    return new SupervisorError("REQUEST_INVALID", "the request cannot be read", { cause: error });
+  return toSupervisorError(error);
+}
+
+function logOutcome(log: Logger, req: Request, res: Response, requestId: string): void {
+  const startedAt = performance.now();
+  const { path } = req;
+  res.on("close", () => {
+    log.info(
+      {
+        requestId,
+        // Paths hold names only; secrets travel in bodies.
+        request: `${req.method} ${path}`,
+        status_code: res.statusCode,
+        execution_time_ms: Math.round(performance.now() - startedAt),
+      },
+      "control request",
+    );
+  });
+}
+
+/**
+ * The control API as an express app. `check` refuses requests that may not come in; it is what the
+ * TCP listener and the unix socket differ in.
+ */
+export function createApp(parts: ControlParts, check: (req: IncomingMessage) => void): Express {
+  const app = express();
+  app.disable("x-powered-by").disable("etag").set("query parser", "simple");
+  app.use((req, res, next) => {
+    const requestId = newRequestId();
+    res.locals["requestId"] = requestId;
+    res.setHeader("cache-control", "no-store");
+    logOutcome(parts.log, req, res, requestId);
+    check(req);
+    next();
+  });
+  app.use(wantJson, express.json({ limit: MAX_BODY, strict: true, type: () => true }));
+  app.use("/api", createRoutes(parts));
+  app.use(() => {
+    throw new SupervisorError("NOT_FOUND", "there is nothing at this path");
+  });
+  app.use((error: unknown, _req: Request, res: Response, _next: NextFunction) => {
+    const refusal = toRefusal(error);
+    const requestId = String(res.locals["requestId"]);
+    if (refusal.status >= 500)
+      parts.log.error({ requestId, code: refusal.code, err: refusal }, "control request failed");
+    sendError(res as ServerResponse, refusal, requestId, "admin");
+  });
+  return app;
+}

@@ -1,0 +1,51 @@
+/** Room: control. The admin API, the same on the unix socket and on TCP. In: requests of admins. Out: changes to registry and tokens, orders to the supervisor. Never serves a user, never answers with a stored secret. */
+import { createGuard } from "../http/guard.ts";
+import { closeServer, createHttpServer, listen } from "../http/listen.ts";
+import { createAdminCheck, loadAdminToken } from "./admin-token.ts";
+import { createApp } from "./app.ts";
+import type { ControlParts } from "./parts.ts";
+import { listenOnSocket } from "./socket.ts";
+
+export interface Control {
+  /** Where the TCP listener ended up, null without one. */
+  readonly address: { host: string; port: number } | null;
+  /** Resolves when both listeners and every connection are closed and the socket is gone. */
+  close(): Promise<void>;
+}
+
+/**
+ * Opens the control API; call it only while the lock on the data folder is held.
+ *
+ * Rejects with LISTEN_FAILED, KEY_FILE_REFUSED or CONFIG_INVALID, and then leaves no listener.
+ */
+export async function openControl(parts: ControlParts): Promise<Control> {
+  const { config } = parts;
+  // Made at the first start, TCP or not, so that switching it on later needs no second step.
+  const adminToken = loadAdminToken(config.dataDir);
+  // Whoever can open the socket was let in by the file system.
+  const local = createHttpServer(createApp(parts, () => undefined));
+  await listenOnSocket(local, { path: config.controlSocket, group: config.controlGroup });
+  if (config.admin === false) return { address: null, close: () => closeServer(local) };
+
+  const guard = createGuard({ hosts: config.allowedHosts, origins: config.allowedOrigins });
+  const checkToken = createAdminCheck(adminToken);
+  const remote = createHttpServer(
+    createApp(parts, (req) => {
+      guard(req);
+      checkToken(req);
+    }),
+  );
+  const { host } = config.admin;
+  try {
+    const port = await listen(remote, config.admin);
+    return {
+      address: { host, port },
+      close: async () => {
+        await Promise.all([closeServer(local), closeServer(remote)]);
+      },
+    };
+  } catch (error) {
+    await closeServer(local);
+    throw error;
+  }
+}

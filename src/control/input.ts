@@ -1,0 +1,51 @@
+import type { Request } from "express";
+import { SupervisorError } from "../errors.ts";
+
+const MAX_LABEL_LENGTH = 100;
+const CONTROL = /\p{Cc}/u;
+
+const invalid = (message: string): SupervisorError =>
+  new SupervisorError("REQUEST_INVALID", message);
+
+/** The body as an object with no keys but these, so that a mistyped one is an error and not a silent nothing. */
+export function readBody(req: Request, keys: readonly string[]): Record<string, unknown> {
+  const body: unknown = req.body ?? {};
+  if (typeof body !== "object" || body === null || Array.isArray(body))
+    throw invalid("the body must be a JSON object");
+  if (Object.keys(body).some((key) => !keys.includes(key)))
+    throw invalid(`the body may hold ${keys.join(", ") || "nothing"}, and no other key`);
+  return body as Record<string, unknown>;
+}
+
+export function readUserName(value: unknown): string {
+  if (typeof value !== "string") throw invalid("user must be a string");
+  return value;
+}
+
+/** A string; what else a token must be is for the tokens room to say. */
+export function readToken(value: unknown): string {
+  if (typeof value !== "string") throw invalid("token must be a string");
+  return value;
+}
+
+/** An instant in epoch ms, or null for never. */
+export function readInstant(value: unknown, name: string): number | null {
+  if (value === undefined || value === null) return null;
+  if (!Number.isSafeInteger(value) || (value as number) <= 0)
+    throw invalid(`${name} must be epoch ms or null`);
+  return value as number;
+}
+
+export function readLabel(value: unknown): string | null {
+  if (value === undefined || value === null) return null;
+  if (typeof value === "string" && value.length <= MAX_LABEL_LENGTH && !CONTROL.test(value))
+    return value;
+  throw invalid("label must be one line of at most 100 characters, or null");
+}
+
+/** A query parameter that may be given once. */
+export function readQuery(req: Request, name: string): string | undefined {
+  const value = req.query[name];
+  if (value === undefined || typeof value === "string") return value;
+  throw invalid(`${name} may be given once`);
+}

@@ -1,0 +1,19 @@
+import type { Config } from "../config/config.ts";
+import type { Logger } from "../observability/logger.ts";
+import type { Registry } from "../registry/registry.ts";
+import type { Sessions } from "../sessions/sessions.ts";
+import type { Supervisor } from "../supervisor/supervisor.ts";
+import type { Tokens } from "../tokens/tokens.ts";
+
+/** What the control API works on. */
+export interface ControlParts {
+  config: Config;
+  /** What personal URLs start with; differs from the config's where that leaves the port to the system. */
+  publicUrl: URL;
+  version: string;
+  registry: Registry;
+  tokens: Tokens;
+  supervisor: Supervisor;
+  sessions: Pick<Sessions, "closeUser">;
+  log: Logger;
+}

@@ -1,0 +1,85 @@
+import { chmod, lstat, readdir, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { SupervisorError } from "../errors.ts";
+import { userHome } from "../supervisor/private-home.ts";
+import type { ControlParts } from "./parts.ts";
+import type { RemovedUser } from "./shapes.ts";
+
+type RemovalParts = Pick<
+  ControlParts,
+  "config" | "registry" | "tokens" | "supervisor" | "sessions" | "log"
+>;
+
+/** Gives the owner of a tree all rights on its folders; a child may have taken them away (Go's module cache does). */
+async function unlock(folder: string): Promise<void> {
+  await chmod(folder, 0o700);
+  for (const entry of await readdir(folder, { withFileTypes: true }))
+    // A link to a folder is no folder here, so nothing outside is touched.
+    if (entry.isDirectory()) await unlock(join(folder, entry.name));
+}
+
+/** Deletes a user's private homes, one for each server; resolves with how many there were. */
+async function deleteHomes(dataDir: string, user: string): Promise<number> {
+  const folder = userHome(dataDir, user);
+  const found = await lstat(folder).catch(() => undefined);
+  if (found === undefined) return 0;
+  await unlock(folder);
+  const count = (await readdir(folder)).length;
+  await rm(folder, { recursive: true });
+  return count;
+}
+
+async function removeInOrder(parts: RemovalParts, user: string): Promise<RemovedUser> {
+  const { registry, sessions, supervisor, tokens, config } = parts;
+  const keys = registry.listKeys(user).length;
+  const running = supervisor.list({ user }).filter(({ state }) => state !== "stopped");
+  const open = running.reduce((sum, row) => sum + row.sessions, 0);
+  // Keys first: from here on nobody can open a stream, or ask for a child, that the rest would miss.
+  registry.beginRemoval(user);
+  sessions.closeUser(user);
+  await supervisor.forget({ user }, "stopped: the user is removed");
+  const cleared = tokens.clearAll(user);
+  const homes = await deleteHomes(config.dataDir, user);
+  registry.finishRemoval(user);
+  return {
+    user,
+    removed: { keys, sessions: open, instances: running.length, tokens: cleared, homes },
+  };
+}
+
+/**
+ * A function that removes a user whole: keys, streams, children, tokens, private homes, row.
+ *
+ * The row says `removing` from the first step to the last, so that a start after a crash finishes
+ * what was begun. Calls for the same user share one removal. Rejects with USER_NOT_FOUND, or with
+ * STORE_FAILED when the homes cannot be deleted; a later call tries again.
+ */
+export function createRemoval(parts: RemovalParts): (user: string) => Promise<RemovedUser> {
+  const running = new Map<string, Promise<RemovedUser>>();
+  return async (name) => {
+    const { name: user } = parts.registry.requireUser(name);
+    const removal =
+      running.get(user) ?? removeInOrder(parts, user).finally(() => running.delete(user));
+    running.set(user, removal);
+    try {
+      return await removal;
+    } catch (cause) {
+      if (cause instanceof SupervisorError) throw cause;
+      throw new SupervisorError("STORE_FAILED", `${user}: the removal is not finished`, { cause });
+    }
+  };
+}
+
+/** Finishes removals that a killed daemon left; one that fails is logged and stays for the next start. */
+export async function finishRemovals(parts: RemovalParts): Promise<void> {
+  const remove = createRemoval(parts);
+  for (const { name, state } of parts.registry.listUsers()) {
+    if (state !== "removing") continue;
+    try {
+      await remove(name);
+      parts.log.info({ user: name }, "finished a removal that was cut short");
+    } catch (error) {
+      parts.log.error({ user: name, err: error }, "a removal could not be finished");
+    }
+  }
+}

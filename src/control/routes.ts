@@ -1,0 +1,18 @@
+import { Router } from "express";
+import { addInstanceRoutes } from "./instance-routes.ts";
+import { addKeyRoutes } from "./key-routes.ts";
+import { addLogRoutes } from "./log-routes.ts";
+import type { ControlParts } from "./parts.ts";
+import { addTokenRoutes } from "./token-routes.ts";
+import { addUserRoutes } from "./user-routes.ts";
+
+/** Every path below `/api`, one file for each noun. */
+export function createRoutes(parts: ControlParts): Router {
+  const router = Router({ caseSensitive: true, strict: true });
+  addUserRoutes(router, parts);
+  addTokenRoutes(router, parts);
+  addKeyRoutes(router, parts);
+  addInstanceRoutes(router, parts);
+  addLogRoutes(router, parts);
+  return router;
+}

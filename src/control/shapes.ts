@@ -1,0 +1,81 @@
+import type { ServerDef } from "../config/config.ts";
+import type { AccessKey, User } from "../registry/registry.ts";
+import type { InstanceStatus, LogLine } from "../supervisor/supervisor.ts";
+import type { StoredToken } from "../tokens/tokens.ts";
+
+// The JSON of the control API. Times are epoch ms or null.
+
+/** The fields of DESIGN §5, which the supervisor keeps. */
+export type StatusRow = InstanceStatus;
+
+export interface UserRow {
+  user: string;
+  state: User["state"];
+  createdAt: number;
+}
+
+export interface UrlRow {
+  server: string;
+  sse: string;
+  http: string;
+}
+
+export interface Urls {
+  user: string;
+  urls: UrlRow[];
+  /** What each server speaks by itself; a client does best with the same. */
+  transports: Record<string, ServerDef["transport"]>;
+}
+
+/** `prefix` is how the secret begins. */
+export type KeyRow = AccessKey;
+
+/** The only answer that ever holds the secret. */
+export interface IssuedKey {
+  id: string;
+  secret: string;
+  label: string | null;
+  expiresAt: number | null;
+}
+
+/** `server` is null for the general token, which every server without one of its own gets. */
+export type TokenRow = StoredToken;
+
+export interface AddedUser {
+  user: string;
+  key: { id: string; secret: string };
+  urls: UrlRow[];
+}
+
+export interface ShownUser extends UserRow {
+  keys: KeyRow[];
+  tokens: TokenRow[];
+  urls: UrlRow[];
+  transports: Urls["transports"];
+  instances: StatusRow[];
+}
+
+export interface RemovedUser {
+  user: string;
+  removed: { keys: number; sessions: number; instances: number; tokens: number; homes: number };
+}
+
+export interface Status {
+  version: string;
+  pid: number;
+  uptimeSeconds: number;
+  isolation: string;
+  instances: StatusRow[];
+}
+
+export interface LogRow extends LogLine {
+  user: string;
+  server: string;
+  variant: string;
+}
+
+/** What `start`, `stop` and `restart` were about, as it is afterwards. */
+export interface ActedOn {
+  user: string;
+  instances: StatusRow[];
+}

@@ -1,0 +1,16 @@
+import type { ControlParts } from "./parts.ts";
+import type { Status } from "./shapes.ts";
+
+/** The daemon and its instances, of all users or of one. */
+export async function statusOf(
+  { supervisor, version }: Pick<ControlParts, "supervisor" | "version">,
+  user: string | undefined,
+): Promise<Status> {
+  return {
+    version,
+    pid: process.pid,
+    uptimeSeconds: Math.floor(process.uptime()),
+    isolation: "none",
+    instances: await supervisor.status({ user }),
+  };
+}
