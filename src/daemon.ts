@@ -1,0 +1,197 @@
+/** Room: daemon. The composition root: opens the rooms in order, wires their events, closes them in reverse. In: a config. Out: a running daemon. Decides nothing else. */
+import { join } from "node:path";
+import type { Config, Isolation } from "./config/config.ts";
+import { openControl } from "./control/control.ts";
+import { finishRemovals } from "./control/removal.ts";
+import { SupervisorError } from "./errors.ts";
+import { openGateway } from "./gateway/gateway.ts";
+import type { Logger } from "./observability/logger.ts";
+import { openRegistry } from "./registry/registry.ts";
+import type { Registry } from "./registry/registry.ts";
+import { Sessions } from "./sessions/sessions.ts";
+import { lockDataDir } from "./store/lock.ts";
+import { DATABASE_FILE, openStore } from "./store/store.ts";
+import { Supervisor } from "./supervisor/supervisor.ts";
+import { openTokens } from "./tokens/tokens.ts";
+import type { Tokens } from "./tokens/tokens.ts";
+import { openVault } from "./vault/vault.ts";
+
+export interface DaemonOptions {
+  config: Config;
+  log: Logger;
+  version: string;
+}
+
+export interface Daemon {
+  /** Where the gateway listens; the port is the real one where the config says 0. */
+  readonly address: { host: string; port: number };
+  readonly publicUrl: URL;
+  readonly controlSocket: string;
+  readonly adminAddress: { host: string; port: number } | null;
+  readonly userCount: number;
+  /** Ends streams, stops children, closes files, in reverse order of opening; resolves when nothing is left. */
+  close(): Promise<void>;
+  /** SIGKILL to every child, without waiting: for the end that cannot wait. */
+  killChildren(): void;
+}
+
+/** Closers in order of opening; they run in reverse, all of them, and the first failure is kept. */
+class Closers {
+  readonly #closers: (() => unknown)[] = [];
+  #closing: Promise<void> | undefined;
+
+  push(closer: () => unknown): void {
+    this.#closers.push(closer);
+  }
+
+  async close(): Promise<void> {
+    this.#closing ??= this.#closeAll();
+    await this.#closing;
+  }
+
+  async #closeAll(): Promise<void> {
+    const failures: unknown[] = [];
+    for (const closer of this.#closers.toReversed()) {
+      try {
+        await closer();
+      } catch (error) {
+        failures.push(error);
+      }
+    }
+    if (failures.length > 0) throw failures[0];
+  }
+}
+
+/** Until isolation is built, a level that was asked for by name must not be slipped under. */
+function settleIsolation(config: Config, log: Logger): void {
+  const wanted: [string, Isolation][] = [["isolation", config.isolation]];
+  for (const server of Object.values(config.servers)) {
+    if (server.kind === "child" && server.isolation !== config.isolation)
+      wanted.push([`servers.${server.name}.isolation`, server.isolation]);
+  }
+  const refused = wanted.filter(([, level]) => level === "user" || level === "sandbox");
+  if (refused.length > 0) {
+    throw new SupervisorError(
+      "ISOLATION_UNAVAILABLE",
+      "this version runs children without isolation only, and the config asks for more",
+      { details: refused.map(([key, level]) => `${key}: "${level}"; "none" is what there is`) },
+    );
+  }
+  if (wanted.some(([, level]) => level === "auto")) {
+    log.warn(
+      'isolation is "none": this version has no stronger level, so children run as the daemon\'s own account and can read each other',
+    );
+  }
+}
+
+interface Rooms {
+  registry: Registry;
+  tokens: Tokens;
+  supervisor: Supervisor;
+  sessions: Sessions;
+  log: Logger;
+}
+
+/** Who must hear of what. Streams end within the event, so before the change is acknowledged. */
+function wire({ registry, tokens, supervisor, sessions, log }: Rooms): void {
+  const settle = (user: string, work: Promise<void>): void => {
+    work.catch((error: unknown) => log.error({ user, err: error }, "a child could not be stopped"));
+  };
+  registry.events.on("key-ended", (key) => sessions.closeKey(key));
+  registry.events.on("user-ended", ({ user }) => {
+    sessions.closeUser(user);
+    settle(user, supervisor.stop({ user }, "stopped: the user may not come in any more"));
+  });
+  tokens.events.on("changed", ({ user, server }) => {
+    for (const ref of supervisor.list({ user, server: server ?? undefined })) {
+      // One that is starting has the old token; whoever waits for it wants the one with the new.
+      settle(
+        user,
+        supervisor.live(ref) === undefined
+          ? supervisor.restart(ref, "restarted: the token changed")
+          : supervisor.stop(ref, "stopped: the token changed"),
+      );
+    }
+  });
+}
+
+/**
+ * Opens a daemon on the config's data folder.
+ *
+ * Rejects with ALREADY_RUNNING, ISOLATION_UNAVAILABLE, KEY_FILE_REFUSED, SCHEMA_TOO_NEW,
+ * STORE_FAILED or LISTEN_FAILED, and then leaves nothing open.
+ */
+export async function openDaemon({ config, log, version }: DaemonOptions): Promise<Daemon> {
+  const closers = new Closers();
+  try {
+    settleIsolation(config, log);
+    const lock = lockDataDir(config.dataDir);
+    closers.push(() => lock.release());
+    const store = openStore(join(config.dataDir, DATABASE_FILE));
+    closers.push(() => store.close());
+    const vault = openVault({ keyFile: config.keyFile, store });
+    const { servers, defaultServer } = config;
+    const registry = openRegistry({ store, servers, defaultServer });
+    const tokens = openTokens({ store, vault });
+    const supervisor = new Supervisor({
+      config,
+      servers: (name) => registry.findServer(name),
+      // Asked at each start, so this is where a request that was let in before its user was disabled,
+      // and is only now at the child, finds the door shut.
+      secretsFor: (user, server) => {
+        if (registry.findUser(user)?.state !== "enabled")
+          throw new SupervisorError("USER_DISABLED", "the user may not come in any more");
+        return tokens.secretFor(user, server);
+      },
+      log,
+    });
+    closers.push(() => supervisor.stopAll());
+    const sessions = new Sessions({ config });
+    closers.push(() => sessions.close());
+    wire({ registry, tokens, supervisor, sessions, log });
+    // Before anybody can connect: a user who is on the way out must not be seen again.
+    await finishRemovals({ config, registry, tokens, supervisor, sessions, log });
+
+    const gateway = await openGateway({ config, registry, sessions, supervisor, log, version });
+    closers.push(() => gateway.close());
+    const publicUrl = new URL(config.publicUrl);
+    if (publicUrl.port === "0") publicUrl.port = String(gateway.port);
+    const control = await openControl({
+      config,
+      publicUrl,
+      version,
+      registry,
+      tokens,
+      supervisor,
+      sessions,
+      log,
+    });
+    closers.push(() => control.close());
+    log.info({ host: config.listen.host, port: gateway.port, version }, "serving");
+    return {
+      address: { host: config.listen.host, port: gateway.port },
+      publicUrl,
+      controlSocket: config.controlSocket,
+      adminAddress: control.address,
+      userCount: registry.countUsers(),
+      close: () => closers.close(),
+      killChildren: () => killGroups(supervisor),
+    };
+  } catch (error) {
+    await closers.close().catch((failure: unknown) => {
+      log.error({ err: failure }, "closing after a failed start failed too");
+    });
+    throw error;
+  }
+}
+
+function killGroups(supervisor: Supervisor): void {
+  for (const { pid } of supervisor.list()) {
+    if (pid === null) continue;
+    try {
+      process.kill(-pid, "SIGKILL");
+    } catch {
+      // It is gone already, which is what was wanted.
+    }
+  }
+}
