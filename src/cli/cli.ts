@@ -1,0 +1,74 @@
+/** Room: cli. The command line: parses words, asks the control API over the unix socket, prints the answer. In: argv, stdin, environment. Out: text or JSON, an exit code. Holds no state and no rule of its own. */
+import { Command, CommanderError } from "commander";
+import { SupervisorError, toSupervisorError } from "../errors.ts";
+import { addConfigCommands } from "./config.ts";
+
+import { explain } from "./explain.ts";
+import { addInstanceCommands } from "./instance.ts";
+import { addKeyCommands } from "./key.ts";
+import { addServeCommands } from "./serve.ts";
+import { addStatusCommand } from "./status.ts";
+import { addTokenCommands } from "./token.ts";
+import { addUrlCommand } from "./url.ts";
+import { addUserCommands } from "./user.ts";
+import { readVersion } from "./version.ts";
+
+const USAGE_EXIT = 2;
+
+/** Commands inherit these settings, so they must be made before any command is added. */
+function createProgram(onError: (text: string) => void): Command {
+  const program = new Command("mcp-supervisor")
+    .description("Runs one MCP server per user and gives each user a personal URL.")
+    .option("--config <file>", "the config file (default: the first one found)")
+    .option("--json", "answer with one JSON document; never ask")
+    .version(readVersion())
+    .configureHelp({ showGlobalOptions: true, sortSubcommands: false })
+    .configureOutput({
+      writeErr: onError,
+      outputError: (text, write) => write(text.replace(/^error: /, "mcp-supervisor: ")),
+    })
+    .showHelpAfterError("  the same command with --help shows how")
+    .exitOverride();
+  addServeCommands(program);
+  addUserCommands(program);
+  addTokenCommands(program);
+  addKeyCommands(program);
+  addUrlCommand(program);
+  addStatusCommand(program);
+  addInstanceCommands(program);
+  addConfigCommands(program);
+  return program;
+}
+
+/** Commander throws its help text where a word is missing, and a sentence everywhere else. */
+function usageError({ code, message }: CommanderError): SupervisorError {
+  const sentence = code === "commander.help" ? "a command is missing" : message;
+  return new SupervisorError("USAGE", sentence.replace(/^error: /, "").replaceAll("\n", " "));
+}
+
+/** Runs one command line; resolves with the exit code once the command is done (for `serve`: once the daemon has closed). */
+export async function run(argv: readonly string[]): Promise<number> {
+  // A reader that went away (`| head`) is no failure of ours.
+  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+    process.exit(error.code === "EPIPE" ? 0 : 1);
+  });
+  let complaint = "";
+  const program = createProgram((text) => {
+    complaint += text;
+  });
+  const isJson = argv.includes("--json");
+  try {
+    await program.parseAsync([...argv], { from: "user" });
+    return typeof process.exitCode === "number" ? process.exitCode : 0;
+  } catch (error) {
+    if (error instanceof CommanderError) {
+      if (error.exitCode === 0) return 0;
+      if (isJson) explain(usageError(error), true);
+      else process.stderr.write(complaint);
+      return USAGE_EXIT;
+    }
+    const failure = toSupervisorError(error);
+    explain(failure, isJson);
+    return failure.exit;
+  }
+}

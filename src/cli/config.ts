@@ -1,0 +1,44 @@
+import type { Command } from "commander";
+import { answer, globalsOf } from "./output.ts";
+
+async function check(_options: object, command: Command): Promise<void> {
+  const { loadConfig } = await import("../config/config.ts");
+  const config = loadConfig({ path: globalsOf(command).config });
+  const servers = Object.keys(config.servers);
+  answer(
+    command,
+    {
+      path: config.path,
+      dataDir: config.dataDir,
+      controlSocket: config.controlSocket,
+      publicUrl: config.publicUrl.href,
+      defaultServer: config.defaultServer,
+      servers,
+    },
+    [
+      `${config.path ?? "the config"} is valid; servers: ${servers.join(", ")}; default: ${config.defaultServer}.`,
+    ],
+  );
+}
+
+async function schema(): Promise<void> {
+  const { configJsonSchema } = await import("../config/config.ts");
+  process.stdout.write(`${JSON.stringify(configJsonSchema(), null, 2)}\n`);
+}
+
+export function addConfigCommands(program: Command): void {
+  const config = program.command("config").description("check the config file, print its schema");
+  config
+    .command("check")
+    .description("read the config file and list every problem at once; needs no daemon")
+    .addHelpText(
+      "after",
+      "\nExample:\n  mcp-supervisor config check --config ./supervisor.config.json",
+    )
+    .action(check);
+  config
+    .command("schema")
+    .description("print the JSON Schema of the config file")
+    .addHelpText("after", "\nExample:\n  mcp-supervisor config schema > supervisor.schema.json")
+    .action(schema);
+}

@@ -1,0 +1,189 @@
+import { randomBytes } from "node:crypto";
+import { mkdtemp, rm } from "node:fs/promises";
+import { createRequire } from "node:module";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Command } from "commander";
+import { parseConfig } from "../config/config.ts";
+import type { Config } from "../config/config.ts";
+import type { AddedUser, Status } from "../control/shapes.ts";
+import { openDaemon } from "../daemon.ts";
+import type { Daemon } from "../daemon.ts";
+import { createLogger } from "../observability/logger.ts";
+import { apiPath, createControlClient } from "./client.ts";
+import type { ControlClient } from "./client.ts";
+import { look, statusWithKey } from "./demo-client.ts";
+import { answer, globalsOf, orDash, table } from "./output.ts";
+import { superviseProcess } from "./process-events.ts";
+import { readVersion } from "./version.ts";
+
+const USERS = ["alice", "bob"] as const;
+const SSE_SERVER = "everything-sse";
+const HTTP_SERVER = "everything-http";
+
+/** What one client saw over one front. */
+interface Sight {
+  user: string;
+  server: string;
+  url: string;
+  pid: number | null;
+  port: number | null;
+  given: string;
+  seen: string | null;
+  isOwnOnly: boolean;
+}
+
+interface Guest {
+  user: string;
+  token: string;
+  key: string;
+  fingerprint: string;
+  urls: AddedUser["urls"];
+}
+
+interface Show {
+  ok: boolean;
+  sights: Sight[];
+  /** What bob's access key gets on alice's URL. */
+  refusal: number;
+  guests: Guest[];
+}
+
+/** server-everything as this package's own dependency, wherever it is installed. */
+function demoConfig(folder: string): Config {
+  const packageFile = createRequire(import.meta.url).resolve(
+    "@modelcontextprotocol/server-everything/package.json",
+  );
+  const script = join(packageFile, "..", "dist", "index.js");
+  const server = (type: string, transport: string): object => ({
+    type,
+    command: process.execPath,
+    args: [script, transport],
+    env: { PORT: "${port}" },
+  });
+  return parseConfig(
+    {
+      dataDir: "./data",
+      listen: { host: "127.0.0.1", port: 0 },
+      // In writing, because "auto" never means none: see SECURITY.md for what it leaves open.
+      isolation: "none",
+      defaultServer: SSE_SERVER,
+      servers: {
+        [SSE_SERVER]: server("sse", "sse"),
+        [HTTP_SERVER]: server("http", "streamableHttp"),
+      },
+    },
+    folder,
+  );
+}
+
+async function invite(client: ControlClient, user: string): Promise<Guest> {
+  const token = `demo-${user}-${randomBytes(12).toString("hex")}`;
+  const added = await client.call<AddedUser>("POST", apiPath(["users"]), { user, token });
+  const shown = await client.call<{ tokens: { fingerprint: string }[] }>(
+    "GET",
+    apiPath(["users", user, "token"]),
+  );
+  const fingerprint = shown.tokens[0]?.fingerprint ?? "";
+  return { user, token, key: added.key.secret, fingerprint, urls: added.urls };
+}
+
+async function play(client: ControlClient): Promise<Show> {
+  const guests = await Promise.all(USERS.map((user) => invite(client, user)));
+  const tokens = guests.map(({ token }) => token);
+  const looks = guests.flatMap((guest) =>
+    guest.urls.map(async ({ server, sse, http }) => {
+      const front = server === SSE_SERVER ? "sse" : "http";
+      const url = front === "sse" ? sse : http;
+      const environment = await look(front, url, guest.key);
+      const found = tokens.filter((token) => JSON.stringify(environment).includes(token));
+      const seen = environment["USER_ACCESS_TOKEN"];
+      return {
+        user: guest.user,
+        server,
+        url,
+        given: guest.fingerprint,
+        seen: guests.find(({ token }) => token === seen)?.fingerprint ?? null,
+        isOwnOnly: seen === guest.token && found.length === 1,
+      };
+    }),
+  );
+  const seen = await Promise.all(looks);
+  const status = await client.call<Status>("GET", apiPath(["status"]));
+  const sights = seen.map((sight) => {
+    const row = status.instances.find(
+      ({ user, server }) => user === sight.user && server === sight.server,
+    );
+    return { ...sight, pid: row?.pid ?? null, port: row?.port ?? null };
+  });
+  const [alice, bob] = guests;
+  const refusal = await statusWithKey(alice?.urls[0]?.sse ?? "", bob?.key ?? "");
+  const pids = new Set(sights.map(({ pid }) => pid));
+  const ok =
+    refusal === 403 && pids.size === sights.length && sights.every(({ isOwnOnly }) => isOwnOnly);
+  return { ok, sights, refusal, guests };
+}
+
+function summary({ ok, sights, refusal }: Show): string[] {
+  const rows = sights.map((sight) => [
+    sight.user,
+    sight.server,
+    orDash(sight.pid),
+    orDash(sight.port),
+    sight.given,
+    orDash(sight.seen),
+    sight.isOwnOnly ? "own token, nobody else's" : "WRONG",
+  ]);
+  return [
+    "Two users, each with an own token; real MCP clients asked each child for its environment:",
+    "",
+    ...table(["USER", "SERVER", "PID", "PORT", "TOKEN GIVEN", "TOKEN SEEN", "VERDICT"], rows),
+    "",
+    `bob's access key on alice's URL: ${refusal}${refusal === 403 ? " (refused, as it must be)" : " (WRONG)"}`,
+    `The demo's config says isolation "none": the children run as this account.`,
+    ok ? "All as promised." : "Something is wrong.",
+  ];
+}
+
+function invitation({ guests }: Show): string[] {
+  return [
+    "",
+    "Serving on, for clients of yours; Ctrl-C ends it and leaves nothing behind.",
+    ...guests.flatMap(({ user, key, urls }) => [
+      `  ${user}, access key ${key}`,
+      ...urls.map(({ server, sse, http }) => `    ${server === SSE_SERVER ? sse : http}`),
+    ]),
+  ];
+}
+
+/** Resolves with whether every user saw the own token only. */
+async function present(command: Command, daemon: Daemon, isOnce: boolean): Promise<boolean> {
+  if (!globalsOf(command).json)
+    process.stderr.write("Starting a daemon, two users and their four children …\n");
+  const show = await play(createControlClient(daemon.controlSocket));
+  const { ok, sights, refusal } = show;
+  answer(command, { ok, sights, refusal }, [...summary(show), ...(isOnce ? [] : invitation(show))]);
+  return ok;
+}
+
+/** Runs the demo in a folder of its own; resolves with the exit code when nothing of it is left. */
+export async function runDemo(command: Command, isOnce: boolean): Promise<number> {
+  const log = createLogger("error");
+  const events = superviseProcess(log);
+  const folder = await mkdtemp(join(tmpdir(), "mcp-supervisor-demo-"));
+  try {
+    const daemon = await openDaemon({ config: demoConfig(folder), log, version: readVersion() });
+    let ok: boolean;
+    try {
+      ok = await present(command, daemon, isOnce);
+    } catch (error) {
+      await daemon.close();
+      throw error;
+    }
+    if (isOnce) await daemon.close();
+    else await events.untilEnd(daemon);
+    return ok ? 0 : 1;
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}

@@ -1,0 +1,48 @@
+import type { ErrorCode, SupervisorError } from "../errors.ts";
+import { errorBody } from "../http/error-response.ts";
+import type { ErrorBody } from "../http/error-response.ts";
+import { newRequestId } from "../http/request-id.ts";
+import { printable } from "./output.ts";
+
+/** What to do next, where the message alone leaves that open. */
+const NEXT_STEP: Partial<Record<ErrorCode, string>> = {
+  DAEMON_UNREACHABLE:
+    "start the daemon with `mcp-supervisor serve`, or name its config with --config; where it runs as another account, use sudo or its controlGroup",
+  CONFIG_UNREADABLE: "`mcp-supervisor config schema` says what belongs in the file",
+  USER_NOT_FOUND: "`mcp-supervisor user list` shows who there is",
+  USER_EXISTS:
+    "`mcp-supervisor key issue` makes one more access key, `token set` changes the token",
+  USER_DISABLED: "`mcp-supervisor user enable` lets the user in again",
+  KEY_NOT_FOUND: "`mcp-supervisor key list NAME` shows the ids",
+  TOKEN_NOT_FOUND: "`mcp-supervisor token show NAME` shows which there are",
+  TOKEN_MISSING: "`mcp-supervisor token set NAME` stores one",
+  INSTANCE_SPAWN_FAILED: "check command, args and cwd of the server in the config",
+  INSTANCE_EXITED: "`mcp-supervisor logs NAME` shows the child's last output",
+  INSTANCE_START_TIMEOUT: "`mcp-supervisor logs NAME` shows the child's last output",
+  ALREADY_RUNNING: "`mcp-supervisor status` asks the one that runs",
+};
+
+function isErrorBody(value: unknown): value is ErrorBody {
+  return typeof value === "object" && value !== null && "error" in value;
+}
+
+/** Says on stderr why a command failed: the error body with `--json`, else a sentence, its details and the next step. */
+export function explain(failure: SupervisorError, isJson: boolean): void {
+  const answered = isErrorBody(failure.cause) ? failure.cause : undefined;
+  const body = answered ?? errorBody(failure, newRequestId(), "admin");
+  if (isJson) {
+    process.stderr.write(`${JSON.stringify(body)}\n`);
+    return;
+  }
+  const lines = [`mcp-supervisor: ${printable(failure.message)}`];
+  lines.push(...failure.details.map((detail) => `  ${printable(detail)}`));
+  if (failure.code === "INTERNAL") {
+    if (answered === undefined && failure.cause instanceof Error)
+      lines.push(`  ${failure.cause.stack ?? failure.cause.message}`);
+    if (answered !== undefined)
+      lines.push(`  look for request ${answered.error.requestId} in the daemon's log`);
+  }
+  const next = NEXT_STEP[failure.code];
+  if (next !== undefined) lines.push(`  ${next}`);
+  process.stderr.write(`${lines.join("\n")}\n`);
+}

@@ -1,0 +1,71 @@
+import type { Logger } from "../observability/logger.ts";
+
+/** What a process that serves must be able to end. */
+export interface Endable {
+  /** Ends everything in order; resolves when no child, listener or lock is left. */
+  close(): Promise<void>;
+  /** SIGKILL to every child, without waiting. */
+  killChildren(): void;
+}
+
+export interface ProcessEvents {
+  /** Resolves with the exit code once a signal or a failure has ended what was handed in. */
+  untilEnd(served: Endable): Promise<number>;
+}
+
+const SIGNALS = ["SIGTERM", "SIGINT", "SIGHUP"] as const;
+/** For an end after a failure: whatever still hangs then is hung for good. */
+const CLOSE_AFTER_FAILURE_MS = 15_000;
+/** After a clean end nothing keeps the process; a handle that does is a mistake worth a line. */
+const LINGER_MS = 1_000;
+
+/**
+ * Takes over signals and failures of this process. Call it before anything is started: an end that
+ * is asked for while things open is remembered, and done as soon as `untilEnd` is called.
+ *
+ * The first signal ends gracefully, the second at once. A failure that nobody caught is fatal: the
+ * state behind it is unknown, and a fresh start is the only known one.
+ */
+export function superviseProcess(log: Logger): ProcessEvents {
+  let serving: Endable | undefined;
+  let end: (code: 0 | 1) => void;
+  const ended = new Promise<0 | 1>((resolve) => {
+    end = resolve;
+  });
+  let isEnding = false;
+
+  const force = (): never => {
+    serving?.killChildren();
+    process.exit(1);
+  };
+  for (const name of SIGNALS) {
+    process.on(name, (signal) => {
+      if (isEnding) force();
+      isEnding = true;
+      log.info({ signal }, "stopping");
+      end(0);
+    });
+  }
+  const fail = (failure: unknown): void => {
+    log.fatal({ err: failure }, "a failure that nobody caught; ending");
+    if (serving === undefined || isEnding) force();
+    isEnding = true;
+    end(1);
+  };
+  process.on("uncaughtException", fail);
+  process.on("unhandledRejection", fail);
+
+  return {
+    untilEnd: async (served) => {
+      serving = served;
+      const code = await ended;
+      if (code === 1) setTimeout(force, CLOSE_AFTER_FAILURE_MS).unref();
+      await served.close();
+      setTimeout(() => {
+        log.warn({ handles: process.getActiveResourcesInfo() }, "something keeps the process");
+        process.exit(code);
+      }, LINGER_MS).unref();
+      return code;
+    },
+  };
+}

@@ -1,0 +1,119 @@
+import { createReadStream } from "node:fs";
+import { createInterface } from "node:readline";
+import { Writable } from "node:stream";
+import type { Readable } from "node:stream";
+import { Option } from "commander";
+import type { Command } from "commander";
+import { SupervisorError } from "../errors.ts";
+import { globalsOf } from "./output.ts";
+
+/** What the control API takes too; a longer one could not be handed to a child by any system. */
+const MAX_TOKEN_BYTES = 128 * 1024;
+
+export interface SecretOptions {
+  tokenStdin?: boolean;
+  tokenFile?: string;
+  tokenEnv?: string;
+}
+
+/** Adds the three ways to hand over a token without a terminal; argv is not one, because every user of the machine can read it. */
+export function withSecretOptions(command: Command): Command {
+  const all = ["tokenStdin", "tokenFile", "tokenEnv"];
+  const but = (own: string): string[] => all.filter((name) => name !== own);
+  return command
+    .addOption(
+      new Option("--token-stdin", "read the token from stdin").conflicts(but("tokenStdin")),
+    )
+    .addOption(
+      new Option("--token-file <file>", "read the token from a file").conflicts(but("tokenFile")),
+    )
+    .addOption(
+      new Option("--token-env <name>", "read the token from an environment variable").conflicts(
+        but("tokenEnv"),
+      ),
+    );
+}
+
+const usage = (message: string, cause?: unknown): SupervisorError =>
+  new SupervisorError("USAGE", message, { cause });
+
+async function readAll(source: Readable, from: string): Promise<string> {
+  const chunks: Buffer[] = [];
+  let length = 0;
+  try {
+    for await (const chunk of source as AsyncIterable<Buffer>) {
+      chunks.push(chunk);
+      length += chunk.length;
+      // Two more for the newline that is dropped.
+      if (length > MAX_TOKEN_BYTES + 2) throw usage(`${from} holds more than 128 KiB`);
+    }
+  } catch (error) {
+    if (error instanceof SupervisorError) throw error;
+    const why = (error as NodeJS.ErrnoException).code ?? "it cannot be read";
+    throw usage(`cannot read the token from ${from}: ${why}`, error);
+  }
+  try {
+    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(Buffer.concat(chunks));
+  } catch (error) {
+    throw usage(`${from} does not hold text (UTF-8)`, error);
+  }
+}
+
+/** Asks on the terminal without showing what is typed; the question goes to stderr, so that stdout stays clean. */
+async function ask(question: string): Promise<string> {
+  process.stderr.write(question);
+  const mute = new Writable({ write: (_chunk, _encoding, done) => done() });
+  const lines = createInterface({
+    input: process.stdin,
+    output: mute,
+    terminal: true,
+    historySize: 0,
+  });
+  try {
+    return await new Promise<string>((resolve, reject) => {
+      lines.once("line", resolve);
+      lines.once("SIGINT", () => reject(usage("interrupted; nothing was changed")));
+      lines.once("close", () => reject(usage("no token was typed; nothing was changed")));
+    });
+  } finally {
+    lines.close();
+    process.stderr.write("\n");
+  }
+}
+
+function fromEnvironment(name: string): string {
+  const value = process.env[name];
+  if (value === undefined) throw usage(`the environment variable ${name} is not set`);
+  return value;
+}
+
+/**
+ * The token that the options name, or that was typed at the hidden prompt; undefined without an
+ * option where there is nobody to ask (`--json`, or no terminal) or nothing was typed.
+ *
+ * One trailing newline is dropped, because editors and `echo` add one. Rejects with USAGE.
+ */
+export async function readSecret(command: Command, question: string): Promise<string | undefined> {
+  const options = command.opts<SecretOptions>();
+  const isTerminal = process.stdin.isTTY && process.stderr.isTTY;
+  let text: string;
+  if (options.tokenStdin) {
+    if (process.stdin.isTTY)
+      throw usage(
+        "stdin is a terminal; pipe the token in, or leave --token-stdin away to be asked for it",
+      );
+    text = await readAll(process.stdin, "stdin");
+  } else if (options.tokenFile !== undefined) {
+    text = await readAll(createReadStream(options.tokenFile), options.tokenFile);
+  } else if (options.tokenEnv !== undefined) {
+    text = fromEnvironment(options.tokenEnv);
+  } else if (isTerminal && !globalsOf(command).json) {
+    const typed = await ask(question);
+    return typed === "" ? undefined : typed;
+  } else {
+    return undefined;
+  }
+  const token = text.replace(/\r?\n$/, "");
+  if (token === "") throw usage("the token is empty");
+  return token;
+}

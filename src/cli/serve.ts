@@ -1,0 +1,78 @@
+import { basename, relative } from "node:path";
+import type { Command } from "commander";
+import { SupervisorError } from "../errors.ts";
+import { answer, globalsOf } from "./output.ts";
+import { readVersion } from "./version.ts";
+
+/** The path as one would type it here. */
+function near(path: string): string {
+  const way = relative(process.cwd(), path);
+  return way.startsWith("..") ? path : way;
+}
+
+/** How this program was called, so that a printed command works when pasted: by its name where it is installed, else by its files. */
+export function ownName(config: string | undefined): string {
+  const [program = "", script = ""] = process.argv;
+  const name =
+    basename(script) === "mcp-supervisor"
+      ? "mcp-supervisor"
+      : `${/(^|\/)node_modules\//.test(program) ? near(program) : "node"} ${near(script)}`;
+  return config === undefined ? name : `${name} --config ${config}`;
+}
+
+async function serve(_options: object, command: Command): Promise<void> {
+  const [{ loadConfig }, { createLogger }, { openDaemon }, { superviseProcess }] =
+    await Promise.all([
+      import("../config/config.ts"),
+      import("../observability/logger.ts"),
+      import("../daemon.ts"),
+      import("./process-events.ts"),
+    ]);
+  const globals = globalsOf(command);
+  const config = loadConfig({ path: globals.config });
+  const log = createLogger(config.log.level);
+  const events = superviseProcess(log);
+  const daemon = await openDaemon({ config, log, version: readVersion() });
+  const { host, port } = daemon.address;
+  const firstStep =
+    daemon.userCount === 0
+      ? ["No users yet; this adds one:", `  ${ownName(globals.config)} user add alice`]
+      : [];
+  answer(
+    command,
+    {
+      version: readVersion(),
+      pid: process.pid,
+      listen: { host, port },
+      publicUrl: daemon.publicUrl.href,
+      controlSocket: config.controlSocket,
+      admin: daemon.adminAddress,
+    },
+    [
+      `mcp-supervisor ${readVersion()} serves ${daemon.publicUrl.href} (pid ${process.pid}).`,
+      ...firstStep,
+    ],
+  );
+  const code = await events.untilEnd(daemon);
+  if (code !== 0)
+    throw new SupervisorError("INTERNAL", "the daemon ended after a failure; see its log");
+}
+
+async function demo(options: { once?: boolean }, command: Command): Promise<void> {
+  const { runDemo } = await import("./demo.ts");
+  process.exitCode = await runDemo(command, options.once ?? false);
+}
+
+export function addServeCommands(program: Command): void {
+  program
+    .command("serve")
+    .description("run the daemon in the foreground, until SIGTERM or Ctrl-C")
+    .addHelpText("after", "\nExample:\n  mcp-supervisor serve --config ./supervisor.config.json")
+    .action(serve);
+  program
+    .command("demo")
+    .description("two users, two tokens, real clients, shown end to end; serves until Ctrl-C")
+    .option("--once", "end after the show: 0 if every user saw the own token only, else 1")
+    .addHelpText("after", "\nExample:\n  mcp-supervisor demo --once")
+    .action(demo);
+}

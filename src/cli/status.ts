@@ -1,0 +1,59 @@
+import type { Command } from "commander";
+import type { Status, StatusRow } from "../control/shapes.ts";
+import { apiPath, clientFor } from "./client.ts";
+import { answer, mebibytes, orDash, span, table } from "./output.ts";
+
+const HEADER = [
+  "USER",
+  "SERVER",
+  "STATE",
+  "FOR",
+  "PID",
+  "PORT",
+  "GEN",
+  "RESTARTS",
+  "SESSIONS",
+  "CALLS",
+  "RSS",
+  "IDLE",
+  "REASON",
+];
+
+export function instanceTable(instances: readonly StatusRow[]): string[] {
+  if (instances.length === 0) return ["No instances; the first message starts one."];
+  return table(
+    HEADER,
+    instances.map((row) => [
+      row.user,
+      row.variant === "" ? row.server : `${row.server}#${row.variant}`,
+      row.state,
+      span((Date.now() - row.since) / 1_000),
+      orDash(row.pid),
+      orDash(row.port),
+      String(row.generation),
+      String(row.restarts),
+      String(row.sessions),
+      String(row.inFlight),
+      mebibytes(row.rssBytes),
+      row.idleSeconds === null ? "-" : span(row.idleSeconds),
+      row.reason ?? "",
+    ]),
+  );
+}
+
+async function status(name: string | undefined, _options: object, command: Command): Promise<void> {
+  const client = await clientFor(command);
+  const found = await client.call<Status>("GET", apiPath(["status"], { user: name }));
+  answer(command, found, [
+    `mcp-supervisor ${found.version}, pid ${found.pid}, up ${span(found.uptimeSeconds)}, isolation ${found.isolation}`,
+    ...instanceTable(found.instances),
+  ]);
+}
+
+export function addStatusCommand(program: Command): void {
+  program
+    .command("status [name]")
+    .description("show the daemon and its instances, or one user's")
+    .addHelpText("after", "\nExample:\n  mcp-supervisor status alice")
+    .action(status);
+}

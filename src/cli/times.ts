@@ -1,0 +1,35 @@
+import { SupervisorError } from "../errors.ts";
+
+const RFC_3339 = /^\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]\d{2}:\d{2})$/;
+/** The end of the year 9999; a number beyond it was meant as milliseconds. */
+const LATEST_SECONDS = 253_402_300_799;
+const LIFETIME = /^(\d{1,9})(s|m|h|d)$/;
+const UNIT_MS = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+
+const usage = (message: string): SupervisorError => new SupervisorError("USAGE", message);
+
+/** Epoch ms of an RFC 3339 time or of epoch seconds; throws USAGE. */
+export function parseInstant(text: string): number {
+  if (/^\d+$/.test(text)) {
+    const seconds = Number(text);
+    if (seconds > LATEST_SECONDS)
+      throw usage(`${text} is no time in epoch seconds; is it in milliseconds?`);
+    return seconds * 1_000;
+  }
+  const epochMs = RFC_3339.test(text) ? Date.parse(text.toUpperCase().replace(" ", "T")) : NaN;
+  if (Number.isNaN(epochMs)) {
+    throw usage(
+      "the time is not understood; write it like 2027-01-31T12:00:00Z, or as epoch seconds",
+    );
+  }
+  return epochMs;
+}
+
+/** Milliseconds of a lifetime like 90d or 12h; throws USAGE. */
+export function parseLifetime(text: string): number {
+  const [, count, unit] = LIFETIME.exec(text) ?? [];
+  const lifetimeMs = Number(count) * UNIT_MS[unit as keyof typeof UNIT_MS];
+  if (count === undefined || lifetimeMs === 0 || lifetimeMs > LATEST_SECONDS * 1_000)
+    throw usage("the lifetime is not understood; write it like 90d, 12h or 30m");
+  return lifetimeMs;
+}

@@ -1,0 +1,50 @@
+import type { Command } from "commander";
+import type { Urls } from "../control/shapes.ts";
+import { apiPath, clientFor } from "./client.ts";
+import { answer } from "./output.ts";
+import { snippetsFor } from "./snippets.ts";
+
+/** A user's URLs for people, two lines a server: one for each front, or why it is not there. */
+export function urlLines({ urls, transports }: Pick<Urls, "urls" | "transports">): string[] {
+  const width = Math.max(0, ...urls.map(({ server }) => server.length));
+  return urls.flatMap(({ server, sse, http }) => {
+    const speaks = transports[server];
+    const missing = `(not in this version: the server speaks ${speaks} only)`;
+    return [
+      `  ${server.padEnd(width)}  sse   ${speaks === "http" ? missing : sse}`,
+      `  ${"".padEnd(width)}  http  ${speaks === "sse" ? missing : http}`,
+    ];
+  });
+}
+
+async function url(name: string, options: { server?: string }, command: Command): Promise<void> {
+  const client = await clientFor(command);
+  const path = apiPath(["users", name, "urls"], { server: options.server });
+  const found = await client.call<Urls>("GET", path);
+  const snippets = found.urls.flatMap((row) =>
+    snippetsFor({
+      row,
+      front: found.transports[row.server] === "sse" ? "sse" : "http",
+    }),
+  );
+  answer(command, { user: found.user, urls: found.urls, snippets }, [
+    ...urlLines(found),
+    "",
+    "The snippets take the access key from MCPS_KEY, or have YOUR_ACCESS_KEY where it goes:",
+    "  read -rs MCPS_KEY && export MCPS_KEY",
+    ...snippets.flatMap(({ server, client: name_, where, text }) => [
+      "",
+      `# ${server}: ${name_} (${where})`,
+      text,
+    ]),
+  ]);
+}
+
+export function addUrlCommand(program: Command): void {
+  program
+    .command("url <name>")
+    .description("print a user's personal URLs and snippets for clients, without the secret")
+    .option("--server <server>", "of this server only")
+    .addHelpText("after", "\nExample:\n  mcp-supervisor url alice --server gmail")
+    .action(url);
+}

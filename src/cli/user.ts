@@ -1,0 +1,128 @@
+import type { Command } from "commander";
+import type { AddedUser, RemovedUser, ShownUser, Urls, UserRow } from "../control/shapes.ts";
+import { apiPath, clientFor } from "./client.ts";
+import { keyTable } from "./key.ts";
+import { answer, globalsOf, instant, table } from "./output.ts";
+import { readSecret, withSecretOptions } from "./secret.ts";
+import { instanceTable } from "./status.ts";
+import { parseInstant } from "./times.ts";
+import { tokenTable } from "./token.ts";
+import { urlLines } from "./url.ts";
+
+function addedLines({ user, key }: AddedUser, urls: Urls, hasToken: boolean): string[] {
+  return [
+    `${user} is added.`,
+    "",
+    `Personal URLs (for ${user} only; they want the access key):`,
+    ...urlLines(urls),
+    "",
+    "Access key (shown this once; only its digest is kept):",
+    `  ${key.secret}`,
+    "",
+    "Next:",
+    ...(hasToken ? [] : [`  mcp-supervisor token set ${user}   hands over ${user}'s token`]),
+    `  mcp-supervisor url ${user}         snippets to paste into a client`,
+  ];
+}
+
+async function add(name: string, options: { expiresAt?: string }, command: Command): Promise<void> {
+  const tokenExpiresAt = options.expiresAt === undefined ? null : parseInstant(options.expiresAt);
+  const client = await clientFor(command);
+  const token = await readSecret(command, `Token of ${name} (Enter for none yet): `);
+  const body = token === undefined ? { user: name } : { user: name, token, tokenExpiresAt };
+  const added = await client.call<AddedUser>("POST", apiPath(["users"]), body);
+  // What `add` answers is fixed; what the servers speak is of use to people only.
+  const urls = globalsOf(command).json
+    ? { ...added, transports: {} }
+    : await client.call<Urls>("GET", apiPath(["users", name, "urls"]));
+  answer(command, added, addedLines(added, urls, token !== undefined));
+}
+
+async function list(_options: object, command: Command): Promise<void> {
+  const client = await clientFor(command);
+  const found = await client.call<{ users: UserRow[] }>("GET", apiPath(["users"]));
+  const rows = found.users.map(({ user, state, createdAt }) => [user, state, instant(createdAt)]);
+  const lines =
+    rows.length === 0
+      ? ["No users yet; `mcp-supervisor user add NAME` adds one."]
+      : table(["USER", "STATE", "ADDED"], rows);
+  answer(command, found, lines);
+}
+
+async function show(name: string, _options: object, command: Command): Promise<void> {
+  const client = await clientFor(command);
+  const shown = await client.call<ShownUser>("GET", apiPath(["users", name]));
+  answer(command, shown, [
+    `${shown.user} is ${shown.state}, added ${instant(shown.createdAt)}.`,
+    "",
+    ...urlLines(shown),
+    "",
+    ...keyTable(shown.keys),
+    "",
+    ...tokenTable(shown.tokens),
+    "",
+    ...instanceTable(shown.instances),
+  ]);
+}
+
+async function setState(
+  name: string,
+  command: Command,
+  verb: "disable" | "enable",
+  sentence: string,
+): Promise<void> {
+  const client = await clientFor(command);
+  const changed = await client.call<UserRow>("POST", apiPath(["users", name, verb]));
+  answer(command, changed, [`${changed.user} is ${changed.state}; ${sentence}`]);
+}
+
+async function remove(name: string, _options: object, command: Command): Promise<void> {
+  const client = await clientFor(command);
+  const done = await client.call<RemovedUser>("DELETE", apiPath(["users", name]));
+  const { keys, sessions, instances, tokens, homes } = done.removed;
+  answer(command, done, [
+    `${done.user} is removed.`,
+    `  ended:   access keys ${keys}, sessions ${sessions}, instances ${instances}`,
+    `  deleted: tokens ${tokens}, private homes ${homes}`,
+  ]);
+}
+
+export function addUserCommands(program: Command): void {
+  const user = program
+    .command("user")
+    .description("add, list, show, disable, enable, remove users");
+  withSecretOptions(user.command("add <name>"))
+    .description("add a user; prints the personal URLs and, this once, the access key")
+    .option("--expires-at <time>", "when the token expires: RFC 3339 or epoch seconds")
+    .addHelpText("after", "\nExample:\n  mcp-supervisor user add alice --token-file alice.token")
+    .action(add);
+  user
+    .command("list")
+    .description("list all users")
+    .addHelpText("after", "\nExample:\n  mcp-supervisor user list --json")
+    .action(list);
+  user
+    .command("show <name>")
+    .description("show a user's URLs, access keys, tokens (fingerprints) and instances")
+    .addHelpText("after", "\nExample:\n  mcp-supervisor user show alice")
+    .action(show);
+  user
+    .command("disable <name>")
+    .description("end a user's streams, stop the children and keep them off until enabled")
+    .addHelpText("after", "\nExample:\n  mcp-supervisor user disable alice")
+    .action(async (name: string, _options: object, command: Command) => {
+      await setState(name, command, "disable", "streams are ended and children stopped.");
+    });
+  user
+    .command("enable <name>")
+    .description("let a disabled user in again")
+    .addHelpText("after", "\nExample:\n  mcp-supervisor user enable alice")
+    .action(async (name: string, _options: object, command: Command) => {
+      await setState(name, command, "enable", "the access keys work again.");
+    });
+  user
+    .command("remove <name>")
+    .description("end keys, streams and children, delete tokens and private homes")
+    .addHelpText("after", "\nExample:\n  mcp-supervisor user remove alice")
+    .action(remove);
+}
