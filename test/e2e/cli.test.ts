@@ -1,0 +1,398 @@
+import assert from "node:assert/strict";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { dirname, join, relative, resolve } from "node:path";
+import { test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { runCli, startDaemon } from "../helpers/daemon.ts";
+import type { AddedUser } from "../helpers/daemon.ts";
+import { EVERYTHING } from "../helpers/everything.ts";
+import { temporaryFolder } from "../helpers/store.ts";
+
+const SRC = fileURLToPath(new URL("../../src", import.meta.url));
+
+const SERVERS = {
+  isolation: "none",
+  defaultServer: "everything",
+  servers: {
+    everything: {
+      type: "sse",
+      command: process.execPath,
+      args: [EVERYTHING, "sse"],
+      env: { PORT: "${port}" },
+    },
+    other: {
+      type: "http",
+      command: process.execPath,
+      args: [EVERYTHING, "streamableHttp"],
+      env: { PORT: "${port}" },
+    },
+  },
+};
+
+const COMMANDS = [
+  "serve",
+  "demo",
+  ...["add", "list", "show", "disable", "enable", "remove"].map((verb) => `user ${verb}`),
+  ...["set", "show", "clear"].map((verb) => `token ${verb}`),
+  ...["issue", "list", "revoke"].map((verb) => `key ${verb}`),
+  "url",
+  "status",
+  "logs",
+  "start",
+  "stop",
+  "restart",
+  "config check",
+  "config schema",
+];
+
+test("every command has a help with an example, --config and --json", async () => {
+  for (const command of COMMANDS) {
+    const { code, stdout, stderr } = await runCli([...command.split(" "), "--help"]);
+    assert.equal(code, 0, stderr);
+    assert.match(stdout, new RegExp(`Example:\n +mcp-supervisor ${command}`), command);
+    assert.match(stdout, /--config <file>/);
+    assert.match(stdout, /--json/);
+  }
+});
+
+test("a command line that cannot be read exits 2 and says what is wrong", async () => {
+  const wrong: [string, RegExp][] = [
+    ["", /Usage: mcp-supervisor/],
+    ["user", /Usage: mcp-supervisor user/],
+    ["usr list", /unknown command 'usr'/],
+    ["user add", /missing required argument 'name'/],
+    ["user add a b", /too many arguments/],
+    ["user list --what", /unknown option '--what'/],
+    ["token set a --token-stdin --token-env X", /cannot be used with/],
+    ["token set a --token-file f --token-env X", /cannot be used with/],
+    ["key issue a --expires soon", /lifetime/],
+    ["token set a --expires-at soon", /RFC 3339|like 2027/],
+  ];
+  for (const [line, expected] of wrong) {
+    const args = line === "" ? [] : line.split(" ");
+    const { code, stdout, stderr } = await runCli(args);
+    assert.equal(code, 2, line);
+    assert.equal(stdout, "", line);
+    assert.match(stderr, expected, line);
+    if (line === "") continue;
+    const asJson = await runCli([...args, "--json"]);
+    assert.equal(asJson.code, 2, line);
+    assert.equal(asJson.stdout, "", line);
+    const { code: status, type, message, requestId } = asJson.error();
+    assert.deepEqual([status, type], [400, "USAGE"]);
+    assert.ok(message !== "" && !message.includes("\n"), message);
+    assert.ok(requestId !== "");
+  }
+});
+
+test("without a daemon a command exits 69 and says how to start one", async (t) => {
+  const dir = temporaryFolder(t);
+  const config = join(dir, "supervisor.config.json");
+  writeFileSync(config, JSON.stringify(SERVERS));
+  const people = await runCli(["user", "list", "--config", config]);
+  assert.equal(people.code, 69);
+  assert.match(people.stderr, /no daemon answers on .*control\.sock/);
+  assert.match(people.stderr, /mcp-supervisor serve/);
+  const json = await runCli(["user", "list", "--config", config, "--json"]);
+  assert.equal(json.code, 69);
+  assert.equal(json.error().type, "DAEMON_UNREACHABLE");
+});
+
+test("config check needs no daemon and lists all problems at once", async (t) => {
+  const dir = temporaryFolder(t);
+  const path = join(dir, "supervisor.config.json");
+  writeFileSync(path, JSON.stringify({ ...SERVERS, dataDirr: "x", idleTimeout: "soon" }));
+  const bad = await runCli(["config", "check", "--config", path]);
+  assert.equal(bad.code, 78);
+  assert.match(bad.stderr, /dataDirr: .*\n/);
+  assert.match(bad.stderr, /idleTimeout: .*\n/);
+  const json = await runCli(["config", "check", "--json"], { cwd: dir });
+  assert.equal(json.code, 78);
+  assert.equal(json.error().type, "CONFIG_INVALID");
+  assert.equal(json.error().details?.length, 2);
+
+  writeFileSync(path, JSON.stringify(SERVERS));
+  const good = await runCli(["config", "check", "--json"], {
+    env: { MCP_SUPERVISOR_CONFIG: path },
+    cwd: "/",
+  });
+  assert.deepEqual(good.json<{ servers: string[] }>().servers, ["everything", "other"]);
+  const absent = await runCli(["config", "check", "--config", join(dir, "none.json")]);
+  assert.equal(absent.code, 78);
+  assert.match(absent.stderr, /cannot be read \(ENOENT\)/);
+});
+
+test("config schema is a JSON Schema that knows the keys of the config", async () => {
+  const { properties } = (await runCli(["config", "schema"])).json<{ properties: object }>();
+  assert.ok("servers" in properties && "dataDir" in properties);
+});
+
+test("a client command loads neither the daemon nor the schema library at start", () => {
+  const seen = new Set<string>();
+  const visit = (file: string): void => {
+    if (seen.has(file)) return;
+    seen.add(file);
+    const text = readFileSync(file, "utf8");
+    for (const [, name] of text.matchAll(/^import (?!type)[^'"]*?["'](\.[^"']+)["']/gm))
+      visit(resolve(dirname(file), name ?? ""));
+  };
+  visit(join(SRC, "cli", "main.ts"));
+  const files = [...seen].map((file) => relative(SRC, file));
+  assert.ok(files.includes("cli/user.ts"));
+  for (const file of files) assert.match(file, /^(cli|http)\/|^errors\.ts$/);
+});
+
+test("users, keys and tokens are managed from the command line", async (t) => {
+  const daemon = await startDaemon(t, { config: SERVERS });
+  const { cli } = daemon;
+
+  await t.test(
+    "user add answers the URLs and the key, and tells people the next step",
+    async () => {
+      const alice = (await cli(["user", "add", "alice"])).json<AddedUser>();
+      assert.deepEqual(alice, {
+        user: "alice",
+        key: { id: alice.key.id, secret: alice.key.secret },
+        urls: [
+          {
+            server: "everything",
+            sse: `${daemon.origin}/u/alice/sse`,
+            http: `${daemon.origin}/u/alice/mcp`,
+          },
+          {
+            server: "other",
+            sse: `${daemon.origin}/u/alice/other/sse`,
+            http: `${daemon.origin}/u/alice/other/mcp`,
+          },
+        ],
+      });
+      assert.match(alice.key.secret, /^mcps_[0-9A-Za-z]{36}$/);
+      const bob = await cli(["user", "add", "bob"], { isForPeople: true });
+      assert.equal(bob.code, 0, bob.stderr);
+      assert.match(bob.stdout, new RegExp(`${daemon.origin}/u/bob/sse`));
+      assert.match(bob.stdout, new RegExp(`${daemon.origin}/u/bob/other/mcp`));
+      assert.match(bob.stdout, /mcps_[0-9A-Za-z]{36}/);
+      assert.match(bob.stdout, /token set bob/);
+      assert.match(bob.stdout, /url bob/);
+    },
+  );
+
+  await t.test("a second user of that name is refused", async () => {
+    const again = await cli(["user", "add", "alice"]);
+    assert.equal(again.code, 1);
+    assert.equal(again.stdout, "");
+    assert.deepEqual([again.error().code, again.error().type], [409, "USER_EXISTS"]);
+  });
+
+  await t.test("names that are no slugs are refused, whatever they try", async () => {
+    const names = ["../x", "a/b", "..", "Alice", "аlice", "a b", "", "-x", "a".repeat(64), "a%2fb"];
+    for (const name of [...names, "x".repeat(100_000)]) {
+      const added = await cli(["user", "add", "--", name]);
+      assert.equal(added.code, 1, name);
+      assert.equal(added.error().type, "REQUEST_INVALID", name);
+      const shown = await cli(["user", "show", "--", name]);
+      assert.equal(shown.code, 1, name);
+    }
+    const { users } = (await cli(["user", "list"])).json<{ users: { user: string }[] }>();
+    assert.deepEqual(
+      users.map(({ user }) => user),
+      ["alice", "bob"],
+    );
+  });
+
+  await t.test(
+    "a token comes from stdin, a file or the environment, one newline dropped",
+    async () => {
+      const file = join(daemon.dir, "alice.token");
+      writeFileSync(file, "s3cret-ü\n");
+      const fingerprints = [];
+      for (const [args, options] of [
+        [["--token-stdin"], { input: "s3cret-ü" }],
+        [["--token-stdin"], { input: "s3cret-ü\n" }],
+        [["--token-stdin"], { input: "s3cret-ü\r\n" }],
+        [["--token-file", file], {}],
+        [["--token-env", "A_TOKEN"], { env: { A_TOKEN: "s3cret-ü\n" } }],
+      ] as const) {
+        const set = await cli(["token", "set", "alice", ...args], options);
+        fingerprints.push(set.json<{ fingerprint: string }>().fingerprint);
+      }
+      assert.equal(new Set(fingerprints).size, 1, fingerprints.join(" "));
+      const two = await cli(["token", "set", "alice", "--token-stdin"], { input: "s3cret-ü\n\n" });
+      assert.notEqual(two.json<{ fingerprint: string }>().fingerprint, fingerprints[0]);
+    },
+  );
+
+  await t.test("a token that is not one is a usage error", async () => {
+    const folder = join(daemon.dir, "folder");
+    mkdirSync(folder);
+    for (const [args, options, expected] of [
+      [["--token-stdin"], { input: "" }, /empty/],
+      [["--token-stdin"], { input: "\n" }, /empty/],
+      [["--token-stdin"], { input: Buffer.from([0xff, 0xfe]) }, /UTF-8/],
+      [["--token-stdin"], { input: "x".repeat(200_000) }, /128 KiB/],
+      [["--token-file", "/dev/zero"], {}, /128 KiB/],
+      [["--token-file", join(daemon.dir, "nowhere")], {}, /ENOENT/],
+      [["--token-file", folder], {}, /EISDIR/],
+      [["--token-env", "NOT_SET_AT_ALL"], {}, /NOT_SET_AT_ALL is not set/],
+      [[], {}, /--token-stdin/],
+    ] as const) {
+      const set = await cli(["token", "set", "alice", ...args], options);
+      assert.equal(set.code, 2, set.stderr);
+      assert.match(set.error().message, expected);
+    }
+    const nul = await cli(["token", "set", "alice", "--token-stdin"], { input: "a\0b" });
+    assert.equal(nul.code, 1);
+    assert.equal(nul.error().type, "REQUEST_INVALID");
+  });
+
+  await t.test(
+    "tokens are shown by fingerprint and expiry, for all servers or for one",
+    async () => {
+      const expiresAt = Date.UTC(2031, 0, 1);
+      const set = await cli(
+        [
+          "token",
+          "set",
+          "bob",
+          "--server",
+          "other",
+          "--expires-at",
+          "2031-01-01T00:00:00Z",
+          "--token-stdin",
+        ],
+        { input: "bobs-own" },
+      );
+      assert.deepEqual(
+        [set.json<{ server: string }>().server, set.json<{ expiresAt: number }>().expiresAt],
+        ["other", expiresAt],
+      );
+      const shown = await cli(["token", "show", "bob"]);
+      assert.ok(!shown.stdout.includes("bobs-own"));
+      const { tokens } = shown.json<{ tokens: { server: string | null; expiresAt: number }[] }>();
+      assert.deepEqual(
+        tokens.map(({ server }) => server),
+        ["other"],
+      );
+      const people = await cli(["token", "show", "bob"], { isForPeople: true });
+      assert.match(
+        people.stdout,
+        /^TOKEN FOR +FINGERPRINT +SET +EXPIRES\nother +\S+ +\S+ \S+ +2031-01-01 00:00Z\n$/,
+      );
+
+      assert.equal((await cli(["token", "clear", "bob"])).error().type, "TOKEN_NOT_FOUND");
+      assert.equal((await cli(["token", "clear", "bob", "--server", "other"])).code, 0);
+      assert.deepEqual((await cli(["token", "show", "bob"])).json<{ tokens: [] }>().tokens, []);
+      const unknown = await cli(["token", "set", "bob", "--server", "nope", "--token-stdin"], {
+        input: "x",
+      });
+      assert.equal(unknown.error().type, "SERVER_NOT_FOUND");
+      assert.match(unknown.error().message, /everything, other/);
+    },
+  );
+
+  await t.test("access keys are issued once, listed without secret, revoked by id", async () => {
+    const before = Date.now();
+    const issued = (
+      await cli(["key", "issue", "bob", "--label", "laptop", "--expires", "90d"])
+    ).json<{ id: string; secret: string; label: string; expiresAt: number }>();
+    assert.deepEqual(Object.keys(issued), ["id", "secret", "label", "expiresAt"]);
+    assert.equal(issued.label, "laptop");
+    const lifetime = issued.expiresAt - before;
+    assert.ok(lifetime >= 90 * 86_400_000 && lifetime < 90 * 86_400_000 + 60_000);
+    const forever = (await cli(["key", "issue", "bob"])).json<typeof issued>();
+    assert.deepEqual([forever.label, forever.expiresAt], [null, null]);
+
+    const listed = await cli(["key", "list", "bob"]);
+    assert.ok(!listed.stdout.includes(issued.secret));
+    const { keys } = listed.json<{ keys: { id: string; label: string | null }[] }>();
+    assert.equal(keys.length, 3);
+    assert.ok(keys.some(({ id, label }) => id === issued.id && label === "laptop"));
+
+    assert.deepEqual((await cli(["key", "revoke", issued.id])).json(), {
+      id: issued.id,
+      user: "bob",
+    });
+    const unknown = await cli(["key", "revoke", "nope"]);
+    assert.deepEqual([unknown.code, unknown.error().type], [1, "KEY_NOT_FOUND"]);
+    const people = await cli(["key", "revoke", "nope"], { isForPeople: true });
+    assert.match(people.stderr, /key list NAME/);
+  });
+
+  await t.test("url prints snippets for every client and no secret", async () => {
+    const found = await cli(["url", "alice", "--server", "other"]);
+    assert.ok(!found.stdout.includes("mcps_"));
+    const { urls, snippets } = found.json<{
+      urls: object[];
+      snippets: { client: string; front: string; text: string }[];
+    }>();
+    assert.equal(urls.length, 1);
+    assert.equal(snippets.length, 7);
+    assert.ok(snippets.every(({ front }) => front === "http"));
+    const people = await cli(["url", "alice"], { isForPeople: true });
+    for (const name of ["Claude Code", "Cursor", "VS Code", "Langflow", "FastMCP", "n8n", "curl"])
+      assert.match(people.stdout, new RegExp(`# everything: ${name} `));
+  });
+
+  await t.test("status has the fields of the contract, for all users or for one", async () => {
+    const { version, pid, uptimeSeconds, isolation, instances } = (await cli(["status"])).json<{
+      version: string;
+      pid: number;
+      uptimeSeconds: number;
+      isolation: string;
+      instances: [];
+    }>();
+    assert.deepEqual([pid, isolation, instances], [daemon.pid, "none", []]);
+    assert.match(version, /^\d+\.\d+\.\d+/);
+    assert.ok(Number.isInteger(uptimeSeconds));
+    assert.equal((await cli(["status", "nobody"])).error().type, "USER_NOT_FOUND");
+    const people = await cli(["status"], { isForPeople: true });
+    assert.match(people.stdout, /^mcp-supervisor .*isolation none\nNo instances/);
+  });
+
+  await t.test(
+    "a user is disabled, enabled and removed, and the removal says what it took",
+    async () => {
+      const disabled = await cli(["user", "disable", "bob"]);
+      assert.equal(disabled.json<{ state: string }>().state, "disabled");
+      const start = await cli(["start", "bob"]);
+      assert.deepEqual([start.code, start.error().type], [1, "USER_DISABLED"]);
+      assert.equal(
+        (await cli(["user", "enable", "bob"])).json<{ state: string }>().state,
+        "enabled",
+      );
+      await cli(["token", "set", "bob", "--token-stdin"], { input: "x" });
+      const removed = (await cli(["user", "remove", "bob"])).json<{
+        removed: Record<string, number>;
+      }>();
+      assert.deepEqual(removed.removed, {
+        keys: 2,
+        sessions: 0,
+        instances: 0,
+        tokens: 1,
+        homes: 0,
+      });
+      const gone = await cli(["user", "show", "bob"]);
+      assert.deepEqual(
+        [gone.code, gone.error().code, gone.error().type],
+        [1, 404, "USER_NOT_FOUND"],
+      );
+      const people = await cli(["user", "remove", "bob"], { isForPeople: true });
+      assert.equal(people.code, 1);
+      assert.match(people.stderr, /^mcp-supervisor: no such user\n.*user list/);
+    },
+  );
+
+  await t.test("no secret that was handed in is in the log", () => {
+    assert.doesNotMatch(daemon.log(), /s3cret|bobs-own|mcps_/);
+    assert.ok(existsSync(daemon.socket));
+  });
+});
+
+test("a daemon that vanishes while a command waits is unreachable, not a crash", async (t) => {
+  const daemon = await startDaemon(t, { config: SERVERS, mayOrphan: true });
+  const following = daemon.cli(["logs", "nobody"]);
+  assert.equal((await following).error().type, "USER_NOT_FOUND");
+  await daemon.stop("SIGKILL");
+  const after = await daemon.cli(["user", "list"]);
+  assert.equal(after.code, 69);
+});
