@@ -8,6 +8,7 @@ import { readJson } from "./json.ts";
 import { describeIssue, formatProblem, toProblems } from "./problems.ts";
 import { relationProblems } from "./relations.ts";
 import { resolveConfig } from "./resolve.ts";
+import type { Place } from "./resolve.ts";
 import { configSchema } from "./schema.ts";
 import type { Config } from "./types.ts";
 
@@ -20,8 +21,10 @@ export type { ChildServer, Config, Isolation, RemoteServer, ServerDef } from "./
 export function loadConfig(whereabouts: Whereabouts = {}): Config {
   const file = findConfigFile(whereabouts);
   const { value, problems } = readJson(readConfigFile(file));
-  if (problems.length > 0) throw invalid(file, problems);
-  return parseConfig(value, path.dirname(file), { path: file, env: whereabouts.env });
+  // Where the text could not be read to its end there is nothing more to check.
+  if (value === undefined) throw invalid(file, problems);
+  const { env = process.env } = whereabouts;
+  return check(value, { path: file, baseDir: path.dirname(file), env }, problems);
 }
 
 /**
@@ -31,17 +34,20 @@ export function loadConfig(whereabouts: Whereabouts = {}): Config {
 export function parseConfig(
   value: unknown,
   baseDir: string,
-  options: { path?: string | null; env?: NodeJS.ProcessEnv | undefined } = {},
+  { env = process.env }: { env?: NodeJS.ProcessEnv } = {},
 ): Config {
-  const { path: file = null, env = process.env } = options;
+  return check(value, { path: null, baseDir: path.resolve(baseDir), env }, []);
+}
+
+function check(value: unknown, place: Place, found: readonly string[]): Config {
   const result = configSchema.safeParse(value, { error: describeIssue });
   const problems = [
     ...(result.success ? [] : toProblems(result.error.issues, configJsonSchema())),
-    ...relationProblems(value, path.resolve(baseDir)),
+    ...relationProblems(value, place.baseDir),
   ];
-  if (!result.success || problems.length > 0)
-    throw invalid(file ?? "the config", problems.map(formatProblem));
-  return resolveConfig(result.data, { path: file, baseDir: path.resolve(baseDir), env });
+  if (result.success && problems.length === 0 && found.length === 0)
+    return resolveConfig(result.data, place);
+  throw invalid(place.path ?? "the config", [...found, ...problems.map(formatProblem)]);
 }
 
 /** The JSON Schema of the file as an admin writes it. */

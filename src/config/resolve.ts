@@ -5,6 +5,7 @@ import { controlSocketPath } from "./relations.ts";
 import type { ParsedConfig, ParsedServer } from "./schema.ts";
 import type { Config, ServerDef } from "./types.ts";
 
+/** Where a config came from. */
 export interface Place {
   path: string | null;
   baseDir: string;

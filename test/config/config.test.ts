@@ -403,6 +403,19 @@ test("a file that is not JSON is refused with the place and without its text", (
   );
 });
 
+test("a key given twice is told together with what else is wrong", (t) => {
+  const file = path.join(temporaryFolder(t), "c.json");
+  writeFileSync(file, '{"defaultServer":"a","servers":{"a":{"url":"x"},"a":{"comand":"x"}}}');
+  assert.throws(
+    () => loadConfig({ path: file, env: {} }),
+    (error: SupervisorError) => {
+      assert.equal(error.message, `${file}: 3 problems`);
+      assert.equal(error.details[0], "line 1, column 49: a key is given twice in one object");
+      return true;
+    },
+  );
+});
+
 test("the config of this repository is a valid one", () => {
   const config = loadConfig({ path: "supervisor.config.json", env: {} });
   assert.deepEqual(Object.keys(config.servers), ["everything", "everything-http"]);
