@@ -8,6 +8,7 @@ import type { HttpSession } from "../sessions/http-sessions.ts";
 import { InFlight } from "../sessions/in-flight.ts";
 import type { Live } from "../supervisor/supervisor.ts";
 import { HttpAnswer } from "./http-answer.ts";
+import { report } from "./report.ts";
 import { readBody } from "./read-body.ts";
 import type { FrontContext, Visit } from "./visit.ts";
 
@@ -44,6 +45,7 @@ async function servePost(context: FrontContext, visit: Visit): Promise<void> {
     // The client may have left while the child was starting; the child stays for its next try.
     if (!res.destroyed) relay(context, visit, live, session, body, messages);
   } catch (error) {
+    report(context.log, requestId, error);
     refusePost(visit, error, messages);
   }
 }
@@ -83,6 +85,7 @@ function relay(
   const isInitialize = messages.some((message) => message.method === "initialize");
   const answer = new HttpAnswer({
     heart: context.heart,
+    log: context.log,
     visit,
     live,
     sessionHeader(status, received) {

@@ -1,7 +1,7 @@
 /** Room: gateway. The public listener: finds out who asks, holds the path against it, and hands the request to a front. Reads the path grammar on raw bytes; never trusts a name in it. */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Config } from "../config/config.ts";
-import { SupervisorError, toSupervisorError } from "../errors.ts";
+import { SupervisorError } from "../errors.ts";
 import { sendError } from "../http/error-response.ts";
 import { createGuard } from "../http/guard.ts";
 import { closeServer, createHttpServer, listen } from "../http/listen.ts";
@@ -15,6 +15,7 @@ import { Heart } from "./client-stream.ts";
 import { answerCors } from "./cors.ts";
 import { refusePost, serveHttp } from "./front-http.ts";
 import { openSseStream, postSseMessage } from "./front-sse.ts";
+import { report } from "./report.ts";
 import { createRouter, prefixOf } from "./routes.ts";
 import type { Leaf, Route } from "./routes.ts";
 import { createSite } from "./site.ts";
@@ -140,14 +141,4 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
       await closeServer(server);
     },
   };
-}
-
-/** Refusals of callers are told at info; what we or a child did wrong is told loudly, with its cause. */
-function report(log: Logger, requestId: string, failure: unknown): void {
-  const error = toSupervisorError(failure);
-  const fields = { requestId, code: error.code };
-  if (error.code === "INTERNAL" || error.code === "STORE_FAILED")
-    log.error({ ...fields, err: failure }, error.message);
-  else if (error.status >= 500) log.warn({ ...fields, details: error.details }, error.message);
-  else log.info(fields, error.message);
 }

@@ -2,19 +2,21 @@ import { SupervisorError } from "../errors.ts";
 import { errorHeaders, rpcErrorText, sendError, sendText } from "../http/error-response.ts";
 import { SESSION_HEADER, headersToClient } from "../mcp/headers.ts";
 import { formatEvent } from "../mcp/sse.ts";
+import type { Logger } from "../observability/logger.ts";
+import { exitOf } from "../sessions/exit.ts";
 import type { HttpOutlet } from "../sessions/http-exchange.ts";
 import type { Live } from "../supervisor/supervisor.ts";
 import type { ResponseHeaders } from "../upstream/http-client.ts";
 import { ClientStream } from "./client-stream.ts";
 import type { Heart } from "./client-stream.ts";
+import { report } from "./report.ts";
 import type { Visit } from "./visit.ts";
 
-/** A stream of a child that dies breaks before the exit is known. */
-const EXIT_GRACE_MS = 100;
 const ONE_WRITE_BYTES = 16 * 1024;
 
 export interface HttpAnswerOptions {
   heart: Heart;
+  log: Logger;
   visit: Visit;
   live: Live;
   /** The session id to show to the client, for an answer with this head. */
@@ -83,7 +85,8 @@ export class HttpAnswer implements HttpOutlet {
   }
 
   fail(error: SupervisorError, unanswered: readonly string[]): void {
-    const { visit } = this.#options;
+    const { visit, log } = this.#options;
+    report(log, visit.requestId, error);
     if (this.#state.kind === "stream") {
       for (const id of unanswered)
         this.#state.stream.event(formatEvent("message", rpcErrorText(error, visit.requestId, id)));
@@ -114,13 +117,8 @@ export class HttpAnswer implements HttpOutlet {
     if (this.#state.kind !== "stream") return;
     const { visit, live } = this.#options;
     if (visit.req.method === "GET" && !visit.server.stateful) {
-      const hasExited = await Promise.race([live.exited.then(() => true), delay(EXIT_GRACE_MS)]);
-      if (hasExited === true) return;
+      if ((await exitOf(live)) !== undefined) return;
     }
     this.#state.stream.end();
   }
-}
-
-async function delay(ms: number): Promise<void> {
-  await new Promise((resolve) => setTimeout(resolve, ms));
 }

@@ -10,6 +10,7 @@ import type {
   ResponseHeaders,
 } from "../upstream/http-client.ts";
 import { redirectTarget } from "../upstream/redirect.ts";
+import { explainFailure } from "./exit.ts";
 import type { InFlight } from "./in-flight.ts";
 
 const MAX_REDIRECTS = 3;
@@ -79,7 +80,7 @@ export class HttpExchange {
         head: (status, received) => this.#onHead(url, status, received),
         data: (chunk) => this.#onData(chunk),
         end: () => this.#onEnd(),
-        fail: (error) => this.#fail(error),
+        fail: (error) => void this.#onBroken(error),
       },
     );
   }
@@ -125,6 +126,10 @@ export class HttpExchange {
     this.#isOver = true;
     this.#options.inFlight.drain();
     this.#options.outlet.end();
+  }
+
+  async #onBroken(error: SupervisorError): Promise<void> {
+    this.#fail(await explainFailure(error, this.#options.live));
   }
 
   #fail(error: SupervisorError): void {

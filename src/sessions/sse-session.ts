@@ -7,12 +7,10 @@ import type { Message } from "../mcp/envelope.ts";
 import type { Instance, Live } from "../supervisor/supervisor.ts";
 import { SseLink } from "../upstream/sse-link.ts";
 import type { PostAnswer } from "../upstream/sse-link.ts";
+import { exitOf, explainFailure } from "./exit.ts";
 import { InFlight } from "./in-flight.ts";
 import type { Holder } from "./open-requests.ts";
 import type { Upstreams } from "./upstreams.ts";
-
-/** How long after its stream ended in order a child may still turn out to be dying. */
-const EXIT_GRACE_MS = 100;
 
 /** The client's open event stream, as far as a session has to know it. */
 export interface Outlet {
@@ -154,9 +152,9 @@ export class SseSession {
       `${user}/${server}: the server that held this session is gone; connect again`,
     );
     this.#state = { kind: "lost", error: lost };
-    this.#failInFlight(error ?? lost);
-    const hasExited = await settledWithin(live.exited, EXIT_GRACE_MS);
-    if (!hasExited || this.#options.isStateful) this.#options.outlet.end();
+    this.#failInFlight(await explainFailure(error ?? lost, live));
+    // A server that only ended this stream has ended it for the client too.
+    if (this.#options.isStateful || (await exitOf(live)) === undefined) this.#options.outlet.end();
   }
 
   #failInFlight(error: SupervisorError): void {
@@ -166,14 +164,4 @@ export class SseSession {
       );
     }
   }
-}
-
-async function settledWithin(promise: Promise<unknown>, ms: number): Promise<boolean> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<boolean>((resolve) => {
-    timer = setTimeout(() => resolve(false), ms);
-  });
-  const settled = await Promise.race([promise.then(() => true), late]);
-  clearTimeout(timer);
-  return settled;
 }
