@@ -1,13 +1,13 @@
 /** Room: gateway. The public listener: finds out who asks, holds the path against it, and hands the request to a front. Reads the path grammar on raw bytes; never trusts a name in it. */
 import type { IncomingMessage, ServerResponse } from "node:http";
-import type { Config } from "../config/config.ts";
+import type { Config, ServerDef } from "../config/config.ts";
 import { SupervisorError } from "../errors.ts";
 import { sendError } from "../http/error-response.ts";
 import { createGuard } from "../http/guard.ts";
 import { closeServer, createHttpServer, listen } from "../http/listen.ts";
 import { newRequestId } from "../http/request-id.ts";
 import type { Logger } from "../observability/logger.ts";
-import type { Registry } from "../registry/registry.ts";
+import type { Principal, Registry } from "../registry/registry.ts";
 import type { Sessions } from "../sessions/sessions.ts";
 import type { Supervisor } from "../supervisor/supervisor.ts";
 import { authenticate } from "./authenticate.ts";
@@ -97,40 +97,26 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
       throw new SupervisorError("NOT_FOUND", "there is nothing at this path");
     if (found.user !== principal.user)
       throw new SupervisorError("USER_MISMATCH", "this access key does not open that path");
-    await front(visitOf(req, res, requestId, principal, found));
+    const visit = admit(req, res, requestId, principal, found);
+    if (found.leaf === "sse") openSseStream(context, visit);
+    else if (found.leaf === "messages") await postSseMessage(context, visit);
+    else await serveHttp(context, visit);
   }
 
-  function visitOf(
+  function admit(
     req: IncomingMessage,
     res: ServerResponse,
     requestId: string,
-    principal: Visit["principal"],
+    principal: Principal,
     found: Route,
   ): Visit {
     const def = registry.findServer(found.server ?? config.defaultServer);
     if (def === undefined) throw new SupervisorError("SERVER_NOT_FOUND", "there is no such server");
+    requireMethod(req, res, found.leaf);
+    requireTransport(def, found.leaf);
+    // Last: what is refused leaves no instance behind, not even a stopped one.
     const instance = supervisor.instance({ user: principal.user, server: def.name, variant: "" });
     return { req, res, requestId, principal, route: found, server: def, instance };
-  }
-
-  async function front(visit: Visit): Promise<void> {
-    const { req, res, route: found, server: def } = visit;
-    const allowed = METHODS[found.leaf];
-    if (!allowed.includes(req.method ?? "")) {
-      // What is sent with it is not read: DELETE and friends may carry a body that nobody asked for.
-      res.setHeader("allow", allowed.join(", "));
-      throw new SupervisorError("METHOD_NOT_ALLOWED", `only ${allowed.join(", ")} here`);
-    }
-    const wanted = found.leaf === "mcp" ? "http" : "sse";
-    if (def.transport !== wanted) {
-      throw new SupervisorError(
-        "NOT_FOUND",
-        `this server does not speak ${wanted === "sse" ? "HTTP with SSE" : "Streamable HTTP"}`,
-      );
-    }
-    if (found.leaf === "sse") openSseStream(context, visit);
-    else if (found.leaf === "messages") await postSseMessage(context, visit);
-    else await serveHttp(context, visit);
   }
 
   const port = await listen(server, config.listen);
@@ -141,4 +127,19 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
       await closeServer(server);
     },
   };
+}
+
+/** What is sent with a refused method is not read: DELETE and friends may carry a body that nobody asked for. */
+function requireMethod(req: IncomingMessage, res: ServerResponse, leaf: Leaf): void {
+  const allowed = METHODS[leaf];
+  if (allowed.includes(req.method ?? "")) return;
+  res.setHeader("allow", allowed.join(", "));
+  throw new SupervisorError("METHOD_NOT_ALLOWED", `only ${allowed.join(", ")} here`);
+}
+
+function requireTransport(server: ServerDef, leaf: Leaf): void {
+  const wanted = leaf === "mcp" ? "http" : "sse";
+  if (server.transport === wanted) return;
+  const name = wanted === "sse" ? "HTTP with SSE" : "Streamable HTTP";
+  throw new SupervisorError("NOT_FOUND", `this server does not speak ${name}`);
 }
