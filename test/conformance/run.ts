@@ -1,7 +1,8 @@
 // Runs the official conformance suites against the dual-era fixture, asked directly and through the
 // gateway, and exits 0 only if both give the same answers: exit code, summary line by line, checks.
+import { startDaemonProcess } from "../helpers/daemon-process.ts";
 import { startFixture } from "./fixture.ts";
-import { startGatewayTarget } from "./gateway.ts";
+import { FIXTURE_CONFIG, openDoor } from "./gateway.ts";
 import { differences, type Outcome, runSuite, SUITES } from "./suites.ts";
 
 const score = ({ passed, failed }: { passed: number; failed: number }) => `${passed}/${failed}`;
@@ -9,17 +10,13 @@ const score = ({ passed, failed }: { passed: number; failed: number }) => `${pas
 const row = (name: string, direct: string, gateway: string, verdict: string) =>
   console.log(`${name.padEnd(34)}${direct.padEnd(10)}${gateway.padEnd(10)}${verdict}`);
 
-const fixture = await startFixture();
-const gateway = await startGatewayTarget().catch(async (error: unknown) => {
-  await fixture.close();
-  throw error;
-});
-let isEqual = true;
-try {
+/** Prints the table; resolves with whether every row is equal. */
+async function compare(directUrl: string, gatewayUrl: string): Promise<boolean> {
+  let isEqual = true;
   row("conformance, passed/failed", "direct", "gateway", "");
   for (const suite of SUITES) {
-    const direct: Outcome = await runSuite(suite, fixture.url);
-    const through: Outcome = await runSuite(suite, gateway.url);
+    const direct: Outcome = await runSuite(suite, directUrl);
+    const through: Outcome = await runSuite(suite, gatewayUrl);
     const lines = differences(direct, through);
     if (score(direct) !== score(suite))
       lines.push(`the fixture itself scores ${score(direct)} instead of ${score(suite)}`);
@@ -27,8 +24,18 @@ try {
     for (const line of lines) console.log(`  ${line}`);
     isEqual &&= lines.length === 0;
   }
-} finally {
-  await gateway.close();
-  await fixture.close();
+  return isEqual;
 }
-process.exitCode = isEqual ? 0 : 1;
+
+const opened: (() => Promise<void>)[] = [];
+try {
+  const fixture = await startFixture();
+  opened.push(fixture.close);
+  const daemon = await startDaemonProcess(FIXTURE_CONFIG);
+  opened.push(daemon.stop);
+  const door = await openDoor(daemon);
+  opened.push(door.close);
+  process.exitCode = (await compare(fixture.url, door.url)) ? 0 : 1;
+} finally {
+  for (const close of opened.toReversed()) await close();
+}

@@ -5,7 +5,6 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
-import { freePort } from "./free-port.ts";
 import { until } from "./until.ts";
 
 const PROGRAM = fileURLToPath(new URL("../../bin/mcp-supervisor.js", import.meta.url));
@@ -23,8 +22,8 @@ export interface DaemonProcess {
   cli: (args: string[], secrets?: Record<string, string>) => Promise<unknown>;
   /** Adds a user; the token, if any, travels in an environment variable, never in argv. */
   addUser: (name: string, token?: string) => Promise<AddedUser>;
-  /** What it has written so far, both streams. */
-  output: () => string;
+  /** What it has logged so far. */
+  log: () => string;
   /** SIGTERM, then waits for the end; removes its data. */
   stop: () => Promise<void>;
 }
@@ -51,59 +50,55 @@ export interface DaemonOptions {
 
 /**
  * Starts the real daemon, as a process of its own, on a free port with its data in a temporary
- * folder. `config` is a supervisor.config.json without `dataDir`, `listen` and `publicUrl`.
- * Resolves once the gateway answers; rejects with the daemon's output if it ends before that.
+ * folder; for runs outside of node:test. `config` is a supervisor.config.json without `dataDir` and
+ * `listen`. Resolves once the gateway listens; rejects with the daemon's log if it ends before that.
  */
 export async function startDaemonProcess(
   config: Record<string, unknown>,
   { env = {}, beside = {} }: DaemonOptions = {},
 ): Promise<DaemonProcess> {
   const folder = await mkdtemp(join(tmpdir(), "supervisor-"));
-  const port = await freePort();
-  const origin = `http://127.0.0.1:${port}`;
   const file = join(folder, "supervisor.config.json");
-  const where = { dataDir: "./data", listen: { host: "127.0.0.1", port }, publicUrl: origin };
+  const where = { dataDir: "./data", listen: { host: "127.0.0.1", port: 0 } };
   await writeFile(file, JSON.stringify({ ...where, ...config }));
   for (const [name, path] of Object.entries(beside))
     await cp(path, join(folder, name), { recursive: true });
 
-  const child = spawn(process.execPath, ["--no-warnings", PROGRAM, "serve", "--config", file], {
+  const argv = ["--no-warnings", PROGRAM, "serve", "--json", "--config", file];
+  const child = spawn(process.execPath, argv, {
     stdio: ["ignore", "pipe", "pipe"],
     env: { ...process.env, ...env },
   });
-  let output = "";
-  for (const stream of [child.stdout, child.stderr])
-    stream.setEncoding("utf8").on("data", (chunk: string) => (output += chunk));
-  const ended = once(child, "close");
+  let answer = "";
+  let log = "";
+  child.stdout.setEncoding("utf8").on("data", (chunk: string) => (answer += chunk));
+  child.stderr.setEncoding("utf8").on("data", (chunk: string) => (log += chunk));
+  let hasEnded = false;
+  const ended = once(child, "close").then(() => (hasEnded = true));
   const stop = async () => {
     child.kill("SIGTERM");
     await ended;
     await rm(folder, { recursive: true, force: true });
   };
-  const healthy = async () => {
-    if (child.exitCode !== null) throw new Error(`the daemon ended with ${child.exitCode}`);
-    return await fetch(`${origin}/health`).then(
-      (answer) => answer.ok,
-      () => false,
-    );
-  };
   try {
-    await until(healthy, "the gateway answers", 20_000);
+    await until(() => hasEnded || answer.includes("\n"), "the daemon serves", 20_000);
+    if (hasEnded) throw new Error("the daemon ended before it served");
   } catch (error) {
     await stop();
-    throw new Error(`${(error as Error).message}\n${output}`, { cause: error });
+    throw new Error(`${(error as Error).message}\n${log}`, { cause: error });
   }
+  const { listen } = JSON.parse(answer) as { listen: { port: number } };
 
   const cli: DaemonProcess["cli"] = (args, secrets = {}) => runCli(file, args, secrets);
   return {
-    origin,
+    origin: `http://127.0.0.1:${listen.port}`,
     cli,
     addUser: async (name, token) => {
       const flags = token === undefined ? [] : ["--token-env", "ADDED_USERS_TOKEN"];
       const secrets = { ADDED_USERS_TOKEN: token ?? "" };
       return (await cli(["user", "add", name, ...flags], secrets)) as AddedUser;
     },
-    output: () => output,
+    log: () => log,
     stop,
   };
 }

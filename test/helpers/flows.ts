@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { Client } from "@modelcontextprotocol/sdk/client/index.js";
 import { StreamableHTTPClientTransport } from "@modelcontextprotocol/sdk/client/streamableHttp.js";
 import type { Transport } from "@modelcontextprotocol/sdk/shared/transport.js";
@@ -84,7 +85,8 @@ const FLOWS = {
   list_changed: async (visitor: Visitor) => {
     await visitor.heard();
     const { content } = await visitor.call("gzip-file-as-resource", {
-      name: "flow.gz",
+      // One of two files of the same name replaces the other, whichever session it belongs to.
+      name: `${randomUUID()}.gz`,
       data: "data:text/plain,flow",
     });
     const changed = () => visitor.notifications("notifications/resources/list_changed");
@@ -201,10 +203,11 @@ export type FlowName = keyof typeof FLOWS;
 /** The nine flows, in the order in which they run. */
 export const FLOW_NAMES = Object.keys(FLOWS) as FlowName[];
 
-/** The child's texts name its session, which is another in every run. */
+/** The child's texts name its session, and a file is named at random. */
 function normalise(value: unknown): unknown {
-  const text = JSON.stringify(value).replaceAll(/(session(?:id)?) [0-9a-f-]{36}/gi, "$1 <id>");
-  return JSON.parse(text);
+  return JSON.parse(
+    JSON.stringify(value).replaceAll(/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/g, "<id>"),
+  );
 }
 
 /**
