@@ -54,17 +54,17 @@ const counted = (result) => {
 };
 
 async function relays() {
-  const folder = makeFolder({ sse: echo("sse"), http: echo("http") });
+  const folder = makeFolder({ "by-sse": echo("sse"), "by-http": echo("http") });
   const daemon = await startDaemon(folder);
   try {
     const { key } = await daemon.api("POST", "/api/users", { user: "alice" });
     const header = `authorization: Bearer ${key.secret}`;
     for (const transport of ["sse", "http"]) {
       const leaf = transport === "sse" ? "sse" : "mcp";
-      const through = `${folder.url}/u/alice/${transport}/${leaf}`;
+      const through = `${folder.url}/u/alice/by-${transport}/${leaf}`;
       counted(await load({ url: through, transport, header, calls: 500 }));
       const { instances } = await daemon.api("GET", "/api/status");
-      const direct = `http://127.0.0.1:${instances.find((one) => one.server === transport).port}/${leaf}`;
+      const direct = `http://127.0.0.1:${instances.find((one) => one.server === `by-${transport}`).port}/${leaf}`;
       const ratios = [];
       const added = [];
       const cpu = [];
@@ -119,7 +119,7 @@ async function idleSessions() {
     ["live relay", false, 28],
     ["child asleep", true, 20],
   ]) {
-    const folder = makeFolder({ sse: echo("sse") });
+    const folder = makeFolder({ "by-sse": echo("sse") });
     const daemon = await startDaemon(folder);
     try {
       const { key } = await daemon.api("POST", "/api/users", { user: "alice" });
@@ -156,7 +156,7 @@ async function idleSessions() {
 }
 
 async function atRest() {
-  const folder = makeFolder({ sse: echo("sse") });
+  const folder = makeFolder({ "by-sse": echo("sse") });
   let daemon = await startDaemon(folder);
   try {
     let next = 0;

@@ -39,9 +39,13 @@ export function queryOf(url: string): string {
 
 /** Every raw value of a query parameter, in order. */
 export function valuesOf(query: string, name: string): string[] {
-  if (!query.includes(name)) return [];
-  const start = `${name}=`;
-  return query
-    .split("&")
-    .flatMap((pair) => (pair.startsWith(start) ? [pair.slice(start.length)] : []));
+  const values: string[] = [];
+  for (let from = 0; from < query.length;) {
+    const end = query.indexOf("&", from);
+    const to = end === -1 ? query.length : end;
+    if (query.startsWith(name, from) && query[from + name.length] === "=")
+      values.push(query.slice(from + name.length + 1, to));
+    from = to + 1;
+  }
+  return values;
 }

@@ -122,3 +122,27 @@ test("an id or method that stands twice is refused, also where one is written wi
     assert.equal(peek(Buffer.from(text)).kind, "not-rpc", text);
   }
 });
+
+test("the short way and the scanner agree on every message", () => {
+  for (const [, text, expected] of CASES) {
+    const seen = peek(Buffer.from(text));
+    if (seen.kind === "messages") assert.deepEqual(seen.messages, expected, text);
+  }
+  for (const id of [
+    "1",
+    '"a\\\\b"',
+    '"a\\"b"',
+    '"a/b"',
+    '"\\u00e9"',
+    "1.5",
+    "1e400",
+    "-0",
+    "9007199254740993",
+    '"é"',
+    '"\\/"',
+  ]) {
+    const text = `{"id":${id},"method":"m"}`;
+    const seen = peek(Buffer.from(text));
+    assert.deepEqual(seen.kind === "messages" && seen.messages, scan(text).messages, text);
+  }
+});
