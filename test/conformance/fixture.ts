@@ -2,6 +2,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
+import { endWithUs } from "../helpers/end-with-us.ts";
 
 /** The command line of the dual-era fixture, for a config or for `spawn`. */
 export const FIXTURE = fileURLToPath(new URL("../fixtures/dual-era/main.ts", import.meta.url));
@@ -16,6 +17,7 @@ export async function startFixture(): Promise<Fixture> {
   const child = spawn(process.execPath, ["--no-warnings", FIXTURE, "--port", "0"], {
     stdio: ["ignore", "ignore", "pipe"],
   });
+  endWithUs(child);
   const ended = once(child, "close");
   let said = "";
   const url = await new Promise<string>((resolve, reject) => {

@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
+import { endWithUs } from "./end-with-us.ts";
 import { until } from "./until.ts";
 
 const PROGRAM = fileURLToPath(new URL("../../bin/mcp-supervisor.js", import.meta.url));
@@ -69,6 +70,7 @@ export async function startDaemonProcess(
     stdio: ["ignore", "pipe", "pipe"],
     env: { ...process.env, ...env },
   });
+  endWithUs(child);
   let answer = "";
   let log = "";
   child.stdout.setEncoding("utf8").on("data", (chunk: string) => (answer += chunk));

@@ -1,6 +1,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
+import { endWithUs } from "./end-with-us.ts";
 import { freePort } from "./free-port.ts";
 import { until } from "./until.ts";
 
@@ -25,6 +26,7 @@ export async function startEverything(transport: "sse" | "http"): Promise<Everyt
     stdio: ["ignore", "ignore", "pipe"],
     env: { ...process.env, PORT: String(port) },
   });
+  endWithUs(child);
   const ended = once(child, "close");
   let said = "";
   child.stderr.setEncoding("utf8").on("data", (chunk: string) => (said += chunk));

@@ -1,5 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { endWithUs } from "../helpers/end-with-us.ts";
 import { freePort } from "../helpers/free-port.ts";
 import { until } from "../helpers/until.ts";
 import type { Python } from "./python.ts";
@@ -28,6 +29,7 @@ export async function startDirect(
       PYTHONDONTWRITEBYTECODE: "1",
     },
   });
+  endWithUs(child);
   const ended = once(child, "close");
   let said = "";
   for (const stream of [child.stdout, child.stderr])
