@@ -160,6 +160,7 @@ export async function openDaemon({ config, log, version }: DaemonOptions): Promi
       config,
       publicUrl,
       version,
+      store,
       registry,
       tokens,
       supervisor,

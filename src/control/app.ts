@@ -13,6 +13,7 @@ const MAX_BODY = "1mb";
 
 /** What body-parser and the router's own path decoding throw, in our words. */
 function toRefusal(error: unknown): SupervisorError {
+  if (error instanceof SupervisorError) return error;
   const { type, status } = error as { type?: string; status?: number };
   if (type === "entity.too.large")
     return new SupervisorError("BODY_TOO_LARGE", "the body is over 1 MiB", { cause: error });
@@ -50,7 +51,8 @@ function logOutcome(log: Logger, req: Request, res: Response, requestId: string)
  */
 export function createApp(parts: ControlParts, check: (req: IncomingMessage) => void): Express {
   const app = express();
-  app.disable("x-powered-by").disable("etag").set("query parser", "simple");
+  app.disable("x-powered-by").disable("etag").enable("case sensitive routing");
+  app.set("query parser", "simple");
   app.use((req, res, next) => {
     const requestId = newRequestId();
     res.locals["requestId"] = requestId;

@@ -1,4 +1,5 @@
 /** Room: control. The admin API, the same on the unix socket and on TCP. In: requests of admins. Out: changes to registry and tokens, orders to the supervisor. Never serves a user, never answers with a stored secret. */
+import type { Server } from "node:http";
 import { createGuard } from "../http/guard.ts";
 import { closeServer, createHttpServer, listen } from "../http/listen.ts";
 import { createAdminCheck, loadAdminToken } from "./admin-token.ts";
@@ -18,14 +19,20 @@ export interface Control {
  *
  * Rejects with LISTEN_FAILED, KEY_FILE_REFUSED or CONFIG_INVALID, and then leaves no listener.
  */
-export async function openControl(parts: ControlParts): Promise<Control> {
-  const { config } = parts;
+export async function openControl(rooms: Omit<ControlParts, "closing">): Promise<Control> {
+  const { config } = rooms;
+  const closing = new AbortController();
+  const parts: ControlParts = { ...rooms, closing: closing.signal };
   // Made at the first start, TCP or not, so that switching it on later needs no second step.
   const adminToken = loadAdminToken(config.dataDir);
   // Whoever can open the socket was let in by the file system.
   const local = createHttpServer(createApp(parts, () => undefined));
   await listenOnSocket(local, { path: config.controlSocket, group: config.controlGroup });
-  if (config.admin === false) return { address: null, close: () => closeServer(local) };
+  const close = async (...servers: Server[]): Promise<void> => {
+    closing.abort();
+    await Promise.all(servers.map(closeServer));
+  };
+  if (config.admin === false) return { address: null, close: () => close(local) };
 
   const guard = createGuard({ hosts: config.allowedHosts, origins: config.allowedOrigins });
   const checkToken = createAdminCheck(adminToken);
@@ -38,12 +45,7 @@ export async function openControl(parts: ControlParts): Promise<Control> {
   const { host } = config.admin;
   try {
     const port = await listen(remote, config.admin);
-    return {
-      address: { host, port },
-      close: async () => {
-        await Promise.all([closeServer(local), closeServer(remote)]);
-      },
-    };
+    return { address: { host, port }, close: () => close(local, remote) };
   } catch (error) {
     await closeServer(local);
     throw error;

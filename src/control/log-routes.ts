@@ -24,7 +24,7 @@ const rowOf = ({ user, server, variant }: Ref, line: LogLine): LogRow => ({
 
 /** The kept output of a user's children and, on request, every line from then on. */
 export function addLogRoutes(router: Router, parts: ControlParts): void {
-  const { registry, supervisor } = parts;
+  const { registry, supervisor, closing, log } = parts;
 
   const wanted = (req: Request): Wanted => {
     const { name } = requireUser(registry, param(req, "user"));
@@ -44,7 +44,9 @@ export function addLogRoutes(router: Router, parts: ControlParts): void {
     const { user, server } = wanted(req);
     const write = (row: LogRow): void => {
       res.write(`${JSON.stringify(row)}\n`);
-      if (res.writableLength > MAX_BEHIND_BYTES) res.destroy();
+      if (res.writableLength <= MAX_BEHIND_BYTES || res.destroyed) return;
+      log.warn({ user }, "cut off a reader of logs who does not read");
+      res.destroy();
     };
     const onLine = ({ ref, line }: { ref: Ref; line: LogLine }): void => {
       if (ref.user === user && (server === undefined || ref.server === server))
@@ -53,8 +55,13 @@ export function addLogRoutes(router: Router, parts: ControlParts): void {
     res.status(200).setHeader("content-type", "application/x-ndjson");
     res.flushHeaders();
     for (const row of kept({ user, server })) write(row);
+    const end = (): void => void res.end();
     supervisor.events.on("line", onLine);
-    res.on("close", () => supervisor.events.off("line", onLine));
+    closing.addEventListener("abort", end);
+    res.on("close", () => {
+      supervisor.events.off("line", onLine);
+      closing.removeEventListener("abort", end);
+    });
   };
 
   router.get("/users/:user/logs", (req, res, next) => {

@@ -2,6 +2,7 @@ import type { Config } from "../config/config.ts";
 import type { Logger } from "../observability/logger.ts";
 import type { Registry } from "../registry/registry.ts";
 import type { Sessions } from "../sessions/sessions.ts";
+import type { Store } from "../store/store.ts";
 import type { Supervisor } from "../supervisor/supervisor.ts";
 import type { Tokens } from "../tokens/tokens.ts";
 
@@ -11,9 +12,12 @@ export interface ControlParts {
   /** What personal URLs start with; differs from the config's where that leaves the port to the system. */
   publicUrl: URL;
   version: string;
+  store: Pick<Store, "transaction">;
   registry: Registry;
   tokens: Tokens;
   supervisor: Supervisor;
   sessions: Pick<Sessions, "closeUser">;
   log: Logger;
+  /** Aborted when the control API closes: what would go on for ever ends its answer then. */
+  closing: AbortSignal;
 }

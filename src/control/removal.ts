@@ -32,8 +32,10 @@ async function deleteHomes(dataDir: string, user: string): Promise<number> {
 async function removeInOrder(parts: RemovalParts, user: string): Promise<RemovedUser> {
   const { registry, sessions, supervisor, tokens, config } = parts;
   const keys = registry.listKeys(user).length;
-  const running = supervisor.list({ user }).filter(({ state }) => state !== "stopped");
-  const open = running.reduce((sum, row) => sum + row.sessions, 0);
+  const rows = supervisor.list({ user });
+  const instances = rows.filter(({ state }) => state !== "stopped").length;
+  // A session may be there before its instance runs.
+  const open = rows.reduce((sum, row) => sum + row.sessions, 0);
   // Keys first: from here on nobody can open a stream, or ask for a child, that the rest would miss.
   registry.beginRemoval(user);
   sessions.closeUser(user);
@@ -43,7 +45,7 @@ async function removeInOrder(parts: RemovalParts, user: string): Promise<Removed
   registry.finishRemoval(user);
   return {
     user,
-    removed: { keys, sessions: open, instances: running.length, tokens: cleared, homes },
+    removed: { keys, sessions: open, instances, tokens: cleared, homes },
   };
 }
 

@@ -11,16 +11,19 @@ import { personalUrls } from "./urls.ts";
 const userRow = ({ name, state, createdAt }: User): UserRow => ({ user: name, state, createdAt });
 
 export function addUserRoutes(router: Router, parts: ControlParts): void {
-  const { registry, tokens, supervisor, config, publicUrl } = parts;
+  const { store, registry, tokens, supervisor, config, publicUrl } = parts;
   const remove = createRemoval(parts);
 
   const add = (body: Record<string, unknown>): AddedUser => {
     const token = body["token"] === undefined ? undefined : readToken(body["token"]);
     const tokenExpiresAt = readInstant(body["tokenExpiresAt"], "tokenExpiresAt");
-    const { name } = registry.addUser(readUserName(body["user"]));
-    if (token !== undefined) tokens.set(name, null, token, tokenExpiresAt);
-    const { id, secret } = registry.issueKey(name, {});
-    return { user: name, key: { id, secret }, urls: personalUrls(publicUrl, config, name) };
+    // All or nothing: a user without the token or the key that came with it could not be added again.
+    const { user, id, secret } = store.transaction(() => {
+      const { name } = registry.addUser(readUserName(body["user"]));
+      if (token !== undefined) tokens.set(name, null, token, tokenExpiresAt);
+      return { user: name, ...registry.issueKey(name) };
+    });
+    return { user, key: { id, secret }, urls: personalUrls(publicUrl, config, user) };
   };
 
   const transports = (): Urls["transports"] =>
