@@ -11,6 +11,7 @@ import { fileURLToPath } from "node:url";
 import { until } from "./until.ts";
 
 const MAIN = fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url));
+const FIRST_PORT = 10_000 + (process.pid % 400) * 20;
 /** What a daemon that was closed in order leaves in its data folder; anything else was forgotten. */
 const MAY_STAY = /^(mcp-supervisor\.db|vault\.key|admin\.token|daemon\.lock|homes)$/;
 
@@ -79,6 +80,8 @@ export interface TestDaemon {
   admin: { host: string; port: number } | null;
   /** The JSON lines it has logged so far. */
   log(): string;
+  /** What it has printed so far. */
+  output(): string;
   /** Runs the CLI against this daemon, with `--json` unless told otherwise. */
   cli: (
     args: readonly string[],
@@ -95,6 +98,8 @@ export interface DaemonOptions {
   env?: NodeJS.ProcessEnv;
   /** The folder of an earlier life, to start again on its data. */
   dir?: string;
+  /** Serve without `--json`, for what it prints to people. */
+  isForPeople?: boolean;
   /** For tests that kill the daemon: children of level none outlive it, and the helper ends them. */
   mayOrphan?: boolean;
 }
@@ -162,6 +167,8 @@ function writeConfig(dir: string, config: Record<string, unknown>): string {
     listen: { host: "127.0.0.1", port: 0 },
     isolation: "none",
     stopTimeout: "2s",
+    // Test files run side by side; each takes its ports from a place of its own.
+    ports: { from: FIRST_PORT, to: FIRST_PORT + 19 },
   };
   writeFileSync(path, JSON.stringify({ ...base, ...config }));
   return path;
@@ -182,6 +189,19 @@ async function assertNothingLeft(dir: string, port: number, mayOrphan: boolean):
   );
 }
 
+interface Ready {
+  pid: number;
+  listen: { port: number };
+  controlSocket: string;
+  admin: { host: string; port: number } | null;
+}
+
+function readSentence(output: string, dir: string): Ready {
+  const [, port, pid] = /serves http:\/\/127\.0\.0\.1:(\d+)\/ \(pid (\d+)\)/.exec(output) ?? [];
+  const controlSocket = join(dir, "data", "control.sock");
+  return { pid: Number(pid), listen: { port: Number(port) }, controlSocket, admin: null };
+}
+
 /**
  * Starts the real daemon as a process of its own, from source, on ports of the system's choice.
  *
@@ -190,10 +210,11 @@ async function assertNothingLeft(dir: string, port: number, mayOrphan: boolean):
  */
 export async function startDaemon(t: TestContext, options: DaemonOptions): Promise<TestDaemon> {
   const dir = options.dir ?? daemonFolder(t);
+  const { isForPeople = false, mayOrphan = false } = options;
   const configPath = writeConfig(dir, options.config ?? {});
   const child = spawn(
     process.execPath,
-    ["--no-warnings", MAIN, "serve", "--json", "--config", configPath],
+    ["--no-warnings", MAIN, "serve", "--config", configPath, ...(isForPeople ? [] : ["--json"])],
     { stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, ...options.env } },
   );
   let log = "";
@@ -210,20 +231,15 @@ export async function startDaemon(t: TestContext, options: DaemonOptions): Promi
   let port = 0;
   atEnd(t, async () => {
     await stop();
-    await assertNothingLeft(dir, port, options.mayOrphan ?? false);
+    await assertNothingLeft(dir, port, mayOrphan);
   });
   await until(() => out.includes("\n") || hasEnded, "the daemon serves", 20_000);
   if (!out.includes("\n")) throw new Error(`the daemon ended before it served\n${log}`);
-  const ready = JSON.parse(out) as {
-    pid: number;
-    listen: { port: number };
-    controlSocket: string;
-    admin: { host: string; port: number } | null;
-  };
+  const ready = isForPeople ? readSentence(out, dir) : (JSON.parse(out) as Ready);
   port = ready.listen.port;
 
-  const cli: TestDaemon["cli"] = async (args, { isForPeople = false, ...rest } = {}) =>
-    await runCli(["--config", configPath, ...(isForPeople ? [] : ["--json"]), ...args], rest);
+  const cli: TestDaemon["cli"] = async (args, { isForPeople: isPlain = false, ...rest } = {}) =>
+    await runCli(["--config", configPath, ...(isPlain ? [] : ["--json"]), ...args], rest);
   return {
     dir,
     configPath,
@@ -234,6 +250,7 @@ export async function startDaemon(t: TestContext, options: DaemonOptions): Promi
     port,
     admin: ready.admin,
     log: () => log,
+    output: () => out,
     cli,
     addUser: async (name, token) => {
       const added = await cli(
