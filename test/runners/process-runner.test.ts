@@ -146,14 +146,37 @@ test("what outlives its dead leader is killed", async (t) => {
   assert.ok(!isAlive(pid));
 });
 
-test("a zombie that nobody reaps does not hold stop up", async (t) => {
-  const { running } = await start(t, ["sh", "-c", "sh -c 'exit 0' & exec sleep 600"]);
-  await until(async () => {
-    const table = await readProcessTable();
-    return table.some(({ group, isZombie }) => group === running.pid && isZombie);
-  }, "there is a zombie in the group");
-  await running.stop();
-  assert.ok(!isAlive(running.pid));
+test("a zombie that nobody reaps is not counted among the living, its child is", () => {
+  const entry = (pid: number, ppid: number, isZombie: boolean) => ({
+    pid,
+    ppid,
+    group: 10,
+    session: 10,
+    isZombie,
+    startTicks: pid,
+  });
+  const table = [entry(10, 1, true), entry(11, 10, false), entry(12, 1, true)];
+  const other = { pid: 20, ppid: 1, group: 20, session: 20, isZombie: false, startTicks: 20 };
+  const stray = { pid: 21, ppid: 11, group: 21, session: 21, isZombie: false, startTicks: 21 };
+  const pids = treeOf(10, [...table, other, stray]).map(({ pid }) => pid);
+  assert.deepEqual(pids, [11, 21]);
+});
+
+test("a member seen before is known again, a new process with its number is not", () => {
+  const entry = (pid: number, startTicks: number) => ({
+    pid,
+    ppid: 1,
+    group: pid,
+    session: pid,
+    isZombie: false,
+    startTicks,
+  });
+  const seen = new Map([
+    [30, 300],
+    [31, 310],
+  ]);
+  const pids = treeOf(10, [entry(30, 300), entry(31, 999)], seen).map(({ pid }) => pid);
+  assert.deepEqual(pids, [30]);
 });
 
 test("a second stop waits for the first, and kill cuts it short", async (t) => {
