@@ -36,7 +36,7 @@ export function authenticate(req: IncomingMessage, registry: Pick<Registry, "ver
     !(others.length === 1 && isFromHeaderAndQuery(req) && others[0] === secret)
   )
     throw keyInvalid();
-  const principal = registry.verify(secret);
+  const principal = registry.verify(secret, req.socket);
   if (principal === undefined) throw keyInvalid();
   return principal;
 }

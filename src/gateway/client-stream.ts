@@ -76,8 +76,8 @@ export class ClientStream {
     if (!this.#isMidEvent && !this.#res.writableNeedDrain) this.#res.write(HEARTBEAT);
   }
 
-  onDrain(resume: () => void): void {
-    this.#res.on("drain", resume);
+  onceDrained(resume: () => void): void {
+    this.#res.once("drain", resume);
   }
 
   end(): void {

@@ -109,7 +109,6 @@ function relay(
     inFlight: new InFlight(instance.usage),
     outlet: answer,
   });
-  res.on("drain", () => exchange.resume());
   res.once("close", () => exchange.abort());
 }
 

@@ -66,6 +66,10 @@ export class HttpAnswer implements HttpOutlet {
     return res.write(bytes);
   }
 
+  onceDrained(resume: () => void): void {
+    this.#options.visit.res.once("drain", resume);
+  }
+
   end(): void {
     const { res } = this.#options.visit;
     if (this.#state.kind === "stream") {

@@ -38,7 +38,7 @@ export async function readBody(
     req.on("end", () =>
       resolve(more === undefined ? (first ?? Buffer.alloc(0)) : Buffer.concat(more)),
     );
-    req.on("error", () => resolve(undefined));
+    // Without a listener for "error" Node reports a client that left by "close" alone.
     req.on("close", () => resolve(undefined));
   });
 }

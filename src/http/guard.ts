@@ -33,13 +33,13 @@ function countOf(rawHeaders: readonly string[], name: "host"): number {
 export function createGuard(options: GuardOptions): (req: IncomingMessage) => void {
   const hosts = new Set([...LOOPBACK_NAMES, ...options.hosts].map(withoutPort));
   const origins = new Set(options.origins.map((origin) => origin.toLowerCase().replace(/\/$/, "")));
+  // Nearly every request names the host that the one before it named.
+  let accepted: string | undefined;
   return (req) => {
     const host = req.headers.host;
-    if (
-      host === undefined ||
-      !hosts.has(withoutPort(host)) ||
-      countOf(req.rawHeaders, "host") !== 1
-    ) {
+    const isOurs = host !== undefined && (host === accepted || hosts.has(withoutPort(host)));
+    if (isOurs) accepted = host;
+    if (!isOurs || countOf(req.rawHeaders, "host") !== 1) {
       throw new SupervisorError(
         "HOST_REFUSED",
         "this address does not go by that name; allowedHosts lists more names",

@@ -152,10 +152,11 @@ export class Registry {
 
   /**
    * Whose access key this is; undefined for what is malformed, unknown, revoked or expired and for a
-   * user who is not enabled. Microseconds for a key that was seen before. May reject with STORE_FAILED.
+   * user who is not enabled. Microseconds for a key that was seen before, less for the one that came
+   * last on the same `connection` (any object that lives as long). May reject with STORE_FAILED.
    */
-  verify(secret: string): Principal | undefined {
-    return this.#keys.verify(secret);
+  verify(secret: string, connection: object = {}): Principal | undefined {
+    return this.#keys.verify(secret, connection);
   }
 
   findServer(name: string): ServerDef | undefined {

@@ -18,8 +18,10 @@ const MAX_REDIRECTS = 3;
 /** The client's side of one Streamable HTTP request. Exactly one of `end` and `fail` is called, after which nothing is. */
 export interface HttpOutlet {
   head(status: number, headers: ResponseHeaders, isStream: boolean): void;
-  /** A part of the body; false asks for a pause until `onDrain`. */
+  /** A part of the body; false asks for a pause. */
   part(bytes: Buffer, isLast: boolean): boolean;
+  /** Calls back once, when there is room again after a pause was asked for. */
+  onceDrained(resume: () => void): void;
   end(): void;
   /** `unanswered` are the ids (JSON text) of the requests that will get no answer. */
   fail(error: SupervisorError, unanswered: readonly string[]): void;
@@ -48,14 +50,6 @@ export class HttpExchange {
     this.#options = options;
     if (options.body !== null) options.inFlight.sent(options.messages, options.body);
     this.#send(options.live.target.url);
-  }
-
-  pause(): void {
-    this.#exchange?.pause();
-  }
-
-  resume(): void {
-    this.#exchange?.resume();
   }
 
   /** The client has left: for 2026-07-28 closing the stream is the cancellation, so the server must see it at once. */
@@ -109,7 +103,7 @@ export class HttpExchange {
     if (isStream) {
       this.#reader = new SseReader((part) => {
         this.#options.inFlight.received(part.messages);
-        if (!this.#options.outlet.part(part.bytes, part.isLast)) this.#exchange?.pause();
+        this.#pass(part.bytes, part.isLast);
       });
     }
     this.#options.outlet.head(status, headers, isStream);
@@ -118,7 +112,14 @@ export class HttpExchange {
   #onData(chunk: Buffer): void {
     if (this.#isOver) return;
     if (this.#reader !== undefined) this.#reader.push(chunk);
-    else if (!this.#options.outlet.part(chunk, true)) this.#exchange?.pause();
+    else this.#pass(chunk, true);
+  }
+
+  #pass(bytes: Buffer, isLast: boolean): void {
+    const { outlet } = this.#options;
+    if (outlet.part(bytes, isLast)) return;
+    this.#exchange?.pause();
+    outlet.onceDrained(() => this.#exchange?.resume());
   }
 
   #onEnd(): void {

@@ -14,11 +14,12 @@ import type { Upstreams } from "./upstreams.ts";
 
 /** The client's open event stream, as far as a session has to know it. */
 export interface Outlet {
-  /** Takes a part of the server's stream; false asks for a pause until `onDrain`. */
+  /** Takes a part of the server's stream; false asks for a pause. */
   part(bytes: Buffer, isLast: boolean): boolean;
   /** Puts an event of the gateway's own on the stream; ends the stream where an event was cut in the middle. */
   event(text: string): void;
-  onDrain(resume: () => void): void;
+  /** Calls back once, when there is room again after a pause was asked for. */
+  onceDrained(resume: () => void): void;
   end(): void;
 }
 
@@ -129,7 +130,6 @@ export class SseSession {
         throw new SupervisorError("SESSION_NOT_FOUND", "no such session");
       }
       this.#state = { kind: "open", link };
-      this.#options.outlet.onDrain(() => link.resume());
       return link;
     } catch (error) {
       // Nothing of the session has reached a child yet, so the next message may try again.
@@ -140,8 +140,11 @@ export class SseSession {
 
   #onPart(part: EventPart): void {
     this.#inFlight.received(part.messages);
-    const isFlowing = this.#options.outlet.part(part.bytes, part.isLast);
-    if (!isFlowing && this.#state.kind === "open") this.#state.link.pause();
+    const { outlet } = this.#options;
+    if (outlet.part(part.bytes, part.isLast) || this.#state.kind !== "open") return;
+    const { link } = this.#state;
+    link.pause();
+    outlet.onceDrained(() => link.resume());
   }
 
   async #onLinkClosed(live: Live, error: SupervisorError | undefined): Promise<void> {

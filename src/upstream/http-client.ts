@@ -14,7 +14,8 @@ const CONNECT_TIMEOUT_MS = 10_000;
  * Shorter than the 5 s after which Node and uvicorn close an idle connection, so that a request
  * never races that close: a POST that was sent must not be sent twice.
  */
-const IDLE_CONNECTION_MS = 3_000;
+const MAX_IDLE_MS = 3_000;
+const IDLE_SWEEP_MS = 1_000;
 const MAX_IDLE_CONNECTIONS = 32;
 /** Up to here head and body go out as one string: one system call in place of a gathered write. */
 const ONE_WRITE_BYTES = 16 * 1024;
@@ -52,6 +53,8 @@ export class HttpClient {
   readonly #isRemote: boolean;
   readonly #idle: Connection[] = [];
   readonly #busy = new Set<Connection>();
+  /** Runs while there are idle connections: one timer for all costs less than one each. */
+  #sweeper: NodeJS.Timeout | undefined;
   #isClosed = false;
 
   /** Throws UPSTREAM_REFUSED for an origin that is never called. */
@@ -100,12 +103,23 @@ export class HttpClient {
   }
 
   #release(connection: Connection, isReusable: boolean): void {
-    this.#busy.delete(connection);
-    const at = this.#idle.indexOf(connection);
-    if (at !== -1) this.#idle.splice(at, 1);
+    if (!this.#busy.delete(connection)) this.#idle.splice(this.#idle.indexOf(connection), 1);
     if (!isReusable) return;
-    if (this.#isClosed || this.#idle.length >= MAX_IDLE_CONNECTIONS) connection.close();
-    else this.#idle.push(connection);
+    if (this.#isClosed || this.#idle.length >= MAX_IDLE_CONNECTIONS) {
+      connection.close();
+      return;
+    }
+    this.#idle.push(connection);
+    this.#sweeper ??= setInterval(() => this.#sweep(), IDLE_SWEEP_MS).unref();
+  }
+
+  #sweep(): void {
+    const oldest = performance.now() - MAX_IDLE_MS;
+    for (const connection of this.#idle.filter(({ idleSince }) => idleSince < oldest))
+      connection.close();
+    if (this.#idle.length > 0) return;
+    clearInterval(this.#sweeper);
+    this.#sweeper = undefined;
   }
 }
 
@@ -152,6 +166,8 @@ class ConnectionExchange implements Exchange {
 /** One socket and the receiver that it serves, if any. */
 class Connection {
   readonly socket: Socket;
+  /** `performance.now()` of the end of the last exchange. */
+  idleSince = 0;
   readonly #parser: ResponseParser;
   readonly #release: (connection: Connection, isReusable: boolean) => void;
   #receiver: Receiver | undefined;
@@ -173,7 +189,7 @@ class Connection {
     socket.setTimeout(CONNECT_TIMEOUT_MS);
     socket.once(readyEvent, () => {
       this.#isConnected = true;
-      if (this.#receiver !== undefined) socket.setTimeout(0);
+      socket.setTimeout(0);
     });
     socket.on("timeout", () =>
       this.#fail(Object.assign(new Error("timed out"), { code: "ETIMEDOUT" })),
@@ -186,7 +202,6 @@ class Connection {
   send(head: string, body: Buffer | null, receiver: Receiver): void {
     this.#receiver = receiver;
     this.#parser.expect();
-    if (this.#isConnected) this.socket.setTimeout(0);
     if (body === null) {
       this.socket.write(head, "latin1");
     } else if (body.length <= ONE_WRITE_BYTES) {
@@ -224,8 +239,8 @@ class Connection {
     const receiver = this.#receiver;
     this.#receiver = undefined;
     if (isReusable) {
-      this.socket.setTimeout(IDLE_CONNECTION_MS);
-      this.socket.resume();
+      this.idleSince = performance.now();
+      if (this.socket.isPaused()) this.socket.resume();
       this.#release(this, true);
     } else {
       this.#fail(undefined);

@@ -13,6 +13,9 @@ const MAX_HEAD_BYTES = 64 * 1024;
 const MAX_CHUNK_LINE_BYTES = 1024;
 const CRLF = "\r\n";
 const TOKEN = /^[!#$%&'*+.^_`|~0-9a-z-]+$/;
+/** Header names as servers spell them, with the lower case that they were checked as. */
+const KNOWN_NAMES = new Map<string, string>();
+const MOST_KNOWN_NAMES = 500;
 
 type State =
   | { readonly kind: "head" }
@@ -185,9 +188,7 @@ function parseFields(lines: readonly string[]): ResponseHeaders {
   for (let i = 1; i < lines.length; i++) {
     const line = lines[i]!;
     const colon = line.indexOf(":");
-    const name = line.slice(0, colon).toLowerCase();
-    // Also catches folded lines, which begin with white space (RFC 9112, 5.2).
-    if (colon < 1 || !TOKEN.test(name)) throw invalid("a header");
+    const name = nameOf(line.slice(0, colon === -1 ? 0 : colon));
     const value = line.slice(colon + 1).trim();
     const known = headers[name];
     if (known !== undefined && name === "content-length" && known !== value)
@@ -195,4 +196,14 @@ function parseFields(lines: readonly string[]): ResponseHeaders {
     headers[name] = known === undefined || name === "content-length" ? value : `${known}, ${value}`;
   }
   return headers;
+}
+
+/** Folded lines (RFC 9112, 5.2) begin with white space and are refused here too. */
+function nameOf(text: string): string {
+  const known = KNOWN_NAMES.get(text);
+  if (known !== undefined) return known;
+  const name = text.toLowerCase();
+  if (!TOKEN.test(name)) throw invalid("a header");
+  if (KNOWN_NAMES.size < MOST_KNOWN_NAMES) KNOWN_NAMES.set(text, name);
+  return name;
 }

@@ -31,6 +31,13 @@ export interface PostAnswer {
   body: Buffer;
 }
 
+interface Post {
+  /** `performance.now()` when it was sent. */
+  readonly since: number;
+  exchange: Exchange | undefined;
+  readonly fail: (error: SupervisorError) => void;
+}
+
 const flat = (headers: Readonly<Record<string, string>>): string[] =>
   Object.entries(headers).flat();
 
@@ -40,6 +47,8 @@ export class SseLink {
   #stream: Exchange | undefined;
   #endpoint: URL | undefined;
   #onEndpoint: ((failure: SupervisorError | undefined) => void) | undefined;
+  readonly #posts = new Set<Post>();
+  #watch: NodeJS.Timeout | undefined;
   #isClosed = false;
 
   private constructor(options: SseLinkOptions) {
@@ -76,54 +85,49 @@ export class SseLink {
 
   /** Posts one message. Rejects with UPSTREAM_TIMEOUT, UPSTREAM_REFUSED or UPSTREAM_RESET. */
   async post(body: Buffer, headers: string[]): Promise<PostAnswer> {
-    const { client, target, postTimeoutMs } = this.#options;
+    const { client, target } = this.#options;
     const endpoint = this.#endpoint!;
+    const own = flat(target.headers);
     return await new Promise<PostAnswer>((resolve, reject) => {
       let status = 0;
-      let answerHeaders: ResponseHeaders = {};
+      let received: ResponseHeaders = {};
       let chunks: Buffer[] = [];
       let size = 0;
-      let timer: NodeJS.Timeout | undefined;
-      const exchange = client.request(
+      const post: Post = {
+        since: performance.now(),
+        exchange: undefined,
+        fail: (error) => {
+          this.#posts.delete(post);
+          reject(error);
+        },
+      };
+      this.#posts.add(post);
+      this.#watch ??= setTimeout(() => this.#failLatePosts(), this.#options.postTimeoutMs);
+      post.exchange = client.request(
         {
           method: "POST",
           path: endpoint.pathname + endpoint.search,
-          headers: [...headers, ...flat(target.headers)],
+          headers: own.length === 0 ? headers : [...headers, ...own],
           body,
         },
         {
-          head: (code, received) => {
+          head(code, answered) {
             status = code;
-            answerHeaders = received;
+            received = answered;
           },
-          data: (chunk) => {
+          data(chunk) {
             size += chunk.length;
             if (size <= MAX_ANSWER_BYTES) chunks.push(chunk);
             else chunks = [];
           },
           end: () => {
-            clearTimeout(timer);
-            resolve({
-              status,
-              headers: answerHeaders,
-              body: chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks),
-            });
+            this.#posts.delete(post);
+            const whole = chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks);
+            resolve({ status, headers: received, body: whole });
           },
-          fail: (error) => {
-            clearTimeout(timer);
-            reject(error);
-          },
+          fail: post.fail,
         },
       );
-      timer = setTimeout(() => {
-        exchange.abort();
-        reject(
-          new SupervisorError(
-            "UPSTREAM_TIMEOUT",
-            "the server took the message but did not say so in time",
-          ),
-        );
-      }, postTimeoutMs);
     });
   }
 
@@ -138,7 +142,34 @@ export class SseLink {
   /** Ends the session at the server; `onClosed` is not called. */
   close(): void {
     this.#isClosed = true;
+    clearTimeout(this.#watch);
     this.#stream?.abort();
+    for (const post of this.#posts) {
+      post.exchange?.abort();
+      post.fail(
+        new SupervisorError("UPSTREAM_RESET", "the session ended before the message was taken"),
+      );
+    }
+  }
+
+  /** One timer for all posts of the link: nearly all are answered at once, and a timer each would be wasted. */
+  #failLatePosts(): void {
+    this.#watch = undefined;
+    const { postTimeoutMs } = this.#options;
+    const now = performance.now();
+    for (const post of this.#posts) {
+      if (now - post.since < postTimeoutMs) continue;
+      post.exchange?.abort();
+      post.fail(
+        new SupervisorError(
+          "UPSTREAM_TIMEOUT",
+          "the server took the message but did not say so in time",
+        ),
+      );
+    }
+    const [oldest] = this.#posts;
+    if (oldest === undefined) return;
+    this.#watch = setTimeout(() => this.#failLatePosts(), oldest.since + postTimeoutMs - now);
   }
 
   async #open(): Promise<void> {
