@@ -236,6 +236,8 @@ class Connection {
   }
 
   #end(isReusable: boolean): void {
+    // Aborted from within its own head: the rest of the answer was in the same read.
+    if (this.#isOver) return;
     const receiver = this.#receiver;
     this.#receiver = undefined;
     if (isReusable) {
