@@ -123,7 +123,8 @@ export class HttpClient {
   }
 }
 
-const BREAKS_OUT = /[\r\n\0]/;
+/** Beyond Latin-1 too: such a character goes out as its low byte, and "\u010a" as a line feed. */
+const BREAKS_OUT = /[^\t\x20-\x7e\x80-\xff]/;
 
 function headOf({ method, path, headers, body }: HttpRequest, host: string): string {
   let text = `${method} ${path} HTTP/1.1\r\nhost: ${host}\r\naccept-encoding: identity\r\n`;
@@ -133,7 +134,7 @@ function headOf({ method, path, headers, body }: HttpRequest, host: string): str
     if (BREAKS_OUT.test(value))
       throw new SupervisorError(
         "UPSTREAM_INVALID",
-        "a header for the server has a line break in it",
+        "a header for the server holds a character that headers cannot carry",
       );
     text += `${headers[i]}: ${value}\r\n`;
   }
