@@ -62,7 +62,10 @@ async function relays() {
     for (const transport of ["sse", "http"]) {
       const leaf = transport === "sse" ? "sse" : "mcp";
       const through = `${folder.url}/u/alice/by-${transport}/${leaf}`;
-      counted(await load({ url: through, transport, header, calls: 500 }));
+      // Until the hot path is compiled: a daemon that serves has served this much long ago.
+      counted(
+        await load({ url: through, transport, header, sessions: 16, inflight: 32, calls: 20_000 }),
+      );
       const { instances } = await daemon.api("GET", "/api/status");
       const direct = `http://127.0.0.1:${instances.find((one) => one.server === `by-${transport}`).port}/${leaf}`;
       const ratios = [];

@@ -1,0 +1,97 @@
+import assert from "node:assert/strict";
+import { globSync, readFileSync } from "node:fs";
+import { dirname, join, relative, sep } from "node:path";
+import { test } from "node:test";
+import { fileURLToPath } from "node:url";
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+const src = join(root, "src");
+
+/**
+ * The rooms by line, top to bottom: a room may import rooms on lower lines only. Beside a room stand
+ * the packages that it, and no other room, may use.
+ */
+const LINES: readonly Record<string, readonly string[]>[] = [
+  { cli: ["commander", "@modelcontextprotocol/sdk"] },
+  { "daemon.ts": [] },
+  { gateway: ["express"], control: ["express"] },
+  { sessions: [] },
+  { supervisor: ["get-port"] },
+  { upstream: [], runners: ["execa"] },
+  { tokens: [] },
+  { registry: [] },
+  { vault: [] },
+  { store: ["better-sqlite3"] },
+  { http: [], config: ["zod"], observability: ["pino"] },
+  { mcp: [], net: [] },
+  // The catalogue of errors says nothing of any room, so every room may use it.
+  { "errors.ts": [] },
+];
+
+const lineOf = (room: string) => LINES.findIndex((line) => Object.hasOwn(line, room));
+const packagesOf = (room: string) => LINES.find((line) => Object.hasOwn(line, room))?.[room] ?? [];
+const roomOf = (file: string) => relative(src, file).split(sep)[0]!;
+const packageOf = (specifier: string) =>
+  specifier
+    .split("/")
+    .slice(0, specifier.startsWith("@") ? 2 : 1)
+    .join("/");
+
+/** Every module that the file names, in static, dynamic and type imports and in re-exports. */
+function importsOf(file: string): string[] {
+  const text = readFileSync(file, "utf8");
+  const named =
+    /^(?:import|export)\s+(?:[\w*\s{},$]+?\s+from\s+)?["']([^"']+)["']|\bimport\(\s*["']([^"']+)["']/gm;
+  return [...text.matchAll(named)].map((match) => match[1] ?? match[2]!);
+}
+
+const files = globSync("src/**/*.ts", { cwd: root }).map((file) => join(root, file));
+
+for (const file of files) {
+  test(`${relative(root, file)} imports only what its room may`, () => {
+    const room = roomOf(file);
+    assert.notEqual(lineOf(room), -1, `${room} stands on no line`);
+    for (const specifier of importsOf(file)) {
+      if (specifier.startsWith("node:")) continue;
+      if (!specifier.startsWith(".")) {
+        assert.ok(
+          packagesOf(room).includes(packageOf(specifier)),
+          `${room} may not use ${specifier}`,
+        );
+        continue;
+      }
+      const target = roomOf(join(dirname(file), specifier));
+      assert.ok(
+        target === room || lineOf(target) > lineOf(room),
+        `${room} may not import ${target}`,
+      );
+    }
+  });
+}
+
+test("every room has exactly one file that says what it is for", () => {
+  const headed = files
+    .filter((file) => readFileSync(file, "utf8").startsWith("/** Room: "))
+    .map(roomOf);
+  assert.deepEqual(headed.toSorted(), [...new Set(files.map(roomOf))].toSorted());
+  assert.deepEqual(headed.toSorted(), LINES.flatMap((line) => Object.keys(line)).toSorted());
+});
+
+test("the README's map names exactly the rooms that there are", () => {
+  const readme = readFileSync(join(root, "README.md"), "utf8");
+  const map = /## Rooms[^]*?\n```\n([^]*?)```/.exec(readme)?.[1] ?? "";
+  const named = [...map.matchAll(/^ *src\/([\w.-]+)\/? /gm)].map((match) => match[1]!);
+  assert.deepEqual(named.toSorted(), LINES.flatMap((line) => Object.keys(line)).toSorted());
+});
+
+test("every production dependency is used, and only in the room that holds it", () => {
+  const { dependencies } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as {
+    dependencies: Record<string, string>;
+  };
+  const allowed = LINES.flatMap((line) => Object.values(line).flat());
+  // The default server and the demo run it as a program.
+  assert.deepEqual(
+    Object.keys(dependencies).toSorted(),
+    [...new Set([...allowed, "@modelcontextprotocol/server-everything"])].toSorted(),
+  );
+});
