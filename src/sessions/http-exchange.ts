@@ -13,8 +13,6 @@ import { redirectTarget } from "../upstream/redirect.ts";
 import { explainFailure } from "./exit.ts";
 import type { InFlight } from "./in-flight.ts";
 
-const MAX_REDIRECTS = 3;
-
 /** The client's side of one Streamable HTTP request. Exactly one of `end` and `fail` is called, after which nothing is. */
 export interface HttpOutlet {
   head(status: number, headers: ResponseHeaders, isStream: boolean): void;
@@ -81,11 +79,9 @@ export class HttpExchange {
 
   #onHead(url: URL, status: number, headers: ResponseHeaders): void {
     try {
-      const target = redirectTarget(status, headers["location"], url);
+      const target = redirectTarget(status, headers["location"], url, this.#redirects);
       if (target !== undefined) {
         this.#redirects += 1;
-        if (this.#redirects > MAX_REDIRECTS)
-          throw new SupervisorError("UPSTREAM_INVALID", "the server redirects in circles");
         this.#exchange?.abort();
         this.#send(target);
         return;

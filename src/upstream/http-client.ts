@@ -127,6 +127,7 @@ export class HttpClient {
 const BREAKS_OUT = /[^\t\x20-\x7e\x80-\xff]/;
 
 function headOf({ method, path, headers, body }: HttpRequest, host: string): string {
+  // Identity: a compressed stream would be held back by its compressor and hide its events.
   let text = `${method} ${path} HTTP/1.1\r\nhost: ${host}\r\naccept-encoding: identity\r\n`;
   for (let i = 0; i < headers.length; i += 2) {
     const value = headers[i + 1]!;

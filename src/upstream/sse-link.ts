@@ -4,6 +4,7 @@ import { isEventStream } from "../mcp/headers.ts";
 import { SseReader, dataOf } from "../mcp/sse.ts";
 import type { EventPart } from "../mcp/sse.ts";
 import type { Exchange, HttpClient, ResponseHeaders } from "./http-client.ts";
+import { redirectTarget } from "./redirect.ts";
 
 /** The answer to a POST says "accepted"; what is longer than this is not read on. */
 const MAX_ANSWER_BYTES = 64 * 1024;
@@ -101,33 +102,42 @@ export class SseLink {
           reject(error);
         },
       };
+      const send = (url: URL, redirects: number): void => {
+        post.exchange = client.request(
+          {
+            method: "POST",
+            path: url.pathname + url.search,
+            headers: own.length === 0 ? headers : [...headers, ...own],
+            body,
+          },
+          {
+            head(code, answered) {
+              const onward = redirectTarget(code, answered["location"], url, redirects);
+              if (onward !== undefined) {
+                post.exchange?.abort();
+                send(onward, redirects + 1);
+                return;
+              }
+              status = code;
+              received = answered;
+            },
+            data(chunk) {
+              size += chunk.length;
+              if (size <= MAX_ANSWER_BYTES) chunks.push(chunk);
+              else chunks = [];
+            },
+            end: () => {
+              this.#posts.delete(post);
+              const whole = chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks);
+              resolve({ status, headers: received, body: whole });
+            },
+            fail: post.fail,
+          },
+        );
+      };
+      send(endpoint, 0);
       this.#posts.add(post);
       this.#watch ??= setTimeout(() => this.#failLatePosts(), this.#options.postTimeoutMs);
-      post.exchange = client.request(
-        {
-          method: "POST",
-          path: endpoint.pathname + endpoint.search,
-          headers: own.length === 0 ? headers : [...headers, ...own],
-          body,
-        },
-        {
-          head(code, answered) {
-            status = code;
-            received = answered;
-          },
-          data(chunk) {
-            size += chunk.length;
-            if (size <= MAX_ANSWER_BYTES) chunks.push(chunk);
-            else chunks = [];
-          },
-          end: () => {
-            this.#posts.delete(post);
-            const whole = chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks);
-            resolve({ status, headers: received, body: whole });
-          },
-          fail: post.fail,
-        },
-      );
     });
   }
 
@@ -173,43 +183,50 @@ export class SseLink {
   }
 
   async #open(): Promise<void> {
-    const { client, target } = this.#options;
-    const reader = new SseReader((part) => this.#onPart(part));
     const failure = await new Promise<SupervisorError | undefined>((resolve) => {
       this.#onEndpoint = resolve;
-      this.#stream = client.request(
-        {
-          method: "GET",
-          path: target.url.pathname + target.url.search,
-          // Identity: a compressed stream would be held back by its compressor and hide the endpoint.
-          headers: [
-            "accept",
-            "text/event-stream",
-            "accept-encoding",
-            "identity",
-            "cache-control",
-            "no-cache",
-            ...flat(target.headers),
-          ],
-          body: null,
-        },
-        {
-          head: (status, headers) => {
-            if (status === 200 && isEventStream(headers["content-type"])) return;
-            this.#settle(
-              new SupervisorError(
-                "UPSTREAM_INVALID",
-                `the server answered ${status} instead of opening an event stream`,
-              ),
-            );
-          },
-          data: (chunk) => reader.push(chunk),
-          end: () => this.#onEnd(undefined),
-          fail: (error) => this.#onEnd(error),
-        },
-      );
+      this.#openStream(this.#options.target.url, 0);
     });
     if (failure !== undefined) throw failure;
+  }
+
+  #openStream(url: URL, redirects: number): void {
+    const { client, target } = this.#options;
+    const reader = new SseReader((part) => this.#onPart(part));
+    this.#stream = client.request(
+      {
+        method: "GET",
+        path: url.pathname + url.search,
+        headers: [
+          "accept",
+          "text/event-stream",
+          "cache-control",
+          "no-cache",
+          ...flat(target.headers),
+        ],
+        body: null,
+      },
+      {
+        head: (status, headers) => {
+          const onward = redirectTarget(status, headers["location"], url, redirects);
+          if (onward !== undefined) {
+            this.#stream?.abort();
+            this.#openStream(onward, redirects + 1);
+            return;
+          }
+          if (status === 200 && isEventStream(headers["content-type"])) return;
+          this.#settle(
+            new SupervisorError(
+              "UPSTREAM_INVALID",
+              `the server answered ${status} instead of opening an event stream`,
+            ),
+          );
+        },
+        data: (chunk) => reader.push(chunk),
+        end: () => this.#onEnd(undefined),
+        fail: (error) => this.#onEnd(error),
+      },
+    );
   }
 
   #onPart(part: EventPart): void {
