@@ -173,16 +173,16 @@ export async function runDemo(command: Command, isOnce: boolean): Promise<number
   const folder = await mkdtemp(join(tmpdir(), "mcp-supervisor-demo-"));
   try {
     const daemon = await openDaemon({ config: demoConfig(folder), log, version: readVersion() });
-    let ok: boolean;
+    events.hold(daemon);
     try {
-      ok = await present(command, daemon, isOnce);
-    } catch (error) {
-      await daemon.close();
-      throw error;
+      const shown = present(command, daemon, isOnce);
+      // Ctrl-C in the middle of the show ends it there.
+      const isAsPromised = await Promise.race([shown, events.asked.then(() => undefined)]);
+      if (isAsPromised !== undefined && !isOnce) await events.asked;
+      return isAsPromised === true ? 0 : 1;
+    } finally {
+      await events.close();
     }
-    if (isOnce) await daemon.close();
-    else await events.untilEnd(daemon);
-    return ok ? 0 : 1;
   } finally {
     await rm(folder, { recursive: true, force: true });
   }

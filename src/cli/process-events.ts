@@ -9,8 +9,12 @@ export interface Endable {
 }
 
 export interface ProcessEvents {
-  /** Resolves with the exit code once a signal or a failure has ended what was handed in. */
-  untilEnd(served: Endable): Promise<number>;
+  /** From now on an end at once ends the children of this, too. */
+  hold(served: Endable): void;
+  /** Resolves with the exit code once a signal or a failure asks for the end. */
+  readonly asked: Promise<0 | 1>;
+  /** Closes what is held, and sees to it that the process ends then. */
+  close(): Promise<void>;
 }
 
 const SIGNALS = ["SIGTERM", "SIGINT", "SIGHUP"] as const;
@@ -21,7 +25,7 @@ const LINGER_MS = 1_000;
 
 /**
  * Takes over signals and failures of this process. Call it before anything is started: an end that
- * is asked for while things open is remembered, and done as soon as `untilEnd` is called.
+ * is asked for while things open is remembered in `asked`.
  *
  * The first signal ends gracefully, the second at once. A failure that nobody caught is fatal: the
  * state behind it is unknown, and a fresh start is the only known one.
@@ -29,10 +33,13 @@ const LINGER_MS = 1_000;
 export function superviseProcess(log: Logger): ProcessEvents {
   let serving: Endable | undefined;
   let end: (code: 0 | 1) => void;
-  const ended = new Promise<0 | 1>((resolve) => {
+  const asked = new Promise<0 | 1>((resolve) => {
     end = resolve;
   });
   let isEnding = false;
+  // Whoever read what is printed may go (`| head`); children must not be left for that.
+  for (const stream of [process.stdout, process.stderr])
+    stream.removeAllListeners("error").on("error", () => undefined);
 
   const force = (): never => {
     serving?.killChildren();
@@ -50,22 +57,23 @@ export function superviseProcess(log: Logger): ProcessEvents {
     log.fatal({ err: failure }, "a failure that nobody caught; ending");
     if (serving === undefined || isEnding) force();
     isEnding = true;
+    setTimeout(force, CLOSE_AFTER_FAILURE_MS).unref();
     end(1);
   };
   process.on("uncaughtException", fail);
   process.on("unhandledRejection", fail);
 
   return {
-    untilEnd: async (served) => {
+    asked,
+    hold: (served) => {
       serving = served;
-      const code = await ended;
-      if (code === 1) setTimeout(force, CLOSE_AFTER_FAILURE_MS).unref();
-      await served.close();
+    },
+    close: async () => {
+      await serving?.close();
       setTimeout(() => {
         log.warn({ handles: process.getActiveResourcesInfo() }, "something keeps the process");
-        process.exit(code);
+        process.exit();
       }, LINGER_MS).unref();
-      return code;
     },
   };
 }

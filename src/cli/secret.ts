@@ -61,7 +61,6 @@ async function readAll(source: Readable, from: string): Promise<string> {
 
 /** Asks on the terminal without showing what is typed; the question goes to stderr, so that stdout stays clean. */
 async function ask(question: string): Promise<string> {
-  process.stderr.write(question);
   const mute = new Writable({ write: (_chunk, _encoding, done) => done() });
   const lines = createInterface({
     input: process.stdin,
@@ -69,6 +68,8 @@ async function ask(question: string): Promise<string> {
     terminal: true,
     historySize: 0,
   });
+  // Only now, with the terminal's own echo off: somebody types, or pastes, as soon as the question is there.
+  process.stderr.write(question);
   try {
     return await new Promise<string>((resolve, reject) => {
       lines.once("line", resolve);

@@ -1,4 +1,4 @@
-import { basename, relative } from "node:path";
+import { basename, delimiter, dirname, relative, resolve } from "node:path";
 import type { Command } from "commander";
 import { SupervisorError } from "../errors.ts";
 import { answer, globalsOf } from "./output.ts";
@@ -7,17 +7,25 @@ import { readVersion } from "./version.ts";
 /** The path as one would type it here. */
 function near(path: string): string {
   const way = relative(process.cwd(), path);
-  return way.startsWith("..") ? path : way;
+  const short = way.startsWith("..") ? path : way;
+  return /^[\w./@:+-]+$/.test(short) ? short : `'${short.replaceAll("'", String.raw`'\''`)}'`;
 }
 
-/** How this program was called, so that a printed command works when pasted: by its name where it is installed, else by its files. */
-export function ownName(config: string | undefined): string {
+/**
+ * How this program is called, so that a printed command works when pasted: by its name where a shell
+ * would find it, else by its files, and with the config where that was not found by itself.
+ */
+function ownName(config: string | undefined): string {
   const [program = "", script = ""] = process.argv;
+  const isInPath = (process.env["PATH"] ?? "").split(delimiter).includes(dirname(script));
+  // A checkout brings its own Node, because the system's may be too old for it.
+  const node = program.includes("/node_modules/") ? near(program) : "node";
   const name =
-    basename(script) === "mcp-supervisor"
+    isInPath && basename(script) === "mcp-supervisor"
       ? "mcp-supervisor"
-      : `${/(^|\/)node_modules\//.test(program) ? near(program) : "node"} ${near(script)}`;
-  return config === undefined ? name : `${name} --config ${config}`;
+      : `${node} ${near(script)}`;
+  const named = config ?? process.env["MCP_SUPERVISOR_CONFIG"];
+  return named === undefined || named === "" ? name : `${name} --config ${near(resolve(named))}`;
 }
 
 async function serve(_options: object, command: Command): Promise<void> {
@@ -33,6 +41,7 @@ async function serve(_options: object, command: Command): Promise<void> {
   const log = createLogger(config.log.level);
   const events = superviseProcess(log);
   const daemon = await openDaemon({ config, log, version: readVersion() });
+  events.hold(daemon);
   const { host, port } = daemon.address;
   const firstStep =
     daemon.userCount === 0
@@ -53,7 +62,8 @@ async function serve(_options: object, command: Command): Promise<void> {
       ...firstStep,
     ],
   );
-  const code = await events.untilEnd(daemon);
+  const code = await events.asked;
+  await events.close();
   if (code !== 0)
     throw new SupervisorError("INTERNAL", "the daemon ended after a failure; see its log");
 }

@@ -36,7 +36,7 @@ async function set(
   if (token === undefined) {
     throw new SupervisorError(
       "USAGE",
-      "no token given; pass --token-stdin, --token-file or --token-env, or run this in a terminal to be asked",
+      "no token given; type one in a terminal, or pass --token-stdin, --token-file or --token-env",
     );
   }
   const path = apiPath(["users", name, "token"], { server: options.server });

@@ -1,4 +1,7 @@
 import assert from "node:assert/strict";
+import { spawn, spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { once } from "node:events";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
 import { test } from "node:test";
@@ -7,6 +10,7 @@ import { runCli, startDaemon } from "../helpers/daemon.ts";
 import type { AddedUser } from "../helpers/daemon.ts";
 import { EVERYTHING } from "../helpers/everything.ts";
 import { temporaryFolder } from "../helpers/store.ts";
+import { until } from "../helpers/until.ts";
 
 const SRC = fileURLToPath(new URL("../../src", import.meta.url));
 
@@ -386,6 +390,33 @@ test("users, keys and tokens are managed from the command line", async (t) => {
     assert.doesNotMatch(daemon.log(), /s3cret|bobs-own|mcps_/);
     assert.ok(existsSync(daemon.socket));
   });
+});
+
+test("in a terminal the token is asked for, and what is typed is not shown", async (t) => {
+  if (spawnSync("script", ["--version"]).error !== undefined) {
+    t.skip("script (util-linux) is not on this machine");
+    return;
+  }
+  const daemon = await startDaemon(t, { config: SERVERS });
+  await daemon.addUser("alice");
+  const command = [process.execPath, "--no-warnings", join(SRC, "cli", "main.ts")];
+  const line = [...command, "token", "set", "alice", "--config", daemon.configPath].join(" ");
+  const terminal = spawn("script", ["-qec", line, "/dev/null"], {
+    stdio: ["pipe", "pipe", "pipe"],
+  });
+  let shown = "";
+  terminal.stdout.setEncoding("utf8").on("data", (chunk: string) => (shown += chunk));
+  await until(() => shown.includes("Token of alice: "), "the question is there");
+  terminal.stdin.write("typed-in-the-dark\r");
+  const [code] = (await once(terminal, "close")) as [number];
+  assert.equal(code, 0, shown);
+  assert.match(shown, /fingerprint sha256:/);
+  assert.doesNotMatch(shown, /typed|dark/);
+  const digest = createHash("sha256").update("typed-in-the-dark").digest("hex");
+  const { tokens } = (await daemon.cli(["token", "show", "alice"])).json<{
+    tokens: { fingerprint: string }[];
+  }>();
+  assert.equal(tokens[0]?.fingerprint, `sha256:${digest.slice(0, 12)}`);
 });
 
 test("a daemon that vanishes while a command waits is unreachable, not a crash", async (t) => {

@@ -84,3 +84,31 @@ test("demo serves on until Ctrl-C, for clients that paste its URLs and keys", as
   assert.equal(await isListening(Number(port)), false);
   assertEmpty();
 });
+
+test("a demo whose output nobody reads ends in order all the same", async (t) => {
+  const { dir, assertEmpty } = folderForDemo(t);
+  const child = spawn(process.execPath, ["--no-warnings", MAIN, "demo", "--once"], {
+    stdio: ["ignore", "pipe", "ignore"],
+    env: { ...process.env, TMPDIR: dir },
+  });
+  t.after(() => child.kill("SIGKILL"));
+  child.stdout.destroy();
+  const [code] = (await once(child, "exit")) as [number | null];
+  assert.equal(code, 0);
+  assertEmpty();
+});
+
+test("Ctrl-C in the middle of the show ends it there, with no child left", async (t) => {
+  const { dir, assertEmpty } = folderForDemo(t);
+  const child = spawn(process.execPath, ["--no-warnings", MAIN, "demo"], {
+    stdio: "ignore",
+    env: { ...process.env, TMPDIR: dir },
+  });
+  const ended = once(child, "exit") as Promise<[number | null]>;
+  t.after(() => child.kill("SIGKILL"));
+  // The demo itself has the folder in its environment; one more is a child of its.
+  await until(() => processesWith(dir).length > 1, "a child is starting", 20_000);
+  child.kill("SIGINT");
+  assert.equal((await ended)[0], 1);
+  assertEmpty();
+});
