@@ -62,8 +62,8 @@ class Closers {
   }
 }
 
-/** Until isolation is built, a level that was asked for by name must not be slipped under. */
-function settleIsolation(config: Config, log: Logger): void {
+/** Until isolation is built, a level that was asked for by name must not be slipped under. True where "auto" has to make do with none. */
+function isMadeNone(config: Config): boolean {
   const wanted: [string, Isolation][] = [["isolation", config.isolation]];
   for (const server of Object.values(config.servers)) {
     if (server.kind === "child" && server.isolation !== config.isolation)
@@ -77,11 +77,7 @@ function settleIsolation(config: Config, log: Logger): void {
       { details: refused.map(([key, level]) => `${key}: "${level}"; "none" is what there is`) },
     );
   }
-  if (wanted.some(([, level]) => level === "auto")) {
-    log.warn(
-      'isolation is "none": this version has no stronger level, so children run as the daemon\'s own account and can read each other',
-    );
-  }
+  return wanted.some(([, level]) => level === "auto");
 }
 
 interface Rooms {
@@ -124,9 +120,14 @@ function wire({ registry, tokens, supervisor, sessions, log }: Rooms): void {
 export async function openDaemon({ config, log, version }: DaemonOptions): Promise<Daemon> {
   const closers = new Closers();
   try {
-    settleIsolation(config, log);
+    const isNoneByAuto = isMadeNone(config);
     const lock = lockDataDir(config.dataDir);
     closers.push(() => lock.release());
+    if (isNoneByAuto) {
+      log.warn(
+        'isolation is "none": this version has no stronger level, so children run as the daemon\'s own account and can read each other',
+      );
+    }
     const store = openStore(join(config.dataDir, DATABASE_FILE));
     closers.push(() => store.close());
     const vault = openVault({ keyFile: config.keyFile, store });
