@@ -67,7 +67,11 @@ export function createRemoval(parts: RemovalParts): (user: string) => Promise<Re
       return await removal;
     } catch (cause) {
       if (cause instanceof SupervisorError) throw cause;
-      throw new SupervisorError("STORE_FAILED", `${user}: the removal is not finished`, { cause });
+      const details = cause instanceof Error ? [cause.message] : [];
+      throw new SupervisorError("STORE_FAILED", `${user}: the removal is not finished`, {
+        cause,
+        details,
+      });
     }
   };
 }
