@@ -1,0 +1,154 @@
+import assert from "node:assert/strict";
+import type { ServerResponse } from "node:http";
+import { connect } from "node:net";
+import type { Socket } from "node:net";
+import type { TestContext } from "node:test";
+import { test } from "node:test";
+import { ClientStream, Heart } from "../../src/gateway/client-stream.ts";
+import { EventStream } from "../helpers/raw-http.ts";
+import { serve } from "../helpers/serve.ts";
+import { until } from "../helpers/until.ts";
+
+const BEAT_MS = 5;
+
+interface Rig {
+  port: number;
+  /** Opens an event stream through a ClientStream that nobody else writes to. */
+  open: () => Promise<{ stream: ClientStream; res: ServerResponse; client: EventStream }>;
+  /** The server's end of the next stream to be opened. */
+  next: () => Promise<{ stream: ClientStream; res: ServerResponse }>;
+}
+
+async function rig(t: TestContext, beatMs = BEAT_MS): Promise<Rig> {
+  const heart = new Heart(beatMs);
+  t.after(() => heart.stop());
+  const opened: { stream: ClientStream; res: ServerResponse }[] = [];
+  const served = await serve(t, (_req, res) => {
+    opened.push({ stream: new ClientStream(res, heart, 200, { "x-more": "1" }), res });
+  });
+  const port = Number(served.url.port);
+  const next = () => until(() => opened.shift(), "the stream is open");
+  return {
+    port,
+    next,
+    open: async () => {
+      const client = await EventStream.open(port, { path: "/" });
+      t.after(() => client.close());
+      return { ...(await next()), client };
+    },
+  };
+}
+
+const beats = (text: string) => text.split(":\n\n").length - 1;
+
+test("the head and a first comment are there at once, without waiting for a beat or an event", async (t) => {
+  const { open } = await rig(t, 3_600_000);
+  const { client } = await open();
+  await until(() => client.text !== "", "the first comment has come");
+  assert.equal(client.text, ":\n\n");
+  assert.equal(client.status, 200);
+  const { headers } = client;
+  assert.equal(headers["content-type"], "text/event-stream");
+  assert.equal(headers["cache-control"], "no-cache, no-transform");
+  assert.equal(headers["x-accel-buffering"], "no");
+  assert.equal(headers["x-more"], "1");
+});
+
+test("a silent stream gets one comment for every beat", async (t) => {
+  const { open } = await rig(t, 3_600_000);
+  const { client, stream } = await open();
+  for (let i = 0; i < 3; i++) stream.beat();
+  await until(() => client.text.length === 12, "the comments have come");
+  assert.equal(client.text, ":\n\n".repeat(4));
+});
+
+test("the heart beats for every stream that is open", async (t) => {
+  const { open } = await rig(t);
+  const clients = [await open(), await open(), await open()].map(({ client }) => client);
+  await until(() => clients.every(({ text }) => beats(text) > 5), "each has five beats");
+});
+
+test("no comment comes in the middle of an event, however long it takes", async (t) => {
+  const { open } = await rig(t);
+  const { client, stream } = await open();
+  const clock = await open();
+  const start = 'event: message\ndata: {"a":';
+  stream.part(Buffer.from(start), false);
+  const since = beats(clock.client.text);
+  await until(() => beats(clock.client.text) > since + 5, "five beats have gone by");
+  assert.ok(client.text.endsWith(start), "nothing came behind the half event");
+  stream.part(Buffer.from("1}\n\n"), true);
+  await until(() => /1\}\n\n:\n\n/.test(client.text), "the comment has come");
+  assert.deepEqual(client.events(), [{ name: "message", data: '{"a":1}' }]);
+});
+
+test("a comment that was due in the middle of an event comes once, right behind it", async (t) => {
+  const { open } = await rig(t, 3_600_000);
+  const { client, stream } = await open();
+  stream.part(Buffer.from("data: 1"), false);
+  for (let i = 0; i < 3; i++) stream.beat();
+  stream.part(Buffer.from("2\n\n"), true);
+  stream.part(Buffer.from("data: 3\n\n"), true);
+  stream.end();
+  await until(() => client.isEnded, "the stream has ended");
+  assert.equal(client.text, ":\n\ndata: 12\n\n:\n\ndata: 3\n\n");
+});
+
+test("an event of the gateway's own goes between events, and ends a stream that was cut within one", async (t) => {
+  const { open } = await rig(t, 3_600_000);
+  const { client, stream } = await open();
+  stream.event("data: own\n\n");
+  stream.part(Buffer.from("data: half"), false);
+  stream.event("data: never\n\n");
+  await until(() => client.isEnded, "the stream has ended");
+  assert.equal(client.text, ":\n\ndata: own\n\ndata: half");
+});
+
+/** A client that asks for the stream and never reads. */
+async function openDeaf(t: TestContext, port: number): Promise<Socket> {
+  const socket = connect({ host: "127.0.0.1", port });
+  t.after(() => socket.destroy());
+  socket.pause();
+  socket.write("GET / HTTP/1.1\r\nhost: localhost\r\n\r\n");
+  return socket;
+}
+
+test("a client that does not read gets no comments, and more bytes only when it reads again", async (t) => {
+  const { open, next, port } = await rig(t);
+  const clock = await open();
+  const socket = await openDeaf(t, port);
+  const { stream, res } = await next();
+  const event = Buffer.from(`data: ${"x".repeat(65_000)}\n\n`);
+  // The kernel takes more for a while; full is what stays full from one look to the next.
+  await until(() => {
+    if (res.writableNeedDrain) return true;
+    while (stream.part(event, true));
+    return false;
+  }, "the socket is full");
+  const drained = { times: 0 };
+  stream.onceDrained(() => (drained.times += 1));
+  const [held, since] = [res.writableLength, beats(clock.client.text)];
+  await until(() => beats(clock.client.text) > since + 5, "five beats have gone by");
+  assert.equal(res.writableLength, held, "no comment was added to what waits");
+  assert.equal(drained.times, 0);
+  socket.resume();
+  await until(() => drained.times === 1, "there is room again");
+  let text = "";
+  socket.on("data", (chunk: Buffer) => (text = (text + chunk.toString()).slice(-200)));
+  await until(() => text.endsWith(":\n\n\r\n") && beats(text) > 1, "it gets its comments again");
+});
+
+test("a stream that is over is forgotten: nothing is written to it and the others go on", async (t) => {
+  const { open } = await rig(t);
+  const [left, ended, clock] = [await open(), await open(), await open()];
+  const failures: unknown[] = [];
+  for (const { res } of [left, ended]) res.on("error", (error) => failures.push(error));
+  left.client.close();
+  ended.stream.end();
+  await until(() => left.res.closed && ended.client.isEnded, "both are over");
+  const writes = t.mock.method(left.res, "write");
+  const since = beats(clock.client.text);
+  await until(() => beats(clock.client.text) > since + 5, "five beats have gone by");
+  assert.equal(writes.mock.callCount(), 0);
+  assert.deepEqual(failures, []);
+});
