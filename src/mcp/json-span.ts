@@ -1,0 +1,126 @@
+/** Where a value stands in JSON text, in bytes: [start, end). */
+export interface Span {
+  readonly start: number;
+  readonly end: number;
+}
+
+const QUOTE = 0x22;
+const BACKSLASH = 0x5c;
+const COMMA = 0x2c;
+const COLON = 0x3a;
+const OPEN_BRACE = 0x7b;
+const CLOSE_BRACE = 0x7d;
+const OPEN_BRACKET = 0x5b;
+const CLOSE_BRACKET = 0x5d;
+const SPACE = 0x20;
+
+/**
+ * Finds the value at a path of keys, so that its bytes alone can be changed: to parse and write a
+ * message again would change numbers beyond 2^53, escapes and the order of keys.
+ *
+ * The text must be JSON. Of keys that stand twice the last one counts, as with JSON.parse. Undefined
+ * where the path leads nowhere.
+ */
+export function locate(json: Buffer, path: readonly string[]): Span | undefined {
+  return locateIn(json, skipSpace(json, 0), path, 0);
+}
+
+/** The elements of an array, or undefined where the text is not one. */
+export function elementsOf(json: Buffer): Span[] | undefined {
+  let at = skipSpace(json, 0);
+  if (json[at] !== OPEN_BRACKET) return undefined;
+  const spans: Span[] = [];
+  at = skipSpace(json, at + 1);
+  while (at < json.length && json[at] !== CLOSE_BRACKET) {
+    const end = skipValue(json, at);
+    spans.push({ start: at, end });
+    at = skipSpace(json, end);
+    if (json[at] === COMMA) at = skipSpace(json, at + 1);
+  }
+  return spans;
+}
+
+/** The same text with other bytes in the places of these spans, which are in order and do not overlap. */
+export function splice(json: Buffer, changes: readonly (readonly [Span, string])[]): Buffer {
+  const parts: Buffer[] = [];
+  let from = 0;
+  for (const [{ start, end }, text] of changes) {
+    parts.push(json.subarray(from, start), Buffer.from(text));
+    from = end;
+  }
+  parts.push(json.subarray(from));
+  return Buffer.concat(parts);
+}
+
+/** The text of a span. */
+export function textAt(json: Buffer, { start, end }: Span): string {
+  return json.toString("utf8", start, end);
+}
+
+function locateIn(
+  json: Buffer,
+  from: number,
+  path: readonly string[],
+  depth: number,
+): Span | undefined {
+  if (json[from] !== OPEN_BRACE) return undefined;
+  let found: Span | undefined;
+  let at = skipSpace(json, from + 1);
+  while (at < json.length && json[at] !== CLOSE_BRACE) {
+    const keyEnd = skipString(json, at);
+    const isWanted = keyIs(json, at, keyEnd, path[depth]!);
+    at = skipSpace(json, keyEnd);
+    if (json[at] === COLON) at = skipSpace(json, at + 1);
+    const end = skipValue(json, at);
+    if (isWanted)
+      found = depth === path.length - 1 ? { start: at, end } : locateIn(json, at, path, depth + 1);
+    at = skipSpace(json, end);
+    if (json[at] === COMMA) at = skipSpace(json, at + 1);
+  }
+  return found;
+}
+
+function keyIs(json: Buffer, start: number, end: number, name: string): boolean {
+  const raw = json.toString("latin1", start + 1, end - 1);
+  if (raw === name) return true;
+  // Written with escapes it is the same key to every parser.
+  return raw.includes("\\") && JSON.parse(json.toString("utf8", start, end)) === name;
+}
+
+function skipSpace(json: Buffer, from: number): number {
+  let at = from;
+  while (at < json.length && json[at]! <= SPACE) at += 1;
+  return at;
+}
+
+/** The index behind the closing quote of the string that begins here. */
+function skipString(json: Buffer, from: number): number {
+  for (let at = from + 1; at < json.length; at++) {
+    const byte = json[at];
+    if (byte === BACKSLASH) at += 1;
+    else if (byte === QUOTE) return at + 1;
+  }
+  return json.length;
+}
+
+function skipValue(json: Buffer, from: number): number {
+  const first = json[from];
+  if (first === QUOTE) return skipString(json, from);
+  let at = from;
+  let depth = 0;
+  while (at < json.length) {
+    const byte = json[at]!;
+    if (byte === QUOTE) {
+      at = skipString(json, at);
+      continue;
+    }
+    if (byte === OPEN_BRACE || byte === OPEN_BRACKET) depth += 1;
+    else if (byte === CLOSE_BRACE || byte === CLOSE_BRACKET) {
+      if (depth === 0) return at;
+      depth -= 1;
+      if (depth === 0) return at + 1;
+    } else if (depth === 0 && (byte === COMMA || byte <= SPACE)) return at;
+    at += 1;
+  }
+  return at;
+}
