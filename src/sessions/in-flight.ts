@@ -48,12 +48,18 @@ export class InFlight {
 
   /** A cancelled request gets no answer (MCP, cancellation), so waiting for one would never end. */
   #cancel(body: Buffer): void {
-    const value: unknown = JSON.parse(body.toString("utf8"));
+    const value: unknown = JSON.parse(body.toString("utf8"), canonicalRequestId);
     for (const part of Array.isArray(value) ? value : [value]) {
       const { method, params } = part as { method?: unknown; params?: { requestId?: unknown } };
-      if (method === "notifications/cancelled" && params?.requestId !== undefined) {
-        this.#delete(canonicalId(JSON.stringify(params.requestId)));
-      }
+      const id = params?.requestId;
+      if (method === "notifications/cancelled" && typeof id === "string") this.#delete(id);
     }
   }
+}
+
+/** Reviver for JSON.parse that keeps request ids as `canonicalId` has them: as a number, one beyond 2^53 would be another. */
+function canonicalRequestId(key: string, value: unknown, context?: { source?: string }): unknown {
+  if (key !== "requestId") return value;
+  if (typeof value === "string") return JSON.stringify(value);
+  return typeof value === "number" ? canonicalId(context?.source ?? String(value)) : undefined;
 }
