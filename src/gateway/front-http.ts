@@ -109,7 +109,11 @@ function relay(
     inFlight: new InFlight(instance.usage),
     outlet: answer,
   });
-  res.once("close", () => exchange.abort());
+  const over = session === undefined ? undefined : sessions.http.hold(session);
+  res.once("close", () => {
+    over?.();
+    exchange.abort();
+  });
 }
 
 /** Answers a POST with a JSON-RPC error that names the request it belongs to. */

@@ -15,6 +15,8 @@ export interface HttpSession {
   readonly live: Live;
   readonly childId: string;
   isStateful: boolean;
+  /** Requests under way, the stream of a GET among them. */
+  openRequests: number;
   lastUsedAt: number;
 }
 
@@ -48,6 +50,7 @@ export class HttpSessions {
       live,
       childId,
       isStateful,
+      openRequests: 0,
       lastUsedAt: performance.now(),
     };
     this.#byId.set(id, session);
@@ -80,6 +83,15 @@ export class HttpSessions {
     return session;
   }
 
+  /** Keeps the session from growing old while a request is under way; returns the function that says "over". */
+  hold(session: HttpSession): () => void {
+    session.openRequests += 1;
+    return () => {
+      session.openRequests -= 1;
+      session.lastUsedAt = performance.now();
+    };
+  }
+
   close(session: HttpSession): void {
     if (this.#byId.delete(session.id)) session.instance.usage.sessions -= 1;
   }
@@ -95,6 +107,7 @@ export class HttpSessions {
 
   #sweep(): void {
     const oldest = performance.now() - this.#ttlMs;
-    for (const session of this.#byId.values()) if (session.lastUsedAt < oldest) this.close(session);
+    for (const session of this.#byId.values())
+      if (session.openRequests === 0 && session.lastUsedAt < oldest) this.close(session);
   }
 }

@@ -1,0 +1,147 @@
+import assert from "node:assert/strict";
+import type { TestContext } from "node:test";
+import { test } from "node:test";
+import { HttpSessions } from "../../src/sessions/http-sessions.ts";
+import type { HttpSession } from "../../src/sessions/http-sessions.ts";
+import { testInstance } from "../helpers/instance.ts";
+import type { TestInstance } from "../helpers/instance.ts";
+
+const MINUTE_MS = 60_000;
+const URL_OF_CHILD = new URL("http://127.0.0.1:1/mcp");
+const ALICE = { user: "alice", keyId: "k1" };
+
+interface Rig {
+  sessions: HttpSessions;
+  child: TestInstance;
+  open: (isStateful?: boolean) => Promise<HttpSession>;
+  /** Lets time go by, for timers and for `performance.now`. */
+  pass: (ms: number) => void;
+}
+
+function rig(t: TestContext, ttlMs = 10 * MINUTE_MS): Rig {
+  let now = 1000;
+  t.mock.timers.enable({ apis: ["setInterval"] });
+  t.mock.method(performance, "now", () => now);
+  const sessions = new HttpSessions(ttlMs);
+  t.after(() => sessions.stop());
+  const child = testInstance();
+  child.start(URL_OF_CHILD);
+  return {
+    sessions,
+    child,
+    open: async (isStateful = false) => {
+      const live = await child.instance.ensure();
+      return sessions.open(ALICE, child.instance, live, "id-of-the-child", isStateful);
+    },
+    pass(ms) {
+      for (const end = now + ms; now < end;) {
+        const step = Math.min(MINUTE_MS, end - now);
+        now += step;
+        t.mock.timers.tick(step);
+      }
+    },
+  };
+}
+
+const notFound = { code: "SESSION_NOT_FOUND", status: 404 };
+
+test("a session has an id of the gateway's own that nobody can guess", async (t) => {
+  const { open, sessions, child } = rig(t);
+  const ids = new Set<string>();
+  for (let i = 0; i < 100; i++) ids.add((await open()).id);
+  assert.equal(ids.size, 100);
+  for (const id of ids) assert.match(id, /^[A-Za-z0-9_-]{22}$/);
+  assert.equal(sessions.size, 100);
+  assert.equal(child.instance.usage.sessions, 100);
+});
+
+test("a session that nobody uses is forgotten after its time to live, one in use is not", async (t) => {
+  const { sessions, open, pass, child } = rig(t);
+  const [used, idle] = [await open(), await open()];
+  for (let i = 0; i < 12; i++) {
+    pass(MINUTE_MS);
+    sessions.require(used.id, child.instance);
+  }
+  assert.throws(() => sessions.require(idle.id, child.instance), notFound);
+  assert.equal(sessions.size, 1);
+  assert.equal(child.instance.usage.sessions, 1);
+  pass(12 * MINUTE_MS);
+  assert.throws(() => sessions.require(used.id, child.instance), notFound);
+  assert.equal(child.instance.usage.sessions, 0);
+});
+
+test("a session with an open request is in use for as long as that lasts", async (t) => {
+  const { sessions, open, pass, child } = rig(t);
+  const session = await open();
+  const release = sessions.hold(session);
+  const releaseOther = sessions.hold(session);
+  releaseOther();
+  pass(60 * MINUTE_MS);
+  assert.equal(sessions.require(session.id, child.instance), session);
+  release();
+  pass(9 * MINUTE_MS);
+  assert.equal(sessions.size, 1);
+  pass(3 * MINUTE_MS);
+  assert.equal(sessions.size, 0);
+});
+
+test("a session is found on its own instance alone", async (t) => {
+  const { sessions, open, child } = rig(t);
+  const { id } = await open();
+  for (const other of [
+    testInstance("bob", "one"),
+    testInstance("alice", "two"),
+    testInstance("alice", "one"),
+  ]) {
+    assert.throws(() => sessions.require(id, other.instance), notFound);
+  }
+  assert.throws(() => sessions.require("", child.instance), notFound);
+  assert.throws(() => sessions.require("id-of-the-child", child.instance), notFound);
+  assert.equal(sessions.require(id, child.instance).id, id);
+});
+
+test("a session is lost with the generation that held it, also when another is there", async (t) => {
+  const { sessions, open, child } = rig(t);
+  const session = await open();
+  child.end("exited with code 1");
+  const lost = { code: "SESSION_LOST", status: 503 };
+  assert.throws(() => sessions.require(session.id, child.instance), lost);
+  await child.instance.ensure();
+  assert.throws(() => sessions.require(session.id, child.instance), lost);
+  const next = await open();
+  assert.equal(sessions.require(next.id, child.instance), next);
+});
+
+test("a stateful server's session is unknown once its child is gone, so that clients start over", async (t) => {
+  const { sessions, open, child } = rig(t);
+  const { id } = await open(true);
+  child.end("exited with code 1");
+  assert.throws(() => sessions.require(id, child.instance), notFound);
+  assert.equal(sessions.size, 0);
+});
+
+test("a session that is closed twice counts once", async (t) => {
+  const { sessions, open, child } = rig(t);
+  const [session] = [await open(), await open()];
+  sessions.close(session);
+  sessions.close(session);
+  assert.equal(child.instance.usage.sessions, 1);
+  assert.throws(() => sessions.require(session.id, child.instance), notFound);
+});
+
+test("the sessions of one key, or of one user, end together and no other does", async (t) => {
+  const { sessions, child } = rig(t);
+  const live = await child.instance.ensure();
+  const openFor = (user: string, keyId: string) =>
+    sessions.open({ user, keyId }, child.instance, live, "x", false);
+  const [first, second, third] = [
+    openFor("alice", "k1"),
+    openFor("alice", "k2"),
+    openFor("bob", "k3"),
+  ];
+  sessions.closeWhere(({ keyId }) => keyId === "k1");
+  assert.throws(() => sessions.require(first.id, child.instance), notFound);
+  sessions.closeWhere(({ user }) => user === "bob");
+  assert.throws(() => sessions.require(third.id, child.instance), notFound);
+  assert.equal(sessions.require(second.id, child.instance), second);
+});
