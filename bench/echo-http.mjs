@@ -118,7 +118,8 @@ const server = http.createServer((req, res) => {
       if (s.stream === res) s.stream = undefined;
     });
     res.writeHead(200, SSE_HEAD);
-    return void res.flushHeaders();
+    res.flushHeaders();
+    return;
   }
   if (leaf === "stats") {
     let streams = 0;
