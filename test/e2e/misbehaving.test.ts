@@ -93,11 +93,14 @@ test("a child that crashes later: calls under way get an error, the stream stays
   assert.equal((await send(initialize())).status, 202);
   await send(call("slow", "sleep", { ms: 60_000 }));
   await send(call("crash", "crash"));
-  const failed = await until(() => {
-    const errors = stream.messages().filter(({ error }) => error !== undefined);
-    return errors.length === 2 && errors;
-  }, "both calls have failed");
-  assert.deepEqual(failed.map(({ id }) => id).toSorted(), ["crash", "slow"]);
+  const failures = () => stream.messages().filter(({ error }) => error !== undefined);
+  await until(() => failures().length === 2, "both calls have failed");
+  assert.deepEqual(
+    failures()
+      .map(({ id }) => id)
+      .toSorted(),
+    ["crash", "slow"],
+  );
   const later = await send(call("later", "echo", { message: "x" }));
   assert.equal(later.status, 503);
   assert.equal(refusal(later).error.type, "SESSION_LOST");
