@@ -43,11 +43,14 @@ export class HttpExchange {
   #reader: SseReader | undefined;
   #redirects = 0;
   #isOver = false;
+  #isPaused = false;
 
+  /** Sends at once; throws UPSTREAM_INVALID for headers that cannot be sent. */
   constructor(options: HttpExchangeOptions) {
+    const { inFlight, messages, body, live } = options;
     this.#options = options;
-    if (options.body !== null) options.inFlight.sent(options.messages, options.body);
-    this.#send(options.live.target.url);
+    this.#send(live.target.url);
+    if (body !== null) inFlight.sent(messages, body);
   }
 
   /** The client has left: for 2026-07-28 closing the stream is the cancellation, so the server must see it at once. */
@@ -113,9 +116,15 @@ export class HttpExchange {
 
   #pass(bytes: Buffer, isLast: boolean): void {
     const { outlet } = this.#options;
-    if (outlet.part(bytes, isLast)) return;
+    const hasRoom = outlet.part(bytes, isLast);
+    // A read that was cut into many events brings many parts after the first one that filled up.
+    if (hasRoom || this.#isPaused) return;
+    this.#isPaused = true;
     this.#exchange?.pause();
-    outlet.onceDrained(() => this.#exchange?.resume());
+    outlet.onceDrained(() => {
+      this.#isPaused = false;
+      this.#exchange?.resume();
+    });
   }
 
   #onEnd(): void {

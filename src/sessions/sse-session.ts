@@ -53,6 +53,7 @@ export class SseSession {
   readonly #options: SseSessionOptions;
   readonly #inFlight: InFlight;
   #state: LinkState = { kind: "none" };
+  #isPaused = false;
 
   constructor(options: SseSessionOptions) {
     this.#options = options;
@@ -141,10 +142,16 @@ export class SseSession {
   #onPart(part: EventPart): void {
     this.#inFlight.received(part.messages);
     const { outlet } = this.#options;
-    if (outlet.part(part.bytes, part.isLast) || this.#state.kind !== "open") return;
+    const hasRoom = outlet.part(part.bytes, part.isLast);
+    // A read that was cut into many events brings many parts after the first one that filled up.
+    if (hasRoom || this.#isPaused || this.#state.kind !== "open") return;
     const { link } = this.#state;
+    this.#isPaused = true;
     link.pause();
-    outlet.onceDrained(() => link.resume());
+    outlet.onceDrained(() => {
+      this.#isPaused = false;
+      link.resume();
+    });
   }
 
   async #onLinkClosed(live: Live, error: SupervisorError | undefined): Promise<void> {

@@ -1,0 +1,178 @@
+import assert from "node:assert/strict";
+import type { RequestListener } from "node:http";
+import type { TestContext } from "node:test";
+import { test } from "node:test";
+import type { SupervisorError } from "../../src/errors.ts";
+import { peek } from "../../src/mcp/envelope.ts";
+import { HttpExchange } from "../../src/sessions/http-exchange.ts";
+import { InFlight } from "../../src/sessions/in-flight.ts";
+import { HttpClient } from "../../src/upstream/http-client.ts";
+import { call } from "../helpers/fixtures.ts";
+import { testInstance } from "../helpers/instance.ts";
+import { serve } from "../helpers/serve.ts";
+import type { Served } from "../helpers/serve.ts";
+import { until } from "../helpers/until.ts";
+
+interface Seen {
+  status: number;
+  isStream: boolean;
+  text: string;
+  ends: number;
+  failure: SupervisorError | undefined;
+  unanswered: readonly string[];
+  drains: (() => void)[];
+}
+
+interface Rig extends Served {
+  /** Requests in flight of the instance. */
+  inFlight: () => number;
+  start: (body: string, headers?: string[]) => { exchange: HttpExchange; seen: Seen };
+  /** Whether the client has room. */
+  room: { isThere: boolean };
+}
+
+async function rig(t: TestContext, handler: RequestListener): Promise<Rig> {
+  const served = await serve(t, handler);
+  const child = testInstance();
+  child.start(new URL("/mcp", served.url));
+  t.after(() => child.end("the test is over"));
+  const live = await child.instance.ensure();
+  const client = new HttpClient(live.target.url, false);
+  t.after(() => client.close());
+  const room = { isThere: true };
+  const start: Rig["start"] = (text, headers = []) => {
+    const body = Buffer.from(text);
+    const peeked = peek(body);
+    assert.ok(peeked.kind === "messages");
+    const seen: Seen = {
+      status: 0,
+      isStream: false,
+      text: "",
+      ends: 0,
+      failure: undefined,
+      unanswered: [],
+      drains: [],
+    };
+    const exchange = new HttpExchange({
+      client,
+      live,
+      method: "POST",
+      headers,
+      body,
+      messages: peeked.messages,
+      inFlight: new InFlight(child.instance.usage),
+      outlet: {
+        head: (status, _headers, isStream) => Object.assign(seen, { status, isStream }),
+        part(bytes) {
+          seen.text += bytes.toString();
+          return room.isThere;
+        },
+        onceDrained: (resume) => seen.drains.push(resume),
+        end: () => (seen.ends += 1),
+        fail: (failure, unanswered) => Object.assign(seen, { failure, unanswered }),
+      },
+    });
+    return { exchange, seen };
+  };
+  return { ...served, inFlight: () => child.instance.usage.inFlight, start, room };
+}
+
+const eventStream = { "content-type": "text/event-stream" };
+
+test("a call is in flight from its sending to the end of its answer, in one piece or a stream", async (t) => {
+  const { start, inFlight } = await rig(t, (req, res) => {
+    let body = "";
+    req.setEncoding("utf8").on("data", (text: string) => (body += text));
+    req.on("end", () => {
+      const { id } = JSON.parse(body) as { id: string };
+      const answer = JSON.stringify({ jsonrpc: "2.0", id, result: {} });
+      if (id === "stream") res.writeHead(200, eventStream).end(`data: ${answer}\n\n`);
+      else res.end(answer);
+    });
+  });
+  for (const id of ["stream", "whole"]) {
+    const { seen } = start(call(id, "echo"));
+    assert.equal(inFlight(), 1);
+    await until(() => seen.ends === 1, "the answer is there");
+    assert.equal(seen.isStream, id === "stream");
+    assert.equal(inFlight(), 0);
+  }
+});
+
+test("headers that cannot be sent fail before anything is sent or counted", async (t) => {
+  const { start, inFlight } = await rig(t, () => assert.fail("it was called"));
+  assert.throws(() => start(call(1, "echo"), ["authorization", "a\nb"]), {
+    code: "UPSTREAM_INVALID",
+  });
+  assert.equal(inFlight(), 0);
+});
+
+test("a client that leaves ends the request at the server, and hears nothing more", async (t) => {
+  let isGone = false;
+  const { start, inFlight, connections } = await rig(t, (_req, res) => {
+    res.writeHead(200, eventStream).write(":\n\n");
+    res.on("close", () => (isGone = true));
+  });
+  const { exchange, seen } = start(call(1, "sleep"));
+  await until(() => seen.text !== "", "the stream is open");
+  exchange.abort();
+  exchange.abort();
+  assert.equal(inFlight(), 0);
+  await until(() => isGone, "the server knows");
+  await until(async () => (await connections()) === 0, "no connection is left");
+  assert.deepEqual([seen.ends, seen.failure], [0, undefined]);
+});
+
+test("a stream that breaks fails the requests that it has not answered, by their ids", async (t) => {
+  const { start, inFlight } = await rig(t, (_req, res) => {
+    res.writeHead(200, eventStream);
+    res.write('data: {"jsonrpc":"2.0","id":2,"result":{}}\n\n', () => res.destroy());
+  });
+  const { seen } = start(`[${[1, 2, 3].map((id) => call(id, "echo")).join(",")}]`);
+  await until(() => seen.failure, "the failure is known");
+  assert.equal(seen.failure?.code, "UPSTREAM_RESET");
+  assert.deepEqual(seen.unanswered, ["1", "3"]);
+  assert.equal(inFlight(), 0);
+});
+
+test("a 401 of the server is a failure of the gateway's, and the connection is not reused", async (t) => {
+  const { start, connections } = await rig(t, (_req, res) => {
+    res.writeHead(401, { "www-authenticate": "Bearer", "content-length": "0" }).end();
+  });
+  for (let i = 0; i < 3; i++) {
+    const { seen } = start(call(i, "echo"));
+    await until(() => seen.failure, "the failure is known");
+    assert.equal(seen.failure?.code, "UPSTREAM_INVALID");
+    assert.equal(seen.failure?.status, 502);
+    assert.equal(seen.status, 0);
+  }
+  await until(async () => (await connections()) === 0, "no connection is left");
+});
+
+test("a client without room stops the server, and is waited for once, however many events came", async (t) => {
+  const events = Array.from({ length: 500 }, (_, i) => `data: {"n":${i}}\n\n`).join("");
+  const more = Buffer.from(`data: ${"x".repeat(65_000)}\n\n`);
+  let flood: (() => number) | undefined;
+  let isStopped = false;
+  const { start, room } = await rig(t, (_req, res) => {
+    res.writeHead(200, eventStream).write(events);
+    flood = () => {
+      isStopped = res.writableNeedDrain;
+      let count = 0;
+      while (res.write(more)) count += 1;
+      return count;
+    };
+  });
+  room.isThere = false;
+  const { seen } = start(call(1, "flood"));
+  await until(() => seen.text.length === events.length, "what was read already has passed");
+  assert.equal(seen.drains.length, 1);
+  await until(() => {
+    flood!();
+    return isStopped;
+  }, "the server has stopped");
+  assert.equal(seen.text.length, events.length, "nothing more was read");
+  room.isThere = true;
+  seen.drains.shift()!();
+  await until(() => seen.text.length > events.length + 1_000_000, "the rest comes");
+});

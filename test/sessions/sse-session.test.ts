@@ -1,0 +1,198 @@
+import assert from "node:assert/strict";
+import type { ServerResponse } from "node:http";
+import type { TestContext } from "node:test";
+import { test } from "node:test";
+import { SupervisorError } from "../../src/errors.ts";
+import { peek } from "../../src/mcp/envelope.ts";
+import { SseSession } from "../../src/sessions/sse-session.ts";
+import { Upstreams } from "../../src/sessions/upstreams.ts";
+import { call } from "../helpers/fixtures.ts";
+import { testInstance } from "../helpers/instance.ts";
+import type { TestInstance } from "../helpers/instance.ts";
+import { serve } from "../helpers/serve.ts";
+import { until } from "../helpers/until.ts";
+
+interface Rig {
+  child: TestInstance;
+  url: URL;
+  session: SseSession;
+  /** What the client's stream got. */
+  got: { text: string; isEnded: boolean };
+  /** Decides whether the client has room. */
+  client: { hasRoom: boolean; drains: (() => void)[] };
+  /** The child's streams that are open, and what was posted. */
+  streams: Set<ServerResponse>;
+  posts: string[];
+  send: (text: string) => Promise<number>;
+}
+
+async function rig(t: TestContext, isStateful = false): Promise<Rig> {
+  const streams = new Set<ServerResponse>();
+  const posts: string[] = [];
+  const { url } = await serve(t, (req, res) => {
+    if (req.method === "GET") {
+      streams.add(res);
+      res.on("close", () => streams.delete(res));
+      res.writeHead(200, { "content-type": "text/event-stream" });
+      res.write("event: endpoint\ndata: /messages\n\n");
+      return;
+    }
+    let body = "";
+    req.setEncoding("utf8").on("data", (text: string) => (body += text));
+    req.on("end", () => {
+      posts.push(body);
+      res.writeHead(body.includes('"refuse"') ? 400 : 202).end();
+    });
+  });
+  const child = testInstance();
+  const got = { text: "", isEnded: false };
+  const client = { hasRoom: true, drains: [] as (() => void)[] };
+  const session = new SseSession({
+    holder: { user: "alice", keyId: "k1" },
+    instance: child.instance,
+    upstreams: new Upstreams(),
+    postTimeoutMs: 10_000,
+    isStateful,
+    requestId: "req_1",
+    outlet: {
+      part(bytes) {
+        got.text += bytes.toString();
+        return client.hasRoom;
+      },
+      event: (text) => (got.text += text),
+      onceDrained: (resume) => client.drains.push(resume),
+      end: () => (got.isEnded = true),
+    },
+  });
+  t.after(() => {
+    session.close();
+    child.end("the test is over");
+  });
+  const send = async (text: string): Promise<number> => {
+    const body = Buffer.from(text);
+    const seen = peek(body);
+    assert.ok(seen.kind === "messages");
+    return (await session.deliver(body, seen.messages, [])).status;
+  };
+  return { child, url, session, got, client, streams, posts, send };
+}
+
+test("a session needs no child to exist; its first messages share one start and one link", async (t) => {
+  const { child, url, streams, posts, send } = await rig(t);
+  assert.equal(child.starts(), 0);
+  assert.equal(child.instance.usage.sessions, 1);
+  const sent = [1, 2, 3].map((id) => send(call(id, "echo")));
+  await until(() => child.starts() === 1, "a start was asked for");
+  child.start(url);
+  assert.deepEqual(await Promise.all(sent), [202, 202, 202]);
+  assert.equal(child.starts(), 1);
+  assert.equal(streams.size, 1);
+  assert.equal(posts.length, 3);
+  assert.equal(child.instance.usage.inFlight, 3);
+});
+
+test("a start that fails is told to whoever waited, and the next message tries again", async (t) => {
+  const { child, url, send, got } = await rig(t);
+  const sent = [send(call(1, "echo")), send(call(2, "echo"))];
+  child.refuse(new SupervisorError("INSTANCE_START_TIMEOUT", "too slow"));
+  for (const answer of sent) await assert.rejects(answer, { code: "INSTANCE_START_TIMEOUT" });
+  assert.equal(child.instance.usage.inFlight, 0);
+  assert.equal(got.isEnded, false);
+  child.start(url);
+  assert.equal(await send(call(3, "echo")), 202);
+});
+
+test("a client that left while the child was starting leaves no link behind", async (t) => {
+  const { child, url, session, streams, send } = await rig(t);
+  const sent = send(call(1, "echo"));
+  session.close();
+  assert.equal(child.instance.usage.sessions, 0);
+  child.start(url);
+  await assert.rejects(sent, { code: "SESSION_NOT_FOUND" });
+  await until(() => streams.size === 0, "no stream is open");
+  await assert.rejects(send(call(2, "echo")), { code: "SESSION_NOT_FOUND" });
+  assert.equal(child.instance.usage.inFlight, 0);
+});
+
+test("a client that leaves takes its link and its calls along", async (t) => {
+  const { child, url, session, streams, send } = await rig(t);
+  child.start(url);
+  await send(call(1, "sleep"));
+  assert.equal(child.instance.usage.inFlight, 1);
+  session.close();
+  session.close();
+  assert.deepEqual(child.instance.usage, { ...child.instance.usage, sessions: 0, inFlight: 0 });
+  await until(() => streams.size === 0, "the child's stream is closed");
+});
+
+test("a message that the child refuses is not in flight", async (t) => {
+  const { child, url, send } = await rig(t);
+  child.start(url);
+  assert.equal(await send(call(1, "refuse")), 400);
+  assert.equal(child.instance.usage.inFlight, 0);
+});
+
+test("a child that goes: calls under way fail with their ids, the stream stays, later messages are refused", async (t) => {
+  const { child, url, got, streams, send } = await rig(t);
+  child.start(url);
+  await send(call(1, "sleep"));
+  await send(call("two", "sleep"));
+  child.end("was killed by SIGKILL");
+  for (const stream of streams) stream.destroy();
+  await until(() => got.text.split("\n\n").length === 3, "both calls have failed");
+  const errors = [...got.text.matchAll(/^data: (.*)$/gm)].map(
+    ([, data]) =>
+      JSON.parse(data!) as { id: unknown; error: { data: { type: string; requestId: string } } },
+  );
+  assert.deepEqual(
+    errors.map(({ id, error }) => [id, error.data]),
+    [1, "two"].map((id) => [id, { type: "INSTANCE_EXITED", requestId: "req_1" }]),
+  );
+  await assert.rejects(send(call(3, "echo")), { code: "SESSION_LOST" });
+  assert.equal(got.isEnded, false);
+  assert.equal(child.instance.usage.inFlight, 0);
+  assert.equal(child.instance.usage.sessions, 1);
+});
+
+test("a stateful server's stream ends with its child", async (t) => {
+  const { child, url, got, streams, send } = await rig(t, true);
+  child.start(url);
+  await send(call(1, "sleep"));
+  child.end("exited with code 1");
+  for (const stream of streams) stream.destroy();
+  await until(() => got.isEnded, "the client's stream has ended");
+});
+
+test("a child that ends this stream only has ended it for the client", async (t) => {
+  const { child, url, got, streams, send } = await rig(t);
+  child.start(url);
+  await send(call(1, "sleep"));
+  for (const stream of streams) stream.end();
+  await until(() => got.isEnded, "the client's stream has ended");
+  assert.match(got.text, /"id":1,"error":/);
+});
+
+test("a client without room stops the child's stream, and is waited for once, however many events came", async (t) => {
+  const { child, url, got, client, streams, send } = await rig(t);
+  child.start(url);
+  await send(call(1, "sleep"));
+  client.hasRoom = false;
+  const [stream] = streams;
+  const events = Array.from({ length: 500 }, (_, i) => `data: {"n":${i}}\n\n`).join("");
+  stream!.write(events);
+  await until(() => got.text.length === events.length, "what was read already has passed");
+  assert.equal(client.drains.length, 1);
+
+  const more = `data: ${"x".repeat(1024)}\n\n`;
+  let isAccepted = 0;
+  await until(() => {
+    if (stream!.writableNeedDrain) return true;
+    while (stream!.write(more)) isAccepted += 1;
+    return false;
+  }, "the child has stopped");
+  assert.ok(isAccepted > 0);
+  assert.equal(got.text.length, events.length, "nothing more was read");
+  client.hasRoom = true;
+  client.drains.shift()!();
+  await until(() => got.text.length > events.length + 1_000_000, "the rest comes");
+});
