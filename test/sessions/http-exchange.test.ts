@@ -10,7 +10,6 @@ import { HttpClient } from "../../src/upstream/http-client.ts";
 import { call } from "../helpers/fixtures.ts";
 import { testInstance } from "../helpers/instance.ts";
 import { serve } from "../helpers/serve.ts";
-import type { Served } from "../helpers/serve.ts";
 import { until } from "../helpers/until.ts";
 
 interface Seen {
@@ -23,7 +22,8 @@ interface Seen {
   drains: (() => void)[];
 }
 
-interface Rig extends Served {
+interface Rig {
+  connections: () => Promise<number>;
   /** Requests in flight of the instance. */
   inFlight: () => number;
   start: (body: string, headers?: string[]) => { exchange: HttpExchange; seen: Seen };
@@ -74,7 +74,8 @@ async function rig(t: TestContext, handler: RequestListener): Promise<Rig> {
     });
     return { exchange, seen };
   };
-  return { ...served, inFlight: () => child.instance.usage.inFlight, start, room };
+  const connections = () => served.connections();
+  return { connections, inFlight: () => child.instance.usage.inFlight, start, room };
 }
 
 const eventStream = { "content-type": "text/event-stream" };
