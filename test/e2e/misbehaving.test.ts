@@ -95,12 +95,7 @@ test("a child that crashes later: calls under way get an error, the stream stays
   await send(call("crash", "crash"));
   const failures = () => stream.messages().filter(({ error }) => error !== undefined);
   await until(() => failures().length === 2, "both calls have failed");
-  assert.deepEqual(
-    failures()
-      .map(({ id }) => id)
-      .toSorted(),
-    ["crash", "slow"],
-  );
+  assert.deepEqual(new Set(failures().map(({ id }) => id)), new Set(["crash", "slow"]));
   const later = await send(call("later", "echo", { message: "x" }));
   assert.equal(later.status, 503);
   assert.equal(refusal(later).error.type, "SESSION_LOST");
