@@ -13,8 +13,8 @@ export interface Fixture {
 }
 
 /** Starts the dual-era fixture on a port of its own choice. Rejects if it ends before it listens. */
-export async function startFixture(): Promise<Fixture> {
-  const child = spawn(process.execPath, ["--no-warnings", FIXTURE, "--port", "0"], {
+export async function startFixture(...args: string[]): Promise<Fixture> {
+  const child = spawn(process.execPath, ["--no-warnings", FIXTURE, "--port", "0", ...args], {
     stdio: ["ignore", "ignore", "pipe"],
   });
   endWithUs(child);
