@@ -1,8 +1,12 @@
-// Runs the official conformance suites against the dual-era fixture, asked directly and through the
-// gateway, and exits 0 only if both give the same answers: exit code, summary line by line, checks.
+// Runs the official conformance suites and ours for the legacy SSE transport against the dual-era
+// fixture, asked directly and through the gateway. Exits 0 only if the official ones give the same
+// answers both ways (exit code, summary line by line, checks) and ours has no failure through the
+// gateway and loses nothing there. `--slow` adds the checks of ours that take long.
+import { exitCodeOf, losses, scoreOf, summaryOf, troublesOf } from "../conformance-sse/report.ts";
+import { runChecks } from "../conformance-sse/suite.ts";
 import { startDaemonProcess } from "../helpers/daemon-process.ts";
 import { startFixture } from "./fixture.ts";
-import { FIXTURE_CONFIG, openDoor } from "./gateway.ts";
+import { type Door, FIXTURE_CONFIG, openDoor } from "./gateway.ts";
 import { differences, type Outcome, runSuite, SUITES } from "./suites.ts";
 
 const score = ({ passed, failed }: { passed: number; failed: number }) => `${passed}/${failed}`;
@@ -27,6 +31,27 @@ async function compare(directUrl: string, gatewayUrl: string): Promise<boolean> 
   return isEqual;
 }
 
+/** Our suite, directly and through everything that can lie between; prints rows and summaries. */
+async function compareSse(directUrl: string, { urls, headers }: Door["sse"]): Promise<boolean> {
+  const isSlow = process.argv.includes("--slow");
+  const direct = await runChecks(new URL(directUrl), { isSlow });
+  const summaries = ["", "legacy SSE, direct", ...troublesOf(direct), ...summaryOf(direct)];
+  let isGood = true;
+  for (const [between, url] of Object.entries(urls)) {
+    const through = await runChecks(url, { headers, isSlow });
+    const lost = losses(direct, through);
+    const verdict = scoreOf(direct) === scoreOf(through) ? "equal" : "better";
+    const says = lost.length === 0 ? verdict : "WORSE";
+    row(`legacy SSE, ${between}`, scoreOf(direct), scoreOf(through), says);
+    for (const line of lost) console.log(`  ${line}`);
+    const troubles = troublesOf(through);
+    summaries.push("", `legacy SSE, ${between}`, ...troubles, ...summaryOf(through));
+    isGood &&= lost.length === 0 && exitCodeOf(through) === 0;
+  }
+  console.log(summaries.join("\n"));
+  return isGood;
+}
+
 const opened: (() => Promise<void>)[] = [];
 try {
   const fixture = await startFixture();
@@ -35,7 +60,11 @@ try {
   opened.push(daemon.stop);
   const door = await openDoor(daemon);
   opened.push(door.close);
-  process.exitCode = (await compare(fixture.url, door.url)) ? 0 : 1;
+  const sse = await startFixture("--sse");
+  opened.push(sse.close);
+  const isEqual = await compare(fixture.url, door.url);
+  const isGood = await compareSse(sse.url, door.sse);
+  process.exitCode = isEqual && isGood ? 0 : 1;
 } finally {
   for (const close of opened.toReversed()) await close();
 }
