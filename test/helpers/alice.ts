@@ -63,6 +63,7 @@ export async function startForAlice(
       const opened = await stream(`/u/alice/${server}/sse`);
       const endpoint = await until(() => opened.endpoint, "the endpoint has come");
       assert.equal((await post(endpoint, initialize("hello"))).status, 202);
+      await until(() => opened.messages().length > 0, "the server has answered");
       return { stream: opened, endpoint };
     },
     http: async (server) => {

@@ -33,23 +33,27 @@ export const REMOTE_ENDPOINT = `/messages/?sid=${REMOTE_SESSION}`;
 
 const eventStream = { "content-type": "text/event-stream" };
 
-function answer(request: Recorded, res: ServerResponse): void {
+function answer(request: Recorded, res: ServerResponse, stream: ServerResponse | undefined): void {
   if (request.method !== "POST") return void res.writeHead(200).end();
-  if (request.path.startsWith("/messages")) return void res.writeHead(202).end("Accepted");
   const text = request.body.toString();
-  const isFirst = text.includes('"initialize"');
-  const { id } = JSON.parse(text) as { id?: unknown };
+  const { id, method } = JSON.parse(text) as { id?: unknown; method?: string };
+  const result = JSON.stringify({ jsonrpc: "2.0", id, result: {} });
+  if (request.path.startsWith("/messages")) {
+    res.writeHead(202).end("Accepted");
+    if (id !== undefined) stream?.write(`event: message\ndata: ${result}\n\n`);
+    return;
+  }
   if (id === undefined) return void res.writeHead(202).end();
   res.writeHead(200, {
     "content-type": "application/json",
-    ...(isFirst ? { "mcp-session-id": REMOTE_SESSION } : {}),
+    ...(method === "initialize" ? { "mcp-session-id": REMOTE_SESSION } : {}),
   });
-  res.end(JSON.stringify({ jsonrpc: "2.0", id, result: {} }));
+  res.end(result);
 }
 
 /**
  * A server that writes down what reaches it, to stand behind the gateway as a remote one. It opens a
- * stream for every GET, and answers what `reply` does not.
+ * stream for every GET, and answers what `reply` does not, on the latest stream where that is the way.
  */
 export async function record(t: TestContext, reply: Reply = () => false): Promise<Recorder> {
   const requests: Recorded[] = [];
@@ -74,7 +78,7 @@ export async function record(t: TestContext, reply: Reply = () => false): Promis
       requests.push(request);
       if (reply(request, res) !== false) return;
       if (request.method === "GET") open(request, res);
-      else answer(request, res);
+      else answer(request, res, [...streams].at(-1));
     });
   });
   const { origin, host } = served.url;
