@@ -167,5 +167,11 @@ export function formatEvent(name: "endpoint" | "message", data: string): string 
   return `event: ${name}\ndata: ${data}\n\n`;
 }
 
+/** JSON text that fits in one `data:` line: line breaks stand between its tokens only, so a space means the same. */
+export function withoutLineBreaks(json: Buffer): string {
+  const text = json.toString("utf8");
+  return /[\r\n]/.test(text) ? text.replaceAll(/[\r\n]/g, " ") : text;
+}
+
 /** A comment: keeps clients and proxies from taking a silent stream for a dead one, and is no event to anybody. */
 export const HEARTBEAT = ":\n\n";

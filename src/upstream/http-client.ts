@@ -233,7 +233,9 @@ class Connection {
     try {
       this.#parser.push(chunk);
     } catch (error) {
-      this.#fail(error as Error);
+      // What is wrong with the server's answer ends the exchange; what is wrong with us is loud.
+      if (!(error instanceof SupervisorError)) throw error;
+      this.#fail(error);
     }
   }
 

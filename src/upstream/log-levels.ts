@@ -1,0 +1,38 @@
+/** From the least to the most severe (MCP, logging; RFC 5424). */
+const LEVELS = ["debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"];
+
+const rank = (level: unknown): number => LEVELS.indexOf(String(level));
+
+/** The log levels that sessions of one child asked for; the child is told the most verbose. */
+export class LogLevels<Session> {
+  readonly #asked = new Map<Session, number>();
+
+  /** Tells whether the child has to hear of it: its level changes, or it has to refuse an unknown one. */
+  set(session: Session, level: unknown): boolean {
+    const before = this.#lowest();
+    const wanted = rank(level);
+    if (wanted === -1) return true;
+    this.#asked.set(session, wanted);
+    return this.#lowest() !== before;
+  }
+
+  /** Whether a session wants to see a message of this level; one that never asked sees all, as it would alone. */
+  wants(session: Session, level: unknown): boolean {
+    const asked = this.#asked.get(session);
+    return asked === undefined || rank(level) === -1 || rank(level) >= asked;
+  }
+
+  delete(session: Session): void {
+    this.#asked.delete(session);
+  }
+
+  /** The most verbose level asked for, as its name; undefined when nobody asked. */
+  get lowest(): string | undefined {
+    const lowest = this.#lowest();
+    return lowest === undefined ? undefined : LEVELS[lowest];
+  }
+
+  #lowest(): number | undefined {
+    return this.#asked.size === 0 ? undefined : Math.min(...this.#asked.values());
+  }
+}

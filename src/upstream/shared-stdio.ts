@@ -1,0 +1,324 @@
+import type { Readable, Writable } from "node:stream";
+import { SupervisorError } from "../errors.ts";
+import { canonicalId, isRequest, isResponse } from "../mcp/envelope.ts";
+import type { Message } from "../mcp/envelope.ts";
+import { locate, splice, textAt } from "../mcp/json-span.ts";
+import type { Span } from "../mcp/json-span.ts";
+import { OFFERED_VERSION, negotiate } from "../mcp/versions.ts";
+import { LogLevels } from "./log-levels.ts";
+import { StdioPipe } from "./stdio-pipe.ts";
+import type { Incoming } from "./stdio-pipe.ts";
+import { Subscriptions } from "./subscriptions.ts";
+import { Turns } from "./turns.ts";
+
+/** One session on a shared child. */
+export interface StdioClient {
+  /** A message for this session. `about` is the id (canonical JSON text) of the session's own request that it belongs to. */
+  receive(raw: Buffer, about: string | undefined): void;
+}
+
+export interface SharedStdioOptions {
+  stdin: Writable;
+  stdout: Readable;
+  /** What all clients of this child declared, as JSON text. */
+  capabilities: string;
+  clientVersion: string;
+  onFault: (what: string, line: Buffer | undefined) => void;
+}
+
+interface Call {
+  readonly client: StdioClient;
+  /** The client's own id, as it wrote it and as it is compared. */
+  readonly rawId: string;
+  readonly id: string;
+  readonly progressToken: string | undefined;
+  readonly hasTurn: boolean;
+}
+
+/** Calls during which a server may ask the client something. */
+const MAY_ASK_BACK = new Set(["tools/call", "prompts/get", "resources/read"]);
+const ACCEPTED = "{}";
+
+/**
+ * One stdio child that many sessions share, each as if it were alone.
+ *
+ * The child is initialised once; every session gets that answer with its own negotiated version. Ids
+ * and progress tokens are replaced on the way in and put back on the way out, as bytes, so that
+ * sessions with the same ids (all SDKs count from 0) never get each other's answers.
+ */
+export class SharedStdio {
+  readonly #options: SharedStdioOptions;
+  readonly #pipe: StdioPipe;
+  readonly #clients = new Set<StdioClient>();
+  readonly #calls = new Map<number, Call>();
+  /** Requests of the child that wait for a session's answer, by the child's id. */
+  readonly #asked = new Map<string, StdioClient>();
+  readonly #subscriptions = new Subscriptions<StdioClient>();
+  readonly #levels = new LogLevels<StdioClient>();
+  readonly #turns: Turns<StdioClient> | undefined;
+  readonly #tellsRootsChanges: boolean;
+  #hasAskedRoots = false;
+  #lastId = 0;
+  #initialized: { readonly result: Buffer; readonly version: string } | undefined;
+  #onInitialized: ((answer: Incoming) => void) | undefined;
+
+  constructor(options: SharedStdioOptions) {
+    this.#options = options;
+    const { sampling, elicitation, roots } = JSON.parse(options.capabilities) as {
+      sampling?: object;
+      elicitation?: object;
+      roots?: { listChanged?: boolean };
+    };
+    this.#tellsRootsChanges = roots?.listChanged === true;
+    this.#turns = sampling !== undefined || elicitation !== undefined ? new Turns() : undefined;
+    this.#pipe = new StdioPipe({
+      stdin: options.stdin,
+      stdout: options.stdout,
+      onFault: options.onFault,
+      onMessage: (incoming) => this.#onMessage(incoming),
+    });
+  }
+
+  /** Resolves when the child has answered `initialize`. Rejects with UPSTREAM_INVALID for a refusal. */
+  async initialize(): Promise<void> {
+    const { capabilities, clientVersion } = this.#options;
+    const answered = new Promise<Incoming>((resolve) => (this.#onInitialized = resolve));
+    const info = JSON.stringify({ name: "mcp-supervisor", version: clientVersion });
+    await this.#pipe.write(
+      Buffer.from(
+        `{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"${OFFERED_VERSION}","capabilities":${capabilities},"clientInfo":${info}}}`,
+      ),
+    );
+    const { raw, value } = await answered;
+    const span = locate(raw, ["result"]);
+    const version = (value.result as { protocolVersion?: unknown } | undefined)?.protocolVersion;
+    if (span === undefined || typeof version !== "string")
+      throw new SupervisorError("UPSTREAM_INVALID", "the child refused to initialize");
+    this.#initialized = { result: raw.subarray(span.start, span.end), version };
+    await this.#pipe.write(Buffer.from('{"jsonrpc":"2.0","method":"notifications/initialized"}'));
+  }
+
+  open(client: StdioClient): void {
+    this.#clients.add(client);
+  }
+
+  /** The session is over: what it had under way is cancelled, what it was asked is refused. */
+  close(client: StdioClient): void {
+    if (!this.#clients.delete(client)) return;
+    this.#turns?.withdraw(client);
+    for (const [id, call] of this.#calls) {
+      if (call.client !== client) continue;
+      this.#endCall(id, call);
+      this.#tell(
+        `{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":${id},"reason":"the client has left"}}`,
+      );
+    }
+    for (const [id, asked] of this.#asked) if (asked === client) this.#refuse(id);
+    for (const uri of this.#subscriptions.deleteAll(client))
+      this.#ask("resources/unsubscribe", { uri });
+    this.#levels.delete(client);
+  }
+
+  /** Takes one message of a session. Rejects with UPSTREAM_RESET when the child has closed its input. */
+  async send(client: StdioClient, raw: Buffer, message: Message): Promise<void> {
+    if (isRequest(message)) await this.#request(client, raw, message.method!, message.id!);
+    else if (isResponse(message)) await this.#response(client, raw, message.id!);
+    else await this.#notification(client, raw, message.method);
+  }
+
+  async #request(client: StdioClient, raw: Buffer, method: string, id: string): Promise<void> {
+    const answer = (result: string | Buffer) => this.#answer(client, raw, id, result);
+    switch (method) {
+      case "initialize":
+        return answer(this.#initializeResult(raw));
+      case "logging/setLevel": {
+        const level = locate(raw, ["params", "level"]);
+        const isNews = this.#levels.set(client, level && JSON.parse(textAt(raw, level)));
+        const lowest = this.#levels.lowest;
+        if (!isNews) return answer(ACCEPTED);
+        const told = level && lowest ? splice(raw, [[level, JSON.stringify(lowest)]]) : raw;
+        return await this.#forward(client, told, method, id);
+      }
+      case "resources/subscribe":
+      case "resources/unsubscribe": {
+        const uri = locate(raw, ["params", "uri"]);
+        const isNews = this.#subscriptions.change(
+          client,
+          uri && JSON.parse(textAt(raw, uri)),
+          method === "resources/subscribe",
+        );
+        return isNews ? await this.#forward(client, raw, method, id) : answer(ACCEPTED);
+      }
+      default:
+        return await this.#forward(client, raw, method, id);
+    }
+  }
+
+  async #forward(client: StdioClient, raw: Buffer, method: string, id: string): Promise<void> {
+    if (this.#turns === undefined || !MAY_ASK_BACK.has(method))
+      return await this.#write(client, raw, id, false);
+    // Taken at once, sent when its turn comes: a client may not wait long for its POST to be accepted.
+    this.#turns.enter(client, id, () => {
+      // A child that has closed its input has ended or is about to; its exit tells everybody.
+      this.#write(client, raw, id, true).catch(() => {});
+    });
+  }
+
+  async #write(client: StdioClient, raw: Buffer, id: string, hasTurn: boolean): Promise<void> {
+    this.#lastId += 1;
+    const hubId = this.#lastId;
+    const idSpan = locate(raw, ["id"])!;
+    const token = raw.includes('"progressToken"')
+      ? locate(raw, ["params", "_meta", "progressToken"])
+      : undefined;
+    this.#calls.set(hubId, {
+      client,
+      id,
+      rawId: textAt(raw, idSpan),
+      progressToken: token && textAt(raw, token),
+      hasTurn,
+    });
+    const changes: [Span, string][] = [[idSpan, String(hubId)]];
+    if (token !== undefined) changes.push([token, String(hubId)]);
+    await this.#pipe.write(
+      splice(
+        raw,
+        changes.toSorted(([a], [b]) => a.start - b.start),
+      ),
+    );
+  }
+
+  async #response(client: StdioClient, raw: Buffer, id: string): Promise<void> {
+    // Only the session that was asked may answer, and once.
+    if (this.#asked.get(id) !== client) return;
+    this.#asked.delete(id);
+    await this.#pipe.write(raw);
+  }
+
+  async #notification(client: StdioClient, raw: Buffer, method: string | undefined): Promise<void> {
+    if (method === "notifications/initialized") return await this.#join();
+    if (method !== "notifications/cancelled") return await this.#pipe.write(raw);
+    const span = locate(raw, ["params", "requestId"]);
+    if (span === undefined) return;
+    const rawId = textAt(raw, span);
+    this.#turns?.withdraw(client, canonicalId(rawId));
+    for (const [hubId, call] of this.#calls) {
+      if (call.client !== client || call.rawId !== rawId) continue;
+      this.#endCall(hubId, call);
+      await this.#pipe.write(splice(raw, [[span, String(hubId)]]));
+      return;
+    }
+  }
+
+  /** The child knows that a client came once only; it asks the latest for its roots if it is told that they changed. */
+  async #join(): Promise<void> {
+    if (!this.#hasAskedRoots || !this.#tellsRootsChanges) return;
+    await this.#pipe.write(
+      Buffer.from('{"jsonrpc":"2.0","method":"notifications/roots/list_changed"}'),
+    );
+  }
+
+  #onMessage(incoming: Incoming): void {
+    const { value } = incoming;
+    if (value.method === undefined) this.#onAnswer(incoming);
+    else if (value.id !== undefined && value.id !== null) this.#onRequest(incoming);
+    else this.#onNotification(incoming);
+  }
+
+  #onAnswer({ raw, value }: Incoming): void {
+    if (value.id === 0 && this.#onInitialized !== undefined) {
+      this.#onInitialized({ raw, value });
+      this.#onInitialized = undefined;
+      return;
+    }
+    const call = typeof value.id === "number" ? this.#calls.get(value.id) : undefined;
+    // An answer to what was cancelled, or to what we asked on nobody's behalf.
+    if (call === undefined) return;
+    this.#endCall(value.id as number, call);
+    call.client.receive(splice(raw, [[locate(raw, ["id"])!, call.rawId]]), call.id);
+  }
+
+  #onRequest({ raw, value }: Incoming): void {
+    const id = JSON.stringify(value.id);
+    if (value.method === "ping") {
+      this.#tell(`{"jsonrpc":"2.0","id":${id},"result":{}}`);
+      return;
+    }
+    if (value.method === "roots/list") this.#hasAskedRoots = true;
+    const calls = [...this.#calls.values()];
+    const call = calls.findLast(({ hasTurn }) => hasTurn) ?? calls.at(-1);
+    // Outside of a call it goes to the latest session: all of this child declared the same.
+    const client = call?.client ?? [...this.#clients].at(-1);
+    if (client === undefined) return this.#refuse(id);
+    this.#asked.set(id, client);
+    const theirs = calls.filter((other) => other.client === client);
+    client.receive(raw, theirs.length === 1 ? theirs[0]!.id : undefined);
+  }
+
+  #onNotification({ raw, value }: Incoming): void {
+    switch (value.method ?? "") {
+      case "notifications/progress": {
+        const token = value.params?.["progressToken"];
+        const call = typeof token === "number" ? this.#calls.get(token) : undefined;
+        if (call?.progressToken === undefined) return;
+        const span = locate(raw, ["params", "progressToken"])!;
+        return call.client.receive(splice(raw, [[span, call.progressToken]]), call.id);
+      }
+      case "notifications/cancelled": {
+        const id = JSON.stringify(value.params?.["requestId"]);
+        this.#asked.get(id)?.receive(raw, undefined);
+        this.#asked.delete(id);
+        return;
+      }
+      case "notifications/resources/updated":
+        for (const client of this.#subscriptions.of(value.params?.["uri"]))
+          client.receive(raw, undefined);
+        return;
+      case "notifications/message":
+        for (const client of this.#clients) {
+          if (this.#levels.wants(client, value.params?.["level"])) client.receive(raw, undefined);
+        }
+        return;
+      default:
+        for (const client of this.#clients) client.receive(raw, undefined);
+    }
+  }
+
+  #initializeResult(raw: Buffer): Buffer {
+    const { result, version } = this.#initialized!;
+    const wanted = locate(raw, ["params", "protocolVersion"]);
+    const agreed = negotiate(wanted && JSON.parse(textAt(raw, wanted)), version);
+    return splice(result, [[locate(result, ["protocolVersion"])!, JSON.stringify(agreed)]]);
+  }
+
+  #answer(client: StdioClient, raw: Buffer, id: string, result: string | Buffer): void {
+    const rawId = textAt(raw, locate(raw, ["id"])!);
+    client.receive(
+      Buffer.from(`{"jsonrpc":"2.0","id":${rawId},"result":${result.toString()}}`),
+      id,
+    );
+  }
+
+  #endCall(hubId: number, call: Call): void {
+    this.#calls.delete(hubId);
+    if (call.hasTurn) this.#turns?.leave();
+  }
+
+  #refuse(id: string): void {
+    this.#asked.delete(id);
+    this.#tell(
+      `{"jsonrpc":"2.0","id":${id},"error":{"code":-32603,"message":"no client is there to answer"}}`,
+    );
+  }
+
+  /** A request of our own, whose answer nobody waits for. */
+  #ask(method: string, params: object): void {
+    this.#lastId += 1;
+    this.#tell(JSON.stringify({ jsonrpc: "2.0", id: this.#lastId, method, params }));
+  }
+
+  #tell(text: string): void {
+    // A child that has closed its input has ended or is about to; its exit tells everybody.
+    this.#pipe.write(Buffer.from(text)).catch(() => {});
+  }
+}

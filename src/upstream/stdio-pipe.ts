@@ -1,0 +1,92 @@
+import { once } from "node:events";
+import type { Readable, Writable } from "node:stream";
+import { SupervisorError } from "../errors.ts";
+import { elementsOf } from "../mcp/json-span.ts";
+import { LineReader } from "./line-reader.ts";
+
+/** A result may be large; a line that never ends must not fill the daemon. */
+const MAX_LINE_BYTES = 64 * 1024 * 1024;
+const LF = 0x0a;
+const CR = 0x0d;
+const SPACE = 0x20;
+const NEW_LINE = Buffer.from("\n");
+
+/** One message of the child, as bytes and as JSON.parse sees it. */
+export interface Incoming {
+  readonly raw: Buffer;
+  readonly value: IncomingValue;
+}
+
+export interface IncomingValue {
+  readonly id?: string | number | null;
+  readonly method?: string;
+  readonly params?: Readonly<Record<string, unknown>>;
+  readonly result?: unknown;
+}
+
+export interface StdioPipeOptions {
+  stdin: Writable;
+  stdout: Readable;
+  onMessage: (incoming: Incoming) => void;
+  /** The child wrote what is no message; `what` says so without quoting it. */
+  onFault: (what: string, line: Buffer | undefined) => void;
+}
+
+/** The two pipes of a stdio child: one JSON-RPC message a line (MCP, stdio transport). */
+export class StdioPipe {
+  readonly #options: StdioPipeOptions;
+
+  constructor(options: StdioPipeOptions) {
+    this.#options = options;
+    const reader = new LineReader(
+      {
+        line: (line) => this.#read(line),
+        overlong: () =>
+          options.onFault(
+            `a line of over ${MAX_LINE_BYTES >> 20} MiB, which was dropped`,
+            undefined,
+          ),
+      },
+      MAX_LINE_BYTES,
+    );
+    options.stdout.on("data", (chunk: Buffer) => reader.push(chunk));
+  }
+
+  /** Resolves when the pipe has room again. Rejects with UPSTREAM_RESET when the child has closed it. */
+  async write(message: Buffer): Promise<void> {
+    const { stdin } = this.#options;
+    if (!stdin.writable)
+      throw new SupervisorError("UPSTREAM_RESET", "the child has closed its input");
+    const line = Buffer.concat([oneLine(message), NEW_LINE]);
+    if (stdin.write(line)) return;
+    // The child does not read: its clients wait, and nothing piles up here.
+    await Promise.race([once(stdin, "drain"), once(stdin, "close")]);
+  }
+
+  #read(line: Buffer): void {
+    let value: unknown;
+    try {
+      value = JSON.parse(line.toString("utf8"));
+    } catch {
+      this.#options.onFault("a line that is not JSON", line);
+      return;
+    }
+    if (!Array.isArray(value)) return this.#give(line, value);
+    const spans = elementsOf(line) ?? [];
+    value.forEach((part, i) => this.#give(line.subarray(spans[i]!.start, spans[i]!.end), part));
+  }
+
+  #give(raw: Buffer, value: unknown): void {
+    if (typeof value !== "object" || value === null || Array.isArray(value)) {
+      this.#options.onFault("a line that is no JSON-RPC message", raw);
+      return;
+    }
+    this.#options.onMessage({ raw, value });
+  }
+}
+
+/** Line breaks in JSON text stand between tokens only, so a space means the same. */
+function oneLine(message: Buffer): Buffer {
+  if (!message.includes(LF) && !message.includes(CR)) return message;
+  return Buffer.from(message.map((byte) => (byte === LF || byte === CR ? SPACE : byte)));
+}
