@@ -136,6 +136,7 @@ export async function openDaemon({ config, log, version }: DaemonOptions): Promi
     const tokens = openTokens({ store, vault });
     const supervisor = new Supervisor({
       config,
+      version,
       servers: (name) => registry.findServer(name),
       // Asked at each start, so this is where a request that was let in before its user was disabled,
       // and is only now at the child, finds the door shut.
@@ -147,7 +148,15 @@ export async function openDaemon({ config, log, version }: DaemonOptions): Promi
       log,
     });
     closers.push(() => supervisor.stopAll());
-    const sessions = new Sessions({ config });
+    const sessions = new Sessions({
+      config,
+      instanceOf: (ref, capabilities) => supervisor.instance(ref, capabilities),
+      discard: ({ ref }) => {
+        supervisor.forget(ref, "its session is over").catch((error: unknown) => {
+          log.error({ ...ref, err: error }, "a child could not be ended with its session");
+        });
+      },
+    });
     closers.push(() => sessions.close());
     wire({ registry, tokens, supervisor, sessions, log });
     // Before anybody can connect: a user who is on the way out must not be seen again.

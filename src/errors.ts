@@ -48,6 +48,7 @@ export const ERROR_CODES = {
   BODY_TOO_LARGE: entry(413),
   TYPE_UNSUPPORTED: entry(415),
   TOO_MANY_STREAMS: entry(429),
+  TOO_MANY_CHILDREN: entry(429),
 
   // Child.
   INSTANCE_SPAWN_FAILED: entry(502),

@@ -7,6 +7,7 @@ import { HttpExchange, sessionIdIn } from "../sessions/http-exchange.ts";
 import type { HttpSession } from "../sessions/http-sessions.ts";
 import { InFlight } from "../sessions/in-flight.ts";
 import type { Live } from "../supervisor/supervisor.ts";
+import { bridgePost, bridgeWithoutBody } from "./bridge-http.ts";
 import { HttpAnswer } from "./http-answer.ts";
 import { report } from "./report.ts";
 import { readBody } from "./read-body.ts";
@@ -41,6 +42,8 @@ async function servePost(context: FrontContext, visit: Visit): Promise<void> {
     }
     messages = seen.messages;
     const session = sessionOf(context, visit);
+    if (visit.server.transport !== "http")
+      return await bridgePost(context, visit, session, body, messages);
     const live = session?.live ?? (await instance.ensure());
     // The client may have left while the child was starting; the child stays for its next try.
     if (!res.destroyed) relay(context, visit, live, session, body, messages);
@@ -55,6 +58,7 @@ function serveWithoutBody(context: FrontContext, visit: Visit): void {
   const { req, res, instance } = visit;
   const isStream = req.method === "GET";
   const session = sessionOf(context, visit);
+  if (visit.server.transport !== "http") return bridgeWithoutBody(context, visit, session);
   const live = session?.live ?? instance.live;
   // Langflow and mcp-remote send these to feel their way; 405 is what servers without streams say (2025-11-25, transports).
   if (live === undefined)
@@ -79,9 +83,12 @@ function relay(
 ): void {
   const { req, res, principal, instance, server } = visit;
   const { sessions } = context;
+  const { target } = live;
+  if (target.transport === "stdio") return;
   const method = req.method as "POST" | "GET" | "DELETE";
   const headers = headersToChild(req.rawHeaders, req.headers.connection);
-  if (session !== undefined) headers.push(SESSION_HEADER, session.childId);
+  const known = session?.peer.kind === "relay" ? session.peer.childId : undefined;
+  if (known !== undefined) headers.push(SESSION_HEADER, known);
   const isInitialize = messages.some((message) => message.method === "initialize");
   const answer = new HttpAnswer({
     heart: context.heart,
@@ -94,14 +101,24 @@ function relay(
       if (session !== undefined && method === "DELETE" && isOk) sessions.http.close(session);
       // Learned from a good answer to initialize alone: servers put fresh ids on refusals too.
       if (session === undefined && childId !== undefined && isInitialize && isOk) {
-        return sessions.http.open(principal, instance, live, childId, server.stateful).id;
+        const peer = { kind: "relay", childId } as const;
+        const isStateful = server.stateful;
+        return sessions.http.open({
+          holder: principal,
+          instance,
+          serving: instance,
+          live,
+          peer,
+          isStateful,
+        }).id;
       }
-      return childId === session?.childId ? session?.id : undefined;
+      return childId === known ? session?.id : undefined;
     },
   });
   const exchange = new HttpExchange({
-    client: sessions.upstreams.clientFor(live),
+    client: sessions.upstreams.clientFor(live, target),
     live,
+    target,
     method,
     headers,
     body,

@@ -22,7 +22,7 @@ export function openSseStream(context: FrontContext, visit: Visit): void {
   // Taken before the head is sent, while a refusal can still be a status.
   const release = sessions.open.add(principal, true, () => res.destroy());
   const stream = new ClientStream(res, context.heart);
-  const session = sessions.openSse(principal, instance, server.stateful, stream, requestId);
+  const session = sessions.openSse(principal, instance, server, stream, requestId);
   res.once("close", () => {
     release();
     sessions.closeSse(session);

@@ -1,6 +1,6 @@
 /** Room: gateway. The public listener: finds out who asks, holds the path against it, and hands the request to a front. Reads the path grammar on raw bytes; never trusts a name in it. */
 import type { IncomingMessage, ServerResponse } from "node:http";
-import type { Config, ServerDef } from "../config/config.ts";
+import type { Config } from "../config/config.ts";
 import { SupervisorError } from "../errors.ts";
 import { sendError } from "../http/error-response.ts";
 import { createGuard } from "../http/guard.ts";
@@ -113,7 +113,6 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     const def = registry.findServer(found.server ?? config.defaultServer);
     if (def === undefined) throw new SupervisorError("SERVER_NOT_FOUND", "there is no such server");
     requireMethod(req, res, found.leaf);
-    requireTransport(def, found.leaf);
     // Last: what is refused leaves no instance behind, not even a stopped one.
     const instance = supervisor.instance({ user: principal.user, server: def.name, variant: "" });
     return { req, res, requestId, principal, route: found, server: def, instance };
@@ -135,11 +134,4 @@ function requireMethod(req: IncomingMessage, res: ServerResponse, leaf: Leaf): v
   if (allowed.includes(req.method ?? "")) return;
   res.setHeader("allow", allowed.join(", "));
   throw new SupervisorError("METHOD_NOT_ALLOWED", `only ${allowed.join(", ")} here`);
-}
-
-function requireTransport(server: ServerDef, leaf: Leaf): void {
-  const wanted = leaf === "mcp" ? "http" : "sse";
-  if (server.transport === wanted) return;
-  const name = wanted === "sse" ? "HTTP with SSE" : "Streamable HTTP";
-  throw new SupervisorError("NOT_FOUND", `this server does not speak ${name}`);
 }

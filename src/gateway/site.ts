@@ -43,12 +43,7 @@ function health(
   { registry, sessions, supervisor, version }: SiteOptions,
   uptimeMs: number,
 ): object {
-  const instances: Record<string, number> = {};
-  const failing = new Set<string>();
-  for (const { server, state, reason } of supervisor.list()) {
-    instances[state] = (instances[state] ?? 0) + 1;
-    if (state !== "ready" && state !== "starting" && reason !== null) failing.add(server);
-  }
+  const failing = supervisor.failingServers();
   const servers = registry.listServers().length;
   return {
     status: "ok",
@@ -56,7 +51,7 @@ function health(
     uptimeSeconds: Math.floor(uptimeMs / 1000),
     users: registry.countUsers(),
     sessions: sessions.count,
-    instances,
+    instances: supervisor.counts(),
     servers: { up: servers - failing.size, down: failing.size },
   };
 }

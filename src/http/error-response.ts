@@ -39,16 +39,18 @@ export function errorBody(
 /**
  * The JSON-RPC error that `POST /mcp` answers with. The code is the HTTP status, because the range
  * from -32020 to -32099 is reserved by MCP 2026-07-28; clients show the message to their users.
- * `id` is the raw JSON text of the request's id, `"null"` where it is not known.
+ * `id` is the raw JSON text of the request's id, `"null"` where it is not known; `more` goes into the
+ * error's data.
  */
 export function rpcErrorText(
   error: SupervisorError,
   requestId: string,
   id: string,
   code = error.status,
+  more: Readonly<Record<string, unknown>> = {},
 ): string {
   const { type, message } = shown(error, "client");
-  const rest = JSON.stringify({ code, message, data: { type, requestId } });
+  const rest = JSON.stringify({ code, message, data: { type, requestId, ...more } });
   return `{"jsonrpc":"2.0","id":${id},"error":${rest}}`;
 }
 

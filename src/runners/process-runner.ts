@@ -58,7 +58,7 @@ export async function startProcess(spec: RunSpec, onLine: OnLine): Promise<Runni
   const { stdin, stdout, stderr } = subprocess;
   // EPIPE: the child closed its stdin or ended. Its end is told by `exited`.
   stdin.on("error", () => {});
-  splitLines(stdout, (line) => onLine("stdout", line));
+  if (spec.stdout === "lines") splitLines(stdout, (line) => onLine("stdout", line));
   splitLines(stderr, (line) => onLine("stderr", line));
 
   // Not execa's own promise: that waits for the output streams too, which a grandchild keeps open.

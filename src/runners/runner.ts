@@ -9,6 +9,8 @@ export interface RunSpec {
   cwd: string;
   /** All of the child's environment; nothing of the daemon's own is added. */
   env: Readonly<Record<string, string>>;
+  /** What the child writes to stdout: lines of a log, or messages that are somebody else's to read. */
+  stdout: "lines" | "messages";
   /** How long a child may take to end by itself after its stdin was closed. */
   eofGraceMs: number;
   /** From SIGTERM to SIGKILL. */

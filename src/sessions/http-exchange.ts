@@ -2,7 +2,7 @@ import { SupervisorError } from "../errors.ts";
 import { SESSION_HEADER, isEventStream } from "../mcp/headers.ts";
 import type { Message } from "../mcp/envelope.ts";
 import { SseReader } from "../mcp/sse.ts";
-import type { Live } from "../supervisor/supervisor.ts";
+import type { HttpTarget, Live } from "../supervisor/supervisor.ts";
 import type {
   Exchange,
   HttpClient,
@@ -28,6 +28,7 @@ export interface HttpOutlet {
 export interface HttpExchangeOptions {
   client: HttpClient;
   live: Live;
+  target: HttpTarget;
   method: HttpRequest["method"];
   headers: string[];
   body: Buffer | null;
@@ -47,9 +48,9 @@ export class HttpExchange {
 
   /** Sends at once; throws UPSTREAM_INVALID for headers that cannot be sent. */
   constructor(options: HttpExchangeOptions) {
-    const { inFlight, messages, body, live } = options;
+    const { inFlight, messages, body, target } = options;
     this.#options = options;
-    this.#send(live.target.url);
+    this.#send(target.url);
     if (body !== null) inFlight.sent(messages, body);
   }
 
@@ -62,8 +63,8 @@ export class HttpExchange {
   }
 
   #send(url: URL): void {
-    const { client, live, method, headers, body } = this.#options;
-    const own: string[] = Object.entries(live.target.headers).flat();
+    const { client, target, method, headers, body } = this.#options;
+    const own: string[] = Object.entries(target.headers).flat();
     this.#exchange = client.request(
       {
         method,

@@ -1,20 +1,31 @@
 import { randomBytes } from "node:crypto";
 import { SupervisorError } from "../errors.ts";
 import type { Instance, Live } from "../supervisor/supervisor.ts";
+import type { HttpBridge } from "./http-bridge.ts";
 import type { Holder } from "./open-requests.ts";
 
 const SWEEP_MS = 60_000;
 
+/** How the session reaches its server: under the id that the server gave, or over a bridge. */
+export type Peer =
+  | { readonly kind: "relay"; readonly childId: string }
+  | { readonly kind: "bridge"; readonly bridge: HttpBridge };
+
+export interface NewHttpSession {
+  readonly holder: Holder;
+  /** The instance whose path the client came by, and the one that serves it: they differ for stdio. */
+  readonly instance: Instance;
+  readonly serving: Instance;
+  /** The generation that answered `initialize`. */
+  readonly live: Live;
+  readonly peer: Peer;
+  readonly isStateful: boolean;
+}
+
 /** A client's conversation over Streamable HTTP (2025-03-26 to 2025-11-25). */
-export interface HttpSession {
+export interface HttpSession extends NewHttpSession {
   /** The gateway's own id, unguessable; what the client knows. */
   readonly id: string;
-  readonly holder: Holder;
-  readonly instance: Instance;
-  /** The generation that answered `initialize`, and the id it gave. */
-  readonly live: Live;
-  readonly childId: string;
-  isStateful: boolean;
   /** Requests under way, the stream of a GET among them. */
   openRequests: number;
   lastUsedAt: number;
@@ -23,10 +34,12 @@ export interface HttpSession {
 export class HttpSessions {
   readonly #byId = new Map<string, HttpSession>();
   readonly #ttlMs: number;
+  readonly #onClosed: (serving: Instance) => void;
   readonly #timer: NodeJS.Timeout;
 
-  constructor(ttlMs: number) {
+  constructor(ttlMs: number, onClosed: (serving: Instance) => void = () => {}) {
     this.#ttlMs = ttlMs;
+    this.#onClosed = onClosed;
     this.#timer = setInterval(() => this.#sweep(), SWEEP_MS);
     this.#timer.unref();
   }
@@ -35,26 +48,11 @@ export class HttpSessions {
     return this.#byId.size;
   }
 
-  open(
-    holder: Holder,
-    instance: Instance,
-    live: Live,
-    childId: string,
-    isStateful: boolean,
-  ): HttpSession {
+  open(begun: NewHttpSession): HttpSession {
     const id = randomBytes(16).toString("base64url");
-    const session: HttpSession = {
-      id,
-      holder,
-      instance,
-      live,
-      childId,
-      isStateful,
-      openRequests: 0,
-      lastUsedAt: performance.now(),
-    };
+    const session: HttpSession = { ...begun, id, openRequests: 0, lastUsedAt: performance.now() };
     this.#byId.set(id, session);
-    instance.usage.sessions += 1;
+    begun.serving.usage.sessions += 1;
     return session;
   }
 
@@ -68,7 +66,7 @@ export class HttpSessions {
     if (session === undefined || session.instance !== instance) {
       throw new SupervisorError("SESSION_NOT_FOUND", "no such session; initialize a new one");
     }
-    if (instance.live !== session.live) {
+    if (session.serving.live !== session.live) {
       if (session.isStateful) {
         this.close(session);
         throw new SupervisorError("SESSION_NOT_FOUND", "no such session; initialize a new one");
@@ -93,7 +91,10 @@ export class HttpSessions {
   }
 
   close(session: HttpSession): void {
-    if (this.#byId.delete(session.id)) session.instance.usage.sessions -= 1;
+    if (!this.#byId.delete(session.id)) return;
+    session.serving.usage.sessions -= 1;
+    if (session.peer.kind === "bridge") session.peer.bridge.close();
+    this.#onClosed(session.serving);
   }
 
   closeWhere(matches: (holder: Holder) => boolean): void {

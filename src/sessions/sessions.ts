@@ -1,19 +1,32 @@
 /** Room: sessions. Clients' conversations: which there are, whose they are, what each waits for. In: messages of authenticated users. Out: the same messages, to that user's instance and to no other. Never reads a key or a header that names a user. */
-import type { Config } from "../config/config.ts";
+import { randomBytes } from "node:crypto";
+import type { Config, ServerDef } from "../config/config.ts";
 import { SupervisorError } from "../errors.ts";
+import type { Message } from "../mcp/envelope.ts";
+import { capabilitiesOf } from "./capabilities.ts";
+import { HttpBridge } from "./http-bridge.ts";
 import { HttpSessions } from "./http-sessions.ts";
+import type { HttpSession } from "./http-sessions.ts";
+import { InFlight } from "./in-flight.ts";
+import { openMessageLink } from "./open-message-link.ts";
 import { OpenRequests } from "./open-requests.ts";
 import type { Holder } from "./open-requests.ts";
 import { SseSession } from "./sse-session.ts";
 import type { Outlet } from "./sse-session.ts";
-import type { Instance } from "../supervisor/supervisor.ts";
+import type { Instance, Ref } from "../supervisor/supervisor.ts";
 import { Upstreams } from "./upstreams.ts";
 
 /** A child that has not said "accepted" to a message by then never will. */
 const POST_TIMEOUT_MS = 30_000;
+/** What the variant of an instance begins with that serves one session (`sharing: "session"`). */
+const PRIVATE = "session ";
 
 export interface SessionsOptions {
-  config: Pick<Config, "sessionTtlMs" | "limits">;
+  config: Pick<Config, "sessionTtlMs" | "limits" | "eventLog">;
+  /** The instance of a stdio server for clients that declare these capabilities (JSON text). */
+  instanceOf: (ref: Ref, capabilities: string) => Instance;
+  /** The instance served one session only, and that is over. */
+  discard: (instance: Instance) => void;
   postTimeoutMs?: number;
 }
 
@@ -21,12 +34,15 @@ export class Sessions {
   readonly open: OpenRequests;
   readonly http: HttpSessions;
   readonly upstreams = new Upstreams();
+  readonly #options: SessionsOptions;
   readonly #sse = new Map<string, SseSession>();
   readonly #postTimeoutMs: number;
 
-  constructor({ config, postTimeoutMs = POST_TIMEOUT_MS }: SessionsOptions) {
+  constructor(options: SessionsOptions) {
+    const { config, postTimeoutMs = POST_TIMEOUT_MS } = options;
+    this.#options = options;
     this.open = new OpenRequests(config.limits.streamsPerUser);
-    this.http = new HttpSessions(config.sessionTtlMs);
+    this.http = new HttpSessions(config.sessionTtlMs, (serving) => this.#discard(serving));
     this.#postTimeoutMs = postTimeoutMs;
   }
 
@@ -37,15 +53,18 @@ export class Sessions {
   openSse(
     holder: Holder,
     instance: Instance,
-    isStateful: boolean,
+    server: ServerDef,
     outlet: Outlet,
     requestId: string,
   ): SseSession {
     const session = new SseSession({
       holder,
       instance,
+      ...(server.transport === "stdio"
+        ? { choose: (body, messages) => this.#choose(instance, server, body, messages) }
+        : {}),
       outlet,
-      isStateful,
+      isStateful: server.stateful,
       requestId,
       upstreams: this.upstreams,
       postTimeoutMs: this.#postTimeoutMs,
@@ -66,6 +85,40 @@ export class Sessions {
   closeSse(session: SseSession): void {
     this.#sse.delete(session.id);
     session.close();
+    if (session.serving !== undefined) this.#discard(session.serving);
+  }
+
+  /**
+   * Begins a Streamable HTTP session over a server that speaks something else, with the client's
+   * `initialize`. Rejects with REQUEST_INVALID for any other message, and with what keeps the child
+   * from starting or the link from opening.
+   */
+  async openBridge(
+    holder: Holder,
+    instance: Instance,
+    server: ServerDef,
+    body: Buffer,
+    messages: readonly Message[],
+  ): Promise<HttpSession> {
+    // Asked of every server, so that a session begins in the same way whatever stands behind it.
+    capabilitiesOf(body, messages);
+    const serving = this.#choose(instance, server, body, messages);
+    const live = await serving.ensure();
+    const bridge = new HttpBridge(new InFlight(serving.usage), live, this.#options.config.eventLog);
+    const link = await openMessageLink(live, this.upstreams, this.#postTimeoutMs, {
+      onMessage: (raw, about) => bridge.receive(raw, about),
+      onClosed: (error) => void bridge.lost(error),
+    });
+    bridge.use(link);
+    const isStateful = server.stateful;
+    return this.http.open({
+      holder,
+      instance,
+      serving,
+      live,
+      peer: { kind: "bridge", bridge },
+      isStateful,
+    });
   }
 
   /** Ends everything that was opened with this key, at once. */
@@ -83,5 +136,24 @@ export class Sessions {
   close(): void {
     this.open.closeAll();
     this.http.stop();
+  }
+
+  /** Sessions share a stdio child where their clients declare the same, or have one each. */
+  #choose(
+    instance: Instance,
+    server: ServerDef,
+    body: Buffer,
+    messages: readonly Message[],
+  ): Instance {
+    if (server.transport !== "stdio") return instance;
+    const capabilities = capabilitiesOf(body, messages);
+    const shared = capabilities === "{}" ? "" : capabilities;
+    const variant =
+      server.sharing === "session" ? PRIVATE + randomBytes(8).toString("hex") : shared;
+    return this.#options.instanceOf({ ...instance.ref, variant }, capabilities);
+  }
+
+  #discard(serving: Instance): void {
+    if (serving.ref.variant.startsWith(PRIVATE)) this.#options.discard(serving);
   }
 }

@@ -1,15 +1,19 @@
 import { randomBytes } from "node:crypto";
 import { SupervisorError } from "../errors.ts";
 import { rpcErrorText } from "../http/error-response.ts";
-import { formatEvent } from "../mcp/sse.ts";
+import { EnvelopeScanner } from "../mcp/envelope.ts";
+import { formatEvent, withoutLineBreaks } from "../mcp/sse.ts";
 import type { EventPart } from "../mcp/sse.ts";
 import type { Message } from "../mcp/envelope.ts";
-import type { Instance, Live } from "../supervisor/supervisor.ts";
+import type { HttpTarget, Instance, Live } from "../supervisor/supervisor.ts";
 import { SseLink } from "../upstream/sse-link.ts";
 import type { PostAnswer } from "../upstream/sse-link.ts";
+import { bridgePosts } from "./bridged-link.ts";
+import type { PostLink } from "./bridged-link.ts";
 import { exitOf, explainFailure } from "./exit.ts";
 import { InFlight } from "./in-flight.ts";
 import type { Holder } from "./open-requests.ts";
+import { openMessageLink } from "./open-message-link.ts";
 import type { Upstreams } from "./upstreams.ts";
 
 /** The client's open event stream, as far as a session has to know it. */
@@ -25,7 +29,10 @@ export interface Outlet {
 
 export interface SseSessionOptions {
   holder: Holder;
+  /** The instance whose path the client came by. */
   instance: Instance;
+  /** For stdio: the instance that serves the session, told from its first message. Throws REQUEST_INVALID. */
+  choose?: (body: Buffer, messages: readonly Message[]) => Instance;
   outlet: Outlet;
   upstreams: Upstreams;
   postTimeoutMs: number;
@@ -36,10 +43,20 @@ export interface SseSessionOptions {
 
 type LinkState =
   | { readonly kind: "none" }
-  | { readonly kind: "opening"; readonly opening: Promise<SseLink> }
-  | { readonly kind: "open"; readonly link: SseLink }
+  | { readonly kind: "opening"; readonly opening: Promise<PostLink> }
+  | { readonly kind: "open"; readonly link: PostLink }
   | { readonly kind: "lost"; readonly error: SupervisorError }
   | { readonly kind: "closed" };
+
+interface Serving {
+  readonly instance: Instance;
+  readonly inFlight: InFlight;
+}
+
+function serve(instance: Instance): Serving {
+  instance.usage.sessions += 1;
+  return { instance, inFlight: new InFlight(instance.usage) };
+}
 
 /**
  * A client's conversation over HTTP with SSE. It begins with the client's stream and needs no child:
@@ -51,7 +68,7 @@ export class SseSession {
   readonly holder: Holder;
   readonly instance: Instance;
   readonly #options: SseSessionOptions;
-  readonly #inFlight: InFlight;
+  #serving: Serving | undefined;
   #state: LinkState = { kind: "none" };
   #isPaused = false;
 
@@ -59,8 +76,7 @@ export class SseSession {
     this.#options = options;
     this.holder = options.holder;
     this.instance = options.instance;
-    this.#inFlight = new InFlight(options.instance.usage);
-    this.instance.usage.sessions += 1;
+    if (options.choose === undefined) this.#serving = serve(options.instance);
   }
 
   /**
@@ -74,16 +90,22 @@ export class SseSession {
     messages: readonly Message[],
     headers: string[],
   ): Promise<PostAnswer> {
-    const link = this.#state.kind === "open" ? this.#state.link : await this.#link();
-    this.#inFlight.sent(messages, body);
+    const { instance, inFlight } = (this.#serving ??= serve(this.#options.choose!(body, messages)));
+    const link = this.#state.kind === "open" ? this.#state.link : await this.#link(instance);
+    inFlight.sent(messages, body);
     try {
-      const answer = await link.post(body, headers);
-      if (answer.status >= 300) this.#inFlight.refused(messages);
+      const answer = await link.post(body, messages, headers);
+      if (answer.status >= 300) inFlight.refused(messages);
       return answer;
     } catch (error) {
-      this.#inFlight.refused(messages);
+      inFlight.refused(messages);
       throw error;
     }
+  }
+
+  /** The instance that serves the session, once it has begun. */
+  get serving(): Instance | undefined {
+    return this.#serving?.instance;
   }
 
   /** The client has left or may not stay: its link goes too. */
@@ -92,11 +114,12 @@ export class SseSession {
     const state = this.#state;
     this.#state = { kind: "closed" };
     if (state.kind === "open") state.link.close();
-    this.#inFlight.drain();
-    this.instance.usage.sessions -= 1;
+    if (this.#serving === undefined) return;
+    this.#serving.inFlight.drain();
+    this.#serving.instance.usage.sessions -= 1;
   }
 
-  async #link(): Promise<SseLink> {
+  async #link(instance: Instance): Promise<PostLink> {
     switch (this.#state.kind) {
       case "open":
         return this.#state.link;
@@ -108,23 +131,20 @@ export class SseSession {
         return await this.#state.opening;
       case "none": {
         // Kept until it settles: messages that arrive meanwhile share it, so a session never has two links.
-        const opening = this.#open();
+        const opening = this.#open(instance);
         this.#state = { kind: "opening", opening };
         return await opening;
       }
     }
   }
 
-  async #open(): Promise<SseLink> {
+  async #open(instance: Instance): Promise<PostLink> {
     try {
-      const live = await this.instance.ensure();
-      const link = await SseLink.open({
-        client: this.#options.upstreams.clientFor(live),
-        target: live.target,
-        postTimeoutMs: this.#options.postTimeoutMs,
-        onPart: (part) => this.#onPart(part),
-        onClosed: (error) => void this.#onLinkClosed(live, error),
-      });
+      const live = await instance.ensure();
+      const link =
+        live.target.transport === "sse"
+          ? await this.#relay(live, live.target)
+          : await this.#bridge(live);
       // The client may have left while the child was starting.
       if (this.#state.kind !== "opening") {
         link.close();
@@ -139,8 +159,39 @@ export class SseSession {
     }
   }
 
+  async #relay(live: Live, target: HttpTarget): Promise<PostLink> {
+    const link = await SseLink.open({
+      client: this.#options.upstreams.clientFor(live, target),
+      target,
+      postTimeoutMs: this.#options.postTimeoutMs,
+      onPart: (part) => this.#onPart(part),
+      onClosed: (error) => void this.#onLinkClosed(live, error),
+    });
+    return {
+      post: (body, _messages, headers) => link.post(body, headers),
+      pause: () => link.pause(),
+      resume: () => link.resume(),
+      close: () => link.close(),
+    };
+  }
+
+  async #bridge(live: Live): Promise<PostLink> {
+    const { upstreams, postTimeoutMs, outlet } = this.#options;
+    const scanner = new EnvelopeScanner();
+    const link = await openMessageLink(live, upstreams, postTimeoutMs, {
+      onMessage: (raw) => {
+        scanner.reset();
+        scanner.write(raw, 0, raw.length);
+        this.#serving?.inFlight.received(scanner.messages);
+        outlet.event(formatEvent("message", withoutLineBreaks(raw)));
+      },
+      onClosed: (error) => void this.#onLinkClosed(live, error),
+    });
+    return bridgePosts(link);
+  }
+
   #onPart(part: EventPart): void {
-    this.#inFlight.received(part.messages);
+    this.#serving?.inFlight.received(part.messages);
     const { outlet } = this.#options;
     const hasRoom = outlet.part(part.bytes, part.isLast);
     // A read that was cut into many events brings many parts after the first one that filled up.
@@ -168,7 +219,7 @@ export class SseSession {
   }
 
   #failInFlight(error: SupervisorError): void {
-    for (const id of this.#inFlight.drain()) {
+    for (const id of this.#serving?.inFlight.drain() ?? []) {
       this.#options.outlet.event(
         formatEvent("message", rpcErrorText(error, this.#options.requestId, id)),
       );

@@ -9,11 +9,14 @@ const INHERITED = ["PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ"];
 
 // Servers over a port take no notice of stdin; the few that do end at once.
 const PORT_CHILD_EOF_GRACE_MS = 250;
+// For servers over stdio the end of their input is the order to end (MCP, stdio, shutdown).
+const STDIO_CHILD_EOF_GRACE_MS = 1_500;
 
 export interface ChildSpecInput {
   ref: Ref;
   def: ChildServer;
-  port: number;
+  /** Undefined for a stdio child, which has none. */
+  port: number | undefined;
   home: PrivateHome;
   token: string | undefined;
   stopTimeoutMs: number;
@@ -32,11 +35,13 @@ export function childSpec(input: ChildSpecInput): RunSpec {
   env["TMPDIR"] = home.tmp;
   for (const [name, value] of Object.entries(def.env)) env[name] = fill(value);
   if (token !== undefined) env[def.tokenEnv] = token;
+  const isStdio = def.transport === "stdio";
   return {
     argv: [def.command, ...def.args.map(fill)],
     cwd: def.cwd,
     env,
-    eofGraceMs: PORT_CHILD_EOF_GRACE_MS,
+    stdout: isStdio ? "messages" : "lines",
+    eofGraceMs: isStdio ? STDIO_CHILD_EOF_GRACE_MS : PORT_CHILD_EOF_GRACE_MS,
     stopTimeoutMs,
   };
 }

@@ -1,3 +1,4 @@
+import type { SharedStdio } from "../upstream/shared-stdio.ts";
 import type { Exit, StreamName } from "../runners/runner.ts";
 
 /** Names one instance; `variant` is "" unless a user has several of one server. */
@@ -11,12 +12,20 @@ export interface Ref {
 export type Selector = Partial<Ref>;
 
 /** Where messages for a ready instance go. */
-export interface Target {
+export type Target = HttpTarget | StdioTarget;
+
+export interface HttpTarget {
   transport: "sse" | "http";
   url: URL;
   /** Sent with every request; of a remote they may hold the user's token. */
   headers: Readonly<Record<string, string>>;
   isRemote: boolean;
+}
+
+/** The pipes of a child, already initialised. */
+export interface StdioTarget {
+  transport: "stdio";
+  shared: SharedStdio;
 }
 
 /** Why a generation ended: `exited with code 1`, `was killed by SIGKILL`, or the reason of who ended it. */

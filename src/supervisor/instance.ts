@@ -9,13 +9,14 @@ import type { Logger } from "../observability/logger.ts";
 import type { Exit, Running, StartRunner } from "../runners/runner.ts";
 import type { Ended, InstanceRow, InstanceState, Live } from "./instance-types.ts";
 import type { Ref, SupervisorEvents, Target, Usage } from "./instance-types.ts";
-import type { LaunchInput, NotLaunched } from "./launch.ts";
+import type { NotLaunched } from "./launch.ts";
 import type { Ports } from "./ports.ts";
 import type { SpawnSlots } from "./spawn-slots.ts";
 
 /** What all instances share. */
 export interface InstanceContext {
   config: Config;
+  version: string;
   servers: (name: string) => ServerDef | undefined;
   secretsFor: (user: string, server: string) => string | undefined;
   log: Logger;
@@ -24,6 +25,8 @@ export interface InstanceContext {
   start: StartRunner;
   events: EventEmitter<SupervisorEvents>;
   onExposed: (server: string, addresses: readonly string[]) => void;
+  /** Throws TOO_MANY_CHILDREN when the user has as many as one may have, beside this instance. */
+  requireRoom: (ref: Ref) => void;
 }
 
 /** The reason of an abort that wants the same callers served by another generation. */
@@ -46,6 +49,8 @@ export class Instance {
   readonly usage: Usage = { sessions: 0, inFlight: 0, lastMessageAt: null };
   readonly output = new OutputLog();
   readonly #context: InstanceContext;
+  /** What the clients of a stdio child declared, as JSON text. */
+  readonly #capabilities: string;
   #state: State = { name: "stopped", since: Date.now(), reason: null };
   #generation = 0;
   #restarts = 0;
@@ -57,13 +62,19 @@ export class Instance {
   #gone: Promise<void> = Promise.resolve();
   #refusal: SupervisorError | undefined;
 
-  constructor(ref: Ref, context: InstanceContext) {
+  constructor(ref: Ref, context: InstanceContext, capabilities: string) {
     this.ref = ref;
     this.#context = context;
+    this.#capabilities = capabilities;
   }
 
   get state(): InstanceState["name"] {
     return this.#state.name;
+  }
+
+  /** The last generation ended or failed to start without being asked to. */
+  get hasFailed(): boolean {
+    return this.#state.name === "stopped" && this.#endedUnasked;
   }
 
   /** The generation that is ready now. */
@@ -76,7 +87,7 @@ export class Instance {
    * a start is under way share it, and one that gives up does not end it for the others.
    *
    * Rejects with INSTANCE_SPAWN_FAILED, INSTANCE_EXITED, INSTANCE_START_TIMEOUT, TOKEN_MISSING,
-   * SERVER_NOT_FOUND, or STOPPING; the next call tries again.
+   * TOO_MANY_CHILDREN, SERVER_NOT_FOUND, or STOPPING; the next call tries again.
    */
   ensure(): Promise<Live> {
     if (this.#state.name === "ready") return this.#state.answer;
@@ -179,11 +190,7 @@ export class Instance {
         const target = remoteTarget(this.ref, def, secretsFor(user, server));
         return this.#becomeReady(target, null, null);
       }
-      if (!servesPort(def))
-        throw this.#failure(
-          "INSTANCE_SPAWN_FAILED",
-          "stdio servers are not available in this version",
-        );
+      this.#context.requireRoom(this.ref);
       this.#become({ name: "starting", since: Date.now(), pid: null, port: null });
       const release = await slots.take(signal);
       try {
@@ -200,14 +207,16 @@ export class Instance {
     }
   }
 
-  async #startChild(def: LaunchInput["def"], signal: AbortSignal): Promise<Live> {
-    const { config, secretsFor, ports, start, events, onExposed } = this.#context;
+  async #startChild(def: ChildServer, signal: AbortSignal): Promise<Live> {
+    const { config, version, secretsFor, ports, start, events, onExposed } = this.#context;
     const { user, server } = this.ref;
     if (this.#endedUnasked) this.#restarts++;
     this.#endedUnasked = false;
     const outcome = await launchChild({
       ref: this.ref,
       def,
+      capabilities: this.#capabilities,
+      version,
       token: secretsFor(user, server),
       dataDir: config.dataDir,
       startTimeoutMs: def.startTimeoutMs,
@@ -293,7 +302,7 @@ export class Instance {
   }
 
   async #released(gone: Promise<unknown>, { port }: Ready): Promise<void> {
-    if (port !== null) await releaseAfter(gone, this.#context.ports, port);
+    await releaseAfter(gone, this.#context.ports, port);
   }
 
   #finish({ live, finish }: Ready, ended: Ended): void {
@@ -333,8 +342,4 @@ export class Instance {
     const fields = { ...this.ref, generation: this.#generation, childPid, port };
     this.#context.log[level](fields, `child: ${message}`);
   }
-}
-
-function servesPort(def: ChildServer): def is LaunchInput["def"] {
-  return def.transport !== "stdio";
 }

@@ -4,6 +4,7 @@ import { childSpec } from "./child-spec.ts";
 import { describeExit } from "./describe-exit.ts";
 import { preparePrivateHome } from "./private-home.ts";
 import { untilReady } from "./readiness.ts";
+import { untilInitialized } from "./stdio-readiness.ts";
 import { fillTemplate } from "../config/template.ts";
 import type { ChildServer } from "../config/config.ts";
 import type { Ref, Target } from "./instance-types.ts";
@@ -16,11 +17,16 @@ const MAX_STOLEN_PORTS = 5;
 /** How long the last words of a child that exited may take to arrive: a grandchild may keep the pipe open. */
 const LAST_WORDS_MS = 200;
 const DETAIL_LINES = 20;
+/** How much of a line that is no message is kept for the admin. */
+const FAULT_BYTES = 500;
 
 export interface LaunchInput {
   ref: Ref;
-  def: ChildServer & { transport: "sse" | "http" };
+  def: ChildServer;
+  /** What the clients of a stdio child declared, as JSON text. */
+  capabilities: string;
   token: string | undefined;
+  version: string;
   dataDir: string;
   startTimeoutMs: number;
   stopTimeoutMs: number;
@@ -28,7 +34,7 @@ export interface LaunchInput {
   start: StartRunner;
   output: OutputLog;
   onLine: OnLine;
-  onSpawn: (pid: number, port: number) => void;
+  onSpawn: (pid: number, port: number | null) => void;
   /** Aborts the start; its reason is the failure then. */
   signal: AbortSignal;
 }
@@ -36,7 +42,7 @@ export interface LaunchInput {
 export interface Launched {
   isReady: true;
   running: Running;
-  port: number;
+  port: number | null;
   target: Target;
   /** Addresses beyond loopback it listens on. */
   exposed: string[];
@@ -51,10 +57,14 @@ export interface NotLaunched {
   gone: Promise<void>;
 }
 
-/** Frees the port when nothing of the child can listen on it any more. */
-export async function releaseAfter(gone: Promise<unknown>, ports: Ports, port: number) {
+/** Frees the port, if there is one, when nothing of the child can listen on it any more. */
+export async function releaseAfter(
+  gone: Promise<unknown>,
+  ports: Ports,
+  port: number | null,
+): Promise<void> {
   await gone;
-  ports.release(port);
+  if (port !== null) ports.release(port);
 }
 
 /**
@@ -81,7 +91,7 @@ async function launchOnce(
   let port: number | null = null;
   let running: Running;
   try {
-    port = await ports.take(ref);
+    if (def.transport !== "stdio") port = await ports.take(ref);
     running = await spawnChild(input, port);
   } catch (error) {
     if (port !== null) ports.release(port);
@@ -102,16 +112,11 @@ async function launchOnce(
   void running.exited.then((how) => exit.abort(how));
   let missing = "";
   try {
-    const { url, exposed } = await untilReady({
-      running,
-      port,
-      transport: def.transport,
-      path: fillTemplate(def.path, { port, user: ref.user }),
+    const ready = await untilTarget(input, running, port, {
       signal: AbortSignal.any([signal, deadline, exit.signal]),
       onMissing: (what) => (missing = what),
     });
-    const target: Target = { transport: def.transport, url, headers: {}, isRemote: false };
-    return { isReady: true, running, port, target, exposed };
+    return { isReady: true, running, port, ...ready };
   } catch (error) {
     let failure: SupervisorError;
     let isPortStolen = false;
@@ -122,7 +127,7 @@ async function launchOnce(
     if (signal.aborted) failure = toSupervisorError(signal.reason);
     else if (exit.signal.aborted) {
       const how = describeExit(await running.exited);
-      isPortStolen = (await running.listenersOn(port)).foreign.length > 0;
+      isPortStolen = port !== null && (await running.listenersOn(port)).foreign.length > 0;
       await Promise.race([running.drained, delay(LAST_WORDS_MS)]);
       failure = fail(
         "INSTANCE_EXITED",
@@ -133,7 +138,10 @@ async function launchOnce(
         "INSTANCE_START_TIMEOUT",
         `was not ready within ${input.startTimeoutMs / 1000} s: ${missing}`,
       );
-    } else failure = toSupervisorError(error);
+    } else {
+      const { message } = toSupervisorError(error);
+      failure = fail("INSTANCE_EXITED", `was ended before it was ready: ${message}`);
+    }
     // What a dead leader left behind has nobody to end it in good order.
     const ending = exit.signal.aborted ? running.kill() : running.stop();
     const gone = releaseAfter(ending, ports, port);
@@ -141,7 +149,38 @@ async function launchOnce(
   }
 }
 
-async function spawnChild(input: LaunchInput, port: number): Promise<Running> {
+interface Wait {
+  signal: AbortSignal;
+  onMissing: (missing: string) => void;
+}
+
+/** Waits until the child is ready, in the way of its transport. */
+async function untilTarget(
+  input: LaunchInput,
+  running: Running,
+  port: number | null,
+  wait: Wait,
+): Promise<{ target: Target; exposed: string[] }> {
+  const { def, ref, capabilities, version, onLine } = input;
+  if (def.transport === "stdio" || port === null) {
+    const onFault = (what: string, line: Buffer | undefined): void => {
+      onLine("stdout", `[the child wrote ${what}] ${line?.toString("utf8", 0, FAULT_BYTES) ?? ""}`);
+    };
+    const shared = await untilInitialized({ running, capabilities, version, onFault, ...wait });
+    return { target: { transport: "stdio", shared }, exposed: [] };
+  }
+  const path = fillTemplate(def.path, { port, user: ref.user });
+  const { url, exposed } = await untilReady({
+    running,
+    port,
+    transport: def.transport,
+    path,
+    ...wait,
+  });
+  return { target: { transport: def.transport, url, headers: {}, isRemote: false }, exposed };
+}
+
+async function spawnChild(input: LaunchInput, port: number | null): Promise<Running> {
   const { ref, def, token, stopTimeoutMs } = input;
   const name = `${ref.user}/${ref.server}`;
   let home: Awaited<ReturnType<typeof preparePrivateHome>>;
@@ -156,7 +195,7 @@ async function spawnChild(input: LaunchInput, port: number): Promise<Running> {
     );
   }
   input.signal.throwIfAborted();
-  const spec = childSpec({ ref, def, port, home, token, stopTimeoutMs });
+  const spec = childSpec({ ref, def, port: port ?? undefined, home, token, stopTimeoutMs });
   try {
     return await input.start(spec, input.onLine);
   } catch (cause) {

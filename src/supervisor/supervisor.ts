@@ -26,6 +26,7 @@ const keyOf = ({ user, server, variant }: Ref) => `${user}/${server}/${variant}`
 
 export interface SupervisorOptions {
   config: Config;
+  version: string;
   servers: (name: string) => ServerDef | undefined;
   /** The token that goes to this user's instance of this server, asked at each start. */
   secretsFor: (user: string, server: string) => string | undefined;
@@ -40,9 +41,17 @@ export class Supervisor {
   readonly #exposedServers = new Set<string>();
   #refusal: SupervisorError | undefined;
 
-  constructor({ config, servers, secretsFor, log, start = startProcess }: SupervisorOptions) {
+  constructor({
+    config,
+    version,
+    servers,
+    secretsFor,
+    log,
+    start = startProcess,
+  }: SupervisorOptions) {
     this.#context = {
       config,
+      version,
       servers,
       secretsFor,
       log,
@@ -51,15 +60,19 @@ export class Supervisor {
       slots: new SpawnSlots(config.limits.spawnConcurrency),
       events: this.events,
       onExposed: (server, addresses) => this.#warnExposed(server, addresses),
+      requireRoom: (ref) => this.#requireRoom(ref, config.limits.childrenPerUser),
     };
   }
 
-  /** The handle of an instance, running or not. Keep it: its `live` and `ensure()` cost no look-up. */
-  instance(ref: Ref): Instance {
+  /**
+   * The handle of an instance, running or not. Keep it: its `live` and `ensure()` cost no look-up.
+   * `capabilities` is what the clients of a stdio child declared, as JSON text; one variant has one.
+   */
+  instance(ref: Ref, capabilities = "{}"): Instance {
     const key = keyOf(ref);
     let instance = this.#instances.get(key);
     if (!instance) {
-      instance = new Instance({ ...ref }, this.#context);
+      instance = new Instance({ ...ref }, this.#context, capabilities);
       if (this.#refusal) void instance.close("stopped with the daemon", this.#refusal);
       this.#instances.set(key, instance);
     }
@@ -137,6 +150,23 @@ export class Supervisor {
     const counts: Partial<Record<StateName, number>> = {};
     for (const { state } of this.#instances.values()) counts[state] = (counts[state] ?? 0) + 1;
     return counts;
+  }
+
+  /** Servers of which some user's child ended or failed to start by itself and is not up again. */
+  failingServers(): ReadonlySet<string> {
+    const failing = [...this.#instances.values()].filter(({ hasFailed }) => hasFailed);
+    return new Set(failing.map(({ ref }) => ref.server));
+  }
+
+  #requireRoom(ref: Ref, limit: number): void {
+    const others = this.#select({ user: ref.user }).filter(
+      (other) => other.state !== "stopped" && keyOf(other.ref) !== keyOf(ref),
+    );
+    if (others.length < limit) return;
+    throw new SupervisorError(
+      "TOO_MANY_CHILDREN",
+      `${ref.user}/${ref.server}: ${limit} children of this user run, which is the limit`,
+    );
   }
 
   #find(ref: Ref): Instance | undefined {

@@ -1,3 +1,4 @@
+import assert from "node:assert/strict";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
@@ -6,7 +7,7 @@ import { parseConfig } from "../../src/config/config.ts";
 import { createLogger } from "../../src/observability/logger.ts";
 import { Supervisor } from "../../src/supervisor/supervisor.ts";
 import type { Config } from "../../src/config/config.ts";
-import type { Live, Ref } from "../../src/supervisor/supervisor.ts";
+import type { HttpTarget, Live, Ref } from "../../src/supervisor/supervisor.ts";
 import { assertNoneLeft } from "./leaks.ts";
 
 /** An entry of `servers` that runs one of the fixtures. */
@@ -58,6 +59,7 @@ export function openSupervisor(
   const logged: Record<string, unknown>[] = [];
   const supervisor = new Supervisor({
     config,
+    version: "0.0.0",
     servers: (name) => config.servers[name],
     secretsFor: (user, server) => tokens.get(`${user}/${server}`),
     log: createLogger("info", {
@@ -74,9 +76,15 @@ export function openSupervisor(
 
 export const ref = (user: string, server: string, variant = ""): Ref => ({ user, server, variant });
 
+/** Where a child on a port, or a remote, is. */
+export function targetOf({ target }: Live): HttpTarget {
+  assert.ok(target.transport !== "stdio");
+  return target;
+}
+
 /** Calls a tool of a fixture by its /mcp route, which all of the well-behaved ones have. */
 export async function callTool(live: Live, name: string, args: object = {}): Promise<string> {
-  const url = new URL("/mcp", live.target.url);
+  const url = new URL("/mcp", targetOf(live).url);
   const post = async (body: object, session?: string) => {
     const headers = {
       "content-type": "application/json",

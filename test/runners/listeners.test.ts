@@ -46,6 +46,7 @@ test("a listener of another tree is foreign, one of a grandchild is not", async 
       argv: ["sh", "-c", '"$0" -e "$1"; true', process.execPath, serve],
       cwd: "/",
       env: { PATH: process.env["PATH"] ?? "" },
+      stdout: "lines",
       eofGraceMs: 0,
       stopTimeoutMs: 1000,
     },

@@ -37,7 +37,9 @@ async function rig(t: TestContext, handler: RequestListener): Promise<Rig> {
   child.start(new URL("/mcp", served.url));
   t.after(() => child.end("the test is over"));
   const live = await child.instance.ensure();
-  const client = new HttpClient(live.target.url, false);
+  const { target } = live;
+  assert.ok(target.transport !== "stdio");
+  const client = new HttpClient(target.url, false);
   t.after(() => client.close());
   const room = { isThere: true };
   const start: Rig["start"] = (text, headers = []) => {
@@ -56,6 +58,7 @@ async function rig(t: TestContext, handler: RequestListener): Promise<Rig> {
     const exchange = new HttpExchange({
       client,
       live,
+      target,
       method: "POST",
       headers,
       body,

@@ -31,7 +31,9 @@ function rig(t: TestContext, ttlMs = 10 * MINUTE_MS): Rig {
     child,
     open: async (isStateful = false) => {
       const live = await child.instance.ensure();
-      return sessions.open(ALICE, child.instance, live, "id-of-the-child", isStateful);
+      const { instance } = child;
+      const peer = { kind: "relay", childId: "id-of-the-child" } as const;
+      return sessions.open({ holder: ALICE, instance, serving: instance, live, peer, isStateful });
     },
     pass(ms) {
       for (const end = now + ms; now < end;) {
@@ -133,7 +135,14 @@ test("the sessions of one key, or of one user, end together and no other does", 
   const { sessions, child } = rig(t);
   const live = await child.instance.ensure();
   const openFor = (user: string, keyId: string) =>
-    sessions.open({ user, keyId }, child.instance, live, "x", false);
+    sessions.open({
+      holder: { user, keyId },
+      instance: child.instance,
+      serving: child.instance,
+      live,
+      peer: { kind: "relay", childId: "x" },
+      isStateful: false,
+    });
   const [first, second, third] = [
     openFor("alice", "k1"),
     openFor("alice", "k2"),

@@ -10,7 +10,7 @@ import type { TestContext } from "node:test";
 import { SupervisorError } from "../../src/errors.ts";
 import { Ports } from "../../src/supervisor/ports.ts";
 import { isAlive } from "../helpers/leaks.ts";
-import { fixture, openSupervisor, ref } from "../helpers/supervisor.ts";
+import { fixture, openSupervisor, ref, targetOf } from "../helpers/supervisor.ts";
 import { until } from "../helpers/until.ts";
 
 const ALICE = ref("alice", "echo");
@@ -64,7 +64,7 @@ test("a child whose port was stolen gets another one, and that counts as no fail
   const { supervisor, file, config } = openWithThief(t, ["--once", "yes"]);
   const live = await supervisor.ensure(ref("alice", "thief"));
   assert.equal(thieves(file).length, 1);
-  assert.equal(Number(live.target.url.port), config.ports.from + 1);
+  assert.equal(Number(targetOf(live).url.port), config.ports.from + 1);
   assert.ok(!existsSync(`${file}.bytes`));
   const [row] = supervisor.list();
   assert.deepEqual([row?.generation, row?.restarts], [1, 0]);
@@ -97,7 +97,7 @@ test("a pinned port is the child's, and a refusal names who holds it", async (t)
   const other = openSupervisor(t, { echo: fixture("echo-sse") }, { ports: free });
   for (let generation = 1; generation <= 2; generation++) {
     const live = await other.supervisor.ensure(ALICE);
-    assert.equal(Number(live.target.url.port), 23_015);
+    assert.equal(Number(targetOf(live).url.port), 23_015);
     await other.supervisor.stop(ALICE, "stopped by an admin");
   }
 });

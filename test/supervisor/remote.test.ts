@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { openSupervisor, ref } from "../helpers/supervisor.ts";
+import { openSupervisor, ref, targetOf } from "../helpers/supervisor.ts";
 
 const SERVERS = {
   drawing: {
@@ -13,8 +13,9 @@ const SERVERS = {
 test("a remote is ready at once, without a process or a port, with the user and token filled in", async (t) => {
   const { supervisor, tokens } = openSupervisor(t, SERVERS);
   tokens.set("alice/drawing", "alice-token");
-  const { target, pid } = await supervisor.ensure(ref("alice", "drawing"));
-  assert.equal(pid, null);
+  const live = await supervisor.ensure(ref("alice", "drawing"));
+  const target = targetOf(live);
+  assert.equal(live.pid, null);
   assert.equal(target.isRemote, true);
   assert.equal(target.transport, "sse");
   assert.equal(target.url.href, "http://localhost:3001/alice/sse");
@@ -37,7 +38,7 @@ test("a remote that needs a token refuses a user without one, and one that needs
   assert.equal((await supervisor.ensure(ref("alice", "open"))).target.transport, "http");
   tokens.set("alice/drawing", "late");
   const live = await supervisor.ensure(drawing);
-  assert.equal(live.target.headers["Authorization"], "Bearer late");
+  assert.equal(targetOf(live).headers["Authorization"], "Bearer late");
 });
 
 test("a new token drops the generation that had the old one", async (t) => {
@@ -53,6 +54,6 @@ test("a new token drops the generation that had the old one", async (t) => {
   assert.deepEqual(exits, [1]);
   const second = await supervisor.ensure(drawing);
   assert.equal(second.generation, 2);
-  assert.equal(second.target.headers["Authorization"], "Bearer new");
-  assert.equal(first.target.headers["Authorization"], "Bearer old");
+  assert.equal(targetOf(second).headers["Authorization"], "Bearer new");
+  assert.equal(targetOf(first).headers["Authorization"], "Bearer old");
 });

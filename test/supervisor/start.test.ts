@@ -1,12 +1,14 @@
+import { fileURLToPath } from "node:url";
 import assert from "node:assert/strict";
 import { existsSync, mkdirSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { test } from "node:test";
 import { SupervisorError } from "../../src/errors.ts";
 import { isAlive, processesMarked } from "../helpers/leaks.ts";
-import { callTool, fixture, openSupervisor, ref } from "../helpers/supervisor.ts";
+import { callTool, fixture, openSupervisor, ref, targetOf } from "../helpers/supervisor.ts";
 import { until } from "../helpers/until.ts";
 
+const ECHO_STDIO = fileURLToPath(new URL("../../bench/echo-stdio.mjs", import.meta.url));
 const ALICE = ref("alice", "echo");
 
 async function failureOf(start: Promise<unknown>): Promise<SupervisorError> {
@@ -65,7 +67,7 @@ test("a child's environment is the allow-list, its private folders, the server's
     ...Object.fromEntries(inherited.map((name) => [name, process.env[name]])),
     HOME: home,
     TMPDIR: path.join(home, "tmp"),
-    GREETING: `hello alice on ${live.target.url.port}`,
+    GREETING: `hello alice on ${targetOf(live).url.port}`,
     MAIL_TOKEN: "alice-token",
   });
 });
@@ -82,7 +84,7 @@ test("a user without a token gets a child without the variable, and each user th
   assert.equal(await tokenOf(alice), undefined);
   assert.equal(await tokenOf(bob), "bob-token");
   assert.notEqual(alice.pid, bob.pid);
-  assert.notEqual(alice.target.url.port, bob.target.url.port);
+  assert.notEqual(targetOf(alice).url.port, targetOf(bob).url.port);
 });
 
 test("HOME is kept between starts and TMPDIR is emptied, and both are the owner's only", async (t) => {
@@ -190,13 +192,30 @@ test("a home that cannot be made is a failure of that start alone", async (t) =>
   await supervisor.ensure(ref("bob", "echo"));
 });
 
-test("an unknown server and a stdio server are refused", async (t) => {
-  const { supervisor } = openSupervisor(t, { plain: { command: "cat" } });
+test("an unknown server is refused, and so is a stdio child that does not initialize", async (t) => {
+  const { supervisor } = openSupervisor(t, {
+    plain: { command: "cat" },
+    mute: { command: "sleep", args: ["60"], startTimeout: "1s" },
+  });
   const unknown = await failureOf(supervisor.ensure(ref("alice", "nope")));
   assert.equal(unknown.code, "SERVER_NOT_FOUND");
   const stdio = await failureOf(supervisor.ensure(ref("alice", "plain")));
-  assert.equal(stdio.code, "INSTANCE_SPAWN_FAILED");
-  assert.match(stdio.message, /stdio servers are not available in this version/);
+  assert.equal(stdio.code, "INSTANCE_EXITED");
+  assert.match(stdio.message, /the child refused to initialize/);
+  const mute = await failureOf(supervisor.ensure(ref("alice", "mute")));
+  assert.equal(mute.code, "INSTANCE_START_TIMEOUT");
+  assert.match(mute.message, /it did not answer initialize/);
+});
+
+test("a stdio child is ready when it has answered initialize, and ends with its input", async (t) => {
+  const { supervisor } = openSupervisor(t, {
+    echo: { command: process.execPath, args: [ECHO_STDIO] },
+  });
+  const live = await supervisor.ensure(ref("alice", "echo"));
+  assert.equal(live.target.transport, "stdio");
+  assert.equal(supervisor.list()[0]?.port, null);
+  await supervisor.stop({ user: "alice" }, "was stopped");
+  assert.deepEqual((await live.exited).exit?.code, 0);
 });
 
 test("a slow child is waited for, over either transport", async (t) => {
@@ -210,7 +229,7 @@ test("a slow child is waited for, over either transport", async (t) => {
     ["slow", "stream", "mute", "foreign"].map((name) => supervisor.ensure(ref("alice", name))),
   );
   assert.deepEqual(
-    lives.map(({ target }) => [target.transport, target.url.pathname, target.isRemote]),
+    lives.map(targetOf).map(({ transport, url, isRemote }) => [transport, url.pathname, isRemote]),
     [
       ["sse", "/sse", false],
       ["http", "/mcp", false],
@@ -230,7 +249,7 @@ test("a child is found on the address it chose, and told once when others can re
   const hosts: Record<string, string> = {};
   for (const name of ["v4", "v6", "all", "both"]) {
     const live = await supervisor.ensure(ref("alice", name));
-    hosts[name] = live.target.url.hostname;
+    hosts[name] = targetOf(live).url.hostname;
     assert.equal(await callTool(live, "echo", { text: name }), name);
   }
   assert.deepEqual(hosts, { v4: "127.0.0.1", v6: "[::1]", all: "127.0.0.1", both: "127.0.0.1" });
@@ -273,9 +292,9 @@ test("logs are the last 200 lines with their streams and times", async (t) => {
     return lines.length > 0 ? lines : undefined;
   }, "the child has spoken");
   assert.equal(line!.stream, "stderr");
-  assert.equal(line!.text, `listening on ${live.target.url.port}`);
+  assert.equal(line!.text, `listening on ${targetOf(live).url.port}`);
   assert.ok(Math.abs(Date.now() - line!.at) < 10_000);
-  assert.deepEqual(heard, [`alice: listening on ${live.target.url.port}`]);
+  assert.deepEqual(heard, [`alice: listening on ${targetOf(live).url.port}`]);
 });
 
 test("a row of status says what runs, with the memory of its tree", async (t) => {
@@ -293,7 +312,7 @@ test("a row of status says what runs, with the memory of its tree", async (t) =>
     reason: null,
     retryAt: null,
     pid: live.pid,
-    port: Number(live.target.url.port),
+    port: Number(targetOf(live).url.port),
     generation: 1,
     restarts: 0,
     sessions: 2,

@@ -1,0 +1,39 @@
+import type { Message } from "../mcp/envelope.ts";
+import { elementsOf } from "../mcp/json-span.ts";
+import type { PostAnswer } from "../upstream/sse-link.ts";
+import type { MessageLink } from "./message-link.ts";
+
+const ACCEPTED: PostAnswer = {
+  status: 202,
+  headers: { "content-type": "text/plain" },
+  body: Buffer.from("Accepted"),
+};
+
+/** What an SSE session posts to: its server's own endpoint, or a bridge. */
+export interface PostLink {
+  post(body: Buffer, messages: readonly Message[], headers: string[]): Promise<PostAnswer>;
+  pause(): void;
+  resume(): void;
+  close(): void;
+}
+
+/** One message of a body each; a batch (2025-03-26) is taken apart. */
+export function partsOf(body: Buffer): Buffer[] {
+  return elementsOf(body)?.map(({ start, end }) => body.subarray(start, end)) ?? [body];
+}
+
+/** Takes the posts of an SSE session to a server that speaks something else. */
+export function bridgePosts(link: MessageLink): PostLink {
+  return {
+    async post(body, messages, headers) {
+      const parts = partsOf(body);
+      for (const [i, message] of messages.entries()) await link.send(parts[i]!, message, headers);
+      return ACCEPTED;
+    },
+    // The child of a bridge may serve other sessions too, so it is not held back for this one; a
+    // client that does not read loses its stream (ClientStream) before it fills the memory.
+    pause() {},
+    resume() {},
+    close: () => link.close(),
+  };
+}

@@ -1,0 +1,202 @@
+import { SupervisorError } from "../errors.ts";
+import { EnvelopeScanner, isRequest, isResponse } from "../mcp/envelope.ts";
+import type { Message } from "../mcp/envelope.ts";
+import { locate, textAt } from "../mcp/json-span.ts";
+import { formatEvent, withoutLineBreaks } from "../mcp/sse.ts";
+import type { Live } from "../supervisor/supervisor.ts";
+import { partsOf } from "./bridged-link.ts";
+import { explainFailure } from "./exit.ts";
+import type { HttpOutlet } from "./http-exchange.ts";
+import type { InFlight } from "./in-flight.ts";
+import type { MessageLink } from "./message-link.ts";
+
+/** Proxies end silent answers after 30 s or more; an answer that takes this long becomes a stream with heartbeats. */
+const PATIENCE_MS = 10_000;
+
+interface Post {
+  readonly outlet: HttpOutlet;
+  /** As the client wrote them. */
+  readonly progressTokens: readonly string[];
+  readonly waiting: Set<string>;
+  readonly isBatch: boolean;
+  isStream: boolean;
+  timer: NodeJS.Timeout | undefined;
+}
+
+/**
+ * A Streamable HTTP session (to 2025-11-25) over a server that speaks something else.
+ *
+ * The answer to a POST goes out on that POST, as plain JSON where nothing came before it, else as
+ * the end of a stream. What belongs to no POST goes to the stream of the GET, or waits for it.
+ */
+export class HttpBridge {
+  readonly #inFlight: InFlight;
+  readonly #live: Live;
+  readonly #maxBacklog: number;
+  readonly #posts = new Map<string, Post>();
+  readonly #scanner = new EnvelopeScanner();
+  #link: MessageLink | undefined;
+  #stream: HttpOutlet | undefined;
+  #backlog: Buffer[] = [];
+
+  constructor(inFlight: InFlight, live: Live, maxBacklog: number) {
+    this.#inFlight = inFlight;
+    this.#live = live;
+    this.#maxBacklog = maxBacklog;
+  }
+
+  use(link: MessageLink): void {
+    this.#link = link;
+  }
+
+  /** Hands on what the client posted; the answer goes to the outlet. Rejects with UPSTREAM_* for what cannot be handed on. */
+  async post(
+    body: Buffer,
+    messages: readonly Message[],
+    headers: readonly string[],
+    outlet: HttpOutlet,
+  ): Promise<void> {
+    const requests = messages.filter(isRequest);
+    const parts = partsOf(body);
+    this.#inFlight.sent(messages, body);
+    const post = requests.length === 0 ? undefined : this.#expect(requests, parts, outlet);
+    try {
+      for (const [i, message] of messages.entries())
+        await this.#link!.send(parts[i]!, message, headers);
+    } catch (error) {
+      this.#inFlight.refused(messages);
+      if (post !== undefined) this.#forget(post);
+      throw error;
+    }
+    if (post !== undefined) return;
+    outlet.head(202, {}, false);
+    outlet.end();
+  }
+
+  /** Opens the session's own stream; an earlier one ends, because the client has come back. */
+  listen(outlet: HttpOutlet): void {
+    this.#stream?.end();
+    this.#stream = outlet;
+    outlet.head(200, { "content-type": "text/event-stream" }, true);
+    const waiting = this.#backlog;
+    this.#backlog = [];
+    for (const raw of waiting) emit(outlet, raw);
+  }
+
+  /** The client has left this POST or stream. That cancels nothing (2025-11-25, transports). */
+  left(outlet: HttpOutlet): void {
+    if (this.#stream === outlet) this.#stream = undefined;
+    for (const post of new Set(this.#posts.values()))
+      if (post.outlet === outlet) this.#forget(post);
+  }
+
+  close(): void {
+    for (const post of new Set(this.#posts.values())) this.#forget(post);
+    this.#stream?.end();
+    this.#link?.close();
+    this.#inFlight.drain();
+  }
+
+  receive(raw: Buffer, about: string | undefined): void {
+    this.#scanner.reset();
+    this.#scanner.write(raw, 0, raw.length);
+    const [message] = this.#scanner.messages;
+    if (message === undefined) return;
+    this.#inFlight.received([message]);
+    if (isResponse(message)) return this.#answer(raw, message.id!);
+    const post = this.#postOf(raw, message.method, about);
+    if (post !== undefined) this.#onPost(post, raw);
+    else if (this.#stream !== undefined) emit(this.#stream, raw);
+    else if (this.#backlog.length < this.#maxBacklog) this.#backlog.push(raw);
+  }
+
+  /** The link is over: what waits for an answer is told why; the session's own stream stays. */
+  async lost(error: SupervisorError | undefined): Promise<void> {
+    const reset = error ?? new SupervisorError("UPSTREAM_RESET", "the server ended the session");
+    const cause = await explainFailure(reset, this.#live);
+    for (const post of new Set(this.#posts.values())) {
+      const unanswered = [...post.waiting];
+      this.#forget(post);
+      post.outlet.fail(cause, unanswered);
+    }
+    this.#inFlight.drain();
+  }
+
+  #expect(requests: readonly Message[], parts: readonly Buffer[], outlet: HttpOutlet): Post {
+    const progressTokens = parts.flatMap((raw) =>
+      tokenAt(raw, ["params", "_meta", "progressToken"]),
+    );
+    const waiting = new Set(requests.map(({ id }) => id!));
+    const post: Post = {
+      outlet,
+      progressTokens,
+      waiting,
+      isBatch: requests.length > 1,
+      isStream: false,
+      timer: undefined,
+    };
+    post.timer = setTimeout(() => begin(post), PATIENCE_MS);
+    for (const id of waiting) this.#posts.set(id, post);
+    return post;
+  }
+
+  /** Where what is no answer goes: to the POST that it is known or told to belong to. */
+  #postOf(raw: Buffer, method: string | undefined, about: string | undefined): Post | undefined {
+    if (about !== undefined) return this.#posts.get(about);
+    if (method !== "notifications/progress") return this.#onlyPost();
+    const [token] = tokenAt(raw, ["params", "progressToken"]);
+    return [...this.#posts.values()].find(({ progressTokens }) =>
+      progressTokens.includes(token ?? ""),
+    );
+  }
+
+  /** A request or notification outside of any call: with one POST open it most likely belongs to that. */
+  #onlyPost(): Post | undefined {
+    if (this.#stream !== undefined) return undefined;
+    const posts = new Set(this.#posts.values());
+    return posts.size === 1 ? [...posts][0] : undefined;
+  }
+
+  #onPost(post: Post, raw: Buffer): void {
+    begin(post);
+    emit(post.outlet, raw);
+  }
+
+  #answer(raw: Buffer, id: string): void {
+    const post = this.#posts.get(id);
+    if (post === undefined) return;
+    this.#posts.delete(id);
+    post.waiting.delete(id);
+    if (!post.isStream && !post.isBatch) {
+      clearTimeout(post.timer);
+      post.outlet.head(200, { "content-type": "application/json" }, false);
+      post.outlet.part(raw, true);
+      post.outlet.end();
+      return;
+    }
+    this.#onPost(post, raw);
+    if (post.waiting.size > 0) return;
+    post.outlet.end();
+  }
+
+  #forget(post: Post): void {
+    clearTimeout(post.timer);
+    for (const id of post.waiting) this.#posts.delete(id);
+  }
+}
+
+function begin(post: Post): void {
+  if (post.isStream) return;
+  clearTimeout(post.timer);
+  post.isStream = true;
+  post.outlet.head(200, { "content-type": "text/event-stream" }, true);
+}
+
+function emit(outlet: HttpOutlet, raw: Buffer): void {
+  outlet.part(Buffer.from(formatEvent("message", withoutLineBreaks(raw))), true);
+}
+
+function tokenAt(raw: Buffer, path: readonly string[]): string[] {
+  const span = raw.includes('"progressToken"') ? locate(raw, path) : undefined;
+  return span === undefined ? [] : [textAt(raw, span)];
+}

@@ -1,0 +1,20 @@
+import type { SupervisorError } from "../errors.ts";
+import type { Message } from "../mcp/envelope.ts";
+
+/**
+ * A session's way to a server of another transport than its front: single messages, not bytes of a
+ * stream. What a bridge is built on.
+ */
+export interface MessageLink {
+  /** Takes one message of the client; rejects with UPSTREAM_* when it cannot be handed on. */
+  send(raw: Buffer, message: Message, headers: readonly string[]): Promise<void>;
+  /** Ends the session at the server; `onClosed` is not called. */
+  close(): void;
+}
+
+export interface MessageLinkEvents {
+  /** One message of the server. `about` is the id (canonical JSON text) of the client's request that it belongs to, where that is known. */
+  onMessage: (raw: Buffer, about: string | undefined) => void;
+  /** The link is over: with an error when it broke, without when the server ended it. Called once. */
+  onClosed: (error: SupervisorError | undefined) => void;
+}

@@ -1,0 +1,29 @@
+import type { Live } from "../supervisor/supervisor.ts";
+import type { SharedStdio, StdioClient } from "../upstream/shared-stdio.ts";
+import type { MessageLink, MessageLinkEvents } from "./message-link.ts";
+
+/** A session's place on a shared stdio child. */
+export function openStdioLink(
+  live: Live,
+  shared: SharedStdio,
+  events: MessageLinkEvents,
+): MessageLink {
+  let isClosed = false;
+  const client: StdioClient = {
+    receive: (raw, about) => events.onMessage(raw, about),
+  };
+  shared.open(client);
+  void live.exited.then(() => {
+    if (isClosed) return;
+    isClosed = true;
+    events.onClosed(undefined);
+  });
+  return {
+    send: (raw, message) => shared.send(client, raw, message),
+    close() {
+      if (isClosed) return;
+      isClosed = true;
+      shared.close(client);
+    },
+  };
+}
