@@ -75,9 +75,6 @@ export class SseLink {
     );
     try {
       await link.#open();
-    } catch (error) {
-      link.close();
-      throw error;
     } finally {
       clearTimeout(timer);
     }
@@ -243,8 +240,12 @@ export class SseLink {
   }
 
   #settle(failure: SupervisorError | undefined): void {
-    this.#onEndpoint?.(failure);
+    const onEndpoint = this.#onEndpoint;
+    if (onEndpoint === undefined) return;
     this.#onEndpoint = undefined;
+    // At once: the end of a refusal may be in the same read, and is no end of an open link.
+    if (failure !== undefined) this.close();
+    onEndpoint(failure);
   }
 
   #onEnd(error: SupervisorError | undefined): void {

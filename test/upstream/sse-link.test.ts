@@ -164,6 +164,24 @@ test("a later endpoint on another origin ends the link and is never called", asy
   await until(() => streams.size === 0, "the stream is closed");
 });
 
+test("a refusal that comes whole in one read is a failed opening and no end of an open link", async (t) => {
+  const { url } = await serve(t, (_req, res) =>
+    res.writeHead(401, { "content-length": "0" }).end(),
+  );
+  const client = new HttpClient(url, false);
+  t.after(() => client.close());
+  let isClosed = false;
+  const opening = SseLink.open({
+    client,
+    target: { url, headers: {} },
+    postTimeoutMs: 10_000,
+    onPart: () => assert.fail("it was opened"),
+    onClosed: () => (isClosed = true),
+  });
+  await assert.rejects(opening, { code: "UPSTREAM_INVALID" });
+  assert.equal(isClosed, false);
+});
+
 for (const [what, status, type] of [
   ["a status that is not 200", 404, "text/event-stream"],
   ["a body that is no event stream", 200, "text/html"],
