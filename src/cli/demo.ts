@@ -18,13 +18,13 @@ import { superviseProcess } from "./process-events.ts";
 import { readVersion } from "./version.ts";
 
 const USERS = ["alice", "bob"] as const;
-const SSE_SERVER = "everything-sse";
-const HTTP_SERVER = "everything-http";
+const FRONTS = ["sse", "http"] as const;
 
 /** What one client saw over one front. */
 interface Sight {
   user: string;
   server: string;
+  front: (typeof FRONTS)[number];
   url: string;
   pid: number | null;
   port: number | null;
@@ -55,22 +55,22 @@ function demoConfig(folder: string): Config {
     "@modelcontextprotocol/server-everything/package.json",
   );
   const script = join(packageFile, "..", "dist", "index.js");
-  const server = (type: string, transport: string): object => ({
-    type,
-    command: process.execPath,
-    args: [script, transport],
-    env: { PORT: "${port}" },
-  });
+  const command = process.execPath;
   return parseConfig(
     {
       dataDir: "./data",
       listen: { host: "127.0.0.1", port: 0 },
-      // In writing, because "auto" never means none: see SECURITY.md for what it leaves open.
+      // In writing, because "auto" never means none once there is more.
       isolation: "none",
-      defaultServer: SSE_SERVER,
+      defaultServer: "everything",
       servers: {
-        [SSE_SERVER]: server("sse", "sse"),
-        [HTTP_SERVER]: server("http", "streamableHttp"),
+        everything: { command, args: [script, "stdio"] },
+        "everything-http": {
+          type: "http",
+          command,
+          args: [script, "streamableHttp"],
+          env: { PORT: "${port}" },
+        },
       },
     },
     folder,
@@ -91,16 +91,19 @@ async function invite(client: ControlClient, user: string): Promise<Guest> {
 async function play(client: ControlClient): Promise<Show> {
   const guests = await Promise.all(USERS.map((user) => invite(client, user)));
   const tokens = guests.map(({ token }) => token);
-  const looks = guests.flatMap((guest) =>
-    guest.urls.map(async ({ server, sse, http }) => {
-      const front = server === SSE_SERVER ? "sse" : "http";
-      const url = front === "sse" ? sse : http;
+  const visits = guests.flatMap((guest) =>
+    guest.urls.flatMap((row) => FRONTS.map((front) => ({ guest, row, front }))),
+  );
+  const reports = await Promise.all(
+    visits.map(async ({ guest, row, front }) => {
+      const { server, [front]: url } = row;
       const environment = await look(front, url, guest.key);
       const found = tokens.filter((token) => JSON.stringify(environment).includes(token));
       const seen = environment["USER_ACCESS_TOKEN"];
       return {
         user: guest.user,
         server,
+        front,
         url,
         given: guest.fingerprint,
         seen: guests.find(({ token }) => token === seen)?.fingerprint ?? null,
@@ -108,19 +111,19 @@ async function play(client: ControlClient): Promise<Show> {
       };
     }),
   );
-  const seen = await Promise.all(looks);
   const status = await client.call<Status>("GET", apiPath(["status"]));
-  const sights = seen.map((sight) => {
+  const sights = reports.map((report) => {
     const row = status.instances.find(
-      ({ user, server }) => user === sight.user && server === sight.server,
+      ({ user, server }) => user === report.user && server === report.server,
     );
-    return { ...sight, pid: row?.pid ?? null, port: row?.port ?? null };
+    return { ...report, pid: row?.pid ?? null, port: row?.port ?? null };
   });
   const [alice, bob] = guests;
   const refusal = await statusWithKey(alice?.urls[0]?.sse ?? "", bob?.key ?? "");
+  // One child a user and server, whichever front a client comes by.
   const pids = new Set(sights.map(({ pid }) => pid));
-  const ok =
-    refusal === 403 && pids.size === sights.length && sights.every(({ isOwnOnly }) => isOwnOnly);
+  const isApart = pids.size === sights.length / FRONTS.length;
+  const ok = refusal === 403 && isApart && sights.every(({ isOwnOnly }) => isOwnOnly);
   return { ok, sights, refusal, guests };
 }
 
@@ -128,6 +131,7 @@ function summary({ ok, sights, refusal }: Show): string[] {
   const rows = sights.map((sight) => [
     sight.user,
     sight.server,
+    sight.front === "sse" ? "/sse" : "/mcp",
     orDash(sight.pid),
     orDash(sight.port),
     sight.given,
@@ -137,7 +141,7 @@ function summary({ ok, sights, refusal }: Show): string[] {
   return [
     "Two users, each with an own token; real MCP clients asked each child for its environment:",
     "",
-    ...table(["USER", "SERVER", "PID", "PORT", "TOKEN GIVEN", "TOKEN SEEN", "VERDICT"], rows),
+    ...table(["USER", "SERVER", "BY", "PID", "PORT", "TOKEN GIVEN", "TOKEN SEEN", "VERDICT"], rows),
     "",
     `bob's access key on alice's URL: ${refusal}${refusal === 403 ? " (refused, as it must be)" : " (WRONG)"}`,
     `The demo's config says isolation "none": the children run as this account.`,
@@ -151,7 +155,7 @@ function invitation({ guests }: Show): string[] {
     "Serving on, for clients of yours; Ctrl-C ends it and leaves nothing behind.",
     ...guests.flatMap(({ user, key, urls }) => [
       `  ${user}, access key ${key}`,
-      ...urls.map(({ server, sse, http }) => `    ${server === SSE_SERVER ? sse : http}`),
+      ...urls.flatMap(({ sse, http }) => [`    ${sse}`, `    ${http}`]),
     ]),
   ];
 }

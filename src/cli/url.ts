@@ -4,17 +4,13 @@ import { apiPath, clientFor } from "./client.ts";
 import { answer } from "./output.ts";
 import { snippetsFor } from "./snippets.ts";
 
-/** A user's URLs for people, two lines a server: one for each front, or why it is not there. */
-export function urlLines({ urls, transports }: Pick<Urls, "urls" | "transports">): string[] {
+/** A user's URLs for people, two lines a server: one for each front. */
+export function urlLines({ urls }: Pick<Urls, "urls">): string[] {
   const width = Math.max(0, ...urls.map(({ server }) => server.length));
-  return urls.flatMap(({ server, sse, http }) => {
-    const speaks = transports[server];
-    const missing = `(not in this version: the server speaks ${speaks} only)`;
-    return [
-      `  ${server.padEnd(width)}  sse   ${speaks === "http" ? missing : sse}`,
-      `  ${"".padEnd(width)}  http  ${speaks === "sse" ? missing : http}`,
-    ];
-  });
+  return urls.flatMap(({ server, sse, http }) => [
+    `  ${server.padEnd(width)}  sse   ${sse}`,
+    `  ${"".padEnd(width)}  http  ${http}`,
+  ]);
 }
 
 async function url(name: string, options: { server?: string }, command: Command): Promise<void> {

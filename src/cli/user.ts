@@ -1,20 +1,20 @@
 import type { Command } from "commander";
-import type { AddedUser, RemovedUser, ShownUser, Urls, UserRow } from "../control/shapes.ts";
+import type { AddedUser, RemovedUser, ShownUser, UserRow } from "../control/shapes.ts";
 import { apiPath, clientFor } from "./client.ts";
 import { keyTable } from "./key.ts";
-import { answer, globalsOf, instant, table } from "./output.ts";
+import { answer, instant, table } from "./output.ts";
 import { readSecret, withSecretOptions } from "./secret.ts";
 import { instanceTable } from "./status.ts";
 import { parseInstant } from "./times.ts";
 import { tokenTable } from "./token.ts";
 import { urlLines } from "./url.ts";
 
-function addedLines({ user, key }: AddedUser, urls: Urls, hasToken: boolean): string[] {
+function addedLines({ user, key, urls }: AddedUser, hasToken: boolean): string[] {
   return [
     `${user} is added.`,
     "",
     `Personal URLs (for ${user} only; they want the access key):`,
-    ...urlLines(urls),
+    ...urlLines({ urls }),
     "",
     "Access key (shown this once; only its digest is kept):",
     `  ${key.secret}`,
@@ -31,11 +31,7 @@ async function add(name: string, options: { expiresAt?: string }, command: Comma
   const token = await readSecret(command, `Token of ${name} (Enter for none yet): `);
   const body = token === undefined ? { user: name } : { user: name, token, tokenExpiresAt };
   const added = await client.call<AddedUser>("POST", apiPath(["users"]), body);
-  // What `add` answers is fixed; what the servers speak is of use to people only.
-  const urls = globalsOf(command).json
-    ? { ...added, transports: {} }
-    : await client.call<Urls>("GET", apiPath(["users", name, "urls"]));
-  answer(command, added, addedLines(added, urls, token !== undefined));
+  answer(command, added, addedLines(added, token !== undefined));
 }
 
 async function list(_options: object, command: Command): Promise<void> {
