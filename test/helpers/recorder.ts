@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from "node:http";
 import type { TestContext } from "node:test";
 import { serve } from "./serve.ts";
@@ -21,6 +22,9 @@ export interface Recorder {
   /** The event streams that are open now. */
   streams: Set<ServerResponse>;
   connections: () => Promise<number>;
+  /** Stops listening, and listens again on the same port. */
+  down: () => Promise<void>;
+  up: () => Promise<void>;
 }
 
 /** Answers a request; false leaves it to the recorder. */
@@ -81,6 +85,16 @@ export async function record(t: TestContext, reply: Reply = () => false): Promis
       else answer(request, res, [...streams].at(-1));
     });
   });
-  const { origin, host } = served.url;
-  return { origin, host, requests, streams, connections: () => served.connections() };
+  const { origin, host, port } = served.url;
+  const down = async () => {
+    const closed = once(served.server, "close");
+    served.server.close();
+    served.server.closeAllConnections();
+    await closed;
+  };
+  const up = async () => {
+    served.server.listen(Number(port), "127.0.0.1");
+    await once(served.server, "listening");
+  };
+  return { origin, host, requests, streams, connections: () => served.connections(), down, up };
 }
