@@ -4,6 +4,12 @@ import { HEARTBEAT } from "../mcp/sse.ts";
 /** Below every read timeout seen in the field: Langflow 30 s, proxies 60 s and up. */
 const HEARTBEAT_MS = 15_000;
 
+/**
+ * What may wait for a client that does not read. A relay pauses its child long before; a shared
+ * child cannot be paused for one of its sessions, so there the stream ends here.
+ */
+const MAX_UNREAD_BYTES = 16 * 1024 * 1024;
+
 const STREAM_HEADERS = {
   "content-type": "text/event-stream",
   // nginx would hold events back, caches and compressors too.
@@ -60,14 +66,21 @@ export class ClientStream {
 
   part(bytes: Buffer, isLast: boolean): boolean {
     this.#isMidEvent = !isLast;
+    this.#requireReader();
     const isFlowing = this.#res.write(bytes);
     if (this.#isBeatDue && isLast) this.beat();
     return isFlowing;
   }
 
   event(text: string): void {
+    this.#requireReader();
     if (this.#isMidEvent) this.end();
     else this.#res.write(text);
+  }
+
+  /** Judged before a write, so that one large message is no offence. */
+  #requireReader(): void {
+    if (this.#res.writableLength > MAX_UNREAD_BYTES) this.#res.destroy();
   }
 
   beat(): void {

@@ -152,3 +152,19 @@ test("a stream that is over is forgotten: nothing is written to it and the other
   assert.equal(writes.mock.callCount(), 0);
   assert.deepEqual(failures, []);
 });
+
+test("a client that does not read loses its stream before it fills the memory, one large event is no offence", async (t) => {
+  const { open } = await rig(t, 3_600_000);
+  const reader = await open();
+  const large = `data: ${"x".repeat(20 * 1024 * 1024)}\n\n`;
+  reader.stream.event(large);
+  await until(() => reader.client.text.length > large.length, "all of it has come");
+  assert.equal(reader.res.destroyed, false);
+
+  const stuck = await open();
+  stuck.client.pause();
+  for (let i = 0; i < 100 && !stuck.res.destroyed; i++)
+    stuck.stream.event(`data: ${"x".repeat(1024 * 1024)}\n\n`);
+  assert.equal(stuck.res.destroyed, true);
+  assert.ok(stuck.res.writableLength < 20 * 1024 * 1024);
+});

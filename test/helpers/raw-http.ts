@@ -58,9 +58,11 @@ export class EventStream {
   text = "";
   isEnded = false;
   readonly #req: ClientRequest;
+  readonly #res: IncomingMessage;
 
   private constructor(req: ClientRequest, res: IncomingMessage) {
     this.#req = req;
+    this.#res = res;
     this.status = res.statusCode ?? 0;
     this.headers = res.headers;
     res.setEncoding("utf8");
@@ -104,6 +106,11 @@ export class EventStream {
     return this.events().flatMap(({ name, data }) =>
       name === "message" ? [JSON.parse(data)] : [],
     );
+  }
+
+  /** Reads no further. */
+  pause(): void {
+    this.#res.pause();
   }
 
   close(): void {
