@@ -52,9 +52,19 @@ function socketProblems(config: Entries, baseDir: string): Problem[] {
   return [{ path: ["controlSocket"], message }];
 }
 
+const USUAL_SERVER = "everything";
+
+/** The server behind `/u/NAME/sse` where the file names none: the only one there is, or the usual one. */
+export function impliedServer(names: readonly string[]): string {
+  return names.length === 1 ? names[0]! : USUAL_SERVER;
+}
+
 function defaultServerProblems({ defaultServer, servers }: Entries): Problem[] {
   const names = Object.keys(entriesOf(servers));
-  if (typeof defaultServer !== "string" || servers === undefined) return [];
+  if (servers === undefined) return [];
+  if (defaultServer === undefined && !names.includes(impliedServer(names)))
+    return [{ path: ["defaultServer"], message: "is missing, and there is not just one server" }];
+  if (typeof defaultServer !== "string") return [];
   if (names.includes(defaultServer)) return [];
   const meant = nearest(defaultServer, names);
   const hint = meant === undefined ? "" : `, did you mean "${meant}"?`;

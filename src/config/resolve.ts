@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import path from "node:path";
-import { controlSocketPath } from "./relations.ts";
+import { controlSocketPath, impliedServer } from "./relations.ts";
 import type { ParsedConfig, ParsedServer } from "./schema.ts";
 import type { Config, ServerDef } from "./types.ts";
 
@@ -54,7 +54,7 @@ export function resolveConfig(parsed: ParsedConfig, place: Place): Config {
     jwt: parsed.jwt,
     providers: parsed.providers,
     uids: parsed.uids,
-    defaultServer: parsed.defaultServer,
+    defaultServer: parsed.defaultServer ?? impliedServer(Object.keys(parsed.servers)),
     servers: Object.fromEntries(
       Object.entries(parsed.servers).map(([name, server]) => [
         name,

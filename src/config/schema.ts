@@ -69,7 +69,7 @@ export const configSchema = z.strictObject({
     .default({}),
   uids: z.null({ error: LATER }).default(null),
 
-  defaultServer: z.string(),
+  defaultServer: z.string().optional(),
   servers: z.record(serverName, server),
 });
 

@@ -367,7 +367,7 @@ test("the key comes from systemd's credentials where there is one", (t) => {
 test("something that is no object is one clear problem", () => {
   for (const value of [5, null, "x", []])
     assert.deepEqual(problemsOf(value), ["config: must be an object"]);
-  assert.deepEqual(problemsOf({}), ["defaultServer: is missing", "servers: is missing"]);
+  assert.deepEqual(problemsOf({}), ["servers: is missing"]);
 });
 
 test("the file is found by option, then variable, then folder", (t) => {
@@ -418,7 +418,17 @@ test("a key given twice is told together with what else is wrong", (t) => {
 
 test("the config of this repository is a valid one", () => {
   const config = loadConfig({ path: "supervisor.config.json", env: {} });
-  assert.deepEqual(Object.keys(config.servers), ["everything", "everything-http"]);
+  assert.deepEqual(Object.keys(config.servers), ["everything"]);
+});
+
+test("a file that names no default server means its only one, or else the usual one", () => {
+  const server = { command: "node" };
+  assert.equal(parseConfig({ servers: { gmail: server } }, "/").defaultServer, "gmail");
+  const two = { gmail: server, everything: server };
+  assert.equal(parseConfig({ servers: two }, "/").defaultServer, "everything");
+  assert.deepEqual(problemsOf({ servers: { gmail: server, drawing: server } }), [
+    "defaultServer: is missing, and there is not just one server",
+  ]);
 });
 
 test("the JSON Schema describes the file as it is written", () => {
@@ -428,7 +438,7 @@ test("the JSON Schema describes the file as it is written", () => {
     properties: Record<string, { default?: unknown; type?: string; pattern?: string }>;
   };
   assert.equal(schema.additionalProperties, false);
-  assert.deepEqual(schema.required, ["defaultServer", "servers"]);
+  assert.deepEqual(schema.required, ["servers"]);
   assert.equal(schema.properties["idleTimeout"]!.type, "string");
   assert.equal(schema.properties["idleTimeout"]!.default, "15m");
   for (const key of Object.keys(FULL)) assert.ok(schema.properties[key] !== undefined, key);
