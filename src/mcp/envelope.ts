@@ -1,4 +1,15 @@
 /** Room: mcp. What the protocol's text says, and no more: JSON-RPC envelopes, event streams, endpoint events, headers. Pure; never opens a socket, never keeps a session. */
+import {
+  BACKSLASH,
+  CLOSE_BRACE,
+  CLOSE_BRACKET,
+  COLON,
+  COMMA,
+  OPEN_BRACE,
+  OPEN_BRACKET,
+  QUOTE,
+  SPACE,
+} from "./bytes.ts";
 
 /** One JSON-RPC message as far as a gateway has to know it; `id` is canonical JSON text, see `canonicalId`. */
 export interface Message {
@@ -10,16 +21,6 @@ export const isRequest = (message: Message): boolean =>
   message.id !== undefined && message.method !== undefined;
 export const isResponse = (message: Message): boolean =>
   message.id !== undefined && message.method === undefined;
-
-const QUOTE = 0x22;
-const BACKSLASH = 0x5c;
-const COMMA = 0x2c;
-const COLON = 0x3a;
-const OPEN_BRACE = 0x7b;
-const CLOSE_BRACE = 0x7d;
-const OPEN_BRACKET = 0x5b;
-const CLOSE_BRACKET = 0x5d;
-const SPACE = 0x20;
 
 /** Longer keys, ids and methods are cut here; no name of the protocol comes near it. */
 const MAX_CAPTURE_BYTES = 1024;

@@ -1,10 +1,6 @@
+import { COLON, CR, LF, SPACE } from "./bytes.ts";
 import { EnvelopeScanner } from "./envelope.ts";
 import type { Message } from "./envelope.ts";
-
-const LF = 0x0a;
-const CR = 0x0d;
-const COLON = 0x3a;
-const SPACE = 0x20;
 
 /** An event is held back until it is whole, up to here; what is longer passes in pieces and cannot be an endpoint. */
 const MAX_HELD_BYTES = 64 * 1024;

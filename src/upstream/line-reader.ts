@@ -1,5 +1,4 @@
-const LF = 0x0a;
-const CR = 0x0d;
+import { CR, LF } from "../mcp/bytes.ts";
 
 export interface LineSink {
   line(bytes: Buffer): void;

@@ -1,3 +1,4 @@
+import { CR, LF, SPACE } from "../mcp/bytes.ts";
 import { once } from "node:events";
 import type { Readable, Writable } from "node:stream";
 import { SupervisorError } from "../errors.ts";
@@ -6,9 +7,6 @@ import { LineReader } from "./line-reader.ts";
 
 /** A result may be large; a line that never ends must not fill the daemon. */
 const MAX_LINE_BYTES = 64 * 1024 * 1024;
-const LF = 0x0a;
-const CR = 0x0d;
-const SPACE = 0x20;
 const NEW_LINE = Buffer.from("\n");
 
 /** One message of the child, as bytes and as JSON.parse sees it. */
