@@ -44,7 +44,7 @@ export interface SseSessionOptions {
 type LinkState =
   | { readonly kind: "none" }
   | { readonly kind: "opening"; readonly opening: Promise<PostLink> }
-  | { readonly kind: "open"; readonly link: PostLink }
+  | { readonly kind: "open"; readonly link: PostLink; readonly live: Live }
   | { readonly kind: "lost"; readonly error: SupervisorError }
   | { readonly kind: "closed" };
 
@@ -91,7 +91,10 @@ export class SseSession {
     headers: string[],
   ): Promise<PostAnswer> {
     const { instance, inFlight } = (this.#serving ??= serve(this.#options.choose!(body, messages)));
-    const link = this.#state.kind === "open" ? this.#state.link : await this.#link(instance);
+    const state = this.#state;
+    // A child that is on its way out takes its time: its link is open still, but it may have an old token.
+    if (state.kind === "open" && instance.live !== state.live) throw this.#lost();
+    const link = state.kind === "open" ? state.link : await this.#link(instance);
     inFlight.sent(messages, body);
     try {
       const answer = await link.post(body, messages, headers);
@@ -150,7 +153,7 @@ export class SseSession {
         link.close();
         throw new SupervisorError("SESSION_NOT_FOUND", "no such session");
       }
-      this.#state = { kind: "open", link };
+      this.#state = { kind: "open", link, live };
       return link;
     } catch (error) {
       // Nothing of the session has reached a child yet, so the next message may try again.
@@ -207,15 +210,19 @@ export class SseSession {
 
   async #onLinkClosed(live: Live, error: SupervisorError | undefined): Promise<void> {
     if (this.#state.kind === "closed") return;
-    const { user, server } = this.instance.ref;
-    const lost = new SupervisorError(
-      "SESSION_LOST",
-      `${user}/${server}: the server that held this session is gone; connect again`,
-    );
+    const lost = this.#lost();
     this.#state = { kind: "lost", error: lost };
     this.#failInFlight(await explainFailure(error ?? lost, live));
     // A server that only ended this stream has ended it for the client too.
     if (this.#options.isStateful || (await exitOf(live)) === undefined) this.#options.outlet.end();
+  }
+
+  #lost(): SupervisorError {
+    const { user, server } = this.instance.ref;
+    return new SupervisorError(
+      "SESSION_LOST",
+      `${user}/${server}: the server that held this session is gone; connect again`,
+    );
   }
 
   #failInFlight(error: SupervisorError): void {

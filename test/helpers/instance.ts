@@ -8,6 +8,8 @@ export interface TestInstance {
   start(url: URL): void;
   /** The start under way fails. */
   refuse(error: Error): void;
+  /** The present generation is on its way out, and lives. */
+  drain(): void;
   /** Ends the present generation, as a stop or a crash does. */
   end(reason: string): void;
 }
@@ -69,6 +71,9 @@ export function testInstance(user = "alice", server = "one"): TestInstance {
       if (pending !== undefined) decide(become(at));
     },
     refuse: decide,
+    drain() {
+      live = undefined;
+    },
     end(reason) {
       live = undefined;
       finish?.({ reason, exit: null });

@@ -154,6 +154,19 @@ test("a child that goes: calls under way fail with their ids, the stream stays, 
   assert.equal(child.instance.usage.sessions, 1);
 });
 
+test("a child that is on its way out gets no more messages, and its last answers pass", async (t) => {
+  const { child, url, got, streams, posts, send } = await rig(t);
+  child.start(url);
+  await send(call(1, "sleep"));
+  child.drain();
+  await assert.rejects(send(call(2, "echo")), { code: "SESSION_LOST" });
+  assert.equal(posts.length, 1);
+  assert.equal(child.instance.usage.inFlight, 1);
+  for (const stream of streams) stream.write('data: {"jsonrpc":"2.0","id":1,"result":{}}\n\n');
+  await until(() => got.text.includes('"result":{}'), "the answer has come");
+  assert.equal(child.instance.usage.inFlight, 0);
+});
+
 test("a stateful server's stream ends with its child", async (t) => {
   const { child, url, got, streams, send } = await rig(t, true);
   child.start(url);
