@@ -1,0 +1,178 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { startForAlice } from "../helpers/alice.ts";
+import type { Alice } from "../helpers/alice.ts";
+import { bearer, call, fixture, initialize, json } from "../helpers/fixtures.ts";
+import { EventStream, ask } from "../helpers/raw-http.ts";
+import type { Answer } from "../helpers/raw-http.ts";
+import { record } from "../helpers/recorder.ts";
+import { until } from "../helpers/until.ts";
+
+const typeOf = ({ body }: Answer) => {
+  const { error } = JSON.parse(body) as { error: { type?: string; data?: { type: string } } };
+  return error.type ?? error.data?.type;
+};
+
+interface Session {
+  stream: EventStream;
+  endpoint: string;
+}
+
+/** The token in the child's environment, as its tool `env` tells over an SSE session. */
+async function tokenOver(rig: Alice, { stream, endpoint }: Session, id: string): Promise<unknown> {
+  assert.equal((await rig.post(endpoint, call(id, "env"))).status, 202);
+  const answer = await until(
+    () => stream.messages().find((message) => message.id === id),
+    "the answer has come",
+  );
+  const { content } = answer.result as { content: { text: string }[] };
+  return (JSON.parse(content[0]!.text) as Record<string, unknown>)["USER_ACCESS_TOKEN"];
+}
+
+/** The same over Streamable HTTP, to a child that answers with an event stream. */
+async function tokenOverHttp(port: number, user: string, headers: string[]): Promise<unknown> {
+  const stream = await EventStream.open(port, {
+    method: "POST",
+    path: `/u/${user}/two/mcp`,
+    headers: [...json, ...headers],
+    body: call("env", "env"),
+  });
+  await until(() => stream.isEnded, "the answer is whole");
+  const { content } = stream.messages()[0]!.result as { content: { text: string }[] };
+  return (JSON.parse(content[0]!.text) as Record<string, unknown>)["USER_ACCESS_TOKEN"];
+}
+
+const setToken = async (rig: Alice, token: string, ...flags: string[]) =>
+  assert.equal(
+    (await rig.daemon.cli(["token", "set", "alice", "--token-stdin", ...flags], { input: token }))
+      .code,
+    0,
+  );
+
+test("a new token: the session with the old one is lost, the next one has a child with the new one", async (t) => {
+  const rig = await startForAlice(t, {
+    one: fixture("sse", "echo-sse"),
+    two: fixture("http", "echo-sse"),
+  });
+  const old = await rig.sse("one");
+  const oldHttp = await rig.http("two");
+  const waiting = await rig.stream("/u/alice/two/mcp", oldHttp);
+  assert.equal(await tokenOver(rig, old, "before"), "token-of-alice");
+  const before = [await rig.row("one"), await rig.row("two")];
+  await rig.post(old.endpoint, call("slow", "sleep", { ms: 60_000 }));
+
+  await setToken(rig, "second-token");
+  const failed = await until(
+    () => old.stream.messages().find(({ id }) => id === "slow"),
+    "the call under way has failed",
+  );
+  assert.equal(failed.error?.data?.type, "INSTANCE_EXITED");
+  assert.match(failed.error?.message ?? "", /the token changed/);
+  const lost = await rig.post(old.endpoint, call("late", "env"));
+  assert.deepEqual([lost.status, typeOf(lost)], [503, "SESSION_LOST"]);
+  const lostHttp = await rig.post("/u/alice/two/mcp", call("late", "env"), oldHttp);
+  assert.deepEqual([lostHttp.status, typeOf(lostHttp)], [503, "SESSION_LOST"]);
+  assert.deepEqual([old.stream.isEnded, waiting.isEnded], [false, false]);
+
+  assert.equal(await tokenOver(rig, await rig.sse("one"), "after"), "second-token");
+  const session = await rig.http("two");
+  const now = await tokenOverHttp(rig.daemon.port, "alice", [...rig.auth, ...session]);
+  assert.equal(now, "second-token");
+  const after = [await rig.row("one"), await rig.row("two")];
+  for (const [i, row] of after.entries()) assert.notEqual(row.pid, before[i]!.pid);
+  // The new child is no business of sessions that the old one held.
+  const still = await rig.post(old.endpoint, call("later", "env"));
+  assert.deepEqual([still.status, typeOf(still)], [503, "SESSION_LOST"]);
+});
+
+test("a token for one server leaves the child of another alone, and other users' children too", async (t) => {
+  const rig = await startForAlice(t, {
+    one: fixture("sse", "echo-sse"),
+    two: fixture("http", "echo-sse"),
+  });
+  const { daemon } = rig;
+  const sse = await rig.sse("one");
+  const http = await rig.http("two");
+  const bob = await daemon.addUser("bob", "token-of-bob");
+  const hello = await ask(daemon.port, {
+    method: "POST",
+    path: "/u/bob/two/mcp",
+    headers: [...bearer(bob.key.secret), ...json],
+    body: initialize(),
+  });
+  const pidOf = async (user: string, server: string) => {
+    const { instances } = (await daemon.cli(["status", user])).json<{
+      instances: { server: string; pid: number }[];
+    }>();
+    return instances.find((row) => row.server === server)?.pid;
+  };
+  const before = [await pidOf("alice", "one"), await pidOf("bob", "two")];
+  await setToken(rig, "for-two-alone", "--server", "two");
+  assert.equal(typeOf(await rig.post("/u/alice/two/mcp", call(1, "env"), http)), "SESSION_LOST");
+  const session = await rig.http("two");
+  const now = await tokenOverHttp(daemon.port, "alice", [...rig.auth, ...session]);
+  assert.equal(now, "for-two-alone");
+  assert.equal(await tokenOver(rig, sse, "still"), "token-of-alice");
+  const still = await tokenOverHttp(daemon.port, "bob", [
+    ...bearer(bob.key.secret),
+    "mcp-session-id",
+    String(hello.headers["mcp-session-id"]),
+  ]);
+  assert.equal(still, "token-of-bob");
+  assert.deepEqual([await pidOf("alice", "one"), await pidOf("bob", "two")], before);
+});
+
+test("a token that is cleared is in the next child no more", async (t) => {
+  const rig = await startForAlice(t, { one: fixture("sse", "echo-sse") });
+  const old = await rig.sse("one");
+  assert.equal(await tokenOver(rig, old, "before"), "token-of-alice");
+  await rig.daemon.cli(["token", "clear", "alice"]);
+  await until(
+    async () => (await rig.post(old.endpoint, call("x", "env"))).status === 503,
+    "the session is lost",
+  );
+  assert.equal(await tokenOver(rig, await rig.sse("one"), "after"), undefined);
+});
+
+test("a new token reaches a remote with the next session, and the old one is not sent again", async (t) => {
+  const remote = await record(t);
+  const headers = { Authorization: "Bearer ${token}" };
+  const rig = await startForAlice(t, {
+    one: { url: `${remote.origin}/sse`, headers },
+    two: { url: `${remote.origin}/mcp`, headers },
+  });
+  const old = await rig.sse("one");
+  const oldHttp = await rig.http("two");
+  await setToken(rig, "second-token");
+  await until(() => remote.streams.size === 0, "the stream with the old token is closed");
+  const sent = remote.requests.length;
+  for (const answer of [
+    await rig.post(old.endpoint, call(1, "x")),
+    await rig.post("/u/alice/two/mcp", call(1, "x"), oldHttp),
+  ])
+    assert.deepEqual([answer.status, typeOf(answer)], [503, "SESSION_LOST"]);
+  assert.equal(old.stream.isEnded, false);
+  await rig.sse("one");
+  await rig.http("two");
+  const since = remote.requests.slice(sent);
+  assert.equal(since.length, 3);
+  for (const request of since) assert.equal(request.headers.authorization, "Bearer second-token");
+});
+
+test("a child that takes its time to end gets no message after the token has changed", async (t) => {
+  const rig = await startForAlice(
+    t,
+    { one: fixture("sse", "ignores-sigterm"), two: fixture("http", "ignores-sigterm") },
+    { stopTimeout: "3s" },
+  );
+  const sse = await rig.sse("one");
+  const http = await rig.http("two");
+  await setToken(rig, "second-token");
+  const late = await rig.post("/u/alice/two/mcp", call("late", "env"), http);
+  assert.deepEqual([late.status, typeOf(late)], [503, "SESSION_LOST"]);
+  const lost = await rig.post(sse.endpoint, call("late", "env"));
+  assert.equal(sse.stream.text.includes("token-of-alice"), false);
+  assert.deepEqual([lost.status, typeOf(lost)], [503, "SESSION_LOST"]);
+  assert.equal(sse.stream.isEnded, false);
+  assert.equal(await tokenOver(rig, await rig.sse("one"), "next"), "second-token");
+});
