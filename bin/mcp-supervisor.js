@@ -1,7 +1,8 @@
 #!/usr/bin/env node
 // Old syntax only: this file must parse on any Node, to say which one is needed.
 "use strict";
-var need = [22, 12];
+// The SQLite binding uses Node-API 10, which came with 22.14; on an older one it crashes without a word.
+var need = [22, 14];
 var have = process.versions.node.split(".").map(Number);
 if (have[0] < need[0] || (have[0] === need[0] && have[1] < need[1])) {
   console.error(
