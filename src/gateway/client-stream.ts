@@ -48,6 +48,7 @@ export class ClientStream {
   readonly #heart: Heart;
   #isMidEvent = false;
   #isBeatDue = false;
+  #isOver = false;
 
   /** Sends the head at once, with a first comment: some clients wait for a byte, not for the head. */
   constructor(
@@ -65,6 +66,8 @@ export class ClientStream {
   }
 
   part(bytes: Buffer, isLast: boolean): boolean {
+    // A child's last words may come after its end; Node takes a write behind the end for our failure.
+    if (this.#isOver) return true;
     this.#isMidEvent = !isLast;
     this.#requireReader();
     const isFlowing = this.#res.write(bytes);
@@ -73,6 +76,7 @@ export class ClientStream {
   }
 
   event(text: string): void {
+    if (this.#isOver) return;
     this.#requireReader();
     if (this.#isMidEvent) this.end();
     else this.#res.write(text);
@@ -94,6 +98,7 @@ export class ClientStream {
   }
 
   end(): void {
+    this.#isOver = true;
     this.#heart.delete(this);
     this.#res.end();
   }

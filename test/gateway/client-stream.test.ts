@@ -153,6 +153,21 @@ test("a stream that is over is forgotten: nothing is written to it and the other
   assert.deepEqual(failures, []);
 });
 
+test("what comes after the end is dropped, and ends nothing else", async (t) => {
+  const { open } = await rig(t, 3_600_000);
+  const { client, stream, res } = await open();
+  const failures: unknown[] = [];
+  res.on("error", (error) => failures.push(error));
+  stream.event("data: last\n\n");
+  stream.end();
+  stream.event("data: late\n\n");
+  stream.part(Buffer.from("data: later\n\n"), true);
+  stream.end();
+  await until(() => client.isEnded && res.closed, "the stream has ended");
+  assert.equal(client.text, ":\n\ndata: last\n\n");
+  assert.deepEqual(failures, []);
+});
+
 test("a client that does not read loses its stream before it fills the memory, one large event is no offence", async (t) => {
   const { open } = await rig(t, 3_600_000);
   const reader = await open();
