@@ -7,13 +7,14 @@ type Candidates = Record<string, Params>;
 /**
  * Tools that make a server do what a check looks at, best first, with the arguments that make them do
  * it. The names are those of the official suite; where it has none, those of this project's fixture;
- * then those of server-everything.
+ * then those of server-everything and of the servers in test/interop.
  */
 const WISHES = {
   error: { test_error_handling: {} },
   progress: {
     test_tool_with_progress: {},
     "trigger-long-running-operation": { duration: 0.2, steps: 4 },
+    count: { to: 3 },
   },
   log: { test_tool_with_logging: {} },
   sampling: {

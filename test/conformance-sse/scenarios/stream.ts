@@ -118,8 +118,9 @@ const bytes: Check[] = [
     says: "every `message` event holds one JSON-RPC message",
     run: async (visit) => {
       const session = await visit.start();
-      await session.request("no/such/method");
-      if ("tools" in visit.survey.capabilities) await session.result("tools/list");
+      for (const method of ["tools/list", "tools/call"])
+        if ("tools" in visit.survey.capabilities)
+          await session.request(method, { name: "no_such_tool" });
       await session.settle();
       for (const { message, text } of session.inbox.items)
         assert.equal(message.jsonrpc, "2.0", `an event with ${text.slice(0, 200)}`);
