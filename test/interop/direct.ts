@@ -11,24 +11,21 @@ export interface DirectChild {
   close: () => Promise<void>;
 }
 
-/** Starts the FastMCP server as a child of this process, without a supervisor. */
-export async function startDirect(
-  python: Python,
-  transport: "sse" | "http",
-  token: string,
+export interface Program {
+  command: string;
+  args: string[];
+  cwd?: string;
+  env: NodeJS.ProcessEnv;
+}
+
+/** Starts a server as a child of this process, without a supervisor; resolves once its port answers. */
+export async function startServer(
+  program: (port: number) => Program,
+  path: string,
 ): Promise<DirectChild> {
   const port = await freePort();
-  const args = transport === "sse" ? sseArgs(String(port)) : httpArgs(String(port));
-  const child = spawn("python", args, {
-    cwd: MCP_SERVER,
-    stdio: ["ignore", "pipe", "pipe"],
-    env: {
-      ...SETTINGS,
-      PATH: `${python.bin}:${process.env["PATH"] ?? ""}`,
-      USER_ACCESS_TOKEN: token,
-      PYTHONDONTWRITEBYTECODE: "1",
-    },
-  });
+  const { command, args, cwd, env } = program(port);
+  const child = spawn(command, args, { cwd, stdio: ["ignore", "pipe", "pipe"], env });
   endWithUs(child);
   const ended = once(child, "close");
   let said = "";
@@ -39,17 +36,36 @@ export async function startDirect(
     await ended;
   };
   const listens = async () => {
-    if (child.exitCode !== null) throw new Error(`python ${args.join(" ")} ended\n${said}`);
+    if (child.exitCode !== null) throw new Error(`${command} ${args.join(" ")} ended\n${said}`);
     return await fetch(`http://127.0.0.1:${port}/`).then(
       () => true,
       () => false,
     );
   };
   try {
-    await until(listens, "the FastMCP child listens", 30_000);
+    await until(listens, `${command} listens`, 30_000);
   } catch (error) {
     await close();
     throw error;
   }
-  return { url: `http://127.0.0.1:${port}/${transport === "sse" ? "sse" : "mcp"}`, close };
+  return { url: `http://127.0.0.1:${port}${path}`, close };
+}
+
+/** Starts the FastMCP server. */
+export async function startDirect(
+  python: Python,
+  transport: "sse" | "http",
+  token: string,
+): Promise<DirectChild> {
+  const env = {
+    ...SETTINGS,
+    PATH: `${python.bin}:${process.env["PATH"] ?? ""}`,
+    USER_ACCESS_TOKEN: token,
+    PYTHONDONTWRITEBYTECODE: "1",
+  };
+  const argsFor = transport === "sse" ? sseArgs : httpArgs;
+  return await startServer(
+    (port) => ({ command: "python", args: argsFor(String(port)), cwd: MCP_SERVER, env }),
+    transport === "sse" ? "/sse" : "/mcp",
+  );
 }

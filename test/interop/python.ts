@@ -1,45 +1,17 @@
-import { spawn } from "node:child_process";
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
+import { cacheFolder, must, run } from "./programs.ts";
 
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
-const FOLDER = here("../../node_modules/.cache/interop");
+const FOLDER = cacheFolder("interop");
 const REQUIREMENTS = here("requirements.txt");
-
-/** Something that this machine lacks; its message is one sentence for whoever started the run. */
-export class MissingError extends Error {}
 
 export interface Python {
   /** The folder of the environment's programs, `python` among them. */
   bin: string;
   /** Runs a script with `input` on stdin; resolves with its stdout, rejects with its stderr. */
   run: (script: string, input: string) => Promise<string>;
-}
-
-interface Done {
-  code: number | null;
-  output: string;
-  trouble: string;
-}
-
-async function run(command: string, args: string[], input = ""): Promise<Done> {
-  const child = spawn(command, args, { stdio: ["pipe", "pipe", "pipe"] });
-  const exit = new Promise<number | null>((resolve, reject) => {
-    child.once("error", reject).once("close", resolve);
-  });
-  child.stdin.on("error", () => {}).end(input);
-  const [output, trouble, code] = await Promise.all([text(child.stdout), text(child.stderr), exit]);
-  return { code, output, trouble };
-}
-
-async function must(sentence: string, command: string, args: string[]): Promise<string> {
-  const done = await run(command, args).catch((error: Error) => error.message);
-  if (typeof done === "string") throw new MissingError(`${sentence} (${done})`);
-  const { code, output, trouble } = done;
-  if (code === 0) return output;
-  throw new MissingError(`${sentence} (${trouble.trim().split("\n").at(-1) ?? `exit ${code}`})`);
 }
 
 // No release of FastMCP can be run as `python -m fastmcp`, only as `python -m fastmcp.cli`; the
@@ -81,7 +53,7 @@ export async function openPython(): Promise<Python> {
   return {
     bin,
     run: async (script, input) => {
-      const { code, output, trouble } = await run(python, [script], input);
+      const { code, output, trouble } = await run(python, [script], { input });
       if (code !== 0) throw new Error(`${script}: exit ${code}\n${trouble}`);
       return output;
     },

@@ -1,10 +1,15 @@
-// Python clients at Python servers: first directly, then through the gateway, where two users have
-// the same server with different tokens. Makes its own Python environment.
+// Clients and servers that other people wrote, in three parts: Python clients at Python servers,
+// first directly, then through the gateway, where two users have the same server with different
+// tokens; SSE servers whose endpoint events differ, two of them made with Go; mcp-remote as a client.
+// Gets what it needs by itself, into node_modules/.cache.
 import assert from "node:assert/strict";
 import { type DaemonProcess, startDaemonProcess } from "../helpers/daemon-process.ts";
 import { type DirectChild, startDirect } from "./direct.ts";
-import { MissingError, openPython, type Python } from "./python.ts";
-import { check, finish } from "./report.ts";
+import { visitEndpoints } from "./endpoints.ts";
+import { visitWithMcpRemote } from "./mcp-remote.ts";
+import { MissingError } from "./programs.ts";
+import { openPython, type Python } from "./python.ts";
+import { check, finish, miss } from "./report.ts";
 import { fingerprint, MCP_SERVER, SERVERS, SETTINGS } from "./seed.ts";
 import { makeVisits, type Outcome, type Sight, type Visit, type Way, WAYS } from "./visits.ts";
 
@@ -130,7 +135,7 @@ async function visitForeignPaths(python: Python, daemon: DaemonProcess, keys: Ke
   }
 }
 
-async function run(): Promise<void> {
+async function visitWithPython(): Promise<void> {
   const python = await openPython();
   const direct = await visitDirectly(python);
   const daemon = await startDaemonProcess(
@@ -153,11 +158,13 @@ async function run(): Promise<void> {
   }
 }
 
-try {
-  await run();
-  finish();
-} catch (error) {
-  if (!(error instanceof MissingError)) throw error;
-  console.error(`mcp-supervisor: ${error.message}`);
-  process.exitCode = 1;
+for (const part of [visitWithPython, visitEndpoints, visitWithMcpRemote]) {
+  try {
+    await part();
+  } catch (error) {
+    // What one part lacks is no reason to leave out the others.
+    if (!(error instanceof MissingError)) throw error;
+    miss(error.message);
+  }
 }
+finish();
