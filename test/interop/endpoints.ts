@@ -126,10 +126,13 @@ async function visit(
     const direct = await look(url, server);
     for (const user of USERS) {
       const path = `/u/${user}/${name}/sse`;
-      const through = await look(daemon.origin + path, server, keys[user]);
+      const through = await look(daemon.origin + path, server, keys[user]).catch(
+        (error: Error) => error,
+      );
       check(
         `${name}: a client at ${path} gets its own answers, and sees ${user}'s token only`,
         () => {
+          if (through instanceof Error) throw through;
           assert.deepEqual(through.tools, direct.tools);
           assert.deepEqual(
             through.echoed,
