@@ -173,14 +173,14 @@ async function visitForeignPaths(open: Opener, daemon: DaemonProcess, bobs: stri
 /** mcp-remote, which carries stdio to a URL, against both fronts of the gateway. */
 export async function visitWithMcpRemote(): Promise<void> {
   const program = await install();
-  const home = await mkdtemp(join(tmpdir(), "mcp-remote-"));
-  const open = openerOf(program, home);
   const daemon = await startDaemonProcess({
     isolation: "none",
     defaultServer: "over-sse",
     servers: SERVERS,
   });
+  const home = await mkdtemp(join(tmpdir(), "mcp-remote-"));
   try {
+    const open = openerOf(program, home);
     const alices = (await daemon.addUser("alice")).key.secret;
     const bobs = (await daemon.addUser("bob")).key.secret;
     await playFlows(open, daemon, alices);
