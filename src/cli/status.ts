@@ -19,13 +19,19 @@ const HEADER = [
   "REASON",
 ];
 
+/** What tells variants apart for people: the names of the capabilities, or the session. */
+function shortVariant(variant: string): string {
+  if (!variant.startsWith("{")) return variant.replaceAll(" ", "-");
+  return Object.keys(JSON.parse(variant) as object).join("+");
+}
+
 export function instanceTable(instances: readonly StatusRow[]): string[] {
   if (instances.length === 0) return ["No instances; the first message starts one."];
   return table(
     HEADER,
     instances.map((row) => [
       row.user,
-      row.variant === "" ? row.server : `${row.server}#${row.variant}`,
+      row.variant === "" ? row.server : `${row.server}#${shortVariant(row.variant)}`,
       row.state,
       span((Date.now() - row.since) / 1_000),
       orDash(row.pid),

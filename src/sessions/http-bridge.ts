@@ -49,7 +49,7 @@ export class HttpBridge {
     this.#link = link;
   }
 
-  /** Hands on what the client posted; the answer goes to the outlet. Rejects with UPSTREAM_* for what cannot be handed on. */
+  /** Hands on what the client posted; the answer goes to the outlet. Rejects with REQUEST_INVALID for an id in use, UPSTREAM_* for what cannot be handed on. */
   async post(
     body: Buffer,
     messages: readonly Message[],
@@ -57,6 +57,9 @@ export class HttpBridge {
     outlet: HttpOutlet,
   ): Promise<void> {
     const requests = messages.filter(isRequest);
+    // Two answers under one id could not be told apart (JSON-RPC: ids are unique while in use).
+    if (requests.some(({ id }) => this.#posts.has(id!)))
+      throw new SupervisorError("REQUEST_INVALID", "a request with this id is under way");
     const parts = partsOf(body);
     this.#inFlight.sent(messages, body);
     const post = requests.length === 0 ? undefined : this.#expect(requests, parts, outlet);
@@ -181,7 +184,7 @@ export class HttpBridge {
 
   #forget(post: Post): void {
     clearTimeout(post.timer);
-    for (const id of post.waiting) this.#posts.delete(id);
+    for (const id of post.waiting) if (this.#posts.get(id) === post) this.#posts.delete(id);
   }
 }
 

@@ -1,5 +1,5 @@
 import { SupervisorError } from "../errors.ts";
-import { isRequest } from "../mcp/envelope.ts";
+import { canonicalId, isRequest } from "../mcp/envelope.ts";
 import type { Message } from "../mcp/envelope.ts";
 import { SESSION_HEADER, isEventStream } from "../mcp/headers.ts";
 import { elementsOf, locate, textAt } from "../mcp/json-span.ts";
@@ -47,6 +47,7 @@ export class HttpMessageLink implements MessageLink {
       this.#exchange("POST", raw, {
         id,
         isInitialize: message.method === "initialize",
+        isAnswered: false,
         accepted: resolve,
         refused: reject,
       });
@@ -72,6 +73,7 @@ export class HttpMessageLink implements MessageLink {
     this.#exchange("GET", null, {
       id: undefined,
       isInitialize: false,
+      isAnswered: false,
       accepted() {},
       // A server without a stream of its own says 405; a session works without.
       refused() {},
@@ -107,6 +109,7 @@ export class HttpMessageLink implements MessageLink {
       end: () => {
         this.#open.delete(exchange);
         if (reader === undefined && size > 0) this.#receive(Buffer.concat(chunks), post);
+        if (post.id !== undefined && !post.isAnswered) this.#answerFor(post.id);
       },
       fail: (error) => {
         this.#open.delete(exchange);
@@ -140,11 +143,22 @@ export class HttpMessageLink implements MessageLink {
     return true;
   }
 
-  #receive(body: Buffer, { id, isInitialize }: Post): void {
+  /** A server may end its stream early (2025-11-25); a client of the bridge has nothing to resume. */
+  #answerFor(id: string): void {
+    const error = { code: 502, message: "the server ended its answer before it had answered" };
+    const text = `{"jsonrpc":"2.0","id":${id},"error":${JSON.stringify(error)}}`;
+    this.#events.onMessage(Buffer.from(text), id);
+  }
+
+  #receive(body: Buffer, post: Post): void {
+    const { id, isInitialize } = post;
     const spans = elementsOf(body);
     for (const raw of spans?.map(({ start, end }) => body.subarray(start, end)) ?? [body]) {
       const version = isInitialize ? locate(raw, ["result", "protocolVersion"]) : undefined;
       if (version !== undefined) this.#version = JSON.parse(textAt(raw, version)) as string;
+      const answered = locate(raw, ["method"]) === undefined ? locate(raw, ["id"]) : undefined;
+      if (answered !== undefined && canonicalId(textAt(raw, answered)) === id)
+        post.isAnswered = true;
       this.#events.onMessage(raw, id);
     }
   }
@@ -169,6 +183,7 @@ interface Post {
   /** The request that the answer is about, if it was one. */
   readonly id: string | undefined;
   readonly isInitialize: boolean;
+  isAnswered: boolean;
   readonly accepted: () => void;
   readonly refused: (error: SupervisorError) => void;
 }

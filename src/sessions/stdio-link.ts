@@ -10,7 +10,10 @@ export function openStdioLink(
 ): MessageLink {
   let isClosed = false;
   const client: StdioClient = {
-    receive: (raw, about) => events.onMessage(raw, about),
+    receive: (raw, about) => {
+      // What is left in the pipe of a child that has ended answers calls that have failed already.
+      if (!isClosed) events.onMessage(raw, about);
+    },
   };
   shared.open(client);
   void live.exited.then(() => {

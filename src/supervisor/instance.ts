@@ -72,6 +72,11 @@ export class Instance {
     return this.#state.name;
   }
 
+  /** How many starts there were. */
+  get generation(): number {
+    return this.#generation;
+  }
+
   /** The last generation ended or failed to start without being asked to. */
   get hasFailed(): boolean {
     return this.#state.name === "stopped" && this.#endedUnasked;

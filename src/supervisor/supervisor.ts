@@ -135,10 +135,10 @@ export class Supervisor {
     return this.#select(selector).map((instance) => instance.row());
   }
 
-  /** As `list`, with the memory of each, for which the process table is read once. */
+  /** As `list`, but for those that never served anybody, with the memory of each, for which the process table is read once. */
   async status(selector: Selector = {}): Promise<InstanceStatus[]> {
     return await Promise.all(
-      this.#select(selector).map(async (instance) => ({
+      this.#begun(selector).map(async (instance) => ({
         ...instance.row(),
         rssBytes: await instance.rssBytes(),
       })),
@@ -148,7 +148,7 @@ export class Supervisor {
   /** How many instances are in each state; states without any are left out. */
   counts(): Partial<Record<StateName, number>> {
     const counts: Partial<Record<StateName, number>> = {};
-    for (const { state } of this.#instances.values()) counts[state] = (counts[state] ?? 0) + 1;
+    for (const { state } of this.#begun({})) counts[state] = (counts[state] ?? 0) + 1;
     return counts;
   }
 
@@ -166,6 +166,13 @@ export class Supervisor {
     throw new SupervisorError(
       "TOO_MANY_CHILDREN",
       `${ref.user}/${ref.server}: ${limit} children of this user run, which is the limit`,
+    );
+  }
+
+  /** Without the handles that a client's path asked for and that never served anybody. */
+  #begun(selector: Selector): Instance[] {
+    return this.#select(selector).filter(
+      ({ state, generation, usage }) => state !== "stopped" || generation > 0 || usage.sessions > 0,
     );
   }
 
