@@ -213,7 +213,7 @@ row("answers lost or delivered to another session", String(errors), "0", errors 
 const model =
   /model name\s*: (.*)/.exec(readFileSync("/proc/cpuinfo", "utf8"))?.[1] ?? "unknown processor";
 console.log(
-  `\n${cpus().length} cores (${model}), ${Math.round(totalmem() / 2 ** 30)} GiB, Linux ${release()}, Node ${process.versions.node}; loader, gateway and child share the cores; medians of ${ROUNDS} rounds.\n`,
+  `\n${cpus().length} cores (${model}), ${Math.round(totalmem() / 2 ** 30)} GiB, Linux ${release().split(".", 2).join(".")}, Node ${process.versions.node}; loader, gateway and child share the cores; medians of ${ROUNDS} rounds.\n`,
 );
 console.log("| what | measured | figure to hold | |\n|---|---|---|---|");
 for (const { what, figure, target, isMet } of rows)
