@@ -1,6 +1,6 @@
 import { SupervisorError } from "../errors.ts";
 import { errorHeaders, rpcErrorText, sendError, sendText } from "../http/error-response.ts";
-import { isRequest, peek } from "../mcp/envelope.ts";
+import { faultOfBody, isRequest, peek } from "../mcp/envelope.ts";
 import type { Message } from "../mcp/envelope.ts";
 import { SESSION_HEADER, headersToChild } from "../mcp/headers.ts";
 import { HttpExchange, sessionIdIn } from "../sessions/http-exchange.ts";
@@ -31,9 +31,8 @@ async function servePost(context: FrontContext, visit: Visit): Promise<void> {
     if (body === undefined) return;
     const seen = peek(body);
     if (seen.kind !== "messages") {
-      const why = seen.kind === "not-json" ? "the body is not JSON" : `the body is ${seen.why}`;
       const text = rpcErrorText(
-        new SupervisorError("REQUEST_INVALID", why),
+        new SupervisorError("REQUEST_INVALID", faultOfBody(seen)),
         requestId,
         "null",
         seen.kind === "not-json" ? -32700 : -32600,
@@ -84,7 +83,9 @@ function relay(
   const { req, res, principal, instance, server } = visit;
   const { sessions } = context;
   const { target } = live;
-  if (target.transport === "stdio") return;
+  // Only servers of this transport get here; a silent end would leave the client waiting.
+  if (target.transport === "stdio")
+    throw new SupervisorError("INTERNAL", "a stdio child cannot be relayed to");
   const method = req.method as "POST" | "GET" | "DELETE";
   const headers = headersToChild(req.rawHeaders, req.headers.connection);
   const known = session?.peer.kind === "relay" ? session.peer.childId : undefined;

@@ -1,6 +1,6 @@
 import { SupervisorError } from "../errors.ts";
 import { sendText } from "../http/error-response.ts";
-import { peek } from "../mcp/envelope.ts";
+import { faultOfBody, peek } from "../mcp/envelope.ts";
 import { headersToChild, headersToClient } from "../mcp/headers.ts";
 import { formatEvent } from "../mcp/sse.ts";
 import { ClientStream } from "./client-stream.ts";
@@ -47,10 +47,7 @@ export async function postSseMessage(context: FrontContext, visit: Visit): Promi
   if (body === undefined) return;
   const seen = peek(body);
   if (seen.kind !== "messages") {
-    throw new SupervisorError(
-      "REQUEST_INVALID",
-      seen.kind === "not-json" ? "the body is not JSON" : `the body is ${seen.why}`,
-    );
+    throw new SupervisorError("REQUEST_INVALID", faultOfBody(seen));
   }
   const answer = await session.deliver(
     body,

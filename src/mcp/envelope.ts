@@ -245,6 +245,11 @@ export function peek(body: Buffer): Peek {
   return { kind: "messages", messages: scanner.messages, isBatch: scanner.isBatch };
 }
 
+/** What is wrong with the body, as a sentence that repeats nothing of it. */
+export function faultOfBody(seen: Exclude<Peek, { readonly kind: "messages" }>): string {
+  return seen.kind === "not-json" ? "the body is not JSON" : `the body is ${seen.why}`;
+}
+
 interface Envelope {
   id?: string | number | null;
   method?: string;

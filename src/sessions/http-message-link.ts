@@ -22,7 +22,6 @@ const MAX_BODY_BYTES = 64 * 1024 * 1024;
 export class HttpMessageLink implements MessageLink {
   readonly #client: HttpClient;
   readonly #target: HttpTarget;
-  readonly #live: Live;
   readonly #events: MessageLinkEvents;
   readonly #open = new Set<Exchange>();
   #url: URL;
@@ -34,7 +33,6 @@ export class HttpMessageLink implements MessageLink {
   constructor(client: HttpClient, target: HttpTarget, live: Live, events: MessageLinkEvents) {
     this.#client = client;
     this.#target = target;
-    this.#live = live;
     this.#events = events;
     this.#url = target.url;
     void live.exited.then(() => this.#end(undefined));
@@ -60,7 +58,7 @@ export class HttpMessageLink implements MessageLink {
     if (this.#isClosed) return;
     this.#isClosed = true;
     for (const exchange of this.#open) exchange.abort();
-    if (this.#sessionId === undefined || this.#live.target !== this.#target) return;
+    if (this.#sessionId === undefined) return;
     this.#client.request(this.#request("DELETE", null), {
       head() {},
       data() {},
