@@ -22,7 +22,7 @@ const LINES: readonly Record<string, readonly string[]>[] = [
   { registry: [] },
   { vault: [] },
   { store: ["better-sqlite3"] },
-  { http: [], config: ["zod"], observability: ["pino"] },
+  { http: [], config: ["zod"], observability: ["pino", "prom-client"] },
   { mcp: [], net: [] },
   // The catalogue of errors says nothing of any room, so every room may use it.
   { "errors.ts": [] },
