@@ -1,11 +1,12 @@
 import { statSync } from "node:fs";
-import path from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { execa } from "execa";
 import { SupervisorError } from "../errors.ts";
 import { DyingTree } from "./dying-tree.ts";
+import { guarded } from "./guard.ts";
 import { splitLines } from "./line-splitter.ts";
 import { listenersOn } from "./listeners.ts";
+import { findProgram } from "./programs.ts";
 import { residentBytes, glanceProcessTable, treeOf } from "./process-table.ts";
 import type { Exit, OnLine, RunSpec, Running } from "./runner.ts";
 
@@ -24,7 +25,7 @@ function killLeaders(): void {
 }
 
 /**
- * Starts a plain process of this machine as the leader of a session and group of its own.
+ * Starts a process of this machine as the leader of a session and group of its own, inside its confinement.
  *
  * Rejects with INSTANCE_SPAWN_FAILED when the system refuses (no such program or folder, not
  * executable, no process or descriptor left). Never throws later: what the child does afterwards
@@ -32,9 +33,10 @@ function killLeaders(): void {
  */
 export async function startProcess(spec: RunSpec, onLine: OnLine): Promise<Running> {
   const [command, ...args] = spec.argv;
-  // With a slash it is a path, and the folder it is relative to is the child's, not the daemon's.
-  const file = command.includes("/") ? path.resolve(spec.cwd, command) : command;
-  const subprocess = execa(file, args, {
+  const found = findProgram(command, spec.cwd, spec.env["PATH"]);
+  if (found.file === undefined) throw spawnFailure(spec, command, found.refusal, undefined);
+  const [file, ...rest] = guarded([found.file, ...args], { env: spec.env });
+  const subprocess = execa(file, rest, {
     cwd: spec.cwd,
     env: spec.env,
     extendEnv: false,
@@ -50,7 +52,7 @@ export async function startProcess(spec: RunSpec, onLine: OnLine): Promise<Runni
   const pid = subprocess.pid;
   if (pid === undefined) {
     const result = await subprocess;
-    throw spawnFailure(spec, file, result.code, result.cause);
+    throw spawnFailure(spec, found.file, result.code, result.cause);
   }
   if (leaders.size === 0) process.once("exit", killLeaders);
   leaders.add(pid);
@@ -109,6 +111,7 @@ export async function startProcess(spec: RunSpec, onLine: OnLine): Promise<Runni
     pid,
     stdin,
     stdout,
+    socketPath: null,
     exited,
     drained,
     stop: () => (ending ??= stop()),

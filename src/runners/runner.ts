@@ -1,5 +1,6 @@
 /** Room: runners. Starts one process tree inside the isolation level in force and proves it gone. In: argv, folder, environment. Out: a Running with its lines, its listeners and its end. Never knows users, tokens or policy. */
 import type { Readable, Writable } from "node:stream";
+import type { Confinement } from "./confinement.ts";
 import type { Listeners } from "./listeners.ts";
 
 export interface RunSpec {
@@ -9,6 +10,7 @@ export interface RunSpec {
   cwd: string;
   /** All of the child's environment; nothing of the daemon's own is added. */
   env: Readonly<Record<string, string>>;
+  confinement: Confinement;
   /** What the child writes to stdout: lines of a log, or messages that are somebody else's to read. */
   stdout: "lines" | "messages";
   /** How long a child may take to end by itself after its stdin was closed. */
@@ -32,6 +34,8 @@ export interface Running {
   readonly pid: number;
   readonly stdin: Writable;
   readonly stdout: Readable;
+  /** The unix socket that leads to the child's port; null where that is a port of this machine. */
+  readonly socketPath: string | null;
   /** The leader's end. Its group may outlive it. */
   readonly exited: Promise<Exit>;
   /** Both output streams were read to their end; a grandchild that keeps them open holds this back. */

@@ -40,6 +40,7 @@ export function childSpec(input: ChildSpecInput): RunSpec {
     argv: [def.command, ...def.args.map(fill)],
     cwd: def.cwd,
     env,
+    confinement: { level: "none" },
     stdout: isStdio ? "messages" : "lines",
     eofGraceMs: isStdio ? STDIO_CHILD_EOF_GRACE_MS : PORT_CHILD_EOF_GRACE_MS,
     stopTimeoutMs,

@@ -47,6 +47,7 @@ test("a listener of another tree is foreign, one of a grandchild is not", async 
       cwd: "/",
       env: { PATH: process.env["PATH"] ?? "" },
       stdout: "lines",
+      confinement: { level: "none" },
       eofGraceMs: 0,
       stopTimeoutMs: 1000,
     },

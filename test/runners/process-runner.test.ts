@@ -23,6 +23,7 @@ async function start(t: TestContext, argv: [string, ...string[]], more: Partial<
     argv,
     cwd: tmpdir(),
     env: { PATH: process.env["PATH"] ?? "" },
+    confinement: { level: "none" },
     stdout: "lines",
     eofGraceMs: 50,
     stopTimeoutMs: 3000,
