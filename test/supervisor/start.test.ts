@@ -159,14 +159,14 @@ test("a child that never listens is given up after its time, with what was missi
 
 test("a child that answers garbage, or the wrong path, is never ready", async (t) => {
   const { supervisor } = openSupervisor(t, {
-    garbage: fixture("garbage", [], { startTimeout: "1s" }),
-    wrong: fixture("echo-sse", [], { startTimeout: "1s", path: "/events" }),
+    garbage: fixture("garbage", [], { startTimeout: "4s" }),
+    wrong: fixture("echo-sse", [], { startTimeout: "4s", path: "/events" }),
   });
   const [garbage, wrong] = await Promise.all(
     ["garbage", "wrong"].map((name) => failureOf(supervisor.ensure(ref("alice", name)))),
   );
-  assert.match(garbage!.message, /within 1 s: GET \/sse: the answer is not HTTP$/);
-  assert.match(wrong!.message, /within 1 s: GET \/events answered 404$/);
+  assert.match(garbage!.message, /within 4 s: GET \/sse: the answer is not HTTP$/);
+  assert.match(wrong!.message, /within 4 s: GET \/events answered 404$/);
 });
 
 test("a program that does not exist is a plain sentence without its path", async (t) => {
