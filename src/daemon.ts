@@ -5,6 +5,7 @@ import { openControl } from "./control/control.ts";
 import { finishRemovals } from "./control/removal.ts";
 import { SupervisorError } from "./errors.ts";
 import { openGateway } from "./gateway/gateway.ts";
+import { answersItself } from "./http/self-check.ts";
 import type { Logger } from "./observability/logger.ts";
 import { openRegistry } from "./registry/registry.ts";
 import type { Registry } from "./registry/registry.ts";
@@ -20,6 +21,8 @@ export interface DaemonOptions {
   config: Config;
   log: Logger;
   version: string;
+  /** The gateway's listener, where the service manager opened it already. */
+  listenFd?: number | undefined;
 }
 
 export interface Daemon {
@@ -29,6 +32,10 @@ export interface Daemon {
   readonly controlSocket: string;
   readonly adminAddress: { host: string; port: number } | null;
   readonly userCount: number;
+  /** How much it serves, in a line. */
+  summary(): string;
+  /** Whether the gateway answers a request of the daemon's own within that time. */
+  answersItself(withinMs: number): Promise<boolean>;
   /** Ends streams, stops children, closes files, in reverse order of opening; resolves when nothing is left. */
   close(): Promise<void>;
   /** SIGKILL to every child, without waiting: for the end that cannot wait. */
@@ -117,7 +124,8 @@ function wire({ registry, tokens, supervisor, sessions, log }: Rooms): void {
  * Rejects with ALREADY_RUNNING, ISOLATION_UNAVAILABLE, KEY_FILE_REFUSED, SCHEMA_TOO_NEW,
  * STORE_FAILED or LISTEN_FAILED, and then leaves nothing open.
  */
-export async function openDaemon({ config, log, version }: DaemonOptions): Promise<Daemon> {
+export async function openDaemon(options: DaemonOptions): Promise<Daemon> {
+  const { config, log, version, listenFd } = options;
   const closers = new Closers();
   try {
     const isNoneByAuto = isMadeNone(config);
@@ -162,10 +170,24 @@ export async function openDaemon({ config, log, version }: DaemonOptions): Promi
     // Before anybody can connect: a user who is on the way out must not be seen again.
     await finishRemovals({ config, registry, tokens, supervisor, sessions, log });
 
-    const gateway = await openGateway({ config, registry, sessions, supervisor, log, version });
+    const gateway = await openGateway({
+      config,
+      registry,
+      sessions,
+      supervisor,
+      log,
+      version,
+      listenFd,
+    });
     closers.push(() => gateway.close());
+    const { address } = gateway;
+    if (config.listen.port !== 0 && address.port !== config.listen.port)
+      log.warn(
+        { handedOver: address, configured: config.listen },
+        "the listener that systemd handed over is not the one of the config: change one of them",
+      );
     const publicUrl = new URL(config.publicUrl);
-    if (publicUrl.port === "0") publicUrl.port = String(gateway.port);
+    if (publicUrl.port === "0") publicUrl.port = String(address.port);
     const control = await openControl({
       config,
       publicUrl,
@@ -178,13 +200,15 @@ export async function openDaemon({ config, log, version }: DaemonOptions): Promi
       log,
     });
     closers.push(() => control.close());
-    log.info({ host: config.listen.host, port: gateway.port, version }, "serving");
+    log.info({ ...address, version }, "serving");
     return {
-      address: { host: config.listen.host, port: gateway.port },
+      address,
       publicUrl,
       controlSocket: config.controlSocket,
       adminAddress: control.address,
       userCount: registry.countUsers(),
+      summary: () => summaryOf(registry, supervisor),
+      answersItself: (withinMs) => answersItself({ ...address, path: "/health" }, withinMs),
       close: () => closers.close(),
       killChildren: () => killGroups(supervisor),
     };
@@ -194,6 +218,12 @@ export async function openDaemon({ config, log, version }: DaemonOptions): Promi
     });
     throw error;
   }
+}
+
+function summaryOf(registry: Registry, supervisor: Supervisor): string {
+  const users = registry.countUsers();
+  const children = supervisor.list().filter(({ pid }) => pid !== null).length;
+  return `${users} ${users === 1 ? "user" : "users"}, ${children} ${children === 1 ? "child" : "children"}`;
 }
 
 function killGroups(supervisor: Supervisor): void {

@@ -22,7 +22,7 @@ const LINES: readonly Record<string, readonly string[]>[] = [
   { registry: [] },
   { vault: [] },
   { store: ["better-sqlite3"] },
-  { http: [], config: ["zod"], observability: ["pino", "prom-client"] },
+  { http: [], systemd: ["koffi"], config: ["zod"], observability: ["pino", "prom-client"] },
   { mcp: [], net: [] },
   // The catalogue of errors says nothing of any room, so every room may use it.
   { "errors.ts": [] },
@@ -85,13 +85,13 @@ test("the README's map names exactly the rooms that there are", () => {
 });
 
 test("every production dependency is used, and only in the room that holds it", () => {
-  const { dependencies } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as {
-    dependencies: Record<string, string>;
-  };
+  const { dependencies, optionalDependencies } = JSON.parse(
+    readFileSync(join(root, "package.json"), "utf8"),
+  ) as Record<"dependencies" | "optionalDependencies", Record<string, string>>;
   const allowed = LINES.flatMap((line) => Object.values(line).flat());
   // The default server and the demo run it as a program.
   assert.deepEqual(
-    Object.keys(dependencies).toSorted(),
+    Object.keys({ ...dependencies, ...optionalDependencies }).toSorted(),
     [...new Set([...allowed, "@modelcontextprotocol/server-everything"])].toSorted(),
   );
 });

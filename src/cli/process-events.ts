@@ -11,6 +11,8 @@ export interface Endable {
 export interface ProcessEvents {
   /** From now on an end at once ends the children of this, too. */
   hold(served: Endable): void;
+  /** From now on SIGHUP does this, and does not end the process. A failure of it is logged. */
+  onHangup(work: () => Promise<void>): void;
   /** Resolves with the exit code once a signal or a failure asks for the end. */
   readonly asked: Promise<0 | 1>;
   /** Closes what is held, and sees to it that the process ends then. */
@@ -41,12 +43,18 @@ export function superviseProcess(log: Logger): ProcessEvents {
   for (const stream of [process.stdout, process.stderr])
     stream.removeAllListeners("error").on("error", () => undefined);
 
+  let hangup: (() => Promise<void>) | undefined;
   const force = (): never => {
     serving?.killChildren();
     process.exit(1);
   };
   for (const name of SIGNALS) {
     process.on(name, (signal) => {
+      if (signal === "SIGHUP" && hangup !== undefined) {
+        if (!isEnding)
+          hangup().catch((error: unknown) => log.error({ err: error }, "the reload failed"));
+        return;
+      }
       if (isEnding) force();
       isEnding = true;
       log.info({ signal }, "stopping");
@@ -67,6 +75,9 @@ export function superviseProcess(log: Logger): ProcessEvents {
     asked,
     hold: (served) => {
       serving = served;
+    },
+    onHangup: (work) => {
+      hangup = work;
     },
     close: async () => {
       await serving?.close();

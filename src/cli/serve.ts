@@ -29,19 +29,38 @@ function ownName(config: string | undefined): string {
 }
 
 async function serve(_options: object, command: Command): Promise<void> {
-  const [{ loadConfig }, { createLogger }, { openDaemon }, { superviseProcess }] =
-    await Promise.all([
-      import("../config/config.ts"),
-      import("../observability/logger.ts"),
-      import("../daemon.ts"),
-      import("./process-events.ts"),
-    ]);
+  const [
+    { loadConfig },
+    { createLogger },
+    { openDaemon },
+    { superviseProcess },
+    { ServiceManager },
+  ] = await Promise.all([
+    import("../config/config.ts"),
+    import("../observability/logger.ts"),
+    import("../daemon.ts"),
+    import("./process-events.ts"),
+    import("../systemd/systemd.ts"),
+  ]);
   const globals = globalsOf(command);
   const config = loadConfig({ path: globals.config });
   const log = createLogger(config.log.level);
   const events = superviseProcess(log);
-  const daemon = await openDaemon({ config, log, version: readVersion() });
+  const manager = new ServiceManager(process.env, (message) => log.warn(message));
+  const { gatewayFd: listenFd } = manager;
+  const daemon = await openDaemon({ config, log, version: readVersion(), listenFd });
   events.hold(daemon);
+  // In a terminal the signal says that the window was closed, and the daemon ends with it.
+  if (!process.stdin.isTTY)
+    events.onHangup(() =>
+      manager.reloading(async () => {
+        log.warn("SIGHUP: this version cannot read its config anew; restart the daemon");
+      }),
+    );
+  manager.ready({
+    status: () => daemon.summary(),
+    isHealthy: (withinMs) => daemon.answersItself(withinMs),
+  });
   const { host, port } = daemon.address;
   const firstStep =
     daemon.userCount === 0
@@ -63,6 +82,7 @@ async function serve(_options: object, command: Command): Promise<void> {
     ],
   );
   const code = await events.asked;
+  manager.stopping();
   await events.close();
   if (code !== 0)
     throw new SupervisorError("INTERNAL", "the daemon ended after a failure; see its log");

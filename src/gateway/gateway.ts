@@ -1,5 +1,6 @@
 /** Room: gateway. The public listener: finds out who asks, holds the path against it, and hands the request to a front. Reads the path grammar on raw bytes; never trusts a name in it. */
 import type { IncomingMessage, ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
 import type { Config } from "../config/config.ts";
 import { SupervisorError } from "../errors.ts";
 import { sendError } from "../http/error-response.ts";
@@ -28,11 +29,13 @@ export interface GatewayOptions {
   supervisor: Supervisor;
   log: Logger;
   version: string;
+  /** A listener that is open already, in place of the configured address. */
+  listenFd?: number | undefined;
 }
 
 export interface Gateway {
-  /** The port that was bound, which is the configured one unless that was 0. */
-  port: number;
+  /** Where it listens, which is the configured address unless its port was 0 or the listener was handed over. */
+  address: { host: string; port: number };
   close(): Promise<void>;
 }
 
@@ -118,9 +121,11 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     return { req, res, requestId, principal, route: found, server: def, instance };
   }
 
-  const port = await listen(server, config.listen);
+  const { listenFd } = options;
+  const port = await listen(server, listenFd === undefined ? config.listen : { fd: listenFd });
+  const bound = server.address() as AddressInfo;
   return {
-    port,
+    address: { host: listenFd === undefined ? config.listen.host : bound.address, port },
     close: async () => {
       context.heart.stop();
       await closeServer(server);

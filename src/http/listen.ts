@@ -1,6 +1,5 @@
 import { createServer } from "node:http";
 import type { RequestListener, Server } from "node:http";
-import type { AddressInfo } from "node:net";
 import type { Duplex } from "node:stream";
 import { SupervisorError } from "../errors.ts";
 import { errorBody } from "./error-response.ts";
@@ -69,24 +68,34 @@ export function createHttpServer(handler: RequestListener): Server {
   return server;
 }
 
+/** Where a server listens: an address, the path of a unix socket, or a descriptor that somebody else opened. */
+export type ListenAt = { host: string; port: number } | { path: string } | { fd: number };
+
+/** Connections that wait to be accepted; the kernel takes fewer where net.core.somaxconn is lower. */
+const BACKLOG = 4096;
+
+function nameOf(at: ListenAt): string {
+  if ("path" in at) return at.path;
+  return "fd" in at ? `descriptor ${at.fd}` : `${at.host}:${at.port}`;
+}
+
 /** Resolves with the port once the server listens; rejects with LISTEN_FAILED and a sentence that names the address. */
-export async function listen(
-  server: Server,
-  at: { host: string; port: number } | { path: string },
-): Promise<number> {
-  const where = "path" in at ? at.path : `${at.host}:${at.port}`;
+export async function listen(server: Server, at: ListenAt): Promise<number> {
+  const where = nameOf(at);
   await new Promise<void>((resolve, reject) => {
     server.once("error", (cause: NodeJS.ErrnoException) => {
       const why =
         cause.code === "EADDRINUSE" ? "something else listens there" : (cause.code ?? "failed");
       reject(new SupervisorError("LISTEN_FAILED", `cannot listen on ${where}: ${why}`, { cause }));
     });
-    server.listen(
-      "path" in at ? { path: at.path } : { host: at.host, port: at.port, backlog: 4096 },
-      resolve,
-    );
+    server.listen("path" in at ? at : { ...at, backlog: BACKLOG }, resolve);
   });
-  return "path" in at ? 0 : (server.address() as AddressInfo).port;
+  const address = server.address();
+  if (typeof address === "object" && address !== null) return address.port;
+  // What was asked for as a path is one; what was handed over must be what the config speaks of.
+  if ("path" in at) return 0;
+  server.close();
+  throw new SupervisorError("LISTEN_FAILED", `${where} is no TCP listener`);
 }
 
 /** Resolves when the server and every connection of it is closed, streams included. */
