@@ -275,11 +275,13 @@ function standsTwice(text: string, key: string): boolean {
 function faultOf(part: unknown): string | undefined {
   if (typeof part !== "object" || part === null || Array.isArray(part))
     return "not a JSON-RPC message";
-  const { id, method } = part as { id?: unknown; method?: unknown };
+  const { id, method, result, error } = part as Record<string, unknown>;
   if (id !== undefined && id !== null && typeof id !== "string" && typeof id !== "number") {
     return "the id is neither a string nor a number";
   }
   if (method !== undefined && typeof method !== "string") return "the method is not a string";
   if (method === undefined && id === undefined) return "neither a method nor an id";
+  if (method === undefined && result === undefined && error === undefined)
+    return "neither a request nor an answer";
   return undefined;
 }

@@ -106,6 +106,7 @@ test("what is not JSON and what is no envelope are told apart", () => {
     '{"id":{},"method":"m"}',
     '{"id":1,"method":7}',
     '{"id":true}',
+    '{"id":1,"say":"hello"}',
   ]) {
     assert.equal(kind(text), "not-rpc", text);
   }
