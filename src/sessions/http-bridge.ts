@@ -1,5 +1,5 @@
 import { SupervisorError } from "../errors.ts";
-import { EnvelopeScanner, isRequest, isResponse } from "../mcp/envelope.ts";
+import { EnvelopeScanner, canonicalId, isRequest, isResponse } from "../mcp/envelope.ts";
 import type { Message } from "../mcp/envelope.ts";
 import { locate, textAt } from "../mcp/json-span.ts";
 import { formatEvent, withoutLineBreaks } from "../mcp/sse.ts";
@@ -64,8 +64,10 @@ export class HttpBridge {
     this.#inFlight.sent(messages, body);
     const post = requests.length === 0 ? undefined : this.#expect(requests, parts, outlet);
     try {
-      for (const [i, message] of messages.entries())
+      for (const [i, message] of messages.entries()) {
         await this.#link!.send(parts[i]!, message, headers);
+        if (message.method === "notifications/cancelled") this.#cancelled(parts[i]!);
+      }
     } catch (error) {
       this.#inFlight.refused(messages);
       if (post !== undefined) this.#forget(post);
@@ -179,6 +181,19 @@ export class HttpBridge {
     }
     this.#onPost(post, raw);
     if (post.waiting.size > 0) return;
+    post.outlet.end();
+  }
+
+  /** A cancelled request gets no answer (MCP, cancellation), so nothing keeps its POST open. */
+  #cancelled(raw: Buffer): void {
+    const span = locate(raw, ["params", "requestId"]);
+    const id = span === undefined ? "" : canonicalId(textAt(raw, span));
+    const post = this.#posts.get(id);
+    if (post === undefined) return;
+    this.#posts.delete(id);
+    post.waiting.delete(id);
+    if (post.waiting.size > 0) return;
+    begin(post);
     post.outlet.end();
   }
 

@@ -12,18 +12,25 @@ import type {
   ResponseHeaders,
 } from "../upstream/http-client.ts";
 import { redirectTarget } from "../upstream/redirect.ts";
+import { Handover } from "./handover.ts";
 import type { MessageLink, MessageLinkEvents } from "./message-link.ts";
 import { EventAssembler } from "./sse-message-link.ts";
 
 const ACCEPT = ["accept", "application/json, text/event-stream"];
 const MAX_BODY_BYTES = 64 * 1024 * 1024;
+/**
+ * By then a server has read a message that it has not begun to answer: one that answers in plain
+ * JSON begins when it is done, and a client that posts one message after the other would wait as long.
+ */
+const SURELY_READ_MS = 250;
 
 /** A session of a Streamable HTTP server (to 2025-11-25), message by message. */
 export class HttpMessageLink implements MessageLink {
   readonly #client: HttpClient;
   readonly #target: HttpTarget;
   readonly #events: MessageLinkEvents;
-  readonly #open = new Set<Exchange>();
+  /** What was sent and is not fully answered, the stream of the GET among it. */
+  readonly #posts = new Set<Post>();
   #url: URL;
   #redirects = 0;
   #sessionId: string | undefined;
@@ -38,18 +45,21 @@ export class HttpMessageLink implements MessageLink {
     void live.exited.then(() => this.#end(undefined));
   }
 
-  /** Resolves when the server has begun to answer: what it answers comes by `onMessage`. */
+  /**
+   * Resolves when the server has begun to answer, or has had the time to read the message: what it
+   * answers comes by `onMessage`, a refusal that comes late too.
+   */
   async send(raw: Buffer, message: Message): Promise<void> {
+    const isInitialize = message.method === "initialize";
     const id = isRequest(message) ? message.id : undefined;
-    await new Promise<void>((resolve, reject) => {
-      this.#exchange("POST", raw, {
-        id,
-        isInitialize: message.method === "initialize",
-        isAnswered: false,
-        accepted: resolve,
-        refused: reject,
-      });
-    });
+    const cancelled =
+      message.method === "notifications/cancelled" ? this.#cancelledBy(raw) : undefined;
+    // The session's id and version come with the answer to its first message.
+    const post = newPost(id, isInitialize, isInitialize ? undefined : SURELY_READ_MS);
+    this.#exchange("POST", raw, post);
+    await post.handover.done;
+    // Servers leave the stream of a cancelled request open for good.
+    cancelled?.exchange?.abort();
     // From here on the server may speak unasked.
     if (message.method === "notifications/initialized") this.#listen();
   }
@@ -57,7 +67,7 @@ export class HttpMessageLink implements MessageLink {
   close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    for (const exchange of this.#open) exchange.abort();
+    this.#abandon(undefined);
     if (this.#sessionId === undefined) return;
     this.#client.request(this.#request("DELETE", null), {
       head() {},
@@ -68,14 +78,19 @@ export class HttpMessageLink implements MessageLink {
   }
 
   #listen(): void {
-    this.#exchange("GET", null, {
-      id: undefined,
-      isInitialize: false,
-      isAnswered: false,
-      accepted() {},
-      // A server without a stream of its own says 405; a session works without.
-      refused() {},
-    });
+    const post = newPost(undefined, false, undefined);
+    // A server without a stream of its own says 405; a session works without.
+    post.handover.done.catch(() => {});
+    this.#exchange("GET", null, post);
+  }
+
+  /** Nobody waits for the answer to that request any more. */
+  #cancelledBy(raw: Buffer): Post | undefined {
+    const span = locate(raw, ["params", "requestId"]);
+    const id = span && canonicalId(textAt(raw, span));
+    const post = [...this.#posts].find((other) => other.id !== undefined && other.id === id);
+    if (post !== undefined) post.isOver = true;
+    return post;
   }
 
   #exchange(method: "GET" | "POST", body: Buffer | null, post: Post): void {
@@ -86,18 +101,17 @@ export class HttpMessageLink implements MessageLink {
       head: (status, headers) => {
         if (this.#follow(status, headers, exchange, method, body, post)) return;
         if (status < 200 || status >= 300) {
-          this.#open.delete(exchange);
           exchange.abort();
           const what =
             method === "GET" ? "did not open a stream" : `answered the message with ${status}`;
-          return post.refused(new SupervisorError("UPSTREAM_INVALID", `the server ${what}`));
+          return this.#refused(post, new SupervisorError("UPSTREAM_INVALID", `the server ${what}`));
         }
         if (post.isInitialize) this.#sessionId = headers[SESSION_HEADER];
         if (isEventStream(headers["content-type"])) {
           const events = new EventAssembler((raw) => this.#receive(raw, post));
           reader = new SseReader((part) => events.push(part));
         }
-        post.accepted();
+        post.handover.accept();
       },
       data: (chunk) => {
         size += chunk.length;
@@ -105,17 +119,24 @@ export class HttpMessageLink implements MessageLink {
         else if (size <= MAX_BODY_BYTES) chunks.push(chunk);
       },
       end: () => {
-        this.#open.delete(exchange);
+        this.#posts.delete(post);
         if (reader === undefined && size > 0) this.#receive(Buffer.concat(chunks), post);
-        if (post.id !== undefined && !post.isAnswered) this.#answerFor(post.id);
+        // A server may end its stream early (2025-11-25); a client of the bridge has nothing to resume.
+        this.#answerFor(post, "the server ended its answer before it had answered");
       },
       fail: (error) => {
-        this.#open.delete(exchange);
-        post.refused(error);
+        this.#posts.delete(post);
+        post.handover.refuse(error);
         if (method === "POST") this.#end(error);
       },
     });
-    this.#open.add(exchange);
+    post.exchange = exchange;
+    this.#posts.add(post);
+  }
+
+  #refused(post: Post, error: SupervisorError): void {
+    this.#posts.delete(post);
+    if (!post.handover.refuse(error)) this.#answerFor(post, error.message);
   }
 
   #follow(
@@ -131,21 +152,21 @@ export class HttpMessageLink implements MessageLink {
       if (target === undefined) return false;
       this.#redirects += 1;
       this.#url = target;
-      this.#open.delete(exchange);
       exchange.abort();
       this.#exchange(method, body, post);
     } catch (error) {
       exchange.abort();
-      post.refused(error as SupervisorError);
+      this.#refused(post, error as SupervisorError);
     }
     return true;
   }
 
-  /** A server may end its stream early (2025-11-25); a client of the bridge has nothing to resume. */
-  #answerFor(id: string): void {
-    const error = { code: 502, message: "the server ended its answer before it had answered" };
-    const text = `{"jsonrpc":"2.0","id":${id},"error":${JSON.stringify(error)}}`;
-    this.#events.onMessage(Buffer.from(text), id);
+  /** Answers in the server's place, unless it has answered. */
+  #answerFor(post: Post, message: string): void {
+    if (post.id === undefined || post.isOver) return;
+    post.isOver = true;
+    const text = `{"jsonrpc":"2.0","id":${post.id},"error":${JSON.stringify({ code: 502, message })}}`;
+    this.#events.onMessage(Buffer.from(text), post.id);
   }
 
   #receive(body: Buffer, post: Post): void {
@@ -155,8 +176,10 @@ export class HttpMessageLink implements MessageLink {
       const version = isInitialize ? locate(raw, ["result", "protocolVersion"]) : undefined;
       if (version !== undefined) this.#version = JSON.parse(textAt(raw, version)) as string;
       const answered = locate(raw, ["method"]) === undefined ? locate(raw, ["id"]) : undefined;
-      if (answered !== undefined && canonicalId(textAt(raw, answered)) === id)
-        post.isAnswered = true;
+      if (answered !== undefined && canonicalId(textAt(raw, answered)) === id) {
+        if (post.isOver) continue;
+        post.isOver = true;
+      }
       this.#events.onMessage(raw, id);
     }
   }
@@ -172,8 +195,18 @@ export class HttpMessageLink implements MessageLink {
   #end(error: SupervisorError | undefined): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    for (const exchange of this.#open) exchange.abort();
+    this.#abandon(error);
     this.#events.onClosed(error);
+  }
+
+  #abandon(error: SupervisorError | undefined): void {
+    for (const { exchange, handover } of this.#posts) {
+      exchange?.abort();
+      handover.refuse(
+        error ?? new SupervisorError("UPSTREAM_RESET", "the session with the server is over"),
+      );
+    }
+    this.#posts.clear();
   }
 }
 
@@ -181,7 +214,13 @@ interface Post {
   /** The request that the answer is about, if it was one. */
   readonly id: string | undefined;
   readonly isInitialize: boolean;
-  isAnswered: boolean;
-  readonly accepted: () => void;
-  readonly refused: (error: SupervisorError) => void;
+  readonly handover: Handover;
+  exchange: Exchange | undefined;
+  /** Answered or cancelled: no answer is to come. */
+  isOver: boolean;
+}
+
+function newPost(id: string | undefined, isInitialize: boolean, patienceMs?: number): Post {
+  const handover = new Handover(patienceMs);
+  return { id, isInitialize, handover, exchange: undefined, isOver: false };
 }
