@@ -48,13 +48,31 @@ export const exitCodeOf = (results: readonly Result[]): 0 | 1 =>
  * How the results of a server behind a gateway are worse than its own: the gateway may pass what the
  * server fails, but never the other way round, and may not hide what the server offers.
  */
-export function losses(direct: readonly Result[], through: readonly Result[]): string[] {
+export function losses(
+  direct: readonly Result[],
+  through: readonly Result[],
+  inherent: Inherent = {},
+): string[] {
   const verdicts = new Map(through.map((result) => [result.id, result]));
   return direct.flatMap(({ id, verdict }) => {
+    if (id in inherent) return [];
     const other = verdicts.get(id);
     if (verdict === other?.verdict || verdict === "fail") return [];
     return [
       `${id}: ${verdict} directly, ${other?.verdict ?? "not made"} behind the gateway: ${other?.reason ?? ""}`,
     ];
+  });
+}
+
+/** Checks that cannot pass behind something, by id, and why. */
+export type Inherent = Readonly<Record<string, string>>;
+
+/** The results without the failures that have to be. A check that passes in spite of its reason is a failure: the reason is no longer true. */
+export function besides(inherent: Inherent, results: readonly Result[]): Result[] {
+  return results.flatMap((result): Result[] => {
+    const why = inherent[result.id];
+    if (why === undefined) return [result];
+    if (result.verdict === "fail") return [];
+    return [{ ...result, verdict: "fail", reason: `not "fail", although ${why}` }];
   });
 }

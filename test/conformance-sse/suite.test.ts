@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { FIXTURE, startFixture } from "../conformance/fixture.ts";
+import { FIXTURE_CONFIG, openDoor } from "../conformance/gateway.ts";
 import { startDaemon } from "../helpers/daemon.ts";
 import { EVERYTHING, startEverything } from "../helpers/everything.ts";
-import { losses, troublesOf } from "./report.ts";
+import { besides, losses, troublesOf } from "./report.ts";
 import { type Result, runChecks } from "./suite.ts";
 
 /** How servers in the field write their events, and what the gateway must not stumble over. */
@@ -74,7 +75,7 @@ test("the relay is as good a server as the one behind it, or better", async (t) 
       const everything = await startEverything("sse");
       part.after(everything.close);
       // Its own answers come within milliseconds; those that never come need not be waited for long.
-      const options = { timeoutMs: 1_500, only: ["posts", "sessions"] };
+      const options = { timeoutMs: 3_000, only: ["posts", "sessions"] };
       const [direct, through] = await Promise.all([
         runChecks(everything.url, options),
         runChecks(urlOf("everything"), { ...options, headers }),
@@ -85,4 +86,16 @@ test("the relay is as good a server as the one behind it, or better", async (t) 
       assert.deepEqual(losses(direct, through), []);
     },
   );
+});
+
+test("a bridge is as good an SSE server as the relay, but for what is said beside it", async (t) => {
+  const door = await openDoor(await startDaemon(t, { config: FIXTURE_CONFIG }));
+  t.after(door.close);
+  const { ways, headers } = door.sse;
+  for (const { between, url, inherent } of ways.filter((way) => way.between !== "relay")) {
+    await t.test(between, async () => {
+      const results = await runChecks(url, { headers, timeoutMs: 15_000 });
+      assert.deepEqual(troublesOf(besides(inherent, results)), []);
+    });
+  }
 });

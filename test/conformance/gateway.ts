@@ -1,3 +1,4 @@
+import type { Inherent } from "../conformance-sse/report.ts";
 import { openShim } from "../helpers/shim.ts";
 import { FIXTURE } from "./fixture.ts";
 
@@ -7,15 +8,34 @@ const fixtureChild = (type: "http" | "sse", ...flags: string[]) => ({
   args: ["--no-warnings", FIXTURE, ...flags, "--host", "127.0.0.1", "--port", "${port}"],
 });
 
-/** Keys of a config whose default server is the dual-era fixture, and which has it once more as an SSE server. */
+/** Keys of a config whose default server is the dual-era fixture, and which has it once more over every other transport. */
 export const FIXTURE_CONFIG = {
   isolation: "none",
   defaultServer: "fixture",
   servers: {
     fixture: fixtureChild("http"),
     "fixture-sse": fixtureChild("sse", "--sse"),
+    "fixture-stdio": {
+      type: "stdio",
+      command: process.execPath,
+      args: ["--no-warnings", FIXTURE, "--stdio"],
+    },
   },
 };
+
+/** Ways from the SSE front to the fixture. */
+const SSE_WAYS: readonly { between: string; server: string; inherent: Inherent }[] = [
+  { between: "relay", server: "fixture-sse", inherent: {} },
+  {
+    between: "bridge over stdio",
+    server: "fixture-stdio",
+    inherent: {
+      "ping-from-server":
+        "the ping of a shared child asks whether the other end of its pipe is there, and that is the gateway: a client that does not answer must not make the child give up on all others",
+    },
+  },
+  { between: "bridge over http", server: "fixture", inherent: {} },
+];
 
 interface Daemon {
   origin: string;
@@ -25,8 +45,11 @@ interface Daemon {
 export interface Door {
   /** An MCP endpoint that wants no secret and leads through the gateway to the fixture. */
   url: string;
-  /** The streams of the same user's SSE servers by what lies between, and the header that they want. */
-  sse: { urls: Record<"relay", URL>; headers: Record<string, string> };
+  /** The same user's SSE streams by what lies between, and the header that they want. */
+  sse: {
+    ways: { between: string; url: URL; inherent: Inherent }[];
+    headers: Record<string, string>;
+  };
   close: () => Promise<void>;
 }
 
@@ -35,10 +58,13 @@ export async function openDoor(daemon: Daemon): Promise<Door> {
   const { key } = await daemon.addUser("conf");
   const shim = await openShim(new URL(daemon.origin), key.secret);
   const headers = { authorization: `Bearer ${key.secret}` };
-  const relay = new URL("/u/conf/fixture-sse/sse", daemon.origin);
+  const ways = SSE_WAYS.map(({ between, server, inherent }) => {
+    const url = new URL(`/u/conf/${server}/sse`, daemon.origin);
+    return { between, url, inherent };
+  });
   return {
     url: `${shim.origin}/u/conf/mcp`,
-    sse: { urls: { relay }, headers },
+    sse: { ways, headers },
     close: shim.close,
   };
 }
