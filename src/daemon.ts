@@ -9,6 +9,8 @@ import { answersItself } from "./http/self-check.ts";
 import type { Logger } from "./observability/logger.ts";
 import { openRegistry } from "./registry/registry.ts";
 import type { Registry } from "./registry/registry.ts";
+import { openProcessRunner } from "./runners/process-runner.ts";
+import type { ProcessRunner } from "./runners/process-runner.ts";
 import { Sessions } from "./sessions/sessions.ts";
 import { lockDataDir } from "./store/lock.ts";
 import { DATABASE_FILE, openStore } from "./store/store.ts";
@@ -87,6 +89,17 @@ function isMadeNone(config: Config): boolean {
   return wanted.some(([, level]) => level === "auto");
 }
 
+async function openRunner(dataDir: string, log: Logger): Promise<ProcessRunner> {
+  const runner = await openProcessRunner(dataDir);
+  const { count, left } = runner.reaped;
+  if (count > 0) log.warn({ count }, "ended processes that an earlier daemon had left behind");
+  if (left.length > 0) {
+    const pids = left.map(({ pid }) => pid);
+    log.error({ pids }, "processes that an earlier daemon had left behind could not be ended");
+  }
+  return runner;
+}
+
 interface Rooms {
   registry: Registry;
   tokens: Tokens;
@@ -142,6 +155,8 @@ export async function openDaemon(options: DaemonOptions): Promise<Daemon> {
     const { servers, defaultServer } = config;
     const registry = openRegistry({ store, servers, defaultServer });
     const tokens = openTokens({ store, vault });
+    const runner = await openRunner(config.dataDir, log);
+    closers.push(() => runner.close());
     const supervisor = new Supervisor({
       config,
       version,
@@ -154,6 +169,7 @@ export async function openDaemon(options: DaemonOptions): Promise<Daemon> {
         return tokens.secretFor(user, server);
       },
       log,
+      start: runner.start,
     });
     closers.push(() => supervisor.stopAll());
     const sessions = new Sessions({

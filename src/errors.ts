@@ -66,6 +66,9 @@ export const ERROR_CODES = {
   UPSTREAM_TIMEOUT: entry(504),
 
   // Ours.
+  // What the machine has run out of, whoever used it up. It may be there again in a moment.
+  RESOURCES_EXHAUSTED: entry(503),
+  DISK_FULL: entry(507),
   DAEMON_UNREACHABLE: entry(503, true, 69),
   STORE_FAILED: entry(500, false),
   INTERNAL: entry(500, false),
@@ -108,4 +111,28 @@ export class SupervisorError extends Error {
 export function toSupervisorError(error: unknown): SupervisorError {
   if (error instanceof SupervisorError) return error;
   return new SupervisorError("INTERNAL", "an unexpected failure", { cause: error });
+}
+
+const SHORTAGES: Record<string, readonly ["RESOURCES_EXHAUSTED" | "DISK_FULL", string]> = {
+  EAGAIN: ["RESOURCES_EXHAUSTED", "the system allows no more processes"],
+  ENOMEM: ["RESOURCES_EXHAUSTED", "there is not enough memory"],
+  EMFILE: ["RESOURCES_EXHAUSTED", "the daemon has no file descriptor left"],
+  ENFILE: ["RESOURCES_EXHAUSTED", "the system has no file descriptor left"],
+  ENOSPC: ["DISK_FULL", "the disk is full"],
+  EDQUOT: ["DISK_FULL", "the disk quota is used up"],
+};
+/** When to try again: a shortage of the machine goes as it came. */
+const SHORTAGE_RETRY_SECONDS = 2;
+
+/**
+ * RESOURCES_EXHAUSTED or DISK_FULL for a failure of the system that means that something has run
+ * out, undefined for any other. `what` is what could not be done.
+ */
+export function shortageOf(cause: unknown, what: string): SupervisorError | undefined {
+  const [code, why] = SHORTAGES[String((cause as NodeJS.ErrnoException | null)?.code)] ?? [];
+  if (code === undefined) return undefined;
+  return new SupervisorError(code, `${what}: ${why}`, {
+    cause,
+    retryAfterSeconds: SHORTAGE_RETRY_SECONDS,
+  });
 }

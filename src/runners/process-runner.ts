@@ -1,14 +1,18 @@
 import { statSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 import { execa } from "execa";
-import { SupervisorError } from "../errors.ts";
+import { SupervisorError, shortageOf } from "../errors.ts";
+import { ChildJournal, MARKER_NAME } from "./child-journal.ts";
 import { DyingTree } from "./dying-tree.ts";
 import { guarded } from "./guard.ts";
 import { splitLines } from "./line-splitter.ts";
 import { listenersOn } from "./listeners.ts";
 import { findProgram } from "./programs.ts";
-import { residentBytes, glanceProcessTable, treeOf } from "./process-table.ts";
-import type { Exit, OnLine, RunSpec, Running } from "./runner.ts";
+import { findProcess, residentBytes, glanceProcessTable, treeOf } from "./process-table.ts";
+import { reapEarlierLives } from "./reaper.ts";
+import type { ProcessName } from "./child-journal.ts";
+import type { Reaped } from "./reaper.ts";
+import type { Exit, OnLine, RunSpec, Running, StartRunner } from "./runner.ts";
 
 const LAST_WORDS_MS = 500;
 
@@ -24,21 +28,51 @@ function killLeaders(): void {
   }
 }
 
+export interface ProcessRunner {
+  start: StartRunner;
+  /** What earlier lives of the daemon had left behind and is ended now. */
+  reaped: Reaped;
+  close(): void;
+}
+
+/**
+ * A runner for the daemon of this data folder, which must be locked by it. Resolves when nothing
+ * that earlier daemons of this folder started runs any more. Rejects with DISK_FULL or INTERNAL when
+ * its journal cannot be written.
+ */
+export async function openProcessRunner(dataDir: string): Promise<ProcessRunner> {
+  const journal = new ChildJournal(dataDir);
+  const reaped = await reapEarlierLives(journal.earlier);
+  journal.begin(reaped.left);
+  return {
+    start: (spec, onLine) => startProcess(spec, onLine, journal),
+    reaped,
+    close: () => journal.close(),
+  };
+}
+
 /**
  * Starts a process of this machine as the leader of a session and group of its own, inside its confinement.
  *
- * Rejects with INSTANCE_SPAWN_FAILED when the system refuses (no such program or folder, not
- * executable, no process or descriptor left). Never throws later: what the child does afterwards
- * is told by `exited`.
+ * `journal` makes it known to the daemon's next life, in case this one ends before it.
+ *
+ * Rejects with INSTANCE_SPAWN_FAILED when the system refuses the program (there is none, it is not
+ * executable, no such folder), with RESOURCES_EXHAUSTED when it has no process, descriptor or memory
+ * left, with DISK_FULL when the journal cannot be written. Never throws later: what the child does
+ * afterwards is told by `exited`.
  */
-export async function startProcess(spec: RunSpec, onLine: OnLine): Promise<Running> {
+export async function startProcess(
+  spec: RunSpec,
+  onLine: OnLine,
+  journal?: ChildJournal,
+): Promise<Running> {
   const [command, ...args] = spec.argv;
   const found = findProgram(command, spec.cwd, spec.env["PATH"]);
-  if (found.file === undefined) throw spawnFailure(spec, command, found.refusal, undefined);
+  if (found.file === undefined) throw refusal(spec, command, { code: found.refusal });
   const [file, ...rest] = guarded([found.file, ...args], { env: spec.env });
   const subprocess = execa(file, rest, {
     cwd: spec.cwd,
-    env: spec.env,
+    env: journal ? { ...spec.env, [MARKER_NAME]: journal.marker } : spec.env,
     extendEnv: false,
     shell: false,
     detached: true,
@@ -52,7 +86,7 @@ export async function startProcess(spec: RunSpec, onLine: OnLine): Promise<Runni
   const pid = subprocess.pid;
   if (pid === undefined) {
     const result = await subprocess;
-    throw spawnFailure(spec, found.file, result.code, result.cause);
+    throw refusal(spec, found.file, result.cause ?? { code: result.code });
   }
   if (leaders.size === 0) process.once("exit", killLeaders);
   leaders.add(pid);
@@ -73,6 +107,7 @@ export async function startProcess(spec: RunSpec, onLine: OnLine): Promise<Runni
   const tree = new DyingTree(pid);
   let ending: Promise<Exit> | undefined;
   let killing: Promise<void> | undefined;
+  let name: ProcessName | undefined;
 
   const finish = async (): Promise<Exit> => {
     const exit = await exited;
@@ -91,6 +126,7 @@ export async function startProcess(spec: RunSpec, onLine: OnLine): Promise<Runni
   const kill = async (): Promise<Exit> => {
     killing ??= tree.kill();
     await killing;
+    if (name) journal?.remove(name);
     return await finish();
   };
   const stop = async (): Promise<Exit> => {
@@ -107,7 +143,7 @@ export async function startProcess(spec: RunSpec, onLine: OnLine): Promise<Runni
 
   // Nothing known for the moment (no descriptor left, say) is asked again by whoever waits for it.
   const members = async () => treeOf(pid, await glanceProcessTable().catch(() => []));
-  return {
+  const running: Running = {
     pid,
     stdin,
     stdout,
@@ -123,6 +159,15 @@ export async function startProcess(spec: RunSpec, onLine: OnLine): Promise<Runni
       return bytes === 0 ? null : bytes;
     },
   };
+  try {
+    name = findProcess(pid);
+    if (name) journal?.add(name);
+  } catch (error) {
+    // One that the next life could not know of must not run.
+    await running.kill();
+    throw error instanceof SupervisorError ? error : refusal(spec, found.file, error);
+  }
+  return running;
 }
 
 async function closed(...streams: NodeJS.ReadableStream[]): Promise<void> {
@@ -138,17 +183,16 @@ const REFUSALS: Record<string, string> = {
   ENOEXEC: "it is not a program",
   ENOTDIR: "a part of its path is not a folder",
   E2BIG: "its arguments and environment are too long",
-  EAGAIN: "the system allows no more processes",
-  ENOMEM: "there is not enough memory",
-  EMFILE: "the daemon has no file descriptor left",
-  ENFILE: "the system has no file descriptor left",
 };
 
-function spawnFailure(spec: RunSpec, file: string, code: string | undefined, cause: unknown) {
+function refusal(spec: RunSpec, file: string, cause: unknown): SupervisorError {
+  const code = (cause as NodeJS.ErrnoException).code ?? "unknown reason";
+  const shortage = shortageOf(cause, "could not be started");
+  if (shortage) return shortage;
   // The system says ENOENT for a missing folder too.
   const isFolder = statSync(spec.cwd, { throwIfNoEntry: false })?.isDirectory() ?? false;
   const why = isFolder
-    ? (REFUSALS[code ?? ""] ?? `the system refused it (${code ?? "unknown reason"})`)
+    ? (REFUSALS[code] ?? `the system refused it (${code})`)
     : "its folder does not exist";
   // Paths are for the admin: the message may reach a client.
   const details = [isFolder ? `program: ${file}` : `folder: ${spec.cwd}`];

@@ -7,6 +7,8 @@ export interface ProcessEntry {
   group: number;
   session: number;
   isZombie: boolean;
+  /** Tasks it consists of, which is what the limits of the system count. */
+  threads: number;
   /** Clock ticks since boot: with the pid, the name of a process that is never used twice. */
   startTicks: number;
 }
@@ -39,8 +41,14 @@ function readEntry(pid: string): ProcessEntry | undefined {
     group: Number(fields[2]),
     session: Number(fields[3]),
     isZombie: fields[0] === "Z" || fields[0] === "X",
+    threads: Number(fields[17]),
     startTicks: Number(fields[19]),
   };
+}
+
+/** One process as it is now, undefined when there is none with this pid. Throws when /proc cannot be read. */
+export function findProcess(pid: number): ProcessEntry | undefined {
+  return readEntry(String(pid));
 }
 
 async function scan(): Promise<ProcessEntry[]> {

@@ -53,5 +53,5 @@ export interface Running {
   rssBytes(): Promise<number | null>;
 }
 
-/** Rejects with INSTANCE_SPAWN_FAILED when the system refuses to start the program. */
+/** Rejects with INSTANCE_SPAWN_FAILED when the system refuses to start the program, RESOURCES_EXHAUSTED or DISK_FULL when it has nothing left for it. */
 export type StartRunner = (spec: RunSpec, onLine: OnLine) => Promise<Running>;

@@ -3,7 +3,6 @@ import { SupervisorError } from "../errors.ts";
 
 /** What the admin can act on, by the beginning of SQLite's code. */
 const CAUSES: readonly (readonly [string, string])[] = [
-  ["SQLITE_FULL", "the disk is full"],
   ["SQLITE_IOERR", "the disk failed"],
   ["SQLITE_READONLY", "the file or its folder cannot be written"],
   ["SQLITE_CANTOPEN", "the file cannot be opened"],
@@ -12,9 +11,11 @@ const CAUSES: readonly (readonly [string, string])[] = [
   ["SQLITE_CORRUPT", "the file is damaged"],
 ];
 
-/** STORE_FAILED for a failure of SQLite, in words without any value of a row; other failures as they are. */
+/** DISK_FULL for a full disk, STORE_FAILED for another a failure of SQLite, in words without any value of a row; other failures as they are. */
 export function storeFailure(error: unknown): unknown {
   if (!(error instanceof Database.SqliteError)) return error;
+  if (error.code === "SQLITE_FULL")
+    return new SupervisorError("DISK_FULL", "the database: the disk is full", { cause: error });
   const [, why] = CAUSES.find(([code]) => error.code.startsWith(code)) ?? [];
   return new SupervisorError("STORE_FAILED", `the database: ${why ?? `refused (${error.code})`}`, {
     cause: error,

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from "node:timers/promises";
-import { SupervisorError, toSupervisorError } from "../errors.ts";
+import { SupervisorError, shortageOf, toSupervisorError } from "../errors.ts";
 import { childSpec } from "./child-spec.ts";
 import { describeExit } from "./describe-exit.ts";
 import { preparePrivateHome } from "./private-home.ts";
@@ -68,8 +68,8 @@ export async function releaseAfter(
 }
 
 /**
- * Starts a child and waits until it is ready: INSTANCE_SPAWN_FAILED, INSTANCE_EXITED or
- * INSTANCE_START_TIMEOUT otherwise, with its last output lines as details. Never rejects.
+ * Starts a child and waits until it is ready: INSTANCE_SPAWN_FAILED, RESOURCES_EXHAUSTED, DISK_FULL,
+ * INSTANCE_EXITED or INSTANCE_START_TIMEOUT otherwise, with its last output lines as details. Never rejects.
  */
 export async function launchChild(input: LaunchInput): Promise<Launched | NotLaunched> {
   const deadline = AbortSignal.timeout(input.startTimeoutMs);
@@ -187,19 +187,21 @@ async function spawnChild(input: LaunchInput, port: number | null): Promise<Runn
   try {
     home = await preparePrivateHome(input.dataDir, ref);
   } catch (cause) {
+    const what = `${name}: its private home could not be prepared`;
     const code = (cause as NodeJS.ErrnoException).code ?? "unknown reason";
-    throw new SupervisorError(
-      "INSTANCE_SPAWN_FAILED",
-      `${name}: its private home could not be prepared (${code})`,
-      { cause },
-    );
+    const failure = new SupervisorError("INSTANCE_SPAWN_FAILED", `${what} (${code})`, { cause });
+    throw shortageOf(cause, what) ?? failure;
   }
   input.signal.throwIfAborted();
   const spec = childSpec({ ref, def, port: port ?? undefined, home, token, stopTimeoutMs });
   try {
     return await input.start(spec, input.onLine);
   } catch (cause) {
-    const { code, message, details } = toSupervisorError(cause);
-    throw new SupervisorError(code, `${name}: the child ${message}`, { cause, details });
+    const { code, message, details, retryAfterSeconds } = toSupervisorError(cause);
+    throw new SupervisorError(code, `${name}: the child ${message}`, {
+      cause,
+      details,
+      retryAfterSeconds,
+    });
   }
 }

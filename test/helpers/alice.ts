@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import type { TestContext } from "node:test";
 import { startDaemon } from "./daemon.ts";
-import type { TestDaemon } from "./daemon.ts";
+import type { DaemonOptions, TestDaemon } from "./daemon.ts";
 import { bearer, initialize, json } from "./fixtures.ts";
 import { EventStream, ask } from "./raw-http.ts";
 import type { Answer } from "./raw-http.ts";
@@ -35,8 +35,10 @@ export async function startForAlice(
   t: TestContext,
   servers: Record<string, unknown>,
   config: Record<string, unknown> = {},
+  options: DaemonOptions = {},
 ): Promise<Alice> {
   const daemon = await startDaemon(t, {
+    ...options,
     config: { servers, defaultServer: Object.keys(servers)[0], ...config },
   });
   const { key } = await daemon.addUser("alice", "token-of-alice");

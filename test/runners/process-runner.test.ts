@@ -155,11 +155,12 @@ test("a zombie that nobody reaps is not counted among the living, its child is",
     group: 10,
     session: 10,
     isZombie,
+    threads: 1,
     startTicks: pid,
   });
   const table = [entry(10, 1, true), entry(11, 10, false), entry(12, 1, true)];
-  const other = { pid: 20, ppid: 1, group: 20, session: 20, isZombie: false, startTicks: 20 };
-  const stray = { pid: 21, ppid: 11, group: 21, session: 21, isZombie: false, startTicks: 21 };
+  const other = { ...entry(20, 1, false), group: 20, session: 20 };
+  const stray = { ...entry(21, 11, false), group: 21, session: 21 };
   const pids = treeOf(10, [...table, other, stray]).map(({ pid }) => pid);
   assert.deepEqual(pids, [11, 21]);
 });
@@ -171,6 +172,7 @@ test("a member seen before is known again, a new process with its number is not"
     group: pid,
     session: pid,
     isZombie: false,
+    threads: 1,
     startTicks,
   });
   const seen = new Map([

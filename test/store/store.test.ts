@@ -125,7 +125,7 @@ test("a full disk says so, and writes work again when there is room", (t) => {
   const insert = connection.prepare("INSERT INTO meta (name, value) VALUES (?, ?)");
   connection.prepare("PRAGMA max_page_count = 20").get();
   assert.throws(() => insert.run("big", Buffer.alloc(1 << 20)), {
-    code: "STORE_FAILED",
+    code: "DISK_FULL",
     message: "the database: the disk is full",
   });
   connection.prepare("PRAGMA max_page_count = 10000").get();
