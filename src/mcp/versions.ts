@@ -7,6 +7,10 @@ export const LEGACY_VERSIONS = [
   "2024-10-07",
 ] as const;
 
+export function isLegacyVersion(text: string): boolean {
+  return LEGACY_VERSIONS.some((version) => version === text);
+}
+
 /** What the gateway offers a child: the newest that has a handshake. */
 export const OFFERED_VERSION = LEGACY_VERSIONS[0];
 
@@ -16,6 +20,6 @@ export const OFFERED_VERSION = LEGACY_VERSIONS[0];
  * negotiation). Dates compare as text.
  */
 export function negotiate(wanted: unknown, spoken: string): string {
-  const isKnown = LEGACY_VERSIONS.some((version) => version === wanted);
-  return isKnown && String(wanted) <= spoken ? String(wanted) : spoken;
+  const isKnown = typeof wanted === "string" && isLegacyVersion(wanted);
+  return isKnown && wanted <= spoken ? wanted : spoken;
 }
