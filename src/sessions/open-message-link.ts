@@ -1,3 +1,4 @@
+import { SupervisorError } from "../errors.ts";
 import type { Live } from "../supervisor/supervisor.ts";
 import { HttpMessageLink } from "./http-message-link.ts";
 import type { MessageLink, MessageLinkEvents } from "./message-link.ts";
@@ -15,7 +16,10 @@ export async function openMessageLink(
   const { target } = live;
   switch (target.transport) {
     case "stdio":
-      return openStdioLink(live, target.shared, events);
+      // Which child a session gets is told by its capabilities, and no set of those is called modern.
+      if (target.era === "modern")
+        throw new SupervisorError("INTERNAL", "a session was led to a child that has none");
+      return openStdioLink(target.shared, events);
     case "sse":
       return await openSseMessageLink(
         upstreams.clientFor(live, target),

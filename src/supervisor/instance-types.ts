@@ -1,3 +1,4 @@
+import type { ModernStdio } from "../upstream/modern-stdio.ts";
 import type { SharedStdio } from "../upstream/shared-stdio.ts";
 import type { Exit, StreamName } from "../runners/runner.ts";
 
@@ -22,11 +23,19 @@ export interface HttpTarget {
   isRemote: boolean;
 }
 
-/** The pipes of a child, already initialised. */
-export interface StdioTarget {
-  transport: "stdio";
-  shared: SharedStdio;
-}
+/** What a server speaks: revisions that begin with `initialize`, or those in which every request stands for itself. */
+export type Era = "legacy" | "modern";
+
+/** The variant of a stdio child that serves requests of 2026-07-28; a child keeps to the era it was opened in. */
+export const MODERN_VARIANT = "modern";
+
+export const eraOfVariant = (variant: string): Era =>
+  variant === MODERN_VARIANT ? "modern" : "legacy";
+
+/** The pipes of a child that has answered already: `initialize`, or `server/discover`. */
+export type StdioTarget =
+  | { transport: "stdio"; era: "legacy"; shared: SharedStdio }
+  | { transport: "stdio"; era: "modern"; hub: ModernStdio };
 
 /** Why a generation ended: `exited with code 1`, `was killed by SIGKILL`, or the reason of who ended it. */
 export interface Ended {

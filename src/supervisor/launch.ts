@@ -4,9 +4,10 @@ import { childSpec } from "./child-spec.ts";
 import { describeExit } from "./describe-exit.ts";
 import { preparePrivateHome } from "./private-home.ts";
 import { untilReady } from "./readiness.ts";
-import { untilInitialized } from "./stdio-readiness.ts";
+import { untilAnswering } from "./stdio-readiness.ts";
 import { fillTemplate } from "../config/template.ts";
 import type { ChildServer } from "../config/config.ts";
+import { eraOfVariant } from "./instance-types.ts";
 import type { Ref, Target } from "./instance-types.ts";
 import type { OutputLog } from "./output-log.ts";
 import type { Ports } from "./ports.ts";
@@ -120,8 +121,13 @@ async function launchOnce(
   } catch (error) {
     let failure: SupervisorError;
     let isPortStolen = false;
-    const fail = (code: "INSTANCE_EXITED" | "INSTANCE_START_TIMEOUT", what: string) =>
+    const fail = (
+      code: "INSTANCE_EXITED" | "INSTANCE_START_TIMEOUT",
+      what: string,
+      cause?: SupervisorError,
+    ) =>
       new SupervisorError(code, `${ref.user}/${ref.server}: the child ${what}`, {
+        cause,
         details: input.output.tail(DETAIL_LINES, startedAt),
       });
     if (signal.aborted) failure = toSupervisorError(signal.reason);
@@ -139,8 +145,9 @@ async function launchOnce(
         `was not ready within ${input.startTimeoutMs / 1000} s: ${missing}`,
       );
     } else {
-      const { message } = toSupervisorError(error);
-      failure = fail("INSTANCE_EXITED", `was ended before it was ready: ${message}`);
+      const cause = toSupervisorError(error);
+      const what = `was ended before it was ready: ${cause.message}`;
+      failure = fail("INSTANCE_EXITED", what, cause);
     }
     // What a dead leader left behind has nobody to end it in good order.
     const ending = exit.signal.aborted ? running.kill() : running.stop();
@@ -166,8 +173,9 @@ async function untilTarget(
     const onFault = (what: string, line: Buffer | undefined): void => {
       onLine("stdout", `[the child wrote ${what}] ${line?.toString("utf8", 0, FAULT_BYTES) ?? ""}`);
     };
-    const shared = await untilInitialized({ running, capabilities, version, onFault, ...wait });
-    return { target: { transport: "stdio", shared }, exposed: [] };
+    const era = eraOfVariant(ref.variant);
+    const target = await untilAnswering({ running, era, capabilities, version, onFault, ...wait });
+    return { target, exposed: [] };
   }
   const path = fillTemplate(def.path, { port, user: ref.user });
   const { url, exposed } = await untilReady({

@@ -1,8 +1,11 @@
+import { ModernStdio } from "../upstream/modern-stdio.ts";
 import { SharedStdio } from "../upstream/shared-stdio.ts";
 import type { Running } from "../runners/runner.ts";
+import type { Era, StdioTarget } from "./instance-types.ts";
 
 export interface StdioReadinessInput {
-  running: Pick<Running, "stdin" | "stdout">;
+  running: Pick<Running, "stdin" | "stdout" | "exited">;
+  era: Era;
   /** What the clients of this child declared, as JSON text. */
   capabilities: string;
   version: string;
@@ -13,19 +16,27 @@ export interface StdioReadinessInput {
   onFault: (what: string, line: Buffer | undefined) => void;
 }
 
-/** Resolves once the child has answered `initialize`. Rejects with the signal's reason, or UPSTREAM_INVALID for a refusal. */
-export async function untilInitialized(input: StdioReadinessInput): Promise<SharedStdio> {
-  const { running, capabilities, version, signal, onMissing, onFault } = input;
+/**
+ * Resolves once the child has answered the first question of its era. Rejects with the signal's
+ * reason, or UPSTREAM_INVALID for an answer of the other era.
+ */
+export async function untilAnswering(input: StdioReadinessInput): Promise<StdioTarget> {
+  const { running, era, capabilities, version, signal, onMissing, onFault } = input;
+  const { stdin, stdout } = running;
+  const pipes = { stdin, stdout, clientVersion: version, onFault };
+  const end = (hub: ModernStdio | SharedStdio) => void running.exited.then(() => hub.end());
+  if (era === "modern") {
+    onMissing("it did not answer server/discover");
+    const hub = new ModernStdio(pipes);
+    end(hub);
+    await Promise.race([hub.discover(), aborted(signal)]);
+    return { transport: "stdio", era, hub };
+  }
   onMissing("it did not answer initialize");
-  const shared = new SharedStdio({
-    stdin: running.stdin,
-    stdout: running.stdout,
-    capabilities,
-    clientVersion: version,
-    onFault,
-  });
+  const shared = new SharedStdio({ ...pipes, capabilities });
+  end(shared);
   await Promise.race([shared.initialize(), aborted(signal)]);
-  return shared;
+  return { transport: "stdio", era, shared };
 }
 
 async function aborted(signal: AbortSignal): Promise<never> {

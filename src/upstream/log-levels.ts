@@ -3,6 +3,11 @@ const LEVELS = ["debug", "info", "notice", "warning", "error", "critical", "aler
 
 const rank = (level: unknown): number => LEVELS.indexOf(String(level));
 
+/** Whether a message of this level is to be shown to whoever asked for `wanted`; an unknown level of a message is. */
+export function isAtLeast(level: unknown, wanted: unknown): boolean {
+  return rank(level) === -1 || rank(level) >= rank(wanted);
+}
+
 /** The log levels that sessions of one child asked for; the child is told the most verbose. */
 export class LogLevels<Session> {
   readonly #asked = new Map<Session, number>();

@@ -15,6 +15,8 @@ import { Turns } from "./turns.ts";
 export interface StdioClient {
   /** A message for this session. `about` is the id (canonical JSON text) of the session's own request that it belongs to. */
   receive(raw: Buffer, about: string | undefined): void;
+  /** The child has ended. Called once at most, and not after `close`. */
+  ended(): void;
 }
 
 export interface SharedStdioOptions {
@@ -58,6 +60,7 @@ export class SharedStdio {
   readonly #turns: Turns<StdioClient> | undefined;
   readonly #tellsRootsChanges: boolean;
   #hasAskedRoots = false;
+  #isEnded = false;
   #lastId = 0;
   #initialized: { readonly result: Buffer; readonly version: string } | undefined;
   #onInitialized: ((answer: Incoming) => void) | undefined;
@@ -99,7 +102,17 @@ export class SharedStdio {
   }
 
   open(client: StdioClient): void {
-    this.#clients.add(client);
+    // It may have ended between its readiness and this session's turn.
+    if (this.#isEnded) queueMicrotask(() => client.ended());
+    else this.#clients.add(client);
+  }
+
+  /** The child has ended: every session that is here still hears of it. */
+  end(): void {
+    this.#isEnded = true;
+    const clients = [...this.#clients];
+    this.#clients.clear();
+    for (const client of clients) client.ended();
   }
 
   /** The session is over: what it had under way is cancelled, what it was asked is refused. */

@@ -20,6 +20,7 @@ export interface IncomingValue {
   readonly method?: string;
   readonly params?: Readonly<Record<string, unknown>>;
   readonly result?: unknown;
+  readonly error?: { readonly code?: number; readonly data?: unknown };
 }
 
 export interface StdioPipeOptions {

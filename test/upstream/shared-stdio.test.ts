@@ -59,6 +59,8 @@ class Session {
   readonly got: { message: Json; about: string | undefined }[] = [];
   readonly receive = (raw: Buffer, about: string | undefined) =>
     void this.got.push({ message: JSON.parse(raw.toString()) as Json, about });
+  isEnded = false;
+  readonly ended = () => void (this.isEnded = true);
   readonly #shared: SharedStdio;
 
   constructor(shared: SharedStdio) {

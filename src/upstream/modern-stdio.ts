@@ -1,0 +1,235 @@
+import type { Readable, Writable } from "node:stream";
+import { SupervisorError } from "../errors.ts";
+import { locate, splice, textAt } from "../mcp/json-span.ts";
+import type { Span } from "../mcp/json-span.ts";
+import { META, MODERN_VERSIONS, discoveredVersions } from "../mcp/modern.ts";
+import type { ModernParams } from "../mcp/modern.ts";
+import { paramHeadersOf } from "../mcp/param-headers.ts";
+import type { ParamHeader } from "../mcp/param-headers.ts";
+import { isAtLeast } from "./log-levels.ts";
+import { StdioPipe } from "./stdio-pipe.ts";
+import type { Incoming, IncomingValue } from "./stdio-pipe.ts";
+
+/** Who waits for the answer to one request. */
+export interface ModernCaller {
+  /** A notification that belongs to the request; comes before its answer. */
+  notify(raw: Buffer): void;
+  /** The answer, with the code of its error if it is one. Nothing comes after it. */
+  answer(raw: Buffer, errorCode: number | undefined): void;
+  /** There will be no answer: the child is gone, or has torn a subscription down. */
+  over(): void;
+}
+
+export interface ModernStdioOptions {
+  stdin: Writable;
+  stdout: Readable;
+  clientVersion: string;
+  onFault: (what: string, line: Buffer | undefined) => void;
+}
+
+interface Call {
+  readonly caller: ModernCaller;
+  readonly method: string;
+  /** The client's own id and progress token, as it wrote them. */
+  readonly rawId: string;
+  readonly progressToken: string | undefined;
+  readonly logLevel: unknown;
+}
+
+/** More pages than any server has; one that points back to an earlier page has no end. */
+const MAX_PAGES = 50;
+
+/**
+ * One stdio child that speaks 2026-07-28, shared by all clients of its user.
+ *
+ * There are no sessions: every request stands for itself. Ids, progress tokens and subscription ids
+ * are replaced on the way in and put back on the way out, as bytes.
+ */
+export class ModernStdio {
+  readonly #options: ModernStdioOptions;
+  readonly #pipe: StdioPipe;
+  readonly #calls = new Map<number, Call>();
+  readonly #paramHeaders = new Map<string, readonly ParamHeader[]>();
+  #lastId = 0;
+  #isEnded = false;
+  #versions: readonly string[] = MODERN_VERSIONS;
+
+  constructor(options: ModernStdioOptions) {
+    this.#options = options;
+    this.#pipe = new StdioPipe({
+      stdin: options.stdin,
+      stdout: options.stdout,
+      onFault: options.onFault,
+      onMessage: (incoming) => this.#onMessage(incoming),
+    });
+  }
+
+  /** The revisions that the child named. */
+  get versions(): readonly string[] {
+    return this.#versions;
+  }
+
+  /** Resolves when the child has said what it speaks. Rejects with UPSTREAM_INVALID for one that knows no modern revision. */
+  async discover(): Promise<void> {
+    const found = discoveredVersions(await this.#ask("server/discover", {}, {}));
+    if (found === undefined)
+      throw new SupervisorError("UPSTREAM_INVALID", "the child speaks no revision from 2026 on");
+    this.#versions = found;
+  }
+
+  /**
+   * Hands on one request; its answer goes to the caller. Returns the function that cancels it.
+   * Throws UPSTREAM_RESET when the child has closed its input.
+   */
+  async request(
+    raw: Buffer,
+    method: string,
+    params: ModernParams,
+    caller: ModernCaller,
+  ): Promise<() => void> {
+    if (this.#isEnded) throw new SupervisorError("UPSTREAM_RESET", "the child has ended");
+    this.#lastId += 1;
+    const hubId = this.#lastId;
+    const idSpan = locate(raw, ["id"])!;
+    const token = locate(raw, ["params", "_meta", "progressToken"]);
+    this.#calls.set(hubId, {
+      caller,
+      method,
+      rawId: textAt(raw, idSpan),
+      progressToken: token && textAt(raw, token),
+      logLevel: params._meta?.[META.logLevel],
+    });
+    const changes: [Span, string][] = [[idSpan, String(hubId)]];
+    if (token !== undefined) changes.push([token, String(hubId)]);
+    const inOrder = changes.toSorted(([a], [b]) => a.start - b.start);
+    try {
+      await this.#pipe.write(splice(raw, inOrder));
+    } catch (error) {
+      this.#calls.delete(hubId);
+      throw error;
+    }
+    return () => this.#cancel(hubId);
+  }
+
+  /** Hands on a notification of a client. */
+  async notify(raw: Buffer): Promise<void> {
+    await this.#pipe.write(raw);
+  }
+
+  /**
+   * Which arguments of a tool headers have to mirror. Asks the child for its tools, with what the
+   * client can do, when it has not named this one yet.
+   */
+  async paramHeaders(tool: string, capabilities: unknown): Promise<readonly ParamHeader[]> {
+    const known = this.#paramHeaders.get(tool);
+    if (known !== undefined) return known;
+    let cursor: unknown;
+    for (let page = 0; page < MAX_PAGES; page++) {
+      const { result } = await this.#ask(
+        "tools/list",
+        cursor === undefined ? {} : { cursor },
+        capabilities,
+      );
+      this.#learnTools(result);
+      cursor = (result as { nextCursor?: unknown } | undefined)?.nextCursor;
+      if (typeof cursor !== "string") break;
+    }
+    const learned = this.#paramHeaders.get(tool);
+    return learned ?? [];
+  }
+
+  /** The child has ended: nobody who waits will get an answer. */
+  end(): void {
+    this.#isEnded = true;
+    const calls = [...this.#calls.values()];
+    this.#calls.clear();
+    for (const { caller } of calls) caller.over();
+  }
+
+  #onMessage(incoming: Incoming): void {
+    const { raw, value } = incoming;
+    if (value.method === undefined) this.#onAnswer(incoming);
+    else if (value.id === undefined || value.id === null) this.#onNotification(incoming);
+    // A modern server asks nothing of its client (MCP 2026-07-28, stdio).
+    else this.#options.onFault("a request, which this revision does not have", raw);
+  }
+
+  #onAnswer({ raw, value }: Incoming): void {
+    const call = this.#take(value.id);
+    if (call === undefined) return;
+    if (call.method === "tools/list") this.#learnTools(value.result);
+    const changes: [Span, string][] = [[locate(raw, ["id"])!, call.rawId]];
+    const subscription = locate(raw, ["result", "_meta", META.subscriptionId]);
+    if (subscription !== undefined) changes.push([subscription, call.rawId]);
+    const inOrder = changes.toSorted(([a], [b]) => a.start - b.start);
+    const { error } = value;
+    call.caller.answer(splice(raw, inOrder), error?.code);
+  }
+
+  #onNotification({ raw, value }: Incoming): void {
+    const { method, params } = value;
+    if (method === "notifications/progress") {
+      const call = this.#find(params?.["progressToken"]);
+      if (call?.progressToken === undefined) return;
+      const span = locate(raw, ["params", "progressToken"])!;
+      call.caller.notify(splice(raw, [[span, call.progressToken]]));
+    } else if (method === "notifications/message") {
+      // It does not say which request it is about, so every one that asked for its level hears it.
+      for (const { caller, logLevel } of this.#calls.values())
+        if (logLevel !== undefined && isAtLeast(params?.["level"], logLevel)) caller.notify(raw);
+    } else if (method === "notifications/cancelled") {
+      this.#take(params?.["requestId"])?.caller.over();
+    } else {
+      const meta = params?.["_meta"] as Record<string, unknown> | undefined;
+      const call = this.#find(meta?.[META.subscriptionId]);
+      if (call === undefined) return;
+      const span = locate(raw, ["params", "_meta", META.subscriptionId])!;
+      call.caller.notify(splice(raw, [[span, call.rawId]]));
+    }
+  }
+
+  #find(id: unknown): Call | undefined {
+    return typeof id === "number" ? this.#calls.get(id) : undefined;
+  }
+
+  #take(id: unknown): Call | undefined {
+    const call = this.#find(id);
+    if (call !== undefined) this.#calls.delete(id as number);
+    return call;
+  }
+
+  #cancel(hubId: number): void {
+    if (!this.#calls.delete(hubId)) return;
+    const text = `{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":${hubId},"reason":"the client has left"}}`;
+    // A child that has closed its input has ended or is about to; its exit tells everybody.
+    this.#pipe.write(Buffer.from(text)).catch(() => {});
+  }
+
+  /** A request of our own. Rejects with UPSTREAM_RESET when there is no answer to come. */
+  async #ask(method: string, params: object, capabilities: unknown): Promise<IncomingValue> {
+    const meta = {
+      [META.protocolVersion]: MODERN_VERSIONS[0],
+      [META.clientInfo]: { name: "mcp-supervisor", version: this.#options.clientVersion },
+      [META.clientCapabilities]: capabilities,
+    };
+    const message = { jsonrpc: "2.0", id: 0, method, params: { ...params, _meta: meta } };
+    const answer = await new Promise<Buffer>((resolve, reject) => {
+      const caller: ModernCaller = {
+        notify() {},
+        answer: resolve,
+        over: () => reject(new SupervisorError("UPSTREAM_RESET", "the child did not answer")),
+      };
+      this.request(Buffer.from(JSON.stringify(message)), method, message.params, caller).catch(
+        reject,
+      );
+    });
+    return JSON.parse(answer.toString("utf8")) as IncomingValue;
+  }
+
+  #learnTools(result: unknown): void {
+    const tools = (result as { tools?: unknown } | undefined)?.tools;
+    if (!Array.isArray(tools)) return;
+    for (const { name, inputSchema } of tools as { name?: unknown; inputSchema?: unknown }[])
+      if (typeof name === "string") this.#paramHeaders.set(name, paramHeadersOf(inputSchema));
+  }
+}
