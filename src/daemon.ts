@@ -15,6 +15,7 @@ import { Sessions } from "./sessions/sessions.ts";
 import { lockDataDir } from "./store/lock.ts";
 import { DATABASE_FILE, openStore } from "./store/store.ts";
 import { Supervisor } from "./supervisor/supervisor.ts";
+import type { Era } from "./supervisor/supervisor.ts";
 import { openTokens } from "./tokens/tokens.ts";
 import type { Tokens } from "./tokens/tokens.ts";
 import { openVault } from "./vault/vault.ts";
@@ -170,11 +171,16 @@ export async function openDaemon(options: DaemonOptions): Promise<Daemon> {
       },
       log,
       start: runner.start,
+      eras: {
+        find: (definition) => eraIn(store.meta.find(`era ${definition}`)),
+        keep: (definition, era) => store.meta.set(`era ${definition}`, Buffer.from(era)),
+      },
     });
     closers.push(() => supervisor.stopAll());
     const sessions = new Sessions({
       config,
       instanceOf: (ref, capabilities) => supervisor.instance(ref, capabilities),
+      eraOf: (ref) => supervisor.eraOf(ref),
       discard: ({ ref }) => {
         supervisor.forget(ref, "its session is over").catch((error: unknown) => {
           log.error({ ...ref, err: error }, "a child could not be ended with its session");
@@ -240,6 +246,11 @@ function summaryOf(registry: Registry, supervisor: Supervisor): string {
   const users = registry.countUsers();
   const children = supervisor.list().filter(({ pid }) => pid !== null).length;
   return `${users} ${users === 1 ? "user" : "users"}, ${children} ${children === 1 ? "child" : "children"}`;
+}
+
+function eraIn(value: Buffer | undefined): Era | undefined {
+  const text = value?.toString();
+  return text === "modern" || text === "legacy" ? text : undefined;
 }
 
 function killGroups(supervisor: Supervisor): void {

@@ -2,14 +2,17 @@
 import { EventEmitter } from "node:events";
 import { SupervisorError } from "../errors.ts";
 import { startProcess } from "../runners/process-runner.ts";
+import { EraProbe } from "./era-probe.ts";
 import { Instance } from "./instance.ts";
 import { Ports } from "./ports.ts";
 import { SpawnSlots } from "./spawn-slots.ts";
 import type { Config, ServerDef } from "../config/config.ts";
 import type { Logger } from "../observability/logger.ts";
 import type { StartRunner } from "../runners/runner.ts";
+import type { EraMemory } from "./era-probe.ts";
 import type { InstanceContext } from "./instance.ts";
 import type {
+  Era,
   InstanceRow,
   InstanceStatus,
   Live,
@@ -21,6 +24,7 @@ import type { StateName, SupervisorEvents, Usage } from "./instance-types.ts";
 
 export type { Instance } from "./instance.ts";
 export type * from "./instance-types.ts";
+export { MODERN_VARIANT } from "./instance-types.ts";
 
 const keyOf = ({ user, server, variant }: Ref) => `${user}/${server}/${variant}`;
 
@@ -32,6 +36,7 @@ export interface SupervisorOptions {
   secretsFor: (user: string, server: string) => string | undefined;
   log: Logger;
   start?: StartRunner;
+  eras?: EraMemory;
 }
 
 export class Supervisor {
@@ -39,6 +44,8 @@ export class Supervisor {
   readonly #context: InstanceContext;
   readonly #instances = new Map<string, Instance>();
   readonly #exposedServers = new Set<string>();
+  readonly #eras: EraProbe;
+  readonly #stopping = new AbortController();
   #refusal: SupervisorError | undefined;
 
   constructor({
@@ -48,6 +55,7 @@ export class Supervisor {
     secretsFor,
     log,
     start = startProcess,
+    eras: memory = forgetful(),
   }: SupervisorOptions) {
     this.#context = {
       config,
@@ -62,6 +70,30 @@ export class Supervisor {
       onExposed: (server, addresses) => this.#warnExposed(server, addresses),
       requireRoom: (ref) => this.#requireRoom(ref, config.limits.childrenPerUser),
     };
+    const { ports, slots } = this.#context;
+    const { dataDir, stopTimeoutMs } = config;
+    this.#eras = new EraProbe({
+      memory,
+      prepare: async ({ user, server }, def) => {
+        const { signal } = this.#stopping;
+        const token = secretsFor(user, server);
+        const release = await slots.take(signal);
+        const { startTimeoutMs } = def;
+        const settings = { version, dataDir, startTimeoutMs, stopTimeoutMs };
+        return { input: { ...settings, def, token, ports, start, signal }, release };
+      },
+    });
+  }
+
+  /**
+   * The era of a stdio server: asked of a throw-away child of this user where it is not known yet.
+   * Rejects as a start does.
+   */
+  async eraOf(ref: Ref): Promise<Era> {
+    const def = this.#context.servers(ref.server);
+    if (def?.kind !== "child" || def.transport !== "stdio")
+      throw new SupervisorError("SERVER_NOT_FOUND", "there is no such stdio server");
+    return await this.#eras.of(ref, def);
   }
 
   /**
@@ -126,8 +158,10 @@ export class Supervisor {
   async stopAll(): Promise<void> {
     const refusal = new SupervisorError("STOPPING", "the supervisor is stopping");
     this.#refusal = refusal;
+    this.#stopping.abort(refusal);
     const reason = "stopped with the daemon";
     await Promise.all(this.#select({}).map((instance) => instance.close(reason, refusal)));
+    await this.#eras.settled();
   }
 
   /** One row for each instance that was ever asked for, by user, server and variant. */
@@ -196,4 +230,10 @@ export class Supervisor {
     this.#exposedServers.add(server);
     this.#context.log.warn({ server, addresses }, "child: listens on more than loopback");
   }
+}
+
+/** Remembers what it is told, and only while it lives. */
+function forgetful(): EraMemory {
+  const eras = new Map<string, Era>();
+  return { find: (name) => eras.get(name), keep: (name, era) => void eras.set(name, era) };
 }

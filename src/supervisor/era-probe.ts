@@ -1,0 +1,113 @@
+import { createHash } from "node:crypto";
+import { SupervisorError } from "../errors.ts";
+import { launchChild } from "./launch.ts";
+import { MODERN_VARIANT } from "./instance-types.ts";
+import { OutputLog } from "./output-log.ts";
+import type { ChildServer } from "../config/config.ts";
+import type { Era, Ref } from "./instance-types.ts";
+import type { LaunchInput } from "./launch.ts";
+
+/** A legacy server may say nothing at all to what comes before `initialize`. */
+const DISCOVER_PATIENCE_MS = 10_000;
+
+/** What is known of server definitions beyond this life of the daemon. */
+export interface EraMemory {
+  find(definition: string): Era | undefined;
+  keep(definition: string, era: Era): void;
+}
+
+export interface EraProbeOptions {
+  memory: EraMemory;
+  /** How a throw-away child of this user and server is started. Rejects as a start does. */
+  prepare: (
+    ref: Ref,
+    def: ChildServer,
+  ) => Promise<{
+    input: Omit<LaunchInput, "ref" | "output" | "onLine" | "onSpawn" | "capabilities">;
+    release: () => void;
+  }>;
+}
+
+/**
+ * Finds out which era a stdio server speaks, once per definition, on processes of its own: some
+ * legacy servers end at a request that comes before `initialize`, so a child that serves somebody is
+ * never asked (MCP 2026-07-28, stdio, backward compatibility).
+ */
+export class EraProbe {
+  readonly #options: EraProbeOptions;
+  readonly #asking = new Map<string, Promise<Era>>();
+  /** What silence told: good until the daemon ends, because a slow start looks the same. */
+  readonly #assumed = new Map<string, Era>();
+
+  constructor(options: EraProbeOptions) {
+    this.#options = options;
+  }
+
+  /** Rejects with what keeps the server from starting in either era; the next call asks again. */
+  async of(ref: Ref, def: ChildServer): Promise<Era> {
+    const definition = definitionOf(def);
+    const known = this.#options.memory.find(definition) ?? this.#assumed.get(definition);
+    if (known !== undefined) return known;
+    const asking =
+      this.#asking.get(definition) ??
+      this.#ask(ref, def, definition).finally(() => this.#asking.delete(definition));
+    this.#asking.set(definition, asking);
+    return await asking;
+  }
+
+  /** Resolves when no throw-away child is left. */
+  async settled(): Promise<void> {
+    await Promise.allSettled(this.#asking.values());
+  }
+
+  async #ask(ref: Ref, def: ChildServer, definition: string): Promise<Era> {
+    const { memory } = this.#options;
+    const discovered = await this.#try(ref, def, "modern");
+    if (discovered === undefined) {
+      memory.keep(definition, "modern");
+      return "modern";
+    }
+    const { cause } = discovered;
+    const isRefusal = cause instanceof SupervisorError && cause.code === "UPSTREAM_INVALID";
+    const isSilence = discovered.code === "INSTANCE_START_TIMEOUT";
+    // It ended or kept silent: a server that only dislikes the question starts when it is not asked.
+    if (!isRefusal) {
+      const initialized = await this.#try(ref, def, "legacy");
+      if (initialized !== undefined) throw initialized;
+    }
+    if (isSilence) this.#assumed.set(definition, "legacy");
+    else memory.keep(definition, "legacy");
+    return "legacy";
+  }
+
+  /** Starts a child in this era and ends it; undefined when it was ready, else the failure. */
+  async #try(ref: Ref, def: ChildServer, era: Era): Promise<SupervisorError | undefined> {
+    const { input, release } = await this.#options.prepare(ref, def);
+    try {
+      const patienceMs = era === "modern" ? DISCOVER_PATIENCE_MS : input.startTimeoutMs;
+      const outcome = await launchChild({
+        ...input,
+        ref: { ...ref, variant: era === "modern" ? MODERN_VARIANT : "probe" },
+        capabilities: "{}",
+        startTimeoutMs: Math.min(patienceMs, input.startTimeoutMs),
+        output: new OutputLog(),
+        onLine() {},
+        onSpawn() {},
+      });
+      if (!outcome.isReady) {
+        await outcome.gone;
+        return outcome.failure;
+      }
+      await outcome.running.stop();
+      return undefined;
+    } finally {
+      release();
+    }
+  }
+}
+
+/** The same for two users and two daemons, and no way back to what stands in it. */
+function definitionOf({ command, args, cwd, env }: ChildServer): string {
+  const text = JSON.stringify([command, args, cwd, Object.entries(env)]);
+  return createHash("sha256").update(text).digest("hex");
+}
