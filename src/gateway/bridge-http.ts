@@ -1,16 +1,9 @@
 import { SupervisorError } from "../errors.ts";
-import { rpcErrorText, sendText } from "../http/error-response.ts";
-import { isRequest } from "../mcp/envelope.ts";
 import type { Message } from "../mcp/envelope.ts";
 import { headersToChild } from "../mcp/headers.ts";
-import { LEGACY_VERSIONS } from "../mcp/versions.ts";
 import type { HttpSession } from "../sessions/http-sessions.ts";
 import { HttpAnswer } from "./http-answer.ts";
 import type { FrontContext, Visit } from "./visit.ts";
-
-const VERSION_HEADER = "mcp-protocol-version";
-/** MCP 2026-07-28: the version is not supported here; clients of both eras fall back to `initialize`. */
-const UNSUPPORTED_VERSION = -32022;
 
 /** A POST to a server that does not speak Streamable HTTP itself. */
 export async function bridgePost(
@@ -21,7 +14,6 @@ export async function bridgePost(
   messages: readonly Message[],
 ): Promise<void> {
   const { req, res, principal, instance, server } = visit;
-  if (refuseVersion(visit, messages)) return;
   const isBeginning = messages.some(({ method }) => method === "initialize");
   if (session === undefined && !isBeginning)
     throw new SupervisorError(
@@ -87,31 +79,4 @@ function answerOf(
 ): HttpAnswer {
   const { heart, log } = context;
   return new HttpAnswer({ heart, log, visit, live: session.live, sessionHeader: () => id });
-}
-
-/**
- * Answers a request of a revision that the bridge does not carry, and tells that it did. Eras are
- * not bridged: a modern client is told so in the way that makes it fall back to `initialize`.
- */
-function refuseVersion({ req, res, requestId }: Visit, messages: readonly Message[]): boolean {
-  const asked = req.headers[VERSION_HEADER];
-  const isDiscovery = messages.some(({ method }) => method === "server/discover");
-  if (!isDiscovery && (asked === undefined || LEGACY_VERSIONS.some((version) => version === asked)))
-    return false;
-  const error = new SupervisorError(
-    "REQUEST_INVALID",
-    "this server speaks an earlier revision of MCP: begin with initialize",
-  );
-  const text = rpcErrorText(
-    error,
-    requestId,
-    messages.find(isRequest)?.id ?? "null",
-    UNSUPPORTED_VERSION,
-    {
-      supported: LEGACY_VERSIONS,
-      requested: typeof asked === "string" ? asked : null,
-    },
-  );
-  sendText(res, 400, {}, text);
-  return true;
 }

@@ -8,6 +8,7 @@ import type { HttpSession } from "../sessions/http-sessions.ts";
 import { InFlight } from "../sessions/in-flight.ts";
 import type { Live } from "../supervisor/supervisor.ts";
 import { bridgePost, bridgeWithoutBody } from "./bridge-http.ts";
+import { modernIn, serveModern } from "./bridge-modern.ts";
 import { HttpAnswer } from "./http-answer.ts";
 import { report } from "./report.ts";
 import { readBody } from "./read-body.ts";
@@ -40,9 +41,11 @@ async function servePost(context: FrontContext, visit: Visit): Promise<void> {
       return sendText(res, 400, {}, text);
     }
     messages = seen.messages;
+    const isBridged = visit.server.transport !== "http";
+    const modern = isBridged ? modernIn(req, body, messages) : undefined;
+    if (modern !== undefined) return await serveModern(context, visit, modern, body, messages);
     const session = sessionOf(context, visit);
-    if (visit.server.transport !== "http")
-      return await bridgePost(context, visit, session, body, messages);
+    if (isBridged) return await bridgePost(context, visit, session, body, messages);
     const live = session?.live ?? (await instance.ensure());
     // The client may have left while the child was starting; the child stays for its next try.
     if (!res.destroyed) relay(context, visit, live, session, body, messages);

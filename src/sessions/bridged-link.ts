@@ -3,7 +3,8 @@ import { elementsOf } from "../mcp/json-span.ts";
 import type { PostAnswer } from "../upstream/sse-link.ts";
 import type { MessageLink } from "./message-link.ts";
 
-const ACCEPTED: PostAnswer = {
+/** What servers answer to a message whose own answer comes on the stream. */
+export const ACCEPTED: PostAnswer = {
   status: 202,
   headers: { "content-type": "text/plain" },
   body: Buffer.from("Accepted"),

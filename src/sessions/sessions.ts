@@ -8,12 +8,14 @@ import { HttpBridge } from "./http-bridge.ts";
 import { HttpSessions } from "./http-sessions.ts";
 import type { HttpSession } from "./http-sessions.ts";
 import { InFlight } from "./in-flight.ts";
+import type { ModernServing } from "./modern-post.ts";
 import { openMessageLink } from "./open-message-link.ts";
 import { OpenRequests } from "./open-requests.ts";
 import type { Holder } from "./open-requests.ts";
 import { SseSession } from "./sse-session.ts";
 import type { Outlet } from "./sse-session.ts";
-import type { Instance, Ref } from "../supervisor/supervisor.ts";
+import { MODERN_VARIANT } from "../supervisor/supervisor.ts";
+import type { Era, Instance, Ref } from "../supervisor/supervisor.ts";
 import { Upstreams } from "./upstreams.ts";
 
 /** A child that has not said "accepted" to a message by then never will. */
@@ -25,6 +27,8 @@ export interface SessionsOptions {
   config: Pick<Config, "sessionTtlMs" | "limits" | "eventLog">;
   /** The instance of a stdio server for clients that declare these capabilities (JSON text). */
   instanceOf: (ref: Ref, capabilities: string) => Instance;
+  /** What a stdio server speaks; rejects with what keeps it from starting. */
+  eraOf: (ref: Ref) => Promise<Era>;
   /** The instance served one session only, and that is over. */
   discard: (instance: Instance) => void;
   postTimeoutMs?: number;
@@ -65,6 +69,7 @@ export class Sessions {
         : {}),
       outlet,
       isStateful: server.stateful,
+      isBridged: server.transport !== "sse",
       requestId,
       upstreams: this.upstreams,
       postTimeoutMs: this.#postTimeoutMs,
@@ -119,6 +124,20 @@ export class Sessions {
       peer: { kind: "bridge", bridge },
       isStateful,
     });
+  }
+
+  /** Whether a stdio server knows 2026-07-28. Rejects with what keeps it from starting. */
+  async isModern(instance: Instance): Promise<boolean> {
+    return (await this.#options.eraOf(instance.ref)) === "modern";
+  }
+
+  /** The child that serves requests of 2026-07-28 to this stdio server. Rejects with what keeps it from starting. */
+  async modern({ ref }: Instance): Promise<ModernServing> {
+    const instance = this.#options.instanceOf({ ...ref, variant: MODERN_VARIANT }, "{}");
+    const live = await instance.ensure();
+    if (live.target.transport !== "stdio" || live.target.era !== "modern")
+      throw new SupervisorError("INTERNAL", "a modern request was led to another child");
+    return { instance, live, hub: live.target.hub };
   }
 
   /** Ends everything that was opened with this key, at once. */

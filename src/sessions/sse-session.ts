@@ -1,14 +1,16 @@
 import { randomBytes } from "node:crypto";
 import { SupervisorError } from "../errors.ts";
 import { rpcErrorText } from "../http/error-response.ts";
-import { EnvelopeScanner } from "../mcp/envelope.ts";
+import { EnvelopeScanner, isRequest } from "../mcp/envelope.ts";
+import type { Message } from "../mcp/envelope.ts";
+import { RPC } from "../mcp/modern.ts";
 import { formatEvent, withoutLineBreaks } from "../mcp/sse.ts";
 import type { EventPart } from "../mcp/sse.ts";
-import type { Message } from "../mcp/envelope.ts";
+import { LEGACY_VERSIONS } from "../mcp/versions.ts";
 import type { HttpTarget, Instance, Live } from "../supervisor/supervisor.ts";
 import { SseLink } from "../upstream/sse-link.ts";
 import type { PostAnswer } from "../upstream/sse-link.ts";
-import { bridgePosts } from "./bridged-link.ts";
+import { ACCEPTED, bridgePosts } from "./bridged-link.ts";
 import type { PostLink } from "./bridged-link.ts";
 import { exitOf, explainFailure } from "./exit.ts";
 import { InFlight } from "./in-flight.ts";
@@ -38,8 +40,13 @@ export interface SseSessionOptions {
   postTimeoutMs: number;
   /** A stateful server's sessions end with the child instead of outliving it. */
   isStateful: boolean;
+  /** The server speaks another transport than this front. */
+  isBridged: boolean;
   requestId: string;
 }
+
+const isDiscovery = (message: Message): boolean =>
+  message.method === "server/discover" && isRequest(message);
 
 type LinkState =
   | { readonly kind: "none" }
@@ -90,6 +97,8 @@ export class SseSession {
     messages: readonly Message[],
     headers: string[],
   ): Promise<PostAnswer> {
+    const discovery = this.#options.isBridged ? messages.find(isDiscovery) : undefined;
+    if (discovery !== undefined) return this.#refuseDiscovery(discovery);
     const { instance, inFlight } = (this.#serving ??= serve(this.#options.choose!(body, messages)));
     const state = this.#state;
     // A child that is on its way out takes its time: its link is open still, but it may have an old token.
@@ -104,6 +113,21 @@ export class SseSession {
       inFlight.refused(messages);
       throw error;
     }
+  }
+
+  /**
+   * This transport belongs to 2024-11-05, and a server of a session may end at the question: the
+   * answer is ours, and makes a client of both eras go on with `initialize`.
+   */
+  #refuseDiscovery({ id }: Message): PostAnswer {
+    const error = new SupervisorError(
+      "REQUEST_INVALID",
+      "this server speaks an earlier revision of MCP: begin with initialize",
+    );
+    const data = { supported: LEGACY_VERSIONS };
+    const text = rpcErrorText(error, this.#options.requestId, id!, RPC.unsupportedVersion, data);
+    this.#options.outlet.event(formatEvent("message", text));
+    return ACCEPTED;
   }
 
   /** The instance that serves the session, once it has begun. */

@@ -53,6 +53,7 @@ async function rig(t: TestContext, isStateful = false): Promise<Rig> {
     upstreams: new Upstreams(),
     postTimeoutMs: 10_000,
     isStateful,
+    isBridged: false,
     requestId: "req_1",
     outlet: {
       part(bytes) {

@@ -1,0 +1,142 @@
+import type { IncomingMessage } from "node:http";
+import { SupervisorError } from "../errors.ts";
+import { rpcErrorText, sendText } from "../http/error-response.ts";
+import { isRequest } from "../mcp/envelope.ts";
+import type { Message } from "../mcp/envelope.ts";
+import { SESSION_HEADER } from "../mcp/headers.ts";
+import { META, RPC, readModern } from "../mcp/modern.ts";
+import type { ModernReading } from "../mcp/modern.ts";
+import { paramHeaderFault } from "../mcp/param-headers.ts";
+import { LEGACY_VERSIONS, isLegacyVersion } from "../mcp/versions.ts";
+import { ModernPost } from "../sessions/modern-post.ts";
+import type { ModernServing } from "../sessions/modern-post.ts";
+import { HttpAnswer } from "./http-answer.ts";
+import type { FrontContext, Visit } from "./visit.ts";
+
+type Modern = Exclude<ModernReading, { readonly kind: "legacy" }>;
+
+/**
+ * What a POST to a bridge says as a request of 2026-07-28, undefined where it belongs to a session
+ * or begins one. A session id on a modern request means nothing (MCP 2026-07-28, streamable HTTP).
+ */
+export function modernIn(
+  req: IncomingMessage,
+  body: Buffer,
+  messages: readonly Message[],
+): Modern | undefined {
+  const version = headerOf(req, "mcp-protocol-version");
+  const isDiscovery = messages.some(({ method }) => method === "server/discover");
+  const isOfSession = version === undefined && headerOf(req, SESSION_HEADER) !== undefined;
+  // Nearly every message is of a session, and its body need not be read once more.
+  if (!isDiscovery && (isOfSession || (version !== undefined && isLegacyVersion(version))))
+    return undefined;
+  const reading = readModern(JSON.parse(body.toString("utf8")), {
+    version,
+    method: headerOf(req, "mcp-method"),
+    name: headerOf(req, "mcp-name"),
+  });
+  if (reading.kind !== "legacy") return reading;
+  // It names no revision, and no server of a session knows the method.
+  return isDiscovery ? { kind: "request", version: "", params: {} } : undefined;
+}
+
+/** Answers a modern request: by a child that speaks 2026-07-28, or so that the client falls back to `initialize`. */
+export async function serveModern(
+  context: FrontContext,
+  visit: Visit,
+  modern: Modern,
+  body: Buffer,
+  messages: readonly Message[],
+): Promise<void> {
+  const { req, res, instance, server } = visit;
+  const { sessions } = context;
+  // Eras are not bridged, and only stdio has children that may be of this one.
+  if (server.transport !== "stdio" || !(await sessions.isModern(instance)))
+    return refuseVersion(
+      visit,
+      messages,
+      "this server speaks an earlier revision of MCP: begin with initialize",
+      LEGACY_VERSIONS,
+    );
+  if (modern.kind === "fault") return refuse(visit, messages, modern.code, modern.message);
+  const serving = await sessions.modern(instance);
+  if (res.destroyed) return;
+  if (modern.kind === "notification") {
+    // Its only one is "cancelled", which over HTTP is said by closing the stream.
+    if (messages[0]?.method !== "notifications/cancelled") await serving.hub.notify(body);
+    res.writeHead(202, { "content-length": 0 });
+    res.end();
+    return;
+  }
+  if (!serving.hub.versions.includes(modern.version))
+    return refuseVersion(
+      visit,
+      messages,
+      "this server does not speak that revision of MCP",
+      serving.hub.versions,
+    );
+  const [message] = messages;
+  const { params } = modern;
+  const fault =
+    message?.method === "tools/call" ? await paramFault(serving, req, params) : undefined;
+  if (fault !== undefined) return refuse(visit, messages, RPC.headerMismatch, fault);
+  await carry(context, visit, serving, body, messages, params);
+}
+
+async function carry(
+  context: FrontContext,
+  visit: Visit,
+  serving: ModernServing,
+  body: Buffer,
+  messages: readonly Message[],
+  params: Extract<Modern, { kind: "request" }>["params"],
+): Promise<void> {
+  const { heart, log } = context;
+  const { res } = visit;
+  const { live } = serving;
+  const answer = new HttpAnswer({ heart, log, visit, live, sessionHeader: () => undefined });
+  const post = new ModernPost(serving, answer);
+  res.once("close", () => post.abort());
+  // The client may have left while headers were checked.
+  if (res.destroyed) post.abort();
+  else await post.send(body, messages[0]!, params);
+}
+
+async function paramFault(
+  { hub }: ModernServing,
+  req: IncomingMessage,
+  { name, arguments: args, _meta: meta }: Extract<Modern, { kind: "request" }>["params"],
+): Promise<string | undefined> {
+  if (typeof name !== "string") return undefined;
+  const declared = await hub.paramHeaders(name, meta?.[META.clientCapabilities]);
+  return paramHeaderFault(declared, args, (header) => headerOf(req, header));
+}
+
+function refuseVersion(
+  visit: Visit,
+  messages: readonly Message[],
+  message: string,
+  supported: readonly string[],
+): void {
+  const requested = headerOf(visit.req, "mcp-protocol-version") ?? null;
+  refuse(visit, messages, RPC.unsupportedVersion, message, { supported, requested });
+}
+
+/** 400, with an error of the protocol and not of ours. */
+function refuse(
+  { res, requestId }: Visit,
+  messages: readonly Message[],
+  code: number,
+  message: string,
+  data: Readonly<Record<string, unknown>> = {},
+): void {
+  const error = new SupervisorError("REQUEST_INVALID", message);
+  const id = messages.find(isRequest)?.id ?? "null";
+  sendText(res, error.status, {}, rpcErrorText(error, requestId, id, code, data));
+}
+
+/** One value, as Node gives it; a header that stands twice is joined by commas and matches nothing. */
+function headerOf(req: IncomingMessage, name: string): string | undefined {
+  const value = req.headers[name];
+  return Array.isArray(value) ? value.join(", ") : value;
+}

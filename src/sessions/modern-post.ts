@@ -1,0 +1,107 @@
+import { SupervisorError } from "../errors.ts";
+import type { Message } from "../mcp/envelope.ts";
+import { statusOfError } from "../mcp/modern.ts";
+import type { ModernParams } from "../mcp/modern.ts";
+import { formatEvent, withoutLineBreaks } from "../mcp/sse.ts";
+import type { Instance, Live } from "../supervisor/supervisor.ts";
+import type { ModernCaller, ModernStdio } from "../upstream/modern-stdio.ts";
+import { explainFailure } from "./exit.ts";
+import type { HttpOutlet } from "./http-exchange.ts";
+import { InFlight } from "./in-flight.ts";
+
+/** Proxies end silent answers after 30 s or more; an answer that takes this long becomes a stream with heartbeats. */
+const PATIENCE_MS = 10_000;
+
+/** A ready child that speaks 2026-07-28 over stdio. */
+export interface ModernServing {
+  readonly instance: Instance;
+  readonly live: Live;
+  readonly hub: ModernStdio;
+}
+
+/**
+ * One request of 2026-07-28 over Streamable HTTP to a stdio child, from the POST to the end of its
+ * answer: plain JSON where nothing came before it, else the end of a stream. There is no session.
+ */
+export class ModernPost implements ModernCaller {
+  readonly #serving: ModernServing;
+  readonly #outlet: HttpOutlet;
+  readonly #inFlight: InFlight;
+  readonly #timer: NodeJS.Timeout;
+  #cancel: (() => void) | undefined;
+  #isStream = false;
+  #isOver = false;
+
+  constructor(serving: ModernServing, outlet: HttpOutlet) {
+    this.#serving = serving;
+    this.#outlet = outlet;
+    this.#inFlight = new InFlight(serving.instance.usage);
+    this.#timer = setTimeout(() => this.#begin(), PATIENCE_MS);
+  }
+
+  /** Sends the request. Rejects with UPSTREAM_RESET when the child has closed its input. */
+  async send(body: Buffer, message: Message, params: ModernParams): Promise<void> {
+    this.#inFlight.sent([message], body);
+    try {
+      const cancel = await this.#serving.hub.request(body, message.method!, params, this);
+      if (this.#isOver) cancel();
+      else this.#cancel = cancel;
+    } catch (error) {
+      this.#finish();
+      throw error;
+    }
+  }
+
+  /** The client has left: closing the stream is the cancellation, so the child must hear of it at once. */
+  abort(): void {
+    if (this.#isOver) return;
+    this.#finish();
+    this.#cancel?.();
+  }
+
+  notify(raw: Buffer): void {
+    if (this.#isOver) return;
+    this.#begin();
+    this.#emit(raw);
+  }
+
+  answer(raw: Buffer, errorCode: number | undefined): void {
+    if (this.#isOver) return;
+    this.#finish();
+    if (this.#isStream) {
+      this.#emit(raw);
+    } else {
+      const headers = { "content-type": "application/json" };
+      this.#outlet.head(statusOfError(errorCode), headers, false);
+      this.#outlet.part(raw, true);
+    }
+    this.#outlet.end();
+  }
+
+  over(): void {
+    if (!this.#isOver) void this.#lost();
+  }
+
+  async #lost(): Promise<void> {
+    const unanswered = this.#finish();
+    const reset = new SupervisorError("UPSTREAM_RESET", "the child ended the request");
+    this.#outlet.fail(await explainFailure(reset, this.#serving.live), unanswered);
+  }
+
+  #begin(): void {
+    if (this.#isStream) return;
+    clearTimeout(this.#timer);
+    this.#isStream = true;
+    this.#outlet.head(200, { "content-type": "text/event-stream" }, true);
+  }
+
+  #emit(raw: Buffer): void {
+    this.#outlet.part(Buffer.from(formatEvent("message", withoutLineBreaks(raw))), true);
+  }
+
+  #finish(): string[] {
+    this.#isOver = true;
+    clearTimeout(this.#timer);
+    return this.#inFlight.drain();
+  }
+}
