@@ -57,6 +57,7 @@ export function addInstanceRoutes(router: Router, parts: ControlParts): void {
 
   const start = async (who: Subject): Promise<ActedOn> => {
     const refs = [defaultOf(who)];
+    supervisor.forgive({ user: who.user, server: refs[0]!.server });
     await ensureAll(refs);
     return await rowsOf(who.user, refs);
   };

@@ -45,6 +45,7 @@ export class HttpExchange {
   #redirects = 0;
   #isOver = false;
   #isPaused = false;
+  #isRefused = false;
 
   /** Sends at once; throws UPSTREAM_INVALID for headers that cannot be sent. */
   constructor(options: HttpExchangeOptions) {
@@ -99,6 +100,7 @@ export class HttpExchange {
       this.#fail(error as SupervisorError);
       return;
     }
+    this.#isRefused = status >= 300;
     const isStream = isEventStream(headers["content-type"]);
     if (isStream) {
       this.#reader = new SseReader((part) => {
@@ -131,7 +133,9 @@ export class HttpExchange {
   #onEnd(): void {
     if (this.#isOver) return;
     this.#isOver = true;
-    this.#options.inFlight.drain();
+    if (this.#isRefused) this.#options.inFlight.refused(this.#options.messages);
+    else if (this.#reader === undefined) this.#options.inFlight.answered();
+    else this.#options.inFlight.drain();
     this.#options.outlet.end();
   }
 

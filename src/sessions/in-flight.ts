@@ -2,9 +2,15 @@ import { canonicalId, isRequest, isResponse } from "../mcp/envelope.ts";
 import type { Message } from "../mcp/envelope.ts";
 import type { Usage } from "../supervisor/supervisor.ts";
 
+/** What a request means for the instance: a ping asks nothing of the server, `initialize` says nothing of how well it does. */
+type Kind = "ping" | "initialize" | "call";
+
+const kindOf = (method: string | undefined): Kind =>
+  method === "ping" || method === "initialize" ? method : "call";
+
 /** The requests of one session that wait for an answer, by id. Counts them into the instance's usage. */
 export class InFlight {
-  readonly #ids = new Set<string>();
+  readonly #kinds = new Map<string, Kind>();
   readonly #usage: Usage;
 
   constructor(usage: Usage) {
@@ -14,36 +20,48 @@ export class InFlight {
   /** Takes note of what the client sends, before it is sent: the answer may overtake the POST's own. */
   sent(messages: readonly Message[], body: Buffer): void {
     for (const message of messages) {
-      if (isRequest(message)) {
-        if (!this.#ids.has(message.id!)) this.#usage.inFlight += 1;
-        this.#ids.add(message.id!);
-        // A ping asks nothing of the server, so it does not keep a child.
-        if (message.method !== "ping") this.#usage.lastMessageAt = performance.now();
-      } else if (message.method === "notifications/cancelled") {
-        this.#cancel(body);
-      }
+      if (isRequest(message)) this.#add(message.id!, kindOf(message.method));
+      else if (message.method === "notifications/cancelled") this.#cancel(body);
     }
   }
 
   /** Takes note of what the server sends. */
   received(messages: readonly Message[]): void {
-    for (const message of messages) if (isResponse(message)) this.#delete(message.id!);
+    for (const message of messages) if (isResponse(message)) this.#end(message.id!, "answered");
   }
 
-  /** Forgets requests that the server refused to take. */
+  /** The server has answered all of them, in a body that was not looked into. */
+  answered(): void {
+    for (const id of this.#kinds.keys()) this.#end(id, "answered");
+  }
+
+  /** Forgets requests that the server refused to take: they were no use of it. */
   refused(messages: readonly Message[]): void {
-    for (const message of messages) if (isRequest(message)) this.#delete(message.id!);
+    for (const message of messages) if (isRequest(message)) this.#end(message.id!, "refused");
   }
 
   /** The ids that nobody will answer any more, as JSON text; forgets them. */
   drain(): string[] {
-    const ids = [...this.#ids];
-    for (const id of ids) this.#delete(id);
+    const ids = [...this.#kinds.keys()];
+    for (const id of ids) this.#end(id, "given up");
     return ids;
   }
 
-  #delete(id: string): void {
-    if (this.#ids.delete(id)) this.#usage.inFlight -= 1;
+  #add(id: string, kind: Kind): void {
+    if (this.#kinds.has(id)) return;
+    this.#kinds.set(id, kind);
+    if (kind !== "ping") this.#usage.inFlight += 1;
+  }
+
+  #end(id: string, how: "answered" | "refused" | "given up"): void {
+    const kind = this.#kinds.get(id);
+    if (kind === undefined) return;
+    this.#kinds.delete(id);
+    if (kind === "ping") return;
+    this.#usage.inFlight -= 1;
+    // At the end, not at the start: until then the call itself keeps the child.
+    if (how !== "refused") this.#usage.lastMessageAt = performance.now();
+    if (how === "answered" && kind === "call") this.#usage.answered += 1;
   }
 
   /** A cancelled request gets no answer (MCP, cancellation), so waiting for one would never end. */
@@ -52,7 +70,7 @@ export class InFlight {
     for (const part of Array.isArray(value) ? value : [value]) {
       const { method, params } = part as { method?: unknown; params?: { requestId?: unknown } };
       const id = params?.requestId;
-      if (method === "notifications/cancelled" && typeof id === "string") this.#delete(id);
+      if (method === "notifications/cancelled" && typeof id === "string") this.#end(id, "given up");
     }
   }
 }

@@ -58,18 +58,23 @@ export interface Live {
 export interface Usage {
   sessions: number;
   inFlight: number;
+  /** Calls that a child has answered, of all generations; neither `initialize` nor a ping is one. */
+  answered: number;
   /** `performance.now()` of the last message that counts as use. */
   lastMessageAt: number | null;
 }
 
-/** `since` is epoch ms, `reason` why the instance is in this state, null where nothing needs saying. */
+/**
+ * `since` is epoch ms, `reason` why the instance is in this state, null where nothing needs saying.
+ * From `retryAt` (`performance.now()`) on a message starts it again.
+ */
 export type InstanceState =
   | { name: "stopped"; since: number; reason: string | null }
   | { name: "starting"; since: number; pid: number | null; port: number | null }
-  | { name: "ready"; since: number; live: Live; answer: Promise<Live>; port: number | null }
+  | { name: "ready"; since: number; live: Live; port: number | null }
   | { name: "draining"; since: number; reason: string; pid: number | null; port: number | null }
   | { name: "backing-off"; since: number; reason: string; retryAt: number }
-  | { name: "parked"; since: number; reason: string };
+  | { name: "parked"; since: number; reason: string; retryAt: number };
 
 export type StateName = InstanceState["name"];
 

@@ -1,9 +1,12 @@
 import type { EventEmitter } from "node:events";
 import { SupervisorError, toSupervisorError } from "../errors.ts";
 import { describeExit } from "./describe-exit.ts";
+import { Generation } from "./generation.ts";
 import { launchChild, releaseAfter } from "./launch.ts";
+import { isDown, rowOf } from "./instance-row.ts";
 import { OutputLog } from "./output-log.ts";
 import { remoteTarget } from "./remote-target.ts";
+import { RestartPolicy, isShortage } from "./restart-policy.ts";
 import type { ChildServer, Config, ServerDef } from "../config/config.ts";
 import type { Logger } from "../observability/logger.ts";
 import type { Exit, Running, StartRunner } from "../runners/runner.ts";
@@ -32,10 +35,7 @@ export interface InstanceContext {
 /** The reason of an abort that wants the same callers served by another generation. */
 const AGAIN = new SupervisorError("INSTANCE_EXITED", "the start begins anew");
 
-type Ready = Extract<InstanceState, { name: "ready" }> & {
-  running: Running | null;
-  finish: (ended: Ended) => void;
-};
+type Ready = Extract<InstanceState, { name: "ready" }> & { generation: Generation };
 type State = Exclude<InstanceState, { name: "ready" }> | Ready;
 
 /**
@@ -43,14 +43,17 @@ type State = Exclude<InstanceState, { name: "ready" }> | Ready;
  *
  * stopped → starting → ready → draining → stopped. A start that fails goes through draining too when
  * there is a process tree to end. The next generation waits until nothing is left of the last one.
+ * After a failure (an end before it was ready, or soon after without one call answered) comes
+ * backing-off in place of stopped, and parked after many in a row; see RestartPolicy.
  */
 export class Instance {
   readonly ref: Ref;
-  readonly usage: Usage = { sessions: 0, inFlight: 0, lastMessageAt: null };
+  readonly usage: Usage = { sessions: 0, inFlight: 0, answered: 0, lastMessageAt: null };
   readonly output = new OutputLog();
   readonly #context: InstanceContext;
   /** What the clients of a stdio child declared, as JSON text. */
   readonly #capabilities: string;
+  readonly #policy = new RestartPolicy();
   #state: State = { name: "stopped", since: Date.now(), reason: null };
   #generation = 0;
   #restarts = 0;
@@ -79,7 +82,7 @@ export class Instance {
 
   /** The last generation ended or failed to start without being asked to. */
   get hasFailed(): boolean {
-    return this.#state.name === "stopped" && this.#endedUnasked;
+    return isDown(this.#state.name) && this.#endedUnasked;
   }
 
   /** The generation that is ready now. */
@@ -91,13 +94,18 @@ export class Instance {
    * Resolves with the generation that is ready; starts one if there is none. Calls that arrive while
    * a start is under way share it, and one that gives up does not end it for the others.
    *
-   * Rejects with INSTANCE_SPAWN_FAILED, INSTANCE_EXITED, INSTANCE_START_TIMEOUT, TOKEN_MISSING,
-   * TOO_MANY_CHILDREN, SERVER_NOT_FOUND, or STOPPING; the next call tries again.
+   * After a failure it waits for the next try where that comes within the server's `startTimeout`.
+   *
+   * Rejects with INSTANCE_BACKING_OFF where it does not, INSTANCE_SPAWN_FAILED, INSTANCE_EXITED,
+   * INSTANCE_START_TIMEOUT, TOKEN_MISSING, TOO_MANY_CHILDREN, SERVER_NOT_FOUND, or STOPPING.
    */
   ensure(): Promise<Live> {
-    if (this.#state.name === "ready") return this.#state.answer;
+    if (this.#state.name === "ready") return this.#state.generation.answer;
     if (this.#refusal) return Promise.reject(this.#refusal);
     if (!this.#pending) {
+      const patienceMs = this.#context.servers(this.ref.server)?.startTimeoutMs ?? 0;
+      const tooEarly = this.#policy.refusal(this.ref, patienceMs);
+      if (tooEarly) return Promise.reject(tooEarly);
       this.#pending = this.#begin();
       // A start that `restart` began may have nobody waiting; its failure is in the state.
       this.#pending.catch(() => {});
@@ -106,8 +114,8 @@ export class Instance {
   }
 
   /**
-   * Ends what runs or starts; resolves when nothing of it is left. Callers that wait for a start
-   * get INSTANCE_EXITED with the reason (`stopped by an admin`).
+   * Ends what runs, starts or waits to start; resolves when nothing of it is left. Callers that wait
+   * for a start get INSTANCE_EXITED with the reason (`stopped by an admin`).
    */
   async stop(reason: string): Promise<void> {
     const what = `the child was ended before it was ready: ${reason}`;
@@ -122,9 +130,10 @@ export class Instance {
 
   /**
    * Replaces what runs by a new generation, and resolves when nothing of the old one is left. A start
-   * under way begins anew, for the same callers. Does nothing to an instance that is down.
+   * under way begins anew, for the same callers. One that is down stays so, with nothing held against it.
    */
   async restart(reason: string): Promise<void> {
+    this.forgive();
     if (this.#pending) {
       this.#attempt.abort(AGAIN);
     } else if (this.#state.name === "ready") {
@@ -135,32 +144,31 @@ export class Instance {
     }
   }
 
-  row(): InstanceRow {
+  /** Forgets the failures: who waits for the next try goes on, and the next message starts the child at once. */
+  forgive(): void {
+    this.#policy.clear();
     const state = this.#state;
-    const { sessions, inFlight, lastMessageAt } = this.usage;
-    const idleMs = lastMessageAt === null ? null : performance.now() - lastMessageAt;
+    if (state.name !== "backing-off" && state.name !== "parked") return;
+    if (this.#pending) this.#attempt.abort(AGAIN);
+    else this.#become({ name: "stopped", since: Date.now(), reason: state.reason });
+  }
+
+  row(): InstanceRow {
     const isRemote = this.#context.servers(this.ref.server)?.kind === "remote";
-    const pid = state.name === "ready" ? state.live.pid : "pid" in state ? state.pid : null;
-    return {
-      ...this.ref,
-      state: state.name,
-      since: state.since,
-      reason: "reason" in state ? state.reason : null,
-      retryAt: "retryAt" in state ? state.retryAt : null,
-      pid,
-      port: "port" in state ? state.port : null,
+    return rowOf({
+      ref: this.ref,
+      state: this.#state,
+      usage: this.usage,
       generation: this.#generation,
       restarts: this.#restarts,
-      sessions,
-      inFlight,
-      idleSeconds: idleMs === null ? null : inFlight > 0 ? 0 : Math.floor(idleMs / 1000),
-      isolation: isRemote ? null : "none",
-    };
+      isRemote,
+    });
   }
 
   /** Memory of the whole process tree, null where none is alive or it cannot be read. */
   async rssBytes(): Promise<number | null> {
-    return this.#state.name === "ready" ? ((await this.#state.running?.rssBytes()) ?? null) : null;
+    const running = this.#state.name === "ready" ? this.#state.generation.running : null;
+    return (await running?.rssBytes()) ?? null;
   }
 
   async #begin(): Promise<Live> {
@@ -172,6 +180,7 @@ export class Instance {
           // Also keeps this function from ending before `ensure` has noted its promise.
           await this.#gone;
           signal.throwIfAborted();
+          await this.#policy.wait(signal);
           return await this.#start(signal);
         } catch (error) {
           // A stop may come after a restart had aborted this start already.
@@ -205,8 +214,7 @@ export class Instance {
       }
     } catch (error) {
       const failure = toSupervisorError(error);
-      if (this.#state.name !== "draining")
-        this.#become({ name: "stopped", since: Date.now(), reason: this.#reasonOf(failure) });
+      if (this.#state.name !== "draining") this.#becomeDown(this.#reasonOf(failure));
       if (!signal.aborted) this.#log("warn", `not started: ${this.#reasonOf(failure)}`);
       throw failure;
     }
@@ -237,6 +245,8 @@ export class Instance {
     });
     if (!outcome.isReady) {
       this.#endedUnasked = !signal.aborted;
+      if (!signal.aborted && !isShortage(outcome.failure))
+        this.#policy.failed(this.#reasonOf(outcome.failure));
       throw this.#drainFailed(outcome);
     }
     const { running, port, target, exposed } = outcome;
@@ -251,72 +261,77 @@ export class Instance {
   }
 
   #becomeReady(target: Target, running: Running | null, port: number | null): Live {
-    let finish!: (ended: Ended) => void;
-    const exited = new Promise<Ended>((resolve) => (finish = resolve));
-    const generation = this.#generation;
-    const live: Live = { ref: this.ref, generation, target, pid: running?.pid ?? null, exited };
-    const answer = Promise.resolve(live);
-    const since = Date.now();
-    const state: Ready = { name: "ready", since, live, answer, port, running, finish };
-    this.#become(state);
+    const { ref, usage } = this;
+    const number = this.#generation;
+    const generation = new Generation({ ref, number, target, running, port, usage });
+    const { live } = generation;
+    this.#become({ name: "ready", since: Date.now(), live, port, generation });
     this.#log("info", "ready");
     if (running)
       void running.exited.then((exit) => {
-        if (this.#state === state) this.#crashed(state, running, exit);
+        const isStill = this.#state.name === "ready" && this.#state.generation === generation;
+        if (isStill) this.#crashed(generation, running, exit);
         return undefined;
       });
     return live;
   }
 
-  #crashed(state: Ready, running: Running, exit: Exit): void {
+  #crashed(generation: Generation, running: Running, exit: Exit): void {
     this.#endedUnasked = true;
     const reason = describeExit(exit);
     this.#log("warn", reason);
+    if (generation.wasWell) this.#policy.clear();
+    else this.#policy.failed(`${reason} before it had answered a call`);
     // Grandchildren may hold the port, and nobody is left to end them in good order.
-    this.#becomeDraining(state.live.pid, state.port, reason, this.#released(running.kill(), state));
-    this.#finish(state, { reason, exit });
+    this.#becomeDraining(generation, reason, running.kill());
+    this.#finish(generation, { reason, exit });
   }
 
-  #drain(state: Ready, reason: string): void {
-    const { running } = state;
+  #drain({ generation }: Ready, reason: string): void {
+    const { running } = generation;
     this.#log("info", reason);
-    const gone = running ? this.#released(running.stop(), state) : Promise.resolve();
-    this.#becomeDraining(state.live.pid, state.port, reason, gone);
-    if (!running) this.#finish(state, { reason, exit: null });
-    else void running.exited.then((exit) => this.#finish(state, { reason, exit }));
+    this.#becomeDraining(generation, reason, running?.stop());
+    if (!running) this.#finish(generation, { reason, exit: null });
+    else void running.exited.then((exit) => this.#finish(generation, { reason, exit }));
   }
 
   #drainFailed({ failure, pid, port, gone }: NotLaunched): SupervisorError {
-    if (pid !== null) this.#becomeDraining(pid, port, this.#reasonOf(failure), gone);
+    if (pid === null) return failure;
+    const reason = this.#reasonOf(failure);
+    this.#become({ name: "draining", since: Date.now(), reason, pid, port });
+    this.#gone = this.#downAfter(gone, reason);
     return failure;
   }
 
-  #becomeDraining(
-    pid: number | null,
-    port: number | null,
-    reason: string,
-    gone: Promise<void>,
-  ): void {
-    this.#become({ name: "draining", since: Date.now(), reason, pid, port });
-    this.#gone = this.#stoppedAfter(gone, reason);
+  #becomeDraining({ live, port }: Generation, reason: string, ending?: Promise<unknown>): void {
+    this.#become({ name: "draining", since: Date.now(), reason, pid: live.pid, port });
+    const gone = releaseAfter(ending ?? Promise.resolve(), this.#context.ports, port);
+    this.#gone = this.#downAfter(gone, reason);
   }
 
-  async #stoppedAfter(gone: Promise<void>, reason: string): Promise<void> {
+  async #downAfter(gone: Promise<void>, reason: string): Promise<void> {
     await gone;
-    this.#become({ name: "stopped", since: Date.now(), reason });
+    this.#becomeDown(reason);
   }
 
-  async #released(gone: Promise<unknown>, { port }: Ready): Promise<void> {
-    await releaseAfter(gone, this.#context.ports, port);
+  /** Where nothing runs: stopped, or for how long the policy lets nothing run. */
+  #becomeDown(reason: string): void {
+    const { failures, isParked, retryAt } = this.#policy;
+    const since = Date.now();
+    if (failures === 0) return this.#become({ name: "stopped", since, reason });
+    this.#become({ name: isParked ? "parked" : "backing-off", since, reason, retryAt });
+    if (isParked) this.#log("warn", `parked after ${failures} failures in a row: ${reason}`);
   }
 
-  #finish({ live, finish }: Ready, ended: Ended): void {
-    finish(ended);
-    const { generation } = live;
-    this.#context.events.emit("exited", { ref: this.ref, generation, reason: ended.reason });
+  #finish(generation: Generation, ended: Ended): void {
+    generation.finish(ended);
+    const number = generation.live.generation;
+    const { reason } = ended;
+    this.#context.events.emit("exited", { ref: this.ref, generation: number, reason });
   }
 
   async #stop(reason: string, failure: SupervisorError): Promise<void> {
+    this.#policy.clear();
     const pending = this.#pending;
     if (pending) {
       this.#halt = failure;
@@ -324,6 +339,7 @@ export class Instance {
       await pending.catch(() => {});
     }
     if (this.#state.name === "ready") this.#drain(this.#state, reason);
+    else if (isDown(this.#state.name) && this.#state.name !== "stopped") this.#becomeDown(reason);
     await this.#gone;
   }
 

@@ -4,6 +4,7 @@ import { SupervisorError } from "../errors.ts";
 import { startProcess } from "../runners/process-runner.ts";
 import { EraProbe } from "./era-probe.ts";
 import { Instance } from "./instance.ts";
+import { isDown } from "./instance-row.ts";
 import { Ports } from "./ports.ts";
 import { SpawnSlots } from "./spawn-slots.ts";
 import type { Config, ServerDef } from "../config/config.ts";
@@ -146,6 +147,11 @@ export class Supervisor {
     await Promise.all(this.#select(selector).map((instance) => instance.restart(reason)));
   }
 
+  /** What the selected instances failed at is forgotten; see `Instance.forgive`. */
+  forgive(selector: Selector): void {
+    for (const instance of this.#select(selector)) instance.forgive();
+  }
+
   /** As `stop`, and their rows are gone. A handle that somebody kept rejects with INSTANCE_NOT_FOUND. */
   async forget(selector: Selector, reason: string): Promise<void> {
     const refusal = new SupervisorError("INSTANCE_NOT_FOUND", "the instance was removed");
@@ -194,7 +200,7 @@ export class Supervisor {
 
   #requireRoom(ref: Ref, limit: number): void {
     const others = this.#select({ user: ref.user }).filter(
-      (other) => other.state !== "stopped" && keyOf(other.ref) !== keyOf(ref),
+      (other) => !isDown(other.state) && keyOf(other.ref) !== keyOf(ref),
     );
     if (others.length < limit) return;
     throw new SupervisorError(

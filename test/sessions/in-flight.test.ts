@@ -12,7 +12,7 @@ function messagesOf(body: Buffer): readonly Message[] {
 }
 
 function rig() {
-  const usage: Usage = { sessions: 0, inFlight: 0, lastMessageAt: null };
+  const usage: Usage = { sessions: 0, inFlight: 0, answered: 0, lastMessageAt: null };
   const inFlight = new InFlight(usage);
   return {
     usage,
@@ -119,12 +119,39 @@ test("the counts of all sessions of an instance add up in its usage", () => {
   assert.equal(usage.inFlight, 0);
 });
 
-test("a request is use of the instance; a ping, a notification and an answer are not", () => {
-  const { usage, send } = rig();
+test("an answered request is use of the instance; a ping, a notification and an answer to the server are not", () => {
+  const { usage, send, receive } = rig();
   send(request("1", "ping"));
+  receive(answer("1"));
   send('{"jsonrpc":"2.0","method":"notifications/initialized"}');
   send(answer("7"));
+  assert.deepEqual(usage, { sessions: 0, inFlight: 0, answered: 0, lastMessageAt: null });
+  send(request("2"));
+  receive(answer("2"));
+  assert.ok(Number(usage.lastMessageAt) > 0);
+});
+
+test("a request that the server refused was no use of it, one that was cancelled was", () => {
+  const { usage, send, refuse } = rig();
+  send(request("1"));
+  refuse(request("1"));
   assert.equal(usage.lastMessageAt, null);
   send(request("2"));
+  send(cancel("2"));
   assert.ok(Number(usage.lastMessageAt) > 0);
+  assert.equal(usage.answered, 0);
+});
+
+test("calls that were answered are counted, initialize and pings are not", () => {
+  const { usage, send, receive, inFlight } = rig();
+  send(request("0", "initialize"));
+  send(request("1", "ping"));
+  send(request("2", "tools/list"));
+  assert.equal(usage.inFlight, 2);
+  for (const id of ["0", "1", "2", "2"]) receive(answer(id));
+  assert.equal(usage.answered, 1);
+  send(request("3"));
+  inFlight.answered();
+  assert.equal(usage.answered, 2);
+  assert.equal(usage.inFlight, 0);
 });

@@ -1,0 +1,38 @@
+import type { InstanceRow, InstanceState, Ref, StateName, Usage } from "./instance-types.ts";
+
+export interface RowInput {
+  ref: Ref;
+  state: InstanceState;
+  usage: Usage;
+  generation: number;
+  restarts: number;
+  isRemote: boolean;
+}
+
+/** What an admin is shown of an instance. */
+export function rowOf({ ref, state, usage, ...rest }: RowInput): InstanceRow {
+  const { sessions, inFlight, lastMessageAt } = usage;
+  const idleMs = lastMessageAt === null ? null : performance.now() - lastMessageAt;
+  const pid = state.name === "ready" ? state.live.pid : "pid" in state ? state.pid : null;
+  return {
+    ...ref,
+    state: state.name,
+    since: state.since,
+    reason: "reason" in state ? state.reason : null,
+    // Told by the wall clock of now, so that it stays true when that is set.
+    retryAt: "retryAt" in state ? Math.round(Date.now() + state.retryAt - performance.now()) : null,
+    pid,
+    port: "port" in state ? state.port : null,
+    generation: rest.generation,
+    restarts: rest.restarts,
+    sessions,
+    inFlight,
+    idleSeconds: idleMs === null ? null : inFlight > 0 ? 0 : Math.floor(idleMs / 1000),
+    isolation: rest.isRemote ? null : "none",
+  };
+}
+
+/** Nothing of an instance in this state runs, nor is on its way up or out. */
+export function isDown(state: StateName): boolean {
+  return state === "stopped" || state === "backing-off" || state === "parked";
+}

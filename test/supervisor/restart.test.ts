@@ -1,0 +1,131 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { TestContext } from "node:test";
+import type { SupervisorError } from "../../src/errors.ts";
+import { fixture, openSupervisor, ref } from "../helpers/supervisor.ts";
+import { until } from "../helpers/until.ts";
+
+const CRASH = ref("alice", "crash");
+
+/** Lets `performance.now` run ahead; the children live on in real time. */
+function skipper(t: TestContext): (ms: number) => void {
+  const real = performance.now.bind(performance);
+  let ahead = 0;
+  t.mock.method(performance, "now", () => real() + ahead);
+  return (ms) => (ahead += ms);
+}
+
+async function failureOf(start: Promise<unknown>): Promise<SupervisorError> {
+  const [outcome] = await Promise.allSettled([start]);
+  assert.equal(outcome.status, "rejected");
+  return outcome.reason as SupervisorError;
+}
+
+test("after a failure the next message waits for the next try, and shares it with those after it", async (t) => {
+  const { supervisor } = openSupervisor(t, { crash: fixture("crash-on-start") });
+  await failureOf(supervisor.ensure(CRASH));
+  await until(() => supervisor.list()[0]?.state === "backing-off", "it backs off");
+  const row = supervisor.list()[0]!;
+  assert.equal(row.reason, "exited with code 3 before it was ready");
+  assert.ok(row.retryAt! > Date.now() - 200 && row.retryAt! <= Date.now() + 1_200);
+  const waiting = supervisor.ensure(CRASH);
+  assert.equal(supervisor.ensure(CRASH), waiting);
+  assert.equal(supervisor.list()[0]?.generation, 1);
+  assert.equal((await failureOf(waiting)).code, "INSTANCE_EXITED");
+  assert.equal(supervisor.list()[0]?.generation, 2);
+  assert.equal(supervisor.list()[0]?.restarts, 1);
+});
+
+test("a wait longer than startTimeout is refused at once, with the time after which to come back", async (t) => {
+  const more = { startTimeout: "500ms" };
+  const { supervisor } = openSupervisor(t, { crash: fixture("crash-on-start", [], more) });
+  await failureOf(supervisor.ensure(CRASH));
+  const refusal = await failureOf(supervisor.ensure(CRASH));
+  assert.equal(refusal.code, "INSTANCE_BACKING_OFF");
+  assert.ok(refusal.retryAfterSeconds! >= 1 && refusal.retryAfterSeconds! <= 2);
+  assert.equal(supervisor.list()[0]?.generation, 1);
+});
+
+test("ten failures park the instance, whose messages are answered at once with the last exit", async (t) => {
+  const skip = skipper(t);
+  const { supervisor, logged } = openSupervisor(t, { crash: fixture("crash-on-start") });
+  for (let failure = 1; failure <= 10; failure++) {
+    assert.equal((await failureOf(supervisor.ensure(CRASH))).code, "INSTANCE_EXITED");
+    if (failure < 10) skip(100_000);
+  }
+  const refusal = await failureOf(supervisor.ensure(CRASH));
+  assert.equal(refusal.code, "INSTANCE_BACKING_OFF");
+  assert.equal(refusal.status, 503);
+  assert.match(refusal.message, /exited with code 3 before it was ready \(10 failures in a row\)/);
+  await until(() => supervisor.list()[0]?.state === "parked", "it is parked");
+  const row = supervisor.list()[0]!;
+  assert.equal(row.reason, "exited with code 3 before it was ready");
+  assert.equal(row.restarts, 9);
+  assert.ok(row.retryAt! > Date.now() + 290_000);
+  assert.deepEqual([...supervisor.failingServers()], ["crash"]);
+  assert.equal(logged.filter(({ message }) => /parked/.test(String(message))).length, 1);
+
+  skip(5 * 60_000);
+  assert.equal((await failureOf(supervisor.ensure(CRASH))).code, "INSTANCE_EXITED");
+  assert.equal((await failureOf(supervisor.ensure(CRASH))).code, "INSTANCE_BACKING_OFF");
+
+  await until(() => supervisor.list()[0]?.state === "parked", "it is parked again");
+  supervisor.forgive({ user: "alice" });
+  assert.equal(supervisor.list()[0]?.state, "stopped");
+  assert.equal((await failureOf(supervisor.ensure(CRASH))).code, "INSTANCE_EXITED");
+  await until(() => supervisor.list()[0]?.state === "backing-off", "the count began anew");
+});
+
+test("a restart lets those who wait go on at once, a stop ends their wait", async (t) => {
+  const { supervisor } = openSupervisor(t, { crash: fixture("crash-on-start") });
+  const fail = async () => {
+    await failureOf(supervisor.ensure(CRASH));
+    await until(() => supervisor.list()[0]?.state === "backing-off", "it backs off");
+  };
+  await fail();
+  await fail();
+  const restarted = failureOf(supervisor.ensure(CRASH));
+  await supervisor.restart(CRASH, "restarted by an admin");
+  assert.equal((await restarted).code, "INSTANCE_EXITED");
+  // One failure, and not three, is held against it now.
+  await until(() => supervisor.list()[0]?.state === "backing-off", "it backs off");
+  assert.ok(supervisor.list()[0]!.retryAt! - Date.now() < 1_300);
+
+  await fail();
+  const stopped = failureOf(supervisor.ensure(CRASH));
+  await supervisor.stop(CRASH, "stopped by an admin");
+  assert.match((await stopped).message, /stopped by an admin$/);
+  assert.equal(supervisor.list()[0]?.state, "stopped");
+  assert.equal(supervisor.list()[0]?.reason, "stopped by an admin");
+});
+
+test("a child that answered a call, or lived for ten seconds, restarts on the next message at once", async (t) => {
+  const skip = skipper(t);
+  const { supervisor } = openSupervisor(t, { echo: fixture("echo-sse") });
+  const echo = ref("alice", "echo");
+  const die = async () => {
+    const { pid, exited } = await supervisor.ensure(echo);
+    process.kill(pid!, "SIGKILL");
+    await exited;
+  };
+  await supervisor.ensure(echo);
+  supervisor.usage(echo).answered += 1;
+  await die();
+  await until(() => supervisor.list()[0]?.state === "stopped", "no backing off");
+  await supervisor.ensure(echo);
+  skip(10_000);
+  await die();
+  await until(() => supervisor.list()[0]?.state === "stopped", "no backing off");
+  // The same end without either is a failure.
+  await die();
+  await until(() => supervisor.list()[0]?.state === "backing-off", "it backs off");
+  assert.equal(supervisor.list()[0]?.restarts, 2);
+});
+
+test("a child that fails does not count among the user's children", async (t) => {
+  const servers = { crash: fixture("crash-on-start"), echo: fixture("echo-sse") };
+  const { supervisor } = openSupervisor(t, servers, { limits: { childrenPerUser: 1 } });
+  await failureOf(supervisor.ensure(CRASH));
+  await until(() => supervisor.list()[0]?.state === "backing-off", "it backs off");
+  await supervisor.ensure(ref("alice", "echo"));
+});
