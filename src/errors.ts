@@ -42,12 +42,15 @@ export const ERROR_CODES = {
   SESSION_NOT_FOUND: entry(404),
   INSTANCE_NOT_FOUND: entry(404),
   METHOD_NOT_ALLOWED: entry(405),
+  REQUEST_TIMEOUT: entry(408),
   USER_EXISTS: entry(409),
   USER_DISABLED: entry(409),
   BODY_TOO_LARGE: entry(413),
   TYPE_UNSUPPORTED: entry(415),
+  EXPECTATION_FAILED: entry(417),
   TOO_MANY_STREAMS: entry(429),
   TOO_MANY_CHILDREN: entry(429),
+  TOO_MANY_FAILURES: entry(429),
 
   // Child.
   INSTANCE_SPAWN_FAILED: entry(502),

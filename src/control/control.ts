@@ -1,5 +1,6 @@
 /** Room: control. The admin API, the same on the unix socket and on TCP. In: requests of admins. Out: changes to registry and tokens, orders to the supervisor. Never serves a user, never answers with a stored secret. */
 import type { Server } from "node:http";
+import { Edge } from "../http/edge.ts";
 import { createGuard } from "../http/guard.ts";
 import { closeServer, createHttpServer, listen } from "../http/listen.ts";
 import { createAdminCheck, loadAdminToken } from "./admin-token.ts";
@@ -36,11 +37,15 @@ export async function openControl(rooms: Omit<ControlParts, "closing">): Promise
 
   const guard = createGuard({ hosts: config.allowedHosts, origins: config.allowedOrigins });
   const checkToken = createAdminCheck(adminToken);
+  const edge = new Edge(config.trustProxy, (address) =>
+    rooms.log.warn({ remote_addr: address }, "too many connections: new ones are turned away"),
+  );
   const remote = createHttpServer(
     createApp(parts, (req) => {
       guard(req);
-      checkToken(req);
+      edge.admit(req, checkToken);
     }),
+    { edge },
   );
   const { host } = config.admin;
   try {

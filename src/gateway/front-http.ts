@@ -11,7 +11,7 @@ import { bridgePost, bridgeWithoutBody } from "./bridge-http.ts";
 import { modernIn, serveModern } from "./bridge-modern.ts";
 import { HttpAnswer } from "./http-answer.ts";
 import { report } from "./report.ts";
-import { readBody } from "./read-body.ts";
+import { dropBody, readBody } from "./read-body.ts";
 import type { FrontContext, Visit } from "./visit.ts";
 
 const NO_MESSAGES: readonly Message[] = [];
@@ -28,7 +28,7 @@ async function servePost(context: FrontContext, visit: Visit): Promise<void> {
   res.once("close", release);
   let messages = NO_MESSAGES;
   try {
-    const body = await readBody(req, context.config.limits.bodyBytes);
+    const body = await readBody(req, context.config.limits.bodyBytes, context.edge);
     if (body === undefined) return;
     const seen = peek(body);
     if (seen.kind !== "messages") {
@@ -59,6 +59,7 @@ async function servePost(context: FrontContext, visit: Visit): Promise<void> {
 function serveWithoutBody(context: FrontContext, visit: Visit): void {
   const { req, res, instance } = visit;
   const isStream = req.method === "GET";
+  dropBody(req);
   const session = sessionOf(context, visit);
   if (visit.server.transport !== "http") return bridgeWithoutBody(context, visit, session);
   const live = session?.live ?? instance.live;

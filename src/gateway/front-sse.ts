@@ -4,7 +4,7 @@ import { faultOfBody, peek } from "../mcp/envelope.ts";
 import { headersToChild, headersToClient } from "../mcp/headers.ts";
 import { formatEvent } from "../mcp/sse.ts";
 import { ClientStream } from "./client-stream.ts";
-import { readBody } from "./read-body.ts";
+import { dropBody, readBody } from "./read-body.ts";
 import { queryOf, valuesOf } from "./routes.ts";
 import type { FrontContext, Visit } from "./visit.ts";
 
@@ -21,6 +21,7 @@ export function openSseStream(context: FrontContext, visit: Visit): void {
   const { sessions } = context;
   // Taken before the head is sent, while a refusal can still be a status.
   const release = sessions.open.add(principal, true, () => res.destroy());
+  dropBody(req);
   const stream = new ClientStream(res, context.heart);
   const session = sessions.openSse(principal, instance, server, stream, requestId);
   res.once("close", () => {
@@ -43,7 +44,7 @@ export async function postSseMessage(context: FrontContext, visit: Visit): Promi
   const session = context.sessions.requireSse(ids.length === 1 ? ids[0]! : "", instance);
   const release = context.sessions.open.add(principal, false, () => res.destroy());
   res.once("close", release);
-  const body = await readBody(req, context.config.limits.bodyBytes);
+  const body = await readBody(req, context.config.limits.bodyBytes, context.edge);
   if (body === undefined) return;
   const seen = peek(body);
   if (seen.kind !== "messages") {

@@ -3,6 +3,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { Config } from "../config/config.ts";
 import { SupervisorError } from "../errors.ts";
+import { Edge } from "../http/edge.ts";
 import { sendError } from "../http/error-response.ts";
 import { createGuard } from "../http/guard.ts";
 import { closeServer, createHttpServer, listen } from "../http/listen.ts";
@@ -48,10 +49,16 @@ const METHODS: Record<Leaf, readonly string[]> = {
 /** Opens the public listener. Rejects with LISTEN_FAILED. */
 export async function openGateway(options: GatewayOptions): Promise<Gateway> {
   const { config, registry, sessions, supervisor, log } = options;
+  const edge = new Edge(config.trustProxy, (address) =>
+    log.warn({ remote_addr: address }, "too many connections: new ones are turned away"),
+  );
+  const check = (req: IncomingMessage): Principal => authenticate(req, registry);
+  const identify = (req: IncomingMessage): Principal => edge.admit(req, check);
   const context: FrontContext = {
     config,
     sessions,
     log,
+    edge,
     heart: new Heart(),
     prefix: prefixOf(config.publicUrl),
   };
@@ -62,19 +69,22 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
   });
   const isPersonal = (url: string) =>
     url.startsWith("/u/") || (context.prefix !== "" && url.startsWith(`${context.prefix}/u/`));
-  const site = createSite(options);
+  const site = createSite(options, identify);
 
-  const server = createHttpServer((req, res) => {
+  const server = createHttpServer(answer, {
+    edge,
+    onRefused: (requestId, refusal) => report(log, requestId, refusal),
+  });
+
+  function answer(req: IncomingMessage, res: ServerResponse): void {
     const requestId = newRequestId();
     void serve(req, res, requestId).catch((error: unknown) => {
       report(log, requestId, error);
-      // A failed read of a body must not keep the connection for the next request's bytes.
-      if (!req.complete) res.shouldKeepAlive = false;
       if (req.method === "POST" && route(req.url ?? "")?.leaf === "mcp")
         refusePost({ res, requestId }, error, []);
       else sendError(res, error, requestId, "client");
     });
-  });
+  }
 
   async function serve(
     req: IncomingMessage,
@@ -94,7 +104,7 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
       site(req, res);
       return;
     }
-    const principal = authenticate(req, registry);
+    const principal = identify(req);
     const found = route(url);
     if (found === undefined)
       throw new SupervisorError("NOT_FOUND", "there is nothing at this path");

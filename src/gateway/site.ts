@@ -1,3 +1,4 @@
+import type { IncomingMessage } from "node:http";
 import express from "express";
 import type { Express, NextFunction, Request, Response } from "express";
 import { SupervisorError } from "../errors.ts";
@@ -5,7 +6,6 @@ import { sendError } from "../http/error-response.ts";
 import type { Registry } from "../registry/registry.ts";
 import type { Sessions } from "../sessions/sessions.ts";
 import type { Supervisor } from "../supervisor/supervisor.ts";
-import { authenticate } from "./authenticate.ts";
 
 export interface SiteOptions {
   registry: Registry;
@@ -18,8 +18,10 @@ export interface SiteOptions {
 const OAUTH_PATHS = /(?:\/\.well-known\/|^\/(?:register|authorize|token)$)/;
 
 /** Everything beside `/u/`: health, the places where OAuth is not, and 404 for the rest. */
-export function createSite(options: SiteOptions): Express {
-  const { registry } = options;
+export function createSite(
+  options: SiteOptions,
+  identify: (req: IncomingMessage) => unknown,
+): Express {
   const started = performance.now();
   const app = express();
   app.disable("x-powered-by");
@@ -29,7 +31,7 @@ export function createSite(options: SiteOptions): Express {
     res.json(health(options, performance.now() - started));
   });
   app.use((req: Request) => {
-    if (!OAUTH_PATHS.test(req.path)) authenticate(req, registry);
+    if (!OAUTH_PATHS.test(req.path)) identify(req);
     throw new SupervisorError("NOT_FOUND", "there is nothing at this path");
   });
   // Express knows an error handler by its four parameters.

@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Config, ServerDef } from "../config/config.ts";
+import type { Edge } from "../http/edge.ts";
 import type { Logger } from "../observability/logger.ts";
 import type { Principal } from "../registry/registry.ts";
 import type { Sessions } from "../sessions/sessions.ts";
@@ -12,6 +13,7 @@ export interface FrontContext {
   config: Config;
   sessions: Sessions;
   heart: Heart;
+  edge: Edge;
   log: Logger;
   /** The path prefix that clients see. */
   prefix: string;

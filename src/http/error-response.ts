@@ -62,6 +62,8 @@ export function errorHeaders(error: SupervisorError): Record<string, string> {
     headers["www-authenticate"] =
       error.code === "KEY_MISSING" ? "Bearer" : 'Bearer error="invalid_token"';
   }
+  // The rest of a body that came too late would be taken for the next request.
+  if (error.code === "REQUEST_TIMEOUT") headers["connection"] = "close";
   if (error.retryAfterSeconds !== undefined)
     headers["retry-after"] = String(error.retryAfterSeconds);
   return headers;

@@ -1,24 +1,34 @@
 import { createServer } from "node:http";
-import type { RequestListener, Server } from "node:http";
+import type { IncomingMessage, RequestListener, Server, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
 import { SupervisorError } from "../errors.ts";
-import { errorBody } from "./error-response.ts";
+import type { Edge } from "./edge.ts";
+import { errorBody, sendError } from "./error-response.ts";
 import { newRequestId } from "./request-id.ts";
 
 /** 16 KiB of headers is what nginx and Node allow too. */
 const MAX_HEADER_BYTES = 16 * 1024;
-/** A client that needs longer for its headers, or for headers and body, is stuck or hostile. */
+/** A client that needs longer for its headers is stuck or hostile. */
 const HEADERS_TIMEOUT_MS = 10_000;
-const REQUEST_TIMEOUT_MS = 60_000;
+/** The end for bodies that nobody reads; one that is read is watched over by the edge. */
+const REQUEST_TIMEOUT_MS = 300_000;
+/** How late Node may be in ending what is over its time; 30 s unless told. */
+const TIMEOUT_CHECK_MS = 2_000;
 /** Longer than the keep-alive of the proxies in front (nginx: 60 s), so that they close first and no request races a close. */
 const KEEP_ALIVE_MS = 65_000;
 const TCP_KEEP_ALIVE_MS = 30_000;
 
-const PARSE_FAILURES: Record<string, { status: number; reason: string; message: string }> = {
+const BAD_REQUEST = { status: 400, reason: "Bad Request", message: "this is not HTTP/1.1" };
+const REFUSALS: Record<string, typeof BAD_REQUEST> = {
   HPE_HEADER_OVERFLOW: {
     status: 431,
     reason: "Request Header Fields Too Large",
     message: "the headers are over 16 KiB",
+  },
+  HPE_CHUNK_EXTENSIONS_OVERFLOW: {
+    status: 413,
+    reason: "Payload Too Large",
+    message: "the chunk extensions are over 16 KiB",
   },
   ERR_HTTP_REQUEST_TIMEOUT: {
     status: 408,
@@ -27,34 +37,73 @@ const PARSE_FAILURES: Record<string, { status: number; reason: string; message: 
   },
 };
 
-/** Node answers what it cannot parse with an empty body; every refusal of ours is JSON. */
-function answerUnparsable(error: NodeJS.ErrnoException, socket: Duplex): void {
-  if (!socket.writable || error.code === "ECONNRESET") {
-    socket.destroy();
-    return;
-  }
-  const known = PARSE_FAILURES[error.code ?? ""];
-  const { status, reason, message } = known ?? {
-    status: 400,
-    reason: "Bad Request",
-    message: "this is not HTTP/1.1",
-  };
+/** Tells of refusals that no handler saw. */
+export type RefusalListener = (requestId: string, refusal: SupervisorError) => void;
+
+interface HttpServerOptions {
+  /** For listeners that the network reaches. */
+  edge?: Edge;
+  onRefused?: RefusalListener;
+}
+
+/** The answer that is under way on a connection. Private to Node, whose own handler of these errors asks it too. */
+const answerOn = (socket: Duplex): ServerResponse | null | undefined =>
+  (socket as { ["_httpMessage"]?: ServerResponse | null })["_httpMessage"];
+
+/** Answers without a ServerResponse, because there is none yet, and ends the connection. */
+function endWith(
+  socket: Duplex,
+  { status, reason, message }: typeof BAD_REQUEST,
+  onRefused: RefusalListener | undefined,
+): void {
+  const requestId = newRequestId();
   const refusal = new SupervisorError("REQUEST_INVALID", message);
-  const body = errorBody(refusal, newRequestId(), "client");
+  const body = errorBody(refusal, requestId, "client");
   body.error.code = status;
   const text = JSON.stringify(body);
   socket.end(
     `HTTP/1.1 ${status} ${reason}\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(text)}\r\n\r\n${text}`,
+    // What still comes is not read, and an end that the peer does not answer would stay half open.
+    () => socket.destroy(),
   );
+  onRefused?.(requestId, refusal);
+}
+
+/** Node answers what it cannot parse with an empty body; every refusal of ours is JSON. */
+function answerUnparsable(
+  error: NodeJS.ErrnoException,
+  socket: Duplex,
+  onRefused: RefusalListener | undefined,
+): void {
+  const answer = answerOn(socket);
+  // Behind a whole request, or within an answer, another answer would be taken for a part of that one.
+  const isMisplaced = answer != null && (answer.headersSent || answer.req.complete);
+  if (!socket.writable || error.code === "ECONNRESET" || isMisplaced) socket.destroy();
+  else endWith(socket, REFUSALS[error.code ?? ""] ?? BAD_REQUEST, onRefused);
+}
+
+/** Lets a client that asked first send its body when somebody begins to read it, so not when the request is refused. */
+function holdContinue(req: IncomingMessage, res: ServerResponse): void {
+  // Whether a client sends its body behind a refusal is its choice, so the next bytes could be either.
+  res.shouldKeepAlive = false;
+  req.once("resume", () => {
+    if (res.headersSent) return;
+    res.shouldKeepAlive = true;
+    res.writeContinue();
+  });
 }
 
 /** A server with the limits that every listener of ours has; streams may stay silent for as long as they like. */
-export function createHttpServer(handler: RequestListener): Server {
+export function createHttpServer(
+  handler: RequestListener,
+  { edge, onRefused }: HttpServerOptions = {},
+): Server {
   const server = createServer(
     {
       maxHeaderSize: MAX_HEADER_BYTES,
       headersTimeout: HEADERS_TIMEOUT_MS,
       requestTimeout: REQUEST_TIMEOUT_MS,
+      connectionsCheckingInterval: TIMEOUT_CHECK_MS,
       keepAliveTimeout: KEEP_ALIVE_MS,
       keepAlive: true,
       keepAliveInitialDelay: TCP_KEEP_ALIVE_MS,
@@ -64,7 +113,23 @@ export function createHttpServer(handler: RequestListener): Server {
     },
     handler,
   );
-  server.on("clientError", answerUnparsable);
+  server.on("clientError", (error, socket) => answerUnparsable(error, socket, onRefused));
+  server.on("checkContinue", (req: IncomingMessage, res: ServerResponse) => {
+    holdContinue(req, res);
+    handler(req, res);
+  });
+  server.on("checkExpectation", (_req: IncomingMessage, res: ServerResponse) => {
+    const refusal = new SupervisorError("EXPECTATION_FAILED", "only 100-continue can be expected");
+    const requestId = newRequestId();
+    res.shouldKeepAlive = false;
+    sendError(res, refusal, requestId, "client");
+    onRefused?.(requestId, refusal);
+  });
+  server.on("connect", (_req: IncomingMessage, socket: Duplex) => {
+    const message = "CONNECT does not work here: this is no proxy";
+    endWith(socket, { status: 405, reason: "Method Not Allowed", message }, onRefused);
+  });
+  edge?.guard(server);
   return server;
 }
 

@@ -16,7 +16,7 @@ NEVER.addAddress("100.100.100.200", "ipv4");
 
 /** The four bytes of an IPv4 address that an IPv6 one carries: 6to4 (RFC 3056) or NAT64 (RFC 6052). */
 function embeddedIpv4(address: string): string | undefined {
-  const words = expand(address);
+  const words = wordsOfIpv6(address);
   if (words === undefined) return undefined;
   const at = words[0] === 0x2002 ? 1 : words[0] === 0x64 && words[1] === 0xff9b ? 6 : undefined;
   if (at === undefined) return undefined;
@@ -27,7 +27,8 @@ function embeddedIpv4(address: string): string | undefined {
 const wordsOf = (part: string): number[] =>
   part === "" ? [] : part.split(":").map((word) => Number.parseInt(word, 16));
 
-function expand(address: string): number[] | undefined {
+/** The eight words of an IPv6 address, in whatever form it is written; undefined for what is none. */
+export function wordsOfIpv6(address: string): number[] | undefined {
   const [head = "", tail] = address.split("::");
   const [front, back] = [wordsOf(head), wordsOf(tail ?? "")];
   const words =

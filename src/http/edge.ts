@@ -1,0 +1,111 @@
+import type { IncomingMessage, Server } from "node:http";
+import type { Socket } from "node:net";
+import { SupervisorError } from "../errors.ts";
+import { IncomingBody } from "./body-watch.ts";
+import { createClientAddress } from "./client-address.ts";
+import type { ClientAddress } from "./client-address.ts";
+import { Connections } from "./connections.ts";
+import { FailureLimit } from "./failure-limit.ts";
+
+const SWEEP_MS = 5_000;
+/** A client that takes nothing of what waits for it for so long is ended. Node looks up to three times, so it is 20 to 65 s. */
+const UNREAD_MS = 20_000;
+const BETWEEN_WORDS_MS = 60_000;
+
+/**
+ * What stands between a listener and the network: who may hold how many connections, who has failed
+ * too often, who is too slow. One timer for all of it, because a timer for every request would cost
+ * more than what it guards against.
+ */
+export class Edge {
+  readonly addresses: ClientAddress;
+  readonly #connections: Connections;
+  readonly #failures = new FailureLimit();
+  readonly #bodies = new Set<IncomingBody>();
+  readonly #onTurnedAway: (address: string) => void;
+  readonly #sweepMs: number;
+  readonly #unreadMs: number;
+  #toldAt = -Infinity;
+
+  /** `onTurnedAway` is told of connections that found no place, once a minute at most. */
+  constructor(
+    trustProxy: readonly string[],
+    onTurnedAway: (address: string) => void,
+    { sweepMs = SWEEP_MS, unreadMs = UNREAD_MS } = {},
+  ) {
+    this.#sweepMs = sweepMs;
+    this.#unreadMs = unreadMs;
+    this.addresses = createClientAddress(trustProxy);
+    this.#connections = new Connections((address) => this.addresses.isProxy(address));
+    this.#onTurnedAway = onTurnedAway;
+  }
+
+  /** Until the server is closed. */
+  guard(server: Server): void {
+    server.on("connection", (socket: Socket) => {
+      if (!this.#connections.add(socket)) this.#tell(socket.remoteAddress ?? "");
+    });
+    const timer = setInterval(() => this.#sweep(), this.#sweepMs);
+    timer.unref();
+    server.once("close", () => clearInterval(timer));
+  }
+
+  /**
+   * Runs a check of the secret that a request carries, and holds what comes of it against the
+   * connection and the address. Rejects with what the check rejects with, and with TOO_MANY_FAILURES
+   * in the place of KEY_INVALID.
+   */
+  admit<T>(req: IncomingMessage, check: (req: IncomingMessage) => T): T {
+    let principal: T;
+    try {
+      principal = check(req);
+    } catch (error) {
+      if (error instanceof SupervisorError && error.code === "KEY_INVALID") this.#failed(req);
+      throw error;
+    }
+    this.#connections.vouch(req.socket);
+    return principal;
+  }
+
+  /** Watches over a body until `done` is called. */
+  watch(late: () => void): { body: IncomingBody; done: () => void } {
+    const body = new IncomingBody(late);
+    this.#bodies.add(body);
+    return { body, done: () => this.#bodies.delete(body) };
+  }
+
+  #failed(req: IncomingMessage): void {
+    const seconds = this.#failures.failed(this.addresses.of(req));
+    if (seconds === undefined) return;
+    throw new SupervisorError(
+      "TOO_MANY_FAILURES",
+      `too many requests with an invalid key came from this address; it is heard again in ${seconds} s`,
+      { retryAfterSeconds: seconds },
+    );
+  }
+
+  #tell(address: string): void {
+    const now = performance.now();
+    if (now - this.#toldAt < BETWEEN_WORDS_MS) return;
+    this.#toldAt = now;
+    this.#onTurnedAway(address);
+  }
+
+  #sweep(): void {
+    for (const body of this.#bodies) body.passed(this.#sweepMs);
+    for (const socket of this.#connections.open) limitUnread(socket, this.#unreadMs);
+  }
+}
+
+/**
+ * Node ends a socket that is silent for its timeout, and counts a write that moves on as a sign of
+ * life. A stream may be silent for ever, so the timeout is set only while something waits to be
+ * taken. Any other value of it is Node's own, for connections between two requests.
+ */
+function limitUnread(socket: Socket, unreadMs: number): void {
+  if (socket.writableLength > 0) {
+    if (socket.timeout !== unreadMs) socket.setTimeout(unreadMs);
+  } else if (socket.timeout === unreadMs) {
+    socket.setTimeout(0);
+  }
+}
