@@ -4,7 +4,7 @@ import type { Message } from "../mcp/envelope.ts";
 import { SESSION_HEADER, isEventStream } from "../mcp/headers.ts";
 import { elementsOf, locate, textAt } from "../mcp/json-span.ts";
 import { SseReader } from "../mcp/sse.ts";
-import type { HttpTarget, Live } from "../supervisor/supervisor.ts";
+import type { HttpTarget } from "../supervisor/supervisor.ts";
 import type {
   Exchange,
   HttpClient,
@@ -24,6 +24,14 @@ const MAX_BODY_BYTES = 64 * 1024 * 1024;
  */
 const SURELY_READ_MS = 250;
 
+export interface HttpMessageLinkOptions {
+  client: HttpClient;
+  target: HttpTarget;
+  events: MessageLinkEvents;
+  /** Calls back when the server has ended; returns the function that no longer wants to know. */
+  watchEnd: (callback: () => void) => () => void;
+}
+
 /** A session of a Streamable HTTP server (to 2025-11-25), message by message. */
 export class HttpMessageLink implements MessageLink {
   readonly #client: HttpClient;
@@ -31,18 +39,19 @@ export class HttpMessageLink implements MessageLink {
   readonly #events: MessageLinkEvents;
   /** What was sent and is not fully answered, the stream of the GET among it. */
   readonly #posts = new Set<Post>();
+  readonly #unwatch: () => void;
   #url: URL;
   #redirects = 0;
   #sessionId: string | undefined;
   #version: string | undefined;
   #isClosed = false;
 
-  constructor(client: HttpClient, target: HttpTarget, live: Live, events: MessageLinkEvents) {
+  constructor({ client, target, events, watchEnd }: HttpMessageLinkOptions) {
     this.#client = client;
     this.#target = target;
     this.#events = events;
     this.#url = target.url;
-    void live.exited.then(() => this.#end(undefined));
+    this.#unwatch = watchEnd(() => this.#end(undefined));
   }
 
   /**
@@ -67,6 +76,7 @@ export class HttpMessageLink implements MessageLink {
   close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
+    this.#unwatch();
     this.#abandon(undefined);
     if (this.#sessionId === undefined) return;
     this.#client.request(this.#request("DELETE", null), {
@@ -195,6 +205,7 @@ export class HttpMessageLink implements MessageLink {
   #end(error: SupervisorError | undefined): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
+    this.#unwatch();
     this.#abandon(error);
     this.#events.onClosed(error);
   }

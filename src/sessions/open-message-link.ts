@@ -28,6 +28,11 @@ export async function openMessageLink(
         events,
       );
     case "http":
-      return new HttpMessageLink(upstreams.clientFor(live, target), target, live, events);
+      return new HttpMessageLink({
+        client: upstreams.clientFor(live, target),
+        target,
+        events,
+        watchEnd: (callback) => upstreams.onEnd(live, target, callback),
+      });
   }
 }

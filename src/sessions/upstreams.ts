@@ -1,17 +1,42 @@
 import type { HttpTarget, Live } from "../supervisor/supervisor.ts";
 import { HttpClient } from "../upstream/http-client.ts";
 
+interface Upstream {
+  readonly client: HttpClient;
+  readonly watchers: Set<() => void>;
+}
+
 /** One set of connections per generation of an instance; they end with it. */
 export class Upstreams {
-  readonly #clients = new WeakMap<Live, HttpClient>();
+  readonly #byLive = new WeakMap<Live, Upstream>();
 
   /** Throws UPSTREAM_REFUSED for a remote whose address is never called. */
   clientFor(live: Live, target: HttpTarget): HttpClient {
-    const known = this.#clients.get(live);
+    return this.#upstream(live, target).client;
+  }
+
+  /**
+   * Calls back when the generation ends, and returns the function that no longer wants to know. A
+   * `then` on its promise could not be taken back, and every session that came and went would stay.
+   */
+  onEnd(live: Live, target: HttpTarget, callback: () => void): () => void {
+    const { watchers } = this.#upstream(live, target);
+    watchers.add(callback);
+    return () => void watchers.delete(callback);
+  }
+
+  #upstream(live: Live, target: HttpTarget): Upstream {
+    const known = this.#byLive.get(live);
     if (known !== undefined) return known;
     const client = new HttpClient(target.url, target.isRemote);
-    this.#clients.set(live, client);
-    void live.exited.then(() => client.close());
-    return client;
+    const watchers = new Set<() => void>();
+    const upstream: Upstream = { client, watchers };
+    this.#byLive.set(live, upstream);
+    void live.exited.then(() => {
+      for (const watcher of watchers) watcher();
+      client.close();
+      return undefined;
+    });
+    return upstream;
   }
 }
