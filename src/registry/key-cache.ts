@@ -25,12 +25,15 @@ const MOST_KEYS = 10_000;
  */
 export class KeyCache {
   readonly #rows: AccessKeyRows;
+  readonly #onExpiring: (principal: Principal, expiresAt: number) => void;
   readonly #live = new Map<string, LiveKey>();
   /** The last key of each connection: hashing it again for every request would tell nothing new. */
   #byConnection = new WeakMap<object, { secret: string; key: LiveKey }>();
 
-  constructor(rows: AccessKeyRows) {
+  /** `onExpiring` is told of every key in use that has an end, before it is let in. */
+  constructor(rows: AccessKeyRows, onExpiring: (principal: Principal, expiresAt: number) => void) {
     this.#rows = rows;
+    this.#onExpiring = onExpiring;
   }
 
   verify(secret: string, connection: object): Principal | undefined {
@@ -57,6 +60,7 @@ export class KeyCache {
     const key = { principal, expiresAt: row.expiresAt };
     if (this.#live.size >= MOST_KEYS) this.#live.clear();
     this.#live.set(digest, key);
+    if (row.expiresAt !== null) this.#onExpiring(principal, row.expiresAt);
     return key;
   }
 

@@ -5,6 +5,7 @@ import { requireSlug, SLUG } from "../config/slug.ts";
 import { SupervisorError } from "../errors.ts";
 import type { AccessKeyRow, Store, UserRow, UserState } from "../store/store.ts";
 import { digestOf, newAccessKey, newKeyId, shownPrefix } from "./access-key.ts";
+import { KeyExpiry } from "./expiry.ts";
 import { KeyCache } from "./key-cache.ts";
 import type { Principal } from "./key-cache.ts";
 
@@ -17,7 +18,7 @@ export type AccessKey = Pick<AccessKeyRow, "id" | "prefix" | "label" | "createdA
 
 /** Emitted when the change is on the disk and in force, before the call that made it returns. */
 export interface RegistryEvents {
-  /** The key was revoked. */
+  /** The key was revoked, or has been in use and its time has come. */
   "key-ended": [{ keyId: string; user: string }];
   /** The user was disabled, or the removal has begun. */
   "user-ended": [{ user: string }];
@@ -36,11 +37,17 @@ export class Registry {
   readonly #store: Store;
   readonly #servers: ReadonlyMap<string, ServerDef>;
   readonly #keys: KeyCache;
+  readonly #expiry: KeyExpiry;
 
   constructor({ store, servers, defaultServer }: RegistryOptions) {
     this.#store = store;
     this.#servers = new Map(Object.entries(servers));
-    this.#keys = new KeyCache(store.accessKeys);
+    this.#expiry = new KeyExpiry(({ keyId, user }) =>
+      this.events.emit("key-ended", { keyId, user }),
+    );
+    this.#keys = new KeyCache(store.accessKeys, (principal, expiresAt) =>
+      this.#expiry.watch(principal, expiresAt),
+    );
     this.defaultServer = defaultServer;
   }
 
@@ -145,6 +152,7 @@ export class Registry {
     if (row === undefined) throw new SupervisorError("KEY_NOT_FOUND", "no such access key");
     if (this.#store.accessKeys.revoke(row.id, Date.now())) {
       this.#keys.forget();
+      this.#expiry.forget(row.id);
       this.events.emit("key-ended", { keyId: row.id, user: row.user });
     }
     return { id: row.id, user: row.user };
