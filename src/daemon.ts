@@ -6,7 +6,10 @@ import { finishRemovals } from "./control/removal.ts";
 import { SupervisorError } from "./errors.ts";
 import { openGateway } from "./gateway/gateway.ts";
 import { answersItself } from "./http/self-check.ts";
+import { Journal } from "./observability/journal.ts";
 import type { Logger } from "./observability/logger.ts";
+import { Requests } from "./observability/requests.ts";
+import { MIN_SECRET_LENGTH, Scrubber } from "./observability/scrubber.ts";
 import { openRegistry } from "./registry/registry.ts";
 import type { Registry } from "./registry/registry.ts";
 import { openProcessRunner } from "./runners/process-runner.ts";
@@ -23,6 +26,8 @@ import { openVault } from "./vault/vault.ts";
 export interface DaemonOptions {
   config: Config;
   log: Logger;
+  /** The one that the log goes through; live secrets are made known to it. */
+  scrubber?: Scrubber;
   version: string;
   /** The gateway's listener, where the service manager opened it already. */
   listenFd?: number | undefined;
@@ -109,6 +114,15 @@ interface Rooms {
   log: Logger;
 }
 
+/** A token is live while an instance that was started with it is. */
+function unhideAfterUse(supervisor: Supervisor, scrubber: Scrubber): void {
+  supervisor.events.on("state", ({ ref: { user, server }, state }) => {
+    if (state !== "stopped") return;
+    const rows = supervisor.list({ user, server });
+    if (rows.every((row) => row.state === "stopped")) scrubber.delete(`token ${user}/${server}`);
+  });
+}
+
 /** Who must hear of what. Streams end within the event, so before the change is acknowledged. */
 function wire({ registry, tokens, supervisor, sessions, log }: Rooms): void {
   const settle = (user: string, work: Promise<void>): void => {
@@ -139,7 +153,7 @@ function wire({ registry, tokens, supervisor, sessions, log }: Rooms): void {
  * STORE_FAILED or LISTEN_FAILED, and then leaves nothing open.
  */
 export async function openDaemon(options: DaemonOptions): Promise<Daemon> {
-  const { config, log, version, listenFd } = options;
+  const { config, log, scrubber = new Scrubber(), version, listenFd } = options;
   const closers = new Closers();
   try {
     const isNoneByAuto = isMadeNone(config);
@@ -152,12 +166,23 @@ export async function openDaemon(options: DaemonOptions): Promise<Daemon> {
     }
     const store = openStore(join(config.dataDir, DATABASE_FILE));
     closers.push(() => store.close());
-    const vault = openVault({ keyFile: config.keyFile, store });
+    const vault = openVault({
+      keyFile: config.keyFile,
+      store,
+      hide: (key) => void scrubber.set("vault key", key),
+    });
     const { servers, defaultServer } = config;
     const registry = openRegistry({ store, servers, defaultServer });
     const tokens = openTokens({ store, vault });
     const runner = await openRunner(config.dataDir, log);
     closers.push(() => runner.close());
+    const hide = (user: string, server: string, token: string): void => {
+      if (scrubber.set(`token ${user}/${server}`, token)) return;
+      log.warn(
+        { user, server },
+        `the token is shorter than ${MIN_SECRET_LENGTH} characters, so it cannot be told from other text and is not removed from logs`,
+      );
+    };
     const supervisor = new Supervisor({
       config,
       version,
@@ -167,7 +192,9 @@ export async function openDaemon(options: DaemonOptions): Promise<Daemon> {
       secretsFor: (user, server) => {
         if (registry.findUser(user)?.state !== "enabled")
           throw new SupervisorError("USER_DISABLED", "the user may not come in any more");
-        return tokens.secretFor(user, server);
+        const token = tokens.secretFor(user, server);
+        if (token !== undefined) hide(user, server, token);
+        return token;
       },
       log,
       start: runner.start,
@@ -175,7 +202,9 @@ export async function openDaemon(options: DaemonOptions): Promise<Daemon> {
         find: (definition) => eraIn(store.meta.find(`era ${definition}`)),
         keep: (definition, era) => store.meta.set(`era ${definition}`, Buffer.from(era)),
       },
+      scrubber,
     });
+    unhideAfterUse(supervisor, scrubber);
     closers.push(() => supervisor.stopAll());
     const sessions = new Sessions({
       config,
@@ -192,12 +221,15 @@ export async function openDaemon(options: DaemonOptions): Promise<Daemon> {
     // Before anybody can connect: a user who is on the way out must not be seen again.
     await finishRemovals({ config, registry, tokens, supervisor, sessions, log });
 
+    const journal = new Journal();
+    const requests = new Requests({ log, journal });
     const gateway = await openGateway({
       config,
       registry,
       sessions,
       supervisor,
       log,
+      requests,
       version,
       listenFd,
     });
@@ -220,6 +252,7 @@ export async function openDaemon(options: DaemonOptions): Promise<Daemon> {
       supervisor,
       sessions,
       log,
+      scrubber,
     });
     closers.push(() => control.close());
     log.info({ ...address, version }, "serving");

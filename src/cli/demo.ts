@@ -10,6 +10,7 @@ import type { AddedUser, Status } from "../control/shapes.ts";
 import { openDaemon } from "../daemon.ts";
 import type { Daemon } from "../daemon.ts";
 import { createLogger } from "../observability/logger.ts";
+import { Scrubber } from "../observability/scrubber.ts";
 import { apiPath, createControlClient } from "./client.ts";
 import type { ControlClient } from "./client.ts";
 import { look, statusWithKey } from "./demo-client.ts";
@@ -172,11 +173,13 @@ async function present(command: Command, daemon: Daemon, isOnce: boolean): Promi
 
 /** Runs the demo in a folder of its own; resolves with the exit code when nothing of it is left. */
 export async function runDemo(command: Command, isOnce: boolean): Promise<number> {
-  const log = createLogger("error");
+  const scrubber = new Scrubber();
+  const log = createLogger("error", { scrubber });
   const events = superviseProcess(log);
   const folder = await mkdtemp(join(tmpdir(), "mcp-supervisor-demo-"));
   try {
-    const daemon = await openDaemon({ config: demoConfig(folder), log, version: readVersion() });
+    const config = demoConfig(folder);
+    const daemon = await openDaemon({ config, log, scrubber, version: readVersion() });
     events.hold(daemon);
     try {
       const shown = present(command, daemon, isOnce);

@@ -32,23 +32,26 @@ async function serve(_options: object, command: Command): Promise<void> {
   const [
     { loadConfig },
     { createLogger },
+    { Scrubber },
     { openDaemon },
     { superviseProcess },
     { ServiceManager },
   ] = await Promise.all([
     import("../config/config.ts"),
     import("../observability/logger.ts"),
+    import("../observability/scrubber.ts"),
     import("../daemon.ts"),
     import("./process-events.ts"),
     import("../systemd/systemd.ts"),
   ]);
   const globals = globalsOf(command);
   const config = loadConfig({ path: globals.config });
-  const log = createLogger(config.log.level);
+  const scrubber = new Scrubber();
+  const log = createLogger(config.log.level, { scrubber });
   const events = superviseProcess(log);
   const manager = new ServiceManager(process.env, (message) => log.warn(message));
   const { gatewayFd: listenFd } = manager;
-  const daemon = await openDaemon({ config, log, version: readVersion(), listenFd });
+  const daemon = await openDaemon({ config, log, scrubber, version: readVersion(), listenFd });
   events.hold(daemon);
   // In a terminal the signal says that the window was closed, and the daemon ends with it.
   if (!process.stdin.isTTY)

@@ -26,6 +26,7 @@ export async function openControl(rooms: Omit<ControlParts, "closing">): Promise
   const parts: ControlParts = { ...rooms, closing: closing.signal };
   // Made at the first start, TCP or not, so that switching it on later needs no second step.
   const adminToken = loadAdminToken(config.dataDir);
+  rooms.scrubber.set("admin token", adminToken);
   // Whoever can open the socket was let in by the file system.
   const local = createHttpServer(createApp(parts, () => undefined));
   await listenOnSocket(local, { path: config.controlSocket, group: config.controlGroup });

@@ -1,5 +1,6 @@
 import type { Config } from "../config/config.ts";
 import type { Logger } from "../observability/logger.ts";
+import type { Scrubber } from "../observability/scrubber.ts";
 import type { Registry } from "../registry/registry.ts";
 import type { Sessions } from "../sessions/sessions.ts";
 import type { Store } from "../store/store.ts";
@@ -18,6 +19,7 @@ export interface ControlParts {
   supervisor: Supervisor;
   sessions: Pick<Sessions, "closeUser">;
   log: Logger;
+  scrubber: Scrubber;
   /** Aborted when the control API closes: what would go on for ever ends its answer then. */
   closing: AbortSignal;
 }

@@ -77,6 +77,7 @@ function answerOf(
   session: HttpSession,
   id: string | undefined,
 ): HttpAnswer {
-  const { heart, log } = context;
-  return new HttpAnswer({ heart, log, visit, live: session.live, sessionHeader: () => id });
+  const { heart } = context;
+  visit.trace.reached(session.live.generation);
+  return new HttpAnswer({ heart, visit, live: session.live, sessionHeader: () => id });
 }

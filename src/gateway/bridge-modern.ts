@@ -91,10 +91,11 @@ async function carry(
   messages: readonly Message[],
   params: Extract<Modern, { kind: "request" }>["params"],
 ): Promise<void> {
-  const { heart, log } = context;
-  const { res } = visit;
+  const { heart } = context;
+  const { res, trace } = visit;
   const { live } = serving;
-  const answer = new HttpAnswer({ heart, log, visit, live, sessionHeader: () => undefined });
+  trace.reached(live.generation);
+  const answer = new HttpAnswer({ heart, visit, live, sessionHeader: () => undefined });
   const post = new ModernPost(serving, answer);
   res.once("close", () => post.abort());
   // The client may have left while headers were checked.
@@ -124,13 +125,14 @@ function refuseVersion(
 
 /** 400, with an error of the protocol and not of ours. */
 function refuse(
-  { res, requestId }: Visit,
+  { res, requestId, trace }: Visit,
   messages: readonly Message[],
   code: number,
   message: string,
   data: Readonly<Record<string, unknown>> = {},
 ): void {
   const error = new SupervisorError("REQUEST_INVALID", message);
+  trace.fail(error);
   const id = messages.find(isRequest)?.id ?? "null";
   sendText(res, error.status, {}, rpcErrorText(error, requestId, id, code, data));
 }

@@ -10,7 +10,6 @@ import type { Live } from "../supervisor/supervisor.ts";
 import { bridgePost, bridgeWithoutBody } from "./bridge-http.ts";
 import { modernIn, serveModern } from "./bridge-modern.ts";
 import { HttpAnswer } from "./http-answer.ts";
-import { report } from "./report.ts";
 import { dropBody, readBody } from "./read-body.ts";
 import type { FrontContext, Visit } from "./visit.ts";
 
@@ -23,7 +22,7 @@ export async function serveHttp(context: FrontContext, visit: Visit): Promise<vo
 }
 
 async function servePost(context: FrontContext, visit: Visit): Promise<void> {
-  const { req, res, requestId, instance } = visit;
+  const { req, res, requestId, instance, trace } = visit;
   const release = context.sessions.open.add(visit.principal, false, () => res.destroy());
   res.once("close", release);
   let messages = NO_MESSAGES;
@@ -32,8 +31,10 @@ async function servePost(context: FrontContext, visit: Visit): Promise<void> {
     if (body === undefined) return;
     const seen = peek(body);
     if (seen.kind !== "messages") {
+      const refusal = new SupervisorError("REQUEST_INVALID", faultOfBody(seen));
+      trace.fail(refusal);
       const text = rpcErrorText(
-        new SupervisorError("REQUEST_INVALID", faultOfBody(seen)),
+        refusal,
         requestId,
         "null",
         seen.kind === "not-json" ? -32700 : -32600,
@@ -41,6 +42,7 @@ async function servePost(context: FrontContext, visit: Visit): Promise<void> {
       return sendText(res, 400, {}, text);
     }
     messages = seen.messages;
+    trace.carries(messages, body.length);
     const isBridged = visit.server.transport !== "http";
     const modern = isBridged ? modernIn(req, body, messages) : undefined;
     if (modern !== undefined) return await serveModern(context, visit, modern, body, messages);
@@ -50,7 +52,7 @@ async function servePost(context: FrontContext, visit: Visit): Promise<void> {
     // The client may have left while the child was starting; the child stays for its next try.
     if (!res.destroyed) relay(context, visit, live, session, body, messages);
   } catch (error) {
-    report(context.log, requestId, error);
+    trace.fail(error);
     refusePost(visit, error, messages);
   }
 }
@@ -92,12 +94,12 @@ function relay(
     throw new SupervisorError("INTERNAL", "a stdio child cannot be relayed to");
   const method = req.method as "POST" | "GET" | "DELETE";
   const headers = headersToChild(req.rawHeaders, req.headers.connection);
+  visit.trace.reached(live.generation);
   const known = session?.peer.kind === "relay" ? session.peer.childId : undefined;
   if (known !== undefined) headers.push(SESSION_HEADER, known);
   const isInitialize = messages.some((message) => message.method === "initialize");
   const answer = new HttpAnswer({
     heart: context.heart,
-    log: context.log,
     visit,
     live,
     sessionHeader(status, received) {

@@ -50,6 +50,7 @@ export async function postSseMessage(context: FrontContext, visit: Visit): Promi
   if (seen.kind !== "messages") {
     throw new SupervisorError("REQUEST_INVALID", faultOfBody(seen));
   }
+  visit.trace.carries(seen.messages, body.length);
   const answer = await session.deliver(
     body,
     seen.messages,

@@ -9,6 +9,7 @@ import { createGuard } from "../http/guard.ts";
 import { closeServer, createHttpServer, listen } from "../http/listen.ts";
 import { newRequestId } from "../http/request-id.ts";
 import type { Logger } from "../observability/logger.ts";
+import type { Requests } from "../observability/requests.ts";
 import type { Principal, Registry } from "../registry/registry.ts";
 import type { Sessions } from "../sessions/sessions.ts";
 import type { Supervisor } from "../supervisor/supervisor.ts";
@@ -17,10 +18,10 @@ import { Heart } from "./client-stream.ts";
 import { answerCors } from "./cors.ts";
 import { refusePost, serveHttp } from "./front-http.ts";
 import { openSseStream, postSseMessage } from "./front-sse.ts";
-import { report } from "./report.ts";
 import { createRouter, prefixOf } from "./routes.ts";
 import type { Leaf, Route } from "./routes.ts";
 import { createSite } from "./site.ts";
+import { Trace } from "./trace.ts";
 import type { FrontContext, Visit } from "./visit.ts";
 
 export interface GatewayOptions {
@@ -29,6 +30,7 @@ export interface GatewayOptions {
   sessions: Sessions;
   supervisor: Supervisor;
   log: Logger;
+  requests: Requests;
   version: string;
   /** A listener that is open already, in place of the configured address. */
   listenFd?: number | undefined;
@@ -48,7 +50,7 @@ const METHODS: Record<Leaf, readonly string[]> = {
 
 /** Opens the public listener. Rejects with LISTEN_FAILED. */
 export async function openGateway(options: GatewayOptions): Promise<Gateway> {
-  const { config, registry, sessions, supervisor, log } = options;
+  const { config, registry, sessions, supervisor, log, requests } = options;
   const edge = new Edge(config.trustProxy, (address) =>
     log.warn({ remote_addr: address }, "too many connections: new ones are turned away"),
   );
@@ -57,7 +59,6 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
   const context: FrontContext = {
     config,
     sessions,
-    log,
     edge,
     heart: new Heart(),
     prefix: prefixOf(config.publicUrl),
@@ -73,24 +74,26 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
 
   const server = createHttpServer(answer, {
     edge,
-    onRefused: (requestId, refusal) => report(log, requestId, refusal),
+    onRefused: (requestId, refusal) => requests.refusedUnread(requestId, refusal),
   });
 
   function answer(req: IncomingMessage, res: ServerResponse): void {
     const requestId = newRequestId();
-    void serve(req, res, requestId).catch((error: unknown) => {
-      report(log, requestId, error);
+    const trace = new Trace(
+      { requests, log, address: edge.addresses.of(req) },
+      req,
+      res,
+      requestId,
+    );
+    void serve(req, res, trace).catch((error: unknown) => {
+      trace.fail(error);
       if (req.method === "POST" && route(req.url ?? "")?.leaf === "mcp")
         refusePost({ res, requestId }, error, []);
       else sendError(res, error, requestId, "client");
     });
   }
 
-  async function serve(
-    req: IncomingMessage,
-    res: ServerResponse,
-    requestId: string,
-  ): Promise<void> {
+  async function serve(req: IncomingMessage, res: ServerResponse, trace: Trace): Promise<void> {
     guard(req);
     if (answerCors(req, res, config.allowedOrigins)) return;
     const url = req.url ?? "";
@@ -100,17 +103,19 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
           ? url.slice(context.prefix.length)
           : url;
       req.url = bare;
-      Object.assign(res, { locals: { requestId } });
+      Object.assign(res, { locals: { trace } });
       site(req, res);
       return;
     }
-    const principal = identify(req);
     const found = route(url);
+    if (found !== undefined) trace.by(found.leaf, found.user);
+    const principal = identify(req);
+    trace.from(principal);
     if (found === undefined)
       throw new SupervisorError("NOT_FOUND", "there is nothing at this path");
     if (found.user !== principal.user)
       throw new SupervisorError("USER_MISMATCH", "this access key does not open that path");
-    const visit = admit(req, res, requestId, principal, found);
+    const visit = admit(req, res, trace, principal, found);
     if (found.leaf === "sse") openSseStream(context, visit);
     else if (found.leaf === "messages") await postSseMessage(context, visit);
     else await serveHttp(context, visit);
@@ -119,16 +124,18 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
   function admit(
     req: IncomingMessage,
     res: ServerResponse,
-    requestId: string,
+    trace: Trace,
     principal: Principal,
     found: Route,
   ): Visit {
     const def = registry.findServer(found.server ?? config.defaultServer);
     if (def === undefined) throw new SupervisorError("SERVER_NOT_FOUND", "there is no such server");
+    trace.to(def.name);
     requireMethod(req, res, found.leaf);
     // Last: what is refused leaves no instance behind, not even a stopped one.
     const instance = supervisor.instance({ user: principal.user, server: def.name, variant: "" });
-    return { req, res, requestId, principal, route: found, server: def, instance };
+    const { requestId } = trace;
+    return { req, res, requestId, trace, principal, route: found, server: def, instance };
   }
 
   const { listenFd } = options;

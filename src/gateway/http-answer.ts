@@ -2,21 +2,18 @@ import { SupervisorError } from "../errors.ts";
 import { errorHeaders, rpcErrorText, sendError, sendText } from "../http/error-response.ts";
 import { SESSION_HEADER, headersToClient } from "../mcp/headers.ts";
 import { formatEvent } from "../mcp/sse.ts";
-import type { Logger } from "../observability/logger.ts";
 import { exitOf } from "../sessions/exit.ts";
 import type { HttpOutlet } from "../sessions/http-exchange.ts";
 import type { Live } from "../supervisor/supervisor.ts";
 import type { ResponseHeaders } from "../upstream/http-client.ts";
 import { ClientStream } from "./client-stream.ts";
 import type { Heart } from "./client-stream.ts";
-import { report } from "./report.ts";
 import type { Visit } from "./visit.ts";
 
 const ONE_WRITE_BYTES = 16 * 1024;
 
 export interface HttpAnswerOptions {
   heart: Heart;
-  log: Logger;
   visit: Visit;
   live: Live;
   /** The session id to show to the client, for an answer with this head. */
@@ -89,8 +86,8 @@ export class HttpAnswer implements HttpOutlet {
   }
 
   fail(error: SupervisorError, unanswered: readonly string[]): void {
-    const { visit, log } = this.#options;
-    report(log, visit.requestId, error);
+    const { visit } = this.#options;
+    visit.trace.fail(error);
     if (this.#state.kind === "stream") {
       for (const id of unanswered)
         this.#state.stream.event(formatEvent("message", rpcErrorText(error, visit.requestId, id)));

@@ -3,9 +3,10 @@ import express from "express";
 import type { Express, NextFunction, Request, Response } from "express";
 import { SupervisorError } from "../errors.ts";
 import { sendError } from "../http/error-response.ts";
-import type { Registry } from "../registry/registry.ts";
+import type { Principal, Registry } from "../registry/registry.ts";
 import type { Sessions } from "../sessions/sessions.ts";
 import type { Supervisor } from "../supervisor/supervisor.ts";
+import type { Trace } from "./trace.ts";
 
 export interface SiteOptions {
   registry: Registry;
@@ -20,25 +21,32 @@ const OAUTH_PATHS = /(?:\/\.well-known\/|^\/(?:register|authorize|token)$)/;
 /** Everything beside `/u/`: health, the places where OAuth is not, and 404 for the rest. */
 export function createSite(
   options: SiteOptions,
-  identify: (req: IncomingMessage) => unknown,
+  identify: (req: IncomingMessage) => Principal,
 ): Express {
   const started = performance.now();
   const app = express();
   app.disable("x-powered-by");
   app.disable("etag");
   app.get("/health", (_req, res) => {
+    traceOf(res).by("health");
     res.setHeader("cache-control", "no-store");
     res.json(health(options, performance.now() - started));
   });
-  app.use((req: Request) => {
-    if (!OAUTH_PATHS.test(req.path)) identify(req);
+  app.use((req: Request, res: Response) => {
+    if (!OAUTH_PATHS.test(req.path)) traceOf(res).from(identify(req));
     throw new SupervisorError("NOT_FOUND", "there is nothing at this path");
   });
   // Express knows an error handler by its four parameters.
   app.use((error: unknown, _req: Request, res: Response, _next: NextFunction) => {
-    sendError(res, error, String(res.locals["requestId"]), "client");
+    const trace = traceOf(res);
+    trace.fail(error);
+    sendError(res, error, trace.requestId, "client");
   });
   return app;
+}
+
+function traceOf(res: Response): Trace {
+  return res.locals["trace"] as Trace;
 }
 
 function health(

@@ -1,12 +1,12 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Config, ServerDef } from "../config/config.ts";
 import type { Edge } from "../http/edge.ts";
-import type { Logger } from "../observability/logger.ts";
 import type { Principal } from "../registry/registry.ts";
 import type { Sessions } from "../sessions/sessions.ts";
 import type { Instance } from "../supervisor/supervisor.ts";
 import type { Heart } from "./client-stream.ts";
 import type { Route } from "./routes.ts";
+import type { Trace } from "./trace.ts";
 
 /** What the fronts share. */
 export interface FrontContext {
@@ -14,7 +14,6 @@ export interface FrontContext {
   sessions: Sessions;
   heart: Heart;
   edge: Edge;
-  log: Logger;
   /** The path prefix that clients see. */
   prefix: string;
 }
@@ -24,6 +23,7 @@ export interface Visit {
   req: IncomingMessage;
   res: ServerResponse;
   requestId: string;
+  trace: Trace;
   principal: Principal;
   route: Route;
   server: ServerDef;

@@ -15,6 +15,8 @@ import {
 export interface Message {
   readonly id: string | undefined;
   readonly method: string | undefined;
+  /** Of a client's `tools/call`: the name of the tool. */
+  readonly tool?: string;
 }
 
 export const isRequest = (message: Message): boolean =>
@@ -242,7 +244,10 @@ export function peek(body: Buffer): Peek {
   scanner.write(body, 0, body.length);
   if (scanner.hasDuplicate)
     return { kind: "not-rpc", why: "id or method stands twice in one message" };
-  return { kind: "messages", messages: scanner.messages, isBatch: scanner.isBatch };
+  const messages = scanner.messages.map((message, index) =>
+    withTool(message, parts[index] as Envelope),
+  );
+  return { kind: "messages", messages, isBatch: scanner.isBatch };
 }
 
 /** What is wrong with the body, as a sentence that repeats nothing of it. */
@@ -253,6 +258,14 @@ export function faultOfBody(seen: Exclude<Peek, { readonly kind: "messages" }>):
 interface Envelope {
   id?: string | number | null;
   method?: string;
+  params?: unknown;
+}
+
+function withTool(message: Message, { params }: Envelope): Message {
+  if (message.method !== "tools/call" || typeof params !== "object" || params === null)
+    return message;
+  const { name } = params as { name?: unknown };
+  return typeof name === "string" ? { ...message, tool: name } : message;
 }
 
 /**
@@ -260,11 +273,13 @@ interface Envelope {
  * the keys stand there once at most, none is written with escapes, and the number is one that
  * parsers keep. Nearly every message is of this kind, and the scanner is spared.
  */
-function plainMessage(text: string, { id, method }: Envelope): Message | undefined {
+function plainMessage(text: string, envelope: Envelope): Message | undefined {
+  const { id, method } = envelope;
   if (text.includes("\\u") || standsTwice(text, '"id"') || standsTwice(text, '"method"'))
     return undefined;
   if (typeof id === "number" && !Number.isSafeInteger(id)) return undefined;
-  return { id: id === undefined || id === null ? undefined : JSON.stringify(id), method };
+  const canonical = id === undefined || id === null ? undefined : JSON.stringify(id);
+  return withTool({ id: canonical, method }, envelope);
 }
 
 function standsTwice(text: string, key: string): boolean {

@@ -4,6 +4,8 @@ import type { Readable } from "node:stream";
 
 /** A longer line is cut here; the rest of it up to its end is not kept. */
 export const MAX_LINE_BYTES = 8192;
+/** What stands at the end of a line that was cut. */
+export const CUT_MARK = " … (cut)";
 /** Lines of one stream that are kept in one window; a child that writes more is noise. */
 const MAX_LINES_PER_WINDOW = 2000;
 const WINDOW_MS = 1000;
@@ -36,7 +38,7 @@ export function splitLines(stream: Readable, onLine: (line: string) => void): vo
     line += decoder.end();
     if (linesInWindow < MAX_LINES_PER_WINDOW) {
       linesInWindow++;
-      onLine(clean(line) + (lineBytes > MAX_LINE_BYTES ? " … (cut)" : ""));
+      onLine(clean(line) + (lineBytes > MAX_LINE_BYTES ? CUT_MARK : ""));
     } else dropped++;
     line = "";
     lineBytes = 0;

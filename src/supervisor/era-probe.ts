@@ -4,6 +4,7 @@ import { launchChild } from "./launch.ts";
 import { MODERN_VARIANT } from "./instance-types.ts";
 import { OutputLog } from "./output-log.ts";
 import type { ChildServer } from "../config/config.ts";
+import type { Scrubber } from "../observability/scrubber.ts";
 import type { Era, Ref } from "./instance-types.ts";
 import type { LaunchInput } from "./launch.ts";
 
@@ -17,6 +18,7 @@ export interface EraMemory {
 }
 
 export interface EraProbeOptions {
+  scrubber: Scrubber;
   memory: EraMemory;
   /** How a throw-away child of this user and server is started. Rejects as a start does. */
   prepare: (
@@ -90,7 +92,7 @@ export class EraProbe {
         ref: { ...ref, variant: era === "modern" ? MODERN_VARIANT : "probe" },
         capabilities: "{}",
         startTimeoutMs: Math.min(patienceMs, input.startTimeoutMs),
-        output: new OutputLog(),
+        output: new OutputLog(this.#options.scrubber),
         onLine() {},
         onSpawn() {},
       });

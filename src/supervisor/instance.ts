@@ -9,6 +9,7 @@ import { remoteTarget } from "./remote-target.ts";
 import { RestartPolicy, isShortage } from "./restart-policy.ts";
 import type { ChildServer, Config, ServerDef } from "../config/config.ts";
 import type { Logger } from "../observability/logger.ts";
+import type { Scrubber } from "../observability/scrubber.ts";
 import type { Exit, Running, StartRunner } from "../runners/runner.ts";
 import type { Ended, InstanceRow, InstanceState, Live } from "./instance-types.ts";
 import type { Ref, SupervisorEvents, Target, Usage } from "./instance-types.ts";
@@ -23,6 +24,7 @@ export interface InstanceContext {
   servers: (name: string) => ServerDef | undefined;
   secretsFor: (user: string, server: string) => string | undefined;
   log: Logger;
+  scrubber: Scrubber;
   ports: Ports;
   slots: SpawnSlots;
   start: StartRunner;
@@ -49,7 +51,7 @@ type State = Exclude<InstanceState, { name: "ready" }> | Ready;
 export class Instance {
   readonly ref: Ref;
   readonly usage: Usage = { sessions: 0, inFlight: 0, answered: 0, lastMessageAt: null };
-  readonly output = new OutputLog();
+  readonly output: OutputLog;
   readonly #context: InstanceContext;
   /** What the clients of a stdio child declared, as JSON text. */
   readonly #capabilities: string;
@@ -68,6 +70,7 @@ export class Instance {
   constructor(ref: Ref, context: InstanceContext, capabilities: string) {
     this.ref = ref;
     this.#context = context;
+    this.output = new OutputLog(context.scrubber);
     this.#capabilities = capabilities;
   }
 

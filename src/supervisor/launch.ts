@@ -11,6 +11,7 @@ import { eraOfVariant } from "./instance-types.ts";
 import type { Ref, Target } from "./instance-types.ts";
 import type { OutputLog } from "./output-log.ts";
 import type { Ports } from "./ports.ts";
+import { CUT_MARK } from "../runners/line-splitter.ts";
 import type { OnLine, Running, StartRunner } from "../runners/runner.ts";
 
 /** How often a child may find that somebody else took its port before that is its failure. */
@@ -171,7 +172,9 @@ async function untilTarget(
   const { def, ref, capabilities, version, onLine } = input;
   if (def.transport === "stdio" || port === null) {
     const onFault = (what: string, line: Buffer | undefined): void => {
-      onLine("stdout", `[the child wrote ${what}] ${line?.toString("utf8", 0, FAULT_BYTES) ?? ""}`);
+      const text = line?.toString("utf8", 0, FAULT_BYTES) ?? "";
+      const mark = line !== undefined && line.length > FAULT_BYTES ? CUT_MARK : "";
+      onLine("stdout", `[the child wrote ${what}] ${text}${mark}`);
     };
     const era = eraOfVariant(ref.variant);
     const target = await untilAnswering({ running, era, capabilities, version, onFault, ...wait });

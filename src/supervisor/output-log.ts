@@ -1,18 +1,30 @@
 import type { StreamName } from "../runners/runner.ts";
+import { CUT_MARK } from "../runners/line-splitter.ts";
+import type { Scrubber } from "../observability/scrubber.ts";
 import type { LogLine } from "./instance-types.ts";
 
 const MAX_LINES = 200;
 
-/** The last lines an instance wrote, across its generations. */
+/** The last lines an instance wrote, across its generations, without secrets. */
 export class OutputLog {
   readonly #lines: LogLine[] = [];
+  readonly #scrubber: Scrubber;
   #next = 0;
 
-  add(stream: StreamName, text: string): LogLine {
-    const line = { at: Date.now(), stream, text };
+  constructor(scrubber: Scrubber) {
+    this.#scrubber = scrubber;
+  }
+
+  add(stream: StreamName, written: string): LogLine {
+    const line = { at: Date.now(), stream, text: this.#scrub(written) };
     this.#lines[this.#next] = line;
     this.#next = (this.#next + 1) % MAX_LINES;
     return line;
+  }
+
+  #scrub(text: string): string {
+    if (!text.endsWith(CUT_MARK)) return this.#scrubber.scrub(text);
+    return this.#scrubber.scrubCut(text.slice(0, -CUT_MARK.length)) + CUT_MARK;
   }
 
   /** Oldest first. */

@@ -9,6 +9,7 @@ import { Ports } from "./ports.ts";
 import { SpawnSlots } from "./spawn-slots.ts";
 import type { Config, ServerDef } from "../config/config.ts";
 import type { Logger } from "../observability/logger.ts";
+import { Scrubber } from "../observability/scrubber.ts";
 import type { StartRunner } from "../runners/runner.ts";
 import type { EraMemory } from "./era-probe.ts";
 import type { InstanceContext } from "./instance.ts";
@@ -36,6 +37,8 @@ export interface SupervisorOptions {
   /** The token that goes to this user's instance of this server, asked at each start. */
   secretsFor: (user: string, server: string) => string | undefined;
   log: Logger;
+  /** What children write is kept without the secrets that it knows. */
+  scrubber?: Scrubber;
   start?: StartRunner;
   eras?: EraMemory;
 }
@@ -55,6 +58,7 @@ export class Supervisor {
     servers,
     secretsFor,
     log,
+    scrubber = new Scrubber(),
     start = startProcess,
     eras: memory = forgetful(),
   }: SupervisorOptions) {
@@ -64,6 +68,7 @@ export class Supervisor {
       servers,
       secretsFor,
       log,
+      scrubber,
       start,
       ports: new Ports(config.ports),
       slots: new SpawnSlots(config.limits.spawnConcurrency),
@@ -74,6 +79,7 @@ export class Supervisor {
     const { ports, slots } = this.#context;
     const { dataDir, stopTimeoutMs } = config;
     this.#eras = new EraProbe({
+      scrubber,
       memory,
       prepare: async ({ user, server }, def) => {
         const { signal } = this.#stopping;

@@ -20,13 +20,20 @@ export interface Vault {
   open(box: Buffer, aad: string): string;
 }
 
+export interface VaultOptions {
+  keyFile: string;
+  store: Store;
+  /** Sees the key once, to keep it out of all output; the bytes are wiped afterwards. */
+  hide?: (key: Buffer) => void;
+}
+
 /**
  * Opens the vault with the key in `keyFile`, which is made (0400) at the first start.
  *
  * Rejects with KEY_FILE_REFUSED where other accounts could get at the file, and where it is missing
  * or another one than the database was written with: a new key would leave every token unreadable.
  */
-export function openVault({ keyFile, store }: { keyFile: string; store: Store }): Vault {
+export function openVault({ keyFile, store, hide }: VaultOptions): Vault {
   const check = store.meta.find(CHECK_NAME);
   const isInUse = check !== undefined || store.tokens.hasAny();
   const found = readKeyFile(keyFile);
@@ -37,6 +44,7 @@ export function openVault({ keyFile, store }: { keyFile: string; store: Store })
       "put the key file back from your backup; without it the tokens in the database are lost",
     );
   const bytes = found ?? makeKeyFile(keyFile);
+  hide?.(bytes);
   const key = createSecretKey(bytes);
   bytes.fill(0);
   if (!isInUse) store.meta.set(CHECK_NAME, seal(key, CHECK_NAME, CHECK_PLACE));

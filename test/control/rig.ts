@@ -9,6 +9,7 @@ import { parseConfig } from "../../src/config/config.ts";
 import { openDaemon } from "../../src/daemon.ts";
 import type { Daemon } from "../../src/daemon.ts";
 import { createLogger } from "../../src/observability/logger.ts";
+import { Scrubber } from "../../src/observability/scrubber.ts";
 import { fixture } from "../helpers/fixtures.ts";
 
 export interface Answered {
@@ -110,8 +111,10 @@ export async function openRig(t: TestContext, settings: object = {}, at?: string
     dir,
   );
   let logged = "";
-  const log = createLogger("debug", { write: (line: string) => void (logged += line) });
-  const daemon = await openDaemon({ config, log, version: "1.2.3" });
+  const scrubber = new Scrubber();
+  const destination = { write: (line: string) => void (logged += line) };
+  const log = createLogger("debug", { scrubber, destination });
+  const daemon = await openDaemon({ config, log, scrubber, version: "1.2.3" });
   t.after(async () => {
     await daemon.close();
     if (at === undefined) rmSync(dir, { recursive: true, force: true });

@@ -63,7 +63,9 @@ export function openSupervisor(
     servers: (name) => config.servers[name],
     secretsFor: (user, server) => tokens.get(`${user}/${server}`),
     log: createLogger("info", {
-      write: (line: string) => void logged.push(JSON.parse(line) as Record<string, unknown>),
+      destination: {
+        write: (line: string) => void logged.push(JSON.parse(line) as Record<string, unknown>),
+      },
     }),
   });
   t.after(async () => {

@@ -1,0 +1,92 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { toSupervisorError } from "../errors.ts";
+import type { Message } from "../mcp/envelope.ts";
+import type { Logger } from "../observability/logger.ts";
+import { NOTHING_KNOWN } from "../observability/requests.ts";
+import type { RequestRecord, Requests, RouteName } from "../observability/requests.ts";
+import type { Principal } from "../registry/registry.ts";
+
+/** As nginx has it: the client left before there was an answer. */
+const CLIENT_LEFT = 499;
+
+export interface TraceParts {
+  log: Logger;
+  requests: Requests;
+  /** Where the request comes from. */
+  address: string;
+}
+
+/** Collects what is known of one request while it is under way, and tells it when the request is over. */
+export class Trace {
+  readonly requestId: string;
+  readonly #parts: TraceParts;
+  readonly #startedAt = performance.now();
+  readonly #record: RequestRecord;
+
+  constructor(parts: TraceParts, req: IncomingMessage, res: ServerResponse, requestId: string) {
+    this.requestId = requestId;
+    this.#parts = parts;
+    const url = req.url ?? "";
+    const query = url.indexOf("?");
+    this.#record = {
+      ...NOTHING_KNOWN,
+      requestId,
+      at: Date.now(),
+      method: req.method ?? "",
+      path: query === -1 ? url : url.slice(0, query),
+      remoteAddress: parts.address,
+      userAgent: req.headers["user-agent"] ?? "",
+    };
+    res.once("close", () => this.#end(res));
+  }
+
+  by(route: RouteName, pathUser: string | null = null): void {
+    this.#record.route = route;
+    this.#record.pathUser = pathUser;
+  }
+
+  from({ user, label }: Principal): void {
+    this.#record.user = user;
+    this.#record.keyLabel = label;
+  }
+
+  to(server: string): void {
+    this.#record.server = server;
+  }
+
+  /** What the client posted. */
+  carries(messages: readonly Message[], bytes: number): void {
+    this.#record.bytesIn = bytes;
+    for (const { tool } of messages) if (tool !== undefined) this.#record.tool = tool;
+  }
+
+  reached(generation: number): void {
+    this.#record.generation = generation;
+  }
+
+  /**
+   * The request was refused or failed. Refusals of callers are told in the request's own line; what we
+   * or a child did wrong is told loudly and at once, with its cause.
+   */
+  fail(failure: unknown, details: readonly string[] = []): void {
+    const error = toSupervisorError(failure);
+    const { requestId, user, server } = this.#record;
+    this.#record.failure ??= {
+      code: error.code,
+      message: error.message,
+      details: [...error.details, ...details],
+    };
+    const fields = { requestId, code: error.code, user, server };
+    if (error.code === "INTERNAL" || error.code === "STORE_FAILED")
+      this.#parts.log.error({ ...fields, err: failure }, error.message);
+    else if (error.status >= 500)
+      this.#parts.log.warn({ ...fields, details: error.details }, error.message);
+  }
+
+  #end(res: ServerResponse): void {
+    const record = this.#record;
+    record.status = res.headersSent ? res.statusCode : CLIENT_LEFT;
+    record.durationMs = performance.now() - this.#startedAt;
+    this.#parts.requests.ended(record);
+  }
+}

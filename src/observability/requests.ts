@@ -1,0 +1,173 @@
+import type { SupervisorError } from "../errors.ts";
+import type { Logger } from "./logger.ts";
+import { writeLine } from "./logger.ts";
+import type { Journal } from "./journal.ts";
+import { bounded } from "./bounded.ts";
+
+/** The routes that are told apart in counters; few, because each is a series of its own. */
+export const ROUTES = ["sse", "messages", "mcp", "health", "other"] as const;
+export type RouteName = (typeof ROUTES)[number];
+
+/** What became of one request of the gateway. */
+export interface RequestRecord {
+  requestId: string;
+  /** Epoch ms of its arrival. */
+  at: number;
+  route: RouteName;
+  method: string;
+  /** As the client wrote it, without the query. */
+  path: string;
+  /** 499 where the client left before it was answered, as nginx has it. */
+  status: number;
+  durationMs: number;
+  remoteAddress: string;
+  userAgent: string;
+  /** Whose access key it was; null where none was valid. */
+  user: string | null;
+  /** The user in the path, whom nobody has proved to be. */
+  pathUser: string | null;
+  server: string | null;
+  tool: string | null;
+  keyLabel: string | null;
+  /** Of the instance that it reached, if it reached one. */
+  generation: number | null;
+  bytesIn: number;
+  bytesOut: number;
+  /** Null for one that went well. */
+  failure: RequestFailure | null;
+}
+
+export interface RequestFailure {
+  code: string;
+  message: string;
+  /** For the admin only. */
+  details: readonly string[];
+}
+
+/** A record to begin with; one shape for all of them keeps the engine quick. */
+export const NOTHING_KNOWN: Readonly<RequestRecord> = Object.freeze({
+  requestId: "",
+  at: 0,
+  route: "other",
+  method: "",
+  path: "",
+  status: 0,
+  durationMs: 0,
+  remoteAddress: "",
+  userAgent: "",
+  user: null,
+  pathUser: null,
+  server: null,
+  tool: null,
+  keyLabel: null,
+  generation: null,
+  bytesIn: 0,
+  bytesOut: 0,
+  failure: null,
+});
+
+const MAX_PATH = 200;
+const MAX_AGENT = 160;
+const MAX_TOOL = 80;
+
+/**
+ * Requests that nobody has proved to send may be any number. So many of them a second are told, and
+ * the rest counted: the log of a service under attack must not be the attack.
+ */
+const UNPROVEN_PER_SECOND = 20;
+const UNPROVEN_BURST = 200;
+const TELL_EVERY_MS = 10_000;
+
+/** Tells of every request of the gateway when it has ended: a line in the log, an entry in the journal. */
+export class Requests {
+  readonly #log: Logger;
+  readonly #journal: Journal;
+  #allowance = UNPROVEN_BURST;
+  #allowedAt = performance.now();
+  #untold = 0;
+  #toldAt = 0;
+
+  constructor({ log, journal }: { log: Logger; journal: Journal }) {
+    this.#log = log;
+    this.#journal = journal;
+  }
+
+  /** False where the request is one of too many that nobody has proved to send. */
+  ended(record: RequestRecord): boolean {
+    if (record.user === null && record.failure !== null && !this.#mayTell()) return false;
+    this.#journal.add(record);
+    const level = record.status >= 500 ? "warn" : "info";
+    if (this.#log.isLevelEnabled(level)) writeLine(this.#log, requestLine(record, level));
+    return true;
+  }
+
+  /** What came over a connection was not read as a request, and was refused. */
+  refusedUnread(requestId: string, { code, message, status }: SupervisorError): void {
+    this.ended({
+      ...NOTHING_KNOWN,
+      requestId,
+      at: Date.now(),
+      status,
+      failure: { code, message, details: [] },
+    });
+  }
+
+  #mayTell(): boolean {
+    const now = performance.now();
+    const earned = ((now - this.#allowedAt) / 1000) * UNPROVEN_PER_SECOND;
+    this.#allowance = Math.min(UNPROVEN_BURST, this.#allowance + earned);
+    this.#allowedAt = now;
+    if (this.#allowance < 1) {
+      this.#untold += 1;
+      return false;
+    }
+    this.#allowance -= 1;
+    if (this.#untold > 0 && now - this.#toldAt > TELL_EVERY_MS) {
+      this.#log.warn({ untold: this.#untold }, "too many refused requests to log each");
+      this.#untold = 0;
+      this.#toldAt = now;
+    }
+    return true;
+  }
+}
+
+const processId = process.pid;
+
+/** Built by hand: a library takes longer for the line than the gateway has for the request. */
+function requestLine(record: RequestRecord, level: "info" | "warn"): string {
+  const { failure } = record;
+  return (
+    `{"level":"${level}","timestamp":"${new Date().toISOString()}","pid":${processId}` +
+    `,"requestId":"${record.requestId}"` +
+    `,"request":"${bounded(record.method, 20)} ${bounded(record.path, MAX_PATH)}"` +
+    `,"status_code":${record.status},"execution_time_ms":${record.durationMs.toFixed(2)}` +
+    `,"remote_addr":"${bounded(record.remoteAddress, 60)}"` +
+    `,"user_agent":"${agent(record.userAgent)}"` +
+    named("user", record.user) +
+    named("server", record.server) +
+    (record.tool === null ? "" : `,"tool":"${bounded(record.tool, MAX_TOOL)}"`) +
+    (failure === null
+      ? ""
+      : `,"code":"${failure.code}","reason":"${bounded(failure.message, MAX_PATH)}"`) +
+    `,"message":"request"}\n`
+  );
+}
+
+/** Names of users and servers are slugs, so nothing in them needs to be escaped. */
+function named(key: string, slug: string | null): string {
+  return slug === null ? "" : `,"${key}":"${slug}"`;
+}
+
+let lastAgent = "";
+let lastEscaped = "";
+
+/** Nearly every request comes from the same program as the one before it. */
+function agent(text: string): string {
+  if (text === lastAgent) return lastEscaped;
+  const escaped = bounded(text, MAX_AGENT);
+  // What was cut is not worth keeping 16 KiB for.
+  if (text.length > MAX_AGENT) return escaped;
+  lastAgent = text;
+  lastEscaped = escaped;
+  return escaped;
+}
