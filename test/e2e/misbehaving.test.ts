@@ -234,8 +234,8 @@ test("a hundred first messages at once start one child and are all answered", as
 });
 
 test("a client that gives up does not stop the start it began", async (t) => {
-  const { daemon, secret } = await alice(t, fixture("http", "slow-start", "--after", "1000"), {
-    startTimeout: "10s",
+  const { daemon, secret } = await alice(t, fixture("http", "slow-start", "--after", "6000"), {
+    startTimeout: "60s",
   });
   const stateOf = async () =>
     (await daemon.cli(["status"])).json<{ instances: { state: string }[] }>().instances[0]?.state;
@@ -247,7 +247,7 @@ test("a client that gives up does not stop the start it began", async (t) => {
   });
   impatient.on("error", () => {});
   impatient.end(initialize());
-  await until(async () => (await stateOf()) === "starting", "the child is starting");
+  await until(async () => (await stateOf()) === "starting", "the child is starting", 30_000);
   impatient.destroy();
-  await until(async () => (await stateOf()) === "ready", "the child is ready all the same");
+  await until(async () => (await stateOf()) === "ready", "the child is ready all the same", 60_000);
 });
