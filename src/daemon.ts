@@ -12,6 +12,7 @@ import { Requests } from "./observability/requests.ts";
 import { MIN_SECRET_LENGTH, Scrubber } from "./observability/scrubber.ts";
 import { openRegistry } from "./registry/registry.ts";
 import type { Registry } from "./registry/registry.ts";
+import { KEEP_LIMITS, unkeptLimits } from "./runners/limits.ts";
 import { openProcessRunner } from "./runners/process-runner.ts";
 import type { ProcessRunner } from "./runners/process-runner.ts";
 import { Sessions } from "./sessions/sessions.ts";
@@ -95,8 +96,17 @@ function isMadeNone(config: Config): boolean {
   return wanted.some(([, level]) => level === "auto");
 }
 
-async function openRunner(dataDir: string, log: Logger): Promise<ProcessRunner> {
+async function openRunner({ dataDir, servers }: Config, log: Logger): Promise<ProcessRunner> {
   const runner = await openProcessRunner(dataDir);
+  const children = Object.values(servers)
+    .filter((server) => server.kind === "child")
+    .map(({ name, limits }) => ({ name, limits, level: "none" as const }));
+  const unkept = unkeptLimits(children, runner.controllers);
+  if (unkept.length > 0)
+    log.warn(
+      { unkept },
+      `limits of the config that are not in force; to have them, ${KEEP_LIMITS}`,
+    );
   const { count, left } = runner.reaped;
   if (count > 0) log.warn({ count }, "ended processes that an earlier daemon had left behind");
   if (left.length > 0) {
@@ -174,7 +184,7 @@ export async function openDaemon(options: DaemonOptions): Promise<Daemon> {
     const { servers, defaultServer } = config;
     const registry = openRegistry({ store, servers, defaultServer });
     const tokens = openTokens({ store, vault });
-    const runner = await openRunner(config.dataDir, log);
+    const runner = await openRunner(config, log);
     closers.push(() => runner.close());
     const hide = (user: string, server: string, token: string): void => {
       if (scrubber.set(`token ${user}/${server}`, token)) return;

@@ -34,6 +34,12 @@ export const size = z
   .refine((bytes) => bytes >= 1, "must be at least 1")
   .refine((bytes) => Number.isSafeInteger(bytes), "must be smaller");
 
+/** A size as one would write it in the config: `512M`, `1536M`, or plain bytes where no unit fits. */
+export function sizeText(bytes: number): string {
+  const [unit, factor] = Object.entries(UNIT_BYTES).findLast(([, of]) => bytes % of === 0) ?? [];
+  return factor === undefined ? `${bytes} bytes` : `${bytes / factor}${unit}`;
+}
+
 export const count = z.int().min(1);
 export const port = z.int().min(1).max(65_535);
 

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
-import { readProcessTable, treeOf } from "./process-table.ts";
+import { findProcess, readProcessTable, treeOf } from "./process-table.ts";
+import type { Cgroup } from "./cgroup.ts";
 import type { ProcessEntry } from "./process-table.ts";
 
 const POLL_MS = 10;
@@ -11,17 +12,38 @@ const MAX_POLL_MS = 100;
  */
 export class DyingTree {
   readonly #leader: number;
+  readonly #cgroup: Cgroup | undefined;
   readonly #seen = new Map<number, number>();
 
-  constructor(leader: number) {
+  /** `cgroup`: where all of it is, if it has one; then no member can be missed. */
+  constructor(leader: number, cgroup?: Cgroup) {
     this.#leader = leader;
+    this.#cgroup = cgroup;
   }
 
   /** The members that still live, the strays among them. */
   async survivors(): Promise<ProcessEntry[]> {
-    const members = treeOf(this.#leader, await this.#table(), this.#seen);
+    // Asked first, because it is answered without a look at every process of the machine.
+    return this.#isGone() ? [] : this.membersOf(await this.#table());
+  }
+
+  /** The living members as this table tells, the strays among them. */
+  membersOf(table: readonly ProcessEntry[]): ProcessEntry[] {
+    const inCgroup = new Set(this.#cgroup?.pids());
+    for (const { pid, startTicks } of table) if (inCgroup.has(pid)) this.#seen.set(pid, startTicks);
+    const members = treeOf(this.#leader, table, this.#seen);
     for (const { pid, startTicks } of members) this.#seen.set(pid, startTicks);
     return members;
+  }
+
+  /** Certain only where there is a cgroup. The leader may be on its way into it still. */
+  #isGone(): boolean {
+    if (this.#cgroup === undefined) return false;
+    try {
+      return !this.#cgroup.isPopulated() && findProcess(this.#leader)?.isZombie !== false;
+    } catch {
+      return false;
+    }
   }
 
   async #table(): Promise<ProcessEntry[]> {
@@ -64,6 +86,7 @@ export class DyingTree {
     for (let pollMs = POLL_MS; ; pollMs = Math.min(pollMs * 2, MAX_POLL_MS)) {
       const left = await this.survivors();
       if (left.length === 0) return;
+      this.#cgroup?.kill();
       this.signal(left, "SIGKILL");
       await delay(pollMs);
     }

@@ -2,24 +2,29 @@ import { statSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 import { execa } from "execa";
 import { SupervisorError, shortageOf } from "../errors.ts";
-import { ChildJournal, MARKER_NAME } from "./child-journal.ts";
+import { ChildJournal } from "./child-journal.ts";
+import { takeDelegation } from "./delegation.ts";
 import { DyingTree } from "./dying-tree.ts";
 import { guarded } from "./guard.ts";
+import { Keeper } from "./keeper.ts";
 import { splitLines } from "./line-splitter.ts";
 import { listenersOn } from "./listeners.ts";
 import { findProgram } from "./programs.ts";
-import { findProcess, residentBytes, glanceProcessTable, treeOf } from "./process-table.ts";
+import { residentBytes, glanceProcessTable } from "./process-table.ts";
 import { reapEarlierLives } from "./reaper.ts";
-import type { ProcessName } from "./child-journal.ts";
+import type { Controller } from "./cgroup.ts";
+import type { Kept } from "./keeper.ts";
+import type { LimitHit } from "./limits.ts";
 import type { Reaped } from "./reaper.ts";
 import type { Exit, OnLine, RunSpec, Running, StartRunner } from "./runner.ts";
 
 const LAST_WORDS_MS = 500;
 
 // A daemon that ends by accident takes its children along; execa leaves detached ones alone.
-const leaders = new Set<number>();
+const leaders = new Map<number, Kept>();
 function killLeaders(): void {
-  for (const pid of leaders) {
+  for (const [pid, { cgroup }] of leaders) {
+    cgroup?.kill();
     try {
       process.kill(-pid, "SIGKILL");
     } catch {
@@ -32,21 +37,26 @@ export interface ProcessRunner {
   start: StartRunner;
   /** What earlier lives of the daemon had left behind and is ended now. */
   reaped: Reaped;
+  /** What the kernel limits for us; nothing without a delegated cgroup. */
+  controllers: ReadonlySet<Controller>;
   close(): void;
 }
 
 /**
  * A runner for the daemon of this data folder, which must be locked by it. Resolves when nothing
- * that earlier daemons of this folder started runs any more. Rejects with DISK_FULL or INTERNAL when
- * its journal cannot be written.
+ * that earlier daemons of this folder started runs any more. Rejects with DISK_FULL,
+ * RESOURCES_EXHAUSTED or INTERNAL when its journal cannot be written.
  */
 export async function openProcessRunner(dataDir: string): Promise<ProcessRunner> {
   const journal = new ChildJournal(dataDir);
-  const reaped = await reapEarlierLives(journal.earlier);
+  const cgroups = await takeDelegation();
+  const reaped = await reapEarlierLives(journal.earlier, cgroups?.leftOver());
   journal.begin(reaped.left);
+  const keeper = new Keeper(journal, cgroups);
   return {
-    start: (spec, onLine) => startProcess(spec, onLine, journal),
+    start: (spec, onLine) => startProcess(spec, onLine, keeper),
     reaped,
+    controllers: cgroups?.controllers ?? new Set(),
     close: () => journal.close(),
   };
 }
@@ -54,25 +64,26 @@ export async function openProcessRunner(dataDir: string): Promise<ProcessRunner>
 /**
  * Starts a process of this machine as the leader of a session and group of its own, inside its confinement.
  *
- * `journal` makes it known to the daemon's next life, in case this one ends before it.
+ * `keeper` makes it known to the daemon's next life, in case this one ends before it.
  *
  * Rejects with INSTANCE_SPAWN_FAILED when the system refuses the program (there is none, it is not
  * executable, no such folder), with RESOURCES_EXHAUSTED when it has no process, descriptor or memory
- * left, with DISK_FULL when the journal cannot be written. Never throws later: what the child does
+ * left, with DISK_FULL when it cannot be written down. Never throws later: what the child does
  * afterwards is told by `exited`.
  */
 export async function startProcess(
   spec: RunSpec,
   onLine: OnLine,
-  journal?: ChildJournal,
+  keeper = new Keeper(),
 ): Promise<Running> {
   const [command, ...args] = spec.argv;
   const found = findProgram(command, spec.cwd, spec.env["PATH"]);
   if (found.file === undefined) throw refusal(spec, command, { code: found.refusal });
-  const [file, ...rest] = guarded([found.file, ...args], { env: spec.env });
+  const kept = keeper.admit(spec.limits ?? {});
+  const [file, ...rest] = kept.wrap(guarded([found.file, ...args], { env: spec.env }));
   const subprocess = execa(file, rest, {
     cwd: spec.cwd,
-    env: journal ? { ...spec.env, [MARKER_NAME]: journal.marker } : spec.env,
+    env: { ...spec.env, ...kept.env },
     extendEnv: false,
     shell: false,
     detached: true,
@@ -85,29 +96,35 @@ export async function startProcess(
   });
   const pid = subprocess.pid;
   if (pid === undefined) {
+    kept.release();
     const result = await subprocess;
     throw refusal(spec, found.file, result.cause ?? { code: result.code });
   }
   if (leaders.size === 0) process.once("exit", killLeaders);
-  leaders.add(pid);
+  leaders.set(pid, kept);
 
   const { stdin, stdout, stderr } = subprocess;
   // EPIPE: the child closed its stdin or ended. Its end is told by `exited`.
   stdin.on("error", () => {});
   if (spec.stdout === "lines") splitLines(stdout, (line) => onLine("stdout", line));
-  splitLines(stderr, (line) => onLine("stderr", line));
+  splitLines(stderr, (line) => {
+    kept.heard(line);
+    onLine("stderr", line);
+  });
+  const drained = closed(stdout, stderr);
 
   // Not execa's own promise: that waits for the output streams too, which a grandchild keeps open.
   const exited = new Promise<Exit>((resolve) => {
-    subprocess.nodeChildProcess.once("exit", (code, signal) =>
-      resolve({ code, signal, at: Date.now() }),
-    );
+    subprocess.nodeChildProcess.once("exit", (code, signal) => {
+      const at = Date.now();
+      void kept
+        .limitBehind({ code, signal }, drained)
+        .then((limit) => resolve({ code, signal, at, limit }));
+    });
   });
-  const drained = closed(stdout, stderr);
-  const tree = new DyingTree(pid);
+  const tree = new DyingTree(pid, kept.cgroup);
   let ending: Promise<Exit> | undefined;
   let killing: Promise<void> | undefined;
-  let name: ProcessName | undefined;
 
   const finish = async (): Promise<Exit> => {
     const exit = await exited;
@@ -126,7 +143,7 @@ export async function startProcess(
   const kill = async (): Promise<Exit> => {
     killing ??= tree.kill();
     await killing;
-    if (name) journal?.remove(name);
+    kept.release();
     return await finish();
   };
   const stop = async (): Promise<Exit> => {
@@ -142,26 +159,31 @@ export async function startProcess(
   };
 
   // Nothing known for the moment (no descriptor left, say) is asked again by whoever waits for it.
-  const members = async () => treeOf(pid, await glanceProcessTable().catch(() => []));
+  const members = async () => tree.membersOf(await glanceProcessTable().catch(() => []));
+  let strain!: (hit: LimitHit) => void;
+  const strained = new Promise<LimitHit>((resolve) => (strain = resolve));
   const running: Running = {
     pid,
     stdin,
     stdout,
     socketPath: null,
     exited,
+    strained,
     drained,
     stop: () => (ending ??= stop()),
     kill: () => kill(),
     listenersOn: (port) =>
       listenersOn(port, pid, async () => (await members()).map((entry) => entry.pid)),
     rssBytes: async () => {
-      const bytes = residentBytes(await members());
+      const bytes = kept.cgroup?.memoryBytes() ?? residentBytes(await members());
       return bytes === 0 ? null : bytes;
     },
   };
   try {
-    name = findProcess(pid);
-    if (name) journal?.add(name);
+    kept.spawned(pid, {
+      membersOf: (table) => tree.membersOf(table),
+      onHit: (hit) => (hit.kind === "memory" ? void kill() : strain(hit)),
+    });
   } catch (error) {
     // One that the next life could not know of must not run.
     await running.kill();

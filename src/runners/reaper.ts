@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { setImmediate as nextTurn, setTimeout as delay } from "node:timers/promises";
 import { MARKER_NAME } from "./child-journal.ts";
 import { findProcess, readProcessTable, treeOf } from "./process-table.ts";
+import type { Cgroup } from "./cgroup.ts";
 import type { EarlierLives, ProcessName } from "./child-journal.ts";
 import type { ProcessEntry } from "./process-table.ts";
 
@@ -22,18 +23,25 @@ export interface Reaped {
  *
  * A process is ours when its environment has the marker of this data folder, or when the journal
  * names it by pid and start time, or when it descends from such a one: never by its pid alone, which
- * may be somebody else's by now.
+ * may be somebody else's by now. All that is in one of the `groups` is ours too.
  */
-export async function reapEarlierLives(earlier: EarlierLives): Promise<Reaped> {
+export async function reapEarlierLives(
+  earlier: EarlierLives,
+  groups: readonly Cgroup[] = [],
+): Promise<Reaped> {
   const ended = new Map<number, number>();
   const deadline = performance.now() + PATIENCE_MS;
   for (;;) {
-    const left = await survivors(earlier, ended);
-    if (left.length === 0) return { count: ended.size, left: [] };
+    const left = await survivors(earlier, groups, ended);
+    if (left.length === 0) {
+      for (const group of groups) group.remove();
+      return { count: ended.size, left: [] };
+    }
     if (performance.now() > deadline) {
       for (const { pid } of left) ended.delete(pid);
       return { count: ended.size, left };
     }
+    for (const group of groups) group.kill();
     for (const { pid, startTicks } of left) {
       ended.set(pid, startTicks);
       kill({ pid, startTicks });
@@ -45,6 +53,7 @@ export async function reapEarlierLives(earlier: EarlierLives): Promise<Reaped> {
 /** `seen`: those that were found before, which may have lost what they were known by since. */
 async function survivors(
   earlier: EarlierLives,
+  groups: readonly Cgroup[],
   seen: ReadonlyMap<number, number>,
 ): Promise<ProcessEntry[]> {
   const table = await readProcessTable();
@@ -56,6 +65,8 @@ async function survivors(
   };
   for (const { pid, startTicks } of earlier.children)
     if (isThere.get(pid) === startTicks) take(treeOf(pid, table, known));
+  for (const pid of groups.flatMap((group) => group.pids()))
+    if (isThere.has(pid)) known.set(pid, isThere.get(pid)!);
   for (const [index, entry] of table.entries()) {
     if (index % SLICE === 0) await nextTurn();
     if (!entry.isZombie && isMarked(entry.pid, earlier.markerPrefix))

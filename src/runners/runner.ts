@@ -1,6 +1,7 @@
 /** Room: runners. Starts one process tree inside the isolation level in force and proves it gone. In: argv, folder, environment. Out: a Running with its lines, its listeners and its end. Never knows users, tokens or policy. */
 import type { Readable, Writable } from "node:stream";
 import type { Confinement } from "./confinement.ts";
+import type { LimitHit, Limits } from "./limits.ts";
 import type { Listeners } from "./listeners.ts";
 
 export interface RunSpec {
@@ -11,6 +12,7 @@ export interface RunSpec {
   /** All of the child's environment; nothing of the daemon's own is added. */
   env: Readonly<Record<string, string>>;
   confinement: Confinement;
+  limits?: Limits;
   /** What the child writes to stdout: lines of a log, or messages that are somebody else's to read. */
   stdout: "lines" | "messages";
   /** How long a child may take to end by itself after its stdin was closed. */
@@ -24,6 +26,8 @@ export interface Exit {
   signal: NodeJS.Signals | null;
   /** Epoch ms. */
   at: number;
+  /** The limit that was its end: the kernel or the watch killed it, or it gave up for want of memory. */
+  limit: LimitHit | null;
 }
 
 export type StreamName = "stdout" | "stderr";
@@ -38,6 +42,8 @@ export interface Running {
   readonly socketPath: string | null;
   /** The leader's end. Its group may outlive it. */
   readonly exited: Promise<Exit>;
+  /** Resolves when it reached a limit that it lives on with, as that of processes; never, if it does not. */
+  readonly strained: Promise<LimitHit>;
   /** Both output streams were read to their end; a grandchild that keeps them open holds this back. */
   readonly drained: Promise<void>;
   /**

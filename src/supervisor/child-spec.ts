@@ -41,6 +41,7 @@ export function childSpec(input: ChildSpecInput): RunSpec {
     cwd: def.cwd,
     env,
     confinement: { level: "none" },
+    limits: def.limits,
     stdout: isStdio ? "messages" : "lines",
     eofGraceMs: isStdio ? STDIO_CHILD_EOF_GRACE_MS : PORT_CHILD_EOF_GRACE_MS,
     stopTimeoutMs,

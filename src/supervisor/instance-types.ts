@@ -71,7 +71,14 @@ export interface Usage {
 export type InstanceState =
   | { name: "stopped"; since: number; reason: string | null }
   | { name: "starting"; since: number; pid: number | null; port: number | null }
-  | { name: "ready"; since: number; live: Live; port: number | null }
+  | {
+      name: "ready";
+      since: number;
+      /** A limit that it hit and lives on with. */
+      reason: string | null;
+      live: Live;
+      port: number | null;
+    }
   | { name: "draining"; since: number; reason: string; pid: number | null; port: number | null }
   | { name: "backing-off"; since: number; reason: string; retryAt: number }
   | { name: "parked"; since: number; reason: string; retryAt: number };

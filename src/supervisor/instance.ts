@@ -1,6 +1,6 @@
 import type { EventEmitter } from "node:events";
 import { SupervisorError, toSupervisorError } from "../errors.ts";
-import { describeExit } from "./describe-exit.ts";
+import { describeExit, describeStrain } from "./describe-exit.ts";
 import { Generation } from "./generation.ts";
 import { launchChild, releaseAfter } from "./launch.ts";
 import { isDown, rowOf } from "./instance-row.ts";
@@ -268,8 +268,16 @@ export class Instance {
     const number = this.#generation;
     const generation = new Generation({ ref, number, target, running, port, usage });
     const { live } = generation;
-    this.#become({ name: "ready", since: Date.now(), live, port, generation });
+    const since = Date.now();
+    this.#become({ name: "ready", since, reason: null, live, port, generation });
     this.#log("info", "ready");
+    void running?.strained.then((hit) => {
+      if (this.#state.name !== "ready" || this.#state.generation !== generation) return undefined;
+      const reason = describeStrain(hit);
+      this.#become({ ...this.#state, reason });
+      this.#log("warn", reason);
+      return undefined;
+    });
     if (running)
       void running.exited.then((exit) => {
         const isStill = this.#state.name === "ready" && this.#state.generation === generation;

@@ -1,4 +1,4 @@
-import { SupervisorError } from "../errors.ts";
+import { SupervisorError, toSupervisorError } from "../errors.ts";
 import type { Ref } from "./instance-types.ts";
 
 /** A child that lived for this long was well, whatever ended it then; so was one that answered a call. */
@@ -12,14 +12,10 @@ const JITTER = 0.2;
 /** After that a message gets one start of a parked instance: what was wrong outside may be right again. */
 const PARKED_MS = 5 * 60_000;
 
-/** The machine lacked something, which is not the child's failure and may be over in a moment. */
-const SHORTAGES = new Set(["EAGAIN", "ENOMEM", "EMFILE", "ENFILE", "ENOSPC", "EDQUOT"]);
-
-/** Whether a start failed for want of processes, memory, descriptors or disk. */
+/** Whether a start failed for want of processes, memory, descriptors or disk: no failure of the child's, and maybe over in a moment. */
 export function isShortage(failure: unknown): boolean {
-  for (let error = failure; error instanceof Error; error = error.cause)
-    if (SHORTAGES.has((error as NodeJS.ErrnoException).code ?? "")) return true;
-  return false;
+  const { code } = toSupervisorError(failure);
+  return code === "RESOURCES_EXHAUSTED" || code === "DISK_FULL";
 }
 
 /**

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { TestContext } from "node:test";
-import { SupervisorError } from "../../src/errors.ts";
+import { SupervisorError, shortageOf } from "../../src/errors.ts";
 import { RestartPolicy, isShortage } from "../../src/supervisor/restart-policy.ts";
 
 const ALICE = { user: "alice", server: "gmail", variant: "" };
@@ -133,10 +133,8 @@ test("a wall clock that jumps a month ahead or back moves nothing", async (t) =>
 
 test("want of descriptors, processes, memory or disk is told from a failure of the child", () => {
   const low = Object.assign(new Error("spawn EAGAIN"), { code: "EAGAIN" });
-  const wrapped = new SupervisorError("INSTANCE_SPAWN_FAILED", "could not be started", {
-    cause: new SupervisorError("INSTANCE_SPAWN_FAILED", "no more processes", { cause: low }),
-  });
-  assert.equal(isShortage(wrapped), true);
+  const shortage = shortageOf(low, "could not be started");
+  assert.equal(isShortage(shortage), true);
   const missing = Object.assign(new Error("spawn ENOENT"), { code: "ENOENT" });
   assert.equal(
     isShortage(new SupervisorError("INSTANCE_SPAWN_FAILED", "none", { cause: missing })),

@@ -1,0 +1,111 @@
+import { heldBytes } from "./held-memory.ts";
+import { glanceProcessTable } from "./process-table.ts";
+import type { Cgroup } from "./cgroup.ts";
+import type { LimitHit, Limits } from "./limits.ts";
+import type { ProcessEntry } from "./process-table.ts";
+
+// Between two looks a process can take what it writes to in that time, some hundred MB at worst.
+const LOOK_MS = 250;
+
+export interface Watched {
+  limits: Limits;
+  cgroup: Cgroup | undefined;
+  /** The living processes of the child, as this table tells. */
+  membersOf: (table: readonly ProcessEntry[]) => ProcessEntry[];
+  /** Once for each kind of limit. */
+  onHit: (hit: LimitHit) => void;
+}
+
+/** What the watch knows of one child. */
+export interface Watch {
+  /** The most memory it was seen with, in bytes. */
+  readonly peakBytes: number;
+  end(): void;
+}
+
+/**
+ * Looks at the children that have limits: kills nobody, tells who is over. Where the kernel keeps a
+ * limit (a cgroup has the controller) it only asks what the kernel did; where it does not, it counts.
+ * One timer for all of them, and one look at the process table for all that need it.
+ */
+export class LimitWatch {
+  readonly #children = new Set<Child>();
+  #timer: NodeJS.Timeout | undefined;
+  #isLooking = false;
+
+  add(watched: Watched): Watch {
+    const child = new Child(watched, () => {
+      this.#children.delete(child);
+      if (this.#children.size > 0) return;
+      clearInterval(this.#timer);
+      this.#timer = undefined;
+    });
+    if (child.isUnlimited) return child;
+    this.#children.add(child);
+    this.#timer ??= setInterval(() => void this.#look(), LOOK_MS).unref();
+    return child;
+  }
+
+  async #look(): Promise<void> {
+    // On a machine that is too busy for the last look the next one is left out.
+    if (this.#isLooking) return;
+    this.#isLooking = true;
+    try {
+      const isTableWanted = [...this.#children].some((child) => child.wantsTable);
+      const table = isTableWanted ? await glanceProcessTable() : [];
+      for (const child of this.#children) child.look(table);
+    } catch {
+      // No descriptor left for the moment: the next look comes soon.
+    } finally {
+      this.#isLooking = false;
+    }
+  }
+}
+
+class Child implements Watch {
+  peakBytes = 0;
+  readonly end: () => void;
+  readonly #watched: Watched;
+  readonly #told = new Set<LimitHit["kind"]>();
+
+  constructor(watched: Watched, end: () => void) {
+    this.#watched = watched;
+    this.end = end;
+  }
+
+  get isUnlimited(): boolean {
+    const { memoryBytes, pids } = this.#watched.limits;
+    return memoryBytes === undefined && pids === undefined;
+  }
+
+  get wantsTable(): boolean {
+    const { limits, cgroup } = this.#watched;
+    const isCounted = (limit: number | undefined, controller: "memory" | "pids") =>
+      limit !== undefined && cgroup?.has(controller) !== true;
+    return isCounted(limits.memoryBytes, "memory") || isCounted(limits.pids, "pids");
+  }
+
+  look(table: readonly ProcessEntry[]): void {
+    const { limits, cgroup, membersOf } = this.#watched;
+    const members = this.wantsTable ? membersOf(table) : [];
+    const { memoryBytes: bytes, pids: count } = limits;
+    if (bytes !== undefined && cgroup?.has("memory") !== true) {
+      const held = heldBytes(members, bytes);
+      this.peakBytes = Math.max(this.peakBytes, held);
+      if (held > bytes) this.#tell({ kind: "memory", bytes });
+    }
+    if (count !== undefined) {
+      const isFull =
+        cgroup?.has("pids") === true
+          ? cgroup.refusedForks() > 0
+          : members.reduce((tasks, { threads }) => tasks + threads, 0) >= count;
+      if (isFull) this.#tell({ kind: "pids", count });
+    }
+  }
+
+  #tell(hit: LimitHit): void {
+    if (this.#told.has(hit.kind)) return;
+    this.#told.add(hit.kind);
+    this.#watched.onHit(hit);
+  }
+}
