@@ -2,7 +2,9 @@
 import { join } from "node:path";
 import type { Config, Isolation } from "./config/config.ts";
 import { openControl } from "./control/control.ts";
+import { createReload } from "./control/reload.ts";
 import { finishRemovals } from "./control/removal.ts";
+import type { Reloaded } from "./control/shapes.ts";
 import { SupervisorError } from "./errors.ts";
 import { openGateway } from "./gateway/gateway.ts";
 import { answersItself } from "./http/self-check.ts";
@@ -45,6 +47,8 @@ export interface Daemon {
   summary(): string;
   /** Whether the gateway answers a request of the daemon's own within that time. */
   answersItself(withinMs: number): Promise<boolean>;
+  /** Reads the config file again; rejects with what is wrong with it, and has then changed nothing. */
+  reload(): Promise<Reloaded>;
   /** Ends streams, stops children, closes files, in reverse order of opening; resolves when nothing is left. */
   close(): Promise<void>;
   /** SIGKILL to every child, without waiting: for the end that cannot wait. */
@@ -144,15 +148,7 @@ function wire({ registry, tokens, supervisor, sessions, log }: Rooms): void {
     settle(user, supervisor.stop({ user }, "stopped: the user may not come in any more"));
   });
   tokens.events.on("changed", ({ user, server }) => {
-    for (const ref of supervisor.list({ user, server: server ?? undefined })) {
-      // One that is starting has the old token; whoever waits for it wants the one with the new.
-      settle(
-        user,
-        supervisor.live(ref) === undefined
-          ? supervisor.restart(ref, "restarted: the token changed")
-          : supervisor.stop(ref, "stopped: the token changed"),
-      );
-    }
+    settle(user, supervisor.renew({ user, server: server ?? undefined }, "the token changed"));
   });
 }
 
@@ -181,8 +177,7 @@ export async function openDaemon(options: DaemonOptions): Promise<Daemon> {
       store,
       hide: (key) => void scrubber.set("vault key", key),
     });
-    const { servers, defaultServer } = config;
-    const registry = openRegistry({ store, servers, defaultServer });
+    const registry = openRegistry({ store, servers: config.servers });
     const tokens = openTokens({ store, vault });
     const runner = await openRunner(config, log);
     closers.push(() => runner.close());
@@ -252,7 +247,10 @@ export async function openDaemon(options: DaemonOptions): Promise<Daemon> {
       );
     const publicUrl = new URL(config.publicUrl);
     if (publicUrl.port === "0") publicUrl.port = String(address.port);
+    const check = (next: Config): void => void isMadeNone(next);
+    const reload = createReload({ config, registry, supervisor, sessions, log, check });
     const control = await openControl({
+      reload,
       config,
       publicUrl,
       version,
@@ -274,6 +272,7 @@ export async function openDaemon(options: DaemonOptions): Promise<Daemon> {
       userCount: registry.countUsers(),
       summary: () => summaryOf(registry, supervisor),
       answersItself: (withinMs) => answersItself({ ...address, path: "/health" }, withinMs),
+      reload,
       close: () => closers.close(),
       killChildren: () => killGroups(supervisor),
     };

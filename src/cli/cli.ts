@@ -6,6 +6,7 @@ import { addConfigCommands } from "./config.ts";
 import { explain } from "./explain.ts";
 import { addInstanceCommands } from "./instance.ts";
 import { addKeyCommands } from "./key.ts";
+import { addReloadCommand } from "./reload.ts";
 import { addServeCommands } from "./serve.ts";
 import { addStatusCommand } from "./status.ts";
 import { addTokenCommands } from "./token.ts";
@@ -37,6 +38,7 @@ function createProgram(onError: (text: string) => void): Command {
   addStatusCommand(program);
   addInstanceCommands(program);
   addConfigCommands(program);
+  addReloadCommand(program);
   return program;
 }
 

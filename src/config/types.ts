@@ -2,7 +2,10 @@ import type { ParsedConfig } from "./schema.ts";
 
 export type Isolation = "auto" | "none" | "user" | "sandbox";
 
-/** The config as the rooms use it: every path absolute, every duration in ms, every size in bytes, nothing left out. */
+/**
+ * The config as the rooms use it: every path absolute, every duration in ms, every size in bytes,
+ * nothing left out. All rooms hold one object, in which a reload replaces what can change (compare.ts).
+ */
 export interface Config {
   /** The file it came from; null when it was made in memory. */
   path: string | null;

@@ -3,6 +3,7 @@ import type { Logger } from "../observability/logger.ts";
 import type { Scrubber } from "../observability/scrubber.ts";
 import type { Registry } from "../registry/registry.ts";
 import type { Sessions } from "../sessions/sessions.ts";
+import type { Reloaded } from "./shapes.ts";
 import type { Store } from "../store/store.ts";
 import type { Supervisor } from "../supervisor/supervisor.ts";
 import type { Tokens } from "../tokens/tokens.ts";
@@ -17,7 +18,9 @@ export interface ControlParts {
   registry: Registry;
   tokens: Tokens;
   supervisor: Supervisor;
-  sessions: Pick<Sessions, "closeUser">;
+  sessions: Pick<Sessions, "closeUser" | "closeServer">;
+  /** Reads the config file again; see createReload. */
+  reload: () => Promise<Reloaded>;
   log: Logger;
   scrubber: Scrubber;
   /** Aborted when the control API closes: what would go on for ever ends its answer then. */

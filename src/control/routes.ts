@@ -3,6 +3,7 @@ import { addInstanceRoutes } from "./instance-routes.ts";
 import { addKeyRoutes } from "./key-routes.ts";
 import { addLogRoutes } from "./log-routes.ts";
 import type { ControlParts } from "./parts.ts";
+import { addReloadRoute } from "./reload-routes.ts";
 import { addTokenRoutes } from "./token-routes.ts";
 import { addUserRoutes } from "./user-routes.ts";
 
@@ -14,5 +15,6 @@ export function createRoutes(parts: ControlParts): Router {
   addKeyRoutes(router, parts);
   addInstanceRoutes(router, parts);
   addLogRoutes(router, parts);
+  addReloadRoute(router, parts);
   return router;
 }

@@ -1,3 +1,4 @@
+import type { ConfigChanges } from "../config/compare.ts";
 import type { ServerDef } from "../config/config.ts";
 import type { AccessKey, User } from "../registry/registry.ts";
 import type { InstanceStatus, LogLine } from "../supervisor/supervisor.ts";
@@ -72,6 +73,11 @@ export interface LogRow extends LogLine {
   user: string;
   server: string;
   variant: string;
+}
+
+/** What became of a reload, with the file that was read. */
+export interface Reloaded extends ConfigChanges {
+  path: string;
 }
 
 /** What `start`, `stop` and `restart` were about, as it is afterwards. */

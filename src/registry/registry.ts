@@ -27,19 +27,17 @@ export interface RegistryEvents {
 export interface RegistryOptions {
   store: Store;
   servers: Config["servers"];
-  defaultServer: string;
 }
 
 /** Users, access keys and servers. Every change may reject with STORE_FAILED, and has then changed nothing. */
 export class Registry {
   readonly events = new EventEmitter<RegistryEvents>();
-  readonly defaultServer: string;
   readonly #store: Store;
-  readonly #servers: ReadonlyMap<string, ServerDef>;
+  #servers: ReadonlyMap<string, ServerDef>;
   readonly #keys: KeyCache;
   readonly #expiry: KeyExpiry;
 
-  constructor({ store, servers, defaultServer }: RegistryOptions) {
+  constructor({ store, servers }: RegistryOptions) {
     this.#store = store;
     this.#servers = new Map(Object.entries(servers));
     this.#expiry = new KeyExpiry(({ keyId, user }) =>
@@ -48,7 +46,6 @@ export class Registry {
     this.#keys = new KeyCache(store.accessKeys, (principal, expiresAt) =>
       this.#expiry.watch(principal, expiresAt),
     );
-    this.defaultServer = defaultServer;
   }
 
   /** A new, enabled user. REQUEST_INVALID for what is no slug, USER_EXISTS for a name in use. */
@@ -169,6 +166,11 @@ export class Registry {
 
   findServer(name: string): ServerDef | undefined {
     return this.#servers.get(name);
+  }
+
+  /** From here on these servers are the ones there are. */
+  replaceServers(servers: Config["servers"]): void {
+    this.#servers = new Map(Object.entries(servers));
   }
 
   listServers(): ServerDef[] {

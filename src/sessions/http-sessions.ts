@@ -97,8 +97,8 @@ export class HttpSessions {
     this.#onClosed(session.serving);
   }
 
-  closeWhere(matches: (holder: Holder) => boolean): void {
-    for (const session of this.#byId.values()) if (matches(session.holder)) this.close(session);
+  closeWhere(matches: (session: HttpSession) => boolean): void {
+    for (const session of this.#byId.values()) if (matches(session)) this.close(session);
   }
 
   stop(): void {

@@ -67,6 +67,7 @@ export class ModernPost implements ModernCaller {
 
   answer(raw: Buffer, errorCode: number | undefined): void {
     if (this.#isOver) return;
+    this.#inFlight.answered();
     this.#finish();
     if (this.#isStream) {
       this.#emit(raw);

@@ -1,5 +1,8 @@
 import { SupervisorError } from "../errors.ts";
 
+/** Streams come and go with their clients; nobody knows when. */
+const RETRY_AFTER_SECONDS = 10;
+
 export interface Holder {
   user: string;
   keyId: string;
@@ -17,19 +20,21 @@ interface Entry {
  */
 export class OpenRequests {
   readonly #byUser = new Map<string, Set<Entry>>();
-  readonly #maxStreams: number;
+  readonly #limits: { readonly streamsPerUser: number };
 
-  constructor(maxStreamsPerUser: number) {
-    this.#maxStreams = maxStreamsPerUser;
+  constructor(limits: { readonly streamsPerUser: number }) {
+    this.#limits = limits;
   }
 
   /** Returns the function that says "over". Rejects a stream beyond the user's share with TOO_MANY_STREAMS. */
   add(holder: Holder, isStream: boolean, close: () => void): () => void {
     const entries = this.#byUser.get(holder.user) ?? new Set();
-    if (isStream && this.#streams(entries) >= this.#maxStreams) {
+    const { streamsPerUser } = this.#limits;
+    if (isStream && this.#streams(entries) >= streamsPerUser) {
       throw new SupervisorError(
         "TOO_MANY_STREAMS",
-        `${holder.user}: ${this.#maxStreams} streams are open, which is the limit`,
+        `${holder.user}: ${streamsPerUser} streams are open, which is the limit`,
+        { retryAfterSeconds: RETRY_AFTER_SECONDS },
       );
     }
     this.#byUser.set(holder.user, entries);

@@ -45,7 +45,7 @@ export class Sessions {
   constructor(options: SessionsOptions) {
     const { config, postTimeoutMs = POST_TIMEOUT_MS } = options;
     this.#options = options;
-    this.open = new OpenRequests(config.limits.streamsPerUser);
+    this.open = new OpenRequests(config.limits);
     this.http = new HttpSessions(config.sessionTtlMs, (serving) => this.#discard(serving));
     this.#postTimeoutMs = postTimeoutMs;
   }
@@ -143,13 +143,22 @@ export class Sessions {
   /** Ends everything that was opened with this key, at once. */
   closeKey(holder: Holder): void {
     this.open.closeKey(holder);
-    this.http.closeWhere((other) => other.user === holder.user && other.keyId === holder.keyId);
+    this.http.closeWhere(
+      (session) => session.holder.user === holder.user && session.holder.keyId === holder.keyId,
+    );
   }
 
   /** Ends everything of this user, at once. */
   closeUser(user: string): void {
     this.open.closeUser(user);
-    this.http.closeWhere((other) => other.user === user);
+    this.http.closeWhere((session) => session.holder.user === user);
+  }
+
+  /** Ends everything that was opened to this server, at once. */
+  closeServer(server: string): void {
+    for (const session of this.#sse.values())
+      if (session.instance.ref.server === server) session.end();
+    this.http.closeWhere((session) => session.instance.ref.server === server);
   }
 
   close(): void {

@@ -135,6 +135,11 @@ export class SseSession {
     return this.#serving?.instance;
   }
 
+  /** The session is over: the client's stream ends, and all the rest with it. */
+  end(): void {
+    this.#options.outlet.end();
+  }
+
   /** The client has left or may not stay: its link goes too. */
   close(): void {
     if (this.#state.kind === "closed") return;

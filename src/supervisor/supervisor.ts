@@ -153,6 +153,20 @@ export class Supervisor {
     await Promise.all(this.#select(selector).map((instance) => instance.restart(reason)));
   }
 
+  /**
+   * Sees to it that the selected instances are as they would be if they were started now: what runs
+   * ends, and the next message starts it; what starts begins anew, for the same callers.
+   */
+  async renew(selector: Selector, why: string): Promise<void> {
+    await Promise.all(
+      this.#select(selector).map((instance) =>
+        instance.live === undefined
+          ? instance.restart(`restarted: ${why}`)
+          : instance.stop(`stopped: ${why}`),
+      ),
+    );
+  }
+
   /** What the selected instances failed at is forgotten; see `Instance.forgive`. */
   forgive(selector: Selector): void {
     for (const instance of this.#select(selector)) instance.forgive();

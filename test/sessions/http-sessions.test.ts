@@ -148,9 +148,9 @@ test("the sessions of one key, or of one user, end together and no other does", 
     openFor("alice", "k2"),
     openFor("bob", "k3"),
   ];
-  sessions.closeWhere(({ keyId }) => keyId === "k1");
+  sessions.closeWhere(({ holder }) => holder.keyId === "k1");
   assert.throws(() => sessions.require(first.id, child.instance), notFound);
-  sessions.closeWhere(({ user }) => user === "bob");
+  sessions.closeWhere(({ holder }) => holder.user === "bob");
   assert.throws(() => sessions.require(third.id, child.instance), notFound);
   assert.equal(sessions.require(second.id, child.instance), second);
 });

@@ -10,7 +10,7 @@ const tooMany = { code: "TOO_MANY_STREAMS", status: 429 };
 const nothing = () => {};
 
 test("streams beyond the user's share are refused, with whatever key; requests and other users are not", () => {
-  const open = new OpenRequests(2);
+  const open = new OpenRequests({ streamsPerUser: 2 });
   open.add(ALICE, true, nothing);
   open.add(ALICE_TOO, true, nothing);
   for (const holder of [ALICE, ALICE_TOO])
@@ -20,7 +20,7 @@ test("streams beyond the user's share are refused, with whatever key; requests a
 });
 
 test("a stream that is over makes room for one, however often that is said", () => {
-  const open = new OpenRequests(2);
+  const open = new OpenRequests({ streamsPerUser: 2 });
   const release = open.add(ALICE, true, nothing);
   open.add(ALICE, true, nothing);
   release();
@@ -30,7 +30,7 @@ test("a stream that is over makes room for one, however often that is said", () 
 });
 
 test("a release that comes late does not forget what the user has opened since", () => {
-  const open = new OpenRequests(1);
+  const open = new OpenRequests({ streamsPerUser: 1 });
   const release = open.add(ALICE, true, nothing);
   release();
   const closed: string[] = [];
@@ -41,7 +41,7 @@ test("a release that comes late does not forget what the user has opened since",
 });
 
 test("what was opened with a key, or by a user, is closed at once and nothing else is", () => {
-  const open = new OpenRequests(9);
+  const open = new OpenRequests({ streamsPerUser: 9 });
   const closed: string[] = [];
   for (const [name, holder, isStream] of [
     ["alice's stream", ALICE, true],

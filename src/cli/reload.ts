@@ -1,0 +1,31 @@
+import type { Command } from "commander";
+import type { Reloaded } from "../control/shapes.ts";
+import { apiPath, clientFor } from "./client.ts";
+import { answer } from "./output.ts";
+
+const WORDS = [
+  ["changed", "Changed, and started anew with the next message"],
+  ["added", "Added"],
+  ["removed", "Removed"],
+  ["needsRestart", "In force only after a restart of the daemon"],
+] as const;
+
+async function reload(_options: object, command: Command): Promise<void> {
+  const client = await clientFor(command);
+  const done = await client.call<Reloaded>("POST", apiPath(["reload"]));
+  const lines = WORDS.filter(([key]) => done[key].length > 0).map(
+    ([key, words]) => `${words}: ${done[key].join(", ")}.`,
+  );
+  answer(command, done, [
+    `Reloaded ${done.path}${lines.length === 0 ? "; no server changed." : "."}`,
+    ...lines,
+  ]);
+}
+
+export function addReloadCommand(program: Command): void {
+  program
+    .command("reload")
+    .description("read the config file again; only children whose server changed are ended")
+    .addHelpText("after", "\nExample:\n  mcp-supervisor reload")
+    .action(reload);
+}

@@ -1,0 +1,54 @@
+import { isDeepStrictEqual } from "node:util";
+import type { Config } from "./types.ts";
+
+/** What another reading of the file differs in; names of servers, and of keys as the file has them. */
+export interface ConfigChanges {
+  changed: string[];
+  added: string[];
+  removed: string[];
+  /** Keys whose new value is not in force before the next start. */
+  needsRestart: string[];
+}
+
+/** Where the file lies, and what is in force by way of the servers only. */
+const PASSED_OVER = ["path", "baseDir", "servers", "idleTimeoutMs", "startTimeoutMs", "isolation"];
+const LIVE = ["defaultServer", "stopTimeoutMs", "log", "limits"] as const;
+/** The number of turns is fixed when the queue for them is made. */
+const FIXED_LIMITS = ["spawnConcurrency"] as const;
+
+/** Compares the config in force with the one that is to come. */
+export function compareConfigs(before: Config, after: Config): ConfigChanges {
+  const names = Object.keys(after.servers);
+  const old = Object.keys(before.servers);
+  const live: readonly string[] = LIVE;
+  const keys = Object.keys(after) as (keyof Config)[];
+  const fixed = keys.filter(
+    (key) =>
+      !PASSED_OVER.includes(key) &&
+      !live.includes(key) &&
+      !isDeepStrictEqual(before[key], after[key]),
+  );
+  const limits = FIXED_LIMITS.filter((key) => before.limits[key] !== after.limits[key]);
+  return {
+    changed: names.filter(
+      (name) =>
+        before.servers[name] !== undefined &&
+        !isDeepStrictEqual(before.servers[name], after.servers[name]),
+    ),
+    added: names.filter((name) => before.servers[name] === undefined),
+    removed: old.filter((name) => after.servers[name] === undefined),
+    // In the file durations have no unit in their names.
+    needsRestart: [
+      ...fixed.map((key) => key.replace(/Ms$/, "")),
+      ...limits.map((key) => `limits.${key}`),
+    ],
+  };
+}
+
+/** Brings what can change while serving into the config that all rooms hold. */
+export function applyLive(config: Config, after: Config): void {
+  for (const key of LIVE) if (key !== "limits") Object.assign(config, { [key]: after[key] });
+  const kept = Object.fromEntries(FIXED_LIMITS.map((key) => [key, config.limits[key]]));
+  Object.assign(config.limits, after.limits, kept);
+  config.servers = after.servers;
+}

@@ -1,0 +1,60 @@
+import { applyLive, compareConfigs } from "../config/compare.ts";
+import { loadConfig } from "../config/config.ts";
+import type { Config, ServerDef } from "../config/config.ts";
+import { SupervisorError } from "../errors.ts";
+import type { ControlParts } from "./parts.ts";
+import type { Reloaded } from "./shapes.ts";
+
+export interface ReloadParts extends Pick<
+  ControlParts,
+  "config" | "registry" | "supervisor" | "sessions" | "log"
+> {
+  /** Throws ISOLATION_UNAVAILABLE for what this machine cannot give. */
+  check: (config: Config) => void;
+}
+
+/** A session was begun in the way of its server; one of these changed, it could not go on. */
+const SHAPE = ["kind", "transport", "sharing", "stateful"] as const;
+
+const isReshaped = (before: ServerDef | undefined, after: ServerDef | undefined): boolean =>
+  SHAPE.some((key) => before?.[key] !== after?.[key]);
+
+async function reloadOnce(parts: ReloadParts): Promise<Reloaded> {
+  const { config, registry, supervisor, sessions, log, check } = parts;
+  if (config.path === null)
+    throw new SupervisorError("CONFIG_UNREADABLE", "the config did not come from a file");
+  const next = loadConfig({ path: config.path });
+  check(next);
+  const changes = compareConfigs(config, next);
+  const before = config.servers;
+  applyLive(config, next);
+  registry.replaceServers(next.servers);
+  log.level = config.log.level;
+  const touched = [...changes.changed, ...changes.removed];
+  for (const server of touched)
+    if (isReshaped(before[server], next.servers[server])) sessions.closeServer(server);
+  await Promise.all([
+    ...changes.changed.map((server) => supervisor.renew({ server }, "the config changed")),
+    ...changes.removed.map((server) =>
+      supervisor.forget({ server }, "stopped: the server is gone"),
+    ),
+  ]);
+  log.info({ path: config.path, ...changes }, "config reloaded");
+  return { path: config.path, ...changes };
+}
+
+/**
+ * A function that reads the config file again. Only instances whose server changed or vanished are
+ * ended; the next message starts them as they are now. Calls run one after the other.
+ *
+ * Rejects with CONFIG_UNREADABLE, CONFIG_INVALID (all problems as details) or ISOLATION_UNAVAILABLE,
+ * and has then changed nothing.
+ */
+export function createReload(parts: ReloadParts): () => Promise<Reloaded> {
+  let last: Promise<unknown> = Promise.resolve();
+  return async () => {
+    const reloading = last.then(() => reloadOnce(parts));
+    last = reloading.catch(() => {});
+    return await reloading;
+  };
+}
