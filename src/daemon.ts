@@ -105,6 +105,8 @@ async function openRunner({ dataDir, servers }: Config, log: Logger): Promise<Pr
   const children = Object.values(servers)
     .filter((server) => server.kind === "child")
     .map(({ name, limits }) => ({ name, limits, level: "none" as const }));
+  if (runner.delegationFailure)
+    log.error({ err: runner.delegationFailure }, "the delegated cgroup cannot be used");
   const unkept = unkeptLimits(children, runner.controllers);
   if (unkept.length > 0)
     log.warn(

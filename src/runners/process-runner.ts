@@ -12,7 +12,7 @@ import { listenersOn } from "./listeners.ts";
 import { findProgram } from "./programs.ts";
 import { residentBytes, glanceProcessTable } from "./process-table.ts";
 import { reapEarlierLives } from "./reaper.ts";
-import type { Controller } from "./cgroup.ts";
+import type { CgroupRoot, Controller } from "./cgroup.ts";
 import type { Kept } from "./keeper.ts";
 import type { LimitHit } from "./limits.ts";
 import type { Reaped } from "./reaper.ts";
@@ -39,6 +39,8 @@ export interface ProcessRunner {
   reaped: Reaped;
   /** What the kernel limits for us; nothing without a delegated cgroup. */
   controllers: ReadonlySet<Controller>;
+  /** A cgroup was delegated, and could not be made use of. */
+  delegationFailure: Error | undefined;
   close(): void;
 }
 
@@ -49,7 +51,14 @@ export interface ProcessRunner {
  */
 export async function openProcessRunner(dataDir: string): Promise<ProcessRunner> {
   const journal = new ChildJournal(dataDir);
-  const cgroups = await takeDelegation();
+  let cgroups: CgroupRoot | undefined;
+  let delegationFailure: Error | undefined;
+  try {
+    cgroups = await takeDelegation();
+  } catch (error) {
+    // Children without limits of the kernel's are better than none, and the admin is told.
+    delegationFailure = error as Error;
+  }
   const reaped = await reapEarlierLives(journal.earlier, cgroups?.leftOver());
   journal.begin(reaped.left);
   const keeper = new Keeper(journal, cgroups);
@@ -57,6 +66,7 @@ export async function openProcessRunner(dataDir: string): Promise<ProcessRunner>
     start: (spec, onLine) => startProcess(spec, onLine, keeper),
     reaped,
     controllers: cgroups?.controllers ?? new Set(),
+    delegationFailure,
     close: () => journal.close(),
   };
 }

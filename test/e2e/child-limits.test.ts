@@ -1,0 +1,68 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { startForAlice } from "../helpers/alice.ts";
+import { call, fixture } from "../helpers/fixtures.ts";
+import { until } from "../helpers/until.ts";
+
+interface Row {
+  state: string;
+  reason: string | null;
+  rssBytes: number | null;
+}
+
+const rowOf = async (rig: Awaited<ReturnType<typeof startForAlice>>): Promise<Row> => {
+  const { instances } = (await rig.daemon.cli(["status"])).json<{ instances: Row[] }>();
+  return instances[0]!;
+};
+
+test("a child over its memory: the client, status and the log are told of the limit, and the next session works", async (t) => {
+  const hungry = { ...fixture("sse", "hungry"), limits: { memory: "96M", cpu: 1 } };
+  const rig = await startForAlice(t, { hungry });
+  const { stream, endpoint } = await rig.sse("hungry");
+  // A child that has answered a call was well until then, so it is no failed start that keeps the next one waiting.
+  await rig.post(endpoint, call("well", "echo"));
+  await until(() => stream.messages().some(({ id }) => id === "well"), "it is well");
+  await rig.post(endpoint, call("more", "memory", { amount: 600 }));
+  const answer = await until(
+    () => stream.messages().find(({ id }) => id === "more"),
+    "the call is answered",
+  );
+  assert.match(JSON.stringify(answer.error), /alice\/hungry: the child was killed: over 96M/);
+  const row = await until(async () => {
+    const now = await rowOf(rig);
+    return now.state === "stopped" ? now : undefined;
+  }, "nothing of it is left");
+  assert.equal(row.reason, "was killed: over 96M");
+  assert.match(rig.daemon.log(), /"message":"child: was killed: over 96M"/);
+  assert.doesNotMatch(rig.daemon.log(), /SIGKILL/);
+  await rig.sse("hungry");
+  assert.equal((await rowOf(rig)).state, "ready");
+});
+
+test("a child at its limit of processes is named in status and the log, and goes on", async (t) => {
+  const rig = await startForAlice(t, {
+    hungry: { ...fixture("sse", "hungry"), limits: { pids: 32 } },
+  });
+  const { stream, endpoint } = await rig.sse("hungry");
+  await rig.post(endpoint, call("fork", "fork", { amount: 32 }));
+  const row = await until(async () => {
+    const now = await rowOf(rig);
+    return now.reason === null ? undefined : now;
+  }, "it is named");
+  assert.deepEqual([row.state, row.reason], ["ready", "hit its limit of 32 processes"]);
+  assert.match(rig.daemon.log(), /"message":"child: hit its limit of 32 processes"/);
+  await rig.post(endpoint, call("still", "echo", { text: "here" }));
+  await until(() => stream.messages().some(({ id }) => id === "still"), "it answers");
+});
+
+test("the start names the servers whose limits nothing keeps, and says what would", async (t) => {
+  const hungry = { ...fixture("sse", "hungry"), limits: { memory: "96M", cpu: 0.5 } };
+  const { daemon } = await startForAlice(t, { hungry, plain: fixture("sse", "echo-sse") });
+  const line = daemon
+    .log()
+    .split("\n")
+    .find((text) => text.includes("not in force"));
+  const { unkept, message } = JSON.parse(line ?? "{}") as { unkept: object[]; message: string };
+  assert.deepEqual(unkept, [{ server: "hungry", limits: ["cpu"] }]);
+  assert.match(message, /Delegate=/);
+});
