@@ -271,20 +271,19 @@ export class Instance {
     const since = Date.now();
     this.#become({ name: "ready", since, reason: null, live, port, generation });
     this.#log("info", "ready");
-    void running?.strained.then((hit) => {
-      if (this.#state.name !== "ready" || this.#state.generation !== generation) return undefined;
-      const reason = describeStrain(hit);
-      this.#become({ ...this.#state, reason });
-      this.#log("warn", reason);
-      return undefined;
-    });
-    if (running)
-      void running.exited.then((exit) => {
-        const isStill = this.#state.name === "ready" && this.#state.generation === generation;
-        if (isStill) this.#crashed(generation, running, exit);
-        return undefined;
-      });
+    const ifStill =
+      <T>(act: (what: T) => void) =>
+      (what: T) => {
+        if (this.#state.name === "ready" && this.#state.generation === generation) act(what);
+      };
+    void running?.strained.then(ifStill((hit) => this.#strained(describeStrain(hit))));
+    void running?.exited.then(ifStill((exit) => this.#crashed(generation, running, exit)));
     return live;
+  }
+
+  #strained(reason: string): void {
+    if (this.#state.name === "ready") this.#become({ ...this.#state, reason });
+    this.#log("warn", reason);
   }
 
   #crashed(generation: Generation, running: Running, exit: Exit): void {
