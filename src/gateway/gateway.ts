@@ -4,6 +4,7 @@ import type { AddressInfo } from "node:net";
 import type { Config } from "../config/config.ts";
 import { SupervisorError } from "../errors.ts";
 import { Edge } from "../http/edge.ts";
+import type { BodyRequest } from "../http/body-request.ts";
 import { sendError } from "../http/error-response.ts";
 import { createGuard } from "../http/guard.ts";
 import { closeServer, createHttpServer, listen } from "../http/listen.ts";
@@ -77,7 +78,7 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     onRefused: (requestId, refusal) => requests.refusedUnread(requestId, refusal),
   });
 
-  function answer(req: IncomingMessage, res: ServerResponse): void {
+  function answer(req: BodyRequest, res: ServerResponse): void {
     const requestId = newRequestId();
     const trace = new Trace(
       { requests, log, address: edge.addresses.of(req) },
@@ -93,7 +94,7 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     });
   }
 
-  async function serve(req: IncomingMessage, res: ServerResponse, trace: Trace): Promise<void> {
+  async function serve(req: BodyRequest, res: ServerResponse, trace: Trace): Promise<void> {
     guard(req);
     if (answerCors(req, res, config.allowedOrigins)) return;
     const url = req.url ?? "";
@@ -122,7 +123,7 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
   }
 
   function admit(
-    req: IncomingMessage,
+    req: BodyRequest,
     res: ServerResponse,
     trace: Trace,
     principal: Principal,
@@ -151,7 +152,7 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
 }
 
 /** What is sent with a refused method is not read: DELETE and friends may carry a body that nobody asked for. */
-function requireMethod(req: IncomingMessage, res: ServerResponse, leaf: Leaf): void {
+function requireMethod(req: BodyRequest, res: ServerResponse, leaf: Leaf): void {
   const allowed = METHODS[leaf];
   if (allowed.includes(req.method ?? "")) return;
   res.setHeader("allow", allowed.join(", "));

@@ -1,5 +1,6 @@
 import type { IncomingMessage } from "node:http";
 import { SupervisorError } from "../errors.ts";
+import type { BodyRequest } from "../http/body-request.ts";
 import type { Edge } from "../http/edge.ts";
 
 /** What is read and dropped of a body over the limit before the connection goes too. */
@@ -21,7 +22,7 @@ export function dropBody(req: IncomingMessage): void {
  * the rest is read and dropped, so that a client which is still sending gets to see the answer.
  */
 export async function readBody(
-  req: IncomingMessage,
+  req: BodyRequest,
   limitBytes: number,
   edge: Pick<Edge, "watch">,
 ): Promise<Buffer | undefined> {
@@ -42,25 +43,27 @@ export async function readBody(
       refuse("REQUEST_TIMEOUT", "the body did not arrive in time"),
     );
     if (Number(req.headers["content-length"] ?? 0) > limitBytes) tooLarge();
-    req.on("data", (chunk: Buffer) => {
-      body.received += chunk.length;
-      if (isRefused) {
-        if (body.received > limitBytes + MOST_DROPPED_BYTES) req.socket.destroy();
-      } else if (body.received > limitBytes) {
-        tooLarge();
-      } else if (first === undefined) {
-        first = chunk;
-      } else {
-        (more ??= [first]).push(chunk);
-      }
-    });
-    req.on("end", () =>
-      resolve(more === undefined ? (first ?? Buffer.alloc(0)) : Buffer.concat(more)),
-    );
-    // Without a listener for "error" Node reports a client that left by "close" alone.
-    req.on("close", () => {
-      done();
-      resolve(undefined);
+    req.takeBody({
+      chunk(bytes) {
+        body.received += bytes.length;
+        if (isRefused) {
+          if (body.received > limitBytes + MOST_DROPPED_BYTES) req.socket.destroy();
+        } else if (body.received > limitBytes) {
+          tooLarge();
+        } else if (first === undefined) {
+          first = bytes;
+        } else {
+          (more ??= [first]).push(bytes);
+        }
+      },
+      end() {
+        done();
+        resolve(more === undefined ? (first ?? Buffer.alloc(0)) : Buffer.concat(more));
+      },
+      gone() {
+        done();
+        resolve(undefined);
+      },
     });
   });
 }

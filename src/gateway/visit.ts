@@ -1,5 +1,6 @@
-import type { IncomingMessage, ServerResponse } from "node:http";
+import type { ServerResponse } from "node:http";
 import type { Config, ServerDef } from "../config/config.ts";
+import type { BodyRequest } from "../http/body-request.ts";
 import type { Edge } from "../http/edge.ts";
 import type { Principal } from "../registry/registry.ts";
 import type { Sessions } from "../sessions/sessions.ts";
@@ -20,7 +21,7 @@ export interface FrontContext {
 
 /** One authenticated request on its own user's path. */
 export interface Visit {
-  req: IncomingMessage;
+  req: BodyRequest;
   res: ServerResponse;
   requestId: string;
   trace: Trace;

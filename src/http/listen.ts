@@ -2,6 +2,7 @@ import { createServer } from "node:http";
 import type { IncomingMessage, RequestListener, Server, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
 import { SupervisorError } from "../errors.ts";
+import { BodyRequest } from "./body-request.ts";
 import type { Edge } from "./edge.ts";
 import { errorBody, sendError } from "./error-response.ts";
 import { newRequestId } from "./request-id.ts";
@@ -95,11 +96,12 @@ function holdContinue(req: IncomingMessage, res: ServerResponse): void {
 
 /** A server with the limits that every listener of ours has; streams may stay silent for as long as they like. */
 export function createHttpServer(
-  handler: RequestListener,
+  handler: RequestListener<typeof BodyRequest>,
   { edge, onRefused }: HttpServerOptions = {},
 ): Server {
   const server = createServer(
     {
+      IncomingMessage: BodyRequest,
       maxHeaderSize: MAX_HEADER_BYTES,
       headersTimeout: HEADERS_TIMEOUT_MS,
       requestTimeout: REQUEST_TIMEOUT_MS,
@@ -114,7 +116,7 @@ export function createHttpServer(
     handler,
   );
   server.on("clientError", (error, socket) => answerUnparsable(error, socket, onRefused));
-  server.on("checkContinue", (req: IncomingMessage, res: ServerResponse) => {
+  server.on("checkContinue", (req, res) => {
     holdContinue(req, res);
     handler(req, res);
   });
