@@ -20,7 +20,8 @@ interface Post {
   readonly waiting: Set<string>;
   readonly isBatch: boolean;
   isStream: boolean;
-  timer: NodeJS.Timeout | undefined;
+  /** `performance.now()` when it came. */
+  readonly since: number;
 }
 
 /**
@@ -38,6 +39,7 @@ export class HttpBridge {
   #link: MessageLink | undefined;
   #stream: HttpOutlet | undefined;
   #backlog: Buffer[] = [];
+  #watch: NodeJS.Timeout | undefined;
 
   constructor(inFlight: InFlight, live: Live, maxBacklog: number) {
     this.#inFlight = inFlight;
@@ -96,6 +98,7 @@ export class HttpBridge {
   }
 
   close(): void {
+    clearTimeout(this.#watch);
     for (const post of new Set(this.#posts.values())) this.#forget(post);
     this.#stream?.end();
     this.#link?.close();
@@ -138,11 +141,26 @@ export class HttpBridge {
       waiting,
       isBatch: requests.length > 1,
       isStream: false,
-      timer: undefined,
+      since: performance.now(),
     };
-    post.timer = setTimeout(() => begin(post), PATIENCE_MS);
+    this.#watch ??= setTimeout(() => this.#losePatience(), PATIENCE_MS);
     for (const id of waiting) this.#posts.set(id, post);
     return post;
+  }
+
+  /** One timer for all posts of the session: nearly all are answered at once, and a timer each would be wasted. */
+  #losePatience(): void {
+    this.#watch = undefined;
+    const now = performance.now();
+    for (const post of this.#posts.values()) {
+      if (post.isStream) continue;
+      const leftMs = post.since + PATIENCE_MS - now;
+      if (leftMs <= 0) begin(post);
+      else {
+        this.#watch = setTimeout(() => this.#losePatience(), leftMs);
+        return;
+      }
+    }
   }
 
   /** Where what is no answer goes: to the POST that it is known or told to belong to. */
@@ -173,7 +191,6 @@ export class HttpBridge {
     this.#posts.delete(id);
     post.waiting.delete(id);
     if (!post.isStream && !post.isBatch) {
-      clearTimeout(post.timer);
       post.outlet.head(200, { "content-type": "application/json" }, false);
       post.outlet.part(raw, true);
       post.outlet.end();
@@ -198,14 +215,12 @@ export class HttpBridge {
   }
 
   #forget(post: Post): void {
-    clearTimeout(post.timer);
     for (const id of post.waiting) if (this.#posts.get(id) === post) this.#posts.delete(id);
   }
 }
 
 function begin(post: Post): void {
   if (post.isStream) return;
-  clearTimeout(post.timer);
   post.isStream = true;
   post.outlet.head(200, { "content-type": "text/event-stream" }, true);
 }

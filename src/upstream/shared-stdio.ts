@@ -40,6 +40,7 @@ interface Call {
 /** Calls during which a server may ask the client something. */
 const MAY_ASK_BACK = new Set(["tools/call", "prompts/get", "resources/read"]);
 const ACCEPTED = "{}";
+const DONE = Promise.resolve();
 
 /**
  * One stdio child that many sessions share, each as if it were alone.
@@ -133,14 +134,18 @@ export class SharedStdio {
   }
 
   /** Takes one message of a session. Rejects with UPSTREAM_RESET when the child has closed its input. */
-  async send(client: StdioClient, raw: Buffer, message: Message): Promise<void> {
-    if (isRequest(message)) await this.#request(client, raw, message.method!, message.id!);
-    else if (isResponse(message)) await this.#response(client, raw, message.id!);
-    else await this.#notification(client, raw, message.method);
+  send(client: StdioClient, raw: Buffer, message: Message): Promise<void> {
+    // From here to the pipe nothing is async: a promise a step would cost more than the steps.
+    if (isRequest(message)) return this.#request(client, raw, message.method!, message.id!);
+    if (isResponse(message)) return this.#response(client, raw, message.id!);
+    return this.#notification(client, raw, message.method);
   }
 
-  async #request(client: StdioClient, raw: Buffer, method: string, id: string): Promise<void> {
-    const answer = (result: string | Buffer) => this.#answer(client, raw, id, result);
+  #request(client: StdioClient, raw: Buffer, method: string, id: string): Promise<void> {
+    const answer = (result: string | Buffer): Promise<void> => {
+      this.#answer(client, raw, id, result);
+      return DONE;
+    };
     switch (method) {
       case "initialize":
         return answer(this.#initializeResult(raw));
@@ -150,7 +155,7 @@ export class SharedStdio {
         const lowest = this.#levels.lowest;
         if (!isNews) return answer(ACCEPTED);
         const told = level && lowest ? splice(raw, [[level, JSON.stringify(lowest)]]) : raw;
-        return await this.#forward(client, told, method, id);
+        return this.#forward(client, told, method, id);
       }
       case "resources/subscribe":
       case "resources/unsubscribe": {
@@ -160,24 +165,25 @@ export class SharedStdio {
           uri && JSON.parse(textAt(raw, uri)),
           method === "resources/subscribe",
         );
-        return isNews ? await this.#forward(client, raw, method, id) : answer(ACCEPTED);
+        return isNews ? this.#forward(client, raw, method, id) : answer(ACCEPTED);
       }
       default:
-        return await this.#forward(client, raw, method, id);
+        return this.#forward(client, raw, method, id);
     }
   }
 
-  async #forward(client: StdioClient, raw: Buffer, method: string, id: string): Promise<void> {
+  #forward(client: StdioClient, raw: Buffer, method: string, id: string): Promise<void> {
     if (this.#turns === undefined || !MAY_ASK_BACK.has(method))
-      return await this.#write(client, raw, id, false);
+      return this.#write(client, raw, id, false);
     // Taken at once, sent when its turn comes: a client may not wait long for its POST to be accepted.
     this.#turns.enter(client, id, () => {
       // A child that has closed its input has ended or is about to; its exit tells everybody.
       this.#write(client, raw, id, true).catch(() => {});
     });
+    return DONE;
   }
 
-  async #write(client: StdioClient, raw: Buffer, id: string, hasTurn: boolean): Promise<void> {
+  #write(client: StdioClient, raw: Buffer, id: string, hasTurn: boolean): Promise<void> {
     this.#lastId += 1;
     const hubId = this.#lastId;
     const idSpan = locate(raw, ["id"])!;
@@ -193,12 +199,8 @@ export class SharedStdio {
     });
     const changes: [Span, string][] = [[idSpan, String(hubId)]];
     if (token !== undefined) changes.push([token, String(hubId)]);
-    await this.#pipe.write(
-      splice(
-        raw,
-        changes.toSorted(([a], [b]) => a.start - b.start),
-      ),
-    );
+    if (changes.length > 1) changes.sort(([a], [b]) => a.start - b.start);
+    return this.#pipe.write(splice(raw, changes));
   }
 
   async #response(client: StdioClient, raw: Buffer, id: string): Promise<void> {

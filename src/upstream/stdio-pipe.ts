@@ -1,5 +1,4 @@
 import { CR, LF, SPACE } from "../mcp/bytes.ts";
-import { once } from "node:events";
 import type { Readable, Writable } from "node:stream";
 import { SupervisorError } from "../errors.ts";
 import { elementsOf } from "../mcp/json-span.ts";
@@ -8,6 +7,10 @@ import { LineReader } from "./line-reader.ts";
 /** A result may be large; a line that never ends must not fill the daemon. */
 const MAX_LINE_BYTES = 64 * 1024 * 1024;
 const NEW_LINE = Buffer.from("\n");
+const DONE = Promise.resolve();
+
+const closed = (): SupervisorError =>
+  new SupervisorError("UPSTREAM_RESET", "the child has closed its input");
 
 /** One message of the child, as bytes and as JSON.parse sees it. */
 export interface Incoming {
@@ -34,6 +37,8 @@ export interface StdioPipeOptions {
 /** The two pipes of a stdio child: one JSON-RPC message a line (MCP, stdio transport). */
 export class StdioPipe {
   readonly #options: StdioPipeOptions;
+  #unsent: Buffer[] = [];
+  #draining: Promise<void> | undefined;
 
   constructor(options: StdioPipeOptions) {
     this.#options = options;
@@ -51,15 +56,42 @@ export class StdioPipe {
     options.stdout.on("data", (chunk: Buffer) => reader.push(chunk));
   }
 
-  /** Resolves when the pipe has room again. Rejects with UPSTREAM_RESET when the child has closed it. */
-  async write(message: Buffer): Promise<void> {
+  /**
+   * Hands on one message. Resolves at once, or when the pipe has room again; rejects with
+   * UPSTREAM_RESET when the child has closed it.
+   *
+   * The messages of one turn of the event loop leave in one write: with many sessions at work the
+   * writes to their child are what its gateway does most.
+   */
+  write(message: Buffer): Promise<void> {
     const { stdin } = this.#options;
-    if (!stdin.writable)
-      throw new SupervisorError("UPSTREAM_RESET", "the child has closed its input");
-    const line = Buffer.concat([oneLine(message), NEW_LINE]);
-    if (stdin.write(line)) return;
+    if (!stdin.writable) return Promise.reject(closed());
+    if (this.#unsent.length === 0) setImmediate(() => this.#send());
+    this.#unsent.push(oneLine(message), NEW_LINE);
     // The child does not read: its clients wait, and nothing piles up here.
-    await Promise.race([once(stdin, "drain"), once(stdin, "close")]);
+    return stdin.writableNeedDrain ? this.#drained() : DONE;
+  }
+
+  #send(): void {
+    const { stdin } = this.#options;
+    const lines = Buffer.concat(this.#unsent);
+    this.#unsent = [];
+    // Closed within this turn: the child has ended or is about to, and its exit tells everybody.
+    if (stdin.writable) stdin.write(lines);
+  }
+
+  /** One pair of listeners for all that wait. */
+  #drained(): Promise<void> {
+    const { stdin } = this.#options;
+    this.#draining ??= new Promise((resolve) => {
+      const over = (): void => {
+        stdin.off("drain", over).off("close", over);
+        this.#draining = undefined;
+        resolve();
+      };
+      stdin.on("drain", over).on("close", over);
+    });
+    return this.#draining;
   }
 
   #read(line: Buffer): void {

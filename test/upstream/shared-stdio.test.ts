@@ -246,10 +246,12 @@ test("a session that asks for less of the log gets less, and the child is told t
   await b.send({ id: 1, method: "logging/setLevel", params: { level: "debug" } });
   await a.send({ id: 2, method: "logging/setLevel", params: { level: "warning" } });
   await until(() => a.messages.some(({ id }) => id === 2), "what the child knows is answered here");
-  const told = child.got
-    .filter(({ method }) => method === "logging/setLevel")
-    .map(({ params }) => params?.["level"]);
-  assert.deepEqual(told, ["error", "debug"]);
+  const told = () =>
+    child.got
+      .filter(({ method }) => method === "logging/setLevel")
+      .map(({ params }) => params?.["level"]);
+  await until(() => told().length > 1, "the child was told twice");
+  assert.deepEqual(told(), ["error", "debug"]);
   for (const level of ["debug", "error"])
     child.say({ method: "notifications/message", params: { level, data: level } });
   const heard = (session: Session) =>
