@@ -64,7 +64,8 @@ export class HttpAnswer implements HttpOutlet {
   }
 
   onceDrained(resume: () => void): void {
-    this.#options.visit.res.once("drain", resume);
+    if (this.#state.kind === "stream") this.#state.stream.onceDrained(resume);
+    else this.#options.visit.res.once("drain", resume);
   }
 
   end(): void {

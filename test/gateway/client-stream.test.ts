@@ -146,10 +146,11 @@ test("a stream that is over is forgotten: nothing is written to it and the other
   left.client.close();
   ended.stream.end();
   await until(() => left.res.closed && ended.client.isEnded, "both are over");
-  const writes = t.mock.method(left.res, "write");
+  const leftBeats = t.mock.method(left.stream, "beat");
+  const endedBeats = t.mock.method(ended.stream, "beat");
   const since = beats(clock.client.text);
   await until(() => beats(clock.client.text) > since + 5, "five beats have gone by");
-  assert.equal(writes.mock.callCount(), 0);
+  assert.equal(leftBeats.mock.callCount() + endedBeats.mock.callCount(), 0);
   assert.deepEqual(failures, []);
 });
 
@@ -182,4 +183,60 @@ test("a client that does not read loses its stream before it fills the memory, o
     stuck.stream.event(`data: ${"x".repeat(1024 * 1024)}\n\n`);
   assert.equal(stuck.res.destroyed, true);
   assert.ok(stuck.res.writableLength < 20 * 1024 * 1024);
+});
+
+test("what comes at once leaves in one write, and every byte of it as it was", async (t) => {
+  const { open } = await rig(t, 3_600_000);
+  const { client, stream, res } = await open();
+  await until(() => client.text === ":\n\n", "the first comment has come");
+  const writes = t.mock.method(res.socket!, "write");
+  stream.event("data: é one\n\n");
+  stream.part(Buffer.from("data: 二\n"), false);
+  stream.part(Buffer.from("\n"), true);
+  await until(() => client.text.endsWith("二\n\n"), "all has come");
+  assert.equal(client.text, ":\n\ndata: é one\n\ndata: 二\n\n");
+  assert.equal(writes.mock.callCount(), 1);
+});
+
+test("small and large parts keep their order", async (t) => {
+  const { open } = await rig(t, 3_600_000);
+  const { client, stream } = await open();
+  const large = `data: ${"x".repeat(100_000)}\n\n`;
+  const all = ["data: 1\n\n", large, "data: 2\n\n", "data: 3\n\n", large, "data: 4\n\n"];
+  for (const text of all) stream.part(Buffer.from(text), true);
+  stream.end();
+  await until(() => client.isEnded, "the stream has ended");
+  assert.equal(client.text, `:\n\n${all.join("")}`);
+});
+
+test("a stream that waits behind the answer before it, or whose client knows no chunks, is written too", async (t) => {
+  const heart = new Heart(3_600_000);
+  t.after(() => heart.stop());
+  let answerFirst: (() => void) | undefined;
+  const { url } = await serve(t, (req, res) => {
+    if (req.url === "/first") {
+      answerFirst = () => res.end("first");
+      return;
+    }
+    const stream = new ClientStream(res, heart);
+    stream.event("data: 1\n\n");
+    stream.event("data: 2\n\n");
+    stream.end();
+  });
+  const text = (request: string): { soFar: () => string } => {
+    let all = "";
+    const socket = connect(Number(url.port), "127.0.0.1", () => socket.write(request));
+    socket.on("data", (chunk: Buffer) => (all += chunk.toString()));
+    t.after(() => socket.destroy());
+    return { soFar: () => all };
+  };
+  const get = (path: string, version: string) => `GET ${path} HTTP/${version}\r\nhost: a\r\n\r\n`;
+  const old = text(get("/", "1.0"));
+  await until(() => old.soFar().endsWith("data: 2\n\n"), "the old client has all of it");
+  assert.match(old.soFar(), /\r\n\r\n:\n\ndata: 1\n\ndata: 2\n\n$/);
+  const piped = text(get("/first", "1.1") + get("/", "1.1"));
+  await until(() => answerFirst !== undefined, "the first request is there");
+  answerFirst!();
+  await until(() => piped.soFar().endsWith("0\r\n\r\n"), "the second answer is whole");
+  assert.match(piped.soFar(), /first[^]*:\n\n[^]*data: 1\n\n[^]*data: 2\n\n/);
 });
