@@ -27,6 +27,13 @@ type State =
   | { readonly kind: "until-close" }
   | { readonly kind: "idle" };
 
+interface Head {
+  readonly text: string;
+  readonly code: number;
+  readonly headers: ResponseHeaders;
+  readonly isReusable: boolean;
+}
+
 const HEAD: State = { kind: "head" };
 const IDLE: State = { kind: "idle" };
 const CHUNK_SIZE: State = { kind: "chunk-size" };
@@ -49,6 +56,8 @@ export class ResponseParser {
   #state: State = IDLE;
   #rest: Buffer | undefined;
   #isReusable = true;
+  /** The latest one: servers answer in the same words for as long as their Date says the same second. */
+  #head: Head | undefined;
 
   constructor(sink: ResponseSink) {
     this.#sink = sink;
@@ -87,7 +96,7 @@ export class ResponseParser {
   #step(bytes: Buffer): number {
     switch (this.#state.kind) {
       case "head":
-        return this.#head(bytes);
+        return this.#readHead(bytes);
       case "length":
       case "chunk":
         return this.#body(bytes, this.#state);
@@ -112,20 +121,17 @@ export class ResponseParser {
     }
   }
 
-  #head(bytes: Buffer): number {
+  #readHead(bytes: Buffer): number {
     const end = bytes.indexOf("\r\n\r\n");
     if (end === -1) return requireRoom(bytes, MAX_HEAD_BYTES);
-    const lines = bytes.toString("latin1", 0, end).split(CRLF);
-    const status = /^HTTP\/1\.([01]) ([1-5]\d\d)(?: |$)/.exec(lines[0]!);
-    if (status === null) throw invalid("its status line");
-    const code = Number(status[2]);
-    const headers = parseFields(lines);
+    const text = bytes.toString("latin1", 0, end);
+    const known = this.#head?.text === text ? this.#head : undefined;
+    const { code, headers, isReusable } = (this.#head = known ?? parseHead(text));
     if (code < 200) {
       if (code === 101) throw invalid("an upgrade that nobody asked for");
       return end + 4;
     }
-    const connection = headers["connection"]?.toLowerCase();
-    this.#isReusable = status[1] === "1" ? connection !== "close" : connection === "keep-alive";
+    this.#isReusable = isReusable;
     const isEmpty = this.#frame(code, headers);
     this.#sink.head(code, headers);
     if (isEmpty) this.#finish(this.#isReusable);
@@ -181,6 +187,16 @@ const EMPTY = Buffer.alloc(0);
 function requireRoom(bytes: Buffer, limit: number): 0 {
   if (bytes.length > limit) throw invalid("a head that has no end");
   return 0;
+}
+
+function parseHead(text: string): Head {
+  const lines = text.split(CRLF);
+  const status = /^HTTP\/1\.([01]) ([1-5]\d\d)(?: |$)/.exec(lines[0]!);
+  if (status === null) throw invalid("its status line");
+  const headers = parseFields(lines);
+  const connection = headers["connection"]?.toLowerCase();
+  const isReusable = status[1] === "1" ? connection !== "close" : connection === "keep-alive";
+  return { text, code: Number(status[2]), headers, isReusable };
 }
 
 function parseFields(lines: readonly string[]): ResponseHeaders {

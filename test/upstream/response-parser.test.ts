@@ -125,3 +125,33 @@ for (const [name, text] of [
     assert.throws(() => parse([Buffer.from(text, "latin1")]), { code: "UPSTREAM_INVALID" });
   });
 }
+
+test("answers in the same words as the one before are read as well as others", () => {
+  const seen: string[] = [];
+  const parser = new ResponseParser({
+    head: (status, headers) => seen.push(`${status} ${headers["x"]}`),
+    data: (chunk) => seen.push(chunk.toString()),
+    end: (isReusable) => seen.push(String(isReusable)),
+  });
+  const answer = (x: string, body: string) =>
+    Buffer.from(`HTTP/1.1 200 OK\r\nX: ${x}\r\nContent-Length: ${body.length}\r\n\r\n${body}`);
+  for (const [x, body] of [
+    ["1", "ab"],
+    ["1", "cd"],
+    ["2", "ef"],
+    ["1", "ghi"],
+  ] as const) {
+    parser.expect();
+    parser.push(answer(x, body));
+  }
+  assert.deepEqual(
+    seen,
+    ["200 1", "ab", "200 1", "cd", "200 2", "ef", "200 1", "ghi"].flatMap((one, i) =>
+      i % 2 === 1 ? [one, "true"] : [one],
+    ),
+  );
+});
+
+test("an empty head is none", () => {
+  assert.throws(() => parse([Buffer.from("\r\n\r\n")]), { code: "UPSTREAM_INVALID" });
+});
