@@ -3,7 +3,7 @@ import { BlockList, isIP } from "node:net";
 import { wordsOfIpv6 } from "../net/address.ts";
 
 /** As addresses are compared: an IPv4 client of a listener on `::` has no other address for that, and a zone names an interface of ours. */
-function plain(address: string): string {
+export function plainAddress(address: string): string {
   return address.replace(/^::ffff:(?=\d+\.)/i, "").replace(/%.*$/, "");
 }
 
@@ -11,7 +11,7 @@ function plain(address: string): string {
 function readHop(text: string): string | undefined {
   const hop = text.trim();
   const bare = /^\[([^\]]+)\](?::\d+)?$/.exec(hop)?.[1] ?? /^([\d.]+):\d+$/.exec(hop)?.[1] ?? hop;
-  return isIP(bare) === 0 ? undefined : plain(bare);
+  return isIP(bare) === 0 ? undefined : plainAddress(bare);
 }
 
 function listOf(ranges: readonly string[]): BlockList {
@@ -69,9 +69,9 @@ export function createClientAddress(trustProxy: readonly string[]): ClientAddres
   const isProxy = (address: string): boolean =>
     trustProxy.length > 0 && isIP(address) !== 0 && has(proxies, address);
   return {
-    isProxy: (address) => isProxy(plain(address)),
+    isProxy: (address) => isProxy(plainAddress(address)),
     of(req) {
-      const peer = plain(req.socket.remoteAddress ?? "");
+      const peer = plainAddress(req.socket.remoteAddress ?? "");
       // Node joins several headers of that name in their order, which is the order of the hops.
       const forwarded = req.headers["x-forwarded-for"];
       if (typeof forwarded !== "string" || !isProxy(peer)) return peer;

@@ -6,10 +6,15 @@ import { createClientAddress } from "./client-address.ts";
 import type { ClientAddress } from "./client-address.ts";
 import { Connections } from "./connections.ts";
 import { FailureLimit } from "./failure-limit.ts";
+import { endVanished } from "./vanished.ts";
 
 const SWEEP_MS = 5_000;
 /** A client that takes nothing of what waits for it for so long is ended. Node looks up to three times, so it is 20 to 65 s. */
 const UNREAD_MS = 20_000;
+/** Tries of the kernel after which a client counts as gone: 50 s on a local network, 100 s over a slow one. */
+const VANISHED_RETRIES = 8;
+/** Looking costs a read of the kernel's table of connections. */
+const SWEEPS_A_LOOK = 3;
 const BETWEEN_WORDS_MS = 60_000;
 
 /**
@@ -25,16 +30,19 @@ export class Edge {
   readonly #onTurnedAway: (address: string) => void;
   readonly #sweepMs: number;
   readonly #unreadMs: number;
+  readonly #retries: number;
+  #sweeps = 0;
   #toldAt = -Infinity;
 
   /** `onTurnedAway` is told of connections that found no place, once a minute at most. */
   constructor(
     trustProxy: readonly string[],
     onTurnedAway: (address: string) => void,
-    { sweepMs = SWEEP_MS, unreadMs = UNREAD_MS } = {},
+    { sweepMs = SWEEP_MS, unreadMs = UNREAD_MS, retries = VANISHED_RETRIES } = {},
   ) {
     this.#sweepMs = sweepMs;
     this.#unreadMs = unreadMs;
+    this.#retries = retries;
     this.addresses = createClientAddress(trustProxy);
     this.#connections = new Connections((address) => this.addresses.isProxy(address));
     this.#onTurnedAway = onTurnedAway;
@@ -93,7 +101,10 @@ export class Edge {
 
   #sweep(): void {
     for (const body of this.#bodies) body.passed(this.#sweepMs);
-    for (const socket of this.#connections.open) limitUnread(socket, this.#unreadMs);
+    const { open } = this.#connections;
+    for (const socket of open) limitUnread(socket, this.#unreadMs);
+    this.#sweeps += 1;
+    if (open.size > 0 && this.#sweeps % SWEEPS_A_LOOK === 0) void endVanished(open, this.#retries);
   }
 }
 

@@ -23,7 +23,8 @@ function countOf(rawHeaders: readonly string[], name: "host"): number {
 }
 
 /**
- * Refuses a request whose Host or Origin this listener does not go by: HOST_REFUSED, ORIGIN_REFUSED.
+ * Refuses a request whose Host or Origin this listener does not go by, HOST_REFUSED and ORIGIN_REFUSED,
+ * or which is of another HTTP than 1.0 and 1.1, REQUEST_INVALID.
  *
  * A page on evil.example that rebinds its name to 127.0.0.1 sends its own Host, and a page that just
  * posts across sends its Origin (CVE-2025-66414, CVE-2025-49596). Clients that are no browsers send
@@ -36,6 +37,9 @@ export function createGuard(options: GuardOptions): (req: IncomingMessage) => vo
   // Nearly every request names the host that the one before it named.
   let accepted: string | undefined;
   return (req) => {
+    // Node parses 0.9 and 2.0 as if they were 1.1; whoever stood in front read something else.
+    if (req.httpVersionMajor !== 1)
+      throw new SupervisorError("REQUEST_INVALID", "this is not HTTP/1.1");
     const host = req.headers.host;
     const isOurs = host !== undefined && (host === accepted || hosts.has(withoutPort(host)));
     if (isOurs) accepted = host;

@@ -115,6 +115,8 @@ export function createHttpServer(
     },
     handler,
   );
+  // Beyond that count some releases of Node drop headers in silence, and a second Host with them; the 16 KiB are bound enough.
+  server.maxHeadersCount = 0;
   server.on("clientError", (error, socket) => answerUnparsable(error, socket, onRefused));
   server.on("checkContinue", (req, res) => {
     holdContinue(req, res);

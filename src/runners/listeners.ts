@@ -1,5 +1,5 @@
 import { closeSync, openSync, readdirSync, readFileSync, readlinkSync, readSync } from "node:fs";
-import { endianness } from "node:os";
+import { readKernelAddress } from "../net/kernel-address.ts";
 
 /** A listening socket as the kernel lists it: its address and the inode by which its holder is found. */
 interface Socket {
@@ -14,30 +14,6 @@ export interface Listeners {
 }
 
 const LISTEN = "0A";
-const MAPPED = "0000:0000:0000:0000:0000:ffff:";
-
-// The kernel prints each 32-bit word of an address in the machine's own byte order.
-function bytesOf(hex: string): number[] {
-  const bytes: number[] = [];
-  for (let word = 0; word < hex.length; word += 8) {
-    const four = [0, 2, 4, 6].map((at) => Number.parseInt(hex.slice(word + at, word + at + 2), 16));
-    bytes.push(...(endianness() === "LE" ? four.toReversed() : four));
-  }
-  return bytes;
-}
-
-function addressOf(hex: string): string {
-  const bytes = bytesOf(hex);
-  if (bytes.length === 4) return bytes.join(".");
-  if (bytes.every((byte) => byte === 0)) return "::";
-  if (bytes.slice(0, 15).every((byte) => byte === 0) && bytes[15] === 1) return "::1";
-  const groups: string[] = [];
-  for (let at = 0; at < 16; at += 2)
-    groups.push(((bytes[at]! << 8) | bytes[at + 1]!).toString(16).padStart(4, "0"));
-  const text = groups.join(":");
-  return text.startsWith(MAPPED) ? bytes.slice(12).join(".") : text;
-}
-
 function readTable(path: string, port: number, found: Socket[]): void {
   let fd: number;
   try {
@@ -64,7 +40,7 @@ function readTable(path: string, port: number, found: Socket[]): void {
         // The kernel lists listeners first: the thousands of connections behind them are never read.
         if (fields[3] !== LISTEN) return;
         const [hex, at] = fields[1]!.split(":");
-        if (at === wanted) found.push({ address: addressOf(hex!), inode: fields[9]! });
+        if (at === wanted) found.push({ address: readKernelAddress(hex!), inode: fields[9]! });
       }
     }
   } finally {

@@ -12,7 +12,7 @@ function knock(...rawHeaders: string[]): void {
   const headers: Record<string, string> = {};
   for (let i = 0; i < rawHeaders.length; i += 2)
     headers[rawHeaders[i]!.toLowerCase()] ??= rawHeaders[i + 1]!;
-  guard({ headers, rawHeaders } as unknown as IncomingMessage);
+  guard({ headers, rawHeaders, httpVersionMajor: 1 } as unknown as IncomingMessage);
 }
 
 test("the listener goes by its own names, whatever the port and the case", () => {
