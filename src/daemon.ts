@@ -1,5 +1,6 @@
 /** Room: daemon. The composition root: opens the rooms in order, wires their events, closes them in reverse. In: a config. Out: a running daemon. Decides nothing else. */
 import { join } from "node:path";
+import { Audit } from "./audit/audit.ts";
 import type { Config, Isolation } from "./config/config.ts";
 import { openControl } from "./control/control.ts";
 import { createReload } from "./control/reload.ts";
@@ -174,6 +175,8 @@ export async function openDaemon(options: DaemonOptions): Promise<Daemon> {
     }
     const store = openStore(join(config.dataDir, DATABASE_FILE));
     closers.push(() => store.close());
+    const audit = new Audit({ rows: store.audit, scrubber, log });
+    closers.push(() => audit.close());
     const vault = openVault({
       keyFile: config.keyFile,
       store,
@@ -237,6 +240,7 @@ export async function openDaemon(options: DaemonOptions): Promise<Daemon> {
       supervisor,
       log,
       requests,
+      audit,
       version,
       listenFd,
     });
@@ -263,6 +267,7 @@ export async function openDaemon(options: DaemonOptions): Promise<Daemon> {
       sessions,
       log,
       scrubber,
+      audit,
     });
     closers.push(() => control.close());
     log.info({ ...address, version }, "serving");

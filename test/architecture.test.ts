@@ -20,7 +20,7 @@ const LINES: readonly Record<string, readonly string[]>[] = [
   { upstream: [], runners: ["execa"] },
   { tokens: [] },
   { registry: [] },
-  { vault: [] },
+  { vault: [], audit: [] },
   { store: ["better-sqlite3"] },
   { http: [], systemd: ["koffi"], config: ["zod"], observability: ["pino", "prom-client"] },
   { mcp: [], net: [] },

@@ -1,6 +1,7 @@
 /** Room: cli. The command line: parses words, asks the control API over the unix socket, prints the answer. In: argv, stdin, environment. Out: text or JSON, an exit code. Holds no state and no rule of its own. */
 import { Command, CommanderError } from "commander";
 import { SupervisorError, toSupervisorError } from "../errors.ts";
+import { addAuditCommand } from "./audit.ts";
 import { addConfigCommands } from "./config.ts";
 
 import { explain } from "./explain.ts";
@@ -37,6 +38,7 @@ function createProgram(onError: (text: string) => void): Command {
   addUrlCommand(program);
   addStatusCommand(program);
   addInstanceCommands(program);
+  addAuditCommand(program);
   addConfigCommands(program);
   addReloadCommand(program);
   return program;

@@ -4,7 +4,7 @@ import type { Express, NextFunction, Request, Response } from "express";
 import { SupervisorError, toSupervisorError } from "../errors.ts";
 import { sendError } from "../http/error-response.ts";
 import { newRequestId } from "../http/request-id.ts";
-import type { Logger } from "../observability/logger.ts";
+import { watchAdmin } from "./admin-log.ts";
 import { wantJson } from "./answers.ts";
 import { createRoutes } from "./routes.ts";
 import type { ControlParts } from "./parts.ts";
@@ -28,37 +28,23 @@ function toRefusal(error: unknown): SupervisorError {
   return toSupervisorError(error);
 }
 
-function logOutcome(log: Logger, req: Request, res: Response, requestId: string): void {
-  const startedAt = performance.now();
-  const { path } = req;
-  res.on("close", () => {
-    log.info(
-      {
-        requestId,
-        // Paths hold names only; secrets travel in bodies.
-        request: `${req.method} ${path}`,
-        status_code: res.statusCode,
-        execution_time_ms: Math.round(performance.now() - startedAt),
-      },
-      "control request",
-    );
-  });
-}
-
 /**
- * The control API as an express app. `check` refuses requests that may not come in; it is what the
- * TCP listener and the unix socket differ in.
+ * The control API as an express app. `identify` says which admin asks, or refuses to let the request
+ * in; it is what the TCP listener and the unix socket differ in.
  */
-export function createApp(parts: ControlParts, check: (req: IncomingMessage) => void): Express {
+export function createApp(
+  parts: ControlParts,
+  identify: (req: IncomingMessage) => string | Promise<string>,
+): Express {
   const app = express();
   app.disable("x-powered-by").disable("etag").enable("case sensitive routing");
   app.set("query parser", "simple");
-  app.use((req, res, next) => {
+  app.use(async (req, res, next) => {
     const requestId = newRequestId();
     res.locals["requestId"] = requestId;
     res.setHeader("cache-control", "no-store");
-    logOutcome(parts.log, req, res, requestId);
-    check(req);
+    watchAdmin(parts, req, res);
+    res.locals["who"] = await identify(req);
     next();
   });
   app.use(wantJson, express.json({ limit: MAX_BODY, strict: true, type: () => true }));
@@ -69,6 +55,7 @@ export function createApp(parts: ControlParts, check: (req: IncomingMessage) => 
   app.use((error: unknown, _req: Request, res: Response, _next: NextFunction) => {
     const refusal = toRefusal(error);
     const requestId = String(res.locals["requestId"]);
+    res.locals["failure"] = refusal;
     if (refusal.status >= 500)
       parts.log.error({ requestId, code: refusal.code, err: refusal }, "control request failed");
     sendError(res as ServerResponse, refusal, requestId, "admin");

@@ -1,8 +1,9 @@
 /** Room: control. The admin API, the same on the unix socket and on TCP. In: requests of admins. Out: changes to registry and tokens, orders to the supervisor. Never serves a user, never answers with a stored secret. */
-import type { Server } from "node:http";
+import type { IncomingMessage, Server } from "node:http";
 import { Edge } from "../http/edge.ts";
 import { createGuard } from "../http/guard.ts";
 import { closeServer, createHttpServer, listen } from "../http/listen.ts";
+import { peerUid } from "../systemd/peer.ts";
 import { createAdminCheck, loadAdminToken } from "./admin-token.ts";
 import { createApp } from "./app.ts";
 import type { ControlParts } from "./parts.ts";
@@ -13,6 +14,11 @@ export interface Control {
   readonly address: { host: string; port: number } | null;
   /** Resolves when both listeners and every connection are closed and the socket is gone. */
   close(): Promise<void>;
+}
+
+async function identifyPeer(req: IncomingMessage): Promise<string> {
+  const uid = await peerUid(req.socket);
+  return uid === undefined ? "control socket" : `uid ${uid}`;
 }
 
 /**
@@ -28,7 +34,7 @@ export async function openControl(rooms: Omit<ControlParts, "closing">): Promise
   const adminToken = loadAdminToken(config.dataDir);
   rooms.scrubber.set("admin token", adminToken);
   // Whoever can open the socket was let in by the file system.
-  const local = createHttpServer(createApp(parts, () => undefined));
+  const local = createHttpServer(createApp(parts, identifyPeer));
   await listenOnSocket(local, { path: config.controlSocket, group: config.controlGroup });
   const close = async (...servers: Server[]): Promise<void> => {
     closing.abort();
@@ -45,6 +51,7 @@ export async function openControl(rooms: Omit<ControlParts, "closing">): Promise
     createApp(parts, (req) => {
       guard(req);
       edge.admit(req, checkToken);
+      return "admin token";
     }),
     { edge },
   );

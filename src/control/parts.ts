@@ -1,3 +1,4 @@
+import type { Audit } from "../audit/audit.ts";
 import type { Config } from "../config/config.ts";
 import type { Logger } from "../observability/logger.ts";
 import type { Scrubber } from "../observability/scrubber.ts";
@@ -22,6 +23,7 @@ export interface ControlParts {
   /** Reads the config file again; see createReload. */
   reload: () => Promise<Reloaded>;
   log: Logger;
+  audit: Audit;
   scrubber: Scrubber;
   /** Aborted when the control API closes: what would go on for ever ends its answer then. */
   closing: AbortSignal;

@@ -1,4 +1,5 @@
 import { Router } from "express";
+import { addAuditRoutes } from "./audit-routes.ts";
 import { addInstanceRoutes } from "./instance-routes.ts";
 import { addKeyRoutes } from "./key-routes.ts";
 import { addLogRoutes } from "./log-routes.ts";
@@ -16,5 +17,6 @@ export function createRoutes(parts: ControlParts): Router {
   addInstanceRoutes(router, parts);
   addLogRoutes(router, parts);
   addReloadRoute(router, parts);
+  addAuditRoutes(router, parts);
   return router;
 }

@@ -1,4 +1,5 @@
 import type { ConfigChanges } from "../config/compare.ts";
+import type { AuditRow } from "../audit/audit.ts";
 import type { ServerDef } from "../config/config.ts";
 import type { AccessKey, User } from "../registry/registry.ts";
 import type { InstanceStatus, LogLine } from "../supervisor/supervisor.ts";
@@ -78,6 +79,13 @@ export interface LogRow extends LogLine {
 /** What became of a reload, with the file that was read. */
 export interface Reloaded extends ConfigChanges {
   path: string;
+}
+
+export type AuditEntry = AuditRow;
+
+/** The oldest first. */
+export interface AuditLog {
+  entries: AuditEntry[];
 }
 
 /** What `start`, `stop` and `restart` were about, as it is afterwards. */

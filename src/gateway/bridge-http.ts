@@ -37,6 +37,7 @@ export async function bridgePost(
       messages,
       headersToChild(req.rawHeaders, req.headers.connection),
       answer,
+      visit.trace,
     );
   } catch (error) {
     if (session === undefined) sessions.http.close(begun);

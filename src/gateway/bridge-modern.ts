@@ -100,7 +100,7 @@ async function carry(
   res.once("close", () => post.abort());
   // The client may have left while headers were checked.
   if (res.destroyed) post.abort();
-  else await post.send(body, messages[0]!, params);
+  else await post.send(body, messages[0]!, params, trace);
 }
 
 async function paramFault(

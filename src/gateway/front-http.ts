@@ -131,6 +131,7 @@ function relay(
     body,
     messages,
     inFlight: new InFlight(instance.usage),
+    watch: visit.trace,
     outlet: answer,
   });
   const over = session === undefined ? undefined : sessions.http.hold(session);

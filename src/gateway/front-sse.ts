@@ -55,6 +55,7 @@ export async function postSseMessage(context: FrontContext, visit: Visit): Promi
     body,
     seen.messages,
     headersToChild(req.rawHeaders, req.headers.connection),
+    visit.trace,
   );
   if (answer.status === 401 || (answer.status >= 300 && answer.status < 400)) {
     throw new SupervisorError(

@@ -1,6 +1,7 @@
 /** Room: gateway. The public listener: finds out who asks, holds the path against it, and hands the request to a front. Reads the path grammar on raw bytes; never trusts a name in it. */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
+import type { Audit } from "../audit/audit.ts";
 import type { Config } from "../config/config.ts";
 import { SupervisorError } from "../errors.ts";
 import { Edge } from "../http/edge.ts";
@@ -32,6 +33,7 @@ export interface GatewayOptions {
   supervisor: Supervisor;
   log: Logger;
   requests: Requests;
+  audit: Audit;
   version: string;
   /** A listener that is open already, in place of the configured address. */
   listenFd?: number | undefined;
@@ -51,7 +53,7 @@ const METHODS: Record<Leaf, readonly string[]> = {
 
 /** Opens the public listener. Rejects with LISTEN_FAILED. */
 export async function openGateway(options: GatewayOptions): Promise<Gateway> {
-  const { config, registry, sessions, supervisor, log, requests } = options;
+  const { config, registry, sessions, supervisor, log, requests, audit } = options;
   const edge = new Edge(config.trustProxy, (address) =>
     log.warn({ remote_addr: address }, "too many connections: new ones are turned away"),
   );
@@ -81,7 +83,7 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
   function answer(req: BodyRequest, res: ServerResponse): void {
     const requestId = newRequestId();
     const trace = new Trace(
-      { requests, log, address: edge.addresses.of(req) },
+      { requests, audit, log, address: edge.addresses.of(req) },
       req,
       res,
       requestId,

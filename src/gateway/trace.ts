@@ -1,15 +1,18 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Audit, AuditRow } from "../audit/audit.ts";
 import { toSupervisorError } from "../errors.ts";
 import type { Message } from "../mcp/envelope.ts";
 import type { Logger } from "../observability/logger.ts";
 import { NOTHING_KNOWN } from "../observability/requests.ts";
 import type { RequestRecord, Requests, RouteName } from "../observability/requests.ts";
 import type { Principal } from "../registry/registry.ts";
+import type { CallWatch, OpenCall } from "../sessions/calls.ts";
 
 /** As nginx has it: the client left before there was an answer. */
 const CLIENT_LEFT = 499;
 
 export interface TraceParts {
+  audit: Audit;
   log: Logger;
   requests: Requests;
   /** Where the request comes from. */
@@ -17,11 +20,12 @@ export interface TraceParts {
 }
 
 /** Collects what is known of one request while it is under way, and tells it when the request is over. */
-export class Trace {
+export class Trace implements CallWatch {
   readonly requestId: string;
   readonly #parts: TraceParts;
   readonly #startedAt = performance.now();
   readonly #record: RequestRecord;
+  #hasBegun = false;
 
   constructor(parts: TraceParts, req: IncomingMessage, res: ServerResponse, requestId: string) {
     this.requestId = requestId;
@@ -83,10 +87,48 @@ export class Trace {
       this.#parts.log.warn({ ...fields, details: error.details }, error.message);
   }
 
+  begin(tool: string): OpenCall {
+    const startedAt = performance.now();
+    this.#hasBegun = true;
+    return {
+      end: (outcome, bytesOut) => {
+        const durationMs = performance.now() - startedAt;
+        this.#audit("call", tool, { outcome, bytesOut, durationMs });
+      },
+    };
+  }
+
+  #audit(
+    kind: "call" | "refusal",
+    what: string,
+    how: Pick<AuditRow, "outcome" | "bytesOut" | "durationMs">,
+  ): void {
+    const { user, server, requestId, keyLabel, bytesIn, failure } = this.#record;
+    const reason = failure === null ? null : failure.message;
+    this.#parts.audit.add({
+      at: Date.now(),
+      kind,
+      user,
+      server,
+      requestId,
+      who: keyLabel,
+      what,
+      reason,
+      bytesIn,
+      ...how,
+    });
+  }
+
   #end(res: ServerResponse): void {
     const record = this.#record;
     record.status = res.headersSent ? res.statusCode : CLIENT_LEFT;
     record.durationMs = performance.now() - this.#startedAt;
-    this.#parts.requests.ended(record);
+    const isTold = this.#parts.requests.ended(record);
+    if (record.failure === null || !isTold) return;
+    const { code } = record.failure;
+    const how = { bytesOut: null, durationMs: record.durationMs };
+    if (record.tool !== null && !this.#hasBegun)
+      this.#audit("call", record.tool, { outcome: "refused", ...how });
+    else this.#audit("refusal", `${record.method} ${record.path}`, { outcome: code, ...how });
   }
 }

@@ -7,6 +7,7 @@ import type { Live } from "../supervisor/supervisor.ts";
 import { partsOf } from "./bridged-link.ts";
 import { explainFailure } from "./exit.ts";
 import type { HttpOutlet } from "./http-exchange.ts";
+import type { CallWatch } from "./calls.ts";
 import type { InFlight } from "./in-flight.ts";
 import type { MessageLink } from "./message-link.ts";
 
@@ -57,13 +58,14 @@ export class HttpBridge {
     messages: readonly Message[],
     headers: readonly string[],
     outlet: HttpOutlet,
+    watch?: CallWatch,
   ): Promise<void> {
     const requests = messages.filter(isRequest);
     // Two answers under one id could not be told apart (JSON-RPC: ids are unique while in use).
     if (requests.some(({ id }) => this.#posts.has(id!)))
       throw new SupervisorError("REQUEST_INVALID", "a request with this id is under way");
     const parts = partsOf(body);
-    this.#inFlight.sent(messages, body);
+    this.#inFlight.sent(messages, body, watch);
     const post = requests.length === 0 ? undefined : this.#expect(requests, parts, outlet);
     try {
       for (const [i, message] of messages.entries()) {
@@ -110,7 +112,7 @@ export class HttpBridge {
     this.#scanner.write(raw, 0, raw.length);
     const [message] = this.#scanner.messages;
     if (message === undefined) return;
-    this.#inFlight.received([message]);
+    this.#inFlight.received([message], raw);
     if (isResponse(message)) return this.#answer(raw, message.id!);
     const post = this.#postOf(raw, message.method, about);
     if (post !== undefined) this.#onPost(post, raw);

@@ -11,6 +11,7 @@ import type {
 } from "../upstream/http-client.ts";
 import { redirectTarget } from "../upstream/redirect.ts";
 import { explainFailure } from "./exit.ts";
+import type { CallWatch } from "./calls.ts";
 import type { InFlight } from "./in-flight.ts";
 
 /** The client's side of one Streamable HTTP request. Exactly one of `end` and `fail` is called, after which nothing is. */
@@ -34,6 +35,7 @@ export interface HttpExchangeOptions {
   body: Buffer | null;
   messages: readonly Message[];
   inFlight: InFlight;
+  watch: CallWatch;
   outlet: HttpOutlet;
 }
 
@@ -49,10 +51,10 @@ export class HttpExchange {
 
   /** Sends at once; throws UPSTREAM_INVALID for headers that cannot be sent. */
   constructor(options: HttpExchangeOptions) {
-    const { inFlight, messages, body, target } = options;
+    const { inFlight, messages, body, target, watch } = options;
     this.#options = options;
     this.#send(target.url);
-    if (body !== null) inFlight.sent(messages, body);
+    if (body !== null) inFlight.sent(messages, body, watch);
   }
 
   /** The client has left: for 2026-07-28 closing the stream is the cancellation, so the server must see it at once. */
@@ -104,7 +106,9 @@ export class HttpExchange {
     const isStream = isEventStream(headers["content-type"]);
     if (isStream) {
       this.#reader = new SseReader((part) => {
-        this.#options.inFlight.received(part.messages);
+        const { inFlight } = this.#options;
+        if (part.isLast) inFlight.received(part.messages, part.bytes);
+        else inFlight.saw(part.bytes);
         this.#pass(part.bytes, part.isLast);
       });
     }
@@ -113,8 +117,9 @@ export class HttpExchange {
 
   #onData(chunk: Buffer): void {
     if (this.#isOver) return;
-    if (this.#reader !== undefined) this.#reader.push(chunk);
-    else this.#pass(chunk, true);
+    if (this.#reader !== undefined) return this.#reader.push(chunk);
+    this.#options.inFlight.saw(chunk);
+    this.#pass(chunk, true);
   }
 
   #pass(bytes: Buffer, isLast: boolean): void {

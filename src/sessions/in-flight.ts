@@ -1,6 +1,9 @@
 import { canonicalId, isRequest, isResponse } from "../mcp/envelope.ts";
 import type { Message } from "../mcp/envelope.ts";
+import { outcomeOf } from "../mcp/outcome.ts";
+import type { AnswerOutcome } from "../mcp/outcome.ts";
 import type { Usage } from "../supervisor/supervisor.ts";
+import type { CallOutcome, CallWatch, OpenCall } from "./calls.ts";
 
 /** What a request means for the instance: a ping asks nothing of the server, `initialize` says nothing of how well it does. */
 type Kind = "ping" | "initialize" | "call";
@@ -11,46 +14,84 @@ const kindOf = (method: string | undefined): Kind =>
 /** The requests of one session that wait for an answer, by id. Counts them into the instance's usage. */
 export class InFlight {
   readonly #kinds = new Map<string, Kind>();
+  /** Those that call a tool, for whoever wants to know what became of them. */
+  readonly #calls = new Map<string, OpenCall>();
   readonly #usage: Usage;
+  /** What was seen of an answer that comes in pieces. */
+  #seen: { outcome: AnswerOutcome; bytes: number } = { outcome: "ok", bytes: 0 };
 
   constructor(usage: Usage) {
     this.#usage = usage;
   }
 
   /** Takes note of what the client sends, before it is sent: the answer may overtake the POST's own. */
-  sent(messages: readonly Message[], body: Buffer): void {
+  sent(messages: readonly Message[], body: Buffer, watch?: CallWatch): void {
     for (const message of messages) {
-      if (isRequest(message)) this.#add(message.id!, kindOf(message.method));
+      if (isRequest(message)) this.#add(message, watch);
       else if (message.method === "notifications/cancelled") this.#cancel(body);
     }
   }
 
-  /** Takes note of what the server sends. */
-  received(messages: readonly Message[]): void {
-    for (const message of messages) if (isResponse(message)) this.#end(message.id!, "answered");
+  /** Takes note of what the server sends, which are these bytes, or ends with them where `saw` had the others. */
+  received(messages: readonly Message[], bytes: Buffer): void {
+    for (const message of messages) if (isResponse(message)) this.#received(message.id!, bytes);
+    this.#seen = { outcome: "ok", bytes: 0 };
   }
 
-  /** The server has answered all of them, in a body that was not looked into. */
+  /** Takes note of a piece of an answer that goes on. */
+  saw(piece: Buffer): void {
+    if (this.#calls.size === 0) return;
+    this.#seen.bytes += piece.length;
+    if (this.#seen.outcome === "ok") this.#seen.outcome = outcomeOf(piece);
+  }
+
+  /** The server has answered all of them, in what `saw` had. */
   answered(): void {
+    const { outcome, bytes } = this.#seen;
+    this.#seen = { outcome: "ok", bytes: 0 };
+    for (const id of this.#calls.keys()) this.#endCall(id, outcome, bytes);
     for (const id of this.#kinds.keys()) this.#end(id, "answered");
   }
 
   /** Forgets requests that the server refused to take: they were no use of it. */
   refused(messages: readonly Message[]): void {
-    for (const message of messages) if (isRequest(message)) this.#end(message.id!, "refused");
+    for (const message of messages) {
+      if (!isRequest(message)) continue;
+      this.#endCall(message.id!, "refused");
+      this.#end(message.id!, "refused");
+    }
   }
 
   /** The ids that nobody will answer any more, as JSON text; forgets them. */
   drain(): string[] {
     const ids = [...this.#kinds.keys()];
+    for (const id of this.#calls.keys()) this.#endCall(id, "lost");
     for (const id of ids) this.#end(id, "given up");
     return ids;
   }
 
-  #add(id: string, kind: Kind): void {
-    if (this.#kinds.has(id)) return;
-    this.#kinds.set(id, kind);
+  #add({ id, method, tool }: Message, watch: CallWatch | undefined): void {
+    const kind = kindOf(method);
+    if (this.#kinds.has(id!)) return;
+    this.#kinds.set(id!, kind);
+    if (tool !== undefined && watch !== undefined) this.#calls.set(id!, watch.begin(tool));
     if (kind !== "ping") this.#usage.inFlight += 1;
+  }
+
+  #received(id: string, bytes: Buffer): void {
+    if (this.#calls.has(id)) {
+      const { outcome, bytes: before } = this.#seen;
+      const told = outcome === "ok" ? outcomeOf(bytes, id) : outcome;
+      this.#endCall(id, told, before + bytes.length);
+    }
+    this.#end(id, "answered");
+  }
+
+  #endCall(id: string, outcome: CallOutcome, bytesOut = 0): void {
+    const call = this.#calls.get(id);
+    if (call === undefined) return;
+    this.#calls.delete(id);
+    call.end(outcome, bytesOut);
   }
 
   #end(id: string, how: "answered" | "refused" | "given up"): void {
@@ -70,7 +111,9 @@ export class InFlight {
     for (const part of Array.isArray(value) ? value : [value]) {
       const { method, params } = part as { method?: unknown; params?: { requestId?: unknown } };
       const id = params?.requestId;
-      if (method === "notifications/cancelled" && typeof id === "string") this.#end(id, "given up");
+      if (method !== "notifications/cancelled" || typeof id !== "string") continue;
+      this.#endCall(id, "cancelled");
+      this.#end(id, "given up");
     }
   }
 }

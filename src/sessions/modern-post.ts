@@ -6,6 +6,7 @@ import { formatEvent, withoutLineBreaks } from "../mcp/sse.ts";
 import type { Instance, Live } from "../supervisor/supervisor.ts";
 import type { ModernCaller, ModernStdio } from "../upstream/modern-stdio.ts";
 import { explainFailure } from "./exit.ts";
+import type { CallWatch } from "./calls.ts";
 import type { HttpOutlet } from "./http-exchange.ts";
 import { InFlight } from "./in-flight.ts";
 
@@ -29,6 +30,7 @@ export class ModernPost implements ModernCaller {
   readonly #inFlight: InFlight;
   readonly #timer: NodeJS.Timeout;
   #cancel: (() => void) | undefined;
+  #id: string | undefined;
   #isStream = false;
   #isOver = false;
 
@@ -40,8 +42,14 @@ export class ModernPost implements ModernCaller {
   }
 
   /** Sends the request. Rejects with UPSTREAM_RESET when the child has closed its input. */
-  async send(body: Buffer, message: Message, params: ModernParams): Promise<void> {
-    this.#inFlight.sent([message], body);
+  async send(
+    body: Buffer,
+    message: Message,
+    params: ModernParams,
+    watch?: CallWatch,
+  ): Promise<void> {
+    this.#id = message.id;
+    this.#inFlight.sent([message], body, watch);
     try {
       const cancel = await this.#serving.hub.request(body, message.method!, params, this);
       if (this.#isOver) cancel();
@@ -67,7 +75,7 @@ export class ModernPost implements ModernCaller {
 
   answer(raw: Buffer, errorCode: number | undefined): void {
     if (this.#isOver) return;
-    this.#inFlight.answered();
+    this.#inFlight.received([{ id: this.#id, method: undefined }], raw);
     this.#finish();
     if (this.#isStream) {
       this.#emit(raw);

@@ -13,6 +13,7 @@ import type { PostAnswer } from "../upstream/sse-link.ts";
 import { ACCEPTED, bridgePosts } from "./bridged-link.ts";
 import type { PostLink } from "./bridged-link.ts";
 import { exitOf, explainFailure } from "./exit.ts";
+import type { CallWatch } from "./calls.ts";
 import { InFlight } from "./in-flight.ts";
 import type { Holder } from "./open-requests.ts";
 import { openMessageLink } from "./open-message-link.ts";
@@ -96,6 +97,7 @@ export class SseSession {
     body: Buffer,
     messages: readonly Message[],
     headers: string[],
+    watch?: CallWatch,
   ): Promise<PostAnswer> {
     const discovery = this.#options.isBridged ? messages.find(isDiscovery) : undefined;
     if (discovery !== undefined) return this.#refuseDiscovery(discovery);
@@ -104,7 +106,7 @@ export class SseSession {
     // A child that is on its way out takes its time: its link is open still, but it may have an old token.
     if (state.kind === "open" && instance.live !== state.live) throw this.#lost();
     const link = state.kind === "open" ? state.link : await this.#link(instance);
-    inFlight.sent(messages, body);
+    inFlight.sent(messages, body, watch);
     try {
       const answer = await link.post(body, messages, headers);
       if (answer.status >= 300) inFlight.refused(messages);
@@ -214,7 +216,7 @@ export class SseSession {
       onMessage: (raw) => {
         scanner.reset();
         scanner.write(raw, 0, raw.length);
-        this.#serving?.inFlight.received(scanner.messages);
+        this.#serving?.inFlight.received(scanner.messages, raw);
         outlet.event(formatEvent("message", withoutLineBreaks(raw)));
       },
       onClosed: (error) => void this.#onLinkClosed(live, error),
@@ -223,7 +225,8 @@ export class SseSession {
   }
 
   #onPart(part: EventPart): void {
-    this.#serving?.inFlight.received(part.messages);
+    if (part.isLast) this.#serving?.inFlight.received(part.messages, part.bytes);
+    else this.#serving?.inFlight.saw(part.bytes);
     const { outlet } = this.#options;
     const hasRoom = outlet.part(part.bytes, part.isLast);
     // A read that was cut into many events brings many parts after the first one that filled up.

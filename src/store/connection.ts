@@ -88,6 +88,21 @@ export class Connection {
     return guarded(() => this.#write(work));
   }
 
+  /**
+   * As `transaction`, without waiting for the disk: what it writes outlives the process, but not
+   * always the power. What other transactions acknowledged is not touched by that.
+   */
+  relaxed<T>(work: () => T): T {
+    return guarded(() => {
+      this.#db.pragma("synchronous = NORMAL");
+      try {
+        return this.#write(work);
+      } finally {
+        this.#db.pragma("synchronous = FULL");
+      }
+    });
+  }
+
   /** Moves what the write-ahead log still holds into the file, and closes it. */
   close(): void {
     guarded(() => this.#db.close());

@@ -43,4 +43,22 @@ export const MIGRATIONS: readonly string[] = [
     value BLOB NOT NULL
   ) STRICT, WITHOUT ROWID;
   `,
+  `
+  -- Who did what. server, who, reason and the numbers are there where they mean something.
+  CREATE TABLE audit (
+    id          INTEGER PRIMARY KEY,
+    at          INTEGER NOT NULL,
+    kind        TEXT    NOT NULL CHECK (kind IN ('call', 'admin', 'refusal')),
+    user        TEXT,
+    server      TEXT,
+    request_id  TEXT    NOT NULL,
+    who         TEXT,
+    what        TEXT    NOT NULL,
+    outcome     TEXT    NOT NULL,
+    reason      TEXT,
+    duration_ms REAL,
+    bytes_in    INTEGER,
+    bytes_out   INTEGER
+  ) STRICT;
+  `,
 ];

@@ -1,6 +1,7 @@
 /** Room: store. Rows in one SQLite file, and the lock on the folder around it. In: values, secrets only hashed or sealed. Out: rows; a write that returned is on the disk. Logs nothing, decides nothing. */
 import path from "node:path";
 import { AccessKeyRows } from "./access-keys.ts";
+import { AuditRows } from "./audit.ts";
 import { Connection } from "./connection.ts";
 import { prepareDataDir } from "./data-dir.ts";
 import { MetaRows } from "./meta.ts";
@@ -8,6 +9,7 @@ import { TokenRows } from "./tokens.ts";
 import { UserRows } from "./users.ts";
 
 export type { AccessKeyRow, OwnedKeyRow } from "./access-keys.ts";
+export type { AuditFilter, AuditKind, AuditRow } from "./audit.ts";
 export type { TokenRow } from "./tokens.ts";
 export type { UserRow, UserState } from "./users.ts";
 
@@ -19,6 +21,7 @@ export class Store {
   readonly accessKeys: AccessKeyRows;
   readonly tokens: TokenRows;
   readonly meta: MetaRows;
+  readonly audit: AuditRows;
   readonly #db: Connection;
 
   constructor(db: Connection) {
@@ -27,6 +30,7 @@ export class Store {
     this.accessKeys = new AccessKeyRows(db);
     this.tokens = new TokenRows(db);
     this.meta = new MetaRows(db);
+    this.audit = new AuditRows(db);
   }
 
   /** All of `work`, or none of it. */

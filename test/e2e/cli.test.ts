@@ -45,6 +45,7 @@ const COMMANDS = [
   "start",
   "stop",
   "restart",
+  "audit",
   "config check",
   "config schema",
 ];

@@ -18,7 +18,7 @@ function rig() {
     usage,
     inFlight,
     send: (text: string) => inFlight.sent(messagesOf(Buffer.from(text)), Buffer.from(text)),
-    receive: (text: string) => inFlight.received(messagesOf(Buffer.from(text))),
+    receive: (text: string) => inFlight.received(messagesOf(Buffer.from(text)), Buffer.from(text)),
     refuse: (text: string) => inFlight.refused(messagesOf(Buffer.from(text))),
   };
 }
@@ -154,4 +154,99 @@ test("calls that were answered are counted, initialize and pings are not", () =>
   inFlight.answered();
   assert.equal(usage.answered, 2);
   assert.equal(usage.inFlight, 0);
+});
+
+interface Ended {
+  tool: string;
+  outcome: string;
+  bytesOut: number;
+}
+
+/** What becomes of calls of tools, in the order of their ends. */
+function watching() {
+  const inFlight = new InFlight({ sessions: 0, inFlight: 0, answered: 0, lastMessageAt: null });
+  const ended: Ended[] = [];
+  const watch = {
+    begin: (tool: string) => ({
+      end: (outcome: string, bytesOut: number) => void ended.push({ tool, outcome, bytesOut }),
+    }),
+  };
+  const send = (...bodies: object[]) => {
+    for (const body of bodies) {
+      const bytes = Buffer.from(JSON.stringify(body));
+      inFlight.sent(messagesOf(bytes), bytes, watch);
+    }
+  };
+  const outcomes = () => ended.map(({ tool, outcome }) => `${tool} ${outcome}`);
+  return { inFlight, ended, outcomes, send };
+}
+
+const callOf = (id: number, tool: string) => ({
+  jsonrpc: "2.0",
+  id,
+  method: "tools/call",
+  params: { name: tool, arguments: { isError: true, error: "in the arguments" } },
+});
+const answers = (id: number, rest: object) => JSON.stringify({ jsonrpc: "2.0", id, ...rest });
+
+test("the outcome of a call is what the answer says, and nothing in its text", () => {
+  const { inFlight, outcomes, send } = watching();
+  const texts: [number, string, object][] = [
+    [1, "fine", { result: { content: [{ type: "text", text: '{"isError":true,"error":1}' }] } }],
+    [2, "also-fine", { result: { isError: false, content: [], error: "a word of the tool" } }],
+    [3, "nested", { result: { structuredContent: { isError: true, error: {} }, content: [] } }],
+    [4, "failed", { result: { content: [], isError: true } }],
+    [5, "refused", { error: { code: -32602, message: "no such tool" } }],
+  ];
+  for (const [id, tool, rest] of texts) {
+    send(callOf(id, tool));
+    const event = Buffer.from(`event: message\ndata: ${answers(id, rest)}\n\n`);
+    inFlight.received([{ id: String(id), method: undefined }], event);
+  }
+  const expected = ["fine ok", "also-fine ok", "nested ok", "failed tool-error", "refused error"];
+  assert.deepEqual(outcomes(), expected);
+  for (const [id, tool, rest] of texts) {
+    send(callOf(id, tool));
+    inFlight.saw(Buffer.from(answers(id, rest)));
+    inFlight.answered();
+    send(callOf(id + 100, "between"));
+    inFlight.received([{ id: String(id + 100), method: undefined }], Buffer.from("{}"));
+  }
+  assert.deepEqual(
+    outcomes().slice(5),
+    expected.flatMap((one) => [one, "between ok"]),
+  );
+});
+
+test("an answer that comes in pieces is counted whole, and its end is not taken for another's", () => {
+  const { inFlight, ended, send } = watching();
+  send(callOf(1, "long"), callOf(2, "short"));
+  const long = answers(1, { result: { isError: true, content: [{ text: "x".repeat(1000) }] } });
+  inFlight.saw(Buffer.from(long.slice(0, 500)));
+  inFlight.saw(Buffer.from(long.slice(500, 900)));
+  inFlight.received([{ id: "1", method: undefined }], Buffer.from(long.slice(900)));
+  inFlight.received([{ id: "2", method: undefined }], Buffer.from(answers(2, { result: {} })));
+  assert.deepEqual(ended, [
+    { tool: "long", outcome: "tool-error", bytesOut: long.length },
+    { tool: "short", outcome: "ok", bytesOut: answers(2, { result: {} }).length },
+  ]);
+});
+
+test("of the answers in a batch each call has its own", () => {
+  const { inFlight, outcomes, send } = watching();
+  send(callOf(1, "one"), callOf(2, "two"));
+  const batch = `[${answers(2, { result: { isError: true } })},${answers(1, { result: {} })}]`;
+  inFlight.received(messagesOf(Buffer.from(batch)), Buffer.from(batch));
+  assert.deepEqual(outcomes().toSorted(), ["one ok", "two tool-error"]);
+});
+
+test("a call that gets no answer is refused, cancelled or lost, once", () => {
+  const { inFlight, outcomes, send } = watching();
+  send(callOf(1, "one"), callOf(2, "two"), callOf(3, "three"));
+  inFlight.refused([{ id: "1", method: "tools/call" }]);
+  const cancelled = { method: "notifications/cancelled", params: { requestId: 2 } };
+  send({ jsonrpc: "2.0", ...cancelled });
+  inFlight.drain();
+  inFlight.received([{ id: "3", method: undefined }], Buffer.from(answers(3, { result: {} })));
+  assert.deepEqual(outcomes(), ["one refused", "two cancelled", "three lost"]);
 });

@@ -84,7 +84,7 @@ test("a database of a newer version is refused and not touched", (t) => {
     (error: SupervisorError) => {
       assert.equal(error.code, "SCHEMA_TOO_NEW");
       assert.equal(error.exit, 78);
-      assert.match(error.message, /schema 99, this version knows 1/);
+      assert.match(error.message, /schema 99, this version knows \d/);
       return true;
     },
   );

@@ -1,0 +1,104 @@
+import type { Connection, Query } from "./connection.ts";
+
+/** What was done: a call of a tool, an order of an admin, or a request that was refused. */
+export type AuditKind = "call" | "admin" | "refusal";
+
+export interface AuditRow {
+  /** Epoch ms of the end. */
+  at: number;
+  kind: AuditKind;
+  user: string | null;
+  server: string | null;
+  requestId: string;
+  /** The label of the access key, or which admin. */
+  who: string | null;
+  /** The tool, the order, or the request. */
+  what: string;
+  /** `ok`, or in one word what else became of it. */
+  outcome: string;
+  /** A sentence, where there is one. */
+  reason: string | null;
+  durationMs: number | null;
+  bytesIn: number | null;
+  bytesOut: number | null;
+}
+
+export interface AuditFilter {
+  user?: string | undefined;
+  /** Epoch ms. */
+  since?: number | undefined;
+  limit: number;
+}
+
+const COLUMNS = `at, kind, user, server, request_id AS requestId, who, what, outcome, reason,
+  duration_ms AS durationMs, bytes_in AS bytesIn, bytes_out AS bytesOut`;
+
+/** Rows of `audit`. There is no index: a bounded table is read from its end in no time, and each index would cost every call. */
+export class AuditRows {
+  readonly #db: Connection;
+  readonly #insert: Query<never>;
+  readonly #list: Query<AuditRow>;
+  readonly #find: Query<AuditRow>;
+  readonly #last: Query<{ id: number | null }>;
+  readonly #deleteTo: Query<never>;
+  readonly #deleteBefore: Query<never>;
+
+  constructor(db: Connection) {
+    this.#db = db;
+    this.#insert = db.prepare(
+      `INSERT INTO audit (at, kind, user, server, request_id, who, what, outcome, reason,
+         duration_ms, bytes_in, bytes_out) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+    );
+    this.#list = db.prepare(
+      `SELECT ${COLUMNS} FROM audit WHERE (? IS NULL OR user = ?) AND at >= ?
+       ORDER BY id DESC LIMIT ?`,
+    );
+    this.#find = db.prepare(`SELECT ${COLUMNS} FROM audit WHERE request_id = ? ORDER BY id`);
+    this.#last = db.prepare("SELECT max(id) AS id FROM audit");
+    this.#deleteTo = db.prepare("DELETE FROM audit WHERE id <= ?");
+    this.#deleteBefore = db.prepare("DELETE FROM audit WHERE at < ?");
+  }
+
+  /**
+   * All of them, or none. They survive the end of the daemon, however it comes; the last moments
+   * before a power failure may be lost, because a wait for the disk would be everybody's.
+   */
+  insertAll(rows: readonly AuditRow[]): void {
+    this.#db.relaxed(() => {
+      for (const row of rows)
+        this.#insert.run(
+          row.at,
+          row.kind,
+          row.user,
+          row.server,
+          row.requestId,
+          row.who,
+          row.what,
+          row.outcome,
+          row.reason,
+          row.durationMs,
+          row.bytesIn,
+          row.bytesOut,
+        );
+    });
+  }
+
+  /** The newest first. */
+  list({ user, since, limit }: AuditFilter): AuditRow[] {
+    return this.#list.all(user ?? null, user ?? null, since ?? 0, limit);
+  }
+
+  /** All that is known of one request, in order. */
+  find(requestId: string): AuditRow[] {
+    return this.#find.all(requestId);
+  }
+
+  /** Keeps the newest `count` rows, and of these those from `since` (epoch ms) on. */
+  prune(count: number, since: number): void {
+    const last = this.#last.get()?.id ?? 0;
+    this.#db.relaxed(() => {
+      this.#deleteTo.run(last - count);
+      this.#deleteBefore.run(since);
+    });
+  }
+}
