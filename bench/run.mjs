@@ -1,12 +1,15 @@
 // The figures that this project holds, as ratios of runs in turn on one machine.
 //   npm run bench                 all rows
 //   npm run bench -- --quick      fewer rounds, for a look
+//   npm run bench -- --markdown   all rows, and the table of the README renewed with them
 import { spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { cpus, release, totalmem } from "node:os";
 import { fileURLToPath } from "node:url";
 import { setTimeout as sleep } from "node:timers/promises";
 import { makeFolder, removeFolder, rssMiB, startDaemon } from "./daemon.mjs";
+import { fetchPeers, startPeer } from "./peers.mjs";
+import { atMost, median, renewReadme, sum, table, tell } from "./report.mjs";
 
 const here = (file) => fileURLToPath(new URL(file, import.meta.url));
 const isQuick = process.argv.includes("--quick");
@@ -15,6 +18,11 @@ const CALLS = isQuick ? 5_000 : 20_000;
 const WARM_CALLS = isQuick ? 20_000 : 60_000;
 const USERS = isQuick ? 1_000 : 10_000;
 const SESSIONS = 2_000;
+const FIRST_PEER_PORT = 18_050;
+const PEER_CALLS = isQuick ? 2_000 : 10_000;
+/** Of the bridges that others have made, the one that answers right (the other is shown beside it). */
+const TO_BEAT = "mcp-proxy";
+const TIMES = 2.5;
 
 const echo = (type) => ({
   type,
@@ -42,13 +50,7 @@ function load(options) {
   });
 }
 
-const median = (values) => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)];
-const verdict = (isMet) => (isMet === undefined ? "" : isMet ? "held" : "**missed**");
-const rows = [];
-const row = (what, figure, target, isMet) => {
-  rows.push({ what, figure, target, isMet });
-  console.error(`${verdict(isMet)} ${what}: ${figure} (${target})`);
-};
+const stops = [];
 let errors = 0;
 const counted = (result) => {
   errors += result.errors + result.strays;
@@ -64,19 +66,32 @@ const LINKS = [
     ratio: 0.5,
     addedMs: 0.12,
   },
-  { name: "SSE bridge over stdio", transport: "sse", server: "by-stdio", ratio: 0.6 },
-  { name: "Streamable HTTP bridge over stdio", transport: "http", server: "by-stdio", ratio: 0.6 },
+  {
+    name: "SSE bridge over stdio",
+    transport: "sse",
+    server: "by-stdio",
+    ratio: 0.6,
+    hasPeers: true,
+  },
+  {
+    name: "Streamable HTTP bridge over stdio",
+    transport: "http",
+    server: "by-stdio",
+    ratio: 0.6,
+    hasPeers: true,
+  },
 ];
 
 /** Each way through the gateway, in turn with the echo server itself over the same transport. */
 async function links() {
+  const peers = fetchPeers();
   const stdio = { command: "node", args: [here("./echo-stdio.mjs")] };
   const folder = makeFolder({ "by-sse": echo("sse"), "by-http": echo("http"), "by-stdio": stdio });
   const daemon = await startDaemon(folder);
   try {
     const { key } = await daemon.api("POST", "/api/users", { user: "alice" });
     const header = `authorization: Bearer ${key.secret}`;
-    for (const { name, transport, server, ratio, addedMs, cpuMs } of LINKS) {
+    for (const { name, transport, server, ratio, addedMs, cpuMs, hasPeers } of LINKS) {
       const leaf = transport === "sse" ? "sse" : "mcp";
       const through = `${folder.url}/u/alice/${server}/${leaf}`;
       const many = { transport, header, sessions: 16, inflight: 32, calls: CALLS, warmup: 2_000 };
@@ -89,6 +104,10 @@ async function links() {
       const { port } = instances.find((one) => one.server === `by-${transport}`);
       const direct = `http://127.0.0.1:${port}/${leaf}`;
       const [ratios, added, cpu] = [[], [], []];
+      const others = [];
+      if (hasPeers)
+        for (const [i, peer] of peers.entries())
+          others.push(await startOther(peer, FIRST_PEER_PORT + i, transport, many));
       for (let round = 0; round < ROUNDS; round++) {
         const one = { transport, header, calls: 3_000, warmup: 500 };
         const a = counted(await load({ ...many, url: direct }));
@@ -98,55 +117,86 @@ async function links() {
         ratios.push(b.callsPerSec / a.callsPerSec);
         cpu.push(b.procs.gateway.cpuMsPer10k);
         added.push(d.latencyMs.p50 - c.latencyMs.p50);
+        for (const other of others) await other.round(b.callsPerSec);
       }
-      row(
+      tell(
         `${name}, 32 in flight over 16 sessions: calls/s of direct`,
         median(ratios).toFixed(2),
         `≥ ${ratio.toFixed(2)}`,
         median(ratios) >= ratio,
       );
-      row(
+      tell(
         `${name}: gateway CPU per 10,000 calls`,
         `${Math.round(median(cpu))} ms`,
-        ...held(median(cpu), cpuMs, "ms"),
+        ...atMost(median(cpu), cpuMs, "ms"),
       );
-      row(
+      tell(
         `${name}, 1 in flight: added p50`,
         `${median(added).toFixed(3)} ms`,
-        ...held(median(added), addedMs, "ms"),
+        ...atMost(median(added), addedMs, "ms"),
       );
+      for (const other of others) await other.finish(name);
     }
   } finally {
+    for (const stop of stops) await stop();
     await daemon.stop();
     removeFolder(folder);
   }
 }
 
-/** The figure to hold as text, and whether it is; rows without one are for comparison. */
-function held(measured, limit, unit) {
-  return limit === undefined ? ["–", undefined] : [`≤ ${limit} ${unit}`, measured <= limit];
+/** The bridge of somebody else over the same child, with a round of its own and the rows that come of it. */
+async function startOther({ name, version }, port, transport, many) {
+  const peer = await startPeer(name, transport, port);
+  stops.push(peer.stop);
+  // Warm from the first run on, so that every call is one that is counted.
+  const run = () => load({ ...many, url: peer.url, calls: PEER_CALLS, warmup: 0 });
+  await run();
+  const [times, wrong] = [[], []];
+  return {
+    async round(ours) {
+      const result = await run();
+      times.push(ours / result.callsPerSec);
+      wrong.push(result.errors);
+    },
+    async finish(link) {
+      await peer.stop();
+      const isRival = name === TO_BEAT;
+      tell(
+        `${link}: calls/s, times those of ${name} ${version}`,
+        `${median(times).toFixed(1)}×`,
+        isRival ? `≥ ${TIMES.toFixed(1)}×` : "–",
+        isRival ? median(times) >= TIMES : undefined,
+      );
+      if (sum(wrong) === 0) return;
+      const of = PEER_CALLS * wrong.length;
+      tell(`${link}: wrong answers of ${name} ${version}`, `${sum(wrong)} of ${of}`, "–");
+    },
+  };
 }
 
+const IDLE = [
+  { name: "SSE sessions, live relay", transport: "sse", server: "by-sse", target: 28 },
+  { name: "SSE sessions, child asleep", transport: "sse", server: "by-sse", isAsleep: true },
+  { name: "SSE sessions, bridge over stdio", transport: "sse", server: "by-stdio" },
+  { name: "Streamable HTTP sessions, bridge over stdio", transport: "http", server: "by-stdio" },
+];
+
 async function idleSessions() {
-  for (const [name, isAsleep, target] of [
-    ["live relay", false, 28],
-    ["child asleep", true, 20],
-  ]) {
-    const folder = makeFolder({ "by-sse": echo("sse") });
+  const stdio = { command: "node", args: [here("./echo-stdio.mjs")] };
+  for (const { name, transport, server, isAsleep = false, target = 20 } of IDLE) {
+    const folder = makeFolder({ "by-sse": echo("sse"), "by-stdio": stdio });
     const daemon = await startDaemon(folder);
     try {
       const { key } = await daemon.api("POST", "/api/users", { user: "alice" });
       const header = `authorization: Bearer ${key.secret}`;
-      const url = `${folder.url}/u/alice/sse`;
+      const url = `${folder.url}/u/alice/${server}/${transport === "sse" ? "sse" : "mcp"}`;
       // Warm code first, so that what is measured is sessions and not the first use of anything.
-      counted(
-        await load({ url, transport: "sse", header, sessions: 50, inflight: 8, calls: 3_000 }),
-      );
+      counted(await load({ url, transport, header, sessions: 50, inflight: 8, calls: 3_000 }));
       const result = counted(
         await load({
           mode: "idle",
           url,
-          transport: "sse",
+          transport,
           header,
           sessions: SESSIONS,
           hold: 3,
@@ -155,8 +205,8 @@ async function idleSessions() {
         }),
       );
       const kib = result.procs.gateway.kibPerSession;
-      row(
-        `${SESSIONS} idle SSE sessions, ${name}: memory each`,
+      tell(
+        `${SESSIONS} idle ${name}: memory each`,
         `${kib.toFixed(1)} KiB`,
         `≤ ${target} KiB`,
         kib <= target,
@@ -191,9 +241,14 @@ async function atRest() {
     const rss = rssMiB(daemon.pid);
     const { instances } = await daemon.api("GET", "/api/status");
     const count = USERS.toLocaleString("en");
-    row(`at rest, ${count} users: memory`, `${rss.toFixed(0)} MiB`, "≤ 100 MiB", rss <= 100);
-    row(`at rest, ${count} users: children`, String(instances.length), "0", instances.length === 0);
-    row(
+    tell(`at rest, ${count} users: memory`, `${rss.toFixed(0)} MiB`, "≤ 100 MiB", rss <= 100);
+    tell(
+      `at rest, ${count} users: children`,
+      String(instances.length),
+      "0",
+      instances.length === 0,
+    );
+    tell(
       `${count} users: start until it answers`,
       `${Math.round(median(starts))} ms`,
       "≤ 500 ms",
@@ -208,14 +263,12 @@ async function atRest() {
 await links();
 await idleSessions();
 await atRest();
-row("answers lost or delivered to another session", String(errors), "0", errors === 0);
+tell("answers lost or delivered to another session", String(errors), "0", errors === 0);
 
 const model =
   /model name\s*: (.*)/.exec(readFileSync("/proc/cpuinfo", "utf8"))?.[1] ?? "unknown processor";
-console.log(
-  `\n${cpus().length} cores (${model}), ${Math.round(totalmem() / 2 ** 30)} GiB, Linux ${release().split(".", 2).join(".")}, Node ${process.versions.node}; loader, gateway and child share the cores; medians of ${ROUNDS} rounds.\n`,
-);
-console.log("| what | measured | figure to hold | |\n|---|---|---|---|");
-for (const { what, figure, target, isMet } of rows)
-  console.log(`| ${what} | ${figure} | ${target} | ${verdict(isMet)} |`);
+const machine = `${cpus().length} cores (${model}), ${Math.round(totalmem() / 2 ** 30)} GiB, Linux ${release().split(".", 2).join(".")}, Node ${process.versions.node}; loader, gateway and child share the cores; medians of ${ROUNDS} rounds.`;
+const text = `${machine}\n\n${table()}\n`;
+console.log(`\n${text}`);
+if (process.argv.includes("--markdown")) renewReadme(text);
 process.exit(errors === 0 ? 0 : 1);
