@@ -54,6 +54,7 @@ const tasks = {
   bench: ["bench/run.mjs"],
   conformance: ["test/conformance/run.ts"],
   interop: ["test/interop/run.ts"],
+  torture: ["test/torture/main.ts"],
 };
 
 const [task, ...rest] = process.argv.slice(2);
