@@ -234,7 +234,7 @@ export async function startDaemon(t: TestContext, options: DaemonOptions): Promi
     await stop();
     await assertNothingLeft(dir, port, mayOrphan);
   });
-  await until(() => out.includes("\n") || hasEnded, "the daemon serves", 20_000);
+  await until(() => out.includes("\n") || hasEnded, "the daemon serves", 60_000);
   if (!out.includes("\n")) throw new Error(`the daemon ended before it served\n${log}`);
   const ready = isForPeople ? readSentence(out, dir) : (JSON.parse(out) as Ready);
   port = ready.listen.port;
