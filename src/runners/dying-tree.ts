@@ -13,12 +13,17 @@ const MAX_POLL_MS = 100;
 export class DyingTree {
   readonly #leader: number;
   readonly #cgroup: Cgroup | undefined;
+  readonly #isWrapped: boolean;
   readonly #seen = new Map<number, number>();
 
-  /** `cgroup`: where all of it is, if it has one; then no member can be missed. */
-  constructor(leader: number, cgroup?: Cgroup) {
+  /**
+   * `cgroup`: where all of it is, if it has one; then no member can be missed. `isWrapped`: the
+   * leader is not the server's own process, and all else ends at once with it.
+   */
+  constructor(leader: number, { cgroup, isWrapped }: { cgroup?: Cgroup; isWrapped: boolean }) {
     this.#leader = leader;
     this.#cgroup = cgroup;
+    this.#isWrapped = isWrapped;
   }
 
   /** The members that still live, the strays among them. */
@@ -57,8 +62,12 @@ export class DyingTree {
     }
   }
 
-  /** Signals the group at once, and each member outside of it by its own id. */
+  /** Signals the group at once, and each member outside of it by its own id; a wrapper is killed, never asked. */
   signal(members: readonly ProcessEntry[], signal: NodeJS.Signals): void {
+    if (this.#isWrapped && signal !== "SIGKILL") {
+      for (const { pid } of members) if (pid !== this.#leader) send(pid, signal);
+      return;
+    }
     if (members.some(({ group }) => group === this.#leader)) send(-this.#leader, signal);
     for (const { pid, group } of members) if (group !== this.#leader) send(pid, signal);
   }

@@ -1,11 +1,12 @@
 import { statSync } from "node:fs";
+import { constants } from "node:os";
 import { setTimeout as delay } from "node:timers/promises";
 import { execa } from "execa";
 import { SupervisorError, shortageOf } from "../errors.ts";
 import { ChildJournal } from "./child-journal.ts";
+import { confine } from "./confine.ts";
 import { takeDelegation } from "./delegation.ts";
 import { DyingTree } from "./dying-tree.ts";
-import { guarded } from "./guard.ts";
 import { Keeper } from "./keeper.ts";
 import { splitLines } from "./line-splitter.ts";
 import { listenersOn } from "./listeners.ts";
@@ -86,12 +87,16 @@ export async function startProcess(
   onLine: OnLine,
   keeper = new Keeper(),
 ): Promise<Running> {
-  const [command, ...args] = spec.argv;
+  const [command] = spec.argv;
   const found = findProgram(command, spec.cwd, spec.env["PATH"]);
   if (found.file === undefined) throw refusal(spec, command, { code: found.refusal });
   const kept = keeper.admit(spec.limits ?? {});
-  const [file, ...rest] = kept.wrap(guarded([found.file, ...args], { env: spec.env }));
-  const subprocess = execa(file, rest, {
+  const confined = await confine(spec, found.file).catch((error: unknown) => {
+    kept.release();
+    throw error instanceof SupervisorError ? error : refusal(spec, found.file, error);
+  });
+  const [file, ...args] = kept.wrap(confined.argv);
+  const subprocess = execa(file, args, {
     cwd: spec.cwd,
     env: { ...spec.env, ...kept.env },
     extendEnv: false,
@@ -100,13 +105,12 @@ export async function startProcess(
     buffer: false,
     reject: false,
     encoding: "buffer",
-    stdin: "pipe",
-    stdout: "pipe",
-    stderr: "pipe",
+    stdio: ["pipe", "pipe", "pipe", ...(confined.descriptors as "pipe"[])],
   });
   const pid = subprocess.pid;
   if (pid === undefined) {
     kept.release();
+    confined.release();
     const result = await subprocess;
     throw refusal(spec, found.file, result.cause ?? { code: result.code });
   }
@@ -127,17 +131,17 @@ export async function startProcess(
   const exited = new Promise<Exit>((resolve) => {
     subprocess.nodeChildProcess.once("exit", (code, signal) => {
       const at = Date.now();
-      void kept
-        .limitBehind({ code, signal }, drained)
-        .then((limit) => resolve({ code, signal, at, limit }));
+      const end = confined.isWrapped ? unwrapped(code, signal) : { code, signal };
+      void kept.limitBehind(end, drained).then((limit) => resolve({ ...end, at, limit }));
     });
   });
-  const tree = new DyingTree(pid, kept.cgroup);
+  const tree = new DyingTree(pid, { cgroup: kept.cgroup, isWrapped: confined.isWrapped });
   let ending: Promise<Exit> | undefined;
   let killing: Promise<void> | undefined;
 
   const finish = async (): Promise<Exit> => {
     const exit = await exited;
+    confined.release();
     leaders.delete(pid);
     if (leaders.size === 0) process.removeListener("exit", killLeaders);
     void hangUp();
@@ -176,14 +180,17 @@ export async function startProcess(
     pid,
     stdin,
     stdout,
-    socketPath: null,
+    socketPath: confined.socketPath,
     exited,
     strained,
     drained,
     stop: () => (ending ??= stop()),
     kill: () => kill(),
-    listenersOn: (port) =>
-      listenersOn(port, pid, async () => (await members()).map((entry) => entry.pid)),
+    listenersOn: async (port) =>
+      // Its network has nobody else in it.
+      confined.socketPath === null
+        ? await listenersOn(port, pid, async () => (await members()).map((entry) => entry.pid))
+        : { ours: ["127.0.0.1"], foreign: [] },
     rssBytes: async () => {
       const bytes = kept.cgroup?.memoryBytes() ?? residentBytes(await members());
       return bytes === 0 ? null : bytes;
@@ -194,12 +201,23 @@ export async function startProcess(
       membersOf: (table) => tree.membersOf(table),
       onHit: (hit) => (hit.kind === "memory" ? void kill() : strain(hit)),
     });
+    await confined.spawned(subprocess.nodeChildProcess);
   } catch (error) {
     // One that the next life could not know of must not run.
     await running.kill();
     throw error instanceof SupervisorError ? error : refusal(spec, found.file, error);
   }
   return running;
+}
+
+/** A wrapper tells of the signal that ended the child as a shell does. */
+function unwrapped(
+  code: number | null,
+  signal: NodeJS.Signals | null,
+): Pick<Exit, "code" | "signal"> {
+  const number = (code ?? 0) - 128;
+  const [name] = Object.entries(constants.signals).find(([, value]) => value === number) ?? [];
+  return name === undefined ? { code, signal } : { code: null, signal: name as NodeJS.Signals };
 }
 
 async function closed(...streams: NodeJS.ReadableStream[]): Promise<void> {
