@@ -1,7 +1,7 @@
 /** Room: daemon. The composition root: opens the rooms in order, wires their events, closes them in reverse. In: a config. Out: a running daemon. Decides nothing else. */
 import { join } from "node:path";
 import { Audit } from "./audit/audit.ts";
-import type { Config, Isolation } from "./config/config.ts";
+import type { Config } from "./config/config.ts";
 import { openControl } from "./control/control.ts";
 import { createReload } from "./control/reload.ts";
 import { finishRemovals } from "./control/removal.ts";
@@ -15,12 +15,15 @@ import { Requests } from "./observability/requests.ts";
 import { MIN_SECRET_LENGTH, Scrubber } from "./observability/scrubber.ts";
 import { openRegistry } from "./registry/registry.ts";
 import type { Registry } from "./registry/registry.ts";
+import { guardGaps } from "./runners/guard.ts";
 import { KEEP_LIMITS, unkeptLimits } from "./runners/limits.ts";
 import { openProcessRunner } from "./runners/process-runner.ts";
 import type { ProcessRunner } from "./runners/process-runner.ts";
 import { Sessions } from "./sessions/sessions.ts";
 import { lockDataDir } from "./store/lock.ts";
 import { DATABASE_FILE, openStore } from "./store/store.ts";
+import { openIsolation } from "./supervisor/isolation.ts";
+import type { Isolation } from "./supervisor/isolation.ts";
 import { Supervisor } from "./supervisor/supervisor.ts";
 import type { Era } from "./supervisor/supervisor.ts";
 import { openTokens } from "./tokens/tokens.ts";
@@ -83,29 +86,15 @@ class Closers {
   }
 }
 
-/** Until isolation is built, a level that was asked for by name must not be slipped under. True where "auto" has to make do with none. */
-function isMadeNone(config: Config): boolean {
-  const wanted: [string, Isolation][] = [["isolation", config.isolation]];
-  for (const server of Object.values(config.servers)) {
-    if (server.kind === "child" && server.isolation !== config.isolation)
-      wanted.push([`servers.${server.name}.isolation`, server.isolation]);
-  }
-  const refused = wanted.filter(([, level]) => level === "user" || level === "sandbox");
-  if (refused.length > 0) {
-    throw new SupervisorError(
-      "ISOLATION_UNAVAILABLE",
-      "this version runs children without isolation only, and the config asks for more",
-      { details: refused.map(([key, level]) => `${key}: "${level}"; "none" is what there is`) },
-    );
-  }
-  return wanted.some(([, level]) => level === "auto");
-}
-
-async function openRunner({ dataDir, servers }: Config, log: Logger): Promise<ProcessRunner> {
+async function openRunner(
+  { dataDir, servers }: Config,
+  isolation: Isolation,
+  log: Logger,
+): Promise<ProcessRunner> {
   const runner = await openProcessRunner(dataDir);
   const children = Object.values(servers)
     .filter((server) => server.kind === "child")
-    .map(({ name, limits }) => ({ name, limits, level: "none" as const }));
+    .map((server) => ({ ...server, level: isolation.levelOf(server) }));
   if (runner.delegationFailure)
     log.error({ err: runner.delegationFailure }, "the delegated cgroup cannot be used");
   const unkept = unkeptLimits(children, runner.controllers);
@@ -121,6 +110,14 @@ async function openRunner({ dataDir, servers }: Config, log: Logger): Promise<Pr
     log.error({ pids }, "processes that an earlier daemon had left behind could not be ended");
   }
   return runner;
+}
+
+function sayWhatIsOpen(isolation: Isolation, log: Logger): void {
+  if (isolation.level === "none")
+    log.warn(
+      "isolation is \"none\": children run as the daemon's own account and can read each other's tokens",
+    );
+  for (const gap of guardGaps()) log.warn(gap);
 }
 
 interface Rooms {
@@ -165,14 +162,8 @@ export async function openDaemon(options: DaemonOptions): Promise<Daemon> {
   const { config, log, scrubber = new Scrubber(), version, listenFd } = options;
   const closers = new Closers();
   try {
-    const isNoneByAuto = isMadeNone(config);
     const lock = lockDataDir(config.dataDir);
     closers.push(() => lock.release());
-    if (isNoneByAuto) {
-      log.warn(
-        'isolation is "none": this version has no stronger level, so children run as the daemon\'s own account and can read each other',
-      );
-    }
     const store = openStore(join(config.dataDir, DATABASE_FILE));
     closers.push(() => store.close());
     const audit = new Audit({ rows: store.audit, scrubber, log });
@@ -184,7 +175,10 @@ export async function openDaemon(options: DaemonOptions): Promise<Daemon> {
     });
     const registry = openRegistry({ store, servers: config.servers });
     const tokens = openTokens({ store, vault });
-    const runner = await openRunner(config, log);
+    const isolation = await openIsolation(config, store);
+    closers.push(() => isolation.close());
+    sayWhatIsOpen(isolation, log);
+    const runner = await openRunner(config, isolation, log);
     closers.push(() => runner.close());
     const hide = (user: string, server: string, token: string): void => {
       if (scrubber.set(`token ${user}/${server}`, token)) return;
@@ -208,6 +202,7 @@ export async function openDaemon(options: DaemonOptions): Promise<Daemon> {
       },
       log,
       start: runner.start,
+      isolation,
       eras: {
         find: (definition) => eraIn(store.meta.find(`era ${definition}`)),
         keep: (definition, era) => store.meta.set(`era ${definition}`, Buffer.from(era)),
@@ -253,7 +248,7 @@ export async function openDaemon(options: DaemonOptions): Promise<Daemon> {
       );
     const publicUrl = new URL(config.publicUrl);
     if (publicUrl.port === "0") publicUrl.port = String(address.port);
-    const check = (next: Config): void => void isMadeNone(next);
+    const check = async (next: Config): Promise<void> => await isolation.admit(next);
     const reload = createReload({ config, registry, supervisor, sessions, log, check });
     const control = await openControl({
       reload,

@@ -20,6 +20,7 @@ export function relationProblems(config: unknown, baseDir: string): Problem[] {
     ...socketProblems(entries, baseDir),
     ...defaultServerProblems(entries),
     ...portProblems(entries),
+    ...uidProblems(entries),
     ...Object.entries(entriesOf(entries["servers"])).flatMap(([name, server]) =>
       childProblems(entriesOf(server)).map((problem) => ({
         ...problem,
@@ -91,6 +92,26 @@ function portProblems(config: Entries): Problem[] {
     taken.set(number, "another pin");
   }
   return problems;
+}
+
+/** Accounts that belong to somebody on every machine: root and the system's, systemd's dynamic users, nobody and "none". */
+const TAKEN_UIDS = [
+  { from: 0, to: 999, whose: "the system's own" },
+  { from: 61_184, to: 65_535, whose: "systemd's dynamic users and nobody" },
+];
+/** The kernel keeps 2^32-1 for "none"; some programs take the upper half for negative. */
+const LARGEST_UID = 2 ** 31 - 1;
+
+function uidProblems(config: Entries): Problem[] {
+  const { from, to } = entriesOf(config["uids"]);
+  if (typeof from !== "number" || typeof to !== "number") return [];
+  if (from > to) return [{ path: ["uids", "to"], message: "must not be below uids.from" }];
+  if (to > LARGEST_UID)
+    return [{ path: ["uids", "to"], message: `must be at most ${LARGEST_UID}` }];
+  return TAKEN_UIDS.filter((taken) => from <= taken.to && to >= taken.from).map((taken) => ({
+    path: ["uids"],
+    message: `overlaps ${taken.from} to ${taken.to}, which are ${taken.whose}`,
+  }));
 }
 
 function pinProblem(name: string, servers: Entries): string | undefined {

@@ -67,7 +67,7 @@ export const configSchema = z.strictObject({
     .record(z.string(), z.unknown())
     .refine((providers) => Object.keys(providers).length === 0, LATER)
     .default({}),
-  uids: z.null({ error: LATER }).default(null),
+  uids: z.strictObject({ from: z.int(), to: z.int() }).nullable().default(null),
 
   defaultServer: z.string().optional(),
   servers: z.record(serverName, server),

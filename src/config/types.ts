@@ -47,7 +47,8 @@ export interface Config {
   log: ParsedConfig["log"];
   jwt: null;
   providers: Record<string, unknown>;
-  uids: null;
+  /** Accounts that children are given; nobody else may have them. */
+  uids: { from: number; to: number } | null;
   defaultServer: string;
   servers: Record<string, ServerDef>;
 }

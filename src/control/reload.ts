@@ -9,8 +9,8 @@ export interface ReloadParts extends Pick<
   ControlParts,
   "config" | "registry" | "supervisor" | "sessions" | "log"
 > {
-  /** Throws ISOLATION_UNAVAILABLE for what this machine cannot give. */
-  check: (config: Config) => void;
+  /** Rejects with ISOLATION_UNAVAILABLE for what this machine cannot give. */
+  check: (config: Config) => Promise<void>;
 }
 
 /** A session was begun in the way of its server; one of these changed, it could not go on. */
@@ -24,7 +24,7 @@ async function reloadOnce(parts: ReloadParts): Promise<Reloaded> {
   if (config.path === null)
     throw new SupervisorError("CONFIG_UNREADABLE", "the config did not come from a file");
   const next = loadConfig({ path: config.path });
-  check(next);
+  await check(next);
   const changes = compareConfigs(config, next);
   const before = config.servers;
   applyLive(config, next);

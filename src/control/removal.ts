@@ -42,6 +42,7 @@ async function removeInOrder(parts: RemovalParts, user: string): Promise<Removed
   await supervisor.forget({ user }, "stopped: the user is removed");
   const cleared = tokens.clearAll(user);
   const homes = await deleteHomes(config.dataDir, user);
+  supervisor.releaseAccounts(user);
   registry.finishRemoval(user);
   return {
     user,

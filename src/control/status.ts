@@ -10,7 +10,7 @@ export async function statusOf(
     version,
     pid: process.pid,
     uptimeSeconds: Math.floor(process.uptime()),
-    isolation: "none",
+    isolation: supervisor.isolationLevel,
     instances: await supervisor.status({ user }),
   };
 }

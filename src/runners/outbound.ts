@@ -16,8 +16,15 @@ export function waitsForNetwork(argv: readonly string[], fd: number, isRoot: boo
   const account = isRoot ? [] : ["--user", "--map-current-user"];
   const wait = `echo up >&${fd}; read -r go <&${fd} || exit 125; exec "$@"`;
   return [
-    ...[findTool("unshare") ?? "unshare", ...account, "--net", "--"],
-    ...[findTool("sh") ?? "/bin/sh", "-c", wait, "sh", ...argv],
+    findTool("unshare") ?? "unshare",
+    ...account,
+    "--net",
+    "--",
+    findTool("sh") ?? "/bin/sh",
+    "-c",
+    wait,
+    "sh",
+    ...argv,
   ];
 }
 
@@ -55,8 +62,15 @@ export async function attachNetwork(
   const [file, ...args] = guarded(
     [
       findTool("slirp4netns") ?? "slirp4netns",
-      ...["--configure", "--mtu=65520", "--disable-host-loopback", "--enable-seccomp"],
-      ...["--ready-fd=3", "--exit-fd=4", ...account, pid, "tap0"],
+      "--configure",
+      "--mtu=65520",
+      "--disable-host-loopback",
+      "--enable-seccomp",
+      "--ready-fd=3",
+      "--exit-fd=4",
+      ...account,
+      pid,
+      "tap0",
     ],
     { env: {} },
   );

@@ -65,17 +65,34 @@ export function bubblewrap(input: SandboxInput): [string, ...string[]] {
       : ["--cap-drop", "ALL", ...keep("SETUID", "SETGID", "SETPCAP")];
   return [
     findTool("bwrap") ?? "bwrap",
-    ...["--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try"],
+    "--unshare-pid",
+    "--unshare-ipc",
+    "--unshare-uts",
+    "--unshare-cgroup-try",
     ...(makesNetwork ? ["--unshare-net"] : []),
-    ...["--die-with-parent", "--new-session"],
+    "--die-with-parent",
+    "--new-session",
     ...account,
     ...systemMounts(sandbox),
-    ...["--proc", "/proc", "--dev", "/dev", "--perms", "1777", "--tmpfs", "/tmp"],
+    "--proc",
+    "/proc",
+    "--dev",
+    "/dev",
+    "--perms",
+    "1777",
+    "--tmpfs",
+    "/tmp",
     ...folder(OWN_FOLDER),
     ...folder("/var"),
-    ...["--symlink", "../tmp", "/var/tmp"],
+    "--symlink",
+    "../tmp",
+    "/var/tmp",
     ...childMounts(input),
-    ...["--chdir", spec.cwd, "--remount-ro", "/", "--"],
+    "--chdir",
+    spec.cwd,
+    "--remount-ro",
+    "/",
+    "--",
     ...(uid === null ? [] : become(uid)),
     ...argv,
   ];
@@ -87,18 +104,26 @@ const keep = (...names: string[]): string[] =>
 function become(uid: number): string[] {
   return [
     findTool("setpriv") ?? "setpriv",
-    ...["--reuid", `${uid}`, "--regid", `${uid}`, "--clear-groups"],
-    ...["--inh-caps=-all", "--ambient-caps=-all", "--bounding-set=-all", "--no-new-privs", "--"],
+    "--reuid",
+    `${uid}`,
+    "--regid",
+    `${uid}`,
+    "--clear-groups",
+    "--inh-caps=-all",
+    "--ambient-caps=-all",
+    "--bounding-set=-all",
+    "--no-new-privs",
+    "--",
   ];
 }
 
 function systemMounts(sandbox: Sandbox): string[] {
-  const folders = SYSTEM_FOLDERS.flatMap((folder) => {
-    const found = lstatSync(folder, { throwIfNoEntry: false });
+  const folders = SYSTEM_FOLDERS.flatMap((place) => {
+    const found = lstatSync(place, { throwIfNoEntry: false });
     if (found === undefined) return [];
     return found.isSymbolicLink()
-      ? ["--symlink", readlinkSync(folder), folder]
-      : ["--ro-bind", folder, folder];
+      ? ["--symlink", readlinkSync(place), place]
+      : ["--ro-bind", place, place];
   });
   const etc = folder("/etc");
   const files = SYSTEM_FILES.map((name) => `/etc/${name}`).flatMap((file) => [

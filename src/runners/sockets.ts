@@ -46,10 +46,10 @@ export async function openEntrance(name: string): Promise<Entrance> {
   // Node removes the name that it listened on when it closes.
   renameSync(`${name}n`, file);
   // No public way leads to the descriptor of a listening socket.
-  const { fd } = (server as unknown as { _handle: { fd: number } })._handle;
+  const handle = (server as unknown as Record<string, { fd: number }>)["_handle"];
   return {
     path: file,
-    fd,
+    fd: handle!.fd,
     handOver: () => server.close(),
     remove: () => rmSync(file, { force: true }),
   };

@@ -28,7 +28,7 @@ export class Upstreams {
   #upstream(live: Live, target: HttpTarget): Upstream {
     const known = this.#byLive.get(live);
     if (known !== undefined) return known;
-    const client = new HttpClient(target.url, target.isRemote);
+    const client = new HttpClient(target.url, target.isRemote, target.socketPath);
     const watchers = new Set<() => void>();
     const upstream: Upstream = { client, watchers };
     this.#byLive.set(live, upstream);

@@ -61,4 +61,13 @@ export const MIGRATIONS: readonly string[] = [
     bytes_out   INTEGER
   ) STRICT;
   `,
+  `
+  -- Accounts of the machine that children run as. By name: a home that is kept outlasts its user's row.
+  CREATE TABLE uids (
+    uid    INTEGER PRIMARY KEY,
+    user   TEXT    NOT NULL,
+    server TEXT    NOT NULL,
+    UNIQUE (user, server)
+  ) STRICT;
+  `,
 ];

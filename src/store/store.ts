@@ -6,6 +6,7 @@ import { Connection } from "./connection.ts";
 import { prepareDataDir } from "./data-dir.ts";
 import { MetaRows } from "./meta.ts";
 import { TokenRows } from "./tokens.ts";
+import { UidRows } from "./uids.ts";
 import { UserRows } from "./users.ts";
 
 export type { AccessKeyRow, OwnedKeyRow } from "./access-keys.ts";
@@ -22,6 +23,7 @@ export class Store {
   readonly tokens: TokenRows;
   readonly meta: MetaRows;
   readonly audit: AuditRows;
+  readonly uids: UidRows;
   readonly #db: Connection;
 
   constructor(db: Connection) {
@@ -31,6 +33,7 @@ export class Store {
     this.tokens = new TokenRows(db);
     this.meta = new MetaRows(db);
     this.audit = new AuditRows(db);
+    this.uids = new UidRows(db);
   }
 
   /** All of `work`, or none of it. */

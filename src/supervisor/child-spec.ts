@@ -1,5 +1,6 @@
 import { fillTemplate } from "../config/template.ts";
 import type { ChildServer } from "../config/config.ts";
+import type { Confinement } from "../runners/confinement.ts";
 import type { RunSpec } from "../runners/runner.ts";
 import type { Ref } from "./instance-types.ts";
 import type { PrivateHome } from "./private-home.ts";
@@ -18,13 +19,14 @@ export interface ChildSpecInput {
   /** Undefined for a stdio child, which has none. */
   port: number | undefined;
   home: PrivateHome;
+  confinement: Confinement;
   token: string | undefined;
   stopTimeoutMs: number;
 }
 
 /** How to run this child: templates filled, the token in its environment and nowhere else. */
 export function childSpec(input: ChildSpecInput): RunSpec {
-  const { ref, def, port, home, token, stopTimeoutMs } = input;
+  const { ref, def, port, home, confinement, token, stopTimeoutMs } = input;
   const fill = (text: string) => fillTemplate(text, { port, user: ref.user });
   const env: Record<string, string> = {};
   for (const name of INHERITED) {
@@ -40,7 +42,7 @@ export function childSpec(input: ChildSpecInput): RunSpec {
     argv: [def.command, ...def.args.map(fill)],
     cwd: def.cwd,
     env,
-    confinement: { level: "none" },
+    confinement,
     limits: def.limits,
     stdout: isStdio ? "messages" : "lines",
     eofGraceMs: isStdio ? STDIO_CHILD_EOF_GRACE_MS : PORT_CHILD_EOF_GRACE_MS,

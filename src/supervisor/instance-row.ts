@@ -6,7 +6,8 @@ export interface RowInput {
   usage: Usage;
   generation: number;
   restarts: number;
-  isRemote: boolean;
+  /** Null for a remote. */
+  isolation: InstanceRow["isolation"];
 }
 
 /** What an admin is shown of an instance. */
@@ -28,7 +29,7 @@ export function rowOf({ ref, state, usage, ...rest }: RowInput): InstanceRow {
     sessions,
     inFlight,
     idleSeconds: idleMs === null ? null : inFlight > 0 ? 0 : Math.floor(idleMs / 1000),
-    isolation: rest.isRemote ? null : "none",
+    isolation: rest.isolation,
   };
 }
 

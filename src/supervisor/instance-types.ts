@@ -21,6 +21,8 @@ export interface HttpTarget {
   /** Sent with every request; of a remote they may hold the user's token. */
   headers: Readonly<Record<string, string>>;
   isRemote: boolean;
+  /** The unix socket that leads there, for a child in a network of its own; else null. */
+  socketPath: string | null;
 }
 
 /** What a server speaks: revisions that begin with `initialize`, or those in which every request stands for itself. */

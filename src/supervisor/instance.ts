@@ -12,6 +12,7 @@ import type { Logger } from "../observability/logger.ts";
 import type { Scrubber } from "../observability/scrubber.ts";
 import type { Exit, Running, StartRunner } from "../runners/runner.ts";
 import type { Ended, InstanceRow, InstanceState, Live } from "./instance-types.ts";
+import type { Isolation } from "./isolation.ts";
 import type { Ref, SupervisorEvents, Target, Usage } from "./instance-types.ts";
 import type { NotLaunched } from "./launch.ts";
 import type { Ports } from "./ports.ts";
@@ -27,6 +28,7 @@ export interface InstanceContext {
   scrubber: Scrubber;
   ports: Ports;
   slots: SpawnSlots;
+  isolation: Isolation;
   start: StartRunner;
   events: EventEmitter<SupervisorEvents>;
   onExposed: (server: string, addresses: readonly string[]) => void;
@@ -157,14 +159,14 @@ export class Instance {
   }
 
   row(): InstanceRow {
-    const isRemote = this.#context.servers(this.ref.server)?.kind === "remote";
+    const def = this.#context.servers(this.ref.server);
     return rowOf({
       ref: this.ref,
       state: this.#state,
       usage: this.usage,
       generation: this.#generation,
       restarts: this.#restarts,
-      isRemote,
+      isolation: this.#context.isolation.rowOf(def),
     });
   }
 
@@ -238,6 +240,7 @@ export class Instance {
       startTimeoutMs: def.startTimeoutMs,
       stopTimeoutMs: config.stopTimeoutMs,
       ports,
+      isolation: this.#context.isolation,
       start,
       output: this.output,
       onLine: (stream, text) =>

@@ -9,6 +9,7 @@ import { fillTemplate } from "../config/template.ts";
 import type { ChildServer } from "../config/config.ts";
 import { eraOfVariant } from "./instance-types.ts";
 import type { Ref, Target } from "./instance-types.ts";
+import type { Box, Isolation } from "./isolation.ts";
 import type { OutputLog } from "./output-log.ts";
 import type { Ports } from "./ports.ts";
 import { CUT_MARK } from "../runners/line-splitter.ts";
@@ -33,6 +34,7 @@ export interface LaunchInput {
   startTimeoutMs: number;
   stopTimeoutMs: number;
   ports: Ports;
+  isolation: Isolation;
   start: StartRunner;
   output: OutputLog;
   onLine: OnLine;
@@ -93,8 +95,10 @@ async function launchOnce(
   let port: number | null = null;
   let running: Running;
   try {
-    if (def.transport !== "stdio") port = await ports.take(ref);
-    running = await spawnChild(input, port);
+    const box = input.isolation.boxFor(ref, def);
+    port = box.privatePort(ports.pinOf(ref));
+    if (def.transport !== "stdio") port ??= await ports.take(ref);
+    running = await spawnChild(input, box, port);
   } catch (error) {
     if (port !== null) ports.release(port);
     const failure = toSupervisorError(error);
@@ -188,15 +192,19 @@ async function untilTarget(
     path,
     ...wait,
   });
-  return { target: { transport: def.transport, url, headers: {}, isRemote: false }, exposed };
+  const { socketPath } = running;
+  return {
+    target: { transport: def.transport, url, headers: {}, isRemote: false, socketPath },
+    exposed,
+  };
 }
 
-async function spawnChild(input: LaunchInput, port: number | null): Promise<Running> {
+async function spawnChild(input: LaunchInput, box: Box, port: number | null): Promise<Running> {
   const { ref, def, token, stopTimeoutMs } = input;
   const name = `${ref.user}/${ref.server}`;
   let home: Awaited<ReturnType<typeof preparePrivateHome>>;
   try {
-    home = await preparePrivateHome(input.dataDir, ref);
+    home = await preparePrivateHome(input.dataDir, ref, box.owner);
   } catch (cause) {
     const what = `${name}: its private home could not be prepared`;
     const code = (cause as NodeJS.ErrnoException).code ?? "unknown reason";
@@ -204,7 +212,16 @@ async function spawnChild(input: LaunchInput, port: number | null): Promise<Runn
     throw shortageOf(cause, what) ?? failure;
   }
   input.signal.throwIfAborted();
-  const spec = childSpec({ ref, def, port: port ?? undefined, home, token, stopTimeoutMs });
+  const confinement = box.confinement(home.home, port);
+  const spec = childSpec({
+    ref,
+    def,
+    port: port ?? undefined,
+    home,
+    confinement,
+    token,
+    stopTimeoutMs,
+  });
   try {
     return await input.start(spec, input.onLine);
   } catch (cause) {

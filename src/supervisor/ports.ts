@@ -36,8 +36,8 @@ export class Ports {
   }
 
   release(port: number): void {
-    this.#used.delete(port);
-    if (!this.#pinned.has(port)) this.#quarantined.set(port, performance.now() + QUARANTINE_MS);
+    if (this.#used.delete(port) && !this.#pinned.has(port))
+      this.#quarantined.set(port, performance.now() + QUARANTINE_MS);
   }
 
   #takePin({ user, server }: Ref, port: number): number {

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { chmod, mkdir, rm } from "node:fs/promises";
+import { chmod, lchown, lstat, mkdir, readdir, rm } from "node:fs/promises";
 import path from "node:path";
 import type { Ref } from "./instance-types.ts";
 
@@ -13,18 +13,41 @@ export function userHome(dataDir: string, user: string): string {
   return path.join(dataDir, "homes", user);
 }
 
-/** The instance's own HOME, kept between starts, and its TMPDIR, emptied at each; both 0700. */
-export async function preparePrivateHome(dataDir: string, ref: Ref): Promise<PrivateHome> {
+/** Gives all in the folder to this account. Follows no link: what a child has put there must not be given away. */
+async function giveTo(owner: number, folder: string): Promise<void> {
+  await lchown(folder, owner, owner);
+  for (const entry of await readdir(folder, { withFileTypes: true })) {
+    const file = path.join(folder, entry.name);
+    if (entry.isDirectory()) await giveTo(owner, file);
+    else await lchown(file, owner, owner);
+  }
+}
+
+/**
+ * The instance's own HOME, kept between starts, and its TMPDIR, emptied at each; both 0700, and the
+ * `owner`'s where the child has an account of its own.
+ */
+export async function preparePrivateHome(
+  dataDir: string,
+  ref: Ref,
+  owner?: number,
+): Promise<PrivateHome> {
   const { user, server, variant } = ref;
   // A variant is free text. The dot keeps its folder apart from those of all servers, whose names have none.
   const hash = createHash("sha256").update(variant).digest("hex").slice(0, 16);
   const home = path.join(userHome(dataDir, user), variant === "" ? server : `${server}.${hash}`);
   await mkdir(home, { recursive: true, mode: 0o700 });
+  // Its owner must be able to pass the folder of the user's homes, and sees nothing there.
+  if (owner !== undefined) await chmod(path.dirname(home), 0o711);
   // A folder that was there before may have any mode.
   await chmod(home, 0o700);
   const tmp = path.join(home, "tmp");
   // The child owns its home and may have put a link here: rm takes the link, not what it points to.
   await rm(tmp, { recursive: true, force: true });
   await mkdir(tmp, { mode: 0o700 });
+  const account = owner ?? process.geteuid!();
+  // The level may have changed since the last start.
+  if ((await lstat(home)).uid !== account) await giveTo(account, home);
+  else if (owner !== undefined) await lchown(tmp, owner, owner);
   return { home, tmp };
 }

@@ -16,11 +16,13 @@ export function probe(
   transport: "sse" | "http",
   url: URL,
   signal: AbortSignal,
+  socketPath: string | null = null,
 ): Promise<ProbeAnswer> {
   const what = `GET ${url.pathname}`;
   return new Promise((resolve) => {
     const request = http.get(url, {
       agent: false,
+      socketPath: socketPath ?? undefined,
       headers: { accept: "text/event-stream" },
       signal: AbortSignal.any([signal, AbortSignal.timeout(ATTEMPT_MS)]),
     });

@@ -6,7 +6,7 @@ const FIRST_POLL_MS = 10;
 const MAX_POLL_MS = 100;
 
 export interface ReadinessInput {
-  running: Pick<Running, "listenersOn">;
+  running: Pick<Running, "listenersOn" | "socketPath">;
   port: number;
   transport: "sse" | "http";
   path: string;
@@ -38,7 +38,7 @@ export async function untilReady(input: ReadinessInput): Promise<Ready> {
     }
     for (const host of hosts) {
       const url = new URL(path, `http://${host.includes(":") ? `[${host}]` : host}:${port}`);
-      const missing = await probe(transport, url, signal);
+      const missing = await probe(transport, url, signal, running.socketPath);
       signal.throwIfAborted();
       if (missing === undefined) return { url, exposed: ours.filter((at) => !isLoopback(at)) };
       onMissing(missing);

@@ -13,5 +13,5 @@ export function remoteTarget(ref: Ref, def: RemoteServer, token: string | undefi
     headers[name] = fillTemplate(value, { user, token });
   }
   const url = new URL(fillTemplate(def.url, { user }));
-  return { transport: def.transport, url, headers, isRemote: true };
+  return { transport: def.transport, url, headers, isRemote: true, socketPath: null };
 }

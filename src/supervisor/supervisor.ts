@@ -5,11 +5,13 @@ import { startProcess } from "../runners/process-runner.ts";
 import { EraProbe } from "./era-probe.ts";
 import { Instance } from "./instance.ts";
 import { isDown } from "./instance-row.ts";
+import { Isolation } from "./isolation.ts";
 import { Ports } from "./ports.ts";
 import { SpawnSlots } from "./spawn-slots.ts";
 import type { Config, ServerDef } from "../config/config.ts";
 import type { Logger } from "../observability/logger.ts";
 import { Scrubber } from "../observability/scrubber.ts";
+import type { Level } from "../runners/confinement.ts";
 import type { StartRunner } from "../runners/runner.ts";
 import type { EraMemory } from "./era-probe.ts";
 import type { InstanceContext } from "./instance.ts";
@@ -40,6 +42,8 @@ export interface SupervisorOptions {
   /** What children write is kept without the secrets that it knows. */
   scrubber?: Scrubber;
   start?: StartRunner;
+  /** Without it, servers of level none can be run and no others. */
+  isolation?: Isolation;
   eras?: EraMemory;
 }
 
@@ -60,6 +64,7 @@ export class Supervisor {
     log,
     scrubber = new Scrubber(),
     start = startProcess,
+    isolation = new Isolation(config),
     eras: memory = forgetful(),
   }: SupervisorOptions) {
     this.#context = {
@@ -70,6 +75,7 @@ export class Supervisor {
       log,
       scrubber,
       start,
+      isolation,
       ports: new Ports(config.ports),
       slots: new SpawnSlots(config.limits.spawnConcurrency),
       events: this.events,
@@ -87,7 +93,7 @@ export class Supervisor {
         const release = await slots.take(signal);
         const { startTimeoutMs } = def;
         const settings = { version, dataDir, startTimeoutMs, stopTimeoutMs };
-        return { input: { ...settings, def, token, ports, start, signal }, release };
+        return { input: { ...settings, def, token, ports, isolation, start, signal }, release };
       },
     });
   }
@@ -203,6 +209,16 @@ export class Supervisor {
         rssBytes: await instance.rssBytes(),
       })),
     );
+  }
+
+  /** The level in force for the daemon as a whole; each row says that of its own. */
+  get isolationLevel(): Level {
+    return this.#context.isolation.level;
+  }
+
+  /** The accounts of this user's children may be given to others: the user and the homes are gone. */
+  releaseAccounts(user: string): void {
+    this.#context.isolation.releaseUids(user);
   }
 
   /** How many instances are in each state; states without any are left out. */

@@ -44,13 +44,14 @@ export interface HttpRequest {
 }
 
 /**
- * Connections to one origin. Written here and not taken from a library because a message costs its
+ * Connections to one origin, or to the unix socket that leads to it. Written here and not taken from a library because a message costs its
  * gateway little else: what a general client does for one POST takes longer than all the rest.
  * A connection serves one request at a time and is dropped when its request is aborted.
  */
 export class HttpClient {
   readonly #origin: URL;
   readonly #isRemote: boolean;
+  readonly #socketPath: string | null;
   readonly #idle: Connection[] = [];
   readonly #busy = new Set<Connection>();
   /** Runs while there are idle connections: one timer for all costs less than one each. */
@@ -58,10 +59,11 @@ export class HttpClient {
   #isClosed = false;
 
   /** Throws UPSTREAM_REFUSED for an origin that is never called. */
-  constructor(origin: URL, isRemote: boolean) {
+  constructor(origin: URL, isRemote: boolean, socketPath: string | null = null) {
     if (isRemote) requireAllowedHost(origin.hostname);
     this.#origin = origin;
     this.#isRemote = isRemote;
+    this.#socketPath = socketPath;
   }
 
   /** Sends at once; throws UPSTREAM_INVALID for a header that would break out of its line. */
@@ -88,6 +90,7 @@ export class HttpClient {
   }
 
   #connect(): Socket {
+    if (this.#socketPath !== null) return connectTcp({ path: this.#socketPath });
     const { hostname, port, protocol } = this.#origin;
     const host = hostname.replace(/^\[|\]$/g, "");
     const lookup = this.#isRemote ? { lookup: guardedLookup } : {};

@@ -215,35 +215,6 @@ test("a port that is taken is one clear sentence", async (t) => {
   assert.equal(existsSync(join(dir, "data", "control.sock")), false);
 });
 
-test("isolation auto runs as none and says so; a level that is not there is refused with 78", async (t) => {
-  const daemon = await startDaemon(t, { config: { ...ECHO, isolation: "auto" } });
-  const said = daemon
-    .log()
-    .split("\n")
-    .filter((line) => line.includes("isolation"));
-  assert.equal(said.length, 1, daemon.log());
-  assert.match(said[0] ?? "", /isolation is \\"none\\"/);
-  assert.equal((await daemon.cli(["status"])).json<Status>().isolation, "none");
-
-  const dir = daemonFolder(t);
-  const path = join(dir, "supervisor.config.json");
-  for (const [key, value] of [
-    ["isolation", { ...ECHO, isolation: "sandbox" }],
-    ["isolation", { ...ECHO, isolation: "user" }],
-    [
-      "servers.echo.isolation",
-      { ...ECHO, servers: { echo: { ...ECHO.servers.echo, isolation: "sandbox" } } },
-    ],
-  ] as const) {
-    writeFileSync(path, JSON.stringify(value));
-    const refused = await runCli(["serve", "--config", path, "--json"]);
-    assert.equal(refused.code, 78);
-    assert.equal(refused.error().type, "ISOLATION_UNAVAILABLE");
-    assert.equal(refused.error().details?.length, 1);
-    assert.ok(refused.error().details?.[0]?.startsWith(`${key}: `));
-  }
-});
-
 test("without users serve prints the one command that adds one, and that command works", async (t) => {
   const dir = daemonFolder(t);
   const daemon = await startDaemon(t, { config: ECHO, dir, isForPeople: true });

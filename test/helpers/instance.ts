@@ -31,7 +31,7 @@ export function testInstance(user = "alice", server = "one"): TestInstance {
     live = {
       ref,
       generation,
-      target: { transport, url: at, headers: {}, isRemote: false },
+      target: { transport, url: at, headers: {}, isRemote: false, socketPath: null },
       pid: 1,
       exited,
     };
