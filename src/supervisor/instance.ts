@@ -10,26 +10,23 @@ import { RestartPolicy, isShortage } from "./restart-policy.ts";
 import type { ChildServer, Config, ServerDef } from "../config/config.ts";
 import type { Logger } from "../observability/logger.ts";
 import type { Scrubber } from "../observability/scrubber.ts";
-import type { Exit, Running, StartRunner } from "../runners/runner.ts";
+import type { Exit, Running } from "../runners/runner.ts";
 import type { Ended, InstanceRow, InstanceState, Live } from "./instance-types.ts";
-import type { Isolation } from "./isolation.ts";
 import type { Ref, SupervisorEvents, Target, Usage } from "./instance-types.ts";
-import type { NotLaunched } from "./launch.ts";
-import type { Ports } from "./ports.ts";
+import type { LaunchInput, NotLaunched } from "./launch.ts";
 import type { SpawnSlots } from "./spawn-slots.ts";
 
 /** What all instances share. */
-export interface InstanceContext {
+export interface InstanceContext extends Pick<
+  LaunchInput,
+  "version" | "ports" | "isolation" | "start"
+> {
   config: Config;
-  version: string;
   servers: (name: string) => ServerDef | undefined;
   secretsFor: (user: string, server: string) => string | undefined;
   log: Logger;
   scrubber: Scrubber;
-  ports: Ports;
   slots: SpawnSlots;
-  isolation: Isolation;
-  start: StartRunner;
   events: EventEmitter<SupervisorEvents>;
   onExposed: (server: string, addresses: readonly string[]) => void;
   /** Throws TOO_MANY_CHILDREN when the user has as many as one may have, beside this instance. */
