@@ -61,12 +61,10 @@ export function bridgeWithoutBody(
     return;
   }
   const release = context.sessions.open.add(visit.principal, true, () => res.destroy());
-  const over = context.sessions.http.hold(session);
   const answer = answerOf(context, visit, session, undefined);
   const { bridge } = session.peer;
   res.once("close", () => {
     release();
-    over();
     bridge.left(answer);
   });
   bridge.listen(answer);

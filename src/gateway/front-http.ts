@@ -1,6 +1,6 @@
 import { SupervisorError } from "../errors.ts";
 import { errorHeaders, rpcErrorText, sendError, sendText } from "../http/error-response.ts";
-import { faultOfBody, isRequest, peek } from "../mcp/envelope.ts";
+import { faultOfBody, isPing, isRequest, peek, pongText } from "../mcp/envelope.ts";
 import type { Message } from "../mcp/envelope.ts";
 import { SESSION_HEADER, headersToChild } from "../mcp/headers.ts";
 import { HttpExchange, sessionIdIn } from "../sessions/http-exchange.ts";
@@ -46,6 +46,7 @@ async function servePost(context: FrontContext, visit: Visit): Promise<void> {
     const isBridged = visit.server.transport !== "http";
     const modern = isBridged ? modernIn(req, body, messages) : undefined;
     if (modern !== undefined) return await serveModern(context, visit, modern, body, messages);
+    if (answerPing(context, visit, messages)) return;
     const session = sessionOf(context, visit);
     if (isBridged) return await bridgePost(context, visit, session, body, messages);
     const live = session?.live ?? (await instance.ensure());
@@ -71,6 +72,23 @@ function serveWithoutBody(context: FrontContext, visit: Visit): void {
   const release = context.sessions.open.add(visit.principal, isStream, () => res.destroy());
   res.once("close", release);
   relay(context, visit, live, session, null, NO_MESSAGES);
+}
+
+/** A ping asks whether the session is there. While its child is down the answer is ours: nothing is started for that. */
+function answerPing(
+  { sessions }: FrontContext,
+  { req, res, instance, server }: Visit,
+  messages: readonly Message[],
+): boolean {
+  const [ping] = messages;
+  if (messages.length !== 1 || !isPing(ping!)) return false;
+  const id = req.headers[SESSION_HEADER];
+  const session = typeof id === "string" ? sessions.http.find(id, instance) : undefined;
+  const isKnown = session !== undefined || (id === undefined && server.transport === "http");
+  if (!isKnown || (session?.serving ?? instance).live !== undefined) return false;
+  if (session !== undefined) session.lastUsedAt = performance.now();
+  sendText(res, 200, {}, pongText(ping!.id!));
+  return true;
 }
 
 function sessionOf(context: FrontContext, visit: Visit): HttpSession | undefined {
@@ -130,13 +148,17 @@ function relay(
     headers,
     body,
     messages,
-    inFlight: new InFlight(instance.usage),
+    inFlight: new InFlight(instance.usage, session?.keeps),
     watch: visit.trace,
     outlet: answer,
   });
-  const over = session === undefined ? undefined : sessions.http.hold(session);
+  const isCall = session !== undefined && method !== "GET";
+  const over = isCall ? sessions.http.hold(session) : undefined;
+  const end = (): void => void res.destroy();
+  if (method === "GET") session?.streams.add(end);
   res.once("close", () => {
     over?.();
+    session?.streams.delete(end);
     exchange.abort();
   });
 }

@@ -15,6 +15,8 @@ import {
 export interface Message {
   readonly id: string | undefined;
   readonly method: string | undefined;
+  /** There is an error in it: an answer that refuses. */
+  readonly isError?: true;
   /** Of a client's `tools/call`: the name of the tool. */
   readonly tool?: string;
 }
@@ -23,6 +25,12 @@ export const isRequest = (message: Message): boolean =>
   message.id !== undefined && message.method !== undefined;
 export const isResponse = (message: Message): boolean =>
   message.id !== undefined && message.method === undefined;
+
+export const isPing = (message: Message): boolean =>
+  message.method === "ping" && message.id !== undefined;
+
+/** The answer to the ping of that id (JSON text). */
+export const pongText = (id: string): string => `{"jsonrpc":"2.0","id":${id},"result":{}}`;
 
 /** Longer keys, ids and methods are cut here; no name of the protocol comes near it. */
 const MAX_CAPTURE_BYTES = 1024;
@@ -60,6 +68,7 @@ export class EnvelopeScanner {
   #field: "none" | "id" | "method" = "none";
   #id: string | undefined;
   #method: string | undefined;
+  #isError = false;
 
   /** Starts over, for the next event on the same stream. */
   reset(): void {
@@ -145,6 +154,7 @@ export class EnvelopeScanner {
     this.#field = "none";
     this.#id = undefined;
     this.#method = undefined;
+    this.#isError = false;
   }
 
   #beginString(): void {
@@ -165,6 +175,7 @@ export class EnvelopeScanner {
       // "\u0069d" is a way to write id that a naive reader would miss.
       const key = text.includes("\\") ? unescaped(text) : text.slice(1, -1);
       this.#field = key === "id" || key === "method" ? key : "none";
+      if (key === "error") this.#isError = true;
     } else {
       this.#settle(capture, text);
     }
@@ -194,7 +205,9 @@ export class EnvelopeScanner {
   #endMessage(): void {
     this.#endLiteral();
     const id = this.#id === undefined || this.#id === "null" ? undefined : canonicalId(this.#id);
-    this.messages.push({ id, method: this.#method });
+    this.messages.push(
+      this.#isError ? { id, method: this.#method, isError: true } : { id, method: this.#method },
+    );
     this.#id = undefined;
     this.#method = undefined;
   }
@@ -279,7 +292,9 @@ function plainMessage(text: string, envelope: Envelope): Message | undefined {
     return undefined;
   if (typeof id === "number" && !Number.isSafeInteger(id)) return undefined;
   const canonical = id === undefined || id === null ? undefined : JSON.stringify(id);
-  return withTool({ id: canonical, method }, envelope);
+  const isError = "error" in envelope;
+  const message: Message = { id: canonical, method, ...(isError ? { isError } : {}) };
+  return withTool(message, envelope);
 }
 
 function standsTwice(text: string, key: string): boolean {

@@ -2,9 +2,8 @@ import { randomBytes } from "node:crypto";
 import { SupervisorError } from "../errors.ts";
 import type { Instance, Live } from "../supervisor/supervisor.ts";
 import type { HttpBridge } from "./http-bridge.ts";
+import { Keeps } from "./keeps.ts";
 import type { Holder } from "./open-requests.ts";
-
-const SWEEP_MS = 60_000;
 
 /** How the session reaches its server: under the id that the server gave, or over a bridge. */
 export type Peer =
@@ -20,28 +19,30 @@ export interface NewHttpSession {
   readonly live: Live;
   readonly peer: Peer;
   readonly isStateful: boolean;
+  /** Of a session that has begun to keep its child before it is open. */
+  readonly keeps?: Keeps;
 }
 
 /** A client's conversation over Streamable HTTP (2025-03-26 to 2025-11-25). */
 export interface HttpSession extends NewHttpSession {
   /** The gateway's own id, unguessable; what the client knows. */
   readonly id: string;
-  /** Requests under way, the stream of a GET among them. */
+  /** Requests under way; the stream of a GET is none. */
   openRequests: number;
   lastUsedAt: number;
+  readonly keeps: Keeps;
+  /** Ends what is open in its name and would go on without it. */
+  readonly streams: Set<() => void>;
 }
 
 export class HttpSessions {
   readonly #byId = new Map<string, HttpSession>();
   readonly #ttlMs: number;
   readonly #onClosed: (serving: Instance) => void;
-  readonly #timer: NodeJS.Timeout;
 
   constructor(ttlMs: number, onClosed: (serving: Instance) => void = () => {}) {
     this.#ttlMs = ttlMs;
     this.#onClosed = onClosed;
-    this.#timer = setInterval(() => this.#sweep(), SWEEP_MS);
-    this.#timer.unref();
   }
 
   get size(): number {
@@ -50,7 +51,16 @@ export class HttpSessions {
 
   open(begun: NewHttpSession): HttpSession {
     const id = randomBytes(16).toString("base64url");
-    const session: HttpSession = { ...begun, id, openRequests: 0, lastUsedAt: performance.now() };
+    const { keeps = new Keeps(begun.serving.usage) } = begun;
+    const lastUsedAt = performance.now();
+    const session: HttpSession = {
+      ...begun,
+      id,
+      openRequests: 0,
+      lastUsedAt,
+      keeps,
+      streams: new Set(),
+    };
     this.#byId.set(id, session);
     begun.serving.usage.sessions += 1;
     return session;
@@ -81,6 +91,12 @@ export class HttpSessions {
     return session;
   }
 
+  /** The session of that id where it belongs to this user and server, whatever became of its child. */
+  find(id: string, instance: Instance): HttpSession | undefined {
+    const session = this.#byId.get(id);
+    return session?.instance === instance ? session : undefined;
+  }
+
   /** Keeps the session from growing old while a request is under way; returns the function that says "over". */
   hold(session: HttpSession): () => void {
     session.openRequests += 1;
@@ -93,6 +109,8 @@ export class HttpSessions {
   close(session: HttpSession): void {
     if (!this.#byId.delete(session.id)) return;
     session.serving.usage.sessions -= 1;
+    session.keeps.clear();
+    for (const end of session.streams) end();
     if (session.peer.kind === "bridge") session.peer.bridge.close();
     this.#onClosed(session.serving);
   }
@@ -101,14 +119,9 @@ export class HttpSessions {
     for (const session of this.#byId.values()) if (matches(session)) this.close(session);
   }
 
-  stop(): void {
-    clearInterval(this.#timer);
-    this.closeWhere(() => true);
-  }
-
-  #sweep(): void {
+  /** Closes sessions whose client has asked for nothing for their time to live. */
+  expire(): void {
     const oldest = performance.now() - this.#ttlMs;
-    for (const session of this.#byId.values())
-      if (session.openRequests === 0 && session.lastUsedAt < oldest) this.close(session);
+    this.closeWhere((session) => session.openRequests === 0 && session.lastUsedAt < oldest);
   }
 }

@@ -2,6 +2,7 @@ import { canonicalId, isRequest, isResponse } from "../mcp/envelope.ts";
 import type { Message } from "../mcp/envelope.ts";
 import { outcomeOf } from "../mcp/outcome.ts";
 import type { AnswerOutcome } from "../mcp/outcome.ts";
+import type { Keeps } from "./keeps.ts";
 import type { Usage } from "../supervisor/supervisor.ts";
 import type { CallOutcome, CallWatch, OpenCall } from "./calls.ts";
 
@@ -19,13 +20,21 @@ export class InFlight {
   readonly #usage: Usage;
   /** What was seen of an answer that comes in pieces. */
   #seen: { outcome: AnswerOutcome; bytes: number } = { outcome: "ok", bytes: 0 };
+  readonly #keeps: Keeps | undefined;
 
-  constructor(usage: Usage) {
+  /** `keeps` is for messages of a session, which may leave behind what keeps the child. */
+  constructor(usage: Usage, keeps?: Keeps) {
     this.#usage = usage;
+    this.#keeps = keeps;
+  }
+
+  get size(): number {
+    return this.#kinds.size;
   }
 
   /** Takes note of what the client sends, before it is sent: the answer may overtake the POST's own. */
   sent(messages: readonly Message[], body: Buffer, watch?: CallWatch): void {
+    this.#keeps?.sent(messages, body);
     for (const message of messages) {
       if (isRequest(message)) this.#add(message, watch);
       else if (message.method === "notifications/cancelled") this.#cancel(body);
@@ -34,6 +43,7 @@ export class InFlight {
 
   /** Takes note of what the server sends, which are these bytes, or ends with them where `saw` had the others. */
   received(messages: readonly Message[], bytes: Buffer): void {
+    this.#keeps?.received(messages);
     for (const message of messages) if (isResponse(message)) this.#received(message.id!, bytes);
     this.#seen = { outcome: "ok", bytes: 0 };
   }

@@ -8,6 +8,7 @@ import { HttpBridge } from "./http-bridge.ts";
 import { HttpSessions } from "./http-sessions.ts";
 import type { HttpSession } from "./http-sessions.ts";
 import { InFlight } from "./in-flight.ts";
+import { Keeps } from "./keeps.ts";
 import type { ModernServing } from "./modern-post.ts";
 import { openMessageLink } from "./open-message-link.ts";
 import { OpenRequests } from "./open-requests.ts";
@@ -20,6 +21,8 @@ import { Upstreams } from "./upstreams.ts";
 
 /** A child that has not said "accepted" to a message by then never will. */
 const POST_TIMEOUT_MS = 30_000;
+/** How often is looked for sessions that have grown old. */
+const EXPIRY_MS = 60_000;
 /** What the variant of an instance begins with that serves one session (`sharing: "session"`). */
 const PRIVATE = "session ";
 
@@ -41,6 +44,7 @@ export class Sessions {
   readonly #options: SessionsOptions;
   readonly #sse = new Map<string, SseSession>();
   readonly #postTimeoutMs: number;
+  readonly #timer: NodeJS.Timeout;
 
   constructor(options: SessionsOptions) {
     const { config, postTimeoutMs = POST_TIMEOUT_MS } = options;
@@ -48,6 +52,8 @@ export class Sessions {
     this.open = new OpenRequests(config.limits);
     this.http = new HttpSessions(config.sessionTtlMs, (serving) => this.#discard(serving));
     this.#postTimeoutMs = postTimeoutMs;
+    this.#timer = setInterval(() => this.expire(), EXPIRY_MS);
+    this.#timer.unref();
   }
 
   get count(): number {
@@ -109,7 +115,9 @@ export class Sessions {
     capabilitiesOf(body, messages);
     const serving = this.#choose(instance, server, body, messages);
     const live = await serving.ensure();
-    const bridge = new HttpBridge(new InFlight(serving.usage), live, this.#options.config.eventLog);
+    const keeps = new Keeps(serving.usage);
+    const inFlight = new InFlight(serving.usage, keeps);
+    const bridge = new HttpBridge(inFlight, live, this.#options.config.eventLog);
     const link = await openMessageLink(live, this.upstreams, this.#postTimeoutMs, {
       onMessage: (raw, about) => bridge.receive(raw, about),
       onClosed: (error) => void bridge.lost(error),
@@ -123,6 +131,7 @@ export class Sessions {
       live,
       peer: { kind: "bridge", bridge },
       isStateful,
+      keeps,
     });
   }
 
@@ -154,6 +163,13 @@ export class Sessions {
     this.http.closeWhere((session) => session.holder.user === user);
   }
 
+  /** Ends sessions that nobody has used for `sessionTtl`, streams and all: the server's words alone are no use. */
+  expire(): void {
+    const oldest = performance.now() - this.#options.config.sessionTtlMs;
+    for (const session of this.#sse.values()) if (session.isUnusedSince(oldest)) session.end();
+    this.http.expire();
+  }
+
   /** Ends everything that was opened to this server, at once. */
   closeServer(server: string): void {
     for (const session of this.#sse.values())
@@ -162,8 +178,9 @@ export class Sessions {
   }
 
   close(): void {
+    clearInterval(this.#timer);
     this.open.closeAll();
-    this.http.stop();
+    this.http.closeWhere(() => true);
   }
 
   /** Sessions share a stdio child where their clients declare the same, or have one each. */

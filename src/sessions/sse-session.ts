@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { SupervisorError } from "../errors.ts";
 import { rpcErrorText } from "../http/error-response.ts";
-import { EnvelopeScanner, isRequest } from "../mcp/envelope.ts";
+import { EnvelopeScanner, isPing, isRequest, pongText } from "../mcp/envelope.ts";
 import type { Message } from "../mcp/envelope.ts";
 import { RPC } from "../mcp/modern.ts";
 import { formatEvent, withoutLineBreaks } from "../mcp/sse.ts";
@@ -15,6 +15,7 @@ import type { PostLink } from "./bridged-link.ts";
 import { exitOf, explainFailure } from "./exit.ts";
 import type { CallWatch } from "./calls.ts";
 import { InFlight } from "./in-flight.ts";
+import { Keeps } from "./keeps.ts";
 import type { Holder } from "./open-requests.ts";
 import { openMessageLink } from "./open-message-link.ts";
 import type { Upstreams } from "./upstreams.ts";
@@ -59,11 +60,13 @@ type LinkState =
 interface Serving {
   readonly instance: Instance;
   readonly inFlight: InFlight;
+  readonly keeps: Keeps;
 }
 
 function serve(instance: Instance): Serving {
   instance.usage.sessions += 1;
-  return { instance, inFlight: new InFlight(instance.usage) };
+  const keeps = new Keeps(instance.usage);
+  return { instance, inFlight: new InFlight(instance.usage, keeps), keeps };
 }
 
 /**
@@ -79,6 +82,7 @@ export class SseSession {
   #serving: Serving | undefined;
   #state: LinkState = { kind: "none" };
   #isPaused = false;
+  #lastUsedAt = performance.now();
 
   constructor(options: SseSessionOptions) {
     this.#options = options;
@@ -101,6 +105,8 @@ export class SseSession {
   ): Promise<PostAnswer> {
     const discovery = this.#options.isBridged ? messages.find(isDiscovery) : undefined;
     if (discovery !== undefined) return this.#refuseDiscovery(discovery);
+    this.#lastUsedAt = performance.now();
+    if (messages.every(isPing) && !this.#isLinked) return this.#answerPings(messages);
     const { instance, inFlight } = (this.#serving ??= serve(this.#options.choose!(body, messages)));
     const state = this.#state;
     // A child that is on its way out takes its time: its link is open still, but it may have an old token.
@@ -132,6 +138,22 @@ export class SseSession {
     return ACCEPTED;
   }
 
+  get #isLinked(): boolean {
+    return this.#state.kind === "open" && this.#serving?.instance.live === this.#state.live;
+  }
+
+  /** Clients ask whether the session is there, and it is: no child is started for that. */
+  #answerPings(messages: readonly Message[]): PostAnswer {
+    for (const { id } of messages)
+      this.#options.outlet.event(formatEvent("message", pongText(id!)));
+    return ACCEPTED;
+  }
+
+  /** Whether the client has said nothing since (`performance.now()`), and waits for nothing. */
+  isUnusedSince(at: number): boolean {
+    return this.#lastUsedAt < at && (this.#serving?.inFlight.size ?? 0) === 0;
+  }
+
   /** The instance that serves the session, once it has begun. */
   get serving(): Instance | undefined {
     return this.#serving?.instance;
@@ -150,6 +172,7 @@ export class SseSession {
     if (state.kind === "open") state.link.close();
     if (this.#serving === undefined) return;
     this.#serving.inFlight.drain();
+    this.#serving.keeps.clear();
     this.#serving.instance.usage.sessions -= 1;
   }
 

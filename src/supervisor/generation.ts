@@ -1,5 +1,6 @@
 import { WELL_AFTER_MS } from "./restart-policy.ts";
-import type { Ended, Live, Ref, Target, Usage } from "./instance-types.ts";
+import type { Ended, Live, Ref, Target } from "./instance-types.ts";
+import type { Usage } from "./usage.ts";
 import type { Running } from "../runners/runner.ts";
 
 export interface GenerationInput {

@@ -1,4 +1,6 @@
-import type { InstanceRow, InstanceState, Ref, StateName, Usage } from "./instance-types.ts";
+import { isInUse } from "./usage.ts";
+import type { Usage } from "./usage.ts";
+import type { InstanceRow, InstanceState, Ref, StateName } from "./instance-types.ts";
 
 export interface RowInput {
   ref: Ref;
@@ -28,7 +30,7 @@ export function rowOf({ ref, state, usage, ...rest }: RowInput): InstanceRow {
     restarts: rest.restarts,
     sessions,
     inFlight,
-    idleSeconds: idleMs === null ? null : inFlight > 0 ? 0 : Math.floor(idleMs / 1000),
+    idleSeconds: idleMs === null ? null : isInUse(usage) ? 0 : Math.floor(idleMs / 1000),
     isolation: rest.isolation,
   };
 }

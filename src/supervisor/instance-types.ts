@@ -56,16 +56,6 @@ export interface Live {
   readonly exited: Promise<Ended>;
 }
 
-/** What sessions tell the supervisor about an instance. They write, the supervisor reads. */
-export interface Usage {
-  sessions: number;
-  inFlight: number;
-  /** Calls that a child has answered, of all generations; neither `initialize` nor a ping is one. */
-  answered: number;
-  /** `performance.now()` of the last message that counts as use. */
-  lastMessageAt: number | null;
-}
-
 /**
  * `since` is epoch ms, `reason` why the instance is in this state, null where nothing needs saying.
  * From `retryAt` (`performance.now()`) on a message starts it again.

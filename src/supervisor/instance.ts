@@ -1,37 +1,19 @@
-import type { EventEmitter } from "node:events";
 import { SupervisorError, toSupervisorError } from "../errors.ts";
 import { describeExit, describeStrain } from "./describe-exit.ts";
+import { failureOf, reasonOf } from "./failures.ts";
 import { Generation } from "./generation.ts";
 import { launchChild, releaseAfter } from "./launch.ts";
 import { isDown, rowOf } from "./instance-row.ts";
 import { OutputLog } from "./output-log.ts";
 import { remoteTarget } from "./remote-target.ts";
 import { RestartPolicy, isShortage } from "./restart-policy.ts";
-import type { ChildServer, Config, ServerDef } from "../config/config.ts";
-import type { Logger } from "../observability/logger.ts";
-import type { Scrubber } from "../observability/scrubber.ts";
+import { clearKeepers, idleSince, newUsage } from "./usage.ts";
+import type { ChildServer } from "../config/config.ts";
 import type { Exit, Running } from "../runners/runner.ts";
+import type { InstanceContext } from "./instance-context.ts";
 import type { Ended, InstanceRow, InstanceState, Live } from "./instance-types.ts";
-import type { Ref, SupervisorEvents, Target, Usage } from "./instance-types.ts";
-import type { LaunchInput, NotLaunched } from "./launch.ts";
-import type { SpawnSlots } from "./spawn-slots.ts";
-
-/** What all instances share. */
-export interface InstanceContext extends Pick<
-  LaunchInput,
-  "version" | "ports" | "isolation" | "start"
-> {
-  config: Config;
-  servers: (name: string) => ServerDef | undefined;
-  secretsFor: (user: string, server: string) => string | undefined;
-  log: Logger;
-  scrubber: Scrubber;
-  slots: SpawnSlots;
-  events: EventEmitter<SupervisorEvents>;
-  onExposed: (server: string, addresses: readonly string[]) => void;
-  /** Throws TOO_MANY_CHILDREN when the user has as many as one may have, beside this instance. */
-  requireRoom: (ref: Ref) => void;
-}
+import type { Ref, Target } from "./instance-types.ts";
+import type { NotLaunched } from "./launch.ts";
 
 /** The reason of an abort that wants the same callers served by another generation. */
 const AGAIN = new SupervisorError("INSTANCE_EXITED", "the start begins anew");
@@ -49,7 +31,7 @@ type State = Exclude<InstanceState, { name: "ready" }> | Ready;
  */
 export class Instance {
   readonly ref: Ref;
-  readonly usage: Usage = { sessions: 0, inFlight: 0, answered: 0, lastMessageAt: null };
+  readonly usage = newUsage();
   readonly output: OutputLog;
   readonly #context: InstanceContext;
   /** What the clients of a stdio child declared, as JSON text. */
@@ -65,6 +47,7 @@ export class Instance {
   #halt: SupervisorError | undefined;
   #gone: Promise<void> = Promise.resolve();
   #refusal: SupervisorError | undefined;
+  #wantedAt = 0;
 
   constructor(ref: Ref, context: InstanceContext, capabilities: string) {
     this.ref = ref;
@@ -92,6 +75,12 @@ export class Instance {
     return this.#state.name === "ready" ? this.#state.live : undefined;
   }
 
+  /** Since when (`performance.now()`) the child that is ready has been of no use; undefined where it is in use, down or a remote. */
+  get idleSince(): number | undefined {
+    if (this.#state.name !== "ready" || this.#state.live.pid === null) return undefined;
+    return idleSince(this.usage, Math.max(this.#state.generation.readyAt, this.#wantedAt));
+  }
+
   /**
    * Resolves with the generation that is ready; starts one if there is none. Calls that arrive while
    * a start is under way share it, and one that gives up does not end it for the others.
@@ -102,6 +91,8 @@ export class Instance {
    * INSTANCE_START_TIMEOUT, TOKEN_MISSING, TOO_MANY_CHILDREN, SERVER_NOT_FOUND, or STOPPING.
    */
   ensure(): Promise<Live> {
+    // Until the message that wants it is under way, nothing else keeps the child.
+    this.#wantedAt = performance.now();
     if (this.#state.name === "ready") return this.#state.generation.answer;
     if (this.#refusal) return Promise.reject(this.#refusal);
     if (!this.#pending) {
@@ -121,7 +112,7 @@ export class Instance {
    */
   async stop(reason: string): Promise<void> {
     const what = `the child was ended before it was ready: ${reason}`;
-    await this.#stop(reason, this.#failure("INSTANCE_EXITED", what));
+    await this.#stop(reason, failureOf(this.ref, "INSTANCE_EXITED", what));
   }
 
   /** As `stop`, and from now on `ensure` rejects with `refusal`. */
@@ -199,7 +190,7 @@ export class Instance {
     const { servers, secretsFor, slots } = this.#context;
     const { user, server } = this.ref;
     const def = servers(server);
-    if (!def) throw this.#failure("SERVER_NOT_FOUND", "there is no such server");
+    if (!def) throw failureOf(this.ref, "SERVER_NOT_FOUND", "there is no such server");
     this.#generation++;
     try {
       if (def.kind === "remote") {
@@ -216,8 +207,8 @@ export class Instance {
       }
     } catch (error) {
       const failure = toSupervisorError(error);
-      if (this.#state.name !== "draining") this.#becomeDown(this.#reasonOf(failure));
-      if (!signal.aborted) this.#log("warn", `not started: ${this.#reasonOf(failure)}`);
+      if (this.#state.name !== "draining") this.#becomeDown(reasonOf(this.ref, failure));
+      if (!signal.aborted) this.#log("warn", `not started: ${reasonOf(this.ref, failure)}`);
       throw failure;
     }
   }
@@ -249,7 +240,7 @@ export class Instance {
     if (!outcome.isReady) {
       this.#endedUnasked = !signal.aborted;
       if (!signal.aborted && !isShortage(outcome.failure))
-        this.#policy.failed(this.#reasonOf(outcome.failure));
+        this.#policy.failed(reasonOf(this.ref, outcome.failure));
       throw this.#drainFailed(outcome);
     }
     const { running, port, target, exposed } = outcome;
@@ -307,7 +298,7 @@ export class Instance {
 
   #drainFailed({ failure, pid, port, gone }: NotLaunched): SupervisorError {
     if (pid === null) return failure;
-    const reason = this.#reasonOf(failure);
+    const reason = reasonOf(this.ref, failure);
     this.#become({ name: "draining", since: Date.now(), reason, pid, port });
     this.#gone = this.#downAfter(gone, reason);
     return failure;
@@ -335,6 +326,7 @@ export class Instance {
 
   #finish(generation: Generation, ended: Ended): void {
     generation.finish(ended);
+    clearKeepers(this.usage);
     const number = generation.live.generation;
     const { reason } = ended;
     this.#context.events.emit("exited", { ref: this.ref, generation: number, reason });
@@ -356,15 +348,6 @@ export class Instance {
   #become(state: State): void {
     this.#state = state;
     this.#context.events.emit("state", { ref: this.ref, state: state.name });
-  }
-
-  #failure(code: "INSTANCE_EXITED" | "INSTANCE_SPAWN_FAILED" | "SERVER_NOT_FOUND", what: string) {
-    return new SupervisorError(code, `${this.ref.user}/${this.ref.server}: ${what}`);
-  }
-
-  /** The message without the name and the subject, which the row of `status` says already. */
-  #reasonOf({ message }: SupervisorError): string {
-    return message.replace(`${this.ref.user}/${this.ref.server}: `, "").replace(/^the child /, "");
   }
 
   #log(level: "info" | "warn", message: string): void {

@@ -3,6 +3,7 @@ import { EventEmitter } from "node:events";
 import { SupervisorError } from "../errors.ts";
 import { startProcess } from "../runners/process-runner.ts";
 import { EraProbe } from "./era-probe.ts";
+import { IdleWatch } from "./idle.ts";
 import { Instance } from "./instance.ts";
 import { isDown } from "./instance-row.ts";
 import { Isolation } from "./isolation.ts";
@@ -14,7 +15,7 @@ import { Scrubber } from "../observability/scrubber.ts";
 import type { Level } from "../runners/confinement.ts";
 import type { StartRunner } from "../runners/runner.ts";
 import type { EraMemory } from "./era-probe.ts";
-import type { InstanceContext } from "./instance.ts";
+import type { InstanceContext } from "./instance-context.ts";
 import type {
   Era,
   InstanceRow,
@@ -24,10 +25,12 @@ import type {
   Ref,
   Selector,
 } from "./instance-types.ts";
-import type { StateName, SupervisorEvents, Usage } from "./instance-types.ts";
+import type { StateName, SupervisorEvents } from "./instance-types.ts";
+import type { Usage } from "./usage.ts";
 
 export type { Instance } from "./instance.ts";
 export type * from "./instance-types.ts";
+export type { Keeper, Usage } from "./usage.ts";
 export { MODERN_VARIANT } from "./instance-types.ts";
 
 const keyOf = ({ user, server, variant }: Ref) => `${user}/${server}/${variant}`;
@@ -54,6 +57,7 @@ export class Supervisor {
   readonly #exposedServers = new Set<string>();
   readonly #eras: EraProbe;
   readonly #stopping = new AbortController();
+  readonly #idle: IdleWatch;
   #refusal: SupervisorError | undefined;
 
   constructor({
@@ -82,6 +86,18 @@ export class Supervisor {
       onExposed: (server, addresses) => this.#warnExposed(server, addresses),
       requireRoom: (ref) => this.#requireRoom(ref, config.limits.childrenPerUser),
     };
+    this.#idle = new IdleWatch({
+      instances: () => this.#instances.values(),
+      timeoutOf: (name) => {
+        const def = servers(name);
+        // A remote costs nothing while it waits, and its sessions would be lost.
+        return def?.kind === "child" && !def.stateful ? def.idleTimeoutMs : undefined;
+      },
+      stop: (instance, reason) => this.#retire(instance, reason),
+    });
+    this.events.on("state", ({ ref, state }) => {
+      if (state === "ready") this.#idle.watch(ref.server);
+    });
     const { ports, slots } = this.#context;
     const { dataDir, stopTimeoutMs } = config;
     this.#eras = new EraProbe({
@@ -232,6 +248,13 @@ export class Supervisor {
   failingServers(): ReadonlySet<string> {
     const failing = [...this.#instances.values()].filter(({ hasFailed }) => hasFailed);
     return new Set(failing.map(({ ref }) => ref.server));
+  }
+
+  /** Ends a child that nobody uses, and waits for nothing. */
+  #retire(instance: Instance, reason: string): void {
+    instance.stop(reason).catch((error: unknown) => {
+      this.#context.log.error({ ...instance.ref, err: error }, "a child could not be stopped");
+    });
   }
 
   #requireRoom(ref: Ref, limit: number): void {

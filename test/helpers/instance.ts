@@ -1,3 +1,4 @@
+import { newUsage } from "../../src/supervisor/usage.ts";
 import type { Ended, Instance, Live } from "../../src/supervisor/supervisor.ts";
 
 export interface TestInstance {
@@ -17,7 +18,7 @@ export interface TestInstance {
 /** An instance without a process, for tests in which one is beside the point. */
 export function testInstance(user = "alice", server = "one"): TestInstance {
   const ref = { user, server, variant: "" };
-  const usage = { sessions: 0, inFlight: 0, answered: 0, lastMessageAt: null };
+  const usage = newUsage();
   let [generation, starts] = [0, 0];
   let url: URL | undefined;
   let live: Live | undefined;

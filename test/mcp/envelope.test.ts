@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { EnvelopeScanner, canonicalId, peek } from "../../src/mcp/envelope.ts";
+import type { Message } from "../../src/mcp/envelope.ts";
 
 const scan = (text: string, cut?: number) => {
   const scanner = new EnvelopeScanner();
@@ -13,7 +14,7 @@ const scan = (text: string, cut?: number) => {
   return scanner;
 };
 
-const CASES: [string, string, { id: string | undefined; method: string | undefined }[]][] = [
+const CASES: [string, string, Message[]][] = [
   [
     "a request",
     '{"jsonrpc":"2.0","id":1,"method":"tools/list"}',
@@ -32,7 +33,7 @@ const CASES: [string, string, { id: string | undefined; method: string | undefin
   [
     "an error without an id",
     '{"id":null,"error":{"code":-32700}}',
-    [{ id: undefined, method: undefined }],
+    [{ id: undefined, method: undefined, isError: true }],
   ],
   [
     "an id inside a string",

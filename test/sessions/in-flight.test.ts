@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { peek } from "../../src/mcp/envelope.ts";
 import type { Message } from "../../src/mcp/envelope.ts";
 import { InFlight } from "../../src/sessions/in-flight.ts";
-import type { Usage } from "../../src/supervisor/supervisor.ts";
+import { newUsage } from "../../src/supervisor/usage.ts";
 
 function messagesOf(body: Buffer): readonly Message[] {
   const seen = peek(body);
@@ -12,7 +12,7 @@ function messagesOf(body: Buffer): readonly Message[] {
 }
 
 function rig() {
-  const usage: Usage = { sessions: 0, inFlight: 0, answered: 0, lastMessageAt: null };
+  const usage = newUsage();
   const inFlight = new InFlight(usage);
   return {
     usage,
@@ -125,7 +125,7 @@ test("an answered request is use of the instance; a ping, a notification and an 
   receive(answer("1"));
   send('{"jsonrpc":"2.0","method":"notifications/initialized"}');
   send(answer("7"));
-  assert.deepEqual(usage, { sessions: 0, inFlight: 0, answered: 0, lastMessageAt: null });
+  assert.deepEqual(usage, newUsage());
   send(request("2"));
   receive(answer("2"));
   assert.ok(Number(usage.lastMessageAt) > 0);
@@ -164,7 +164,7 @@ interface Ended {
 
 /** What becomes of calls of tools, in the order of their ends. */
 function watching() {
-  const inFlight = new InFlight({ sessions: 0, inFlight: 0, answered: 0, lastMessageAt: null });
+  const inFlight = new InFlight(newUsage());
   const ended: Ended[] = [];
   const watch = {
     begin: (tool: string) => ({

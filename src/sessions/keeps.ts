@@ -1,0 +1,93 @@
+import { hash } from "node:crypto";
+import { isRequest, isResponse } from "../mcp/envelope.ts";
+import type { Message } from "../mcp/envelope.ts";
+import { locate, textAt } from "../mcp/json-span.ts";
+import type { Keeper, Usage } from "../supervisor/supervisor.ts";
+
+/** For a task that names no end; whoever waits for longer asks how it is, which is use. */
+const TASK_MS = 60 * 60_000;
+const LONGEST_TASK_MS = 24 * 60 * 60_000;
+
+/**
+ * Why one session needs its child to stay though no request of its is under way: subscriptions,
+ * questions of the child that it has not answered, tasks (2025-11-25).
+ */
+export class Keeps implements Keeper {
+  readonly #usage: Usage;
+  readonly #reasons = new Set<string>();
+  /** Subscriptions that the server may still refuse, by the id of the request. */
+  readonly #unsure = new Map<string, string>();
+
+  constructor(usage: Usage) {
+    this.#usage = usage;
+  }
+
+  /** Takes note of what the client sends. */
+  sent(messages: readonly Message[], body: Buffer): void {
+    for (const message of messages) {
+      if (isResponse(message)) this.#drop(`question ${message.id}`);
+      else if (message.method === "resources/subscribe") this.#subscribe(message.id, body);
+      else if (message.method === "resources/unsubscribe") this.#drop(subscriptionIn(body));
+      else if (message.method === "tools/call" && body.includes('"task"')) this.#task(body);
+    }
+  }
+
+  /** Takes note of what the server sends. */
+  received(messages: readonly Message[]): void {
+    for (const message of messages) {
+      if (isResponse(message)) this.#settle(message);
+      else if (isRequest(message) && message.method !== "ping") this.#add(`question ${message.id}`);
+      else if (message.method === "notifications/cancelled") this.#dropQuestions();
+    }
+  }
+
+  /** The session, or the child that it was about, is gone. */
+  clear(): void {
+    this.#unsure.clear();
+    for (const reason of this.#reasons) this.#drop(reason);
+  }
+
+  #subscribe(id: string | undefined, body: Buffer): void {
+    const reason = subscriptionIn(body);
+    if (id === undefined || this.#reasons.has(reason)) return;
+    this.#add(reason);
+    this.#unsure.set(id, reason);
+  }
+
+  #settle({ id, isError }: Message): void {
+    if (this.#unsure.size === 0) return;
+    const reason = this.#unsure.get(id!);
+    this.#unsure.delete(id!);
+    if (reason !== undefined && isError) this.#drop(reason);
+  }
+
+  #task(body: Buffer): void {
+    if (locate(body, ["params", "task"]) === undefined) return;
+    const span = locate(body, ["params", "task", "ttl"]);
+    const ttl = span === undefined ? NaN : Number(textAt(body, span));
+    const ms = ttl > 0 ? Math.min(ttl, LONGEST_TASK_MS) : TASK_MS;
+    this.#usage.keepUntil = Math.max(this.#usage.keepUntil, performance.now() + ms);
+  }
+
+  /** The server takes a question back. Which one is in the params; a client seldom has two open, and the other is no loss. */
+  #dropQuestions(): void {
+    for (const reason of this.#reasons) if (reason.startsWith("question ")) this.#drop(reason);
+  }
+
+  #add(reason: string): void {
+    this.#reasons.add(reason);
+    this.#usage.keepers.add(this);
+  }
+
+  #drop(reason: string): void {
+    if (!this.#reasons.delete(reason)) return;
+    if (this.#reasons.size === 0) this.#usage.keepers.delete(this);
+    this.#usage.lastMessageAt = performance.now();
+  }
+}
+
+/** A digest: what it is called is the client's choice, and may be as long as a message. */
+function subscriptionIn(body: Buffer): string {
+  const span = locate(body, ["params", "uri"]);
+  return `subscription ${span === undefined ? "" : hash("sha256", textAt(body, span), "base64")}`;
+}

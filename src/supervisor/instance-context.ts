@@ -1,0 +1,24 @@
+import type { EventEmitter } from "node:events";
+import type { Config, ServerDef } from "../config/config.ts";
+import type { Logger } from "../observability/logger.ts";
+import type { Scrubber } from "../observability/scrubber.ts";
+import type { Ref, SupervisorEvents } from "./instance-types.ts";
+import type { LaunchInput } from "./launch.ts";
+import type { SpawnSlots } from "./spawn-slots.ts";
+
+/** What all instances share. */
+export interface InstanceContext extends Pick<
+  LaunchInput,
+  "version" | "ports" | "isolation" | "start"
+> {
+  config: Config;
+  servers: (name: string) => ServerDef | undefined;
+  secretsFor: (user: string, server: string) => string | undefined;
+  log: Logger;
+  scrubber: Scrubber;
+  slots: SpawnSlots;
+  events: EventEmitter<SupervisorEvents>;
+  onExposed: (server: string, addresses: readonly string[]) => void;
+  /** Throws TOO_MANY_CHILDREN when the user has as many as one may have, beside this instance. */
+  requireRoom: (ref: Ref) => void;
+}
