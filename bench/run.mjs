@@ -2,14 +2,15 @@
 //   npm run bench                 all rows
 //   npm run bench -- --quick      fewer rounds, for a look
 //   npm run bench -- --markdown   all rows, and the table of the README renewed with them
-import { spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { cpus, release, totalmem } from "node:os";
 import { fileURLToPath } from "node:url";
 import { setTimeout as sleep } from "node:timers/promises";
 import { makeFolder, removeFolder, rssMiB, startDaemon } from "./daemon.mjs";
+import { load } from "./load.mjs";
 import { fetchPeers, startPeer } from "./peers.mjs";
 import { atMost, median, renewReadme, sum, table, tell } from "./report.mjs";
+import { slowClients } from "./slow.mjs";
 
 const here = (file) => fileURLToPath(new URL(file, import.meta.url));
 const isQuick = process.argv.includes("--quick");
@@ -29,26 +30,6 @@ const echo = (type) => ({
   command: "node",
   args: [here("./echo-http.mjs"), "--port", "${port}", "--endpoint", "absolute"],
 });
-
-function load(options) {
-  const args = [here("./mcpload.mjs")];
-  for (const [key, value] of Object.entries(options)) {
-    for (const one of Array.isArray(value) ? value : [value]) args.push(`--${key}`, String(one));
-  }
-  return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "ignore"] });
-    let text = "";
-    child.stdout.setEncoding("utf8");
-    child.stdout.on("data", (chunk) => (text += chunk));
-    child.once("exit", () => {
-      try {
-        resolve(JSON.parse(text));
-      } catch {
-        reject(new Error(`the load tool printed: ${text.slice(0, 200)}`));
-      }
-    });
-  });
-}
 
 const stops = [];
 let errors = 0;
@@ -263,6 +244,7 @@ async function atRest() {
 await links();
 await idleSessions();
 await atRest();
+await slowClients(isQuick ? 1 : 3, 10);
 tell("answers lost or delivered to another session", String(errors), "0", errors === 0);
 
 const model =
