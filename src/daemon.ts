@@ -11,6 +11,7 @@ import { openGateway } from "./gateway/gateway.ts";
 import { answersItself } from "./http/self-check.ts";
 import { Journal } from "./observability/journal.ts";
 import type { Logger } from "./observability/logger.ts";
+import { Metrics } from "./observability/metrics.ts";
 import { Requests } from "./observability/requests.ts";
 import { MIN_SECRET_LENGTH, Scrubber } from "./observability/scrubber.ts";
 import { openRegistry } from "./registry/registry.ts";
@@ -227,7 +228,13 @@ export async function openDaemon(options: DaemonOptions): Promise<Daemon> {
     await finishRemovals({ config, registry, tokens, supervisor, sessions, log });
 
     const journal = new Journal();
-    const requests = new Requests({ log, journal });
+    const metrics = new Metrics(config.metrics);
+    closers.push(() => metrics.close());
+    supervisor.events.on("failed", ({ ref }) => metrics.failed(ref.server));
+    supervisor.events.on("state", ({ ref, state }) => {
+      if (state === "ready") metrics.started(ref.server);
+    });
+    const requests = new Requests({ log, journal, metrics });
     const gateway = await openGateway({
       config,
       registry,
@@ -263,6 +270,7 @@ export async function openDaemon(options: DaemonOptions): Promise<Daemon> {
       log,
       scrubber,
       audit,
+      metrics,
     });
     closers.push(() => control.close());
     log.info({ ...address, version }, "serving");

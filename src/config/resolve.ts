@@ -51,6 +51,7 @@ export function resolveConfig(parsed: ParsedConfig, place: Place): Config {
     selfService: parsed.selfService,
     allowPrivate: parsed.allowPrivate,
     log: parsed.log,
+    metrics: parsed.metrics,
     jwt: parsed.jwt,
     providers: parsed.providers,
     uids: parsed.uids,

@@ -62,6 +62,7 @@ export const configSchema = z.strictObject({
   selfService: z.literal(false, { error: LATER }).default(false),
   allowPrivate: z.boolean().default(true),
   log: z.strictObject({ level: LOG_LEVEL.default("info") }).prefault({}),
+  metrics: z.strictObject({ perUser: z.boolean().default(false) }).prefault({}),
   jwt: z.null({ error: LATER }).default(null),
   providers: z
     .record(z.string(), z.unknown())

@@ -45,6 +45,7 @@ export interface Config {
   selfService: boolean;
   allowPrivate: boolean;
   log: ParsedConfig["log"];
+  metrics: { perUser: boolean };
   jwt: null;
   providers: Record<string, unknown>;
   /** Accounts that children are given; nobody else may have them. */

@@ -6,6 +6,7 @@ import { sendError } from "../http/error-response.ts";
 import { newRequestId } from "../http/request-id.ts";
 import { watchAdmin } from "./admin-log.ts";
 import { wantJson } from "./answers.ts";
+import { createMetricsRoute } from "./metrics-route.ts";
 import { createRoutes } from "./routes.ts";
 import type { ControlParts } from "./parts.ts";
 
@@ -49,6 +50,7 @@ export function createApp(
   });
   app.use(wantJson, express.json({ limit: MAX_BODY, strict: true, type: () => true }));
   app.use("/api", createRoutes(parts));
+  app.all("/metrics", createMetricsRoute(parts));
   app.use(() => {
     throw new SupervisorError("NOT_FOUND", "there is nothing at this path");
   });

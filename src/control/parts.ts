@@ -1,6 +1,7 @@
 import type { Audit } from "../audit/audit.ts";
 import type { Config } from "../config/config.ts";
 import type { Logger } from "../observability/logger.ts";
+import type { Metrics } from "../observability/metrics.ts";
 import type { Scrubber } from "../observability/scrubber.ts";
 import type { Registry } from "../registry/registry.ts";
 import type { Sessions } from "../sessions/sessions.ts";
@@ -19,11 +20,12 @@ export interface ControlParts {
   registry: Registry;
   tokens: Tokens;
   supervisor: Supervisor;
-  sessions: Pick<Sessions, "closeUser" | "closeServer">;
+  sessions: Pick<Sessions, "closeUser" | "closeServer" | "count" | "open">;
   /** Reads the config file again; see createReload. */
   reload: () => Promise<Reloaded>;
   log: Logger;
   audit: Audit;
+  metrics: Metrics;
   scrubber: Scrubber;
   /** Aborted when the control API closes: what would go on for ever ends its answer then. */
   closing: AbortSignal;

@@ -41,6 +41,7 @@ export class Trace implements CallWatch {
       remoteAddress: parts.address,
       userAgent: req.headers["user-agent"] ?? "",
     };
+    parts.requests.began();
     res.once("close", () => this.#end(res));
   }
 
@@ -105,6 +106,7 @@ export class Trace implements CallWatch {
   ): void {
     const { user, server, requestId, keyLabel, bytesIn, failure } = this.#record;
     const reason = failure === null ? null : failure.message;
+    if (kind === "call") this.#parts.requests.called(user ?? "", server ?? "", how.outcome);
     this.#parts.audit.add({
       at: Date.now(),
       kind,

@@ -2,6 +2,7 @@
 import { pino } from "pino";
 import type { DestinationStream, Logger as PinoLogger } from "pino";
 import { openLogSink } from "./log-sink.ts";
+import type { LogSink } from "./log-sink.ts";
 import { Scrubber } from "./scrubber.ts";
 
 export type Logger = PinoLogger;
@@ -40,6 +41,12 @@ export function createLogger(
   );
   destinations.set(log, sink);
   return log;
+}
+
+/** How many lines nobody took. */
+export function droppedLines(log: Logger): number {
+  const sink = destinations.get(log) as Partial<LogSink> | undefined;
+  return sink?.dropped ?? 0;
 }
 
 /** Writes a line that is JSON already, for what is logged too often to be built by the library. */

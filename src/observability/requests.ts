@@ -1,6 +1,7 @@
 import type { SupervisorError } from "../errors.ts";
 import type { Logger } from "./logger.ts";
 import { writeLine } from "./logger.ts";
+import type { Metrics } from "./metrics.ts";
 import type { Journal } from "./journal.ts";
 import { bounded } from "./bounded.ts";
 
@@ -78,22 +79,40 @@ const UNPROVEN_PER_SECOND = 20;
 const UNPROVEN_BURST = 200;
 const TELL_EVERY_MS = 10_000;
 
-/** Tells of every request of the gateway when it has ended: a line in the log, an entry in the journal. */
+export interface RequestsParts {
+  log: Logger;
+  journal: Journal;
+  metrics: Metrics;
+}
+
+/** Tells of every request of the gateway when it has ended: a line in the log, an entry in the journal, a count. */
 export class Requests {
   readonly #log: Logger;
   readonly #journal: Journal;
+  readonly #metrics: Metrics;
   #allowance = UNPROVEN_BURST;
   #allowedAt = performance.now();
   #untold = 0;
   #toldAt = 0;
 
-  constructor({ log, journal }: { log: Logger; journal: Journal }) {
+  constructor({ log, journal, metrics }: RequestsParts) {
     this.#log = log;
+    this.#metrics = metrics;
     this.#journal = journal;
+  }
+
+  began(): void {
+    this.#metrics.began();
+  }
+
+  /** A call of a tool has ended. */
+  called(user: string, server: string, outcome: string): void {
+    this.#metrics.called(user, server, outcome);
   }
 
   /** False where the request is one of too many that nobody has proved to send. */
   ended(record: RequestRecord): boolean {
+    this.#metrics.ended(record);
     if (record.user === null && record.failure !== null && !this.#mayTell()) return false;
     this.#journal.add(record);
     const level = record.status >= 500 ? "warn" : "info";
@@ -103,6 +122,7 @@ export class Requests {
 
   /** What came over a connection was not read as a request, and was refused. */
   refusedUnread(requestId: string, { code, message, status }: SupervisorError): void {
+    this.began();
     this.ended({
       ...NOTHING_KNOWN,
       requestId,

@@ -47,6 +47,13 @@ export class OpenRequests {
     };
   }
 
+  /** Of all users. */
+  get streamCount(): number {
+    let count = 0;
+    for (const entries of this.#byUser.values()) count += this.#streams(entries);
+    return count;
+  }
+
   closeKey({ user, keyId }: Holder): void {
     for (const entry of this.#byUser.get(user) ?? [])
       if (entry.holder.keyId === keyId) entry.close();

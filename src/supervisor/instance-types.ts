@@ -114,5 +114,7 @@ export interface SupervisorEvents {
   /** A generation that was ready is no more, whoever ended it. Once per generation. */
   exited: [{ ref: Ref; generation: number; reason: string }];
   line: [{ ref: Ref; line: LogLine }];
+  /** A start failed, or a child ended unasked. */
+  failed: [{ ref: Ref }];
   state: [{ ref: Ref; state: StateName }];
 }

@@ -4,6 +4,7 @@ import { failureOf, reasonOf } from "./failures.ts";
 import { Generation } from "./generation.ts";
 import { launchChild, releaseAfter } from "./launch.ts";
 import { isDown, rowOf } from "./instance-row.ts";
+import { History } from "./history.ts";
 import { OutputLog } from "./output-log.ts";
 import { remoteTarget } from "./remote-target.ts";
 import { RestartPolicy, isShortage } from "./restart-policy.ts";
@@ -13,10 +14,14 @@ import type { Exit, Running } from "../runners/runner.ts";
 import type { InstanceContext } from "./instance-context.ts";
 import type { Ended, InstanceRow, InstanceState, Live } from "./instance-types.ts";
 import type { Ref, Target } from "./instance-types.ts";
+import type { Trouble } from "./history.ts";
 import type { NotLaunched } from "./launch.ts";
 
 /** The reason of an abort that wants the same callers served by another generation. */
 const AGAIN = new SupervisorError("INSTANCE_EXITED", "the start begins anew");
+
+/** What is kept of the last words of a child that ended unasked. */
+const LAST_LINES = 10;
 
 type Ready = Extract<InstanceState, { name: "ready" }> & { generation: Generation };
 type State = Exclude<InstanceState, { name: "ready" }> | Ready;
@@ -33,6 +38,7 @@ export class Instance {
   readonly ref: Ref;
   readonly usage = newUsage();
   readonly output: OutputLog;
+  readonly history = new History();
   readonly #context: InstanceContext;
   /** What the clients of a stdio child declared, as JSON text. */
   readonly #capabilities: string;
@@ -208,7 +214,11 @@ export class Instance {
     } catch (error) {
       const failure = toSupervisorError(error);
       if (this.#state.name !== "draining") this.#becomeDown(reasonOf(this.ref, failure));
-      if (!signal.aborted) this.#log("warn", `not started: ${reasonOf(this.ref, failure)}`);
+      if (!signal.aborted) {
+        const reason = reasonOf(this.ref, failure);
+        this.#log("warn", `not started: ${reason}`);
+        this.#trouble({ code: failure.code, reason, exit: null, lines: failure.details });
+      }
       throw failure;
     }
   }
@@ -281,6 +291,8 @@ export class Instance {
     this.#endedUnasked = true;
     const reason = describeExit(exit);
     this.#log("warn", reason);
+    const since = this.#state.since;
+    this.#trouble({ code: null, reason, exit, lines: this.output.tail(LAST_LINES, since) });
     if (generation.wasWell) this.#policy.clear();
     else this.#policy.failed(`${reason} before it had answered a call`);
     // Grandchildren may hold the port, and nobody is left to end them in good order.
@@ -343,6 +355,11 @@ export class Instance {
     if (this.#state.name === "ready") this.#drain(this.#state, reason);
     else if (isDown(this.#state.name) && this.#state.name !== "stopped") this.#becomeDown(reason);
     await this.#gone;
+  }
+
+  #trouble(what: Omit<Trouble, "at" | "generation">): void {
+    this.history.add({ at: Date.now(), generation: this.#generation, ...what });
+    this.#context.events.emit("failed", { ref: this.ref });
   }
 
   #become(state: State): void {

@@ -11,6 +11,11 @@ export class SpawnSlots {
     this.#free = count;
   }
 
+  /** How many wait. */
+  get waiting(): number {
+    return this.#waiting.length;
+  }
+
   /**
    * Resolves when it is this start's turn, with a function that ends the turn.
    * Rejects with the signal's reason when that aborts first.

@@ -9,6 +9,7 @@ import { isDown } from "./instance-row.ts";
 import { Isolation } from "./isolation.ts";
 import { Ports } from "./ports.ts";
 import { SpawnSlots } from "./spawn-slots.ts";
+import type { Trouble } from "./history.ts";
 import type { Config, ServerDef } from "../config/config.ts";
 import type { Logger } from "../observability/logger.ts";
 import { Scrubber } from "../observability/scrubber.ts";
@@ -31,6 +32,7 @@ import type { Usage } from "./usage.ts";
 export type { Instance } from "./instance.ts";
 export type * from "./instance-types.ts";
 export type { Keeper, Usage } from "./usage.ts";
+export type { Trouble } from "./history.ts";
 export { MODERN_VARIANT } from "./instance-types.ts";
 
 const keyOf = ({ user, server, variant }: Ref) => `${user}/${server}/${variant}`;
@@ -242,6 +244,16 @@ export class Supervisor {
     const counts: Partial<Record<StateName, number>> = {};
     for (const { state } of this.#begun({})) counts[state] = (counts[state] ?? 0) + 1;
     return counts;
+  }
+
+  /** Starts that wait for their turn. */
+  get waitingStarts(): number {
+    return this.#context.slots.waiting;
+  }
+
+  /** The last failures of an instance, the newest first. */
+  troubles(ref: Ref): readonly Trouble[] {
+    return this.#find(ref)?.history.all() ?? [];
   }
 
   /** Servers of which some user's child ended or failed to start by itself and is not up again. */

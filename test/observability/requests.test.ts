@@ -3,6 +3,7 @@ import { test } from "node:test";
 import { Journal } from "../../src/observability/journal.ts";
 import { createLogger } from "../../src/observability/logger.ts";
 import type { LogLevel } from "../../src/observability/logger.ts";
+import { Metrics } from "../../src/observability/metrics.ts";
 import { Requests } from "../../src/observability/requests.ts";
 import type { RequestRecord } from "../../src/observability/requests.ts";
 
@@ -40,7 +41,8 @@ function rig(level: LogLevel = "info") {
   const destination = { write: (line: string) => void lines.push(line) };
   const log = createLogger(level, { destination });
   const journal = new Journal();
-  return { lines, journal, requests: new Requests({ log, journal }) };
+  const metrics = new Metrics({ perUser: false });
+  return { lines, journal, metrics, requests: new Requests({ log, journal, metrics }) };
 }
 
 test("a request is one line of JSON with what an admin looks for", () => {

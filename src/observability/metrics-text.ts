@@ -1,0 +1,107 @@
+import { Counter, Gauge, Registry, collectDefaultMetrics } from "prom-client";
+import type { Metric } from "prom-client";
+import type { Gauges, Metrics, Sample } from "./metrics.ts";
+
+const PREFIX = "mcp_supervisor_";
+
+/** CPU, memory, descriptors, garbage collection: what is the same for every Node program. */
+let ofProcess: Registry | undefined;
+
+function processRegistry(): Registry {
+  if (ofProcess !== undefined) return ofProcess;
+  ofProcess = new Registry();
+  collectDefaultMetrics({ register: ofProcess });
+  return ofProcess;
+}
+
+const one = (value: number): Sample[] => [{ labels: {}, value }];
+
+/** The text of `/metrics` (Prometheus, text format 0.0.4), and its content type. */
+export async function metricsText(
+  metrics: Metrics,
+  gauges: Gauges,
+  version: string,
+): Promise<{ text: string; contentType: string }> {
+  const registry = new Registry();
+  const registers = [registry];
+  const gauge = (name: string, help: string, samples: readonly Sample[]): void => {
+    const labelNames = Object.keys(samples[0]?.labels ?? {});
+    const made = new Gauge({ name: PREFIX + name, help, labelNames, registers });
+    for (const { labels, value } of samples) made.set(labels, value);
+  };
+  const counter = (name: string, help: string, samples: readonly Sample[]): void => {
+    const labelNames = Object.keys(samples[0]?.labels ?? {});
+    const made = new Counter({ name: PREFIX + name, help, labelNames, registers });
+    for (const { labels, value } of samples) made.inc(labels, value);
+  };
+  const build = { version, node: process.versions.node };
+  gauge("build_info", "What runs; always 1.", [{ labels: build, value: 1 }]);
+  gauge("users", "Users in the table.", one(gauges.users));
+  gauge("sessions", "Sessions of clients.", one(gauges.sessions));
+  gauge("streams", "Event streams to clients that are open.", one(gauges.streams));
+  const states = Object.entries(gauges.instances).map(([state, value]) => ({
+    labels: { state },
+    value: value ?? 0,
+  }));
+  gauge("instances", "Instances of servers, by state.", states);
+  counter("instance_starts_total", "Children that became ready.", metrics.samples("starts"));
+  counter(
+    "instance_failures_total",
+    "Starts that failed and children that ended unasked.",
+    metrics.samples("failures"),
+  );
+  gauge(
+    "instance_restarts",
+    "Starts that followed an end nobody asked for, of the instances that are known now.",
+    gauges.restarts,
+  );
+  gauge("spawn_queue", "Starts that wait for their turn.", one(gauges.spawnsWaiting));
+  gauge("requests_in_flight", "Requests under way, streams among them.", one(metrics.inFlight));
+  counter("tool_calls_total", "Calls of tools, by outcome.", metrics.samples("calls"));
+  if (metrics.isPerUser)
+    counter(
+      "user_tool_calls_total",
+      "Calls of tools, by user and outcome.",
+      metrics.samples("userCalls"),
+    );
+  const delays = Object.entries(metrics.loopDelay()).map(([quantile, value]) => ({
+    labels: { quantile },
+    value,
+  }));
+  gauge(
+    "event_loop_delay_seconds",
+    "How late the event loop was since the last time this was read.",
+    delays,
+  );
+  counter(
+    "audit_dropped_total",
+    "Audit entries that the database did not take.",
+    one(gauges.auditDropped),
+  );
+  gauge("audit_queue", "Audit entries that are not written yet.", one(gauges.auditWaiting));
+  counter("log_dropped_total", "Log lines that nobody took.", one(gauges.logDropped));
+  registry.registerMetric(durationMetric(metrics));
+  const all = Registry.merge([registry, processRegistry()]);
+  return { text: await all.metrics(), contentType: registry.contentType };
+}
+
+/** The library's own histogram observes value by value; these were counted already. */
+function durationMetric(metrics: Metrics): Metric {
+  const name = `${PREFIX}request_duration_seconds`;
+  const get = () => ({
+    name,
+    help: "How long requests took, by route and class of status; streams from end to end.",
+    type: "histogram",
+    aggregator: "sum",
+    values: metrics.durations().flatMap(({ labels, le, sum }) => [
+      ...[...le].map(([bound, value]) => ({
+        metricName: `${name}_bucket`,
+        labels: { ...labels, le: bound },
+        value,
+      })),
+      { metricName: `${name}_sum`, labels, value: sum },
+      { metricName: `${name}_count`, labels, value: le.get("+Inf") ?? 0 },
+    ]),
+  });
+  return { name, get, collect: undefined } as unknown as Metric;
+}
