@@ -25,6 +25,7 @@ export const ERROR_CODES = {
   ISOLATION_UNAVAILABLE: entry(500, false, 78),
   ALREADY_RUNNING: entry(500, false),
   LISTEN_FAILED: entry(500, false),
+  SERVICE_REFUSED: entry(500, false),
 
   // Caller.
   USAGE: entry(400, true, 2),

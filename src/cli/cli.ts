@@ -9,6 +9,7 @@ import { addInstanceCommands } from "./instance.ts";
 import { addKeyCommands } from "./key.ts";
 import { addReloadCommand } from "./reload.ts";
 import { addServeCommands } from "./serve.ts";
+import { addServiceCommands } from "./service/commands.ts";
 import { addStatusCommand } from "./status.ts";
 import { addTokenCommands } from "./token.ts";
 import { addUrlCommand } from "./url.ts";
@@ -41,6 +42,7 @@ function createProgram(onError: (text: string) => void): Command {
   addAuditCommand(program);
   addConfigCommands(program);
   addReloadCommand(program);
+  addServiceCommands(program);
   return program;
 }
 

@@ -1,6 +1,8 @@
 import { basename, delimiter, dirname, relative, resolve } from "node:path";
 import type { Command } from "commander";
-import { SupervisorError } from "../errors.ts";
+import type { Daemon } from "../daemon.ts";
+import { SupervisorError, toSupervisorError } from "../errors.ts";
+import type { Logger } from "../observability/logger.ts";
 import { answer, globalsOf } from "./output.ts";
 import { readVersion } from "./version.ts";
 
@@ -26,6 +28,17 @@ function ownName(config: string | undefined): string {
       : `${node} ${near(script)}`;
   const named = config ?? process.env["MCP_SUPERVISOR_CONFIG"];
   return named === undefined || named === "" ? name : `${name} --config ${near(resolve(named))}`;
+}
+
+/** A bad file is for whoever wrote it: each problem in the log, no stack. */
+async function reloadLogged(daemon: Daemon, log: Logger): Promise<void> {
+  try {
+    await daemon.reload();
+  } catch (error) {
+    const { code, message, details, cause } = toSupervisorError(error);
+    const known = code === "INTERNAL" ? { err: cause } : { details };
+    log.error({ code, ...known }, `the config in force stays: ${message}`);
+  }
 }
 
 async function serve(_options: object, command: Command): Promise<void> {
@@ -55,11 +68,7 @@ async function serve(_options: object, command: Command): Promise<void> {
   events.hold(daemon);
   // In a terminal the signal says that the window was closed, and the daemon ends with it.
   if (!process.stdin.isTTY)
-    events.onHangup(() =>
-      manager.reloading(async () => {
-        log.warn("SIGHUP: this version cannot read its config anew; restart the daemon");
-      }),
-    );
+    events.onHangup(() => manager.reloading(() => reloadLogged(daemon, log)));
   manager.ready({
     status: () => daemon.summary(),
     isHealthy: (withinMs) => daemon.answersItself(withinMs),

@@ -48,6 +48,9 @@ const COMMANDS = [
   "audit",
   "config check",
   "config schema",
+  "service install",
+  "service print",
+  "service uninstall",
 ];
 
 test("every command has a help with an example, --config and --json", async () => {

@@ -53,6 +53,12 @@ test("the service manager hears ready, the counts, each reload and the end, and 
   const now = Number(process.hrtime.bigint() / 1000n);
   assert.ok(now - micros >= 0 && now - micros < 60e6, "on the monotonic clock");
 
+  await until(() => daemon.log().includes("config reloaded"), "it was read");
+  writeFileSync(daemon.configPath, "{");
+  process.kill(daemon.pid, "SIGHUP");
+  await heard("READY=1", 3);
+  await until(() => daemon.log().includes("the config in force stays"), "it says why");
+
   assert.equal(await daemon.stop(), 0);
   assert.equal(socket.messages().at(-1), "STOPPING=1\nSTATUS=stopping");
 });

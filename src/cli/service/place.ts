@@ -1,0 +1,120 @@
+import { existsSync } from "node:fs";
+import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { loadConfig, parseConfig } from "../../config/config.ts";
+import type { Config } from "../../config/config.ts";
+import { SupervisorError } from "../../errors.ts";
+import { canNotifyItself } from "../../systemd/notify.ts";
+import type { UnitFacts } from "../../systemd/unit.ts";
+
+export const SETTINGS_FOLDER = "/etc/mcp-supervisor";
+export const DATA_FOLDER = "/var/lib/mcp-supervisor";
+export const UNIT_FOLDER = "/etc/systemd/system";
+const CONFIG_FILE = join(SETTINGS_FOLDER, "supervisor.config.json");
+const KEY_FILE = join(SETTINGS_FOLDER, "vault.key");
+const DEFAULT_USER = "mcp-supervisor";
+
+/** Where the service lies, and how it is to run. */
+export interface ServicePlace {
+  node: string;
+  program: string;
+  configFile: string;
+  /** What goes into a config file that is not there yet. */
+  newConfig: string | undefined;
+  unit: UnitFacts;
+}
+
+/** The config for a first start: a server that runs without any preparation, to be replaced by one's own. */
+function firstConfig(node: string): object {
+  const everything = createRequire(import.meta.url).resolve(
+    "@modelcontextprotocol/server-everything/package.json",
+  );
+  const script = join(dirname(everything), "dist", "index.js");
+  return {
+    dataDir: DATA_FOLDER,
+    listen: { host: "127.0.0.1", port: 8040 },
+    defaultServer: "everything",
+    servers: { everything: { command: node, args: [script, "stdio"] } },
+  };
+}
+
+/** Paths that the daemon or a child of every user must reach. */
+function neededPaths(config: Config, more: readonly string[]): string[] {
+  const ofServers = Object.values(config.servers).flatMap((server) =>
+    server.kind === "remote"
+      ? []
+      : [server.command, server.cwd, ...server.args, ...server.paths.read, ...server.paths.write],
+  );
+  return [...more, config.dataDir, config.keyFile, ...ofServers];
+}
+
+const isInHome = (path: string) => /^\/(?:home|root|run\/user)(?:\/|$)/.test(path);
+
+function requireAddress({ host, port }: Config["listen"]): void {
+  if (port === 0)
+    throw new SupervisorError(
+      "CONFIG_INVALID",
+      "listen.port is 0; a service needs a port that stays",
+    );
+  if (host !== "localhost" && !/^[\d.]+$|:/.test(host))
+    throw new SupervisorError(
+      "CONFIG_INVALID",
+      "listen.host is a name; systemd opens the listener, and wants an address",
+    );
+}
+
+/**
+ * Works out the service from the config, which `/etc/mcp-supervisor` gets a first one of where there
+ * is none. Changes nothing. Rejects as `loadConfig` does, with CONFIG_INVALID for a listener that
+ * systemd cannot open, and with USAGE for an account that is not to be used.
+ */
+export async function findPlace(options: {
+  config: string | undefined;
+  user: string | undefined;
+}): Promise<ServicePlace> {
+  const { user = DEFAULT_USER } = options;
+  if (!/^[a-z_][a-z0-9_-]{0,30}$/.test(user) || user === "root")
+    throw new SupervisorError(
+      "USAGE",
+      user === "root"
+        ? "the daemon needs no root; --user names an ordinary account, which is made if it is not there"
+        : "--user must be the name of an account",
+    );
+  const node = process.execPath;
+  const program = fileURLToPath(new URL("../../../bin/mcp-supervisor.js", import.meta.url));
+  const configFile = options.config ?? CONFIG_FILE;
+  const isFirst = configFile === CONFIG_FILE && !existsSync(configFile);
+  const first = firstConfig(node);
+  // A credential of the process that asks is not the service's.
+  const config = isFirst
+    ? parseConfig(first, SETTINGS_FOLDER, { env: {} })
+    : loadConfig({ path: configFile, env: {} });
+  requireAddress(config.listen);
+  const exec = [
+    node,
+    "--max-semi-space-size=2",
+    program,
+    "serve",
+    "--config",
+    config.path ?? configFile,
+  ];
+  return {
+    node,
+    program,
+    configFile: config.path ?? configFile,
+    newConfig: isFirst ? `${JSON.stringify(first, null, 2)}\n` : undefined,
+    unit: {
+      user,
+      exec,
+      dataDir: config.dataDir,
+      controlSocket: config.controlSocket,
+      controlGroup: config.controlGroup,
+      // A key file that the config names is used where it is.
+      keyFile: config.keyFile === join(config.dataDir, "vault.key") ? KEY_FILE : null,
+      listen: config.listen,
+      notifyAccess: (await canNotifyItself()) ? "main" : "all",
+      needsHomes: neededPaths(config, [node, program, configFile]).some(isInHome),
+    },
+  };
+}

@@ -1,0 +1,51 @@
+// Boots a real systemd with the packed product installed in it, and runs the tests of inside/ there:
+// in a container, or with --qemu in a machine of its own, whose kernel has every cgroup controller.
+// Exits 0 where the machine cannot do that, and says why.
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { isInstalled } from "../helpers/installed.ts";
+import { installProduct, packProduct } from "../helpers/pack.ts";
+import { bootContainer } from "./container.ts";
+import { bootMachine } from "./machine.ts";
+import { CannotRun, furnish, unpackSystem } from "./system.ts";
+
+const isMachine = process.argv.includes("--qemu");
+const PROGRAMS = isMachine
+  ? ["mmdebstrap", "qemu-system-x86_64", "mkfs.ext4", "debugfs"]
+  : ["mmdebstrap", "systemd-nspawn"];
+
+function requireMeans(): void {
+  if (process.platform !== "linux" || process.getuid?.() !== 0)
+    throw new CannotRun("only root on Linux can boot a system");
+  const missing = PROGRAMS.filter((program) => !isInstalled(program));
+  if (missing.length > 0) throw new CannotRun(`not installed: ${missing.join(", ")}`);
+}
+
+const folder = mkdtempSync(join(tmpdir(), "mcps-boot-"));
+const timed = <T>(what: string, work: () => T): T => {
+  const startedAt = performance.now();
+  const done = work();
+  console.log(`# ${what}: ${((performance.now() - startedAt) / 1000).toFixed(1)} s`);
+  return done;
+};
+try {
+  requireMeans();
+  const root = join(folder, "root");
+  timed("system", () => unpackSystem(root, isMachine));
+  timed("package", () => installProduct(packProduct(folder), join(root, "usr", "local")));
+  furnish(root);
+  const { log, code } = timed("boot and tests", () =>
+    isMachine ? bootMachine(folder, root) : bootContainer(folder, root),
+  );
+  process.stdout.write(log);
+  process.exitCode = code;
+} catch (error) {
+  if (!(error instanceof CannotRun)) throw error;
+  console.log(`# SKIP the tests under a real systemd: ${error.message}`);
+} finally {
+  // Not rmSync alone: what a container made immutable or mounted must not be followed blindly.
+  spawnSync("rm", ["-rf", "--one-file-system", folder]);
+  rmSync(folder, { recursive: true, force: true });
+}

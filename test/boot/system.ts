@@ -1,0 +1,91 @@
+import { spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import {
+  chmodSync,
+  copyFileSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  renameSync,
+  writeFileSync,
+} from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { must } from "../helpers/pack.ts";
+
+/** This machine lacks something that the tests need; that is no failure. */
+export class CannotRun extends Error {}
+
+const CACHE = fileURLToPath(new URL("../../node_modules/.cache/boot/", import.meta.url));
+const SUITE = "bookworm";
+const PACKAGES = [
+  "systemd",
+  "systemd-sysv",
+  "procps",
+  "libstdc++6",
+  // What sandboxes are made of.
+  "bubblewrap",
+  "slirp4netns",
+];
+const PACKAGES_OF_A_MACHINE = ["linux-image-cloud-amd64", "initramfs-tools", "udev", "kmod"];
+
+/** A Debian system as a tar file, made once from the packages of the mirror. */
+function systemTar(isMachine: boolean): string {
+  const packages = isMachine ? [...PACKAGES, ...PACKAGES_OF_A_MACHINE] : PACKAGES;
+  const key = createHash("sha256").update(packages.join()).digest("hex").slice(0, 12);
+  const tar = join(CACHE, `${SUITE}-${key}.tar`);
+  if (existsSync(tar)) return tar;
+  mkdirSync(CACHE, { recursive: true });
+  const draft = `${tar}.new`;
+  const without = ["doc", "man", "locale"].map(
+    (name) => `--dpkgopt=path-exclude=/usr/share/${name}/*`,
+  );
+  const { status, stderr } = spawnSync(
+    "mmdebstrap",
+    [
+      "--quiet",
+      "--variant=minbase",
+      `--include=${packages.join()}`,
+      ...without,
+      SUITE,
+      `${draft}.tar`,
+    ],
+    { encoding: "utf8", timeout: 300_000 },
+  );
+  if (status !== 0)
+    throw new CannotRun(`mmdebstrap could not make a system: ${stderr.trim().split("\n").at(-1)}`);
+  renameSync(`${draft}.tar`, tar);
+  return tar;
+}
+
+/** A fresh Debian system in that folder. */
+export function unpackSystem(root: string, isMachine: boolean): void {
+  mkdirSync(root);
+  must("tar", ["-C", root, "-xf", systemTar(isMachine)]);
+}
+
+/** Ends the system after the tests, whatever becomes of them. */
+const TEST_UNIT = `[Unit]
+After=basic.target
+[Service]
+Type=oneshot
+ExecStart=/bin/sh /opt/test/boot/inside/run.sh
+ExecStopPost=/bin/systemctl --no-block poweroff
+TimeoutStartSec=400
+[Install]
+WantedBy=multi-user.target
+`;
+
+/** Puts Node, the tests and the unit that runs them into the system. */
+export function furnish(root: string): void {
+  const node = join(root, "usr/local/bin/node");
+  copyFileSync(process.execPath, node);
+  chmodSync(node, 0o755);
+  const here = fileURLToPath(new URL("..", import.meta.url));
+  for (const part of ["boot", "helpers"])
+    cpSync(join(here, part), join(root, "opt/test", part), { recursive: true });
+  writeFileSync(join(root, "etc/systemd/system/test.service"), TEST_UNIT);
+  const quiet = ["apt-daily.timer", "apt-daily-upgrade.timer", "e2scrub_all.timer"];
+  must("chroot", [root, "systemctl", "-q", "mask", ...quiet, "dpkg-db-backup.timer"]);
+  must("chroot", [root, "systemctl", "-q", "enable", "test.service"]);
+}

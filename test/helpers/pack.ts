@@ -1,0 +1,27 @@
+import { spawnSync } from "node:child_process";
+import { mkdirSync, readdirSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const PROJECT = fileURLToPath(new URL("../..", import.meta.url));
+
+/** Runs a program to its end; throws what it said unless it succeeds. */
+export function must(program: string, args: readonly string[], options: object = {}): string {
+  const { status, stdout, stderr } = spawnSync(program, args, { encoding: "utf8", ...options });
+  if (status !== 0) throw new Error(`${program}: exit ${status}\n${stdout}${stderr}`);
+  return stdout;
+}
+
+/** The tarball of the product as it is in the checkout now, made in that folder. */
+export function packProduct(folder: string): string {
+  const packed = join(folder, "packed");
+  mkdirSync(packed);
+  must("npm", ["pack", "--silent", "--pack-destination", packed], { cwd: PROJECT });
+  return join(packed, readdirSync(packed)[0] ?? "");
+}
+
+/** Installs it below `prefix` from that one file: no registry is asked, and the cache is empty. */
+export function installProduct(tarball: string, prefix: string): void {
+  const offline = ["--offline", "--cache", `${tarball}.cache`, "--no-audit", "--no-fund"];
+  must("npm", ["install", "--global", "--prefix", prefix, ...offline, tarball]);
+}

@@ -1,0 +1,52 @@
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { test } from "node:test";
+import { installProduct, packProduct } from "../helpers/pack.ts";
+import { temporaryFolder } from "../helpers/store.ts";
+
+const MOST_BYTES = 25 * 1024 ** 2;
+
+test("the tarball installs from itself alone, replaces what was there, and runs", (t) => {
+  const folder = temporaryFolder(t);
+  const tarball = packProduct(folder);
+  assert.ok(statSync(tarball).size < MOST_BYTES, `${statSync(tarball).size} bytes`);
+  const prefix = join(folder, "prefix");
+  const program = join(prefix, "bin", "mcp-supervisor");
+  // What an earlier version had and this one has not.
+  const installed = join(prefix, "lib", "node_modules", "mcp-supervisor");
+  const leftover = join(installed, "dist", "of-an-earlier-version.js");
+  installProduct(tarball, prefix);
+  writeFileSync(leftover, "");
+  installProduct(tarball, prefix);
+  assert.ok(!existsSync(leftover), "an upgrade takes the whole place");
+
+  const run = (...args: string[]) =>
+    spawnSync(program, args, {
+      encoding: "utf8",
+      cwd: folder,
+      env: { PATH: `${dirname(process.execPath)}:/usr/bin:/bin`, HOME: folder, TMPDIR: folder },
+    });
+  const { version } = JSON.parse(readFileSync(join(installed, "package.json"), "utf8")) as {
+    version: string;
+  };
+  assert.equal(run("--version").stdout, `${version}\n`);
+  const demo = run("demo", "--once", "--json");
+  assert.equal(demo.status, 0, demo.stderr);
+  assert.equal((JSON.parse(demo.stdout) as { ok: boolean }).ok, true);
+});
+
+test("the package bundles every dependency that it has", () => {
+  const manifest = JSON.parse(
+    readFileSync(new URL("../../package.json", import.meta.url), "utf8"),
+  ) as {
+    dependencies: object;
+    optionalDependencies: object;
+    bundleDependencies: string[];
+  };
+  assert.deepEqual(
+    manifest.bundleDependencies.toSorted(),
+    Object.keys({ ...manifest.dependencies, ...manifest.optionalDependencies }).toSorted(),
+  );
+});
