@@ -3,6 +3,7 @@ import { SupervisorError } from "../errors.ts";
 import { preparePrivateFile } from "./data-dir.ts";
 import { storeFailure } from "./failure.ts";
 import { MIGRATIONS } from "./migrations.ts";
+import { backUpForUpgrade } from "./upgrade-backup.ts";
 
 type Value = string | number | Buffer | null;
 
@@ -20,8 +21,10 @@ const FULL = 2;
 /** The one handle on the database file; what SQLite throws leaves it as STORE_FAILED. */
 export class Connection {
   readonly #db: Database.Database;
+  readonly #migrations: readonly string[];
 
-  constructor(file: string) {
+  constructor(file: string, migrations: readonly string[] = MIGRATIONS) {
+    this.#migrations = migrations;
     preparePrivateFile(file);
     // While SQLite waits for a lock the daemon stands still. Only a tool on the same file can hold one.
     this.#db = guarded(() => new Database(file, { timeout: 1000 }));
@@ -36,10 +39,11 @@ export class Connection {
   #setUp(file: string): void {
     // Before anything is written, so that a newer database stays as it is.
     const version = this.#pragma("user_version");
-    if (version > MIGRATIONS.length)
+    const newest = this.#migrations.length;
+    if (version > newest)
       throw new SupervisorError(
         "SCHEMA_TOO_NEW",
-        `${file}: was written by a newer version (schema ${version}, this version knows ${MIGRATIONS.length})`,
+        `${file}: was written by a newer version (schema ${version}, this version knows ${newest})`,
       );
     this.#db.pragma("journal_mode = WAL");
     // Not left to the library: its default for WAL is NORMAL, which loses the last writes with the power.
@@ -47,9 +51,11 @@ export class Connection {
     this.#db.pragma("secure_delete = ON");
     this.#db.pragma("trusted_schema = OFF");
     this.#db.pragma("foreign_keys = ON");
-    for (let next = version; next < MIGRATIONS.length; next += 1)
+    // Version 0 is a file that was made a moment ago.
+    if (version > 0 && version < newest) backUpForUpgrade(this.#db, file, version);
+    for (let next = version; next < newest; next += 1)
       this.#write(() => {
-        this.#db.exec(MIGRATIONS[next]!);
+        this.#db.exec(this.#migrations[next]!);
         this.#db.pragma(`user_version = ${next + 1}`);
       });
     this.#requireDurable(file);
@@ -57,7 +63,7 @@ export class Connection {
 
   /** SQLite takes on a different level only with the first write, so the level is read after one. */
   #requireDurable(file: string): void {
-    this.#write(() => this.#db.pragma(`user_version = ${MIGRATIONS.length}`));
+    this.#write(() => this.#db.pragma(`user_version = ${this.#migrations.length}`));
     const mode = this.#db.pragma("journal_mode", { simple: true });
     if (mode !== "wal" || this.#pragma("synchronous") !== FULL)
       throw new SupervisorError(
