@@ -51,6 +51,7 @@ const tasks = {
   start: ["bin/mcp-supervisor.js", "serve"],
   demo: ["bin/mcp-supervisor.js", "demo"],
   test: ["tools/test.mjs"],
+  "test:systemd": ["test/boot/run.ts"],
   bench: ["bench/run.mjs"],
   conformance: ["test/conformance/run.ts"],
   interop: ["test/interop/run.ts"],
