@@ -26,6 +26,7 @@ export const ERROR_CODES = {
   ALREADY_RUNNING: entry(500, false),
   LISTEN_FAILED: entry(500, false),
   SERVICE_REFUSED: entry(500, false),
+  INSTALL_FAILED: entry(500, false),
 
   // Caller.
   USAGE: entry(400, true, 2),

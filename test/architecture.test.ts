@@ -22,7 +22,13 @@ const LINES: readonly Record<string, readonly string[]>[] = [
   { registry: [] },
   { vault: [], audit: [] },
   { store: ["better-sqlite3"] },
-  { http: [], systemd: ["koffi"], config: ["zod"], observability: ["pino", "prom-client"] },
+  {
+    http: [],
+    systemd: ["koffi"],
+    installs: [],
+    config: ["zod"],
+    observability: ["pino", "prom-client"],
+  },
   { mcp: [], net: [] },
   // The catalogue of errors says nothing of any room, so every room may use it.
   { "errors.ts": [] },

@@ -9,6 +9,7 @@ import { addInstanceCommands } from "./instance.ts";
 import { addKeyCommands } from "./key.ts";
 import { addReloadCommand } from "./reload.ts";
 import { addServeCommands } from "./serve.ts";
+import { addServerCommands } from "./server.ts";
 import { addServiceCommands } from "./service/commands.ts";
 import { addStatusCommand } from "./status.ts";
 import { addTokenCommands } from "./token.ts";
@@ -42,6 +43,7 @@ function createProgram(onError: (text: string) => void): Command {
   addAuditCommand(program);
   addConfigCommands(program);
   addReloadCommand(program);
+  addServerCommands(program);
   addServiceCommands(program);
   return program;
 }
