@@ -1,4 +1,5 @@
 /** Room: errors. The catalogue: every failure the product names, with its HTTP status, exit code and exposure. */
+import { getSystemErrorName } from "node:util";
 
 /**
  * `status` is the HTTP status of a refusal, `exit` the exit code of the CLI, `expose` whether the
@@ -134,10 +135,16 @@ const SHORTAGE_RETRY_SECONDS = 2;
  * out, undefined for any other. `what` is what could not be done.
  */
 export function shortageOf(cause: unknown, what: string): SupervisorError | undefined {
-  const [code, why] = SHORTAGES[String((cause as NodeJS.ErrnoException | null)?.code)] ?? [];
+  const [code, why] = SHORTAGES[systemCodeOf(cause)] ?? [];
   if (code === undefined) return undefined;
   return new SupervisorError(code, `${what}: ${why}`, {
     cause,
     retryAfterSeconds: SHORTAGE_RETRY_SECONDS,
   });
+}
+
+/** `EMFILE` and the like; some of Node's own failures have the number alone. */
+function systemCodeOf(cause: unknown): string {
+  const { code, errno } = (cause ?? {}) as NodeJS.ErrnoException;
+  return code === "ERR_SYSTEM_ERROR" && errno ? getSystemErrorName(-Math.abs(errno)) : String(code);
 }

@@ -3,6 +3,7 @@ import { SupervisorError } from "../errors.ts";
 import { launchChild } from "./launch.ts";
 import { MODERN_VARIANT } from "./instance-types.ts";
 import { OutputLog } from "./output-log.ts";
+import { isShortage } from "./restart-policy.ts";
 import type { ChildServer } from "../config/config.ts";
 import type { Scrubber } from "../observability/scrubber.ts";
 import type { Era, Ref } from "./instance-types.ts";
@@ -69,6 +70,8 @@ export class EraProbe {
       memory.keep(definition, "modern");
       return "modern";
     }
+    // What the machine lacked for a moment says nothing of the server.
+    if (isShortage(discovered)) throw discovered;
     const { cause } = discovered;
     const isRefusal = cause instanceof SupervisorError && cause.code === "UPSTREAM_INVALID";
     const isSilence = discovered.code === "INSTANCE_START_TIMEOUT";

@@ -1,5 +1,5 @@
 import getPort, { clearLockedPorts } from "get-port";
-import { SupervisorError } from "../errors.ts";
+import { SupervisorError, shortageOf } from "../errors.ts";
 import { holderOf } from "../runners/listeners.ts";
 import type { Config } from "../config/config.ts";
 import type { Ref } from "./instance-types.ts";
@@ -28,7 +28,8 @@ export class Ports {
   /**
    * A port nobody listens on, held until `release`. Only a hint: another program may take it before
    * the child does, so readiness asks whose the listener is.
-   * Rejects with INSTANCE_SPAWN_FAILED when the range is used up or the pinned port is somebody's.
+   * Rejects with INSTANCE_SPAWN_FAILED when the range is used up or the pinned port is somebody's,
+   * with RESOURCES_EXHAUSTED when there is no descriptor left to try one.
    */
   async take(ref: Ref): Promise<number> {
     const pin = this.pinOf(ref);
@@ -59,7 +60,9 @@ export class Ports {
       // get-port keeps what it gave out for itself for up to 30 s; the bookkeeping here is exact.
       clearLockedPorts();
       // It goes on to any port of the system when the candidates are taken, which is not ours to use.
-      const port = await getPort({ port: candidates });
+      const port = await getPort({ port: candidates }).catch((cause: unknown) => {
+        throw shortageOf(cause, `${ref.user}/${ref.server}: no port could be looked for`) ?? cause;
+      });
       // Two searches may end with the same port: the first one to come back has it.
       if (this.#used.has(port)) return await this.#find(ref);
       if (candidates.includes(port)) {

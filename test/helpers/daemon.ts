@@ -101,6 +101,8 @@ export interface DaemonOptions {
   dir?: string;
   /** Serve without `--json`, for what it prints to people. */
   isForPeople?: boolean;
+  /** A program, with its arguments, that becomes the daemon. */
+  through?: readonly string[];
   /** For tests that kill the daemon: children of level none outlive it, and the helper ends them. */
   mayOrphan?: boolean;
 }
@@ -213,11 +215,12 @@ export async function startDaemon(t: TestContext, options: DaemonOptions): Promi
   const dir = options.dir ?? daemonFolder(t);
   const { isForPeople = false, mayOrphan = false } = options;
   const configPath = writeConfig(dir, options.config ?? {});
-  const child = spawn(
-    process.execPath,
-    ["--no-warnings", MAIN, "serve", "--config", configPath, ...(isForPeople ? [] : ["--json"])],
-    { stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, ...options.env } },
-  );
+  const flags = ["serve", "--config", configPath, ...(isForPeople ? [] : ["--json"])];
+  const argv = [...(options.through ?? []), process.execPath, "--no-warnings", MAIN, ...flags];
+  const child = spawn(argv[0]!, argv.slice(1), {
+    stdio: ["ignore", "pipe", "pipe"],
+    env: { ...process.env, ...options.env },
+  });
   let log = "";
   let out = "";
   child.stderr.setEncoding("utf8").on("data", (chunk: string) => (log += chunk));
