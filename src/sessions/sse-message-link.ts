@@ -4,6 +4,7 @@ import type { EventPart } from "../mcp/sse.ts";
 import type { HttpTarget } from "../supervisor/supervisor.ts";
 import type { HttpClient } from "../upstream/http-client.ts";
 import { SseLink } from "../upstream/sse-link.ts";
+import { partsOf } from "./bridged-link.ts";
 import type { MessageLink, MessageLinkEvents } from "./message-link.ts";
 
 const JSON_POST = ["content-type", "application/json"];
@@ -33,7 +34,9 @@ export async function openSseMessageLink(
   postTimeoutMs: number,
   { onMessage, onClosed }: MessageLinkEvents,
 ): Promise<MessageLink> {
-  const events = new EventAssembler((raw) => onMessage(raw, undefined));
+  const events = new EventAssembler((raw) => {
+    for (const part of partsOf(raw)) onMessage(part, undefined);
+  });
   const link = await SseLink.open({
     client,
     target,

@@ -1,0 +1,179 @@
+import assert from "node:assert/strict";
+import { request } from "node:http";
+import type { IncomingMessage } from "node:http";
+import { EventParser } from "../conformance-sse/event-parser.ts";
+import { until } from "./until.ts";
+
+export interface Rpc {
+  id?: unknown;
+  method?: string;
+  params?: Record<string, unknown>;
+  result?: Record<string, unknown>;
+  error?: { code: number; message: string; data?: { type?: string } };
+}
+
+export interface Place {
+  origin: string;
+  user: string;
+  secret: string;
+  server: string;
+  front: "sse" | "mcp";
+}
+
+export interface Posted {
+  status: number;
+  /** The body of what is no event stream. */
+  body: string;
+  sessionId: string | undefined;
+  /** Resolves when the answer to the POST has ended. */
+  over: Promise<void>;
+}
+
+const PATIENCE_MS = 30_000;
+
+/**
+ * One session over either front, on bare HTTP: what is sent is written by the test, what comes is
+ * kept as it came, in order, and nothing is answered by itself.
+ */
+export class Conversation {
+  readonly received: Rpc[] = [];
+  readonly #place: Place;
+  readonly #closers: (() => void)[] = [];
+  #endpoint: string;
+  #sessionId: string | undefined;
+
+  private constructor(place: Place) {
+    this.#place = place;
+    this.#endpoint = `/u/${place.user}/${place.server}/mcp`;
+  }
+
+  /** Opens the session's stream (of Streamable HTTP too) and says hello. */
+  static async open(place: Place, capabilities: object = {}): Promise<Conversation> {
+    const opened = new Conversation(place);
+    if (place.front === "sse") await opened.#listen(`/u/${place.user}/${place.server}/sse`);
+    const params = {
+      protocolVersion: "2025-03-26",
+      capabilities,
+      clientInfo: { name: "test", version: "1" },
+    };
+    await opened.request("hello", "initialize", params);
+    await opened.send({ method: "notifications/initialized" });
+    if (place.front === "mcp") await opened.#listen(opened.#endpoint);
+    return opened;
+  }
+
+  /** Posts a body as it is. */
+  async post(body: string, method: "POST" | "DELETE" = "POST"): Promise<Posted> {
+    const res = await this.#ask(method, this.#endpoint, body);
+    const text: string[] = [];
+    const isStream = (res.headers["content-type"] ?? "").startsWith("text/event-stream");
+    const over = isStream ? this.#read(res) : keep(res, text);
+    const sessionId = res.headers["mcp-session-id"];
+    const posted = { status: res.statusCode ?? 0, body: "", over };
+    if (!isStream) await over;
+    posted.body = text.join("");
+    if (this.#place.front === "mcp" && res.statusCode === 200 && posted.body !== "")
+      this.#take(posted.body);
+    this.#sessionId ??= typeof sessionId === "string" ? sessionId : undefined;
+    return { ...posted, sessionId: this.#sessionId };
+  }
+
+  /** Posts one message; fails unless it is taken. */
+  async send(message: Rpc): Promise<Posted> {
+    const posted = await this.post(JSON.stringify({ jsonrpc: "2.0", ...message }));
+    assert.ok(
+      posted.status < 300,
+      `${message.method} was answered with ${posted.status} ${posted.body}`,
+    );
+    return posted;
+  }
+
+  /** Sends a request and resolves with its answer, error or not. */
+  async request(id: string | number, method: string, params: object = {}): Promise<Rpc> {
+    await this.send({ id, method, params: { ...params } });
+    return await this.answerTo(id);
+  }
+
+  async call(id: string | number, name: string, args: object = {}): Promise<string> {
+    const { result, error } = await this.request(id, "tools/call", { name, arguments: args });
+    assert.ok(result, JSON.stringify(error));
+    return (result["content"] as { text: string }[])[0]!.text;
+  }
+
+  async answerTo(id: string | number): Promise<Rpc> {
+    return await until(
+      () => this.received.find((message) => message.method === undefined && message.id === id),
+      `request ${id} is answered`,
+      PATIENCE_MS,
+    );
+  }
+
+  async heard(method: string): Promise<Rpc> {
+    return await until(
+      () => this.received.find((message) => message.method === method),
+      `${method} has come`,
+      PATIENCE_MS,
+    );
+  }
+
+  methods(): string[] {
+    return this.received.flatMap(({ method }) => method ?? []);
+  }
+
+  /** Ends the session as its front has it: the stream closes, or a DELETE. Resolves with the status of the latter. */
+  async end(): Promise<number | undefined> {
+    const status = this.#place.front === "mcp" ? (await this.post("", "DELETE")).status : undefined;
+    this.close();
+    return status;
+  }
+
+  close(): void {
+    for (const close of this.#closers) close();
+  }
+
+  async #listen(path: string): Promise<void> {
+    const res = await this.#ask("GET", path, "");
+    // A Streamable HTTP server may have no stream of its own.
+    if (res.statusCode !== 200) return void res.resume();
+    void this.#read(res);
+    if (this.#place.front === "sse")
+      await until(() => this.#endpoint.includes("session_id="), "the endpoint has come");
+  }
+
+  async #ask(method: string, path: string, body: string): Promise<IncomingMessage> {
+    return await new Promise((resolve, reject) => {
+      const req = request(new URL(path, this.#place.origin), {
+        method,
+        agent: false,
+        headers: {
+          authorization: `Bearer ${this.#place.secret}`,
+          accept: method === "GET" ? "text/event-stream" : "application/json, text/event-stream",
+          ...(method === "POST" ? { "content-type": "application/json" } : {}),
+          ...(this.#sessionId === undefined ? {} : { "mcp-session-id": this.#sessionId }),
+        },
+      });
+      req.once("response", resolve).on("error", reject).end(body);
+      this.#closers.push(() => req.destroy());
+    });
+  }
+
+  async #read(res: IncomingMessage): Promise<void> {
+    const parser = new EventParser((event) => {
+      if (!("name" in event) || event.data === "") return;
+      if (event.name === "endpoint") this.#endpoint = event.data;
+      else this.#take(event.data);
+    });
+    await new Promise<void>((over) => {
+      res.on("data", (chunk: Buffer) => parser.push(chunk)).on("error", () => {});
+      res.once("close", over);
+    });
+  }
+
+  #take(text: string): void {
+    this.received.push(...([JSON.parse(text)] as (Rpc | Rpc[])[]).flat());
+  }
+}
+
+async function keep(res: IncomingMessage, text: string[]): Promise<void> {
+  for await (const chunk of res.setEncoding("utf8")) text.push(String(chunk));
+}
