@@ -27,10 +27,15 @@ export async function bridgePost(
   const { bridge } = begun.peer;
   const answer = answerOf(context, visit, begun, session === undefined ? begun.id : undefined);
   const release = sessions.http.hold(begun);
-  res.once("close", () => {
+  const leave = (): void => {
     release();
     bridge.left(answer);
-  });
+    // Without the answer to `initialize` the client never knew of this session, and nobody will end it.
+    if (session === undefined && !res.writableFinished) sessions.http.close(begun);
+  };
+  // It may have left while the child was starting; some try again every two seconds.
+  if (res.destroyed) return leave();
+  res.once("close", leave);
   try {
     await bridge.post(
       body,

@@ -6,7 +6,7 @@ import type { Message } from "../mcp/envelope.ts";
 import { capabilitiesOf } from "./capabilities.ts";
 import { HttpBridge } from "./http-bridge.ts";
 import { HttpSessions } from "./http-sessions.ts";
-import type { HttpSession } from "./http-sessions.ts";
+import type { HttpSession, NewHttpSession } from "./http-sessions.ts";
 import { InFlight } from "./in-flight.ts";
 import { Keeps } from "./keeps.ts";
 import type { ModernServing } from "./modern-post.ts";
@@ -114,6 +114,17 @@ export class Sessions {
     // Asked of every server, so that a session begins in the same way whatever stands behind it.
     capabilitiesOf(body, messages);
     const serving = this.#choose(instance, server, body, messages);
+    try {
+      const begun = await this.#bridgeTo(serving);
+      const isStateful = server.stateful;
+      return this.http.open({ holder, instance, serving, ...begun, isStateful });
+    } catch (error) {
+      this.#discard(serving);
+      throw error;
+    }
+  }
+
+  async #bridgeTo(serving: Instance): Promise<Pick<NewHttpSession, "live" | "peer" | "keeps">> {
     const live = await serving.ensure();
     const keeps = new Keeps(serving.usage);
     const inFlight = new InFlight(serving.usage, keeps);
@@ -123,16 +134,7 @@ export class Sessions {
       onClosed: (error) => void bridge.lost(error),
     });
     bridge.use(link);
-    const isStateful = server.stateful;
-    return this.http.open({
-      holder,
-      instance,
-      serving,
-      live,
-      peer: { kind: "bridge", bridge },
-      isStateful,
-      keeps,
-    });
+    return { live, peer: { kind: "bridge", bridge }, keeps };
   }
 
   /** Whether a stdio server knows 2026-07-28. Rejects with what keeps it from starting. */
