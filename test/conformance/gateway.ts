@@ -1,6 +1,7 @@
 import type { Inherent } from "../conformance-sse/report.ts";
 import { openShim } from "../helpers/shim.ts";
 import { FIXTURE } from "./fixture.ts";
+import type { Suite } from "./suites.ts";
 
 const fixtureChild = (type: "http" | "sse", ...flags: string[]) => ({
   type,
@@ -23,6 +24,13 @@ export const FIXTURE_CONFIG = {
   },
 };
 
+/** Ways from the Streamable HTTP front to the fixture. Eras are not bridged, and SSE is of the legacy one. */
+const HTTP_WAYS: readonly { between: string; server: string; eras: readonly Suite["era"][] }[] = [
+  { between: "relay", server: "fixture", eras: ["legacy", "modern"] },
+  { between: "bridge over stdio", server: "fixture-stdio", eras: ["legacy", "modern"] },
+  { between: "bridge over sse", server: "fixture-sse", eras: ["legacy"] },
+];
+
 /** Ways from the SSE front to the fixture. */
 const SSE_WAYS: readonly { between: string; server: string; inherent: Inherent }[] = [
   { between: "relay", server: "fixture-sse", inherent: {} },
@@ -43,8 +51,8 @@ interface Daemon {
 }
 
 export interface Door {
-  /** An MCP endpoint that wants no secret and leads through the gateway to the fixture. */
-  url: string;
+  /** MCP endpoints that want no secret and lead through the gateway to the fixture. */
+  http: { between: string; url: string; eras: readonly Suite["era"][] }[];
   /** The same user's SSE streams by what lies between, and the header that they want. */
   sse: {
     ways: { between: string; url: URL; inherent: Inherent }[];
@@ -63,7 +71,9 @@ export async function openDoor(daemon: Daemon): Promise<Door> {
     return { between, url, inherent };
   });
   return {
-    url: `${shim.origin}/u/conf/mcp`,
+    http: HTTP_WAYS.map(({ between, server, eras }) => {
+      return { between, url: `${shim.origin}/u/conf/${server}/mcp`, eras };
+    }),
     sse: { ways, headers },
     close: shim.close,
   };
