@@ -225,7 +225,6 @@ export class Instance {
 
   async #startChild(def: ChildServer, signal: AbortSignal): Promise<Live> {
     const { config, version, secretsFor, ports, start, events, onExposed } = this.#context;
-    const { user, server } = this.ref;
     if (this.#endedUnasked) this.#restarts++;
     this.#endedUnasked = false;
     const outcome = await launchChild({
@@ -233,7 +232,7 @@ export class Instance {
       def,
       capabilities: this.#capabilities,
       version,
-      token: secretsFor(user, server),
+      token: secretsFor(this.ref.user, this.ref.server),
       dataDir: config.dataDir,
       startTimeoutMs: def.startTimeoutMs,
       stopTimeoutMs: config.stopTimeoutMs,
@@ -260,7 +259,7 @@ export class Instance {
       const gone = releaseAfter(running.stop(), ports, port);
       throw this.#drainFailed({ isReady: false, failure, pid: running.pid, port, gone });
     }
-    if (exposed.length > 0) onExposed(server, exposed);
+    if (exposed.length > 0) onExposed(this.ref.server, exposed);
     return this.#becomeReady(target, running, port);
   }
 
@@ -369,8 +368,7 @@ export class Instance {
 
   #log(level: "info" | "warn", message: string): void {
     const port = "port" in this.#state ? this.#state.port : null;
-    const childPid = this.live?.pid;
-    const fields = { ...this.ref, generation: this.#generation, childPid, port };
-    this.#context.log[level](fields, `child: ${message}`);
+    const known = { generation: this.#generation, childPid: this.live?.pid, port };
+    this.#context.log[level]({ ...this.ref, ...known }, `child: ${message}`);
   }
 }
