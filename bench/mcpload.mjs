@@ -18,7 +18,8 @@
 //   --rate R          open-loop: R calls/s started on a schedule (latency then counts from the due time)
 //   --tool NAME --args JSON --expect TEXT (each answer must contain it) --size BYTES (message padding)
 //        `{s}` in --args and --expect becomes a token of the session: sessions use the same request ids, as SDK
-//        clients do, so an answer delivered to the wrong session is caught (default: echo "hello {s}", expect "hello {s}")
+//        clients do, so an answer delivered to the wrong session is caught (default: echo "hello {s}", expect "hello {s}");
+//        `{c}` becomes the number of the call within its session, so that an answer to another call is caught too
 //   --header 'k: v'   repeatable, sent with every request
 //   --protocol V      protocolVersion offered
 //   --client net|http raw socket client (default, ~3x cheaper) or node:http with a keep-alive Agent
@@ -355,8 +356,10 @@ class Session {
   constructor(i) {
     this.url = new URL(o.url.replaceAll("{i}", String(i % o.users)));
     const token = `s${String(i).padStart(5, "0")}.`;
-    this.args = JSON.parse(argText.replaceAll("{s}", token));
+    this.argText = argText.replaceAll("{s}", token);
+    this.args = JSON.parse(this.argText);
     this.expect = expectText.replaceAll("{s}", token);
+    this.calls = 0;
     this.waiting = new Map();
     this.nextId = 1;
     this.headers = [];
@@ -598,19 +601,25 @@ function drive(list, total, lat) {
         resolve(performance.now() - wall0);
       }
     };
-    const call = (s, t0, then) =>
-      s.request("tools/call", { name: o.tool, arguments: s.args }, (e, msg) => {
+    const isPerCall = argText.includes("{c}");
+    const call = (s, t0, then) => {
+      const fill = (text) => text.replaceAll("{c}", String(number));
+      const number = ++s.calls;
+      const args = isPerCall ? JSON.parse(fill(s.argText)) : s.args;
+      const expect = isPerCall ? fill(s.expect) : s.expect;
+      s.request("tools/call", { name: o.tool, arguments: args }, (e, msg) => {
         const t = (last = performance.now());
         if (e) err(e);
         else if (msg.result?.isError)
           err(new Error(`tool error ${JSON.stringify(msg.result).slice(0, 160)}`));
-        else if (s.expect && !JSON.stringify(msg.result).includes(s.expect))
+        else if (expect && !JSON.stringify(msg.result).includes(expect))
           err(new Error("wrong answer (lacks the expected text; delivered to the wrong session?)"));
         else lat?.push(t - t0);
         finished++;
         if (finished === total) finish();
         else then?.();
       });
+    };
     if (o.rate > 0) {
       const tick = () => {
         const due = Math.min(total, Math.floor(((performance.now() - wall0) * o.rate) / 1000) + 1);

@@ -56,6 +56,7 @@ const tasks = {
   conformance: ["test/conformance/run.ts"],
   interop: ["test/interop/run.ts"],
   torture: ["test/torture/main.ts"],
+  mixups: ["test/mixups/run.ts"],
 };
 
 const [task, ...rest] = process.argv.slice(2);
