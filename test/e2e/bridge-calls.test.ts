@@ -9,6 +9,7 @@ import type { Place, Rpc } from "../helpers/conversation.ts";
 import { daemonFolder, startDaemon } from "../helpers/daemon.ts";
 import type { TestDaemon } from "../helpers/daemon.ts";
 import { isAlive } from "../helpers/leaks.ts";
+import { instancesOf } from "../helpers/status.ts";
 import { until } from "../helpers/until.ts";
 
 const WITNESS = fileURLToPath(new URL("../fixtures/servers/witness.ts", import.meta.url));
@@ -51,12 +52,7 @@ async function rig(t: TestContext): Promise<Rig> {
   const { secret } = (await daemon.addUser("alice")).key;
   return {
     daemon,
-    inFlight: async () => {
-      const { instances } = (await daemon.cli(["status"])).json<{
-        instances: { inFlight: number }[];
-      }>();
-      return instances.reduce((sum, { inFlight }) => sum + inFlight, 0);
-    },
+    inFlight: async () => (await instancesOf(daemon)).reduce((sum, row) => sum + row.inFlight, 0),
     open: async (server, front) => {
       const { origin } = daemon;
       const opened = await Conversation.open({ origin, user: "alice", secret, server, front });

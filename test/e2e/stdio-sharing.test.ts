@@ -11,6 +11,7 @@ import { startDaemon } from "../helpers/daemon.ts";
 import type { TestDaemon } from "../helpers/daemon.ts";
 import { EVERYTHING } from "../helpers/everything.ts";
 import { bearer, initialize, json } from "../helpers/fixtures.ts";
+import { instancesOf } from "../helpers/status.ts";
 import { until } from "../helpers/until.ts";
 
 const node = (...args: string[]) => ({ command: process.execPath, args });
@@ -38,32 +39,29 @@ type Open = (
 ) => Promise<Conversation>;
 
 interface Rig {
-  daemon: TestDaemon;
   secret: string;
   open: Open;
-  /** Of alice's children that run or start; null until there is one. */
+  /** Of the user's children that run or start; null until there is one. */
   pids: () => Promise<(number | null)[]>;
 }
 
-/** A daemon with these servers and alice. */
-async function rig(t: TestContext, limits: object = {}): Promise<Rig> {
-  const config = { servers: SERVERS, defaultServer: "everything", limits };
-  const daemon = await startDaemon(t, { config });
-  const { secret } = (await daemon.addUser("alice")).key;
+/** A user of the daemon; what it opens ends with the test. */
+async function rig(t: TestContext, daemon: TestDaemon, user: string): Promise<Rig> {
+  const { secret } = (await daemon.addUser(user)).key;
   const { origin } = daemon;
-  const open: Open = async (server, front, capabilities) => {
-    const place = { origin, user: "alice", secret, server, front };
-    const opened = await Conversation.open(place, capabilities);
-    t.after(() => opened.close());
-    return opened;
+  return {
+    secret,
+    open: async (server, front, capabilities) => {
+      const place = { origin, user, secret, server, front };
+      const opened = await Conversation.open(place, capabilities);
+      t.after(() => opened.close());
+      return opened;
+    },
+    pids: async () =>
+      (await instancesOf(daemon))
+        .filter((row) => row.user === user && row.state !== "stopped")
+        .map(({ pid }) => pid),
   };
-  const pids = async () => {
-    const { instances } = (await daemon.cli(["status"])).json<{
-      instances: { pid: number | null; state: string }[];
-    }>();
-    return instances.filter(({ state }) => state !== "stopped").map(({ pid }) => pid);
-  };
-  return { daemon, secret, open, pids };
 }
 
 /** Resolves when the session sees that many tools: some come a moment after the start. */
@@ -84,127 +82,153 @@ const asks = (id: string, name: string, args: object = {}) => ({
   params: { name, arguments: args },
 });
 
-for (const front of ["sse", "mcp"] as const) {
-  test(`/${front}: sessions that declare different capabilities see neither each other's tools nor each other's questions`, async (t) => {
-    const { open, pids } = await rig(t);
-    const plain = await open("everything", front);
-    const one = await open("everything", front, ABLE);
-    const two = await open("everything", front, { ...ABLE, roots: { listChanged: true } });
-    // What is declared in another order is the same.
-    const { roots, ...rest } = ABLE;
-    const three = await open("everything", front, { roots, ...rest });
-    assert.equal((await pids()).length, 2);
-    // The latest session that is there when the child asks for roots is the one that it asks.
-    const able = [one, two, three];
-    await until(() => able.some((session) => methods(session).includes("roots/list")), "it asks");
+test("stdio servers, and the sessions that share them", async (suite) => {
+  const config = { servers: SERVERS, defaultServer: "everything", limits: { childrenPerUser: 2 } };
+  const daemon = await startDaemon(suite, { config });
 
-    const sampled = one.post(
-      JSON.stringify({ jsonrpc: "2.0", ...asks("s", "trigger-sampling-request", { prompt: "?" }) }),
+  for (const front of ["sse", "mcp"] as const) {
+    await suite.test(
+      `/${front}: sessions that declare different capabilities see neither each other's tools nor each other's questions`,
+      async (t) => {
+        const { open, pids } = await rig(t, daemon, `able-${front}`);
+        const plain = await open("everything", front);
+        const one = await open("everything", front, ABLE);
+        const two = await open("everything", front, { ...ABLE, roots: { listChanged: true } });
+        // What is declared in another order is the same.
+        const { roots, ...rest } = ABLE;
+        const three = await open("everything", front, { roots, ...rest });
+        assert.equal((await pids()).length, 2);
+        // The latest session that is there when the child asks for roots is the one that it asks.
+        const able = [one, two, three];
+        await until(
+          () => able.some((session) => methods(session).includes("roots/list")),
+          "it asks",
+        );
+
+        const sampled = one.post(
+          JSON.stringify({
+            jsonrpc: "2.0",
+            ...asks("s", "trigger-sampling-request", { prompt: "?" }),
+          }),
+        );
+        const question = await one.heard("sampling/createMessage");
+        const elicited = two.post(
+          JSON.stringify({ jsonrpc: "2.0", ...asks("e", "trigger-elicitation-request") }),
+        );
+        await seesTools(three, ALL);
+        await seesTools(plain, FEW);
+        const content = { type: "text", text: "As you say." };
+        // An answer from a session that was not asked counts for nothing.
+        await two.send({ id: question.id, result: { role: "assistant", model: "wrong", content } });
+        assert.deepEqual(methods(two).includes("elicitation/create"), false);
+        await one.send({ id: question.id, result: { role: "assistant", model: "right", content } });
+        const { result } = await one.answerTo("s");
+        assert.match(JSON.stringify(result), /right/);
+        const form = await two.heard("elicitation/create");
+        await two.send({ id: form.id, result: { action: "decline" } });
+        await two.answerTo("e");
+        await Promise.all([sampled, elicited]);
+
+        const withoutRoots = (session: Conversation) =>
+          methods(session).filter((method) => method !== "roots/list");
+        assert.deepEqual(methods(plain), []);
+        assert.deepEqual(withoutRoots(one), ["sampling/createMessage"]);
+        assert.deepEqual(withoutRoots(two), ["elicitation/create"]);
+        assert.deepEqual(withoutRoots(three), []);
+      },
     );
-    const question = await one.heard("sampling/createMessage");
-    const elicited = two.post(
-      JSON.stringify({ jsonrpc: "2.0", ...asks("e", "trigger-elicitation-request") }),
+  }
+
+  for (const [front, otherFront] of [
+    ["sse", "mcp"],
+    ["mcp", "sse"],
+  ] as const) {
+    await suite.test(
+      `a session at /${front} and one at /${otherFront} on one child have each its own log level and subscriptions`,
+      async (t) => {
+        const { open, pids } = await rig(t, daemon, `listens-${front}`);
+        const one = await open("fixture", front);
+        const other = await open("fixture", otherFront);
+        assert.equal((await pids()).length, 1);
+
+        await one.request("level", "logging/setLevel", { level: "info" });
+        await other.request("level", "logging/setLevel", { level: "error" });
+        await other.call("log", "test_tool_with_logging");
+        await other.request("ping", "ping");
+        const logs = (session: Conversation) =>
+          session.methods().filter((method) => method === "notifications/message").length;
+        await until(() => logs(one) === 3, "the one that asked for info has the three lines");
+        assert.equal(logs(other), 0);
+
+        const uri = "test://watched-resource";
+        const updates = (session: Conversation) =>
+          session.methods().filter((method) => method === "notifications/resources/updated").length;
+        const update = async (session: Conversation, id: string) =>
+          await session.call(id, "test_update_resource", { uri });
+        assert.equal(await update(other, "u0"), "Nobody watches.");
+        for (const session of [one, other])
+          await session.request("on", "resources/subscribe", { uri });
+        assert.equal(await update(one, "u1"), "Told.");
+        await until(() => updates(one) === 1 && updates(other) === 1, "both have heard");
+        await one.request("off", "resources/unsubscribe", { uri });
+        assert.equal(await update(one, "u2"), "Told.");
+        await until(() => updates(other) === 2, "the one that still watches has heard");
+        await one.request("settled", "ping");
+        assert.equal(updates(one), 1);
+        await other.end();
+        // The last one that watched has left without a word: the child is told for it.
+        await until(
+          async () => (await update(one, `u${Math.random()}`)) === "Nobody watches.",
+          "nobody watches",
+        );
+      },
     );
-    await seesTools(three, ALL);
-    await seesTools(plain, FEW);
-    const content = { type: "text", text: "As you say." };
-    // An answer from a session that was not asked counts for nothing.
-    await two.send({ id: question.id, result: { role: "assistant", model: "wrong", content } });
-    assert.deepEqual(methods(two).includes("elicitation/create"), false);
-    await one.send({ id: question.id, result: { role: "assistant", model: "right", content } });
-    const { result } = await one.answerTo("s");
-    assert.match(JSON.stringify(result), /right/);
-    const form = await two.heard("elicitation/create");
-    await two.send({ id: form.id, result: { action: "decline" } });
-    await two.answerTo("e");
-    await Promise.all([sampled, elicited]);
+  }
 
-    const withoutRoots = (session: Conversation) =>
-      methods(session).filter((method) => method !== "roots/list");
-    assert.deepEqual(methods(plain), []);
-    assert.deepEqual(withoutRoots(one), ["sampling/createMessage"]);
-    assert.deepEqual(withoutRoots(two), ["elicitation/create"]);
-    assert.deepEqual(withoutRoots(three), []);
-  });
-}
-
-for (const [front, otherFront] of [
-  ["sse", "mcp"],
-  ["mcp", "sse"],
-] as const) {
-  test(`a session at /${front} and one at /${otherFront} on one child have each its own log level and subscriptions`, async (t) => {
-    const { open, pids } = await rig(t);
-    const one = await open("fixture", front);
-    const other = await open("fixture", otherFront);
-    assert.equal((await pids()).length, 1);
-
-    await one.request("level", "logging/setLevel", { level: "info" });
-    await other.request("level", "logging/setLevel", { level: "error" });
-    await other.call("log", "test_tool_with_logging");
-    await other.request("ping", "ping");
-    const logs = (session: Conversation) =>
-      session.methods().filter((method) => method === "notifications/message").length;
-    await until(() => logs(one) === 3, "the one that asked for info has the three lines");
-    assert.equal(logs(other), 0);
-
-    const uri = "test://watched-resource";
-    const updates = (session: Conversation) =>
-      session.methods().filter((method) => method === "notifications/resources/updated").length;
-    const update = async (session: Conversation, id: string) =>
-      await session.call(id, "test_update_resource", { uri });
-    assert.equal(await update(other, "u0"), "Nobody watches.");
-    for (const session of [one, other]) await session.request("on", "resources/subscribe", { uri });
-    assert.equal(await update(one, "u1"), "Told.");
-    await until(() => updates(one) === 1 && updates(other) === 1, "both have heard");
-    await one.request("off", "resources/unsubscribe", { uri });
-    assert.equal(await update(one, "u2"), "Told.");
-    await until(() => updates(other) === 2, "the one that still watches has heard");
-    await one.request("settled", "ping");
-    assert.equal(updates(one), 1);
-    await other.end();
-    // The last one that watched has left without a word: the child is told for it.
-    await until(
-      async () => (await update(one, `u${Math.random()}`)) === "Nobody watches.",
-      "nobody watches",
+  for (const front of ["sse", "mcp"] as const) {
+    await suite.test(
+      `/${front}: with a child per session the children differ, and one too many is refused with a reason`,
+      async (t) => {
+        const user = `own-${front}`;
+        const { open, pids } = await rig(t, daemon, user);
+        const sessions = [await open("own", front), await open("own", front, ABLE)];
+        assert.equal(new Set(await pids()).size, 2);
+        await seesTools(sessions[1]!, ALL);
+        await seesTools(sessions[0]!, FEW);
+        await assert.rejects(open("own", front), (error: Error) => {
+          assert.match(error.message, /answered with 429/);
+          assert.match(error.message, /TOO_MANY_CHILDREN/);
+          const reason = `${user}/own: 2 children of this user run, which is the limit`;
+          assert.ok(error.message.includes(reason), error.message);
+          return true;
+        });
+        // A place is free again when its session has ended.
+        await sessions[0]!.end();
+        await until(async () => (await pids()).length === 1, "its child is gone", 30_000);
+        await seesTools(await open("own", front), FEW);
+      },
     );
-  });
-}
+  }
 
-for (const front of ["sse", "mcp"] as const) {
-  test(`/${front}: with a child per session the children differ, and one too many is refused with a reason`, async (t) => {
-    const { open, pids } = await rig(t, { childrenPerUser: 2 });
-    const sessions = [await open("own", front), await open("own", front, ABLE)];
-    assert.equal(new Set(await pids()).size, 2);
-    await seesTools(sessions[1]!, ALL);
-    await seesTools(sessions[0]!, FEW);
-    await assert.rejects(open("own", front), (error: Error) => {
-      assert.match(error.message, /answered with 429/);
-      assert.match(error.message, /TOO_MANY_CHILDREN/);
-      assert.match(error.message, /alice\/own: 2 children of this user run, which is the limit/);
-      return true;
-    });
-    // A place is free again when its session has ended.
-    await sessions[0]!.end();
-    await until(async () => (await pids()).length === 1, "its child is gone", 30_000);
-    await seesTools(await open("own", front), FEW);
-  });
-}
-
-test("a client that leaves before its session has begun leaves no child behind", async (t) => {
-  const { daemon, secret, pids } = await rig(t);
-  const headers = ["host", "localhost", ...bearer(secret), ...json];
-  const req = request(new URL("/u/alice/late/mcp", daemon.origin), {
-    method: "POST",
-    headers,
-    agent: false,
-  });
-  req.on("error", () => {}).end(initialize());
-  await until(async () => (await pids()).length === 1, "its child is starting", 30_000);
-  req.destroy();
-  writeFileSync(join(daemon.dir, "gate"), "");
-  await until(async () => (await pids()).length === 0, "its child is gone", 30_000);
-  const { sessions } = (await (await fetch(new URL("/health", daemon.origin))).json()) as {
-    sessions: number;
-  };
-  assert.equal(sessions, 0);
+  await suite.test(
+    "a client that leaves before its session has begun leaves no child behind",
+    async (t) => {
+      const { secret, pids } = await rig(t, daemon, "leaves");
+      const headers = ["host", "localhost", ...bearer(secret), ...json];
+      const req = request(new URL("/u/leaves/late/mcp", daemon.origin), {
+        method: "POST",
+        headers,
+        agent: false,
+      });
+      req.on("error", () => {}).end(initialize());
+      await until(async () => (await pids()).length === 1, "its child is starting", 30_000);
+      req.destroy();
+      writeFileSync(join(daemon.dir, "gate"), "");
+      await until(async () => (await pids()).length === 0, "its child is gone", 30_000);
+      assert.deepEqual(
+        (await instancesOf(daemon)).filter((row) => row.user === "leaves" && row.sessions > 0),
+        [],
+      );
+    },
+  );
 });

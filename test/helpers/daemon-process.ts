@@ -83,7 +83,7 @@ export async function startDaemonProcess(
     await rm(folder, { recursive: true, force: true });
   };
   try {
-    await until(() => hasEnded || answer.includes("\n"), "the daemon serves", 20_000);
+    await until(() => hasEnded || answer.includes("\n"), "the daemon serves", 60_000);
     if (hasEnded) throw new Error("the daemon ended before it served");
   } catch (error) {
     await stop();
