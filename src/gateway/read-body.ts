@@ -1,8 +1,9 @@
 import type { IncomingMessage } from "node:http";
 import { SupervisorError } from "../errors.ts";
-import type { BodyRequest } from "../http/body-request.ts";
+import type { BodyRequest, BodySink } from "../http/body-request.ts";
 import type { Edge } from "../http/edge.ts";
 
+const EMPTY = Buffer.alloc(0);
 /** What is read and dropped of a body over the limit before the connection goes too. */
 const MOST_DROPPED_BYTES = 16 * 1024 * 1024;
 
@@ -21,49 +22,82 @@ export function dropBody(req: IncomingMessage): void {
  * REQUEST_TIMEOUT where it stands still or drips, and with BODY_TOO_LARGE as soon as that is known;
  * the rest is read and dropped, so that a client which is still sending gets to see the answer.
  */
-export async function readBody(
+export function readBody(
   req: BodyRequest,
   limitBytes: number,
   edge: Pick<Edge, "watch">,
 ): Promise<Buffer | undefined> {
-  return await new Promise((resolve, reject) => {
-    let first: Buffer | undefined;
-    let more: Buffer[] | undefined;
-    let isRefused = false;
-    const refuse = (code: "BODY_TOO_LARGE" | "REQUEST_TIMEOUT", message: string): void => {
-      if (isRefused) return void req.socket.destroy();
-      isRefused = true;
-      first = undefined;
-      more = undefined;
-      reject(new SupervisorError(code, message));
-    };
-    const tooLarge = () =>
-      refuse("BODY_TOO_LARGE", `the body is over ${limitBytes} bytes, which is the limit`);
-    const { body, done } = edge.watch(() =>
-      refuse("REQUEST_TIMEOUT", "the body did not arrive in time"),
-    );
-    if (Number(req.headers["content-length"] ?? 0) > limitBytes) tooLarge();
-    req.takeBody({
-      chunk(bytes) {
-        body.received += bytes.length;
-        if (isRefused) {
-          if (body.received > limitBytes + MOST_DROPPED_BYTES) req.socket.destroy();
-        } else if (body.received > limitBytes) {
-          tooLarge();
-        } else if (first === undefined) {
-          first = bytes;
-        } else {
-          (more ??= [first]).push(bytes);
-        }
-      },
-      end() {
-        done();
-        resolve(more === undefined ? (first ?? Buffer.alloc(0)) : Buffer.concat(more));
-      },
-      gone() {
-        done();
-        resolve(undefined);
-      },
-    });
+  return new Promise((resolve, reject) => {
+    new WholeBody({ req, limitBytes, edge, resolve, reject }).read();
   });
+}
+
+interface WholeBodyOptions {
+  readonly req: BodyRequest;
+  readonly limitBytes: number;
+  readonly edge: Pick<Edge, "watch">;
+  readonly resolve: (body: Buffer | undefined) => void;
+  readonly reject: (error: SupervisorError) => void;
+}
+
+class WholeBody implements BodySink {
+  readonly #options: WholeBodyOptions;
+  readonly #watched: ReturnType<Edge["watch"]>;
+  #first: Buffer | undefined;
+  #more: Buffer[] | undefined;
+  #isRefused = false;
+
+  constructor(options: WholeBodyOptions) {
+    this.#options = options;
+    this.#watched = options.edge.watch(() =>
+      this.#refuse("REQUEST_TIMEOUT", "the body did not arrive in time"),
+    );
+  }
+
+  read(): void {
+    const { req, limitBytes } = this.#options;
+    if (Number(req.headers["content-length"] ?? 0) > limitBytes) this.#refuseSize();
+    req.takeBody(this);
+  }
+
+  chunk(bytes: Buffer): void {
+    const { req, limitBytes } = this.#options;
+    const { body } = this.#watched;
+    body.received += bytes.length;
+    if (this.#isRefused) {
+      if (body.received > limitBytes + MOST_DROPPED_BYTES) req.socket.destroy();
+    } else if (body.received > limitBytes) {
+      this.#refuseSize();
+    } else if (this.#first === undefined) {
+      this.#first = bytes;
+    } else {
+      (this.#more ??= [this.#first]).push(bytes);
+    }
+  }
+
+  end(): void {
+    this.#watched.done();
+    this.#options.resolve(
+      this.#more === undefined ? (this.#first ?? EMPTY) : Buffer.concat(this.#more),
+    );
+  }
+
+  gone(): void {
+    this.#watched.done();
+    this.#options.resolve(undefined);
+  }
+
+  #refuseSize(): void {
+    const { limitBytes } = this.#options;
+    this.#refuse("BODY_TOO_LARGE", `the body is over ${limitBytes} bytes, which is the limit`);
+  }
+
+  #refuse(code: "BODY_TOO_LARGE" | "REQUEST_TIMEOUT", message: string): void {
+    const { req, reject } = this.#options;
+    if (this.#isRefused) return void req.socket.destroy();
+    this.#isRefused = true;
+    this.#first = undefined;
+    this.#more = undefined;
+    reject(new SupervisorError(code, message));
+  }
 }

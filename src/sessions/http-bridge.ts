@@ -68,7 +68,8 @@ export class HttpBridge {
     this.#inFlight.sent(messages, body, watch);
     const post = requests.length === 0 ? undefined : this.#expect(requests, parts, outlet);
     try {
-      for (const [i, message] of messages.entries()) {
+      for (let i = 0; i < messages.length; i++) {
+        const message = messages[i]!;
         await this.#link!.send(parts[i]!, message, headers);
         if (message.method === "notifications/cancelled") this.#cancelled(parts[i]!);
       }
@@ -95,6 +96,8 @@ export class HttpBridge {
   /** The client has left this POST or stream. That cancels nothing (2025-11-25, transports). */
   left(outlet: HttpOutlet): void {
     if (this.#stream === outlet) this.#stream = undefined;
+    // Nearly always its answer has gone out, and nothing of it is left.
+    if (this.#posts.size === 0) return;
     for (const post of new Set(this.#posts.values()))
       if (post.outlet === outlet) this.#forget(post);
   }
@@ -107,10 +110,8 @@ export class HttpBridge {
     this.#inFlight.drain();
   }
 
-  receive(raw: Buffer, about: string | undefined): void {
-    this.#scanner.reset();
-    this.#scanner.write(raw, 0, raw.length);
-    const [message] = this.#scanner.messages;
+  receive(raw: Buffer, about: string | undefined, known?: Message): void {
+    const message = known ?? this.#scan(raw);
     if (message === undefined) return;
     this.#inFlight.received([message], raw);
     if (isResponse(message)) return this.#answer(raw, message.id!);
@@ -118,6 +119,12 @@ export class HttpBridge {
     if (post !== undefined) this.#onPost(post, raw);
     else if (this.#stream !== undefined) emit(this.#stream, raw);
     else if (this.#backlog.length < this.#maxBacklog) this.#backlog.push(raw);
+  }
+
+  #scan(raw: Buffer): Message | undefined {
+    this.#scanner.reset();
+    this.#scanner.write(raw, 0, raw.length);
+    return this.#scanner.messages[0];
   }
 
   /** The link is over: what waits for an answer is told why; the session's own stream stays. */

@@ -13,8 +13,8 @@ export interface MessageLink {
 }
 
 export interface MessageLinkEvents {
-  /** One message of the server. `about` is the id (canonical JSON text) of the client's request that it belongs to, where that is known. */
-  onMessage: (raw: Buffer, about: string | undefined) => void;
+  /** One message of the server. `about` is the id (canonical JSON text) of the client's request that it belongs to, where that is known; `message` what the link has read of it already. */
+  onMessage: (raw: Buffer, about: string | undefined, message?: Message) => void;
   /** The link is over: with an error when it broke, without when the server ended it. Called once. */
   onClosed: (error: SupervisorError | undefined) => void;
 }

@@ -130,7 +130,7 @@ export class Sessions {
     const inFlight = new InFlight(serving.usage, keeps);
     const bridge = new HttpBridge(inFlight, live, this.#options.config.eventLog);
     const link = await openMessageLink(live, this.upstreams, this.#postTimeoutMs, {
-      onMessage: (raw, about) => bridge.receive(raw, about),
+      onMessage: (raw, about, message) => bridge.receive(raw, about, message),
       onClosed: (error) => void bridge.lost(error),
     });
     bridge.use(link);

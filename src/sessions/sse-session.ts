@@ -236,10 +236,12 @@ export class SseSession {
     const { upstreams, postTimeoutMs, outlet } = this.#options;
     const scanner = new EnvelopeScanner();
     const link = await openMessageLink(live, upstreams, postTimeoutMs, {
-      onMessage: (raw) => {
-        scanner.reset();
-        scanner.write(raw, 0, raw.length);
-        this.#serving?.inFlight.received(scanner.messages, raw);
+      onMessage: (raw, _about, known) => {
+        if (known === undefined) {
+          scanner.reset();
+          scanner.write(raw, 0, raw.length);
+        }
+        this.#serving?.inFlight.received(known === undefined ? scanner.messages : [known], raw);
         outlet.event(formatEvent("message", withoutLineBreaks(raw)));
       },
       onClosed: (error) => void this.#onLinkClosed(live, error),

@@ -5,9 +5,9 @@ import type { MessageLink, MessageLinkEvents } from "./message-link.ts";
 export function openStdioLink(shared: SharedStdio, events: MessageLinkEvents): MessageLink {
   let isClosed = false;
   const client: StdioClient = {
-    receive: (raw, about) => {
+    receive: (raw, about, message) => {
       // What is left in the pipe of a child that has ended answers calls that have failed already.
-      if (!isClosed) events.onMessage(raw, about);
+      if (!isClosed) events.onMessage(raw, about, message);
     },
     ended: () => {
       isClosed = true;

@@ -13,8 +13,8 @@ import { Turns } from "./turns.ts";
 
 /** One session on a shared child. */
 export interface StdioClient {
-  /** A message for this session. `about` is the id (canonical JSON text) of the session's own request that it belongs to. */
-  receive(raw: Buffer, about: string | undefined): void;
+  /** A message for this session. `about` is the id (canonical JSON text) of the session's own request that it belongs to, `message` what was read of it already. */
+  receive(raw: Buffer, about: string | undefined, message?: Message): void;
   /** The child has ended. Called once at most, and not after `close`. */
   ended(): void;
 }
@@ -250,7 +250,8 @@ export class SharedStdio {
     // An answer to what was cancelled, or to what we asked on nobody's behalf.
     if (call === undefined) return;
     this.#endCall(value.id as number, call);
-    call.client.receive(splice(raw, [[locate(raw, ["id"])!, call.rawId]]), call.id);
+    const answer = splice(raw, [[locate(raw, ["id"])!, call.rawId]]);
+    call.client.receive(answer, call.id, { id: call.id, method: undefined });
   }
 
   #onRequest({ raw, value }: Incoming): void {
