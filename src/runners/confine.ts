@@ -4,8 +4,11 @@ import { SupervisorError } from "../errors.ts";
 import { guarded } from "./guard.ts";
 import { ENTRANCE_FD, LIFELINE_FD, insideOf } from "./inside.ts";
 import { attachNetwork, waitsForNetwork } from "./outbound.ts";
+import { withinPids } from "./limits.ts";
+import { findTool } from "./programs.ts";
 import { bubblewrap } from "./sandbox.ts";
 import { openEntrance, openReach, socketName } from "./sockets.ts";
+import { NOBODY } from "./confinement.ts";
 import type { Sandbox } from "./confinement.ts";
 import type { RunSpec } from "./runner.ts";
 
@@ -30,8 +33,9 @@ export interface Confined {
  */
 export async function confine(spec: RunSpec, program: string): Promise<Confined> {
   const { confinement, env } = spec;
-  const argv: [string, ...string[]] = [program, ...spec.argv.slice(1)];
-  if (confinement.level === "sandbox") return await inSandbox(spec, confinement, argv);
+  const plain: [string, ...string[]] = [program, ...spec.argv.slice(1)];
+  const argv = limited(spec, plain);
+  if (confinement.level === "sandbox") return await inSandbox(spec, confinement, { program, argv });
   const uid = confinement.level === "user" ? confinement.uid : undefined;
   return {
     argv: guarded(argv, { env, uid }),
@@ -43,10 +47,25 @@ export async function confine(spec: RunSpec, program: string): Promise<Confined>
   };
 }
 
+/** The daemon's own helpers beside the child count too: a watch and a forwarder with its threads. */
+const HELPERS = 16;
+
+/** Within its limit of processes, where the account or user namespace it is counted by is the child's alone. */
+function limited(
+  { confinement, limits }: RunSpec,
+  argv: [string, ...string[]],
+): [string, ...string[]] {
+  const { pids } = limits ?? {};
+  if (pids === undefined || findTool("prlimit") === undefined) return argv;
+  if (confinement.level === "user") return withinPids(pids, argv);
+  const isAlone = confinement.level === "sandbox" && confinement.uid !== NOBODY;
+  return isAlone ? withinPids(pids + HELPERS, argv) : argv;
+}
+
 async function inSandbox(
   spec: RunSpec,
   sandbox: Sandbox,
-  argv: [string, ...string[]],
+  { program, argv }: { program: string; argv: [string, ...string[]] },
 ): Promise<Confined> {
   const { env } = spec;
   const { port, network, uid } = sandbox;
@@ -69,7 +88,7 @@ async function inSandbox(
     const boxed = bubblewrap({
       spec,
       sandbox,
-      program: argv[0],
+      program,
       argv: [...inside.argv, ...argv],
       extra: inside.extra,
       makesNetwork: network === "none",

@@ -26,3 +26,6 @@ export interface Sandbox {
   /** A folder of the daemon's own, closed to others, for sockets. */
   socketDir: string;
 }
+
+/** The account of a child in a sandbox when the daemon is root and has no accounts to give. */
+export const NOBODY = 65_534;

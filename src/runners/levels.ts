@@ -11,6 +11,7 @@ import { statSync } from "node:fs";
 import path from "node:path";
 import { findTool } from "./programs.ts";
 import { startProcess } from "./process-runner.ts";
+import { NOBODY } from "./confinement.ts";
 import type { Level } from "./confinement.ts";
 
 /** What this machine lacks for each thing, a line for each; nothing where it works. */
@@ -61,9 +62,6 @@ export interface ProbeInput {
 }
 
 export const isRoot = (): boolean => process.getuid?.() === 0;
-
-/** The account of a child in a sandbox when the daemon is root and has no accounts to give. */
-export const NOBODY = 65_534;
 
 /** Tries, by starting real processes, what works here. Takes some tens of ms. */
 export async function probeMachine(input: ProbeInput): Promise<Machine> {

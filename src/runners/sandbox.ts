@@ -38,6 +38,9 @@ const SYSTEM_FILES = [
 /** slirp4netns answers there, and asks this machine's own resolver. */
 const DNS_OF_SLIRP = "nameserver 10.0.2.3\n";
 
+/** It is memory. TMPDIR is on the disk, in the home. */
+const TMP_BYTES = 512 * 2 ** 20;
+
 /** Inside, what the daemon brings in for itself. */
 export const OWN_FOLDER = "/run/mcp-supervisor";
 
@@ -80,6 +83,8 @@ export function bubblewrap(input: SandboxInput): [string, ...string[]] {
     "/dev",
     "--perms",
     "1777",
+    "--size",
+    String(TMP_BYTES),
     "--tmpfs",
     "/tmp",
     ...folder(OWN_FOLDER),
@@ -191,8 +196,21 @@ function childMounts({ spec, sandbox, program, extra }: SandboxInput): string[] 
     .filter((secret) => places.some((place) => secret.startsWith(`${place}/`)))
     .toSorted()
     .flatMap(cover);
+  // Nor must it be a place to fill memory from.
+  const closed = covered.flatMap((word, at) =>
+    covered[at - 1] === "--tmpfs" ? ["--remount-ro", word] : [],
+  );
   const own = [...extra].flatMap(([source, place]) => ["--ro-bind", source, place]);
-  return [...shown, ...covered, ...folder(path.dirname(home)), "--bind", home, home, ...own];
+  return [
+    ...shown,
+    ...covered,
+    ...folder(path.dirname(home)),
+    "--bind",
+    home,
+    home,
+    ...closed,
+    ...own,
+  ];
 }
 
 /** A file may be reached by the name in the config and by its real one. */

@@ -1,7 +1,8 @@
 import { mkdirSync, rmSync } from "node:fs";
 import path from "node:path";
 import { SupervisorError } from "../errors.ts";
-import { NOBODY, UNTRIED, chooseLevel, isRoot, openWayToHomes } from "../runners/levels.ts";
+import { NOBODY } from "../runners/confinement.ts";
+import { UNTRIED, chooseLevel, isRoot, openWayToHomes } from "../runners/levels.ts";
 import { probeMachine } from "../runners/levels.ts";
 import { Uids } from "./uids.ts";
 import type { ChildServer, Config, ServerDef } from "../config/config.ts";

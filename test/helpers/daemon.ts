@@ -1,7 +1,15 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chownSync,
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { connect } from "node:net";
 import { join } from "node:path";
@@ -93,6 +101,17 @@ export interface TestDaemon {
   stop(signal?: NodeJS.Signals): Promise<number | null>;
 }
 
+/** `isService`: with no capability, and no way to any, as systemd starts a service. */
+export interface Account {
+  uid: number;
+  isService?: boolean;
+}
+
+function becoming({ uid, isService = false }: Account): string[] {
+  const service = isService ? ["--bounding-set=-all", "--no-new-privs"] : [];
+  return ["setpriv", `--reuid=${uid}`, `--regid=${uid}`, "--clear-groups", ...service, "--"];
+}
+
 export interface DaemonOptions {
   /** Keys of supervisor.config.json beside those that the helper sets. */
   config?: Record<string, unknown>;
@@ -103,6 +122,8 @@ export interface DaemonOptions {
   isForPeople?: boolean;
   /** A program, with its arguments, that becomes the daemon. */
   through?: readonly string[];
+  /** Whom it runs as, where the test is root: the CLI stays root's. */
+  account?: Account | undefined;
   /** For tests that kill the daemon: children of level none outlive it, and the helper ends them. */
   mayOrphan?: boolean;
 }
@@ -216,7 +237,9 @@ export async function startDaemon(t: TestContext, options: DaemonOptions): Promi
   const { isForPeople = false, mayOrphan = false } = options;
   const configPath = writeConfig(dir, options.config ?? {});
   const flags = ["serve", "--config", configPath, ...(isForPeople ? [] : ["--json"])];
-  const argv = [...(options.through ?? []), process.execPath, "--no-warnings", MAIN, ...flags];
+  const { account, through = account === undefined ? [] : becoming(account) } = options;
+  if (account) for (const file of [dir, configPath]) chownSync(file, account.uid, account.uid);
+  const argv = [...through, process.execPath, "--no-warnings", MAIN, ...flags];
   const child = spawn(argv[0]!, argv.slice(1), {
     stdio: ["ignore", "pipe", "pipe"],
     env: { ...process.env, ...options.env },
