@@ -24,6 +24,8 @@ export async function bridgePost(
   const begun = session ?? (await sessions.openBridge(principal, instance, server, body, messages));
   if (begun.peer.kind !== "bridge")
     throw new SupervisorError("SESSION_NOT_FOUND", "no such session");
+  // Nobody will ever learn the id of a session whose client left, or had to, while it was begun.
+  if (session === undefined && res.destroyed) return sessions.http.close(begun);
   const { bridge } = begun.peer;
   const answer = answerOf(context, visit, begun, session === undefined ? begun.id : undefined);
   const release = sessions.http.hold(begun);

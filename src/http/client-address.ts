@@ -4,6 +4,8 @@ import { wordsOfIpv6 } from "../net/address.ts";
 
 /** As addresses are compared: an IPv4 client of a listener on `::` has no other address for that, and a zone names an interface of ours. */
 export function plainAddress(address: string): string {
+  // Asked for every request, and most are like this already.
+  if (!address.includes(":")) return address;
   return address.replace(/^::ffff:(?=\d+\.)/i, "").replace(/%.*$/, "");
 }
 

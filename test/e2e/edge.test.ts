@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { connect } from "node:net";
+import { networkInterfaces } from "node:os";
 import type { Socket } from "node:net";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
@@ -80,8 +81,9 @@ function dial(
   t: TestContext,
   port: number,
   words: string,
+  host = "127.0.0.1",
 ): Socket & { text: string; isOver: boolean } {
-  const socket = Object.assign(connect(port, "127.0.0.1"), { text: "", isOver: false });
+  const socket = Object.assign(connect(port, host), { text: "", isOver: false });
   t.after(() => socket.destroy());
   socket.setEncoding("latin1").on("data", (text: string) => (socket.text += text));
   socket.on("error", () => undefined).on("close", () => (socket.isOver = true));
@@ -163,4 +165,41 @@ test("slow clients are ended, each for its own reason, while others are served a
   assert.equal(silent.stream.isEnded, false);
   assert.equal((await rig.post(silent.endpoint, rpc(9, "ping"))).status, 202);
   await until(() => silent.stream.messages().some(({ id }) => id === 9), "the session goes on");
+});
+
+test("of an address that only holds places the oldest connection gives way, one with a key stays", async (t) => {
+  // Connections of the machine to itself by its outer address come from that address.
+  const outer = Object.values(networkInterfaces())
+    .flatMap((list) => list ?? [])
+    .find(({ family, internal }) => family === "IPv4" && !internal)?.address;
+  if (outer === undefined) return t.skip("this machine has no address but loopback");
+  const rig = await startForAlice(
+    t,
+    { one: echoServer("sse") },
+    { listen: { host: "0.0.0.0", port: 0 } },
+  );
+  const { port } = rig.daemon;
+  const get = (secret: string[]) =>
+    dial(
+      t,
+      port,
+      `GET /u/alice/sse HTTP/1.1\r\nhost: localhost\r\n${secret.join(": ")}\r\n\r\n`,
+      outer,
+    );
+  const known = get(rig.auth);
+  await until(() => known.text.includes("endpoint"), "the stream is open");
+  const strangers = Array.from({ length: 32 }, () => dial(t, port, "", outer));
+  await until(() => strangers.every(({ readyState }) => readyState === "open"), "all are there");
+  const local = dial(t, port, "");
+  // Until then any of them may be about to show a key.
+  await until(async () => {
+    dial(t, port, "", outer);
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    return strangers.some(({ isOver }) => isOver);
+  }, "the oldest has given way");
+  const ended = strangers.filter(({ isOver }) => isOver);
+  assert.ok(ended.length < 32 && ended.every(({ text }) => text === ""), "they were not timed out");
+  const late = get(rig.auth);
+  await until(() => late.text.includes("endpoint"), "a key is heard as ever");
+  assert.deepEqual([known.isOver, late.isOver, local.isOver], [false, false, false]);
 });

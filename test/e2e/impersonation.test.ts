@@ -146,6 +146,23 @@ test("the impersonation matrix: only the owner's own key gets through, and refus
       query: `token=${own}&token=${own}`,
       type: "KEY_INVALID",
     },
+    "another user's key, and the owner named beside it": {
+      header: [
+        ...bearer(bob.key.secret),
+        "x-forwarded-user",
+        "alice",
+        "x-user-id",
+        "alice",
+        "x-original-url",
+        "/u/bob/sse",
+        "forwarded",
+        "for=127.0.0.1",
+        "cookie",
+        "user=alice",
+      ],
+      query: `user=alice&token=${bob.key.secret}`,
+      type: "USER_MISMATCH",
+    },
     "another user's key": {
       header: bearer(bob.key.secret),
       query: `token=${bob.key.secret}`,

@@ -24,6 +24,7 @@ test("streams beyond the user's share are refused with 429 on both fronts, until
   ] as const) {
     const refused = await ask(daemon.port, { path, headers: [...auth, ...headers] });
     assert.equal(refused.status, 429, path);
+    assert.match(String(refused.headers["retry-after"]), /^[1-9]\d*$/);
     assert.equal(refused.headers["content-type"], "application/json");
     const { error } = JSON.parse(refused.body) as {
       error: { code: number; type: string; message: string; requestId: string };

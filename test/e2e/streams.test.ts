@@ -9,7 +9,7 @@ import { test } from "node:test";
 import { startForAlice } from "../helpers/alice.ts";
 import type { Alice } from "../helpers/alice.ts";
 import { echoServer } from "../helpers/echo.ts";
-import { call, fixture, json, rpc } from "../helpers/fixtures.ts";
+import { call, fixture, initialize, json, rpc } from "../helpers/fixtures.ts";
 import { EventStream, ask } from "../helpers/raw-http.ts";
 import { record } from "../helpers/recorder.ts";
 import { until } from "../helpers/until.ts";
@@ -72,6 +72,30 @@ test("a client that leaves a POST without a session ends the call at the server,
     await until(async () => (await remote.connections()) === 0, "the server knows");
     await until(async () => (await row("one")).inFlight === 0, "nothing is in flight");
   }
+});
+
+test("a client that leaves while its session is begun over a bridge leaves no session and no stream behind", async (t) => {
+  const waiting: (() => void)[] = [];
+  const remote = await record(t, ({ method }, res) => {
+    if (method !== "GET") return false;
+    waiting.push(() => res.write("event: endpoint\ndata: /messages/?sid=1\n\n"));
+    res.writeHead(200, { "content-type": "text/event-stream" }).flushHeaders();
+    return undefined;
+  });
+  const { daemon, auth, row } = await startForAlice(t, { one: { url: `${remote.origin}/sse` } });
+  const body = initialize();
+  const words = `POST /u/alice/one/mcp HTTP/1.1\r\nhost: localhost\r\n${auth.join(": ")}\r\ncontent-length: ${body.length}\r\n\r\n${body}`;
+  const socket = connect(daemon.port, "127.0.0.1");
+  socket.write(words);
+  const announce = await until(() => waiting.shift(), "the stream at the server is open");
+  socket.destroy();
+  await until(
+    async () => (await daemon.cli(["status", "alice"])).code === 0,
+    "the daemon has had time to see the client go",
+  );
+  announce();
+  await until(async () => (await remote.connections()) === 0, "its stream is closed");
+  assert.equal((await row("one")).sessions, 0);
 });
 
 test("a child that is killed: its sessions know, over both fronts", async (t) => {
