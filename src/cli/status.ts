@@ -52,6 +52,9 @@ async function status(name: string | undefined, _options: object, command: Comma
   const found = await client.call<Status>("GET", apiPath(["status"], { user: name }));
   answer(command, found, [
     `mcp-supervisor ${found.version}, pid ${found.pid}, up ${span(found.uptimeSeconds)}, isolation ${found.isolation}`,
+    ...(found.queue.waiting > 0
+      ? [`${found.queue.starting} children start, ${found.queue.waiting} wait for their turn`]
+      : []),
     ...instanceTable(found.instances),
   ]);
 }

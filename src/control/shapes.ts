@@ -67,6 +67,8 @@ export interface Status {
   pid: number;
   uptimeSeconds: number;
   isolation: string;
+  /** Starts of children. */
+  queue: { starting: number; waiting: number };
   instances: StatusRow[];
 }
 

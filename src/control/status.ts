@@ -11,6 +11,7 @@ export async function statusOf(
     pid: process.pid,
     uptimeSeconds: Math.floor(process.uptime()),
     isolation: supervisor.isolationLevel,
+    queue: supervisor.queue(),
     instances: await supervisor.status({ user }),
   };
 }

@@ -19,6 +19,6 @@ export interface InstanceContext extends Pick<
   slots: SpawnSlots;
   events: EventEmitter<SupervisorEvents>;
   onExposed: (server: string, addresses: readonly string[]) => void;
-  /** Throws TOO_MANY_CHILDREN when the user has as many as one may have, beside this instance. */
-  requireRoom: (ref: Ref) => void;
+  /** Resolves when the instance of this ref may have a child; see Admission. */
+  admit: (ref: Ref, signal: AbortSignal) => Promise<void>;
 }

@@ -94,7 +94,8 @@ export class Instance {
    * After a failure it waits for the next try where that comes within the server's `startTimeout`.
    *
    * Rejects with INSTANCE_BACKING_OFF where it does not, INSTANCE_SPAWN_FAILED, INSTANCE_EXITED,
-   * INSTANCE_START_TIMEOUT, TOKEN_MISSING, TOO_MANY_CHILDREN, SERVER_NOT_FOUND, or STOPPING.
+   * INSTANCE_START_TIMEOUT, INSTANCE_LIMIT, TOO_MANY_CHILDREN, TOKEN_MISSING, SERVER_NOT_FOUND, or
+   * STOPPING.
    */
   ensure(): Promise<Live> {
     // Until the message that wants it is under way, nothing else keeps the child.
@@ -203,8 +204,8 @@ export class Instance {
         const target = remoteTarget(this.ref, def, secretsFor(user, server));
         return this.#becomeReady(target, null, null);
       }
-      this.#context.requireRoom(this.ref);
       this.#become({ name: "starting", since: Date.now(), pid: null, port: null });
+      await this.#context.admit(this.ref, signal);
       const release = await slots.take(signal);
       try {
         return await this.#startChild(def, signal);

@@ -3,10 +3,12 @@ import { EventEmitter } from "node:events";
 import { SupervisorError } from "../errors.ts";
 import { startProcess } from "../runners/process-runner.ts";
 import { EraProbe } from "./era-probe.ts";
+import { Admission } from "./admission.ts";
 import { IdleWatch } from "./idle.ts";
 import { Instance } from "./instance.ts";
 import { isDown } from "./instance-row.ts";
 import { Isolation } from "./isolation.ts";
+import { rssOf } from "./memory.ts";
 import { Ports } from "./ports.ts";
 import { SpawnSlots } from "./spawn-slots.ts";
 import type { Trouble } from "./history.ts";
@@ -60,6 +62,7 @@ export class Supervisor {
   readonly #eras: EraProbe;
   readonly #stopping = new AbortController();
   readonly #idle: IdleWatch;
+  readonly #admission: Admission;
   #refusal: SupervisorError | undefined;
 
   constructor({
@@ -86,8 +89,12 @@ export class Supervisor {
       slots: new SpawnSlots(config.limits.spawnConcurrency),
       events: this.events,
       onExposed: (server, addresses) => this.#warnExposed(server, addresses),
-      requireRoom: (ref) => this.#requireRoom(ref, config.limits.childrenPerUser),
+      admit: async (ref, signal) => await this.#admission.admit(this.instance(ref), signal),
     };
+    const isSpare = (name: string): boolean => servers(name)?.stateful === false;
+    const onFailure = ({ ref }: { ref: Ref }, error: unknown): void =>
+      log.error({ ...ref, err: error }, "a child could not be stopped");
+    this.#admission = new Admission({ limits: config.limits, isSpare, onFailure });
     this.#idle = new IdleWatch({
       instances: () => this.#instances.values(),
       timeoutOf: (name) => {
@@ -95,11 +102,16 @@ export class Supervisor {
         // A remote costs nothing while it waits, and its sessions would be lost.
         return def?.kind === "child" && !def.stateful ? def.idleTimeoutMs : undefined;
       },
-      stop: (instance, reason) => this.#retire(instance, reason),
+      stop: (instance, reason) => {
+        instance.stop(reason).catch((error: unknown) => onFailure(instance, error));
+      },
     });
     this.events.on("state", ({ ref, state }) => {
       if (state === "ready") this.#idle.watch(ref.server);
+      const instance = isDown(state) ? this.#find(ref) : undefined;
+      if (instance !== undefined) this.#admission.left(instance);
     });
+    this.#admission.watchMemory();
     const { ports, slots } = this.#context;
     const { dataDir, stopTimeoutMs } = config;
     this.#eras = new EraProbe({
@@ -208,6 +220,8 @@ export class Supervisor {
   async stopAll(): Promise<void> {
     const refusal = new SupervisorError("STOPPING", "the supervisor is stopping");
     this.#refusal = refusal;
+    this.#idle.close();
+    this.#admission.close();
     this.#stopping.abort(refusal);
     const reason = "stopped with the daemon";
     await Promise.all(this.#select({}).map((instance) => instance.close(reason, refusal)));
@@ -221,12 +235,15 @@ export class Supervisor {
 
   /** As `list`, but for those that never served anybody, with the memory of each, for which the process table is read once. */
   async status(selector: Selector = {}): Promise<InstanceStatus[]> {
-    return await Promise.all(
-      this.#begun(selector).map(async (instance) => ({
-        ...instance.row(),
-        rssBytes: await instance.rssBytes(),
-      })),
-    );
+    const instances = this.#begun(selector);
+    const sizes = await rssOf(instances);
+    return instances.map((instance, at) => ({ ...instance.row(), rssBytes: sizes[at] ?? null }));
+  }
+
+  /** How many starts are under way, and how many of others wait for theirs. */
+  queue(): { starting: number; waiting: number } {
+    const waiting = this.waitingStarts;
+    return { starting: Math.max(0, (this.counts().starting ?? 0) - waiting), waiting };
   }
 
   /** The level in force for the daemon as a whole; each row says that of its own. */
@@ -248,7 +265,7 @@ export class Supervisor {
 
   /** Starts that wait for their turn. */
   get waitingStarts(): number {
-    return this.#context.slots.waiting;
+    return this.#context.slots.waiting + this.#admission.waiting;
   }
 
   /** The last failures of an instance, the newest first. */
@@ -260,24 +277,6 @@ export class Supervisor {
   failingServers(): ReadonlySet<string> {
     const failing = [...this.#instances.values()].filter(({ hasFailed }) => hasFailed);
     return new Set(failing.map(({ ref }) => ref.server));
-  }
-
-  /** Ends a child that nobody uses, and waits for nothing. */
-  #retire(instance: Instance, reason: string): void {
-    instance.stop(reason).catch((error: unknown) => {
-      this.#context.log.error({ ...instance.ref, err: error }, "a child could not be stopped");
-    });
-  }
-
-  #requireRoom(ref: Ref, limit: number): void {
-    const others = this.#select({ user: ref.user }).filter(
-      (other) => !isDown(other.state) && keyOf(other.ref) !== keyOf(ref),
-    );
-    if (others.length < limit) return;
-    throw new SupervisorError(
-      "TOO_MANY_CHILDREN",
-      `${ref.user}/${ref.server}: ${limit} children of this user run, which is the limit`,
-    );
   }
 
   /** Without the handles that a client's path asked for and that never served anybody. */

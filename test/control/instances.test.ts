@@ -50,8 +50,10 @@ test("start waits until the instance is ready and answers its row", async (t) =>
     "pid",
     "uptimeSeconds",
     "isolation",
+    "queue",
     "instances",
   ]);
+  assert.deepEqual(status.body["queue"], { starting: 0, waiting: 0 });
   assert.deepEqual([status.body["version"], status.body["pid"]], ["1.2.3", process.pid]);
 });
 
