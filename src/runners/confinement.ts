@@ -21,6 +21,8 @@ export interface Sandbox {
   paths: { read: readonly string[]; write: readonly string[] };
   /** Files and folders that the child must never see, wherever they lie. */
   hidden: readonly string[];
+  /** Folders that every child may read, though they lie in a hidden one. */
+  shared: readonly string[];
   /** Where the child listens in its own network; null for one that does not. */
   port: number | null;
   /** A folder of the daemon's own, closed to others, for sockets. */

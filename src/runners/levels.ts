@@ -142,6 +142,7 @@ async function trial(input: ProbeInput, network: "none" | "full"): Promise<strin
           reach: [],
           paths: { read: [], write: [] },
           hidden: [dataDir],
+          shared: [],
         },
         stdout: "lines",
         eofGraceMs: 5000,

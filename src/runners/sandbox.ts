@@ -176,7 +176,7 @@ function shortHash(text: string): string {
 }
 
 function childMounts({ spec, sandbox, program, extra }: SandboxInput): string[] {
-  const { home, paths, hidden } = sandbox;
+  const { home, paths, hidden, shared } = sandbox;
   const secrets = [...new Set(hidden.flatMap(namesOf))];
   const mounts = visibleFiles({
     program,
@@ -196,21 +196,16 @@ function childMounts({ spec, sandbox, program, extra }: SandboxInput): string[] 
     .filter((secret) => places.some((place) => secret.startsWith(`${place}/`)))
     .toSorted()
     .flatMap(cover);
+  const common = shared
+    .filter((place) => existsSync(place))
+    .flatMap((place) => [...folder(path.dirname(place)), "--ro-bind", place, place]);
   // Nor must it be a place to fill memory from.
   const closed = covered.flatMap((word, at) =>
     covered[at - 1] === "--tmpfs" ? ["--remount-ro", word] : [],
   );
+  const homes = [...folder(path.dirname(home)), "--bind", home, home];
   const own = [...extra].flatMap(([source, place]) => ["--ro-bind", source, place]);
-  return [
-    ...shown,
-    ...covered,
-    ...folder(path.dirname(home)),
-    "--bind",
-    home,
-    home,
-    ...closed,
-    ...own,
-  ];
+  return [...shown, ...covered, ...common, ...homes, ...closed, ...own];
 }
 
 /** A file may be reached by the name in the config and by its real one. */

@@ -1,6 +1,7 @@
 import { mkdirSync, rmSync } from "node:fs";
 import path from "node:path";
 import { SupervisorError } from "../errors.ts";
+import { installsFolder } from "../installs/installs.ts";
 import { NOBODY } from "../runners/confinement.ts";
 import { UNTRIED, chooseLevel, isRoot, openWayToHomes } from "../runners/levels.ts";
 import { probeMachine } from "../runners/levels.ts";
@@ -166,6 +167,7 @@ export class Isolation {
         reach: def.reach,
         paths: def.paths,
         hidden: hiddenFiles(this.#config),
+        shared: [installsFolder(this.#config.dataDir)],
         socketDir: this.#socketDir,
       }),
     };

@@ -30,12 +30,13 @@ function firstConfig(node: string): object {
   const everything = createRequire(import.meta.url).resolve(
     "@modelcontextprotocol/server-everything/package.json",
   );
-  const script = join(dirname(everything), "dist", "index.js");
+  const cwd = dirname(everything);
   return {
     dataDir: DATA_FOLDER,
     listen: { host: "127.0.0.1", port: 8040 },
     defaultServer: "everything",
-    servers: { everything: { command: node, args: [script, "stdio"] } },
+    // A sandbox shows a server its own folder, wherever that is.
+    servers: { everything: { command: node, args: ["./dist/index.js", "stdio"], cwd } },
   };
 }
 
