@@ -12,6 +12,8 @@ import { bootMachine } from "./machine.ts";
 import { CannotRun, furnish, unpackSystem } from "./system.ts";
 
 const isMachine = process.argv.includes("--qemu");
+/** Its processor is made of software. */
+const SLOWNESS_OF_A_MACHINE = 6;
 const PROGRAMS = isMachine
   ? ["mmdebstrap", "qemu-system-x86_64", "mkfs.ext4", "debugfs"]
   : ["mmdebstrap", "systemd-nspawn"];
@@ -35,7 +37,7 @@ try {
   const root = join(folder, "root");
   timed("system", () => unpackSystem(root, isMachine));
   timed("package", () => installProduct(packProduct(folder), join(root, "usr", "local")));
-  furnish(root);
+  furnish(root, isMachine ? SLOWNESS_OF_A_MACHINE : 1);
   const { log, code } = timed("boot and tests", () =>
     isMachine ? bootMachine(folder, root) : bootContainer(folder, root),
   );

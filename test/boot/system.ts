@@ -45,6 +45,8 @@ function systemTar(isMachine: boolean): string {
     [
       "--quiet",
       "--variant=minbase",
+      // It is a cache: what a power failure breaks is made again.
+      "--dpkgopt=force-unsafe-io",
       `--include=${packages.join()}`,
       ...without,
       SUITE,
@@ -65,26 +67,27 @@ export function unpackSystem(root: string, isMachine: boolean): void {
 }
 
 /** Ends the system after the tests, whatever becomes of them. */
-const TEST_UNIT = `[Unit]
+const testUnit = (slowness: number): string => `[Unit]
 After=basic.target
 [Service]
 Type=oneshot
 ExecStart=/bin/sh /opt/test/boot/inside/run.sh
 ExecStopPost=/bin/systemctl --no-block poweroff
-TimeoutStartSec=400
+Environment=BOOT_SLOWNESS=${slowness}
+TimeoutStartSec=${400 * slowness}
 [Install]
 WantedBy=multi-user.target
 `;
 
-/** Puts Node, the tests and the unit that runs them into the system. */
-export function furnish(root: string): void {
+/** Puts Node, the tests and the unit that runs them into the system, which is that many times slower than a real one. */
+export function furnish(root: string, slowness: number): void {
   const node = join(root, "usr/local/bin/node");
   copyFileSync(process.execPath, node);
   chmodSync(node, 0o755);
   const here = fileURLToPath(new URL("..", import.meta.url));
   for (const part of ["boot", "helpers"])
     cpSync(join(here, part), join(root, "opt/test", part), { recursive: true });
-  writeFileSync(join(root, "etc/systemd/system/test.service"), TEST_UNIT);
+  writeFileSync(join(root, "etc/systemd/system/test.service"), testUnit(slowness));
   const quiet = ["apt-daily.timer", "apt-daily-upgrade.timer", "e2scrub_all.timer"];
   must("chroot", [root, "systemctl", "-q", "mask", ...quiet, "dpkg-db-backup.timer"]);
   must("chroot", [root, "systemctl", "-q", "enable", "test.service"]);

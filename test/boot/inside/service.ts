@@ -12,11 +12,12 @@ import {
 import { connect } from "node:net";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { until } from "../../helpers/until.ts";
 import { callTool } from "./client.ts";
 import {
+  CGROUP,
   PACKAGE,
   SERVICE,
+  SLOWNESS,
   health,
   isAlive,
   mainPid,
@@ -28,6 +29,7 @@ import {
   serving,
   systemctl,
   systemctlAside,
+  until,
 } from "./system.ts";
 
 const CONFIG = "/etc/mcp-supervisor/supervisor.config.json";
@@ -88,6 +90,14 @@ test("a unit that somebody else wrote is left alone", () => {
   writeFileSync(UNIT, own);
 });
 
+/** What `status` says of alice's instance of the server. */
+function instance(server: string): { pid: number; reason: string; isolation: string } | undefined {
+  const { instances } = ours<{
+    instances: { user: string; server: string; pid: number; reason: string; isolation: string }[];
+  }>(["status"]);
+  return instances.find((row) => row.user === "alice" && row.server === server);
+}
+
 let alice: Added;
 test("the next command starts a service without privileges that a real client can call", async () => {
   systemctl("enable", "--now", "mcp-supervisor");
@@ -104,6 +114,7 @@ test("the next command starts a service without privileges that a real client ca
     assert.doesNotMatch(said, /NOTIFY_SOCKET|LISTEN_FDS|WATCHDOG_USEC|CREDENTIALS_DIRECTORY/);
   }
   await until(() => property("StatusText") === "1 user, 1 child", "systemd shows the counts");
+  assert.equal(instance("everything")?.isolation, "sandbox");
 });
 
 test("the vault key is a credential that the service can read and other accounts cannot", () => {
@@ -164,13 +175,14 @@ test("a reload is announced and keeps the process", async () => {
 
 test("a daemon that stands still is killed by the watchdog and comes back", async () => {
   mkdirSync(`/etc/systemd/system/${SERVICE}.d`, { recursive: true });
-  writeFileSync(DROP_IN, "[Service]\nWatchdogSec=4s\n");
+  const limitS = 4 * SLOWNESS;
+  writeFileSync(DROP_IN, `[Service]\nWatchdogSec=${limitS}s\n`);
   systemctl("daemon-reload");
   systemctl("restart", SERVICE);
   await serving();
   // While it is healthy it outlives its limit.
   const first = mainPid();
-  await sleep(6000);
+  await sleep(limitS * 1500);
   assert.equal(mainPid(), first);
   const restarts = Number(property("NRestarts"));
   process.kill(first, "SIGSTOP");
@@ -200,6 +212,42 @@ test("kill -9 of the daemon while children start leaves none of them", async () 
     await Promise.all(calls);
     await serving(daemon);
   }
+});
+
+test("a child over its memory is killed and reported as such, and no other is", async () => {
+  const good = readFileSync(CONFIG, "utf8");
+  const config = JSON.parse(good) as { servers: Record<string, object> };
+  const hog = `process.stdin.once("data", () => {
+    const held = [];
+    setInterval(() => held.push(Buffer.alloc(2 ** 24, 1)), 20);
+  })`;
+  config.servers["hog"] = {
+    command: process.execPath,
+    args: ["-e", hog],
+    limits: { memory: "256M" },
+  };
+  writeFileSync(CONFIG, JSON.stringify(config));
+  systemctl("reload", SERVICE);
+  const { http } = alice.urls[0]!;
+  await callTool("http", http, alice.key.secret, "get-env");
+  const bystander = instance("everything")?.pid;
+  const failure = callTool(
+    "http",
+    "http://127.0.0.1:8040/u/alice/hog/mcp",
+    alice.key.secret,
+    "any",
+  );
+  await assert.rejects(failure, /over 256M/);
+  assert.match(instance("hog")?.reason ?? "", /over 256M/);
+  assert.equal(instance("everything")?.pid, bystander);
+  // Where the kernel has the controllers it is the kernel that keeps the limits.
+  const controllers = readFileSync(`${CGROUP}/cgroup.controllers`, "utf8");
+  const delegated = readFileSync(`${CGROUP}/cgroup.subtree_control`, "utf8");
+  for (const name of ["cpu", "memory", "pids"])
+    if (controllers.includes(name)) assert.ok(delegated.includes(name), `${name} is delegated`);
+  console.log(`# controllers: ${delegated.trim() || "none"}`);
+  writeFileSync(CONFIG, good);
+  systemctl("reload", SERVICE);
 });
 
 test("a bad config is not tried again, and shuts the door, for whoever knocks would start it", async () => {

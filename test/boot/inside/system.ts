@@ -3,12 +3,22 @@ import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync, readdirSync } from "node:fs";
 import { text } from "node:stream/consumers";
-import { until } from "../../helpers/until.ts";
+import { until as untilOnTime } from "../../helpers/until.ts";
 
 /** The product as it was installed from its tarball. */
 export const PACKAGE = "/usr/local/lib/node_modules/mcp-supervisor";
 export const SERVICE = "mcp-supervisor.service";
-const CGROUP = `/sys/fs/cgroup/system.slice/${SERVICE}`;
+export const CGROUP = `/sys/fs/cgroup/system.slice/${SERVICE}`;
+
+/** How many times longer everything takes on this processor than on a real one. */
+export const SLOWNESS = Number(process.env["BOOT_SLOWNESS"] ?? 1);
+
+/** As the helper of that name, at the pace of this machine. */
+export const until = <T>(
+  probe: () => T | Promise<T>,
+  what: string,
+  timeoutMs = 20_000,
+): Promise<NonNullable<T>> => untilOnTime(probe, what, timeoutMs * SLOWNESS);
 
 export interface Ran {
   code: number | null;
@@ -88,7 +98,9 @@ function identity(pid: string): string | undefined {
 export const isAlive = (process: string): boolean => identity(process.split("@")[0]!) === process;
 
 export function health(): Promise<boolean> {
-  return fetch("http://127.0.0.1:8040/health", { signal: AbortSignal.timeout(5000) }).then(
+  return fetch("http://127.0.0.1:8040/health", {
+    signal: AbortSignal.timeout(5000 * SLOWNESS),
+  }).then(
     async (answer) => {
       await answer.text();
       return answer.status === 200;
