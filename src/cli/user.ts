@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import type { AddedUser, RemovedUser, ShownUser, UserRow } from "../control/shapes.ts";
 import { apiPath, clientFor } from "./client.ts";
 import { keyTable } from "./key.ts";
-import { answer, instant, table } from "./output.ts";
+import { answer, instant, mebibytes, table } from "./output.ts";
 import { readSecret, withSecretOptions } from "./secret.ts";
 import { instanceTable } from "./status.ts";
 import { parseInstant } from "./times.ts";
@@ -45,6 +45,12 @@ async function list(_options: object, command: Command): Promise<void> {
   answer(command, found, lines);
 }
 
+function homeLines(homes: ShownUser["homes"]): string[] {
+  if (homes.length === 0) return [];
+  const sizes = homes.map(({ server, bytes }) => `${server} ${mebibytes(bytes)}`);
+  return ["", `Private homes: ${sizes.join(", ")}`];
+}
+
 async function show(name: string, _options: object, command: Command): Promise<void> {
   const client = await clientFor(command);
   const shown = await client.call<ShownUser>("GET", apiPath(["users", name]));
@@ -58,6 +64,7 @@ async function show(name: string, _options: object, command: Command): Promise<v
     ...tokenTable(shown.tokens),
     "",
     ...instanceTable(shown.instances),
+    ...homeLines(shown.homes),
   ]);
 }
 
@@ -72,14 +79,22 @@ async function setState(
   answer(command, changed, [`${changed.user} is ${changed.state}; ${sentence}`]);
 }
 
-async function remove(name: string, _options: object, command: Command): Promise<void> {
+async function remove(
+  name: string,
+  { keepData = false }: { keepData?: boolean },
+  command: Command,
+): Promise<void> {
   const client = await clientFor(command);
-  const done = await client.call<RemovedUser>("DELETE", apiPath(["users", name]));
-  const { keys, sessions, instances, tokens, homes } = done.removed;
+  const path = apiPath(["users", name], { keepData: keepData ? "true" : undefined });
+  const done = await client.call<RemovedUser>("DELETE", path);
+  const { keys, sessions, instances, tokens, homes, keptHomes } = done.removed;
   answer(command, done, [
     `${done.user} is removed.`,
     `  ended:   access keys ${keys}, sessions ${sessions}, instances ${instances}`,
     `  deleted: tokens ${tokens}, private homes ${homes}`,
+    ...(keptHomes > 0
+      ? [`  kept:    private homes ${keptHomes}; a user who is added as ${name} gets them`]
+      : []),
   ]);
 }
 
@@ -119,6 +134,7 @@ export function addUserCommands(program: Command): void {
   user
     .command("remove <name>")
     .description("end keys, streams and children, delete tokens and private homes")
+    .option("--keep-data", "keep the private homes, for a user who is added under this name")
     .addHelpText("after", "\nExample:\n  mcp-supervisor user remove alice")
     .action(remove);
 }

@@ -44,6 +44,13 @@ export function readLabel(value: unknown): string | null {
 }
 
 /** A query parameter that may be given once. */
+/** A query parameter that is true or false; false where it is not given. */
+export function readFlag(req: Request, name: string): boolean {
+  const value = readQuery(req, name) ?? "false";
+  if (value === "true" || value === "false") return value === "true";
+  throw invalid(`${name} must be true or false`);
+}
+
 export function readQuery(req: Request, name: string): string | undefined {
   const value = req.query[name];
   if (value === undefined || typeof value === "string") return value;

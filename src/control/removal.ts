@@ -1,3 +1,4 @@
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { chmod, lstat, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { SupervisorError } from "../errors.ts";
@@ -18,51 +19,78 @@ async function unlock(folder: string): Promise<void> {
     if (entry.isDirectory()) await unlock(join(folder, entry.name));
 }
 
-/** Deletes a user's private homes, one for each server; resolves with how many there were. */
-async function deleteHomes(dataDir: string, user: string): Promise<number> {
+/** Beside a user's homes while a removal that is to keep them goes on, so that a start after a crash knows. */
+const KEEP_MARK = ".keep";
+
+/** `keep` is what the admin said; undefined for a removal that is taken up again. */
+function markHomes(dataDir: string, user: string, keep: boolean | undefined): void {
+  if (keep === undefined) return;
   const folder = userHome(dataDir, user);
-  const found = await lstat(folder).catch(() => undefined);
-  if (found === undefined) return 0;
-  await unlock(folder);
-  const count = (await readdir(folder)).length;
-  await rm(folder, { recursive: true });
-  return count;
+  const mark = join(folder, KEEP_MARK);
+  if (!keep) return rmSync(mark, { force: true });
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  writeFileSync(mark, "");
 }
 
-async function removeInOrder(parts: RemovalParts, user: string): Promise<RemovedUser> {
+/** Deletes a user's private homes, one for each server, but for those that are to be kept; resolves with how many there were. */
+async function settleHomes(
+  dataDir: string,
+  user: string,
+): Promise<{ homes: number; keptHomes: number }> {
+  const folder = userHome(dataDir, user);
+  const found = await lstat(folder).catch(() => undefined);
+  if (found === undefined) return { homes: 0, keptHomes: 0 };
+  const names = await readdir(folder);
+  const count = names.filter((name) => name !== KEEP_MARK).length;
+  if (names.includes(KEEP_MARK)) return { homes: 0, keptHomes: count };
+  await unlock(folder);
+  await rm(folder, { recursive: true });
+  return { homes: count, keptHomes: 0 };
+}
+
+async function removeInOrder(
+  parts: RemovalParts,
+  user: string,
+  keepData: boolean | undefined,
+): Promise<RemovedUser> {
   const { registry, sessions, supervisor, tokens, config } = parts;
   const keys = registry.listKeys(user).length;
   const rows = supervisor.list({ user });
   const instances = rows.filter(({ state }) => state !== "stopped").length;
   // A session may be there before its instance runs.
   const open = rows.reduce((sum, row) => sum + row.sessions, 0);
+  markHomes(config.dataDir, user, keepData);
   // Keys first: from here on nobody can open a stream, or ask for a child, that the rest would miss.
   registry.beginRemoval(user);
   sessions.closeUser(user);
   await supervisor.forget({ user }, "stopped: the user is removed");
   const cleared = tokens.clearAll(user);
-  const homes = await deleteHomes(config.dataDir, user);
-  supervisor.releaseAccounts(user);
+  const { homes, keptHomes } = await settleHomes(config.dataDir, user);
+  // Files that are kept keep their owner, who must not become somebody else's child.
+  if (keptHomes === 0) supervisor.releaseAccounts(user);
   registry.finishRemoval(user);
   return {
     user,
-    removed: { keys, sessions: open, instances, tokens: cleared, homes },
+    removed: { keys, sessions: open, instances, tokens: cleared, homes, keptHomes },
   };
 }
 
 /**
- * A function that removes a user whole: keys, streams, children, tokens, private homes, row.
+ * A function that removes a user whole: keys, streams, children, tokens, private homes (unless
+ * `keepData`), row.
  *
  * The row says `removing` from the first step to the last, so that a start after a crash finishes
  * what was begun. Calls for the same user share one removal. Rejects with USER_NOT_FOUND, or with
  * STORE_FAILED when the homes cannot be deleted; a later call tries again.
  */
-export function createRemoval(parts: RemovalParts): (user: string) => Promise<RemovedUser> {
+export function createRemoval(
+  parts: RemovalParts,
+): (user: string, keepData?: boolean) => Promise<RemovedUser> {
   const running = new Map<string, Promise<RemovedUser>>();
-  return async (name) => {
+  return async (name, keepData) => {
     const { name: user } = parts.registry.requireUser(name);
     const removal =
-      running.get(user) ?? removeInOrder(parts, user).finally(() => running.delete(user));
+      running.get(user) ?? removeInOrder(parts, user, keepData).finally(() => running.delete(user));
     running.set(user, removal);
     try {
       return await removal;

@@ -55,11 +55,20 @@ export interface ShownUser extends UserRow {
   urls: UrlRow[];
   transports: Urls["transports"];
   instances: StatusRow[];
+  /** What the children keep between starts; `bytes` as they lie on the disk, of all variants together. */
+  homes: { server: string; bytes: number }[];
 }
 
 export interface RemovedUser {
   user: string;
-  removed: { keys: number; sessions: number; instances: number; tokens: number; homes: number };
+  removed: {
+    keys: number;
+    sessions: number;
+    instances: number;
+    tokens: number;
+    homes: number;
+    keptHomes: number;
+  };
 }
 
 export interface Status {

@@ -1,7 +1,8 @@
 import type { Router } from "express";
 import type { User } from "../registry/registry.ts";
 import { mount, param } from "./answers.ts";
-import { readBody, readInstant, readQuery, readToken, readUserName } from "./input.ts";
+import { readBody, readFlag, readInstant, readQuery, readToken, readUserName } from "./input.ts";
+import { privateHomes } from "../supervisor/private-home.ts";
 import type { ControlParts } from "./parts.ts";
 import { createRemoval } from "./removal.ts";
 import type { AddedUser, ShownUser, Urls, UserRow } from "./shapes.ts";
@@ -37,6 +38,7 @@ export function addUserRoutes(router: Router, parts: ControlParts): void {
     urls: personalUrls(publicUrl, config, name),
     transports: transports(),
     instances: await supervisor.status({ user: name }),
+    homes: await privateHomes(config.dataDir, name),
   });
 
   const urls = (name: string, server: string | undefined): Urls => {
@@ -59,7 +61,9 @@ export function addUserRoutes(router: Router, parts: ControlParts): void {
   });
   mount(router, "/users/:user", {
     get: async (req) => ({ body: await show(param(req, "user")) }),
-    delete: async (req) => ({ body: await remove(param(req, "user")) }),
+    delete: async (req) => ({
+      body: await remove(param(req, "user"), readFlag(req, "keepData")),
+    }),
   });
   mount(router, "/users/:user/disable", {
     post: (req) => {

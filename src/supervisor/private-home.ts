@@ -13,6 +13,34 @@ export function userHome(dataDir: string, user: string): string {
   return path.join(dataDir, "homes", user);
 }
 
+/** What the files in a folder take on the disk. Follows no link; what vanishes meanwhile counts nothing. */
+async function bytesIn(folder: string): Promise<number> {
+  let bytes = 0;
+  for (const entry of await readdir(folder, { withFileTypes: true }).catch(() => [])) {
+    const file = path.join(folder, entry.name);
+    const found = await lstat(file).catch(() => undefined);
+    bytes += (found?.blocks ?? 0) * 512;
+    if (entry.isDirectory()) bytes += await bytesIn(file);
+  }
+  return bytes;
+}
+
+/** The homes of a user's children, variants of one server together, with what they take on the disk. */
+export async function privateHomes(
+  dataDir: string,
+  user: string,
+): Promise<{ server: string; bytes: number }[]> {
+  const folder = userHome(dataDir, user);
+  const sizes = new Map<string, number>();
+  const names = await readdir(folder).catch(() => []);
+  for (const name of names.filter((each) => !each.startsWith("."))) {
+    const server = name.split(".")[0]!;
+    const bytes = await bytesIn(path.join(folder, name));
+    sizes.set(server, (sizes.get(server) ?? 0) + bytes);
+  }
+  return [...sizes].map(([server, bytes]) => ({ server, bytes }));
+}
+
 /** Gives all in the folder to this account. Follows no link: what a child has put there must not be given away. */
 async function giveTo(owner: number, folder: string): Promise<void> {
   await lchown(folder, owner, owner);

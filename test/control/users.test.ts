@@ -76,6 +76,30 @@ test("a disabled user is out at once with the child, and in again when enabled",
   assert.equal(await gatewayStatus(rig, "alice", secret), 200);
 });
 
+test("private homes are shown with their size, and kept where the admin says so", async (t) => {
+  const rig = await openRig(t);
+  await addUser(rig, "alice");
+  await rig.ask("POST", "/api/users/alice/start");
+  const [{ server }] = (await rig.ask("GET", "/api/users/alice")).body["homes"] as [
+    { server: string },
+  ];
+  const home = join(rig.dataDir, "homes/alice", server);
+  writeFileSync(join(home, "mailbox"), "x".repeat(100_000));
+  const shown = await rig.ask("GET", "/api/users/alice");
+  const [{ bytes }] = shown.body["homes"] as [{ bytes: number }];
+  assert.ok(bytes >= 100_000 && bytes < 1_000_000, `${bytes} bytes`);
+
+  assert.equal((await rig.ask("DELETE", "/api/users/alice?keepData=perhaps")).status, 400);
+  const kept = await rig.ask("DELETE", "/api/users/alice?keepData=true");
+  assert.equal((kept.body["removed"] as { keptHomes: number }).keptHomes, 1, kept.text);
+  assert.ok(existsSync(join(home, "mailbox")));
+  await addUser(rig, "alice");
+  assert.ok(existsSync(join(home, "mailbox")), "the next one of this name gets it");
+  const removed = await rig.ask("DELETE", "/api/users/alice");
+  assert.equal((removed.body["removed"] as { homes: number }).homes, 1);
+  assert.equal(existsSync(home), false);
+});
+
 test("a removed user's keys, streams, child, tokens and homes are gone, and counted", async (t) => {
   const rig = await openRig(t);
   const secret = await addUser(rig, "alice", "general");
@@ -93,7 +117,7 @@ test("a removed user's keys, streams, child, tokens and homes are gone, and coun
   assert.equal(removed.status, 200, removed.text);
   assert.deepEqual(removed.body, {
     user: "alice",
-    removed: { keys: 2, sessions: 1, instances: 2, tokens: 2, homes: 2 },
+    removed: { keys: 2, sessions: 1, instances: 2, tokens: 2, homes: 2, keptHomes: 0 },
   });
   await until(() => stream.isEnded, "the stream ends", 1_000);
   assert.equal(existsSync(`/proc/${pid}`), false);
