@@ -1,4 +1,4 @@
-import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { chmod, lstat, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { SupervisorError } from "../errors.ts";
@@ -27,7 +27,10 @@ function markHomes(dataDir: string, user: string, keep: boolean | undefined): vo
   if (keep === undefined) return;
   const folder = userHome(dataDir, user);
   const mark = join(folder, KEEP_MARK);
-  if (!keep) return rmSync(mark, { force: true });
+  if (!keep) {
+    if (existsSync(mark)) rmSync(mark);
+    return;
+  }
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   writeFileSync(mark, "");
 }
