@@ -271,6 +271,7 @@ export async function openDaemon(options: DaemonOptions): Promise<Daemon> {
       scrubber,
       audit,
       metrics,
+      journal,
     });
     closers.push(() => control.close());
     log.info({ ...address, version }, "serving");

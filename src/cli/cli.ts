@@ -3,7 +3,7 @@ import { Command, CommanderError } from "commander";
 import { SupervisorError, toSupervisorError } from "../errors.ts";
 import { addAuditCommand } from "./audit.ts";
 import { addConfigCommands } from "./config.ts";
-
+import { addDoctorCommand } from "./doctor.ts";
 import { explain } from "./explain.ts";
 import { addInstanceCommands } from "./instance.ts";
 import { addKeyCommands } from "./key.ts";
@@ -41,6 +41,7 @@ function createProgram(onError: (text: string) => void): Command {
   addStatusCommand(program);
   addInstanceCommands(program);
   addAuditCommand(program);
+  addDoctorCommand(program);
   addConfigCommands(program);
   addReloadCommand(program);
   addServerCommands(program);

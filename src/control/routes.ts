@@ -1,5 +1,6 @@
 import { Router } from "express";
 import { addAuditRoutes } from "./audit-routes.ts";
+import { addDoctorRoutes } from "./doctor-routes.ts";
 import { addInstanceRoutes } from "./instance-routes.ts";
 import { addKeyRoutes } from "./key-routes.ts";
 import { addLogRoutes } from "./log-routes.ts";
@@ -18,5 +19,6 @@ export function createRoutes(parts: ControlParts): Router {
   addLogRoutes(router, parts);
   addReloadRoute(router, parts);
   addAuditRoutes(router, parts);
+  addDoctorRoutes(router, parts);
   return router;
 }

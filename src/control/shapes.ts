@@ -2,7 +2,7 @@ import type { ConfigChanges } from "../config/compare.ts";
 import type { AuditRow } from "../audit/audit.ts";
 import type { ServerDef } from "../config/config.ts";
 import type { AccessKey, User } from "../registry/registry.ts";
-import type { InstanceStatus, LogLine } from "../supervisor/supervisor.ts";
+import type { InstanceStatus, LogLine, Trouble } from "../supervisor/supervisor.ts";
 import type { StoredToken } from "../tokens/tokens.ts";
 
 // The JSON of the control API. Times are epoch ms or null.
@@ -96,6 +96,51 @@ export type AuditEntry = AuditRow;
 
 /** The oldest first. */
 export interface AuditLog {
+  entries: AuditEntry[];
+}
+
+/** A request of the gateway, as far as it is remembered. */
+export interface ToldRequest {
+  requestId: string;
+  at: number;
+  request: string;
+  status: number;
+  durationMs: number;
+  remoteAddress: string;
+  userAgent: string;
+  /** Whose access key it was; null where none was valid. */
+  user: string | null;
+  server: string | null;
+  tool: string | null;
+  keyLabel: string | null;
+  generation: number | null;
+  code: string | null;
+  message: string | null;
+  details: readonly string[];
+}
+
+/** Why a user is failing. */
+export interface Diagnosis {
+  user: string;
+  ok: boolean;
+  /** Null where nothing is wrong, like `cause` and `next`. */
+  code: string | null;
+  cause: string | null;
+  next: string | null;
+  state: User["state"];
+  instances: (StatusRow & { troubles: readonly Trouble[]; lines: string[] })[];
+  keys: KeyRow[];
+  tokens: TokenRow[];
+  /** The newest first, like `troubles`. */
+  refused: ToldRequest[];
+  lastGood: ToldRequest | null;
+}
+
+/** What became of one request. */
+export interface RequestStory {
+  requestId: string;
+  /** Null where the daemon was started anew since, or many came after it. */
+  request: ToldRequest | null;
   entries: AuditEntry[];
 }
 

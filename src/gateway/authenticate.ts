@@ -6,6 +6,15 @@ import { queryOf, valuesOf } from "./routes.ts";
 const keyInvalid = (): SupervisorError =>
   new SupervisorError("KEY_INVALID", "this access key is not valid");
 
+/** What became of the key that was refused, for the admin; undefined where nothing is known of it. */
+export function explainRefusal(
+  req: IncomingMessage,
+  registry: Pick<Registry, "endOf">,
+): { user: string; why: string } | undefined {
+  const secrets = new Set(secretsIn(req));
+  return secrets.size === 1 ? registry.endOf([...secrets][0]!) : undefined;
+}
+
 /** Every secret that the request carries; a malformed one counts as an empty one. */
 function secretsIn(req: IncomingMessage): string[] {
   const secrets: string[] = [];

@@ -3,7 +3,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { Audit } from "../audit/audit.ts";
 import type { Config } from "../config/config.ts";
-import { SupervisorError } from "../errors.ts";
+import { SupervisorError, toSupervisorError } from "../errors.ts";
 import { Edge } from "../http/edge.ts";
 import type { BodyRequest } from "../http/body-request.ts";
 import { sendError } from "../http/error-response.ts";
@@ -22,6 +22,7 @@ import { refusePost, serveHttp } from "./front-http.ts";
 import { openSseStream, postSseMessage } from "./front-sse.ts";
 import { createRouter, prefixOf } from "./routes.ts";
 import type { Leaf, Route } from "./routes.ts";
+import { hintFor } from "./hints.ts";
 import { createSite } from "./site.ts";
 import { Trace } from "./trace.ts";
 import type { FrontContext, Visit } from "./visit.ts";
@@ -89,7 +90,7 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
       requestId,
     );
     void serve(req, res, trace).catch((error: unknown) => {
-      trace.fail(error);
+      trace.fail(error, hintFor(toSupervisorError(error), req, registry));
       if (req.method === "POST" && route(req.url ?? "")?.leaf === "mcp")
         refusePost({ res, requestId }, error, []);
       else sendError(res, error, requestId, "client");
@@ -97,9 +98,11 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
   }
 
   async function serve(req: BodyRequest, res: ServerResponse, trace: Trace): Promise<void> {
+    const url = req.url ?? "";
+    const found = route(url);
+    if (found !== undefined) trace.by(found.leaf, found.user);
     guard(req);
     if (answerCors(req, res, config.allowedOrigins)) return;
-    const url = req.url ?? "";
     if (!isPersonal(url) || url.includes("/.well-known/")) {
       const bare =
         context.prefix !== "" && url.startsWith(`${context.prefix}/`)
@@ -110,8 +113,6 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
       site(req, res);
       return;
     }
-    const found = route(url);
-    if (found !== undefined) trace.by(found.leaf, found.user);
     const principal = identify(req);
     trace.from(principal);
     if (found === undefined)

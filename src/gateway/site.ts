@@ -1,11 +1,12 @@
 import type { IncomingMessage } from "node:http";
 import express from "express";
 import type { Express, NextFunction, Request, Response } from "express";
-import { SupervisorError } from "../errors.ts";
+import { SupervisorError, toSupervisorError } from "../errors.ts";
 import { sendError } from "../http/error-response.ts";
 import type { Principal, Registry } from "../registry/registry.ts";
 import type { Sessions } from "../sessions/sessions.ts";
 import type { Supervisor } from "../supervisor/supervisor.ts";
+import { hintFor } from "./hints.ts";
 import type { Trace } from "./trace.ts";
 
 export interface SiteOptions {
@@ -37,9 +38,9 @@ export function createSite(
     throw new SupervisorError("NOT_FOUND", "there is nothing at this path");
   });
   // Express knows an error handler by its four parameters.
-  app.use((error: unknown, _req: Request, res: Response, _next: NextFunction) => {
+  app.use((error: unknown, req: Request, res: Response, _next: NextFunction) => {
     const trace = traceOf(res);
-    trace.fail(error);
+    trace.fail(error, hintFor(toSupervisorError(error), req, options.registry));
     sendError(res, error, trace.requestId, "client");
   });
   return app;

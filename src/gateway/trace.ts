@@ -73,14 +73,16 @@ export class Trace implements CallWatch {
    * The request was refused or failed. Refusals of callers are told in the request's own line; what we
    * or a child did wrong is told loudly and at once, with its cause.
    */
-  fail(failure: unknown, details: readonly string[] = []): void {
+  fail(failure: unknown, hint?: { user?: string; why: string }): void {
     const error = toSupervisorError(failure);
     const { requestId, user, server } = this.#record;
     this.#record.failure ??= {
       code: error.code,
       message: error.message,
-      details: [...error.details, ...details],
+      details: hint === undefined ? error.details : [hint.why, ...error.details],
     };
+    // A key that is no more says whose it was, and nothing of who sends it.
+    this.#record.pathUser ??= hint?.user ?? null;
     const fields = { requestId, code: error.code, user, server };
     if (error.code === "INTERNAL" || error.code === "STORE_FAILED")
       this.#parts.log.error({ ...fields, err: failure }, error.message);

@@ -28,9 +28,7 @@ export class Journal {
   /** What was refused or failed of this user's, or without a valid key on this user's path; the newest first. */
   failuresOf(user: string): RequestRecord[] {
     return [...this.#failed.all(), ...this.#unproven.all()]
-      .filter(
-        (record) => record.user === user || (record.user === null && record.pathUser === user),
-      )
+      .filter((record) => record.user === user || record.pathUser === user)
       .toSorted(newestFirst);
   }
 

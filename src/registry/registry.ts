@@ -4,7 +4,7 @@ import type { Config, ServerDef } from "../config/config.ts";
 import { requireSlug, SLUG } from "../config/slug.ts";
 import { SupervisorError } from "../errors.ts";
 import type { AccessKeyRow, Store, UserRow, UserState } from "../store/store.ts";
-import { digestOf, newAccessKey, newKeyId, shownPrefix } from "./access-key.ts";
+import { digestOf, isAccessKey, newAccessKey, newKeyId, shownPrefix } from "./access-key.ts";
 import { KeyExpiry } from "./expiry.ts";
 import { KeyCache } from "./key-cache.ts";
 import type { Principal } from "./key-cache.ts";
@@ -164,6 +164,22 @@ export class Registry {
     return this.#keys.verify(secret, connection);
   }
 
+  /**
+   * What became of a key that opens nothing any more, as a sentence for the admin; undefined for what
+   * was never a key here. A client is told the same in every case. May reject with STORE_FAILED.
+   */
+  endOf(secret: string): { user: string; why: string } | undefined {
+    if (!isAccessKey(secret)) return undefined;
+    const row = this.#store.accessKeys.findByHash(Buffer.from(digestOf(secret), "base64"));
+    if (row === undefined) return undefined;
+    const { user, prefix, label, revokedAt, expiresAt, userState } = row;
+    const key = `the access key ${prefix}…${label === null ? "" : ` (${label})`} of ${user}`;
+    if (revokedAt !== null) return { user, why: `${key} was revoked at ${instantOf(revokedAt)}` };
+    if (expiresAt !== null && expiresAt <= Date.now())
+      return { user, why: `${key} expired at ${instantOf(expiresAt)}` };
+    return userState === "enabled" ? undefined : { user, why: `${key} is that of a disabled user` };
+  }
+
   findServer(name: string): ServerDef | undefined {
     return this.#servers.get(name);
   }
@@ -203,6 +219,8 @@ export class Registry {
     return row;
   }
 }
+
+const instantOf = (epochMs: number): string => new Date(epochMs).toISOString();
 
 function shown({ name, state, createdAt }: UserRow): User {
   return { name, state, createdAt };

@@ -1,0 +1,96 @@
+import type { Command } from "commander";
+import type { Diagnosis, RequestStory, ToldRequest, TokenRow } from "../control/shapes.ts";
+import { apiPath, clientFor } from "./client.ts";
+import { answer, instant, mebibytes, orDash, printable, span } from "./output.ts";
+
+const MAX_TROUBLES = 3;
+const MAX_LINES = 5;
+
+const since = (epochMs: number): string => `${span((Date.now() - epochMs) / 1000)} ago`;
+
+function instanceLines({ instances }: Diagnosis): string[] {
+  if (instances.length === 0) return ["instances: none; the first message starts one"];
+  return instances.flatMap((row) => {
+    const { server, variant, state, reason, retryAt, sessions, inFlight, rssBytes, pid } = row;
+    const again =
+      retryAt === null ? "" : `, tried again in ${span(Math.max(0, retryAt - Date.now()) / 1000)}`;
+    const name = variant === "" ? server : `${server} (${variant})`;
+    return [
+      `${name}: ${state} since ${instant(row.since)}${reason === null ? "" : ` (${reason})`}${again}`,
+      `  pid ${orDash(pid)}, ${mebibytes(rssBytes)} memory, ${sessions} sessions, ${inFlight} calls under way, ${row.restarts} restarts`,
+      ...row.troubles
+        .slice(0, MAX_TROUBLES)
+        .map((trouble) => `  ${since(trouble.at)}, start ${trouble.generation}: ${trouble.reason}`),
+      ...(row.lines.length === 0 ? [] : ["  last output:"]),
+      ...row.lines.slice(-MAX_LINES).map((line) => `    ${line}`),
+    ];
+  });
+}
+
+function requestLine(told: ToldRequest): string {
+  const { at, request, status, code, message, requestId, remoteAddress } = told;
+  const outcome = code === null ? String(status) : `${status} ${code}: ${message}`;
+  return `  ${since(at)} from ${remoteAddress}: ${request} → ${outcome} (${requestId})`;
+}
+
+function tokenLine({ server, fingerprint, expiresAt }: TokenRow): string {
+  const isOver = expiresAt !== null && expiresAt <= Date.now();
+  return `  ${server ?? "for all servers"}: ${fingerprint}, ${isOver ? "expired" : "expires"} ${instant(expiresAt)}`;
+}
+
+function screen(found: Diagnosis): string[] {
+  const { user, cause, next, refused, lastGood, keys, tokens } = found;
+  return [
+    cause ?? `${user}: nothing is wrong`,
+    ...(next === null ? [] : [`  → ${next}`]),
+    "",
+    ...instanceLines(found),
+    tokens.length === 0 ? "tokens: none" : "tokens:",
+    ...tokens.map(tokenLine),
+    `keys: ${keys.map(({ prefix, label }) => (label === null ? `${prefix}…` : `${prefix}… (${label})`)).join(", ") || "none"}`,
+    refused.length === 0 ? "refused requests: none" : "refused requests, the last first:",
+    ...refused.flatMap((told) => [
+      requestLine(told),
+      ...told.details.slice(-MAX_LINES).map((detail) => `    ${detail}`),
+    ]),
+    ...(lastGood === null ? [] : ["last request that went well:", requestLine(lastGood)]),
+  ];
+}
+
+/** Answers "why is NAME failing?"; the exit code is 1 where there is a cause. */
+export async function doctorUser(name: string, command: Command): Promise<void> {
+  const client = await clientFor(command);
+  const found = await client.call<Diagnosis>("GET", apiPath(["users", name, "doctor"]));
+  answer(command, found, screen(found).map(printable));
+  if (!found.ok) process.exitCode = 1;
+}
+
+function story({ requestId, request, entries }: RequestStory): string[] {
+  const lines: string[] = [];
+  if (request !== null) {
+    const { status, code, message, durationMs, user, keyLabel, server, tool } = request;
+    const who =
+      user === null
+        ? "nobody with a valid key"
+        : user + (keyLabel === null ? "" : ` (${keyLabel})`);
+    lines.push(
+      `${requestId}: ${code === null ? `answered with ${status}` : `${status} ${code}: ${message}`}`,
+      `  ${request.request}, ${instant(request.at)}, ${durationMs.toFixed(1)} ms`,
+      `  by ${who}, from ${request.remoteAddress}, ${request.userAgent}`,
+      `  server ${orDash(server)}, tool ${orDash(tool)}, start ${orDash(request.generation)} of the instance`,
+      ...request.details.map((detail) => `    ${detail}`),
+    );
+  }
+  for (const { at, kind, what, outcome, reason, user, server, durationMs } of entries)
+    lines.push(
+      `${lines.length === 0 ? `${requestId}: ` : "  "}${kind} ${what} of ${orDash(user)}${server === null ? "" : `/${server}`}: ${outcome}${reason === null ? "" : `, ${reason}`} (${instant(at)}${durationMs === null ? "" : `, ${durationMs.toFixed(1)} ms`})`,
+    );
+  return lines;
+}
+
+/** Tells what became of one request. */
+export async function doctorRequest(requestId: string, command: Command): Promise<void> {
+  const client = await clientFor(command);
+  const found = await client.call<RequestStory>("GET", apiPath(["requests", requestId]));
+  answer(command, found, story(found).map(printable));
+}

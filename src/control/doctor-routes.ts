@@ -1,0 +1,93 @@
+import type { Router } from "express";
+import { SupervisorError } from "../errors.ts";
+import type { RequestRecord } from "../observability/requests.ts";
+import { mount, param } from "./answers.ts";
+import { causeOf } from "./causes.ts";
+import type { ControlParts } from "./parts.ts";
+import type { Diagnosis, RequestStory, ToldRequest } from "./shapes.ts";
+import { personalUrls } from "./urls.ts";
+
+const MAX_TOLD = 10;
+const MAX_LINES = 10;
+
+/** What is shown of a request; its path and agent are a stranger's text. */
+function told(record: RequestRecord): ToldRequest {
+  const { requestId, at, method, path, status, durationMs, remoteAddress, userAgent } = record;
+  const { user, server, tool, keyLabel, generation, failure } = record;
+  return {
+    requestId,
+    at,
+    request: `${method} ${path.slice(0, 200)}`,
+    status,
+    durationMs,
+    remoteAddress,
+    userAgent: userAgent.slice(0, 160),
+    user,
+    server,
+    tool: tool?.slice(0, 80) ?? null,
+    keyLabel,
+    generation,
+    code: failure?.code ?? null,
+    message: failure?.message ?? null,
+    details: failure?.details ?? [],
+  };
+}
+
+/** Why a user fails, and what became of one request. */
+export function addDoctorRoutes(router: Router, parts: ControlParts): void {
+  const { registry, tokens, supervisor, journal, audit, scrubber, publicUrl, config } = parts;
+
+  /** Strangers' text may hold what they should not have sent. */
+  const clean = <T extends object>(answer: T): T =>
+    JSON.parse(scrubber.scrub(JSON.stringify(answer))) as T;
+
+  const diagnose = async (name: string): Promise<Diagnosis> => {
+    const user = registry.requireUser(name);
+    const rows = await supervisor.status({ user: name });
+    const instances = rows.map((row) => ({
+      ...row,
+      troubles: supervisor.troubles(row),
+      lines: supervisor
+        .logs(row)
+        .slice(-MAX_LINES)
+        .map(({ text }) => text),
+    }));
+    const failures = journal.failuresOf(name);
+    const lastGood = journal.lastGoodOf(name);
+    const keys = registry.listKeys(name);
+    const stored = tokens.show(name);
+    const now = Date.now();
+    const url = personalUrls(publicUrl, config, name)[0]?.sse ?? "";
+    const facts = { user, now, instances, failures, lastGood, keys, tokens: stored, url };
+    const cause = causeOf(facts);
+    return clean({
+      user: name,
+      ok: cause === undefined,
+      code: cause?.code ?? null,
+      cause: cause?.cause ?? null,
+      next: cause?.next ?? null,
+      state: user.state,
+      instances,
+      keys,
+      tokens: stored,
+      refused: failures.slice(0, MAX_TOLD).map(told),
+      lastGood: lastGood === undefined ? null : told(lastGood),
+    });
+  };
+
+  const tell = (requestId: string): RequestStory => {
+    const record = journal.find(requestId);
+    const entries = audit.find(requestId);
+    if (record === undefined && entries.length === 0)
+      throw new SupervisorError(
+        "NOT_FOUND",
+        "no such request is remembered: refused ones are for 90 days, others for a while",
+      );
+    return clean({ requestId, request: record === undefined ? null : told(record), entries });
+  };
+
+  mount(router, "/users/:user/doctor", {
+    get: async (req) => ({ body: await diagnose(param(req, "user")) }),
+  });
+  mount(router, "/requests/:id", { get: (req) => ({ body: tell(param(req, "id")) }) });
+}
