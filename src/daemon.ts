@@ -18,6 +18,7 @@ import { openRegistry } from "./registry/registry.ts";
 import type { Registry } from "./registry/registry.ts";
 import { guardGaps } from "./runners/guard.ts";
 import { KEEP_LIMITS, unkeptLimits } from "./runners/limits.ts";
+import type { Unkept } from "./runners/limits.ts";
 import { openProcessRunner } from "./runners/process-runner.ts";
 import type { ProcessRunner } from "./runners/process-runner.ts";
 import { Sessions } from "./sessions/sessions.ts";
@@ -91,7 +92,7 @@ async function openRunner(
   { dataDir, servers }: Config,
   isolation: Isolation,
   log: Logger,
-): Promise<ProcessRunner> {
+): Promise<{ runner: ProcessRunner; unkept: Unkept[] }> {
   const runner = await openProcessRunner(dataDir);
   const children = Object.values(servers)
     .filter((server) => server.kind === "child")
@@ -110,7 +111,7 @@ async function openRunner(
     const pids = left.map(({ pid }) => pid);
     log.error({ pids }, "processes that an earlier daemon had left behind could not be ended");
   }
-  return runner;
+  return { runner, unkept };
 }
 
 function sayWhatIsOpen(isolation: Isolation, log: Logger): void {
@@ -179,7 +180,7 @@ export async function openDaemon(options: DaemonOptions): Promise<Daemon> {
     const isolation = await openIsolation(config, store);
     closers.push(() => isolation.close());
     sayWhatIsOpen(isolation, log);
-    const runner = await openRunner(config, isolation, log);
+    const { runner, unkept } = await openRunner(config, isolation, log);
     closers.push(() => runner.close());
     const hide = (user: string, server: string, token: string): void => {
       if (scrubber.set(`token ${user}/${server}`, token)) return;
@@ -272,6 +273,7 @@ export async function openDaemon(options: DaemonOptions): Promise<Daemon> {
       audit,
       metrics,
       journal,
+      unkept,
     });
     closers.push(() => control.close());
     log.info({ ...address, version }, "serving");

@@ -1,7 +1,79 @@
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import type { Command } from "commander";
-import { answer } from "./output.ts";
+import type { Config } from "../config/config.ts";
+import type { MachineReport } from "../control/shapes.ts";
+import { SupervisorError } from "../errors.ts";
+import { UNTRIED, probeMachine } from "../runners/levels.ts";
+import type { Machine } from "../runners/levels.ts";
+import { apiPath, createControlClient } from "./client.ts";
+import * as checks from "./machine-checks.ts";
+import type { Finding } from "./machine-checks.ts";
+import { answer, globalsOf, printable } from "./output.ts";
 
+const MARKS: Record<Finding["outcome"], string> = { ok: "ok  ", warning: "warn", failed: "FAIL" };
+
+async function daemonFindings({ controlSocket }: Config): Promise<Finding[]> {
+  try {
+    const client = createControlClient(controlSocket);
+    return checks.running(await client.call<MachineReport>("GET", apiPath(["machine"])));
+  } catch (error) {
+    if (!(error instanceof SupervisorError) || error.code !== "DAEMON_UNREACHABLE") throw error;
+    return [
+      {
+        check: "daemon",
+        outcome: "warning",
+        found: error.message,
+        next: "mcp-supervisor serve; what only a running daemon knows is not checked",
+      },
+    ];
+  }
+}
+
+/** Tries what works here, with real processes in a folder of its own. */
+async function probe({ servers, uids, dataDir }: Config): Promise<Machine> {
+  const isAsked = Object.values(servers).some(
+    (def) => def.kind === "child" && def.isolation !== "none",
+  );
+  if (!isAsked) return UNTRIED;
+  const folder = mkdtempSync(join(tmpdir(), "mcps-doctor-"));
+  try {
+    const socketDir = join(folder, "run");
+    mkdirSync(socketDir, { mode: 0o700 });
+    return await probeMachine({ uids, dataDir, socketDir });
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** Checks the machine and the config; works without a daemon. The exit code is 1 where something failed. */
 export async function doctorMachine(command: Command): Promise<void> {
-  await Promise.resolve();
-  answer(command, {}, []);
+  const { loadConfig } = await import("../config/config.ts");
+  const config = loadConfig({ path: globalsOf(command).config });
+  const findings = [
+    ...(await daemonFindings(config)),
+    ...checks.isolation(config, await probe(config)),
+    checks.vaultKey(config),
+    checks.database(config),
+    checks.fileModes(config),
+    checks.nodeVersion(),
+    checks.clock(config),
+    ...checks.addresses(config),
+    ...checks.recipes(config),
+  ];
+  const failed = findings.filter(({ outcome }) => outcome === "failed");
+  const warnings = findings.filter(({ outcome }) => outcome === "warning");
+  const isOk = failed.length === 0;
+  const [worst] = failed;
+  const verdict =
+    worst === undefined
+      ? `nothing failed${warnings.length === 0 ? "" : `; ${warnings.length} ${warnings.length === 1 ? "warning" : "warnings"}`}`
+      : `${worst.check}: ${worst.found}`;
+  const lines = findings.flatMap(({ check, outcome, found, next }) => [
+    `${MARKS[outcome]}  ${check}: ${found}`,
+    ...(next === null ? [] : [`      → ${next}`]),
+  ]);
+  answer(command, { ok: isOk, findings }, [verdict, "", ...lines].map(printable));
+  if (!isOk) process.exitCode = 1;
 }

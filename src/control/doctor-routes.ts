@@ -4,7 +4,7 @@ import type { RequestRecord } from "../observability/requests.ts";
 import { mount, param } from "./answers.ts";
 import { causeOf } from "./causes.ts";
 import type { ControlParts } from "./parts.ts";
-import type { Diagnosis, RequestStory, ToldRequest } from "./shapes.ts";
+import type { Diagnosis, MachineReport, RequestStory, ToldRequest } from "./shapes.ts";
 import { personalUrls } from "./urls.ts";
 
 const MAX_TOLD = 10;
@@ -35,7 +35,18 @@ function told(record: RequestRecord): ToldRequest {
 
 /** Why a user fails, and what became of one request. */
 export function addDoctorRoutes(router: Router, parts: ControlParts): void {
-  const { registry, tokens, supervisor, journal, audit, scrubber, publicUrl, config } = parts;
+  const {
+    registry,
+    tokens,
+    supervisor,
+    journal,
+    audit,
+    scrubber,
+    publicUrl,
+    config,
+    version,
+    unkept,
+  } = parts;
 
   /** Strangers' text may hold what they should not have sent. */
   const clean = <T extends object>(answer: T): T =>
@@ -88,6 +99,17 @@ export function addDoctorRoutes(router: Router, parts: ControlParts): void {
 
   mount(router, "/users/:user/doctor", {
     get: async (req) => ({ body: await diagnose(param(req, "user")) }),
+  });
+  mount(router, "/machine", {
+    get: (): { body: MachineReport } => ({
+      body: {
+        version,
+        pid: process.pid,
+        isolation: supervisor.isolationLevel,
+        exposed: supervisor.exposedServers,
+        unkept: [...unkept],
+      },
+    }),
   });
   mount(router, "/requests/:id", { get: (req) => ({ body: tell(param(req, "id")) }) });
 }

@@ -5,6 +5,7 @@ import type { Journal } from "../observability/journal.ts";
 import type { Metrics } from "../observability/metrics.ts";
 import type { Scrubber } from "../observability/scrubber.ts";
 import type { Registry } from "../registry/registry.ts";
+import type { Unkept } from "../runners/limits.ts";
 import type { Sessions } from "../sessions/sessions.ts";
 import type { Reloaded } from "./shapes.ts";
 import type { Store } from "../store/store.ts";
@@ -28,6 +29,8 @@ export interface ControlParts {
   audit: Audit;
   metrics: Metrics;
   journal: Journal;
+  /** Limits of the config that nothing keeps on this machine. */
+  unkept: readonly Unkept[];
   scrubber: Scrubber;
   /** Aborted when the control API closes: what would go on for ever ends its answer then. */
   closing: AbortSignal;

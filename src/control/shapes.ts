@@ -1,5 +1,6 @@
 import type { ConfigChanges } from "../config/compare.ts";
 import type { AuditRow } from "../audit/audit.ts";
+import type { Unkept } from "../runners/limits.ts";
 import type { ServerDef } from "../config/config.ts";
 import type { AccessKey, User } from "../registry/registry.ts";
 import type { InstanceStatus, LogLine, Trouble } from "../supervisor/supervisor.ts";
@@ -134,6 +135,18 @@ export interface Diagnosis {
   /** The newest first, like `troubles`. */
   refused: ToldRequest[];
   lastGood: ToldRequest | null;
+}
+
+/** What only the running daemon knows of the machine. */
+export interface MachineReport {
+  version: string;
+  pid: number;
+  /** The weakest level in force by the config's own "isolation". */
+  isolation: string;
+  /** Servers whose children listen beyond loopback. */
+  exposed: string[];
+  /** Limits of the config that nothing keeps here. */
+  unkept: Unkept[];
 }
 
 /** What became of one request. */

@@ -263,6 +263,11 @@ export class Supervisor {
     return counts;
   }
 
+  /** Servers whose children listen on more than loopback. */
+  get exposedServers(): string[] {
+    return [...this.#exposedServers];
+  }
+
   /** Starts that wait for their turn. */
   get waitingStarts(): number {
     return this.#context.slots.waiting + this.#admission.waiting;

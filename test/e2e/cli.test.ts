@@ -46,6 +46,7 @@ const COMMANDS = [
   "stop",
   "restart",
   "audit",
+  "doctor",
   "config check",
   "config schema",
   "server install",

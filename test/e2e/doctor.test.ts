@@ -357,3 +357,38 @@ test("doctor --request tells what became of a request, after a restart of the da
   assert.equal((await second.cli(["doctor", "--request", "never-seen"])).error().type, "NOT_FOUND");
   assert.equal((await second.cli(["doctor", "alice", "--request", requestId])).code, 2);
 });
+
+test("doctor checks the machine, with a daemon and without", async (t) => {
+  const dir = daemonFolder(t);
+  const npx = { command: "npx", args: ["-y", "some-server"] };
+  const config = { servers: { echo: fixture("http", "echo-sse"), npx }, defaultServer: "echo" };
+  const daemon = await startDaemon(t, { dir, config });
+  interface Report {
+    ok: boolean;
+    findings: { check: string; outcome: string; found: string }[];
+  }
+  const withDaemon = (await daemon.cli(["doctor"])).json<Report>();
+  const found = (report: Report, check: string) =>
+    report.findings.find((finding) => finding.check === check);
+  assert.equal(withDaemon.ok, true);
+  assert.match(
+    found(withDaemon, "daemon")!.found,
+    new RegExp(`pid ${daemon.pid}, isolation in force: none`),
+  );
+  assert.match(
+    found(withDaemon, "isolation of echo")!.found,
+    /^none .*can read each other's tokens/,
+  );
+  assert.match(found(withDaemon, "key")!.found, /vault\.key, mode 0400/);
+  assert.match(found(withDaemon, "database")!.found, /synchronous=FULL, read back/);
+  assert.equal(found(withDaemon, "recipe of npx")!.outcome, "warning");
+  await daemon.stop();
+  const people = await daemon.cli(["doctor"], { isForPeople: true });
+  assert.match(people.stdout, /^nothing failed; \d warnings\n/);
+  assert.match(people.stdout, /warn {2}daemon: no daemon answers on /);
+  assert.equal(people.code, 0);
+  rmSync(join(daemon.dataDir, "vault.key"));
+  const broken = await daemon.cli(["doctor"], { isForPeople: true });
+  assert.match(broken.stdout, /^key: .*vault\.key is missing, and there is a database\n/);
+  assert.equal(broken.code, 1);
+});
