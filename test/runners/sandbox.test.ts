@@ -1,0 +1,263 @@
+import assert from "node:assert/strict";
+import { chmodSync, chownSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { symlinkSync, writeFileSync } from "node:fs";
+import { once } from "node:events";
+import { get } from "node:http";
+import { createServer } from "node:net";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import type { TestContext } from "node:test";
+import { NOBODY } from "../../src/runners/confinement.ts";
+import type { Sandbox } from "../../src/runners/confinement.ts";
+import { startProcess } from "../../src/runners/process-runner.ts";
+import { readProcessTable, treeOf } from "../../src/runners/process-table.ts";
+import type { Running } from "../../src/runners/runner.ts";
+import { SupervisorError } from "../../src/errors.ts";
+import { noOutbound, noSandbox } from "../helpers/isolation.ts";
+import { until } from "../helpers/until.ts";
+
+interface Box {
+  dir: string;
+  data: string;
+  home: string;
+  start: (
+    argv: [string, ...string[]],
+    more?: Partial<Sandbox>,
+  ) => Promise<{ running: Running; lines: string[] }>;
+}
+
+/** A folder with a daemon's data below it, as by default, and children that run in it. */
+function makeBox(t: TestContext): Box {
+  const dir = mkdtempSync(join(tmpdir(), "box-"));
+  t.after(() => rmSync(dir, { recursive: true, force: true }));
+  chmodSync(dir, 0o755);
+  const data = join(dir, "data");
+  const home = join(data, "homes/alice/mail");
+  const socketDir = join(data, "run");
+  for (const folder of [home, socketDir]) mkdirSync(folder, { recursive: true });
+  writeFileSync(join(data, "db"), "all tokens");
+  writeFileSync(join(dir, "config.json"), "all secrets");
+  writeFileSync(join(dir, "server.txt"), "the server");
+  const uid = process.getuid!() === 0 ? NOBODY : null;
+  if (uid !== null) chownSync(home, uid, uid);
+  return {
+    dir,
+    data,
+    home,
+    start: async (argv, more = {}) => {
+      const lines: string[] = [];
+      const running = await startProcess(
+        {
+          argv,
+          cwd: dir,
+          env: { PATH: process.env["PATH"] ?? "", HOME: home, TOKEN: "token-of-alice" },
+          confinement: {
+            level: "sandbox",
+            uid,
+            home,
+            network: "none",
+            reach: [],
+            shared: [],
+            paths: { read: [], write: [] },
+            hidden: [data, join(dir, "config.json"), join(dir, "not-there")],
+            port: null,
+            socketDir,
+            ...more,
+          },
+          stdout: "lines",
+          eofGraceMs: 100,
+          stopTimeoutMs: 10_000,
+        },
+        (_, line) => lines.push(line),
+      );
+      t.after(() => running.kill());
+      return { running, lines };
+    },
+  };
+}
+
+async function outputOf(
+  { start }: Box,
+  script: string,
+  more?: Partial<Sandbox>,
+): Promise<string[]> {
+  const { running, lines } = await start(["sh", "-c", `exec 2>&1\n${script}`], more);
+  await running.drained;
+  return lines;
+}
+
+const skip = noSandbox;
+
+test(
+  "a child sees its server's folder, but never the daemon's files in it",
+  { skip },
+  async (t) => {
+    const box = makeBox(t);
+    const lines = await outputOf(
+      box,
+      `cat server.txt; echo; cat config.json 2>/dev/null; ls ${box.data}; ls ${box.data}/homes/alice`,
+    );
+    assert.deepEqual(lines, ["the server", "homes", "mail"]);
+  },
+);
+
+test(
+  "a child can write to its home and to a /tmp of its own, and nowhere else",
+  { skip },
+  async (t) => {
+    const box = makeBox(t);
+    const places = [box.home, "/tmp", box.dir, box.data, "/etc", "/usr", "/var", "/run", "/"];
+    const lines = await outputOf(
+      box,
+      places.map((place) => `touch ${place}/mine 2>/dev/null && echo ${place}`).join("\n"),
+    );
+    assert.deepEqual(lines, [box.home, "/tmp"]);
+  },
+);
+
+test("the token is in no command line", { skip }, async (t) => {
+  const box = makeBox(t);
+  const { running, lines } = await box.start(["sh", "-c", "echo up; sleep 60"], { port: 8000 });
+  await until(() => lines.includes("up"), "the child runs");
+  const tree = treeOf(running.pid, await readProcessTable());
+  assert.ok(tree.length >= 3);
+  for (const { pid } of tree)
+    assert.ok(!readFileSync(`/proc/${pid}/cmdline`, "latin1").includes("token-of-alice"));
+});
+
+test(
+  "a child that is asked to end has its time to, and its own exit code is told",
+  { skip },
+  async (t) => {
+    const box = makeBox(t);
+    const script = `trap 'echo asked; exit 7' TERM; echo up; while :; do sleep 0.1; done`;
+    const { running, lines } = await box.start(["sh", "-c", script]);
+    await until(() => lines.includes("up"), "the child runs");
+    const { code, signal } = await running.stop();
+    assert.deepEqual([code, signal, lines.at(-1)], [7, null, "asked"]);
+  },
+);
+
+test("the signal that ended a child is told", { skip }, async (t) => {
+  const { running } = await makeBox(t).start(["sh", "-c", "kill -SEGV $$"]);
+  assert.equal((await running.exited).signal, "SIGSEGV");
+});
+
+test(
+  "its port is reached through a socket, and is no port of this machine",
+  { skip },
+  async (t) => {
+    const box = makeBox(t);
+    const script = `require("http").createServer((_, res) => res.end("hello")).listen(45999, "127.0.0.1")`;
+    const { running } = await box.start([process.execPath, "-e", script], { port: 45_999 });
+    const ask = (where: object) =>
+      new Promise<string>((resolve) => {
+        get({ path: "/", agent: false, ...where }, (res) => {
+          res.setEncoding("utf8").once("data", resolve);
+        }).once("error", (error: NodeJS.ErrnoException) => resolve(error.code ?? ""));
+      });
+    await until(
+      async () => (await ask({ socketPath: running.socketPath })) === "hello",
+      "the child answers",
+      30_000,
+    );
+    assert.equal(await ask({ host: "127.0.0.1", port: 45_999 }), "ECONNREFUSED");
+  },
+);
+
+for (const [network, why] of [
+  ["none", noSandbox],
+  ["full", noOutbound],
+] as const)
+  test(
+    `with network "${network}" a child reaches the ports of the loopback that are named, and no others`,
+    { skip: why },
+    async (t) => {
+      const box = makeBox(t);
+      const serve = async (): Promise<number> => {
+        const server = createServer((socket) => socket.end("host")).listen(0, "127.0.0.1");
+        t.after(() => server.close());
+        await once(server, "listening");
+        return (server.address() as AddressInfo).port;
+      };
+      const [named, other] = [await serve(), await serve()];
+      const script = `
+        const net = require("net");
+        for (const [host, port] of [["localhost", ${named}], ["127.0.0.1", ${other}], ["10.0.2.2", ${other}], ["10.0.2.2", ${named}]])
+          net.connect({ host, port, timeout: 3000 }).on("data", (data) => console.log(host, port, String(data)))
+            .on("timeout", function () { this.destroy(); }).on("error", () => {});`;
+      const { running, lines } = await box.start([process.execPath, "-e", script], {
+        network,
+        reach: [named],
+      });
+      await running.drained;
+      assert.deepEqual(lines, [`localhost ${named} host`]);
+    },
+  );
+
+test(
+  "a path that leads elsewhere, or to the daemon's files, is refused with a reason",
+  { skip },
+  async (t) => {
+    const box = makeBox(t);
+    symlinkSync("/etc", join(box.dir, "link"));
+    const refusal = async (paths: Partial<Sandbox["paths"]>): Promise<string> => {
+      try {
+        await box.start(["true"], { paths: { read: [], write: [], ...paths } });
+      } catch (error) {
+        assert.ok(error instanceof SupervisorError && error.code === "INSTANCE_SPAWN_FAILED");
+        return error.details.join();
+      }
+      return assert.fail("it started");
+    };
+    assert.match(
+      await refusal({ read: [join(box.dir, "link")] }),
+      /leads to \/etc; write that one/,
+    );
+    assert.match(await refusal({ read: [join(box.data, "homes")] }), /belongs to the daemon/);
+    assert.match(await refusal({ write: [box.dir] }), /holds the daemon's own/);
+    assert.match(await refusal({ read: ["/"] }), /has a \/ of its own/);
+    assert.match(await refusal({ read: [join(box.dir, "nowhere")] }), /does not exist/);
+  },
+);
+
+test("a path to read cannot be written to, one to write can", { skip }, async (t) => {
+  const box = makeBox(t);
+  const shared = mkdtempSync(join(tmpdir(), "shared-"));
+  t.after(() => rmSync(shared, { recursive: true, force: true }));
+  chmodSync(shared, 0o777);
+  const script = `touch ${shared}/file 2>/dev/null && echo written`;
+  assert.deepEqual(await outputOf(box, script, { paths: { read: [shared], write: [] } }), []);
+  assert.deepEqual(await outputOf(box, script, { paths: { read: [], write: [shared] } }), [
+    "written",
+  ]);
+});
+
+test(
+  "the installation of the program is seen, through links and first lines of scripts",
+  { skip },
+  async (t) => {
+    const box = makeBox(t);
+    const tools = mkdtempSync(join(tmpdir(), "tools-"));
+    t.after(() => rmSync(tools, { recursive: true, force: true }));
+    chmodSync(tools, 0o755);
+    for (const folder of ["lang/bin", "lang/lib", "app/bin", "links/bin"])
+      mkdirSync(join(tools, folder), { recursive: true });
+    const program = (file: string, text: string) => {
+      writeFileSync(join(tools, file), text);
+      chmodSync(join(tools, file), 0o755);
+    };
+    symlinkSync("/bin/sh", join(tools, "lang/bin/interpreter"));
+    writeFileSync(join(tools, "lang/lib/library"), "library");
+    program(
+      "app/bin/app",
+      `#!${tools}/lang/bin/interpreter\ncat ${tools}/lang/lib/library; ls ${tools}\n`,
+    );
+    symlinkSync("../../app/bin/app", join(tools, "links/bin/app"));
+    const { running, lines } = await box.start([join(tools, "links/bin/app")]);
+    await running.drained;
+    assert.deepEqual(lines.join(" "), "libraryapp lang links");
+  },
+);
