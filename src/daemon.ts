@@ -90,13 +90,10 @@ class Closers {
 
 async function openRunner(
   { dataDir, servers }: Config,
-  isolation: Isolation,
   log: Logger,
 ): Promise<{ runner: ProcessRunner; unkept: Unkept[] }> {
   const runner = await openProcessRunner(dataDir);
-  const children = Object.values(servers)
-    .filter((server) => server.kind === "child")
-    .map((server) => ({ ...server, level: isolation.levelOf(server) }));
+  const children = Object.values(servers).filter((server) => server.kind === "child");
   if (runner.delegationFailure)
     log.error({ err: runner.delegationFailure }, "the delegated cgroup cannot be used");
   const unkept = unkeptLimits(children, runner.controllers);
@@ -180,7 +177,7 @@ export async function openDaemon(options: DaemonOptions): Promise<Daemon> {
     const isolation = await openIsolation(config, store);
     closers.push(() => isolation.close());
     sayWhatIsOpen(isolation, log);
-    const { runner, unkept } = await openRunner(config, isolation, log);
+    const { runner, unkept } = await openRunner(config, log);
     closers.push(() => runner.close());
     const hide = (user: string, server: string, token: string): void => {
       if (scrubber.set(`token ${user}/${server}`, token)) return;

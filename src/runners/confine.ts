@@ -5,10 +5,8 @@ import { guarded } from "./guard.ts";
 import { ENTRANCE_FD, LIFELINE_FD, insideOf } from "./inside.ts";
 import { attachNetwork, waitsForNetwork } from "./outbound.ts";
 import { withinPids } from "./limits.ts";
-import { findTool } from "./programs.ts";
 import { bubblewrap } from "./sandbox.ts";
 import { openEntrance, openReach, socketName } from "./sockets.ts";
-import { NOBODY } from "./confinement.ts";
 import type { Sandbox } from "./confinement.ts";
 import type { RunSpec } from "./runner.ts";
 
@@ -33,8 +31,7 @@ export interface Confined {
  */
 export async function confine(spec: RunSpec, program: string): Promise<Confined> {
   const { confinement, env } = spec;
-  const plain: [string, ...string[]] = [program, ...spec.argv.slice(1)];
-  const argv = limited(spec, plain);
+  const argv = withinPids(spec, [program, ...spec.argv.slice(1)]);
   if (confinement.level === "sandbox") return await inSandbox(spec, confinement, { program, argv });
   const uid = confinement.level === "user" ? confinement.uid : undefined;
   return {
@@ -45,21 +42,6 @@ export async function confine(spec: RunSpec, program: string): Promise<Confined>
     spawned: () => Promise.resolve(),
     release: () => {},
   };
-}
-
-/** The daemon's own helpers beside the child count too: a watch and a forwarder with its threads. */
-const HELPERS = 16;
-
-/** Within its limit of processes, where the account or user namespace it is counted by is the child's alone. */
-function limited(
-  { confinement, limits }: RunSpec,
-  argv: [string, ...string[]],
-): [string, ...string[]] {
-  const { pids } = limits ?? {};
-  if (pids === undefined || findTool("prlimit") === undefined) return argv;
-  if (confinement.level === "user") return withinPids(pids, argv);
-  const isAlone = confinement.level === "sandbox" && confinement.uid !== NOBODY;
-  return isAlone ? withinPids(pids + HELPERS, argv) : argv;
 }
 
 async function inSandbox(

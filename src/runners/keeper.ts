@@ -31,9 +31,10 @@ export class Keeper {
     this.#cgroups = cgroups;
   }
 
-  /** Makes room for one child. Rejects with INSTANCE_SPAWN_FAILED, or for a shortage. */
-  admit(limits: Limits): Kept {
-    return new Kept({ journal: this.#journal, cgroups: this.#cgroups, watch: this.#watch, limits });
+  /** Makes room for one child, and for so many processes beside it. Rejects with INSTANCE_SPAWN_FAILED, or for a shortage. */
+  admit(limits: Limits, helpers = 0): Kept {
+    const [journal, cgroups, watch] = [this.#journal, this.#cgroups, this.#watch];
+    return new Kept({ journal, cgroups, watch, limits, helpers });
   }
 }
 
@@ -42,6 +43,7 @@ interface Means {
   cgroups: CgroupRoot | undefined;
   watch: LimitWatch;
   limits: Limits;
+  helpers: number;
 }
 
 /** One child in the keeper's hold, from before its start until nothing of it is left. */
@@ -56,7 +58,9 @@ export class Kept {
   constructor(means: Means) {
     this.#means = means;
     try {
-      this.cgroup = means.cgroups?.make(means.limits);
+      const { limits, helpers } = means;
+      const pids = limits.pids && limits.pids + helpers;
+      this.cgroup = means.cgroups?.make({ ...limits, pids });
     } catch (cause) {
       const what = "could not be started: its cgroup could not be made";
       throw (
@@ -78,19 +82,23 @@ export class Kept {
 
   /**
    * It runs. Throws when it cannot be written down, and then it must not go on: the next life of the
-   * daemon could not know of it. `onHit` says that it must be killed (memory), or bears with it.
+   * daemon could not know of it. `onOver` says that it must be killed.
    */
-  spawned(pid: number, { membersOf, onHit }: Pick<Watched, "membersOf" | "onHit">): void {
-    const { limits, watch, journal } = this.#means;
+  spawned(
+    pid: number,
+    { onOver, ...watched }: Omit<Watched, "limits" | "cgroup" | "helpers">,
+  ): void {
+    const { limits, helpers, watch, journal } = this.#means;
     this.#name = findProcess(pid);
     if (this.#name) journal?.add(this.#name);
     this.#watch = watch.add({
       limits,
+      helpers,
       cgroup: this.cgroup,
-      membersOf,
-      onHit: (hit) => {
-        if (hit.kind === "memory") this.#killedFor = hit;
-        onHit(hit);
+      ...watched,
+      onOver: (hit) => {
+        this.#killedFor = hit;
+        onOver(hit);
       },
     });
   }

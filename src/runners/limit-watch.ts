@@ -6,14 +6,22 @@ import type { ProcessEntry } from "./process-table.ts";
 
 // Between two looks a process can take what it writes to in that time, some hundred MB at worst.
 const LOOK_MS = 250;
+/** Processes that come and go while the table is read, and the namespace's own that it counts itself. */
+const MARGIN = 3;
 
 export interface Watched {
   limits: Limits;
   cgroup: Cgroup | undefined;
   /** The living processes of the child, as this table tells. */
   membersOf: (table: readonly ProcessEntry[]) => ProcessEntry[];
-  /** Once for each kind of limit. */
-  onHit: (hit: LimitHit) => void;
+  /** Processes of the daemon's own in the tree, beyond the limit. */
+  helpers: number;
+  /** The system itself refuses a process too many, cgroup or not. */
+  isCountedAlone: boolean;
+  /** It is over a limit that nobody else keeps, and must be killed. */
+  onOver: (hit: LimitHit) => void;
+  /** It has reached a limit that the kernel keeps, and lives on. Once. */
+  onStrain: (hit: LimitHit) => void;
 }
 
 /** What the watch knows of one child. */
@@ -86,26 +94,33 @@ class Child implements Watch {
   }
 
   look(table: readonly ProcessEntry[]): void {
-    const { limits, cgroup, membersOf } = this.#watched;
+    const { limits, cgroup, membersOf, onOver } = this.#watched;
     const members = this.wantsTable ? membersOf(table) : [];
     const { memoryBytes: bytes, pids: count } = limits;
     if (bytes !== undefined && cgroup?.has("memory") !== true) {
       const held = heldBytes(members, bytes);
       this.peakBytes = Math.max(this.peakBytes, held);
-      if (held > bytes) this.#tell({ kind: "memory", bytes });
+      if (held > bytes) this.#once({ kind: "memory", bytes }, onOver);
     }
-    if (count !== undefined) {
-      const isFull =
-        cgroup?.has("pids") === true
-          ? cgroup.refusedForks() > 0
-          : members.reduce((tasks, { threads }) => tasks + threads, 0) >= count;
-      if (isFull) this.#tell({ kind: "pids", count });
-    }
+    if (count !== undefined) this.#lookAtPids(count, members);
   }
 
-  #tell(hit: LimitHit): void {
+  #lookAtPids(count: number, members: readonly ProcessEntry[]): void {
+    const { cgroup, helpers, isCountedAlone, onOver, onStrain } = this.#watched;
+    const hit = { kind: "pids", count } as const;
+    if (cgroup?.has("pids") === true) {
+      if (cgroup.refusedForks() > 0) this.#once(hit, onStrain);
+      return;
+    }
+    const tasks = members.reduce((sum, { threads }) => sum + threads, -helpers);
+    // A refusal leaves no trace; so close to the limit it is certain, or will be in a moment.
+    if (isCountedAlone && tasks >= count - MARGIN) this.#once(hit, onStrain);
+    if (!isCountedAlone && tasks > count) this.#once(hit, onOver);
+  }
+
+  #once(hit: LimitHit, tell: (hit: LimitHit) => void): void {
     if (this.#told.has(hit.kind)) return;
     this.#told.add(hit.kind);
-    this.#watched.onHit(hit);
+    tell(hit);
   }
 }

@@ -1,6 +1,8 @@
+import { NOBODY } from "./confinement.ts";
 import { findTool } from "./programs.ts";
 import type { Controller } from "./cgroup.ts";
-import type { Level } from "./confinement.ts";
+import type { Confinement } from "./confinement.ts";
+import type { RunSpec } from "./runner.ts";
 
 /** What one child and all it starts may use together; nothing said is without limit. */
 export interface Limits {
@@ -14,40 +16,49 @@ export interface Limits {
 /** A limit that was reached. */
 export type LimitHit = { kind: "memory"; bytes: number } | { kind: "pids"; count: number };
 
+/** The daemon's own beside a sandboxed child count too: a watch, and a forwarder with its threads. */
+const HELPERS = 16;
+
+/** How many processes beside the child's own are in its tree at most. */
+export const helpersIn = ({ level }: Confinement): number => (level === "sandbox" ? HELPERS : 0);
+
 /**
- * The program within its limit of processes, for where no cgroup keeps it: the system counts them by
- * account, so this says something of the child alone only where the account is the child's alone. It
- * must stand where that account, or user namespace, is entered already.
+ * Whether the system counts the processes of this child alone: it counts by account and user
+ * namespace. Sandboxes of root without an account for each share one.
  */
-export function withinPids(pids: number, argv: readonly string[]): [string, ...string[]] {
-  return [findTool("prlimit") ?? "prlimit", `--nproc=${pids}:${pids}`, "--", ...argv] as [
-    string,
-    ...string[],
-  ];
+export function isCountedAlone(confinement: Confinement): boolean {
+  const isAlone =
+    confinement.level === "user" || (confinement.level === "sandbox" && confinement.uid !== NOBODY);
+  return isAlone && findTool("prlimit") !== undefined;
 }
 
-/** A limit of the config that nothing keeps on this machine, and what would. */
+/** The command line within its limit of processes; goes inside of the account or user namespace that they are counted in. */
+export function withinPids({ limits, confinement }: RunSpec, argv: Argv): Argv {
+  if (limits?.pids === undefined || !isCountedAlone(confinement)) return argv;
+  const most = limits.pids + helpersIn(confinement);
+  return [findTool("prlimit")!, `--nproc=${most}:${most}`, "--", ...argv];
+}
+
+type Argv = [string, ...string[]];
+
+/** A limit of the config that nothing keeps on this machine. */
 export interface Unkept {
   server: string;
-  limits: ("pids" | "cpu")[];
+  limits: "cpu"[];
 }
 
 /**
- * The limits that are not in force: those of cores without a delegated cgroup, and those of
- * processes where the child has no account or user namespace of its own either. Memory always is:
- * the kernel keeps it, or the daemon watches.
+ * The limits that are not in force: those of cores, which nothing but a delegated cgroup keeps. Of
+ * memory and processes the daemon sees to itself what the kernel does not.
  */
 export function unkeptLimits(
-  servers: readonly { name: string; limits: Limits; level: Level }[],
+  servers: readonly { name: string; limits: Limits }[],
   controllers: ReadonlySet<Controller>,
 ): Unkept[] {
-  return servers.flatMap(({ name, limits, level }) => {
-    const unkept: Unkept["limits"] = [];
-    const isCounted = controllers.has("pids") || (level !== "none" && findTool("prlimit"));
-    if (limits.pids !== undefined && !isCounted) unkept.push("pids");
-    if (limits.cpu !== undefined && !controllers.has("cpu")) unkept.push("cpu");
-    return unkept.length === 0 ? [] : [{ server: name, limits: unkept }];
-  });
+  if (controllers.has("cpu")) return [];
+  return servers
+    .filter(({ limits }) => limits.cpu !== undefined)
+    .map(({ name }) => ({ server: name, limits: ["cpu"] }));
 }
 
 /** What an admin can do about `unkeptLimits`. */

@@ -8,6 +8,7 @@ import { confine } from "./confine.ts";
 import { takeDelegation } from "./delegation.ts";
 import { DyingTree } from "./dying-tree.ts";
 import { Keeper } from "./keeper.ts";
+import { helpersIn, isCountedAlone } from "./limits.ts";
 import { splitLines } from "./line-splitter.ts";
 import { listenersOn } from "./listeners.ts";
 import { findProgram } from "./programs.ts";
@@ -90,7 +91,7 @@ export async function startProcess(
   const [command] = spec.argv;
   const found = findProgram(command, spec.cwd, spec.env["PATH"]);
   if (found.file === undefined) throw refusal(spec, command, { code: found.refusal });
-  const kept = keeper.admit(spec.limits ?? {});
+  const kept = keeper.admit(spec.limits ?? {}, helpersIn(spec.confinement));
   const confined = await confine(spec, found.file).catch((error: unknown) => {
     kept.release();
     throw error instanceof SupervisorError ? error : refusal(spec, found.file, error);
@@ -199,7 +200,9 @@ export async function startProcess(
   try {
     kept.spawned(pid, {
       membersOf: (table) => tree.membersOf(table),
-      onHit: (hit) => (hit.kind === "memory" ? void kill() : strain(hit)),
+      isCountedAlone: isCountedAlone(spec.confinement),
+      onOver: () => void kill(),
+      onStrain: strain,
     });
     await confined.spawned(subprocess.nodeChildProcess);
   } catch (error) {

@@ -1,6 +1,10 @@
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { chownSync } from "node:fs";
 import { test } from "node:test";
+import { fileURLToPath } from "node:url";
 import { startForAlice } from "../helpers/alice.ts";
+import { daemonFolder } from "../helpers/daemon.ts";
 import { call, fixture } from "../helpers/fixtures.ts";
 import { until } from "../helpers/until.ts";
 
@@ -39,20 +43,47 @@ test("a child over its memory: the client, status and the log are told of the li
   assert.equal((await rowOf(rig)).state, "ready");
 });
 
-test("a child at its limit of processes is named in status and the log, and goes on", async (t) => {
+test("level none: a fork bomb is killed with all that it became, and named", async (t) => {
   const rig = await startForAlice(t, {
     hungry: { ...fixture("sse", "hungry"), limits: { pids: 32 } },
   });
+  const { endpoint } = await rig.sse("hungry");
+  await rig.post(endpoint, call("fork", "fork", { amount: 64 }));
+  const row = await until(async () => {
+    const now = await rowOf(rig);
+    return now.state === "ready" ? undefined : now;
+  }, "it is ended");
+  assert.match(row.reason ?? "", /was killed: over 32 processes/);
+  assert.match(rig.daemon.log(), /"message":"child: was killed: over 32 processes"/);
+});
+
+/** An account that nobody has. */
+const UID = 60_995;
+const BECOME = ["setpriv", `--reuid=${UID}`, `--regid=${UID}`, "--clear-groups"];
+const BWRAP = ["bwrap", "--unshare-user", "--ro-bind", "/", "/"];
+
+test("level sandbox of an ordinary account: the forks of a bomb are refused, the child goes on and is named", async (t) => {
+  if (process.getuid?.() !== 0) return t.skip("only root can become the account of this test");
+  const canRun = [...BECOME, ...BWRAP, process.execPath, "--version"];
+  if (spawnSync(canRun[0]!, canRun.slice(1)).status !== 0)
+    return t.skip("bubblewrap is not installed, or an account cannot use it or read this checkout");
+  const dir = daemonFolder(t);
+  chownSync(dir, UID, UID);
+  const paths = { read: [fileURLToPath(new URL("../fixtures", import.meta.url))] };
+  const hungry = { ...fixture("sse", "hungry"), network: "none", paths, limits: { pids: 48 } };
+  const options = { dir, through: BECOME };
+  const rig = await startForAlice(t, { hungry }, { isolation: "sandbox" }, options);
   const { stream, endpoint } = await rig.sse("hungry");
-  await rig.post(endpoint, call("fork", "fork", { amount: 32 }));
+  await rig.post(endpoint, call("fork", "fork", { amount: 256 }));
   const row = await until(async () => {
     const now = await rowOf(rig);
     return now.reason === null ? undefined : now;
   }, "it is named");
-  assert.deepEqual([row.state, row.reason], ["ready", "hit its limit of 32 processes"]);
-  assert.match(rig.daemon.log(), /"message":"child: hit its limit of 32 processes"/);
+  assert.deepEqual([row.state, row.reason], ["ready", "hit its limit of 48 processes"]);
+  assert.match(rig.daemon.log(), /"message":"child: hit its limit of 48 processes"/);
   await rig.post(endpoint, call("still", "echo", { text: "here" }));
   await until(() => stream.messages().some(({ id }) => id === "still"), "it answers");
+  return undefined;
 });
 
 test("the start names the servers whose limits nothing keeps, and says what would", async (t) => {
