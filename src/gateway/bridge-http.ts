@@ -84,6 +84,6 @@ function answerOf(
   id: string | undefined,
 ): HttpAnswer {
   const { heart } = context;
-  visit.trace.reached(session.live.generation);
-  return new HttpAnswer({ heart, visit, live: session.live, sessionHeader: () => id });
+  visit.trace.reached((session.serving.live ?? session.live).generation);
+  return new HttpAnswer({ heart, visit, live: undefined, sessionHeader: () => id });
 }

@@ -15,7 +15,8 @@ const ONE_WRITE_BYTES = 16 * 1024;
 export interface HttpAnswerOptions {
   heart: Heart;
   visit: Visit;
-  live: Live;
+  /** Undefined over a bridge, which outlives its child: only the session's end ends its stream. */
+  live: Live | undefined;
   /** The session id to show to the client, for an answer with this head. */
   sessionHeader(status: number, headers: ResponseHeaders): string | undefined;
 }
@@ -118,7 +119,7 @@ export class HttpAnswer implements HttpOutlet {
   async #endStream(): Promise<void> {
     if (this.#state.kind !== "stream") return;
     const { visit, live } = this.#options;
-    if (visit.req.method === "GET" && !visit.server.stateful) {
+    if (live !== undefined && visit.req.method === "GET" && !visit.server.stateful) {
       if ((await exitOf(live)) !== undefined) return;
     }
     this.#state.stream.end();

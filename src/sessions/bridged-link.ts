@@ -12,6 +12,7 @@ export const ACCEPTED: PostAnswer = {
 
 /** What an SSE session posts to: its server's own endpoint, or a bridge. */
 export interface PostLink {
+  ready?(): Promise<void>;
   post(body: Buffer, messages: readonly Message[], headers: string[]): Promise<PostAnswer>;
   pause(): void;
   resume(): void;
@@ -26,6 +27,7 @@ export function partsOf(body: Buffer): Buffer[] {
 /** Takes the posts of an SSE session to a server that speaks something else. */
 export function bridgePosts(link: MessageLink): PostLink {
   return {
+    ...(link.ready === undefined ? {} : { ready: () => link.ready!() }),
     async post(body, messages, headers) {
       const parts = partsOf(body);
       for (const [i, message] of messages.entries()) await link.send(parts[i]!, message, headers);

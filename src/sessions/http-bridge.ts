@@ -33,7 +33,6 @@ interface Post {
  */
 export class HttpBridge {
   readonly #inFlight: InFlight;
-  readonly #live: Live;
   readonly #maxBacklog: number;
   readonly #posts = new Map<string, Post>();
   readonly #scanner = new EnvelopeScanner();
@@ -42,9 +41,8 @@ export class HttpBridge {
   #backlog: Buffer[] = [];
   #watch: NodeJS.Timeout | undefined;
 
-  constructor(inFlight: InFlight, live: Live, maxBacklog: number) {
+  constructor(inFlight: InFlight, maxBacklog: number) {
     this.#inFlight = inFlight;
-    this.#live = live;
     this.#maxBacklog = maxBacklog;
   }
 
@@ -60,6 +58,7 @@ export class HttpBridge {
     outlet: HttpOutlet,
     watch?: CallWatch,
   ): Promise<void> {
+    await this.#link!.ready?.();
     const requests = messages.filter(isRequest);
     // Two answers under one id could not be told apart (JSON-RPC: ids are unique while in use).
     if (requests.some(({ id }) => this.#posts.has(id!)))
@@ -128,15 +127,17 @@ export class HttpBridge {
   }
 
   /** The link is over: what waits for an answer is told why; the session's own stream stays. */
-  async lost(error: SupervisorError | undefined): Promise<void> {
-    const reset = error ?? new SupervisorError("UPSTREAM_RESET", "the server ended the session");
-    const cause = await explainFailure(reset, this.#live);
-    for (const post of new Set(this.#posts.values())) {
+  async lost(error: SupervisorError | undefined, live: Live): Promise<void> {
+    // Taken at once: what the client asks from now on may be for the next child to answer.
+    const failed = [...new Set(this.#posts.values())].map((post) => {
       const unanswered = [...post.waiting];
       this.#forget(post);
-      post.outlet.fail(cause, unanswered);
-    }
+      return { outlet: post.outlet, unanswered };
+    });
     this.#inFlight.drain();
+    const reset = error ?? new SupervisorError("UPSTREAM_RESET", "the server ended the session");
+    const cause = await explainFailure(reset, live);
+    for (const { outlet, unanswered } of failed) outlet.fail(cause, unanswered);
   }
 
   #expect(requests: readonly Message[], parts: readonly Buffer[], outlet: HttpOutlet): Post {

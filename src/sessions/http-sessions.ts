@@ -19,6 +19,8 @@ export interface NewHttpSession {
   readonly live: Live;
   readonly peer: Peer;
   readonly isStateful: boolean;
+  /** Another generation of the child takes the session over. */
+  readonly isRenewed?: boolean;
   /** Of a session that has begun to keep its child before it is open. */
   readonly keeps?: Keeps;
 }
@@ -76,7 +78,7 @@ export class HttpSessions {
     if (session === undefined || session.instance !== instance) {
       throw new SupervisorError("SESSION_NOT_FOUND", "no such session; initialize a new one");
     }
-    if (session.serving.live !== session.live) {
+    if (session.serving.live !== session.live && !session.isRenewed) {
       if (session.isStateful) {
         this.close(session);
         throw new SupervisorError("SESSION_NOT_FOUND", "no such session; initialize a new one");

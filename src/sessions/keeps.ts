@@ -41,6 +41,11 @@ export class Keeps implements Keeper {
     }
   }
 
+  /** The child that came after the one that is gone knows of these subscriptions. */
+  restore(uris: readonly string[]): void {
+    for (const uri of uris) this.#add(subscriptionTo(JSON.stringify(uri)));
+  }
+
   /** The session, or the child that it was about, is gone. */
   clear(): void {
     this.#unsure.clear();
@@ -89,5 +94,9 @@ export class Keeps implements Keeper {
 /** A digest: what it is called is the client's choice, and may be as long as a message. */
 function subscriptionIn(body: Buffer): string {
   const span = locate(body, ["params", "uri"]);
-  return `subscription ${span === undefined ? "" : hash("sha256", textAt(body, span), "base64")}`;
+  return subscriptionTo(span === undefined ? "" : textAt(body, span));
+}
+
+function subscriptionTo(uri: string): string {
+  return `subscription ${hash("sha256", uri, "base64")}`;
 }

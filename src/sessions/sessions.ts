@@ -9,6 +9,7 @@ import { HttpSessions } from "./http-sessions.ts";
 import type { HttpSession, NewHttpSession } from "./http-sessions.ts";
 import { InFlight } from "./in-flight.ts";
 import { Keeps } from "./keeps.ts";
+import type { MessageLinkEvents } from "./message-link.ts";
 import type { ModernServing } from "./modern-post.ts";
 import { openMessageLink } from "./open-message-link.ts";
 import { OpenRequests } from "./open-requests.ts";
@@ -17,6 +18,7 @@ import { SseSession } from "./sse-session.ts";
 import type { Outlet } from "./sse-session.ts";
 import { MODERN_VARIANT } from "../supervisor/supervisor.ts";
 import type { Era, Instance, Ref } from "../supervisor/supervisor.ts";
+import type { Renewal } from "./stdio-link.ts";
 import { Upstreams } from "./upstreams.ts";
 
 /** A child that has not said "accepted" to a message by then never will. */
@@ -115,8 +117,8 @@ export class Sessions {
     capabilitiesOf(body, messages);
     const serving = this.#choose(instance, server, body, messages);
     try {
-      const begun = await this.#bridgeTo(serving);
       const isStateful = server.stateful;
+      const begun = await this.#bridgeTo(serving, isStateful);
       return this.http.open({ holder, instance, serving, ...begun, isStateful });
     } catch (error) {
       this.#discard(serving);
@@ -124,17 +126,28 @@ export class Sessions {
     }
   }
 
-  async #bridgeTo(serving: Instance): Promise<Pick<NewHttpSession, "live" | "peer" | "keeps">> {
+  async #bridgeTo(
+    serving: Instance,
+    isStateful: boolean,
+  ): Promise<Pick<NewHttpSession, "live" | "peer" | "keeps" | "isRenewed">> {
     const live = await serving.ensure();
     const keeps = new Keeps(serving.usage);
     const inFlight = new InFlight(serving.usage, keeps);
-    const bridge = new HttpBridge(inFlight, live, this.#options.config.eventLog);
-    const link = await openMessageLink(live, this.upstreams, this.#postTimeoutMs, {
+    const bridge = new HttpBridge(inFlight, this.#options.config.eventLog);
+    const isRenewed = live.target.transport === "stdio" && !isStateful;
+    const renewal: Renewal = {
+      instance: serving,
+      onInterrupted: (ended) => void bridge.lost(undefined, ended),
+      onRenewed: ({ uris }) => keeps.restore(uris),
+    };
+    const events: MessageLinkEvents = {
       onMessage: (raw, about, message) => bridge.receive(raw, about, message),
-      onClosed: (error) => void bridge.lost(error),
-    });
-    bridge.use(link);
-    return { live, peer: { kind: "bridge", bridge }, keeps };
+      onClosed: (error) => void bridge.lost(error, live),
+    };
+    const goesOn = isRenewed ? renewal : undefined;
+    const { upstreams } = this;
+    bridge.use(await openMessageLink(live, upstreams, this.#postTimeoutMs, events, goesOn));
+    return { live, peer: { kind: "bridge", bridge }, keeps, isRenewed };
   }
 
   /** Whether a stdio server knows 2026-07-28. Rejects with what keeps it from starting. */

@@ -9,6 +9,7 @@ import type { EventPart } from "../mcp/sse.ts";
 import { LEGACY_VERSIONS } from "../mcp/versions.ts";
 import type { HttpTarget, Instance, Live } from "../supervisor/supervisor.ts";
 import { SseLink } from "../upstream/sse-link.ts";
+import type { Remembered } from "../upstream/shared-stdio.ts";
 import type { PostAnswer } from "../upstream/sse-link.ts";
 import { ACCEPTED, bridgePosts } from "./bridged-link.ts";
 import type { PostLink } from "./bridged-link.ts";
@@ -16,6 +17,7 @@ import { exitOf, explainFailure } from "./exit.ts";
 import type { CallWatch } from "./calls.ts";
 import { InFlight } from "./in-flight.ts";
 import { Keeps } from "./keeps.ts";
+import type { MessageLinkEvents } from "./message-link.ts";
 import type { Holder } from "./open-requests.ts";
 import { openMessageLink } from "./open-message-link.ts";
 import type { Upstreams } from "./upstreams.ts";
@@ -110,8 +112,10 @@ export class SseSession {
     const { instance, inFlight } = (this.#serving ??= serve(this.#options.choose!(body, messages)));
     const state = this.#state;
     // A child that is on its way out takes its time: its link is open still, but it may have an old token.
-    if (state.kind === "open" && instance.live !== state.live) throw this.#lost();
+    if (state.kind === "open" && instance.live !== state.live && !this.#isRenewed(state.live))
+      throw this.#lost();
     const link = state.kind === "open" ? state.link : await this.#link(instance);
+    await link.ready?.();
     inFlight.sent(messages, body, watch);
     try {
       const answer = await link.post(body, messages, headers);
@@ -139,7 +143,14 @@ export class SseSession {
   }
 
   get #isLinked(): boolean {
-    return this.#state.kind === "open" && this.#serving?.instance.live === this.#state.live;
+    if (this.#state.kind !== "open") return false;
+    const { live } = this.#serving!.instance;
+    return this.#isRenewed(this.#state.live) ? live !== undefined : live === this.#state.live;
+  }
+
+  /** Whether another generation of this child takes the session over. */
+  #isRenewed({ target }: Live): boolean {
+    return target.transport === "stdio" && !this.#options.isStateful;
   }
 
   /** Clients ask whether the session is there, and it is: no child is started for that. */
@@ -235,7 +246,13 @@ export class SseSession {
   async #bridge(live: Live): Promise<PostLink> {
     const { upstreams, postTimeoutMs, outlet } = this.#options;
     const scanner = new EnvelopeScanner();
-    const link = await openMessageLink(live, upstreams, postTimeoutMs, {
+    const { instance, keeps } = this.#serving!;
+    const renewal = {
+      instance,
+      onInterrupted: (ended: Live) => void this.#onInterrupted(ended),
+      onRenewed: ({ uris }: Remembered) => keeps.restore(uris),
+    };
+    const events: MessageLinkEvents = {
       onMessage: (raw, _about, known) => {
         if (known === undefined) {
           scanner.reset();
@@ -245,8 +262,9 @@ export class SseSession {
         outlet.event(formatEvent("message", withoutLineBreaks(raw)));
       },
       onClosed: (error) => void this.#onLinkClosed(live, error),
-    });
-    return bridgePosts(link);
+    };
+    const goesOn = this.#isRenewed(live) ? renewal : undefined;
+    return bridgePosts(await openMessageLink(live, upstreams, postTimeoutMs, events, goesOn));
   }
 
   #onPart(part: EventPart): void {
@@ -263,6 +281,13 @@ export class SseSession {
       this.#isPaused = false;
       link.resume();
     });
+  }
+
+  /** The child is gone and the session is not. */
+  async #onInterrupted(live: Live): Promise<void> {
+    // Taken at once: what the client asks from now on is for the next child to answer.
+    const ids = this.#serving?.inFlight.drain() ?? [];
+    if (ids.length > 0) this.#fail(ids, await explainFailure(this.#lost(), live));
   }
 
   async #onLinkClosed(live: Live, error: SupervisorError | undefined): Promise<void> {
@@ -283,7 +308,11 @@ export class SseSession {
   }
 
   #failInFlight(error: SupervisorError): void {
-    for (const id of this.#serving?.inFlight.drain() ?? []) {
+    this.#fail(this.#serving?.inFlight.drain() ?? [], error);
+  }
+
+  #fail(ids: readonly string[], error: SupervisorError): void {
+    for (const id of ids) {
       this.#options.outlet.event(
         formatEvent("message", rpcErrorText(error, this.#options.requestId, id)),
       );

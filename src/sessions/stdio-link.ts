@@ -1,26 +1,100 @@
-import type { SharedStdio, StdioClient } from "../upstream/shared-stdio.ts";
+import { SupervisorError } from "../errors.ts";
+import type { Message } from "../mcp/envelope.ts";
+import type { Instance, Live } from "../supervisor/supervisor.ts";
+import type { Remembered, SharedStdio, StdioClient } from "../upstream/shared-stdio.ts";
 import type { MessageLink, MessageLinkEvents } from "./message-link.ts";
 
-/** A session's place on a shared stdio child. */
-export function openStdioLink(shared: SharedStdio, events: MessageLinkEvents): MessageLink {
-  let isClosed = false;
-  const client: StdioClient = {
-    receive: (raw, about, message) => {
-      // What is left in the pipe of a child that has ended answers calls that have failed already.
-      if (!isClosed) events.onMessage(raw, about, message);
-    },
-    ended: () => {
-      isClosed = true;
-      events.onClosed(undefined);
-    },
-  };
-  shared.open(client);
-  return {
-    send: (raw, message) => shared.send(client, raw, message),
-    close() {
-      if (isClosed) return;
-      isClosed = true;
-      shared.close(client);
-    },
-  };
+/** How a session goes on with the next generation of its child. */
+export interface Renewal {
+  readonly instance: Instance;
+  /** The child has ended: what it was asked will not be answered. Called once for each generation. */
+  onInterrupted: (live: Live) => void;
+  /** The session has a place on the next one, which knows of its subscriptions. */
+  onRenewed: (remembered: Remembered) => void;
+}
+
+interface Seat {
+  readonly live: Live;
+  readonly shared: SharedStdio;
+  readonly client: StdioClient;
+}
+
+/**
+ * A session's place on a shared stdio child. The gateway itself has initialised that child, so
+ * another generation of it can take the session over; without a `renewal` the link ends with the child.
+ */
+export class StdioLink implements MessageLink {
+  readonly #events: MessageLinkEvents;
+  readonly #renewal: Renewal | undefined;
+  #seat: Seat | undefined;
+  #opening: Promise<void> | undefined;
+  #remembered: Remembered | undefined;
+  #isClosed = false;
+
+  constructor(live: Live, events: MessageLinkEvents, renewal: Renewal | undefined) {
+    this.#events = events;
+    this.#renewal = renewal;
+    this.#sit(live);
+  }
+
+  /** Resolves when there is a child to send to, which is started if it is down. Rejects with what keeps it from starting. */
+  async ready(): Promise<void> {
+    const seat = this.#seat;
+    if (this.#renewal === undefined || this.#isClosed) return;
+    if (seat !== undefined && seat.live === this.#renewal.instance.live) return;
+    this.#opening ??= this.#renew(this.#renewal, seat).finally(() => (this.#opening = undefined));
+    await this.#opening;
+  }
+
+  /** Without a wait between `ready` and here, or a child's end in between would be the new message's end too. */
+  send(raw: Buffer, message: Message): Promise<void> {
+    if (this.#seat === undefined)
+      return Promise.reject(new SupervisorError("UPSTREAM_RESET", "the child has ended"));
+    return this.#seat.shared.send(this.#seat.client, raw, message);
+  }
+
+  close(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#seat?.shared.close(this.#seat.client);
+  }
+
+  async #renew({ instance, onRenewed }: Renewal, seat: Seat | undefined): Promise<void> {
+    // On its way out it still answers what it was asked; its end is told to `ended` first.
+    await seat?.live.exited;
+    const live = await instance.ensure();
+    if (this.#isClosed) return;
+    this.#sit(live);
+    if (this.#remembered !== undefined) onRenewed(this.#remembered);
+  }
+
+  #sit(live: Live): void {
+    const { target } = live;
+    // Which child a session gets is told by its capabilities, and no set of those is called modern.
+    if (target.transport !== "stdio" || target.era === "modern")
+      throw new SupervisorError("INTERNAL", "a session was led to a child that has none");
+    const { shared } = target;
+    const client: StdioClient = {
+      receive: (raw, about, message) => {
+        // What is left in the pipe of a child that has ended answers calls that have failed already.
+        if (!this.#isClosed && this.#seat?.client === client)
+          this.#events.onMessage(raw, about, message);
+      },
+      ended: () => this.#onEnded(live, shared, client),
+    };
+    this.#seat = { live, shared, client };
+    shared.open(client, this.#remembered);
+  }
+
+  #onEnded(live: Live, shared: SharedStdio, client: StdioClient): void {
+    if (this.#isClosed || this.#seat?.client !== client) return;
+    this.#seat = undefined;
+    if (this.#renewal === undefined) {
+      this.#isClosed = true;
+      this.#events.onClosed(undefined);
+      return;
+    }
+    this.#remembered = shared.recall(client);
+    this.#renewal.onInterrupted(live);
+  }
 }

@@ -19,6 +19,12 @@ export interface StdioClient {
   ended(): void;
 }
 
+/** What a session asked of a child once and for all. */
+export interface Remembered {
+  readonly uris: readonly string[];
+  readonly level: string | undefined;
+}
+
 export interface SharedStdioOptions {
   stdin: Writable;
   stdout: Readable;
@@ -102,10 +108,20 @@ export class SharedStdio {
     await this.#pipe.write(Buffer.from('{"jsonrpc":"2.0","method":"notifications/initialized"}'));
   }
 
-  open(client: StdioClient): void {
+  /** A place for a session, with what it had asked of the child before this one. */
+  open(client: StdioClient, before?: Remembered): void {
     // It may have ended between its readiness and this session's turn.
     if (this.#isEnded) queueMicrotask(() => client.ended());
     else this.#clients.add(client);
+    for (const uri of before?.uris ?? [])
+      if (this.#subscriptions.change(client, uri, true)) this.#ask("resources/subscribe", { uri });
+    if (before?.level !== undefined && this.#levels.set(client, before.level))
+      this.#ask("logging/setLevel", { level: this.#levels.lowest });
+  }
+
+  /** What the session has asked of this child that is to hold for the next one too. */
+  recall(client: StdioClient): Remembered {
+    return { uris: this.#subscriptions.urisOf(client), level: this.#levels.of(client) };
   }
 
   /** The child has ended: every session that is here still hears of it. */

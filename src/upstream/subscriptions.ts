@@ -18,6 +18,10 @@ export class Subscriptions<Session> {
     return (typeof uri === "string" ? this.#byUri.get(uri) : undefined) ?? [];
   }
 
+  urisOf(session: Session): string[] {
+    return [...this.#byUri].filter(([, sessions]) => sessions.has(session)).map(([uri]) => uri);
+  }
+
   /** Forgets the session; the URIs that nobody wants any more. */
   deleteAll(session: Session): string[] {
     const last: string[] = [];

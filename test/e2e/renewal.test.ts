@@ -1,0 +1,67 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { startForAlice } from "../helpers/alice.ts";
+import { call, rpc } from "../helpers/fixtures.ts";
+import { until } from "../helpers/until.ts";
+
+const ECHO = fileURLToPath(new URL("../../bench/echo-stdio.mjs", import.meta.url));
+const stdio = (more: object = {}) => ({ command: process.execPath, args: [ECHO], ...more });
+
+test("a session over a stdio child outlives it: calls under way fail by their ids, the next ones work", async (t) => {
+  const rig = await startForAlice(t, { one: stdio() });
+  const { post } = rig;
+  const { stream, endpoint } = await rig.sse("one");
+  const session = await rig.http("one");
+  const { pid } = await rig.row("one");
+  await post(endpoint, call("slow", "sleep", { ms: 60_000 }));
+  const slow = post("/u/alice/one/mcp", call("slow", "sleep", { ms: 60_000 }), session);
+  await until(async () => (await rig.row("one")).inFlight === 2, "both calls are under way");
+
+  process.kill(pid, "SIGKILL");
+  const failed = await slow;
+  assert.equal(failed.status, 502);
+  assert.match(failed.body, /"id":"slow".*was killed by SIGKILL/);
+  const answerTo = (id: string) =>
+    until(() => stream.messages().find((message) => message.id === id), `${id} is answered`);
+  assert.match((await answerTo("slow")).error?.message ?? "", /was killed by SIGKILL/);
+
+  assert.equal((await post(endpoint, call("next", "echo", { message: "a" }))).status, 202);
+  assert.match(JSON.stringify((await answerTo("next")).result), /Echo: a/);
+  const next = await post("/u/alice/one/mcp", call(2, "echo", { message: "b" }), session);
+  assert.equal(next.status, 200);
+  assert.match(next.body, /Echo: b/);
+  assert.equal(stream.messages().filter(({ id }) => id === "slow").length, 1);
+  assert.equal(stream.isEnded, false);
+  assert.notEqual((await rig.row("one")).pid, pid);
+});
+
+test("an idle child is stopped under open sessions, a ping is answered without it, a call brings it back", async (t) => {
+  const rig = await startForAlice(t, { one: stdio({ idleTimeout: "300ms" }) });
+  const { post } = rig;
+  const { stream, endpoint } = await rig.sse("one");
+  const session = await rig.http("one");
+  await until(async () => (await rig.row("one")).pid === null, "the child is stopped");
+  assert.equal((await post(endpoint, rpc("ping", "ping"))).status, 202);
+  await until(() => stream.messages().some(({ id }) => id === "ping"), "the gateway has answered");
+  const ping = await post("/u/alice/one/mcp", rpc(7, "ping"), session);
+  assert.deepEqual(JSON.parse(ping.body), { jsonrpc: "2.0", id: 7, result: {} });
+  assert.equal((await rig.row("one")).pid, null);
+  const called = await post("/u/alice/one/mcp", call(8, "echo", { message: "x" }), session);
+  assert.match(called.body, /Echo: x/);
+  await post(endpoint, call("y", "echo", { message: "y" }));
+  await until(
+    () => stream.messages().some(({ id }) => id === "y"),
+    "the other session goes on too",
+  );
+});
+
+test("a stateful server's sessions end with the child, over stdio too", async (t) => {
+  const rig = await startForAlice(t, { one: stdio({ stateful: true }) });
+  const { stream } = await rig.sse("one");
+  const session = await rig.http("one");
+  process.kill((await rig.row("one")).pid, "SIGKILL");
+  await until(() => stream.isEnded, "the stream ends");
+  const late = await rig.post("/u/alice/one/mcp", call(1, "echo"), session);
+  assert.equal(late.status, 404);
+});
