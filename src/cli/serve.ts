@@ -9,7 +9,8 @@ import { readVersion } from "./version.ts";
 /** The path as one would type it here. */
 function near(path: string): string {
   const way = relative(process.cwd(), path);
-  const short = way.startsWith("..") ? path : way;
+  // A service runs in the root folder, and whoever reads its journal does not.
+  const short = way.startsWith("..") || process.cwd() === "/" ? path : way;
   return /^[\w./@:+-]+$/.test(short) ? short : `'${short.replaceAll("'", String.raw`'\''`)}'`;
 }
 

@@ -58,9 +58,8 @@ export function serviceUnit(facts: UnitFacts): string {
 # Changes of your own belong in a drop-in: systemctl edit mcp-supervisor
 [Unit]
 Description=MCP supervisor: one MCP server per user
-Requires=${SOCKET_UNIT}
+Wants=${SOCKET_UNIT} network-online.target
 After=${SOCKET_UNIT} network-online.target
-Wants=network-online.target
 # Never given up on, unless it says that its config is wrong (78).
 StartLimitIntervalSec=0
 
@@ -101,7 +100,8 @@ PrivateTmp=yes
 DevicePolicy=closed
 DeviceAllow=/dev/net/tun rw
 ProtectProc=invisible
-ProtectKernelTunables=yes
+# Not ProtectKernelTunables: it makes /proc/sys read-only, where bubblewrap forbids each sandbox further
+# namespaces. An account without capabilities can change no tunable of the machine anyway.
 ProtectKernelModules=yes
 ProtectKernelLogs=yes
 ProtectClock=yes

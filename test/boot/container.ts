@@ -48,7 +48,12 @@ export function bootContainer(folder: string, root: string): Booted {
     ];
     const { stdout, stderr } = spawnSync("sh", ["-c", [...enter, boot.join(" ")].join("\n")], {
       encoding: "utf8",
-      env: { ...process.env, SYSTEMD_NSPAWN_UNIFIED_HIERARCHY: "1" },
+      // The second leaves /proc/sys as it is on a machine, where sandboxes write limits of their own.
+      env: {
+        ...process.env,
+        SYSTEMD_NSPAWN_UNIFIED_HIERARCHY: "1",
+        SYSTEMD_NSPAWN_API_VFS_WRITABLE: "1",
+      },
       stdio: ["ignore", "pipe", "pipe"],
       cwd: folder,
     });

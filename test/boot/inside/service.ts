@@ -153,13 +153,16 @@ test("no connection is refused while the service restarts under load", async () 
   const visitors = Array.from({ length: 16 }, async () => {
     while (!load.signal.aborted) await knock();
   });
-  for (let round = 0; round < 3; round += 1) {
-    const before = mainPid();
-    await systemctlAside("restart", SERVICE);
-    await until(() => mainPid() !== before, "it is another process");
-    await sleep(300);
+  try {
+    for (let round = 0; round < 3; round += 1) {
+      const before = mainPid();
+      await systemctlAside("restart", SERVICE);
+      await until(() => mainPid() !== before, "it is another process");
+      await sleep(300);
+    }
+  } finally {
+    load.abort();
   }
-  load.abort();
   await Promise.all(visitors);
   console.log(`# restarts under load: ${JSON.stringify(seen)}`);
   assert.equal(seen.refused, 0);
