@@ -232,7 +232,7 @@ export async function openDaemon(options: DaemonOptions): Promise<Daemon> {
     supervisor.events.on("state", ({ ref, state }) => {
       if (state === "ready") metrics.started(ref.server);
     });
-    const requests = new Requests({ log, journal, metrics });
+    const requests = new Requests({ log, journal, metrics, scrubber });
     const gateway = await openGateway({
       config,
       registry,

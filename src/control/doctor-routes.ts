@@ -10,21 +10,21 @@ import { personalUrls } from "./urls.ts";
 const MAX_TOLD = 10;
 const MAX_LINES = 10;
 
-/** What is shown of a request; its path and agent are a stranger's text. */
-function told(record: RequestRecord): ToldRequest {
+/** What is shown of a request; its path and agent are a stranger's text, and are scrubbed before they are cut. */
+function tellRequest(record: RequestRecord, scrub: (text: string) => string): ToldRequest {
   const { requestId, at, method, path, status, durationMs, remoteAddress, userAgent } = record;
   const { user, server, tool, keyLabel, generation, failure } = record;
   return {
     requestId,
     at,
-    request: `${method} ${path.slice(0, 200)}`,
+    request: `${method} ${scrub(path).slice(0, 200)}`,
     status,
     durationMs,
     remoteAddress,
-    userAgent: userAgent.slice(0, 160),
+    userAgent: scrub(userAgent).slice(0, 160),
     user,
     server,
-    tool: tool?.slice(0, 80) ?? null,
+    tool: tool === null ? null : scrub(tool).slice(0, 80),
     keyLabel,
     generation,
     code: failure?.code ?? null,
@@ -47,6 +47,9 @@ export function addDoctorRoutes(router: Router, parts: ControlParts): void {
     version,
     unkept,
   } = parts;
+
+  const told = (record: RequestRecord): ToldRequest =>
+    tellRequest(record, (text) => scrubber.scrub(text));
 
   /** Strangers' text may hold what they should not have sent. */
   const clean = <T extends object>(answer: T): T =>

@@ -2,6 +2,7 @@ import type { SupervisorError } from "../errors.ts";
 import type { Logger } from "./logger.ts";
 import { writeLine } from "./logger.ts";
 import type { Metrics } from "./metrics.ts";
+import type { Scrubber } from "./scrubber.ts";
 import type { Journal } from "./journal.ts";
 import { bounded } from "./bounded.ts";
 
@@ -80,6 +81,7 @@ const UNPROVEN_BURST = 200;
 const TELL_EVERY_MS = 10_000;
 
 export interface RequestsParts {
+  scrubber: Scrubber;
   log: Logger;
   journal: Journal;
   metrics: Metrics;
@@ -90,12 +92,14 @@ export class Requests {
   readonly #log: Logger;
   readonly #journal: Journal;
   readonly #metrics: Metrics;
+  readonly #scrubber: Scrubber;
   #allowance = UNPROVEN_BURST;
   #allowedAt = performance.now();
   #untold = 0;
   #toldAt = 0;
 
-  constructor({ log, journal, metrics }: RequestsParts) {
+  constructor({ log, journal, metrics, scrubber }: RequestsParts) {
+    this.#scrubber = scrubber;
     this.#log = log;
     this.#metrics = metrics;
     this.#journal = journal;
@@ -116,7 +120,8 @@ export class Requests {
     if (record.user === null && record.failure !== null && !this.#mayTell()) return false;
     this.#journal.add(record);
     const level = record.status >= 500 ? "warn" : "info";
-    if (this.#log.isLevelEnabled(level)) writeLine(this.#log, requestLine(record, level));
+    if (this.#log.isLevelEnabled(level))
+      writeLine(this.#log, requestLine(this.#cut(record), level));
     return true;
   }
 
@@ -130,6 +135,21 @@ export class Requests {
       status,
       failure: { code, message, details: [] },
     });
+  }
+
+  /** The record with nothing too long in it: the half of a secret that a cut would leave is looked for before. */
+  #cut(record: RequestRecord): RequestRecord {
+    const { path, userAgent, tool } = record;
+    if (path.length <= MAX_PATH && userAgent.length <= MAX_AGENT && (tool?.length ?? 0) <= MAX_TOOL)
+      return record;
+    const cut = (text: string, limit: number): string =>
+      text.length <= limit ? text : `${this.#scrubber.scrubCut(text.slice(0, limit))}~`;
+    return {
+      ...record,
+      path: cut(path, MAX_PATH),
+      userAgent: cut(userAgent, MAX_AGENT),
+      tool: tool === null ? null : cut(tool, MAX_TOOL),
+    };
   }
 
   #mayTell(): boolean {

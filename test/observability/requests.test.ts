@@ -5,6 +5,7 @@ import { createLogger } from "../../src/observability/logger.ts";
 import type { LogLevel } from "../../src/observability/logger.ts";
 import { Metrics } from "../../src/observability/metrics.ts";
 import { Requests } from "../../src/observability/requests.ts";
+import { Scrubber } from "../../src/observability/scrubber.ts";
 import type { RequestRecord } from "../../src/observability/requests.ts";
 
 let count = 0;
@@ -39,10 +40,12 @@ const refusal = { code: "KEY_INVALID", message: "this access key is not valid", 
 function rig(level: LogLevel = "info") {
   const lines: string[] = [];
   const destination = { write: (line: string) => void lines.push(line) };
-  const log = createLogger(level, { destination });
+  const scrubber = new Scrubber();
+  scrubber.set("alice/mail", "tok_0123456789abcdef");
+  const log = createLogger(level, { scrubber, destination });
   const journal = new Journal();
   const metrics = new Metrics({ perUser: false });
-  return { lines, journal, metrics, requests: new Requests({ log, journal, metrics }) };
+  return { lines, journal, metrics, requests: new Requests({ log, journal, metrics, scrubber }) };
 }
 
 test("a request is one line of JSON with what an admin looks for", () => {
@@ -98,6 +101,16 @@ test("an agent is written the same whoever came before", () => {
   const said = lines.map((line) => (JSON.parse(line) as { user_agent: string }).user_agent);
   const cut = `${"c".repeat(159)}~`;
   assert.deepEqual(said, ["a", "b", "b", cut, cut, 'x"', 'x"']);
+});
+
+test("of a secret that is cut off with its line nothing is left", () => {
+  const { lines, requests } = rig();
+  for (const secret of ["tok_0123456789abcdef", `mcps_${"aB3".repeat(12)}`])
+    for (let before = 120; before < 210; before += 3) {
+      const text = `${"-".repeat(before)}${secret}`;
+      requests.ended(record({ path: text, userAgent: text, tool: text.slice(80) }));
+    }
+  assert.doesNotMatch(lines.join(""), /tok_|mcps_|cdef|aB3/);
 });
 
 test("the log level decides, and failures of ours are warnings", () => {
