@@ -114,7 +114,8 @@ for (const way of WAYS) {
     const alice = (await daemon.addUser("alice", "token-of-alice")).key;
     const bob = (await daemon.addUser("bob", "token-of-bob")).key;
     const carol = (await daemon.addUser("carol")).key;
-    const allowed = ["PATH", "HOME", "TMPDIR", "PORT", "GREETING", ...Object.keys(PASSED_ON)];
+    const own = ["PATH", "HOME", "TMPDIR", "PORT", "GREETING", "MCP_SUPERVISOR_CHILD"];
+    const allowed = [...own, ...Object.keys(PASSED_ON)];
     const seen: Record<string, Record<string, string>> = {};
     for (const [user, { secret }] of Object.entries({ alice, bob, carol })) {
       const client = await connect(t, daemon, way, { user, secret });
