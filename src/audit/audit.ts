@@ -62,7 +62,7 @@ export class Audit {
     return this.#waiting.length;
   }
 
-  /** Takes note; the database has it a moment later. Never throws. */
+  /** Takes note, and takes the entry over; the database has it a moment later. Never throws. */
   add(entry: AuditRow): void {
     if (this.#waiting.length >= MAX_WAITING) {
       this.#dropped += 1;
@@ -99,7 +99,8 @@ export class Audit {
     try {
       while (this.#waiting.length > 0) {
         const batch = this.#waiting.slice(0, BATCH);
-        this.#rows.insertAll(batch.map((row) => this.#bounded(row)));
+        for (const row of batch) this.#bound(row);
+        this.#rows.insertAll(batch);
         this.#waiting = this.#waiting.slice(batch.length);
         this.#sincePruned += batch.length;
       }
@@ -113,10 +114,9 @@ export class Audit {
   }
 
   /** What comes from clients has any length and may hold what they should not have sent. */
-  #bounded(row: AuditRow): AuditRow {
-    const what = this.#scrubber.scrub(row.what).slice(0, MAX_WHAT);
-    const reason = row.reason && this.#scrubber.scrub(row.reason).slice(0, MAX_REASON);
-    return { ...row, what, reason };
+  #bound(row: AuditRow): void {
+    row.what = this.#scrubber.scrub(row.what).slice(0, MAX_WHAT);
+    if (row.reason !== null) row.reason = this.#scrubber.scrub(row.reason).slice(0, MAX_REASON);
   }
 
   #tell(error: unknown): void {

@@ -33,22 +33,47 @@ export interface AuditFilter {
 const COLUMNS = `at, kind, user, server, request_id AS requestId, who, what, outcome, reason,
   duration_ms AS durationMs, bytes_in AS bytesIn, bytes_out AS bytesOut`;
 
+/** Rows in one statement: a call of SQLite for each would cost half as much again. */
+const TOGETHER = 25;
+
+function insertOf(rows: number): string {
+  const values = Array.from({ length: rows }, () => "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+  return `INSERT INTO audit (at, kind, user, server, request_id, who, what, outcome, reason,
+    duration_ms, bytes_in, bytes_out) VALUES ${values.join(", ")}`;
+}
+
+function valuesOf(row: AuditRow): (string | number | null)[] {
+  return [
+    row.at,
+    row.kind,
+    row.user,
+    row.server,
+    row.requestId,
+    row.who,
+    row.what,
+    row.outcome,
+    row.reason,
+    row.durationMs,
+    row.bytesIn,
+    row.bytesOut,
+  ];
+}
+
 /** Rows of `audit`. There is no index: a bounded table is read from its end in no time, and each index would cost every call. */
 export class AuditRows {
   readonly #db: Connection;
   readonly #insert: Query<never>;
+  readonly #insertMany: Query<never>;
   readonly #list: Query<AuditRow>;
   readonly #find: Query<AuditRow>;
   readonly #last: Query<{ id: number | null }>;
   readonly #deleteTo: Query<never>;
-  readonly #deleteBefore: Query<never>;
+  readonly #firstSince: Query<{ id: number }>;
 
   constructor(db: Connection) {
     this.#db = db;
-    this.#insert = db.prepare(
-      `INSERT INTO audit (at, kind, user, server, request_id, who, what, outcome, reason,
-         duration_ms, bytes_in, bytes_out) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-    );
+    this.#insert = db.prepare(insertOf(1));
+    this.#insertMany = db.prepare(insertOf(TOGETHER));
     this.#list = db.prepare(
       `SELECT ${COLUMNS} FROM audit WHERE (? IS NULL OR user = ?) AND at >= ?
        ORDER BY id DESC LIMIT ?`,
@@ -56,7 +81,7 @@ export class AuditRows {
     this.#find = db.prepare(`SELECT ${COLUMNS} FROM audit WHERE request_id = ? ORDER BY id`);
     this.#last = db.prepare("SELECT max(id) AS id FROM audit");
     this.#deleteTo = db.prepare("DELETE FROM audit WHERE id <= ?");
-    this.#deleteBefore = db.prepare("DELETE FROM audit WHERE at < ?");
+    this.#firstSince = db.prepare("SELECT id FROM audit WHERE at >= ? ORDER BY id LIMIT 1");
   }
 
   /**
@@ -65,21 +90,10 @@ export class AuditRows {
    */
   insertAll(rows: readonly AuditRow[]): void {
     this.#db.relaxed(() => {
-      for (const row of rows)
-        this.#insert.run(
-          row.at,
-          row.kind,
-          row.user,
-          row.server,
-          row.requestId,
-          row.who,
-          row.what,
-          row.outcome,
-          row.reason,
-          row.durationMs,
-          row.bytesIn,
-          row.bytesOut,
-        );
+      let from = 0;
+      for (; from + TOGETHER <= rows.length; from += TOGETHER)
+        this.#insertMany.run(...rows.slice(from, from + TOGETHER).flatMap(valuesOf));
+      for (const row of rows.slice(from)) this.#insert.run(...valuesOf(row));
     });
   }
 
@@ -96,9 +110,9 @@ export class AuditRows {
   /** Keeps the newest `count` rows, and of these those from `since` (epoch ms) on. */
   prune(count: number, since: number): void {
     const last = this.#last.get()?.id ?? 0;
-    this.#db.relaxed(() => {
-      this.#deleteTo.run(last - count);
-      this.#deleteBefore.run(since);
-    });
+    // Ids are in the order of time, so this looks at no more rows than there are old ones.
+    const oldest = this.#firstSince.get(since)?.id ?? last + 1;
+    const end = Math.max(last - count, oldest - 1);
+    this.#db.relaxed(() => this.#deleteTo.run(end));
   }
 }
