@@ -4,6 +4,7 @@ import type { Express, NextFunction, Request, Response } from "express";
 import { SupervisorError, toSupervisorError } from "../errors.ts";
 import { sendError } from "../http/error-response.ts";
 import { newRequestId } from "../http/request-id.ts";
+import type { Scrubber } from "../observability/scrubber.ts";
 import { watchAdmin } from "./admin-log.ts";
 import { wantJson } from "./answers.ts";
 import { createMetricsRoute } from "./metrics-route.ts";
@@ -27,6 +28,17 @@ function toRefusal(error: unknown): SupervisorError {
   if (status === 400)
     return new SupervisorError("REQUEST_INVALID", "the request cannot be read", { cause: error });
   return toSupervisorError(error);
+}
+
+/** What a child said last may be in the message, and comes from anywhere in the details. */
+function scrubbed(error: SupervisorError, scrubber: Scrubber): SupervisorError {
+  const { code, message, details, retryAfterSeconds } = error;
+  const clean = (text: string): string => scrubber.scrub(text);
+  return new SupervisorError(code, clean(message), {
+    cause: error,
+    details: details.map(clean),
+    retryAfterSeconds,
+  });
 }
 
 /**
@@ -55,7 +67,7 @@ export function createApp(
     throw new SupervisorError("NOT_FOUND", "there is nothing at this path");
   });
   app.use((error: unknown, _req: Request, res: Response, _next: NextFunction) => {
-    const refusal = toRefusal(error);
+    const refusal = scrubbed(toRefusal(error), parts.scrubber);
     const requestId = String(res.locals["requestId"]);
     res.locals["failure"] = refusal;
     if (refusal.status >= 500)
