@@ -166,7 +166,7 @@ test("no connection is refused while the service restarts under load", async () 
   await Promise.all(visitors);
   console.log(`# restarts under load: ${JSON.stringify(seen)}`);
   assert.equal(seen.refused, 0);
-  assert.ok(seen.answered > 100, "there was load");
+  assert.ok(seen.answered > 20, "there was load");
 });
 
 test("a reload is announced and keeps the process", async () => {
