@@ -56,6 +56,7 @@ const tasks = {
   conformance: ["test/conformance/run.ts"],
   interop: ["test/interop/run.ts"],
   torture: ["test/torture/main.ts"],
+  hog: ["test/hog/main.ts"],
   mixups: ["test/mixups/run.ts"],
 };
 

@@ -40,9 +40,10 @@ function serversFor(): Record<string, object> {
     command: "sh",
     args: ["-c", script],
     cwd: REPO,
+    network: "none",
   });
   return {
-    plain: { type: "stdio", command: process.execPath, args: [ECHO], cwd: REPO },
+    plain: { type: "stdio", command: process.execPath, args: [ECHO], cwd: REPO, network: "none" },
     // As npx and its kind do: a program that waits for the real one.
     wrapped: shell(`${echo}; true`),
     scattering: shell(
