@@ -143,7 +143,7 @@ const FLOWS = {
         options,
       );
     };
-    const cancelled = call(0.4, {
+    const cancelled = call(1, {
       signal: leave.signal,
       onprogress: () => leave.abort("enough"),
     });
@@ -152,7 +152,7 @@ const FLOWS = {
       (error: unknown) => String(error),
     );
     // The server works on regardless: a second call that takes as long again outlasts the first.
-    const outlasting = await call(0.4, {});
+    const outlasting = await call(1, {});
     return {
       failure,
       outlasting: outlasting.content,
