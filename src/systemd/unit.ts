@@ -77,7 +77,7 @@ RestartPreventExitStatus=78
 # With the listener open, every client that knocks would start it once more on the same bad config.
 ExecStopPost=+/bin/sh -c '[ "$$EXIT_STATUS" != 78 ] || systemctl --no-block stop ${SOCKET_UNIT}'
 WatchdogSec=30s
-TimeoutStartSec=60s
+TimeoutStartSec=180s
 TimeoutStopSec=30s
 
 # The daemon ends its children in order; whatever is left then is killed. One child that runs out of
