@@ -38,7 +38,8 @@ const childOnly = {
   tokenEnv: environmentName.default(DEFAULT_TOKEN_ENV),
   isolation: ISOLATION.optional(),
   network: z.enum(["none", "full"]).default("full"),
-  reach: z.array(port).default([]),
+  // In a sandbox the child's account listens there itself, and lower ones are not for ordinary accounts.
+  reach: z.array(port.min(1024, "must be at least 1024, where any account may listen")).default([]),
   paths: z
     .strictObject({ read: z.array(filePath).default([]), write: z.array(filePath).default([]) })
     .prefault({}),

@@ -9,6 +9,7 @@ import { visitEndpoints } from "./endpoints.ts";
 import { visitWithMcpRemote } from "./mcp-remote.ts";
 import { MissingError } from "./programs.ts";
 import { openPython, type Python } from "./python.ts";
+import { visitInSandbox } from "./sandbox.ts";
 import { check, finish, miss } from "./report.ts";
 import { fingerprint, MCP_SERVER, SERVERS, SETTINGS } from "./seed.ts";
 import { makeVisits, type Outcome, type Sight, type Visit, type Way, WAYS } from "./visits.ts";
@@ -158,7 +159,7 @@ async function visitWithPython(): Promise<void> {
   }
 }
 
-for (const part of [visitWithPython, visitEndpoints, visitWithMcpRemote]) {
+for (const part of [visitWithPython, visitInSandbox, visitEndpoints, visitWithMcpRemote]) {
   try {
     await part();
   } catch (error) {

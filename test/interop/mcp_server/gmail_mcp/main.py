@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import socket
 
 from fastmcp import Context, FastMCP
 
@@ -9,6 +10,21 @@ TOKEN = os.environ.get("USER_ACCESS_TOKEN", "")
 FINGERPRINT = hashlib.sha256(TOKEN.encode()).hexdigest()[:12] if TOKEN else "none"
 
 mcp = FastMCP("gmail")
+
+
+def greeting(port: int) -> str | None:
+    """What a service of this machine says to whoever connects."""
+    try:
+        with socket.create_connection(("localhost", port), timeout=5) as connection:
+            return connection.recv(100).decode() or None
+    except OSError:
+        return None
+
+
+@mcp.tool
+def services() -> dict:
+    """The services that the settings name, and one that they do not name."""
+    return {str(port): greeting(port) for port in (8030, 8031, 1025, 8032)}
 
 
 @mcp.tool
