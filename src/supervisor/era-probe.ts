@@ -3,7 +3,7 @@ import { SupervisorError } from "../errors.ts";
 import { launchChild } from "./launch.ts";
 import { MODERN_VARIANT } from "./instance-types.ts";
 import { OutputLog } from "./output-log.ts";
-import { isShortage } from "./restart-policy.ts";
+import { RestartPolicy, isShortage } from "./restart-policy.ts";
 import type { ChildServer } from "../config/config.ts";
 import type { Scrubber } from "../observability/scrubber.ts";
 import type { Era, Ref } from "./instance-types.ts";
@@ -21,6 +21,8 @@ export interface EraMemory {
 export interface EraProbeOptions {
   scrubber: Scrubber;
   memory: EraMemory;
+  /** Aborts when the daemon stops. */
+  signal: AbortSignal;
   /** How a throw-away child of this user and server is started. Rejects as a start does. */
   prepare: (
     ref: Ref,
@@ -38,29 +40,69 @@ export interface EraProbeOptions {
  */
 export class EraProbe {
   readonly #options: EraProbeOptions;
-  readonly #asking = new Map<string, Promise<Era>>();
+  readonly #asking = new Map<string, { readonly user: string; readonly era: Promise<Era> }>();
   /** What silence told: good until the daemon ends, because a slow start looks the same. */
   readonly #assumed = new Map<string, Era>();
+  /** Of the users for whom the server starts in neither era. */
+  readonly #policies = new Map<string, RestartPolicy>();
 
   constructor(options: EraProbeOptions) {
     this.#options = options;
   }
 
-  /** Rejects with what keeps the server from starting in either era; the next call asks again. */
+  /**
+   * Rejects with what keeps the server from starting in either era, and after that with
+   * INSTANCE_BACKING_OFF as an instance does.
+   */
   async of(ref: Ref, def: ChildServer): Promise<Era> {
     const definition = definitionOf(def);
-    const known = this.#options.memory.find(definition) ?? this.#assumed.get(definition);
-    if (known !== undefined) return known;
-    const asking =
-      this.#asking.get(definition) ??
-      this.#ask(ref, def, definition).finally(() => this.#asking.delete(definition));
-    this.#asking.set(definition, asking);
-    return await asking;
+    for (;;) {
+      const known = this.#options.memory.find(definition) ?? this.#assumed.get(definition);
+      if (known !== undefined) return known;
+      const asking = this.#asking.get(definition);
+      if (asking === undefined) break;
+      try {
+        return await asking.era;
+      } catch (error) {
+        // It may have failed for another user's token; then it is to be asked with this one's.
+        if (asking.user === ref.user) throw error;
+      }
+    }
+    const era = this.#askInTurn(ref, def, definition).finally(() =>
+      this.#asking.delete(definition),
+    );
+    this.#asking.set(definition, { user: ref.user, era });
+    return await era;
+  }
+
+  /** Forgets what was held against servers of this user, or of all. */
+  forgive(user: string | undefined): void {
+    for (const key of this.#policies.keys())
+      if (user === undefined || key.startsWith(`${user}/`)) this.#policies.delete(key);
   }
 
   /** Resolves when no throw-away child is left. */
   async settled(): Promise<void> {
-    await Promise.allSettled(this.#asking.values());
+    await Promise.allSettled([...this.#asking.values()].map(({ era }) => era));
+  }
+
+  async #askInTurn(ref: Ref, def: ChildServer, definition: string): Promise<Era> {
+    const key = `${ref.user}/${ref.server}`;
+    const policy = this.#policies.get(key) ?? new RestartPolicy();
+    const tooEarly = policy.refusal(ref, def.startTimeoutMs);
+    if (tooEarly) throw tooEarly;
+    await policy.wait(this.#options.signal);
+    try {
+      const era = await this.#ask(ref, def, definition);
+      this.#policies.delete(key);
+      return era;
+    } catch (error) {
+      if (error instanceof SupervisorError && !isShortage(error)) {
+        policy.failed(error.message.replace(/^\S+: (?:the child )?/, ""));
+        this.#policies.set(key, policy);
+      }
+      throw error;
+    }
   }
 
   async #ask(ref: Ref, def: ChildServer, definition: string): Promise<Era> {

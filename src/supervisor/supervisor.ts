@@ -117,6 +117,7 @@ export class Supervisor {
     this.#eras = new EraProbe({
       scrubber,
       memory,
+      signal: this.#stopping.signal,
       prepare: async ({ user, server }, def) => {
         const { signal } = this.#stopping;
         const token = secretsFor(user, server);
@@ -186,6 +187,7 @@ export class Supervisor {
    * new generations are under way when it resolves.
    */
   async restart(selector: Selector, reason: string): Promise<void> {
+    this.#eras.forgive(selector.user);
     await Promise.all(this.#select(selector).map((instance) => instance.restart(reason)));
   }
 
@@ -194,6 +196,7 @@ export class Supervisor {
    * ends, and the next message starts it; what starts begins anew, for the same callers.
    */
   async renew(selector: Selector, why: string): Promise<void> {
+    this.#eras.forgive(selector.user);
     await Promise.all(
       this.#select(selector).map((instance) =>
         instance.live === undefined
@@ -205,6 +208,7 @@ export class Supervisor {
 
   /** What the selected instances failed at is forgotten; see `Instance.forgive`. */
   forgive(selector: Selector): void {
+    this.#eras.forgive(selector.user);
     for (const instance of this.#select(selector)) instance.forgive();
   }
 
