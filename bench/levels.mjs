@@ -137,6 +137,29 @@ export async function levels(rounds = 10) {
   }
 }
 
+/** The same as rows of the bench: what, figure, figure to hold, whether it is held. */
+export async function levelRows(rounds) {
+  const [none, ...others] = await levels(rounds);
+  const [usual] = others;
+  const addedMs = usual === undefined ? 0 : (usual.callUs - none.callUs) / 1000;
+  return others.flatMap(({ name, startMs, memoryMiB }) => {
+    const limit = name.endsWith(", network") ? 45 : 25;
+    const added = startMs - none.startMs;
+    const more = `+${(memoryMiB - none.memoryMiB).toFixed(1)} MiB`;
+    return [
+      [
+        `${name}: start over none`,
+        `+${added.toFixed(0)} ms, ${more}`,
+        `≤ +${limit} ms`,
+        added <= limit,
+      ],
+      ...(name === usual.name
+        ? [[`${name}: a call over none`, `+${addedMs.toFixed(2)} ms`, "≤ +0.1 ms", addedMs <= 0.1]]
+        : []),
+    ];
+  });
+}
+
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   for (const row of await levels(Number(process.argv[2] ?? 10)))
     console.log(

@@ -7,6 +7,7 @@ import { cpus, release, totalmem } from "node:os";
 import { fileURLToPath } from "node:url";
 import { setTimeout as sleep } from "node:timers/promises";
 import { makeFolder, removeFolder, rssMiB, startDaemon } from "./daemon.mjs";
+import { levelRows } from "./levels.mjs";
 import { load } from "./load.mjs";
 import { fetchPeers, startPeer } from "./peers.mjs";
 import { atMost, median, renewReadme, sum, table, tell } from "./report.mjs";
@@ -245,6 +246,7 @@ await links();
 await idleSessions();
 await atRest();
 await slowClients(isQuick ? 1 : 3, 10);
+for (const row of await levelRows(isQuick ? 5 : 15)) tell(...row);
 tell("answers lost or delivered to another session", String(errors), "0", errors === 0);
 
 const model =
