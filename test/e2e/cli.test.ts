@@ -382,6 +382,7 @@ test("users, keys and tokens are managed from the command line", async (t) => {
         instances: 0,
         tokens: 1,
         homes: 0,
+        keptHomes: 0,
       });
       const gone = await cli(["user", "show", "bob"]);
       assert.deepEqual(
