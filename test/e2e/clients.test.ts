@@ -34,6 +34,7 @@ const CONFIG = {
   servers: {
     "over-sse": everything("sse", "sse"),
     "over-http": everything("http", "streamableHttp"),
+    "over-stdio": { command: process.execPath, args: [EVERYTHING, "stdio"] },
     dual: {
       type: "http",
       command: process.execPath,
@@ -239,7 +240,13 @@ async function inspect(t: TestContext, args: string[]): Promise<Inspected> {
   return { code: (await ended)[0], stdout, stderr };
 }
 
-for (const { name, path } of WAYS) {
+const INSPECTED = [
+  ...WAYS,
+  { name: "SSE and a stdio child", path: "over-stdio/sse" },
+  { name: "Streamable HTTP and a stdio child", path: "over-stdio/mcp" },
+];
+
+for (const { name, path } of INSPECTED) {
   test(`the Inspector's command line works over ${name}, and says so when the key is wrong`, async (t) => {
     const daemon = await startDaemon(t, { config: CONFIG });
     const alice = (await daemon.addUser("alice", "token-of-alice")).key.secret;

@@ -2,7 +2,8 @@
 
 Reads a JSON array of visits from stdin, makes them all at once, and writes the array of what each
 saw to stdout. A visit is {client: "fastmcp" | "mcp", transport: "sse" | "http", mode: "auto" |
-"legacy", url, key?}; the key goes into the Authorization header.
+"legacy", url, key?, everything?}; the key goes into the Authorization header, and at the end of the
+URL is server-everything or else the server in mcp_server.
 """
 
 import asyncio
@@ -22,6 +23,21 @@ def text_of(blocks):
     return blocks[0].text
 
 
+async def see_everything(visit, client, listen):
+    """What a visit to server-everything sees; `listen` names the argument for the progress handler."""
+    progress = []
+
+    async def on_progress(done, total, _message):
+        progress.append([done, total])
+
+    echoed = await asyncio.gather(
+        *(client.call_tool("echo", {"message": f"{visit['url']} {i}"}) for i in range(8))
+    )
+    slow = {"duration": 0.3, "steps": STEPS}
+    await client.call_tool("trigger-long-running-operation", slow, **{listen: on_progress})
+    return {"echoed": [text_of(answer.content) for answer in echoed], "progress": progress}
+
+
 async def visit_with_fastmcp(visit, headers):
     make = SSETransport if visit["transport"] == "sse" else StreamableHttpTransport
     progress = []
@@ -30,6 +46,9 @@ async def visit_with_fastmcp(visit, headers):
         progress.append([done, total])
 
     async with fastmcp.Client(make(visit["url"], headers=headers), mode=visit["mode"]) as client:
+        if visit.get("everything"):
+            seen = await see_everything(visit, client, "progress_handler")
+            return {**seen, "version": client.session.protocol_version}
         me = await client.call_tool("whoami")
         echoed = await asyncio.gather(
             *(client.call_tool("echo", {"text": f"{visit['url']} {i}"}) for i in range(8))
@@ -54,6 +73,9 @@ async def visit_with_mcp(visit, headers):
 
     async def talk(transport):
         async with mcp.Client(transport, mode=visit["mode"]) as client:
+            if visit.get("everything"):
+                seen = await see_everything(visit, client, "progress_callback")
+                return {**seen, "version": client.protocol_version}
             me = await client.call_tool("whoami")
             echoed = await asyncio.gather(
                 *(client.call_tool("echo", {"text": f"{visit['url']} {i}"}) for i in range(8))
@@ -88,7 +110,7 @@ async def make(visit):
     headers = {"Authorization": f"Bearer {visit['key']}"} if visit.get("key") else {}
     go = visit_with_fastmcp if visit["client"] == "fastmcp" else visit_with_mcp
     try:
-        return await asyncio.wait_for(go(visit, headers), 60)
+        return await asyncio.wait_for(go(visit, headers), 180)
     except Exception as error:
         return {"refused": f"{type(innermost(error)).__name__}: {innermost(error)}"}
 

@@ -43,7 +43,7 @@ export async function startServer(
     );
   };
   try {
-    await until(listens, `${command} listens`, 30_000);
+    await until(listens, `${command} listens`, 120_000);
   } catch (error) {
     await close();
     throw error;

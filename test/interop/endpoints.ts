@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { get } from "node:http";
 import { Client } from "@modelcontextprotocol/sdk/client/index.js";
 import { SSEClientTransport } from "@modelcontextprotocol/sdk/client/sse.js";
+import { StreamableHTTPClientTransport } from "@modelcontextprotocol/sdk/client/streamableHttp.js";
 import { FIXTURE } from "../conformance/fixture.ts";
 import { losses, scoreOf } from "../conformance-sse/report.ts";
 import { type Result, runChecks } from "../conformance-sse/suite.ts";
@@ -87,7 +88,8 @@ async function look(url: string, server: Server, key?: string): Promise<Sight> {
   const headers: Record<string, string> =
     key === undefined ? {} : { authorization: `Bearer ${key}` };
   const client = new Client({ name: "interop", version: "1.0.0" });
-  await client.connect(new SSEClientTransport(new URL(url), { requestInit: { headers } }));
+  const Transport = url.endsWith("/mcp") ? StreamableHTTPClientTransport : SSEClientTransport;
+  await client.connect(new Transport(new URL(url), { requestInit: { headers } }));
   const call = async (name: string, args: Record<string, unknown> = {}) => {
     const { content } = await client.callTool({ name, arguments: args });
     return (content as { text: string }[])[0]!.text;
@@ -124,8 +126,10 @@ async function visit(
     const beginning = await beginningOf(url);
     check(`${name}: its endpoint ${says}`, () => assert.match(beginning, server.begins));
     const direct = await look(url, server);
-    for (const user of USERS) {
-      const path = `/u/${user}/${name}/sse`;
+    const paths = USERS.flatMap((user) =>
+      ["sse", "mcp"].map((front) => ({ user, path: `/u/${user}/${name}/${front}` })),
+    );
+    for (const { user, path } of paths) {
       const through = await look(daemon.origin + path, server, keys[user]).catch(
         (error: Error) => error,
       );

@@ -26,6 +26,7 @@ const everything = (type: string, mode: string) => ({
 const SERVERS = {
   "over-sse": everything("sse", "sse"),
   "over-http": everything("http", "streamableHttp"),
+  "over-stdio": { command: process.execPath, args: [EVERYTHING, "stdio"] },
   modern: {
     type: "http",
     command: process.execPath,
@@ -120,6 +121,28 @@ async function playFlows(open: Opener, daemon: DaemonProcess, key: string): Prom
   }
 }
 
+/** The same against a stdio child, which needs no mcp-remote to be visited directly. */
+async function playFlowsOverStdio(open: Opener, daemon: DaemonProcess, key: string): Promise<void> {
+  const direct = await runFlows(
+    () =>
+      new StdioClientTransport({
+        command: process.execPath,
+        args: [EVERYTHING, "stdio"],
+        stderr: "ignore",
+      }),
+    FEW,
+  );
+  for (const path of ["/u/alice/over-stdio/sse", "/u/alice/over-stdio/mcp"]) {
+    const through = await runFlows(() => open({ url: daemon.origin + path, key }), FEW).catch(
+      (error: Error) => error,
+    );
+    check(`mcp-remote at ${path}: flows are those of the stdio child`, () => {
+      if (through instanceof Error) throw through;
+      assert.deepEqual(through, direct);
+    });
+  }
+}
+
 interface Seen {
   /** The server's name, or why there was none. */
   server: string | undefined;
@@ -184,6 +207,7 @@ export async function visitWithMcpRemote(): Promise<void> {
     const alices = (await daemon.addUser("alice")).key.secret;
     const bobs = (await daemon.addUser("bob")).key.secret;
     await playFlows(open, daemon, alices);
+    await playFlowsOverStdio(open, daemon, alices);
     await visitModern(open, daemon, alices);
     await visitForeignPaths(open, daemon, bobs);
   } finally {

@@ -43,6 +43,12 @@ export const SERVERS = {
     cwd: "./mcp_server",
     env: SETTINGS,
   },
+  "gmail-stdio": {
+    command: "python",
+    args: ["-m", "fastmcp.cli", "run", "gmail_mcp/main.py", "--transport", "stdio"],
+    cwd: "./mcp_server",
+    env: SETTINGS,
+  },
 };
 
 /** What `whoami` shows of a token. */
