@@ -109,7 +109,6 @@ test("after a new token the next message reaches a child that has it", async (t)
 for (const [signal, server] of [
   ["SIGTERM", "forks-grandchild"],
   ["SIGINT", "echo-sse"],
-  ["SIGHUP", "echo-sse"],
 ] as const) {
   test(`${signal} ends the daemon with 0 and leaves no child, port or socket`, async (t) => {
     const daemon = await startDaemon(t, {
