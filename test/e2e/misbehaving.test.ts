@@ -130,9 +130,17 @@ test("a Streamable HTTP child that crashes: the call fails by its id, the sessio
     headers: [...bearer(secret), ...session, "accept", "text/event-stream"],
   });
   t.after(() => stream.close());
-  const answer = await post("/u/alice/mcp", call("c", "crash"), session);
-  assert.equal(answer.status, 502);
-  assert.equal(refusal(answer).id, "c");
+  // The fixture has begun its answer by then: what is left is to end it with an error.
+  const answer = await EventStream.open(daemon.port, {
+    method: "POST",
+    path: "/u/alice/mcp",
+    headers: [...bearer(secret), ...json, ...session],
+    body: call("c", "crash"),
+  });
+  await until(() => answer.isEnded, "the answer ends");
+  const [failure] = answer.messages();
+  assert.equal(failure?.id, "c");
+  assert.equal(failure.error?.data?.type, "INSTANCE_EXITED");
   const later = await post("/u/alice/mcp", call("l", "echo", { message: "x" }), session);
   assert.equal(later.status, 503);
   assert.equal(refusal(later).error.data?.type, "SESSION_LOST");
