@@ -35,8 +35,6 @@ export async function bridgePost(
     // Without the answer to `initialize` the client never knew of this session, and nobody will end it.
     if (session === undefined && !res.writableFinished) sessions.http.close(begun);
   };
-  // It may have left while the child was starting; some try again every two seconds.
-  if (res.destroyed) return leave();
   res.once("close", leave);
   try {
     await bridge.post(

@@ -89,12 +89,10 @@ test("batches go through in both directions, whatever the front and the child", 
         ];
         const { status, body, over } = await session.post(JSON.stringify(batch));
         assert.ok(status < 300, `${status} ${body}`);
-        await over;
+        await over();
         assert.equal(textOf(await session.answerTo(1)), "one");
         assert.equal(textOf(await session.answerTo("two")), "two");
-        await (
-          await session.send(callOf(3, "batch"))
-        ).over;
+        await (await session.send(callOf(3, "batch"))).over();
         assert.equal(textOf(await session.answerTo(3)), "in a batch");
         assert.equal((await session.heard("notifications/message")).params?.["level"], "info");
         assert.equal(await inFlight(), 0);
@@ -129,9 +127,7 @@ test("a cancellation reaches the call at the child, and nothing waits for that c
           "the child has heard of it",
         );
         assert.equal(cancelled.got?.params?.["reason"], "enough");
-        await (
-          await posting
-        ).over;
+        await (await posting).over();
         assert.equal(await session.call(2, "echo", { text: "goes on" }), "goes on");
         assert.deepEqual(
           session.received.filter(({ id }) => id === "w"),

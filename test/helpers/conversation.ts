@@ -25,8 +25,8 @@ export interface Posted {
   /** The body of what is no event stream. */
   body: string;
   sessionId: string | undefined;
-  /** Resolves when the answer to the POST has ended. */
-  over: Promise<void>;
+  /** Resolves when the answer to the POST has ended; fails when it does not. */
+  over: () => Promise<void>;
 }
 
 const PATIENCE_MS = 30_000;
@@ -67,15 +67,18 @@ export class Conversation {
     const res = await this.#ask(method, this.#endpoint, body);
     const text: string[] = [];
     const isStream = (res.headers["content-type"] ?? "").startsWith("text/event-stream");
-    const over = isStream ? this.#read(res) : keep(res, text);
+    let isOver = false;
+    const reading = (isStream ? this.#read(res) : keep(res, text)).then(() => (isOver = true));
     const sessionId = res.headers["mcp-session-id"];
-    const posted = { status: res.statusCode ?? 0, body: "", over };
-    if (!isStream) await over;
+    const posted = { status: res.statusCode ?? 0, body: "" };
+    if (!isStream) await reading;
     posted.body = text.join("");
     if (this.#place.front === "mcp" && res.statusCode === 200 && posted.body !== "")
       this.#take(posted.body);
     this.#sessionId ??= typeof sessionId === "string" ? sessionId : undefined;
-    return { ...posted, sessionId: this.#sessionId };
+    const over = async () =>
+      void (await until(() => isOver, "the answer to the POST has ended", PATIENCE_MS));
+    return { ...posted, over, sessionId: this.#sessionId };
   }
 
   /** Posts one message; fails unless it is taken. */
