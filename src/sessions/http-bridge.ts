@@ -2,17 +2,14 @@ import { SupervisorError } from "../errors.ts";
 import { EnvelopeScanner, canonicalId, isRequest, isResponse } from "../mcp/envelope.ts";
 import type { Message } from "../mcp/envelope.ts";
 import { locate, textAt } from "../mcp/json-span.ts";
-import { formatEvent, withoutLineBreaks } from "../mcp/sse.ts";
 import type { Live } from "../supervisor/supervisor.ts";
+import { PATIENCE_MS, beginStream, emitMessage } from "./bridged-answer.ts";
 import { partsOf } from "./bridged-link.ts";
 import { explainFailure } from "./exit.ts";
 import type { HttpOutlet } from "./http-exchange.ts";
 import type { CallWatch } from "./calls.ts";
 import type { InFlight } from "./in-flight.ts";
 import type { MessageLink } from "./message-link.ts";
-
-/** Proxies end silent answers after 30 s or more; an answer that takes this long becomes a stream with heartbeats. */
-const PATIENCE_MS = 10_000;
 
 interface Post {
   readonly outlet: HttpOutlet;
@@ -86,10 +83,10 @@ export class HttpBridge {
   listen(outlet: HttpOutlet): void {
     this.#stream?.end();
     this.#stream = outlet;
-    outlet.head(200, { "content-type": "text/event-stream" }, true);
+    beginStream(outlet);
     const waiting = this.#backlog;
     this.#backlog = [];
-    for (const raw of waiting) emit(outlet, raw);
+    for (const raw of waiting) emitMessage(outlet, raw);
   }
 
   /** The client has left this POST or stream. That cancels nothing (2025-11-25, transports). */
@@ -116,7 +113,7 @@ export class HttpBridge {
     if (isResponse(message)) return this.#answer(raw, message.id!);
     const post = this.#postOf(raw, message.method, about);
     if (post !== undefined) this.#onPost(post, raw);
-    else if (this.#stream !== undefined) emit(this.#stream, raw);
+    else if (this.#stream !== undefined) emitMessage(this.#stream, raw);
     else if (this.#backlog.length < this.#maxBacklog) this.#backlog.push(raw);
   }
 
@@ -192,7 +189,7 @@ export class HttpBridge {
 
   #onPost(post: Post, raw: Buffer): void {
     begin(post);
-    emit(post.outlet, raw);
+    emitMessage(post.outlet, raw);
   }
 
   #answer(raw: Buffer, id: string): void {
@@ -232,11 +229,7 @@ export class HttpBridge {
 function begin(post: Post): void {
   if (post.isStream) return;
   post.isStream = true;
-  post.outlet.head(200, { "content-type": "text/event-stream" }, true);
-}
-
-function emit(outlet: HttpOutlet, raw: Buffer): void {
-  outlet.part(Buffer.from(formatEvent("message", withoutLineBreaks(raw))), true);
+  beginStream(post.outlet);
 }
 
 function tokenAt(raw: Buffer, path: readonly string[]): string[] {

@@ -2,16 +2,13 @@ import { SupervisorError } from "../errors.ts";
 import type { Message } from "../mcp/envelope.ts";
 import { statusOfError } from "../mcp/modern.ts";
 import type { ModernParams } from "../mcp/modern.ts";
-import { formatEvent, withoutLineBreaks } from "../mcp/sse.ts";
 import type { Instance, Live } from "../supervisor/supervisor.ts";
 import type { ModernCaller, ModernStdio } from "../upstream/modern-stdio.ts";
+import { PATIENCE_MS, beginStream, emitMessage } from "./bridged-answer.ts";
 import { explainFailure } from "./exit.ts";
 import type { CallWatch } from "./calls.ts";
 import type { HttpOutlet } from "./http-exchange.ts";
 import { InFlight } from "./in-flight.ts";
-
-/** Proxies end silent answers after 30 s or more; an answer that takes this long becomes a stream with heartbeats. */
-const PATIENCE_MS = 10_000;
 
 /** A ready child that speaks 2026-07-28 over stdio. */
 export interface ModernServing {
@@ -70,7 +67,7 @@ export class ModernPost implements ModernCaller {
   notify(raw: Buffer): void {
     if (this.#isOver) return;
     this.#begin();
-    this.#emit(raw);
+    emitMessage(this.#outlet, raw);
   }
 
   answer(raw: Buffer, errorCode: number | undefined): void {
@@ -78,7 +75,7 @@ export class ModernPost implements ModernCaller {
     this.#inFlight.received([{ id: this.#id, method: undefined }], raw);
     this.#finish();
     if (this.#isStream) {
-      this.#emit(raw);
+      emitMessage(this.#outlet, raw);
     } else {
       const headers = { "content-type": "application/json" };
       this.#outlet.head(statusOfError(errorCode), headers, false);
@@ -101,11 +98,7 @@ export class ModernPost implements ModernCaller {
     if (this.#isStream) return;
     clearTimeout(this.#timer);
     this.#isStream = true;
-    this.#outlet.head(200, { "content-type": "text/event-stream" }, true);
-  }
-
-  #emit(raw: Buffer): void {
-    this.#outlet.part(Buffer.from(formatEvent("message", withoutLineBreaks(raw))), true);
+    beginStream(this.#outlet);
   }
 
   #finish(): string[] {
