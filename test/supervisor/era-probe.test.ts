@@ -18,7 +18,8 @@ test("a legacy server that says nothing before initialize is found out, and not 
 
 test("a server that starts in neither era is asked after a wait, as an instance is", async (t) => {
   const settings = { startTimeout: "250ms" };
-  const { supervisor } = openSupervisor(t, { broken: stdio("--no-such-option") }, settings);
+  const broken = { command: "sh", args: ["-c", "exit 1"] };
+  const { supervisor } = openSupervisor(t, { broken }, settings);
   const codes: string[] = [];
   for (let i = 0; i < 2; i++)
     await supervisor
