@@ -1,4 +1,13 @@
-import { existsSync, lstatSync, readFileSync, readlinkSync, realpathSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  lstatSync,
+  openSync,
+  readFileSync,
+  readSync,
+  readlinkSync,
+  realpathSync,
+} from "node:fs";
 import { homedir } from "node:os";
 import path from "node:path";
 import { SupervisorError } from "../errors.ts";
@@ -73,12 +82,7 @@ function runBy(file: string, cwd: string, searchPath: string | undefined): strin
     const [, home] = /^home\s*=\s*(.+?)\s*$/m.exec(readFileSync(venv, "utf8")) ?? [];
     if (home !== undefined) found.push(path.join(home, path.basename(file)));
   }
-  let line: string;
-  try {
-    line = readFileSync(file).toString("latin1", 0, 256).split("\n")[0]!;
-  } catch {
-    return found;
-  }
+  const line = firstLine(file);
   const [, interpreter, argument] = /^#!\s*(\S+)(?:\s+(\S+))?/.exec(line) ?? [];
   if (interpreter === undefined) return found;
   found.push(interpreter);
@@ -87,6 +91,22 @@ function runBy(file: string, cwd: string, searchPath: string | undefined): strin
     if (program !== undefined) found.push(program);
   }
   return found;
+}
+
+/** As much of it as the kernel looks at; the program itself may be a hundred megabytes. */
+function firstLine(file: string): string {
+  const start = Buffer.alloc(256);
+  try {
+    const fd = openSync(file, "r");
+    try {
+      return start.toString("latin1", 0, readSync(fd, start)).split("\n")[0]!;
+    } finally {
+      closeSync(fd);
+    }
+  } catch {
+    // Not ours to read, or a folder; the system will say so.
+    return "";
+  }
 }
 
 function installationsFor({ program, cwd, searchPath }: Wanted): string[] {
