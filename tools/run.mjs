@@ -58,6 +58,7 @@ const tasks = {
   torture: ["test/torture/main.ts"],
   hog: ["test/hog/main.ts"],
   mixups: ["test/mixups/run.ts"],
+  churn: ["test/churn/main.ts"],
 };
 
 const [task, ...rest] = process.argv.slice(2);

@@ -23,7 +23,7 @@ import { Upstreams } from "./upstreams.ts";
 
 /** A child that has not said "accepted" to a message by then never will. */
 const POST_TIMEOUT_MS = 30_000;
-/** How often is looked for sessions that have grown old. */
+/** How often is looked for sessions that have grown old, at least. */
 const EXPIRY_MS = 60_000;
 /** What the variant of an instance begins with that serves one session (`sharing: "session"`). */
 const PRIVATE = "session ";
@@ -54,7 +54,7 @@ export class Sessions {
     this.open = new OpenRequests(config.limits);
     this.http = new HttpSessions(config.sessionTtlMs, (serving) => this.#discard(serving));
     this.#postTimeoutMs = postTimeoutMs;
-    this.#timer = setInterval(() => this.expire(), EXPIRY_MS);
+    this.#timer = setInterval(() => this.expire(), Math.min(EXPIRY_MS, config.sessionTtlMs));
     this.#timer.unref();
   }
 

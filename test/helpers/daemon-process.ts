@@ -17,8 +17,10 @@ export interface AddedUser {
 }
 
 export interface DaemonProcess {
+  pid: number;
   /** `http://127.0.0.1:PORT`, the gateway. */
   origin: string;
+  controlSocket: string;
   /** Runs the CLI against this daemon with `--json`, `secrets` in its environment; rejects with what it said unless it exits 0. */
   cli: (args: string[], secrets?: Record<string, string>) => Promise<unknown>;
   /** Adds a user; the token, if any, travels in an environment variable, never in argv. */
@@ -89,11 +91,17 @@ export async function startDaemonProcess(
     await stop();
     throw new Error(`${(error as Error).message}\n${log}`, { cause: error });
   }
-  const { listen } = JSON.parse(answer) as { listen: { port: number } };
+  const { pid, listen, controlSocket } = JSON.parse(answer) as {
+    pid: number;
+    listen: { port: number };
+    controlSocket: string;
+  };
 
   const cli: DaemonProcess["cli"] = (args, secrets = {}) => runCli(file, args, secrets);
   return {
+    pid,
     origin: `http://127.0.0.1:${listen.port}`,
+    controlSocket,
     cli,
     addUser: async (name, token) => {
       const flags = token === undefined ? [] : ["--token-env", "ADDED_USERS_TOKEN"];
