@@ -229,6 +229,7 @@ export async function openDaemon(options: DaemonOptions): Promise<Daemon> {
     const metrics = new Metrics(config.metrics);
     closers.push(() => metrics.close());
     supervisor.events.on("failed", ({ ref }) => metrics.failed(ref.server));
+    supervisor.events.on("restarted", ({ ref }) => metrics.restarted(ref.server));
     supervisor.events.on("state", ({ ref, state }) => {
       if (state === "ready") metrics.started(ref.server);
     });

@@ -1,22 +1,15 @@
 import type { Request, Response } from "express";
 import { SupervisorError } from "../errors.ts";
 import { droppedLines } from "../observability/logger.ts";
-import type { Gauges, Sample } from "../observability/metrics.ts";
+import type { Gauges } from "../observability/metrics.ts";
 import type { ControlParts } from "./parts.ts";
 
 function gaugesOf({ registry, sessions, supervisor, audit, log }: ControlParts): Gauges {
-  const restarts = new Map<string, Sample>();
-  for (const { server, restarts: count } of supervisor.list()) {
-    const sample = restarts.get(server) ?? { labels: { server }, value: 0 };
-    sample.value += count;
-    restarts.set(server, sample);
-  }
   return {
     users: registry.countUsers(),
     sessions: sessions.count,
     streams: sessions.open.streamCount,
     instances: supervisor.counts(),
-    restarts: [...restarts.values()],
     spawnsWaiting: supervisor.waitingStarts,
     auditDropped: audit.dropped,
     auditWaiting: audit.waiting,

@@ -50,10 +50,10 @@ export async function metricsText(
     "Starts that failed and children that ended unasked.",
     metrics.samples("failures"),
   );
-  gauge(
-    "instance_restarts",
-    "Starts that followed an end nobody asked for, of the instances that are known now.",
-    gauges.restarts,
+  counter(
+    "instance_restarts_total",
+    "Starts that followed an end nobody asked for.",
+    metrics.samples("restarts"),
   );
   gauge("spawn_queue", "Starts that wait for their turn.", one(gauges.spawnsWaiting));
   gauge("requests_in_flight", "Requests under way, streams among them.", one(metrics.inFlight));

@@ -26,7 +26,6 @@ export interface Gauges {
   sessions: number;
   streams: number;
   instances: Partial<Record<string, number>>;
-  restarts: readonly Sample[];
   spawnsWaiting: number;
   auditDropped: number;
   auditWaiting: number;
@@ -85,6 +84,10 @@ export class Metrics {
     this.#count("failures", server, { server });
   }
 
+  restarted(server: string): void {
+    this.#count("restarts", server, { server });
+  }
+
   get inFlight(): number {
     return this.#inFlight;
   }
@@ -93,7 +96,7 @@ export class Metrics {
     return this.#perUser;
   }
 
-  samples(name: "calls" | "userCalls" | "starts" | "failures"): Sample[] {
+  samples(name: "calls" | "userCalls" | "starts" | "failures" | "restarts"): Sample[] {
     return [...(this.#counts.get(name)?.values() ?? [])];
   }
 

@@ -116,5 +116,7 @@ export interface SupervisorEvents {
   line: [{ ref: Ref; line: LogLine }];
   /** A start failed, or a child ended unasked. */
   failed: [{ ref: Ref }];
+  /** A start begins that follows an end nobody asked for. */
+  restarted: [{ ref: Ref }];
   state: [{ ref: Ref; state: StateName }];
 }

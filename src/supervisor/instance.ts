@@ -226,7 +226,10 @@ export class Instance {
 
   async #startChild(def: ChildServer, signal: AbortSignal): Promise<Live> {
     const { config, version, secretsFor, ports, start, events, onExposed } = this.#context;
-    if (this.#endedUnasked) this.#restarts++;
+    if (this.#endedUnasked) {
+      this.#restarts++;
+      events.emit("restarted", { ref: this.ref });
+    }
     this.#endedUnasked = false;
     const outcome = await launchChild({
       ref: this.ref,
@@ -339,9 +342,8 @@ export class Instance {
   #finish(generation: Generation, ended: Ended): void {
     generation.finish(ended);
     clearKeepers(this.usage);
-    const number = generation.live.generation;
-    const { reason } = ended;
-    this.#context.events.emit("exited", { ref: this.ref, generation: number, reason });
+    const { ref, generation: number } = generation.live;
+    this.#context.events.emit("exited", { ref, generation: number, reason: ended.reason });
   }
 
   async #stop(reason: string, failure: SupervisorError): Promise<void> {

@@ -7,6 +7,7 @@ import { test } from "node:test";
 import { startForAlice } from "../helpers/alice.ts";
 import { call, fixture } from "../helpers/fixtures.ts";
 import { ask } from "../helpers/raw-http.ts";
+import { instancesOf } from "../helpers/status.ts";
 import { until } from "../helpers/until.ts";
 
 /** `GET /metrics` over the control socket. */
@@ -85,6 +86,26 @@ test("/metrics tells what happened in the names and units of Prometheus, to admi
     415,
   );
   assert.equal((await ask(daemon.port, { path: "/metrics", headers: alice.auth })).status, 404);
+});
+
+test("a restart is counted for good, also when the instance is no more", async (t) => {
+  const alice = await startForAlice(t, { echo: fixture("http", "echo-sse") });
+  const { daemon } = alice;
+  await alice.http("echo");
+  const { pid } = await alice.row("echo");
+  process.kill(pid, "SIGKILL");
+  const again = async (): Promise<boolean> => {
+    await alice.http("echo");
+    const { state, pid: now } = (await instancesOf(daemon))[0]!;
+    return state === "ready" && now !== pid;
+  };
+  await until(again, "another child serves");
+  const series = 'mcp_supervisor_instance_restarts_total{server="echo"}';
+  assert.equal(valueOf(await scrape(daemon.socket), series), 1);
+  await daemon.cli(["user", "remove", "alice", "--yes"]);
+  const scraped = await scrape(daemon.socket);
+  assert.equal(valueOf(scraped, series), 1);
+  assert.match(scraped, /^# TYPE mcp_supervisor_instance_restarts_total counter$/m);
 });
 
 test("series of each user are there where the config asks for them", async (t) => {
