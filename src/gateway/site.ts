@@ -3,6 +3,7 @@ import express from "express";
 import type { Express, NextFunction, Request, Response } from "express";
 import { SupervisorError, toSupervisorError } from "../errors.ts";
 import { sendError } from "../http/error-response.ts";
+import { isSelfCheck } from "../http/self-check.ts";
 import type { Principal, Registry } from "../registry/registry.ts";
 import type { Sessions } from "../sessions/sessions.ts";
 import type { Supervisor } from "../supervisor/supervisor.ts";
@@ -28,8 +29,9 @@ export function createSite(
   const app = express();
   app.disable("x-powered-by");
   app.disable("etag");
-  app.get("/health", (_req, res) => {
+  app.get("/health", (req, res) => {
     traceOf(res).by("health");
+    if (isSelfCheck(req)) traceOf(res).isOwn = true;
     res.setHeader("cache-control", "no-store");
     res.json(health(options, performance.now() - started));
   });

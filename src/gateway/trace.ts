@@ -22,6 +22,8 @@ export interface TraceParts {
 /** Collects what is known of one request while it is under way, and tells it when the request is over. */
 export class Trace implements CallWatch {
   readonly requestId: string;
+  /** The daemon's own check of itself, every few seconds: counted, and told to nobody. */
+  isOwn = false;
   readonly #parts: TraceParts;
   readonly #startedAt = performance.now();
   readonly #record: RequestRecord;
@@ -127,6 +129,7 @@ export class Trace implements CallWatch {
     const record = this.#record;
     record.status = res.headersSent ? res.statusCode : CLIENT_LEFT;
     record.durationMs = performance.now() - this.#startedAt;
+    if (this.isOwn) return this.#parts.requests.endedUntold(record);
     const isTold = this.#parts.requests.ended(record);
     if (record.failure === null || !isTold) return;
     const { code } = record.failure;

@@ -1,4 +1,15 @@
+import { randomBytes } from "node:crypto";
 import { request } from "node:http";
+import type { IncomingMessage } from "node:http";
+
+/** Told to nobody, so that no other request passes for one of ours. */
+const HEADER = "x-self-check";
+const MARK = randomBytes(16).toString("base64url");
+
+/** Whether this process itself asks whether it answers. */
+export function isSelfCheck(req: IncomingMessage): boolean {
+  return req.headers[HEADER] === MARK;
+}
 
 /** Where a listener listens is not always where it can be called. */
 function reachable(host: string): string {
@@ -15,7 +26,7 @@ export async function answersItself(
   const hasAnswered = await new Promise<boolean>((resolve) => {
     const { path, port } = at;
     const host = reachable(at.host);
-    const headers = { host: "localhost", connection: "close" };
+    const headers = { host: "localhost", connection: "close", [HEADER]: MARK };
     const call = request({ host, port, path, headers, agent: false }, (answer) => {
       answer.resume();
       resolve(true);

@@ -125,6 +125,11 @@ export class Requests {
     return true;
   }
 
+  /** As `ended`, for what is nobody's concern: counted, but in no log and no journal. */
+  endedUntold(record: RequestRecord): void {
+    this.#metrics.ended(record);
+  }
+
   /** What came over a connection was not read as a request, and was refused. */
   refusedUnread(requestId: string, { code, message, status }: SupervisorError): void {
     this.began();

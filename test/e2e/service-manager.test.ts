@@ -41,6 +41,10 @@ test("the service manager hears ready, the counts, each reload and the end, and 
   await ask(daemon.port, { method: "POST", path, body: initialize(), headers });
   await heard("STATUS=1 user, 1 child");
   await heard("WATCHDOG=1", 2);
+  await ask(daemon.port, { path: "/health" });
+  const checks = () => daemon.log().match(/"request":"GET \/health"/g)?.length ?? 0;
+  await until(() => checks() > 0, "a stranger's look at /health is logged");
+  assert.equal(checks(), 1, "its own, for each sign of life, are not");
 
   const { instances } = (await daemon.cli(["status"])).json<{ instances: { pid: number }[] }>();
   const environment = readFileSync(`/proc/${instances[0]!.pid}/environ`, "utf8");
