@@ -83,12 +83,12 @@ function failingInstance(facts: Facts): Cause | undefined {
     .filter(({ state, troubles }) => state !== "ready" && troubles.length > 0)
     .toSorted((a, b) => b.troubles[0]!.at - a.troubles[0]!.at);
   for (const instance of failing) {
-    const { user, server, state, retryAt } = instance;
+    const { user, server, state } = instance;
     const trouble = instance.troubles[0]!;
     const isHeld = state === "backing-off" || state === "parked";
     // Stopped since, by an admin or for want of use: an old failure is no failure now.
     if (!isHeld && instance.reason !== trouble.reason) continue;
-    const loop = loopOf(instance, facts.now, retryAt);
+    const loop = loopOf(instance, facts.now);
     return {
       code: trouble.code ?? "INSTANCE_EXITED",
       cause: `${user}/${server}: the child ${trouble.reason}${said(trouble)}${loop}`,
@@ -99,14 +99,15 @@ function failingInstance(facts: Facts): Cause | undefined {
 }
 
 function loopOf(
-  { state, troubles }: Facts["instances"][number],
+  { user, server, state, troubles, retryAt }: Facts["instances"][number],
   now: number,
-  retryAt: number | null,
-) {
+): string {
   const times = `${troubles.length === 10 ? "10 or more" : troubles.length} failures`;
-  if (state === "parked") return `; parked after ${times} in a row`;
-  if (state !== "backing-off" || retryAt === null || troubles.length < 2) return "";
-  return `; ${times}, tried again in ${ago(Math.max(0, retryAt - now))}`;
+  if (retryAt === null) return "";
+  const wait = ago(Math.max(0, retryAt - now));
+  if (state === "parked")
+    return `; parked after ${times} in a row, until "mcp-supervisor restart ${user} --server ${server}", a new token or config, or a message in ${wait}`;
+  return state === "backing-off" && troubles.length > 1 ? `; ${times}, tried again in ${wait}` : "";
 }
 
 /** What the child itself had to say, if one of its last lines sounds like it. */

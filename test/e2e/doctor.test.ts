@@ -14,7 +14,10 @@ import { bearer, call, fixture, initialize, json } from "../helpers/fixtures.ts"
 import { freePort } from "../helpers/free-port.ts";
 import { EventStream, ask } from "../helpers/raw-http.ts";
 import { serve } from "../helpers/serve.ts";
+import { instancesOf } from "../helpers/status.ts";
 import { until } from "../helpers/until.ts";
+
+const SKIPS_AHEAD = new URL("../helpers/skips-ahead.ts", import.meta.url).href;
 
 const node = (source: string, rest: object = {}) => ({
   command: process.execPath,
@@ -268,6 +271,36 @@ test("the first line of doctor names the cause of each of these faults", async (
       wrong.push(`${name}: ${expected} ≠ ${told.stdout}${told.stderr}`);
   });
   assert.deepEqual(wrong, []);
+});
+
+test("the first line of doctor says that a child is parked, why, and what ends that", async (t) => {
+  const daemon = await startDaemon(t, {
+    config: { servers: { crashing: fixture("http", "crash-on-start") } },
+    env: { NODE_OPTIONS: `--import ${SKIPS_AHEAD}` },
+  });
+  const { key } = await daemon.addUser("alice");
+  const headers = [...bearer(key.secret), ...json];
+  const knock = async () =>
+    await ask(daemon.port, { method: "POST", path: "/u/alice/mcp", body: initialize(), headers });
+  const stateNow = async () => (await instancesOf(daemon))[0]?.state;
+  await knock();
+  const isParked = async (): Promise<boolean> => {
+    if ((await stateNow()) === "parked") return true;
+    process.kill(daemon.pid, "SIGUSR2");
+    await knock();
+    return false;
+  };
+  await until(isParked, "it has failed often enough", 120_000);
+  const told = await daemon.cli(["doctor", "alice"], { isForPeople: true });
+  const [line] = told.stdout.split("\n");
+  assert.match(line!, /^alice\/crashing: the child exited with code 3 before it was ready/);
+  assert.match(line!, /; parked after 10 or more failures in a row, until /);
+  assert.match(
+    line!,
+    /until "mcp-supervisor restart alice --server crashing", a new token or config, or a message in \d/,
+  );
+  await daemon.cli(["restart", "alice", "--server", "crashing"]);
+  assert.notEqual(await stateNow(), "parked", "what the line says ends it");
 });
 
 test("a full disk is named as what it is", async (t: TestContext) => {

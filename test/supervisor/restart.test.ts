@@ -76,6 +76,39 @@ test("ten failures park the instance, whose messages are answered at once with t
   await until(() => supervisor.list()[0]?.state === "backing-off", "the count began anew");
 });
 
+test("a parked instance refuses without a start, and without waiting for any time to pass", async (t) => {
+  const skip = skipper(t);
+  const { supervisor } = openSupervisor(t, { crash: fixture("crash-on-start") });
+  for (let failure = 1; failure <= 10; failure++) {
+    await failureOf(supervisor.ensure(CRASH));
+    if (failure < 10) skip(100_000);
+  }
+  await until(() => supervisor.list()[0]?.state === "parked", "it is parked");
+  // No timer fires from here on, and the clock stands.
+  const now = performance.now();
+  t.mock.method(performance, "now", () => now);
+  t.mock.timers.enable({ apis: ["setTimeout", "setInterval"] });
+  const states: string[] = [];
+  supervisor.events.on("state", ({ state }) => states.push(state));
+  const refusals: SupervisorError[] = [];
+  for (let message = 0; message < 3; message++)
+    supervisor.ensure(CRASH).catch((refusal: SupervisorError) => refusals.push(refusal));
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.equal(refusals.length, 3, "answered within the turn");
+  for (const { code, message, retryAfterSeconds } of refusals) {
+    assert.equal(code, "INSTANCE_BACKING_OFF");
+    assert.match(
+      message,
+      /exited with code 3 before it was ready \(10 failures in a row\); parked/,
+    );
+    assert.match(message, /a restart by an admin, a new token or config, or by a message in \d+ s/);
+    assert.ok(retryAfterSeconds! > 290 && retryAfterSeconds! <= 300);
+  }
+  assert.deepEqual(states, [], "nothing was started");
+  assert.equal(supervisor.list()[0]?.generation, 10);
+  t.mock.timers.reset();
+});
+
 test("a restart lets those who wait go on at once, a stop ends their wait", async (t) => {
   const { supervisor } = openSupervisor(t, { crash: fixture("crash-on-start") });
   const fail = async () => {
