@@ -12,7 +12,7 @@ export const ACCEPTED: PostAnswer = {
 
 /** What an SSE session posts to: its server's own endpoint, or a bridge. */
 export interface PostLink {
-  ready?(): Promise<void>;
+  ready?(): Promise<void> | undefined;
   post(body: Buffer, messages: readonly Message[], headers: string[]): Promise<PostAnswer>;
   pause(): void;
   resume(): void;

@@ -55,7 +55,8 @@ export class HttpBridge {
     outlet: HttpOutlet,
     watch?: CallWatch,
   ): Promise<void> {
-    await this.#link!.ready?.();
+    const readiness = this.#link!.ready?.();
+    if (readiness !== undefined) await readiness;
     const requests = messages.filter(isRequest);
     // Two answers under one id could not be told apart (JSON-RPC: ids are unique while in use).
     if (requests.some(({ id }) => this.#posts.has(id!)))

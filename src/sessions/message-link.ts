@@ -6,8 +6,8 @@ import type { Message } from "../mcp/envelope.ts";
  * stream. What a bridge is built on.
  */
 export interface MessageLink {
-  /** Of a link that outlives its child: resolves when there is one to send to; see StdioLink. */
-  ready?(): Promise<void>;
+  /** Of a link that outlives its child: resolves when there is one to send to, undefined where there is; see StdioLink. */
+  ready?(): Promise<void> | undefined;
   /** Takes one message of the client; rejects with UPSTREAM_* when it cannot be handed on. */
   send(raw: Buffer, message: Message, headers: readonly string[]): Promise<void>;
   /** Ends the session at the server; `onClosed` is not called. */

@@ -115,7 +115,8 @@ export class SseSession {
     if (state.kind === "open" && instance.live !== state.live && !this.#isRenewed(state.live))
       throw this.#lost();
     const link = state.kind === "open" ? state.link : await this.#link(instance);
-    await link.ready?.();
+    const readiness = link.ready?.();
+    if (readiness !== undefined) await readiness;
     inFlight.sent(messages, body, watch);
     try {
       const answer = await link.post(body, messages, headers);

@@ -37,13 +37,13 @@ export class StdioLink implements MessageLink {
     this.#sit(live);
   }
 
-  /** Resolves when there is a child to send to, which is started if it is down. Rejects with what keeps it from starting. */
-  async ready(): Promise<void> {
+  /** Resolves when there is a child to send to, which is started if it is down; undefined where there is one. Rejects with what keeps it from starting. */
+  ready(): Promise<void> | undefined {
     const seat = this.#seat;
-    if (this.#renewal === undefined || this.#isClosed) return;
-    if (seat !== undefined && seat.live === this.#renewal.instance.live) return;
+    if (this.#renewal === undefined || this.#isClosed) return undefined;
+    if (seat !== undefined && seat.live === this.#renewal.instance.live) return undefined;
     this.#opening ??= this.#renew(this.#renewal, seat).finally(() => (this.#opening = undefined));
-    await this.#opening;
+    return this.#opening;
   }
 
   /** Without a wait between `ready` and here, or a child's end in between would be the new message's end too. */

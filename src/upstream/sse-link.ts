@@ -3,7 +3,7 @@ import { resolveEndpoint } from "../mcp/endpoint.ts";
 import { isEventStream } from "../mcp/headers.ts";
 import { SseReader, dataOf } from "../mcp/sse.ts";
 import type { EventPart } from "../mcp/sse.ts";
-import type { Exchange, HttpClient, ResponseHeaders } from "./http-client.ts";
+import type { Exchange, HttpClient, Receiver, ResponseHeaders } from "./http-client.ts";
 import { redirectTarget } from "./redirect.ts";
 
 /** The answer to a POST says "accepted"; what is longer than this is not read on. */
@@ -30,13 +30,6 @@ export interface PostAnswer {
   status: number;
   headers: ResponseHeaders;
   body: Buffer;
-}
-
-interface Post {
-  /** `performance.now()` when it was sent. */
-  readonly since: number;
-  exchange: Exchange | undefined;
-  readonly fail: (error: SupervisorError) => void;
 }
 
 const flat = (headers: Readonly<Record<string, string>>): string[] =>
@@ -82,59 +75,20 @@ export class SseLink {
   }
 
   /** Posts one message. Rejects with UPSTREAM_TIMEOUT, UPSTREAM_REFUSED or UPSTREAM_RESET. */
-  async post(body: Buffer, headers: string[]): Promise<PostAnswer> {
-    const { client, target } = this.#options;
-    const endpoint = this.#endpoint!;
-    const own = flat(target.headers);
-    return await new Promise<PostAnswer>((resolve, reject) => {
-      let status = 0;
-      let received: ResponseHeaders = {};
-      let chunks: Buffer[] = [];
-      let size = 0;
-      const post: Post = {
-        since: performance.now(),
-        exchange: undefined,
-        fail: (error) => {
-          this.#posts.delete(post);
-          reject(error);
-        },
-      };
-      const send = (url: URL, redirects: number): void => {
-        post.exchange = client.request(
-          {
-            method: "POST",
-            path: url.pathname + url.search,
-            headers: own.length === 0 ? headers : [...headers, ...own],
-            body,
-          },
-          {
-            head(code, answered) {
-              const onward = redirectTarget(code, answered["location"], url, redirects);
-              if (onward !== undefined) {
-                post.exchange?.abort();
-                send(onward, redirects + 1);
-                return;
-              }
-              status = code;
-              received = answered;
-            },
-            data(chunk) {
-              size += chunk.length;
-              if (size <= MAX_ANSWER_BYTES) chunks.push(chunk);
-              else chunks = [];
-            },
-            end: () => {
-              this.#posts.delete(post);
-              const whole = chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks);
-              resolve({ status, headers: received, body: whole });
-            },
-            fail: post.fail,
-          },
-        );
-      };
-      send(endpoint, 0);
-      this.#posts.add(post);
-      this.#watch ??= setTimeout(() => this.#failLatePosts(), this.#options.postTimeoutMs);
+  post(body: Buffer, headers: string[]): Promise<PostAnswer> {
+    const { client, target, postTimeoutMs } = this.#options;
+    return new Promise<PostAnswer>((resolve, reject) => {
+      const own = flat(target.headers);
+      const post: Post = new Post({
+        client,
+        body,
+        headers: own.length === 0 ? headers : [...headers, ...own],
+        resolve,
+        reject,
+        posts: this.#posts,
+      });
+      post.send(this.#endpoint!);
+      this.#watch ??= setTimeout(() => this.#failLatePosts(), postTimeoutMs);
     });
   }
 
@@ -152,8 +106,7 @@ export class SseLink {
     clearTimeout(this.#watch);
     this.#stream?.abort();
     for (const post of this.#posts) {
-      post.exchange?.abort();
-      post.fail(
+      post.abort(
         new SupervisorError("UPSTREAM_RESET", "the session ended before the message was taken"),
       );
     }
@@ -166,8 +119,7 @@ export class SseLink {
     const now = performance.now();
     for (const post of this.#posts) {
       if (now - post.since < postTimeoutMs) continue;
-      post.exchange?.abort();
-      post.fail(
+      post.abort(
         new SupervisorError(
           "UPSTREAM_TIMEOUT",
           "the server took the message but did not say so in time",
@@ -262,5 +214,76 @@ export class SseLink {
     }
     this.close();
     this.#options.onClosed(error);
+  }
+}
+
+interface PostOptions {
+  readonly client: HttpClient;
+  readonly body: Buffer;
+  readonly headers: readonly string[];
+  readonly resolve: (answer: PostAnswer) => void;
+  readonly reject: (error: SupervisorError) => void;
+  /** Those that wait for their answer, this one among them until it has it. */
+  readonly posts: Set<Post>;
+}
+
+/** One message on its way, until the server has said that it took it. */
+class Post implements Receiver {
+  /** `performance.now()` when it was sent. */
+  readonly since = performance.now();
+  readonly #options: PostOptions;
+  #exchange: Exchange | undefined;
+  #url: URL | undefined;
+  #redirects = 0;
+  #status = 0;
+  #headers: ResponseHeaders = {};
+  #chunks: Buffer[] = [];
+  #size = 0;
+
+  constructor(options: PostOptions) {
+    this.#options = options;
+  }
+
+  send(url: URL): void {
+    const { client, headers, body, posts } = this.#options;
+    this.#url = url;
+    const path = url.pathname + url.search;
+    this.#exchange = client.request({ method: "POST", path, headers, body }, this);
+    posts.add(this);
+  }
+
+  head(status: number, headers: ResponseHeaders): void {
+    const onward = redirectTarget(status, headers["location"], this.#url!, this.#redirects);
+    if (onward !== undefined) {
+      this.#exchange?.abort();
+      this.#redirects += 1;
+      this.send(onward);
+      return;
+    }
+    this.#status = status;
+    this.#headers = headers;
+  }
+
+  data(chunk: Buffer): void {
+    this.#size += chunk.length;
+    if (this.#size <= MAX_ANSWER_BYTES) this.#chunks.push(chunk);
+    else this.#chunks = [];
+  }
+
+  end(): void {
+    const { posts, resolve } = this.#options;
+    posts.delete(this);
+    const body = this.#chunks.length === 1 ? this.#chunks[0]! : Buffer.concat(this.#chunks);
+    resolve({ status: this.#status, headers: this.#headers, body });
+  }
+
+  fail(error: SupervisorError): void {
+    this.#options.posts.delete(this);
+    this.#options.reject(error);
+  }
+
+  abort(error: SupervisorError): void {
+    this.#exchange?.abort();
+    this.fail(error);
   }
 }
