@@ -223,7 +223,7 @@ function strained({ instances }: Facts): Cause | undefined {
   return {
     code: "INSTANCE_LIMIT",
     cause: `${found.user}/${found.server}: the child ${found.reason}`,
-    next: `raise servers.${found.server}.limits, or see why it needs so much`,
+    next: `${found.reason?.includes("limit") ? "raise" : "set"} servers.${found.server}.limits, or see why it needs so much`,
   };
 }
 

@@ -9,6 +9,15 @@ const PREFIX = "child-";
 export const CONTROLLERS = ["memory", "pids", "cpu"] as const;
 export type Controller = (typeof CONTROLLERS)[number];
 
+/** What a group used of the CPU since it was made. */
+export interface CpuUse {
+  usedMs: number;
+  /** Periods in which it ran; 0 for ever where it has no limit. */
+  periods: number;
+  /** Those of them in which it was held back at its limit. */
+  throttled: number;
+}
+
 /** The group of one child and all it starts. A process leaves it by no means of its own. */
 export class Cgroup {
   readonly dir: string;
@@ -70,6 +79,16 @@ export class Cgroup {
   isOverMemory(): boolean {
     const events = eventsOf(this.dir, "memory.events");
     return (events.get("oom_kill") ?? 0) > 0;
+  }
+
+  /** The kernel counts it with and without the controller. */
+  cpuUse(): CpuUse {
+    const stat = eventsOf(this.dir, "cpu.stat");
+    return {
+      usedMs: (stat.get("usage_usec") ?? 0) / 1000,
+      periods: stat.get("nr_periods") ?? 0,
+      throttled: stat.get("nr_throttled") ?? 0,
+    };
   }
 
   /** How often a fork was refused because the group was at its limit of processes. */

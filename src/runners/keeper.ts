@@ -6,6 +6,7 @@ import { LimitWatch } from "./limit-watch.ts";
 import { findProcess } from "./process-table.ts";
 import type { Cgroup, CgroupRoot } from "./cgroup.ts";
 import type { ChildJournal, ProcessName } from "./child-journal.ts";
+import type { CpuLoad } from "./cpu-meter.ts";
 import type { Watch, Watched } from "./limit-watch.ts";
 import type { LimitHit, Limits } from "./limits.ts";
 import type { Exit } from "./runner.ts";
@@ -101,6 +102,11 @@ export class Kept {
         onOver(hit);
       },
     });
+  }
+
+  /** Whether it uses all the CPU it may, and has for a while. */
+  cpuLoad(): CpuLoad | null {
+    return this.#watch?.cpuLoad() ?? null;
   }
 
   /** To be shown every line of stderr. */

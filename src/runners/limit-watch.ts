@@ -1,11 +1,18 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
+import { CpuMeter } from "./cpu-meter.ts";
 import { heldBytes } from "./held-memory.ts";
 import { glanceProcessTable } from "./process-table.ts";
 import type { Cgroup } from "./cgroup.ts";
+import type { CpuLoad } from "./cpu-meter.ts";
 import type { LimitHit, Limits } from "./limits.ts";
 import type { ProcessEntry } from "./process-table.ts";
 
 // Between two looks a process can take what it writes to in that time, some hundred MB at worst.
 const LOOK_MS = 250;
+/** Every so many looks the CPU is looked at too: long enough to tell what is used all the time. */
+const LOOKS_A_CPU_LOOK = 8;
+/** Few enough that other users' requests wait for a few ms at most. */
+const SLICE = 16;
 /** Processes that come and go while the table is read, and the namespace's own that it counts itself. */
 const MARGIN = 3;
 
@@ -28,11 +35,13 @@ export interface Watched {
 export interface Watch {
   /** The most memory it was seen with, in bytes. */
   readonly peakBytes: number;
+  /** Whether it uses all the CPU it may, and has for a while. */
+  cpuLoad(): CpuLoad | null;
   end(): void;
 }
 
 /**
- * Looks at the children that have limits: kills nobody, tells who is over. Where the kernel keeps a
+ * Looks at the children: kills nobody, tells who is over. Where the kernel keeps a
  * limit (a cgroup has the controller) it only asks what the kernel did; where it does not, it counts.
  * One timer for all of them, and one look at the process table for all that need it.
  */
@@ -40,6 +49,7 @@ export class LimitWatch {
   readonly #children = new Set<Child>();
   #timer: NodeJS.Timeout | undefined;
   #isLooking = false;
+  #looks = 0;
 
   add(watched: Watched): Watch {
     const child = new Child(watched, () => {
@@ -48,7 +58,6 @@ export class LimitWatch {
       clearInterval(this.#timer);
       this.#timer = undefined;
     });
-    if (child.isUnlimited) return child;
     this.#children.add(child);
     this.#timer ??= setInterval(() => void this.#look(), LOOK_MS).unref();
     return child;
@@ -58,10 +67,16 @@ export class LimitWatch {
     // On a machine that is too busy for the last look the next one is left out.
     if (this.#isLooking) return;
     this.#isLooking = true;
+    const isCpuLook = this.#looks++ % LOOKS_A_CPU_LOOK === 0;
     try {
-      const isTableWanted = [...this.#children].some((child) => child.wantsTable);
+      const isTableWanted = [...this.#children].some((child) => child.wantsTable(isCpuLook));
       const table = isTableWanted ? await glanceProcessTable() : [];
-      for (const child of this.#children) child.look(table);
+      const at = performance.now();
+      let looked = 0;
+      for (const child of this.#children) {
+        child.look(table, isCpuLook ? at : undefined);
+        if (++looked % SLICE === 0) await nextTurn();
+      }
     } catch {
       // No descriptor left for the moment: the next look comes soon.
     } finally {
@@ -75,27 +90,32 @@ class Child implements Watch {
   readonly end: () => void;
   readonly #watched: Watched;
   readonly #told = new Set<LimitHit["kind"]>();
+  readonly #cpu: CpuMeter;
 
   constructor(watched: Watched, end: () => void) {
     this.#watched = watched;
+    this.#cpu = new CpuMeter(watched.limits.cpu);
     this.end = end;
   }
 
-  get isUnlimited(): boolean {
-    const { memoryBytes, pids } = this.#watched.limits;
-    return memoryBytes === undefined && pids === undefined;
+  cpuLoad(): CpuLoad | null {
+    return this.#cpu.load();
   }
 
-  get wantsTable(): boolean {
+  wantsTable(isCpuLook: boolean): boolean {
     const { limits, cgroup } = this.#watched;
+    if (isCpuLook && cgroup === undefined) return true;
     const isCounted = (limit: number | undefined, controller: "memory" | "pids") =>
       limit !== undefined && cgroup?.has(controller) !== true;
     return isCounted(limits.memoryBytes, "memory") || isCounted(limits.pids, "pids");
   }
 
-  look(table: readonly ProcessEntry[]): void {
+  /** `cpuAt`: when (`performance.now()`) the table was read, if the CPU is to be looked at. */
+  look(table: readonly ProcessEntry[], cpuAt: number | undefined): void {
     const { limits, cgroup, membersOf, onOver } = this.#watched;
-    const members = this.wantsTable ? membersOf(table) : [];
+    const members = this.wantsTable(cpuAt !== undefined) ? membersOf(table) : [];
+    if (cpuAt !== undefined && cgroup === undefined) this.#cpu.countProcesses(members, cpuAt);
+    if (cpuAt !== undefined && cgroup) this.#cpu.countGroup(cgroup.cpuUse(), performance.now());
     const { memoryBytes: bytes, pids: count } = limits;
     if (bytes !== undefined && cgroup?.has("memory") !== true) {
       const held = heldBytes(members, bytes);

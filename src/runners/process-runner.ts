@@ -192,6 +192,7 @@ export async function startProcess(
       confined.socketPath === null
         ? await listenersOn(port, pid, async () => (await members()).map((entry) => entry.pid))
         : { ours: ["127.0.0.1"], foreign: [] },
+    cpuLoad: () => kept.cpuLoad(),
     rssBytes: async () => {
       const bytes = kept.cgroup?.memoryBytes() ?? residentBytes(await members());
       return bytes === 0 ? null : bytes;

@@ -9,6 +9,10 @@ export interface ProcessEntry {
   isZombie: boolean;
   /** Tasks it consists of, which is what the limits of the system count. */
   threads: number;
+  /** Clock ticks that it ran for. */
+  ownTicks: number;
+  /** Clock ticks that children of it ran for which have ended, theirs included. */
+  reapedTicks: number;
   /** Clock ticks since boot: with the pid, the name of a process that is never used twice. */
   startTicks: number;
 }
@@ -42,6 +46,8 @@ function readEntry(pid: string): ProcessEntry | undefined {
     session: Number(fields[3]),
     isZombie: fields[0] === "Z" || fields[0] === "X",
     threads: Number(fields[17]),
+    ownTicks: Number(fields[11]) + Number(fields[12]),
+    reapedTicks: Number(fields[13]) + Number(fields[14]),
     startTicks: Number(fields[19]),
   };
 }

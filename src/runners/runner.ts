@@ -1,6 +1,7 @@
 /** Room: runners. Starts one process tree inside the isolation level in force and proves it gone. In: argv, folder, environment. Out: a Running with its lines, its listeners and its end. Never knows users, tokens or policy. */
 import type { Readable, Writable } from "node:stream";
 import type { Confinement } from "./confinement.ts";
+import type { CpuLoad } from "./cpu-meter.ts";
 import type { LimitHit, Limits } from "./limits.ts";
 import type { Listeners } from "./listeners.ts";
 
@@ -55,6 +56,8 @@ export interface Running {
   kill(): Promise<Exit>;
   /** Who listens on this port of the network the child sees, told apart into the child's tree and others. */
   listenersOn(port: number): Promise<Listeners>;
+  /** Null unless the whole tree uses all the CPU it may, and has for a while. */
+  cpuLoad(): CpuLoad | null;
   /** Memory of the whole tree, null when nothing of it is left. */
   rssBytes(): Promise<number | null>;
 }

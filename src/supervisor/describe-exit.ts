@@ -1,4 +1,5 @@
 import { sizeText } from "../config/scalars.ts";
+import type { CpuLoad } from "../runners/cpu-meter.ts";
 import type { LimitHit } from "../runners/limits.ts";
 import type { Exit } from "../runners/runner.ts";
 
@@ -13,3 +14,13 @@ export function describeExit({ code, signal, limit }: Exit): string {
 
 /** As a predicate of a child that lives on: `hit its limit of 64 processes`. */
 export const describeStrain = (hit: LimitHit): string => `hit its limit of ${amountOf(hit)}`;
+
+/** As a predicate of a child that lives on: `has used 100 % of its CPU limit (0.5) for 12 s`. */
+export function describeLoad({ since, cores, limit }: CpuLoad): string {
+  const seconds = Math.round((Date.now() - since) / 1000);
+  const what =
+    limit === null
+      ? `${cores.toFixed(1)} cores`
+      : `${Math.round((cores / limit) * 100)} % of its CPU limit (${limit})`;
+  return `has used ${what} for ${seconds} s`;
+}

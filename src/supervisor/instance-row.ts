@@ -1,3 +1,4 @@
+import { describeLoad } from "./describe-exit.ts";
 import { isInUse } from "./usage.ts";
 import type { Usage } from "./usage.ts";
 import type { InstanceRow, InstanceState, Ref, StateName } from "./instance-types.ts";
@@ -21,7 +22,7 @@ export function rowOf({ ref, state, usage, ...rest }: RowInput): InstanceRow {
     ...ref,
     state: state.name,
     since: state.since,
-    reason: "reason" in state ? state.reason : null,
+    reason: reasonOf(state),
     // Told by the wall clock of now, so that it stays true when that is set.
     retryAt: "retryAt" in state ? Math.round(Date.now() + state.retryAt - performance.now()) : null,
     pid,
@@ -33,6 +34,14 @@ export function rowOf({ ref, state, usage, ...rest }: RowInput): InstanceRow {
     idleSeconds: idleMs === null ? null : isInUse(usage) ? 0 : Math.floor(idleMs / 1000),
     isolation: rest.isolation,
   };
+}
+
+/** Why it is in this state, or what it does in it that an admin should know. */
+function reasonOf(state: InstanceState): string | null {
+  const reason = "reason" in state ? state.reason : null;
+  const load = (state.name === "ready" && state.running?.cpuLoad()) || null;
+  if (load === null) return reason;
+  return reason === null ? describeLoad(load) : `${reason}; ${describeLoad(load)}`;
 }
 
 /** Nothing of an instance in this state runs, nor is on its way up or out. */

@@ -1,6 +1,6 @@
 import type { ModernStdio } from "../upstream/modern-stdio.ts";
 import type { SharedStdio } from "../upstream/shared-stdio.ts";
-import type { Exit, StreamName } from "../runners/runner.ts";
+import type { Exit, Running, StreamName } from "../runners/runner.ts";
 
 /** Names one instance; `variant` is "" unless a user has several of one server. */
 export interface Ref {
@@ -69,6 +69,8 @@ export type InstanceState =
       /** A limit that it hit and lives on with. */
       reason: string | null;
       live: Live;
+      /** Null for a remote. */
+      running: Running | null;
       port: number | null;
     }
   | { name: "draining"; since: number; reason: string; pid: number | null; port: number | null }

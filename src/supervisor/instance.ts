@@ -167,7 +167,7 @@ export class Instance {
 
   /** Memory of the whole process tree, null where none is alive or it cannot be read. */
   async rssBytes(): Promise<number | null> {
-    const running = this.#state.name === "ready" ? this.#state.generation.running : null;
+    const running = this.#state.name === "ready" ? this.#state.running : null;
     return (await running?.rssBytes()) ?? null;
   }
 
@@ -273,7 +273,7 @@ export class Instance {
     const generation = new Generation({ ref, number, target, running, port, usage });
     const { live } = generation;
     const since = Date.now();
-    this.#become({ name: "ready", since, reason: null, live, port, generation });
+    this.#become({ name: "ready", since, reason: null, live, running, port, generation });
     this.#log("info", "ready");
     const ifStill =
       <T>(act: (what: T) => void) =>

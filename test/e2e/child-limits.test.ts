@@ -6,6 +6,7 @@ import { fileURLToPath } from "node:url";
 import { startForAlice } from "../helpers/alice.ts";
 import { daemonFolder } from "../helpers/daemon.ts";
 import { call, fixture } from "../helpers/fixtures.ts";
+import { instancesOf } from "../helpers/status.ts";
 import { until } from "../helpers/until.ts";
 
 interface Row {
@@ -84,6 +85,30 @@ test("level sandbox of an ordinary account: the forks of a bomb are refused, the
   await rig.post(endpoint, call("still", "echo", { text: "here" }));
   await until(() => stream.messages().some(({ id }) => id === "still"), "it answers");
   return undefined;
+});
+
+/** Keeps a third of a core busy, or what a busy machine leaves of that. */
+const BUSY =
+  "setInterval(() => { for (const begun = process.cpuUsage(); process.cpuUsage(begun).user < 33e3;); }, 67)";
+
+test("a child over its limit of CPU serves, and status and the doctor say so and since when", async (t) => {
+  const { args, ...hungry } = fixture("sse", "hungry");
+  const busy = ["--import", `data:text/javascript,${encodeURIComponent(BUSY)}`];
+  const server = { ...hungry, args: [...busy, ...(args as string[])], limits: { cpu: 0.1 } };
+  const rig = await startForAlice(t, { hungry: server });
+  const { stream, endpoint } = await rig.sse("hungry");
+  const row = await until(
+    async () => (await instancesOf(rig.daemon)).find(({ reason }) => reason !== null),
+    "it is named",
+    60_000,
+  );
+  assert.equal(row.state, "ready");
+  assert.match(row.reason ?? "", /^has used \d+ % of its CPU limit \(0\.1\) for [1-9]\d+ s$/);
+  const { code, stdout } = await rig.daemon.cli(["doctor", "alice"], { isForPeople: true });
+  assert.equal(code, 1);
+  assert.match(stdout, /^alice\/hungry: the child has used \d+ % of its CPU limit \(0\.1\) for /);
+  await rig.post(endpoint, call("still", "echo", { text: "here" }));
+  await until(() => stream.messages().some(({ id }) => id === "still"), "it answers");
 });
 
 test("the start names the servers whose limits nothing keeps, and says what would", async (t) => {

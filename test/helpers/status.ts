@@ -7,6 +7,7 @@ export interface InstanceRow {
   server: string;
   variant: string;
   state: string;
+  reason: string | null;
   pid: number | null;
   sessions: number;
   inFlight: number;

@@ -156,6 +156,8 @@ test("a zombie that nobody reaps is not counted among the living, its child is",
     session: 10,
     isZombie,
     threads: 1,
+    ownTicks: 0,
+    reapedTicks: 0,
     startTicks: pid,
   });
   const table = [entry(10, 1, true), entry(11, 10, false), entry(12, 1, true)];
@@ -173,6 +175,8 @@ test("a member seen before is known again, a new process with its number is not"
     session: pid,
     isZombie: false,
     threads: 1,
+    ownTicks: 0,
+    reapedTicks: 0,
     startTicks,
   });
   const seen = new Map([
