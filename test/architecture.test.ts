@@ -17,7 +17,7 @@ const LINES: readonly Record<string, readonly string[]>[] = [
   { gateway: ["express"], control: ["express"] },
   { sessions: [] },
   { supervisor: ["get-port"] },
-  { upstream: [], runners: ["execa"] },
+  { upstream: [], runners: [] },
   { tokens: [] },
   { registry: [] },
   { vault: [], audit: [] },
@@ -25,7 +25,7 @@ const LINES: readonly Record<string, readonly string[]>[] = [
   {
     http: [],
     systemd: ["koffi"],
-    installs: [],
+    installs: ["execa"],
     config: ["zod"],
     observability: ["pino", "prom-client"],
   },

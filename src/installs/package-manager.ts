@@ -1,6 +1,5 @@
-import { spawn } from "node:child_process";
-import { once } from "node:events";
 import path from "node:path";
+import { execa } from "execa";
 import { SupervisorError } from "../errors.ts";
 
 const LAST_LINES = 20;
@@ -20,34 +19,31 @@ export async function call(
   args: readonly string[],
   { cwd, onOutput, env = {} }: Call,
 ): Promise<string> {
-  const child = spawn(program, args, {
+  const child = execa(program, args, {
     cwd,
     // Registries, proxies and certificates are the admin's settings.
-    env: { ...process.env, PATH: searchPath(), ...env },
-    stdio: ["ignore", "pipe", "pipe"],
+    env: { PATH: searchPath(), ...env },
+    stdin: "ignore",
+    all: true,
+    reject: false,
+    stripFinalNewline: false,
   });
-  let stdout = "";
-  let said = "";
-  child.stdout.setEncoding("utf8").on("data", (text: string) => {
-    stdout += text;
-    said += text;
-    onOutput(text);
-  });
-  child.stderr.setEncoding("utf8").on("data", (text: string) => {
-    said += text;
-    onOutput(text);
-  });
-  const [code] = (await once(child, "close").catch((cause: NodeJS.ErrnoException) => {
+  child.all.setEncoding("utf8").on("data", onOutput);
+  const { stdout, all, exitCode, code, cause } = await child;
+  if (exitCode === 0) return stdout;
+  if (exitCode === undefined && code !== undefined)
     throw new SupervisorError(
       "INSTALL_FAILED",
-      cause.code === "ENOENT" ? `${program} is not installed` : `${program} cannot be run`,
+      code === "ENOENT" ? `${program} is not installed` : `${program} cannot be run`,
       { cause },
     );
-  })) as [number | null];
-  if (code === 0) return stdout;
-  throw new SupervisorError("INSTALL_FAILED", `${program} failed (exit ${code ?? "by a signal"})`, {
-    details: said.trimEnd().split("\n").slice(-LAST_LINES),
-  });
+  throw new SupervisorError(
+    "INSTALL_FAILED",
+    `${program} failed (exit ${exitCode ?? "by a signal"})`,
+    {
+      details: all.trimEnd().split("\n").slice(-LAST_LINES),
+    },
+  );
 }
 
 /** The program that was asked for, else the only one, else the one that is called like the package. INSTALL_FAILED with the choice. */

@@ -1,5 +1,3 @@
-import type { ChildProcess } from "node:child_process";
-import type { Duplex } from "node:stream";
 import { SupervisorError } from "../errors.ts";
 import { guarded } from "./guard.ts";
 import { ENTRANCE_FD, LIFELINE_FD, insideOf } from "./inside.ts";
@@ -8,19 +6,22 @@ import { withinPids } from "./limits.ts";
 import { bubblewrap } from "./sandbox.ts";
 import { openEntrance, openReach, socketName } from "./sockets.ts";
 import type { Sandbox } from "./confinement.ts";
+import type { ForkInput, ForkServer, Forked, Handle } from "./forks.ts";
 import type { RunSpec } from "./runner.ts";
 
 /** How to start a child inside its confinement. */
 export interface Confined {
   argv: [string, ...string[]];
   /** What the child gets beyond stdin, stdout and stderr. */
-  descriptors: readonly ("pipe" | "ignore" | number)[];
+  descriptors: ForkInput["stdio"];
+  /** The listening socket among them. */
+  entrance?: Handle | undefined;
   /** The unix socket that leads to its port. */
   socketPath: string | null;
   /** The first process is not the server's: a signal that asks it to end would end the rest at once. */
   isWrapped: boolean;
   /** To be called once it was spawned. Rejects with INSTANCE_SPAWN_FAILED; the child must be killed then. */
-  spawned(child: ChildProcess): Promise<void>;
+  spawned(child: Forked): Promise<void>;
   /** To be called when nothing of it is left, or it was never spawned. */
   release(): void;
 }
@@ -29,13 +30,18 @@ export interface Confined {
  * Prepares what the spec's confinement asks for. `program` is the first of its argv, made absolute.
  * Rejects with INSTANCE_SPAWN_FAILED.
  */
-export async function confine(spec: RunSpec, program: string): Promise<Confined> {
+export async function confine(
+  spec: RunSpec,
+  program: string,
+  forks: ForkServer,
+): Promise<Confined> {
   const { confinement, env } = spec;
   const argv = withinPids(spec, [program, ...spec.argv.slice(1)]);
-  if (confinement.level === "sandbox") return await inSandbox(spec, confinement, { program, argv });
+  if (confinement.level === "sandbox")
+    return await inSandbox(spec, confinement, { program, argv, forks });
   const uid = confinement.level === "user" ? confinement.uid : undefined;
   return {
-    argv: guarded(argv, { env, uid }),
+    argv: guarded(argv, { env, uid, parent: forks.pid }),
     descriptors: [],
     socketPath: null,
     isWrapped: false,
@@ -47,7 +53,7 @@ export async function confine(spec: RunSpec, program: string): Promise<Confined>
 async function inSandbox(
   spec: RunSpec,
   sandbox: Sandbox,
-  { program, argv }: { program: string; argv: [string, ...string[]] },
+  { program, argv, forks }: { program: string; argv: [string, ...string[]]; forks: ForkServer },
 ): Promise<Confined> {
   const { env } = spec;
   const { port, network, uid } = sandbox;
@@ -78,19 +84,20 @@ async function inSandbox(
     const whole = network === "none" ? boxed : waitsForNetwork(boxed, LIFELINE_FD, isRoot);
     const [first, ...rest] = whole;
     return {
-      argv: guarded([first!, ...rest], { env }),
-      descriptors: descriptorsFor(entrance?.fd),
+      argv: guarded([first!, ...rest], { env, parent: forks.pid }),
+      descriptors: descriptorsFor(entrance !== undefined),
+      entrance: entrance?.handle,
       socketPath: entrance?.path ?? null,
       isWrapped: true,
       spawned: async (child) => {
         entrance?.handOver();
-        const lifeline = child.stdio[LIFELINE_FD] as Duplex;
+        const lifeline = child.pipes[LIFELINE_FD]!;
         // The other end is gone with the child, which is told elsewhere.
         lifeline.on("error", () => {});
         closers.push(() => lifeline.destroy());
         if (network === "none") return;
         try {
-          closers.push(await attachNetwork(child, lifeline, isRoot));
+          closers.push(await attachNetwork({ child, lifeline, isRoot, forks }));
         } catch (cause) {
           throw new SupervisorError(
             "INSTANCE_SPAWN_FAILED",
@@ -107,9 +114,9 @@ async function inSandbox(
   }
 }
 
-function descriptorsFor(entrance: number | undefined): ("pipe" | "ignore" | number)[] {
-  const descriptors: ("pipe" | "ignore" | number)[] = [];
-  descriptors[ENTRANCE_FD - 3] = entrance ?? "ignore";
+function descriptorsFor(hasEntrance: boolean): ForkInput["stdio"] {
+  const descriptors: ForkInput["stdio"][number][] = [];
+  descriptors[ENTRANCE_FD - 3] = hasEntrance ? "entrance" : "ignore";
   descriptors[LIFELINE_FD - 3] = "pipe";
   return descriptors;
 }

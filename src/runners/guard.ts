@@ -9,6 +9,8 @@ const OF_THE_SHELL = ["PWD", "OLDPWD", "SHLVL"];
 export interface GuardOptions {
   /** The account to become, with the group of the same number and no other; undefined keeps the daemon's. */
   uid?: number;
+  /** The process that starts it. */
+  parent: number;
   /** The child's environment, of which nothing may be lost. */
   env: Readonly<Record<string, string>>;
 }
@@ -30,7 +32,7 @@ export function guarded(argv: Argv, options: GuardOptions): [string, ...string[]
   const become =
     uid === undefined ? [] : ["--reuid", `${uid}`, "--regid", `${uid}`, "--clear-groups"];
   const drop = ["--inh-caps=-all", "--ambient-caps=-all", "--no-new-privs", "--pdeathsig", "KILL"];
-  return [setpriv, ...become, ...drop, "--", ...inner, String(process.pid), ...argv];
+  return [setpriv, ...become, ...drop, "--", ...inner, String(options.parent), ...argv];
 }
 
 function script({ env }: GuardOptions, hasDeathSignal: boolean): string {

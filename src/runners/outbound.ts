@@ -1,9 +1,8 @@
-import { spawn } from "node:child_process";
-import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import type { Duplex, Readable } from "node:stream";
+import type { Socket } from "node:net";
 import { guarded } from "./guard.ts";
 import { findTool } from "./programs.ts";
+import type { ForkServer, Forked } from "./forks.ts";
 
 const READY_MS = 10_000;
 
@@ -36,14 +35,20 @@ async function within<T>(work: Promise<T>, what: string): Promise<T> {
   return await Promise.race([work, late]);
 }
 
-async function firstByte(stream: Readable, process: ChildProcess, what: string): Promise<void> {
-  const ended = new Promise<never>((_resolve, reject) => {
-    process.once("exit", (code) => reject(new Error(`${what} ended with code ${code}`)));
-    process.once("error", reject);
+async function firstByte(stream: Socket, { exited }: Forked, what: string): Promise<void> {
+  const ended = exited.then(({ code }) => {
+    throw new Error(`${what} ended with code ${code}`);
   });
   // The reader of the losing promise must not count as unhandled.
   ended.catch(() => {});
   await within(Promise.race([once(stream, "data"), ended]), what);
+}
+
+export interface NetworkInput {
+  child: Forked;
+  lifeline: Socket;
+  isRoot: boolean;
+  forks: ForkServer;
 }
 
 /**
@@ -51,15 +56,16 @@ async function firstByte(stream: Readable, process: ChildProcess, what: string):
  * the child: resolves with a function that ends it; it also ends with the daemon, whose end of the
  * pipe that closes. Rejects when the helper cannot do it.
  */
-export async function attachNetwork(
-  child: ChildProcess,
-  lifeline: Duplex,
-  isRoot: boolean,
-): Promise<() => void> {
+export async function attachNetwork({
+  child,
+  lifeline,
+  isRoot,
+  forks,
+}: NetworkInput): Promise<() => void> {
   await firstByte(lifeline, child, "the network namespace");
   const pid = String(child.pid);
   const account = isRoot ? ["--enable-sandbox"] : [`--userns-path=/proc/${pid}/ns/user`];
-  const [file, ...args] = guarded(
+  const argv = guarded(
     [
       findTool("slirp4netns") ?? "slirp4netns",
       "--configure",
@@ -72,25 +78,25 @@ export async function attachNetwork(
       pid,
       "tap0",
     ],
-    { env: {} },
+    { env: {}, parent: forks.pid },
   );
-  const helper = spawn(file, args, {
-    stdio: ["ignore", "ignore", "pipe", "pipe", "pipe"],
-    env: {},
-    detached: true,
-  });
+  const stdio = ["ignore", "ignore", "pipe", "pipe", "pipe"] as const;
+  const helper = await forks.fork({ argv, cwd: "/", env: {}, stdio });
+  const [, , stderr, ready, exit] = helper.pipes as [undefined, undefined, Socket, Socket, Socket];
   let said = "";
-  helper.stderr!.setEncoding("utf8").on("data", (chunk: string) => {
+  stderr.setEncoding("utf8").on("data", (chunk: string) => {
     if (said.length < 2000) said += chunk;
   });
-  const [, , , ready, exit] = helper.stdio;
+  let hasEnded = false;
+  void helper.exited.then(() => (hasEnded = true));
   const end = () => {
-    (exit as Duplex).destroy();
-    (ready as Duplex).destroy();
-    helper.kill("SIGKILL");
+    exit.destroy();
+    ready.destroy();
+    // After its end, its number may be another's.
+    if (!hasEnded) process.kill(helper.pid, "SIGKILL");
   };
   try {
-    await firstByte(ready as Readable, helper, "slirp4netns");
+    await firstByte(ready, helper, "slirp4netns");
   } catch (cause) {
     end();
     const words = said.trim().split("\n").at(-1) ?? "";

@@ -1,12 +1,13 @@
 import { statSync } from "node:fs";
 import { constants } from "node:os";
+import type { Socket } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
-import { execa } from "execa";
 import { SupervisorError, shortageOf } from "../errors.ts";
 import { ChildJournal } from "./child-journal.ts";
 import { confine } from "./confine.ts";
 import { takeDelegation } from "./delegation.ts";
 import { DyingTree } from "./dying-tree.ts";
+import { closeForkServer, forkServer } from "./forks.ts";
 import { Keeper } from "./keeper.ts";
 import { helpersIn, isCountedAlone } from "./limits.ts";
 import { splitLines } from "./line-splitter.ts";
@@ -15,6 +16,8 @@ import { findProgram } from "./programs.ts";
 import { residentBytes, glanceProcessTable } from "./process-table.ts";
 import { reapEarlierLives } from "./reaper.ts";
 import type { CgroupRoot, Controller } from "./cgroup.ts";
+import type { Confined } from "./confine.ts";
+import type { Forked } from "./forks.ts";
 import type { Kept } from "./keeper.ts";
 import type { LimitHit } from "./limits.ts";
 import type { Reaped } from "./reaper.ts";
@@ -22,7 +25,7 @@ import type { Exit, OnLine, RunSpec, Running, StartRunner } from "./runner.ts";
 
 const LAST_WORDS_MS = 500;
 
-// A daemon that ends by accident takes its children along; execa leaves detached ones alone.
+// A daemon that ends by accident takes its children along, and what they started.
 const leaders = new Map<number, Kept>();
 function killLeaders(): void {
   for (const [pid, { cgroup }] of leaders) {
@@ -43,7 +46,8 @@ export interface ProcessRunner {
   controllers: ReadonlySet<Controller>;
   /** A cgroup was delegated, and could not be made use of. */
   delegationFailure: Error | undefined;
-  close(): void;
+  /** Its children must have ended. */
+  close(): Promise<void>;
 }
 
 /**
@@ -69,7 +73,10 @@ export async function openProcessRunner(dataDir: string): Promise<ProcessRunner>
     reaped,
     controllers: cgroups?.controllers ?? new Set(),
     delegationFailure,
-    close: () => journal.close(),
+    close: async () => {
+      await closeForkServer();
+      journal.close();
+    },
   };
 }
 
@@ -92,33 +99,12 @@ export async function startProcess(
   const found = findProgram(command, spec.cwd, spec.env["PATH"]);
   if (found.file === undefined) throw refusal(spec, command, { code: found.refusal });
   const kept = keeper.admit(spec.limits ?? {}, helpersIn(spec.confinement));
-  const confined = await confine(spec, found.file).catch((error: unknown) => {
-    kept.release();
-    throw error instanceof SupervisorError ? error : refusal(spec, found.file, error);
-  });
-  const [file, ...args] = kept.wrap(confined.argv);
-  const subprocess = execa(file, args, {
-    cwd: spec.cwd,
-    env: { ...spec.env, ...kept.env },
-    extendEnv: false,
-    shell: false,
-    detached: true,
-    buffer: false,
-    reject: false,
-    encoding: "buffer",
-    stdio: ["pipe", "pipe", "pipe", ...(confined.descriptors as "pipe"[])],
-  });
-  const pid = subprocess.pid;
-  if (pid === undefined) {
-    kept.release();
-    confined.release();
-    const result = await subprocess;
-    throw refusal(spec, found.file, result.cause ?? { code: result.code });
-  }
+  const { confined, forked } = await forkConfined(spec, found.file, kept);
+  const { pid } = forked;
   if (leaders.size === 0) process.once("exit", killLeaders);
   leaders.set(pid, kept);
 
-  const { stdin, stdout, stderr } = subprocess;
+  const [stdin, stdout, stderr] = forked.pipes as [Socket, Socket, Socket];
   // EPIPE: the child closed its stdin or ended. Its end is told by `exited`.
   stdin.on("error", () => {});
   if (spec.stdout === "lines") splitLines(stdout, (line) => onLine("stdout", line));
@@ -128,13 +114,10 @@ export async function startProcess(
   });
   const drained = closed(stdout, stderr);
 
-  // Not execa's own promise: that waits for the output streams too, which a grandchild keeps open.
-  const exited = new Promise<Exit>((resolve) => {
-    subprocess.nodeChildProcess.once("exit", (code, signal) => {
-      const at = Date.now();
-      const end = confined.isWrapped ? unwrapped(code, signal) : { code, signal };
-      void kept.limitBehind(end, drained).then((limit) => resolve({ ...end, at, limit }));
-    });
+  const exited = forked.exited.then(async ({ code, signal }): Promise<Exit> => {
+    const at = Date.now();
+    const end = confined.isWrapped ? unwrapped(code, signal) : { code, signal };
+    return { ...end, at, limit: await kept.limitBehind(end, drained) };
   });
   const tree = new DyingTree(pid, { cgroup: kept.cgroup, isWrapped: confined.isWrapped });
   let ending: Promise<Exit> | undefined;
@@ -205,13 +188,37 @@ export async function startProcess(
       onOver: () => void kill(),
       onStrain: strain,
     });
-    await confined.spawned(subprocess.nodeChildProcess);
+    await confined.spawned(forked);
   } catch (error) {
     // One that the next life could not know of must not run.
     await running.kill();
     throw error instanceof SupervisorError ? error : refusal(spec, found.file, error);
   }
   return running;
+}
+
+async function forkConfined(
+  spec: RunSpec,
+  file: string,
+  kept: Kept,
+): Promise<{ confined: Confined; forked: Forked }> {
+  let confined: Confined | undefined;
+  try {
+    const forks = await forkServer();
+    confined = await confine(spec, file, forks);
+    const forked = await forks.fork({
+      argv: kept.wrap(confined.argv),
+      cwd: spec.cwd,
+      env: { ...spec.env, ...kept.env },
+      stdio: ["pipe", "pipe", "pipe", ...confined.descriptors],
+      entrance: confined.entrance,
+    });
+    return { confined, forked };
+  } catch (error) {
+    kept.release();
+    confined?.release();
+    throw error instanceof SupervisorError ? error : refusal(spec, file, error);
+  }
 }
 
 /** A wrapper tells of the signal that ended the child as a shell does. */

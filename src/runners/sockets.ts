@@ -3,6 +3,7 @@ import { connect, createServer } from "node:net";
 import type { Server, Socket } from "node:net";
 import path from "node:path";
 import { SupervisorError } from "../errors.ts";
+import type { Handle } from "./forks.ts";
 
 /** A socket address holds 108 bytes with its final NUL; Node cuts off in silence. */
 const LONGEST_PATH = 107;
@@ -32,7 +33,7 @@ function listen(server: Server, file: string): Promise<void> {
 /** A listening socket made here for a child to inherit. */
 export interface Entrance {
   path: string;
-  fd: number;
+  handle: Handle;
   /** Gives up this process's own hold of it, once the child has it. */
   handOver(): void;
   remove(): void;
@@ -45,11 +46,10 @@ export async function openEntrance(name: string): Promise<Entrance> {
   await listen(server, `${name}n`);
   // Node removes the name that it listened on when it closes.
   renameSync(`${name}n`, file);
-  // No public way leads to the descriptor of a listening socket.
-  const handle = (server as unknown as Record<string, { fd: number }>)["_handle"];
+  const handle = (server as unknown as Record<string, Handle>)["_handle"]!;
   return {
     path: file,
-    fd: handle!.fd,
+    handle,
     handOver: () => server.close(),
     remove: () => rmSync(file, { force: true }),
   };

@@ -63,7 +63,7 @@ test("a child dies with a daemon that is killed", { skip }, async (t) => {
 });
 
 test("a child whose daemon died before it could hear of it does not run", { skip }, async () => {
-  const [file, ...args] = guarded(["echo", "it runs"], { env: {} });
+  const [file, ...args] = guarded(["echo", "it runs"], { env: {}, parent: process.pid });
   // Started by a shell in between, so that its parent is not the one it is told of.
   const child = spawn("sh", ["-c", '"$@"; echo "code $?"', "sh", file, ...args]);
   let output = "";
