@@ -32,7 +32,7 @@ export interface TestSupervisor {
 }
 
 // Test files run side by side, so each process takes its ports from a place of its own.
-let nextPort = 20_000 + (process.pid % 500) * 40;
+let nextPort = 18_000 + (process.pid % 140) * 100;
 
 /** A supervisor on a data folder of its own; after the test it is stopped and none of its processes may live. */
 export function openSupervisor(

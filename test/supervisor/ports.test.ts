@@ -86,40 +86,41 @@ test("a child that does not listen while somebody else holds its port is never t
 
 test("a pinned port is the child's, and a refusal names who holds it", async (t) => {
   const { port } = await squat(t);
-  const taken = { from: 23_000, to: 23_009, pin: { "alice/echo": port } };
+  const taken = { from: 32_100, to: 32_109, pin: { "alice/echo": port } };
   const { supervisor } = openSupervisor(t, { echo: fixture("echo-sse") }, { ports: taken });
   await assert.rejects(supervisor.ensure(ALICE), {
     code: "INSTANCE_SPAWN_FAILED",
     message: new RegExp(`^alice/echo: its pinned port ${port} is held by pid ${process.pid} `),
   });
 
-  const free = { from: 23_010, to: 23_019, pin: { "alice/echo": 23_015 } };
+  const free = { from: 32_110, to: 32_119, pin: { "alice/echo": 32_115 } };
   const other = openSupervisor(t, { echo: fixture("echo-sse") }, { ports: free });
   for (let generation = 1; generation <= 2; generation++) {
     const live = await other.supervisor.ensure(ALICE);
-    assert.equal(Number(targetOf(live).url.port), 23_015);
+    assert.equal(Number(targetOf(live).url.port), 32_115);
     await other.supervisor.stop(ALICE, "stopped by an admin");
   }
 });
 
 test("a port is not given out again soon after its child's end, unless there is no other", async () => {
-  const ports = new Ports({ from: 23_100, to: 23_102, pin: { "bob/echo": 23_101 } });
+  const ports = new Ports({ from: 32_200, to: 32_202, pin: { "bob/echo": 32_201 } });
   const first = await ports.take(ALICE);
   ports.release(first);
   const second = await ports.take(ALICE);
-  assert.deepEqual([first, second], [23_100, 23_102]);
+  assert.deepEqual([first, second], [32_200, 32_202]);
   const third = await ports.take(ALICE);
-  assert.equal(third, 23_100);
+  assert.equal(third, 32_200);
   await assert.rejects(ports.take(ALICE), (error: unknown) => {
     assert.ok(error instanceof SupervisorError);
-    assert.equal(error.message, "alice/echo: no port from 23100 to 23102 is free");
+    assert.equal(error.message, "alice/echo: no port from 32200 to 32202 is free");
     return true;
   });
-  assert.equal(await ports.take(ref("bob", "echo")), 23_101);
+  assert.equal(await ports.take(ref("bob", "echo")), 32_201);
 });
 
 test("starts of the same moment get different ports, and none that another program holds", async (t) => {
-  const { port } = await squat(t);
+  // Below what the system gives to clients: no other program takes a neighbour.
+  const { port } = await squat(t, 32_305);
   const from = port - 5;
   const ports = new Ports({ from, to: port + 5, pin: {} });
   const taken = await Promise.all(Array.from({ length: 8 }, () => ports.take(ALICE)));
