@@ -12,6 +12,7 @@ import { load } from "./load.mjs";
 import { fetchPeers, startPeer } from "./peers.mjs";
 import { atMost, median, renewReadme, sum, table, tell } from "./report.mjs";
 import { slowClients } from "./slow.mjs";
+import { spawnRow } from "./spawn.mjs";
 
 const here = (file) => fileURLToPath(new URL(file, import.meta.url));
 const isQuick = process.argv.includes("--quick");
@@ -247,6 +248,7 @@ await idleSessions();
 await atRest();
 await slowClients(isQuick ? 1 : 3, 10);
 for (const row of await levelRows(isQuick ? 5 : 15)) tell(...row);
+tell(...(await spawnRow(isQuick ? 100 : 300)));
 tell("answers lost or delivered to another session", String(errors), "0", errors === 0);
 
 const model =
