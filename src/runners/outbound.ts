@@ -93,7 +93,12 @@ export async function attachNetwork({
     exit.destroy();
     ready.destroy();
     // After its end, its number may be another's.
-    if (!hasEnded) process.kill(helper.pid, "SIGKILL");
+    if (hasEnded) return;
+    try {
+      process.kill(helper.pid, "SIGKILL");
+    } catch {
+      // It ended, and that is not told yet.
+    }
   };
   try {
     await firstByte(ready, helper, "slirp4netns");
