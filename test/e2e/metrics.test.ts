@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { test } from "node:test";
 import { startForAlice } from "../helpers/alice.ts";
-import { call, fixture } from "../helpers/fixtures.ts";
+import { call, fixture, initialize } from "../helpers/fixtures.ts";
 import { ask } from "../helpers/raw-http.ts";
 import { instancesOf } from "../helpers/status.ts";
 import { until } from "../helpers/until.ts";
@@ -95,7 +95,7 @@ test("a restart is counted for good, also when the instance is no more", async (
   const { pid } = await alice.row("echo");
   process.kill(pid, "SIGKILL");
   const again = async (): Promise<boolean> => {
-    await alice.http("echo");
+    await alice.post("/u/alice/mcp", initialize());
     const { state, pid: now } = (await instancesOf(daemon))[0]!;
     return state === "ready" && now !== pid;
   };

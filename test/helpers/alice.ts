@@ -69,7 +69,8 @@ export async function startForAlice(
       return { stream: opened, endpoint };
     },
     http: async (server) => {
-      const { headers } = await post(`/u/alice/${server}/mcp`, initialize("hello"));
+      const { status, headers, body } = await post(`/u/alice/${server}/mcp`, initialize("hello"));
+      assert.equal(status, 200, body);
       return ["mcp-session-id", String(headers["mcp-session-id"])];
     },
     stats: async (server) => {

@@ -30,7 +30,7 @@ function send(
   return req;
 }
 
-/** One request and its answer; of an event stream only what comes first. */
+/** One request and its answer; of an event stream only what comes first, and where it answers a POST the first event. */
 export function ask(port: number, options: RawRequest): Promise<Answer> {
   return new Promise((resolve, reject) => {
     const req = send(port, options);
@@ -42,6 +42,8 @@ export function ask(port: number, options: RawRequest): Promise<Answer> {
       res.on("data", (text: string) => {
         body += text;
         if (!isStream(res)) return;
+        // Whoever leaves before the answer has cancelled the call.
+        if (options.method === "POST" && !/^data:.*\n\n/m.test(body)) return;
         done();
         req.destroy();
       });
