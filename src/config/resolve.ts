@@ -1,5 +1,4 @@
 import { existsSync } from "node:fs";
-import { availableParallelism } from "node:os";
 import path from "node:path";
 import { controlSocketPath, impliedServer } from "./relations.ts";
 import type { ParsedConfig, ParsedServer } from "./schema.ts";
@@ -36,8 +35,7 @@ export function resolveConfig(parsed: ParsedConfig, place: Place): Config {
     limits: {
       children: limits.children,
       memoryBytes: limits.memory,
-      spawnConcurrency:
-        limits.spawnConcurrency === "cores" ? availableParallelism() : limits.spawnConcurrency,
+      spawnConcurrency: limits.spawnConcurrency,
       streamsPerUser: limits.streamsPerUser,
       childrenPerUser: limits.childrenPerUser,
       bodyBytes: limits.bodyBytes,

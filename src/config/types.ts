@@ -31,7 +31,7 @@ export interface Config {
   limits: {
     children: number;
     memoryBytes: number;
-    spawnConcurrency: number;
+    spawnConcurrency: number | "cores";
     streamsPerUser: number;
     childrenPerUser: number;
     bodyBytes: number;

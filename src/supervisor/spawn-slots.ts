@@ -1,14 +1,29 @@
 // A child that hangs in its start keeps its slot no longer than this, or a few of them would keep
 // everybody else's children from starting.
 const HOLD_MS = 5000;
+/** How often it is looked, while starts wait, whether those under way leave a core to them. */
+const LOOK_MS = 100;
+/** That many times the count may be under way where they do: a child that waits for something now may compute next. */
+const MOST_TIMES = 8;
 
-/** Lets so many starts run at once, the others in order of arrival. */
+/**
+ * Lets so many starts run at once, the others in order of arrival.
+ *
+ * With `idleCores` (how many did nothing since it was last asked) those that wait for the network or
+ * a timer do not keep the others waiting: one more begins as often as a core is found idle.
+ */
 export class SpawnSlots {
-  #free: number;
+  readonly #most: number;
+  readonly #idleCores: (() => number) | undefined;
   readonly #waiting: (() => void)[] = [];
+  /** Below zero where more are under way than the count. */
+  #free: number;
+  #timer: NodeJS.Timeout | undefined;
 
-  constructor(count: number) {
+  constructor(count: number, idleCores?: () => number) {
     this.#free = count;
+    this.#most = count * (MOST_TIMES - 1);
+    this.#idleCores = idleCores;
   }
 
   /** How many wait. */
@@ -29,9 +44,8 @@ export class SpawnSlots {
       if (!isHeld) return;
       isHeld = false;
       clearTimeout(timer);
-      const next = this.#waiting.shift();
-      if (next) next();
-      else this.#free++;
+      this.#free++;
+      if (this.#free > 0) this.#admitNext();
     };
     const timer = setTimeout(release, HOLD_MS);
     return release;
@@ -49,6 +63,27 @@ export class SpawnSlots {
       };
       signal.addEventListener("abort", leave, { once: true });
       this.#waiting.push(enter);
+      this.#watchCores();
     });
+  }
+
+  #admitNext(): void {
+    const next = this.#waiting.shift();
+    if (next === undefined) return;
+    this.#free--;
+    next();
+  }
+
+  #watchCores(): void {
+    const idleCores = this.#idleCores;
+    if (idleCores === undefined || this.#timer !== undefined) return;
+    // From now on: what was idle before says nothing of the starts that are under way.
+    idleCores();
+    this.#timer = setInterval(() => {
+      if (this.#waiting.length === 0) {
+        clearInterval(this.#timer);
+        this.#timer = undefined;
+      } else if (idleCores() >= 1 && this.#free > -this.#most) this.#admitNext();
+    }, LOOK_MS);
   }
 }

@@ -1,5 +1,6 @@
 /** Room: supervisor. Keeps at most one generation of each instance alive, ready and ours. In: a ref (user, server, variant). Out: where to send its messages, and word when it ended. Never imports sessions, never sees a message. */
 import { EventEmitter } from "node:events";
+import { availableParallelism } from "node:os";
 import { SupervisorError } from "../errors.ts";
 import { startProcess } from "../runners/process-runner.ts";
 import { EraProbe } from "./era-probe.ts";
@@ -10,6 +11,7 @@ import { isDown } from "./instance-row.ts";
 import { Isolation } from "./isolation.ts";
 import { rssOf } from "./memory.ts";
 import { Ports } from "./ports.ts";
+import { meterIdleCores } from "./idle-cores.ts";
 import { SpawnSlots } from "./spawn-slots.ts";
 import type { Trouble } from "./history.ts";
 import type { Config, ServerDef } from "../config/config.ts";
@@ -38,6 +40,12 @@ export type { Trouble } from "./history.ts";
 export { MODERN_VARIANT } from "./instance-types.ts";
 
 const keyOf = ({ user, server, variant }: Ref) => `${user}/${server}/${variant}`;
+
+function slotsFor({ limits: { spawnConcurrency } }: Config): SpawnSlots {
+  if (spawnConcurrency !== "cores") return new SpawnSlots(spawnConcurrency);
+  const cores = availableParallelism();
+  return new SpawnSlots(cores, meterIdleCores(cores));
+}
 
 export interface SupervisorOptions {
   config: Config;
@@ -86,7 +94,7 @@ export class Supervisor {
       start,
       isolation,
       ports: new Ports(config.ports),
-      slots: new SpawnSlots(config.limits.spawnConcurrency),
+      slots: slotsFor(config),
       events: this.events,
       onExposed: (server, addresses) => this.#warnExposed(server, addresses),
       admit: async (ref, signal) => await this.#admission.admit(this.instance(ref), signal),

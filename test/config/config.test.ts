@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { mkdirSync, writeFileSync } from "node:fs";
-import { availableParallelism } from "node:os";
 import path from "node:path";
 import { test } from "node:test";
 import { configJsonSchema, loadConfig, parseConfig } from "../../src/config/config.ts";
@@ -161,7 +160,7 @@ test("what is left out takes the defaults of the design", () => {
   assert.equal(config.publicUrl.href, "http://127.0.0.1:8040/");
   assert.deepEqual(config.ports, { from: 42_000, to: 42_999, pin: {} });
   assert.equal(config.admin, false);
-  assert.equal(config.limits.spawnConcurrency, availableParallelism());
+  assert.equal(config.limits.spawnConcurrency, "cores");
   assert.equal(config.idleTimeoutMs, 900_000);
   assert.equal(config.sessionTtlMs, 86_400_000);
   assert.equal(config.eventLog, 256);

@@ -1,6 +1,9 @@
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { test } from "node:test";
+import { meterIdleCores } from "../../src/supervisor/idle-cores.ts";
 import { SpawnSlots } from "../../src/supervisor/spawn-slots.ts";
+import { until } from "../helpers/until.ts";
 
 const never = new AbortController().signal;
 const settled = () => new Promise((resolve) => setImmediate(resolve));
@@ -54,4 +57,45 @@ test("a start that hangs loses its slot, so that it does not keep the others fro
   assert.equal(isStarted, false);
   t.mock.timers.tick(1);
   (await next)();
+});
+
+test("starts that leave a core idle do not keep the next ones waiting, up to a bound", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout", "setInterval"] });
+  let idle = 0;
+  const slots = new SpawnSlots(1, () => idle);
+  const releases: (() => void)[] = [];
+  for (let start = 0; start < 12; start++)
+    void slots.take(never).then((release) => releases.push(release));
+  const look = async () => {
+    t.mock.timers.tick(100);
+    await settled();
+    return releases.length;
+  };
+  await settled();
+  assert.equal(releases.length, 1);
+  assert.equal(await look(), 1, "the cores are busy");
+  idle = 1.5;
+  assert.equal(await look(), 2);
+  idle = 0.9;
+  assert.equal(await look(), 2, "less than a whole core");
+  idle = 2;
+  for (let looks = 0; looks < 20; looks++) await look();
+  assert.equal(releases.length, 8, "eight times the count");
+  for (const release of releases.splice(0, 7)) release();
+  await settled();
+  assert.equal(releases.length, 1, "no more at once than the count, unless a core is idle");
+  while (slots.waiting > 0) {
+    for (const release of releases) release();
+    await settled();
+  }
+  t.mock.timers.tick(100);
+});
+
+test("cores that did nothing are counted from the last time on, and are never more than there are", async () => {
+  const idleCores = meterIdleCores(2);
+  assert.equal(idleCores(), 0, "nothing is known the first time");
+  const before = readFileSync("/proc/stat", "latin1");
+  await until(() => readFileSync("/proc/stat", "latin1") !== before, "the clock has ticked");
+  const idle = idleCores();
+  assert.ok(idle >= 0 && idle <= 2, String(idle));
 });
