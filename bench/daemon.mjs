@@ -1,7 +1,7 @@
 // Starts a real daemon in a temporary folder and talks to its control socket.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import http from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -15,29 +15,33 @@ export function makeFolder(servers, overrides = {}) {
   const config = {
     dataDir: "./data",
     listen: { host: "127.0.0.1", port: overrides.port ?? 18040 },
-    limits: { streamsPerUser: 100_000 },
+    limits: { streamsPerUser: 100_000, ...overrides.limits },
     isolation: "none",
-    log: { level: "error" },
+    log: { level: overrides.logLevel ?? "error" },
     defaultServer: Object.keys(servers)[0],
     servers,
   };
   writeFileSync(join(folder, "supervisor.config.json"), JSON.stringify(config, null, 2));
   return {
     folder,
+    // What it has to say on purpose is for a file, as a service's is for the journal.
+    logFile: overrides.logLevel === undefined ? undefined : join(folder, "daemon.log"),
     config: join(folder, "supervisor.config.json"),
     url: `http://127.0.0.1:${config.listen.port}`,
   };
 }
 
-export async function startDaemon({ folder, config, url }) {
+export async function startDaemon({ folder, config, url, logFile }) {
+  const log = logFile === undefined ? "inherit" : openSync(logFile, "a");
   const started = performance.now();
   const child = spawn(
     process.execPath,
     ["--max-semi-space-size=2", join(root, "bin/mcp-supervisor.js"), "serve", "--config", config],
     {
-      stdio: ["ignore", "ignore", "inherit"],
+      stdio: ["ignore", "ignore", log],
     },
   );
+  if (logFile !== undefined) closeSync(log);
   let exited = false;
   child.once("exit", () => (exited = true));
   for (;;) {

@@ -9,6 +9,9 @@ const rows = [];
 const verdict = (isMet) => (isMet === undefined ? "" : isMet ? "held" : "**missed**");
 
 export const median = (values) => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)];
+/** The smallest that this share of them is not above. */
+export const atShare = (values, share) =>
+  values.toSorted((a, b) => a - b)[Math.min(values.length - 1, Math.floor(values.length * share))];
 export const sum = (values) => values.reduce((total, value) => total + value, 0);
 
 /** `isMet` is undefined for rows that are there for comparison. */
