@@ -7,8 +7,8 @@ import { torture } from "./torture.ts";
 // Another seed each time: a failure names it, and `npm run torture -- --seed N` begins the same way.
 const seed = Number(process.env["TORTURE_SEED"] ?? Date.now() % 1e9);
 
-test(`level none: a daemon killed at 10 points of its work loses no acknowledged write and leaves no orphan to its next life (seed ${seed})`, async () => {
-  const report = await torture({ rounds: 10, seed, level: "none", graceMs: 10_000 });
+test(`level none: a daemon killed at 20 points of its work loses no acknowledged write and leaves no orphan to its next life (seed ${seed})`, async () => {
+  const report = await torture({ rounds: 20, seed, level: "none", graceMs: 10_000 });
   assert.ok(report.acknowledged > 0);
 });
 
