@@ -49,7 +49,7 @@ test("the impersonation matrix: only the owner's own key gets through, and refus
     secret: string;
   }>();
   await daemon.cli(["key", "revoke", revoked.id]);
-  const expired = (await daemon.cli(["key", "issue", "alice", "--expires", "1s"])).json<{
+  const expired = (await daemon.cli(["key", "issue", "alice", "--expires", "5s"])).json<{
     secret: string;
   }>();
   await daemon.cli(["user", "disable", "carol"]);
