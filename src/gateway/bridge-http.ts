@@ -35,7 +35,7 @@ export async function bridgePost(
     // Without the answer to `initialize` the client never knew of this session, and nobody will end it.
     if (session === undefined && !res.writableFinished) sessions.http.close(begun);
   };
-  res.once("close", leave);
+  visit.trace.atEnd(leave);
   try {
     await bridge.post(
       body,
@@ -68,7 +68,7 @@ export function bridgeWithoutBody(
   const release = context.sessions.open.add(visit.principal, true, () => res.destroy());
   const answer = answerOf(context, visit, session, undefined);
   const { bridge } = session.peer;
-  res.once("close", () => {
+  visit.trace.atEnd(() => {
     release();
     bridge.left(answer);
   });

@@ -97,7 +97,7 @@ async function carry(
   trace.reached(live.generation);
   const answer = new HttpAnswer({ heart, visit, live, sessionHeader: () => undefined });
   const post = new ModernPost(serving, answer);
-  res.once("close", () => post.abort());
+  trace.atEnd(() => post.abort());
   // The client may have left while headers were checked.
   if (res.destroyed) post.abort();
   else await post.send(body, messages[0]!, params, trace);

@@ -16,15 +16,15 @@ import type { FrontContext, Visit } from "./visit.ts";
 const NO_MESSAGES: readonly Message[] = [];
 
 /** `POST|GET|DELETE …/mcp`: Streamable HTTP, of both eras. */
-export async function serveHttp(context: FrontContext, visit: Visit): Promise<void> {
-  if (visit.req.method === "POST") await servePost(context, visit);
-  else serveWithoutBody(context, visit);
+export function serveHttp(context: FrontContext, visit: Visit): Promise<void> | undefined {
+  if (visit.req.method === "POST") return servePost(context, visit);
+  serveWithoutBody(context, visit);
+  return undefined;
 }
 
 async function servePost(context: FrontContext, visit: Visit): Promise<void> {
   const { req, res, requestId, instance, trace } = visit;
-  const release = context.sessions.open.add(visit.principal, false, () => res.destroy());
-  res.once("close", release);
+  trace.atEnd(context.sessions.open.add(visit.principal, false, () => res.destroy()));
   let messages = NO_MESSAGES;
   try {
     const body = await readBody(req, context.config.limits.bodyBytes, context.edge);
@@ -60,7 +60,7 @@ async function servePost(context: FrontContext, visit: Visit): Promise<void> {
 
 /** A GET or DELETE is about a session that is there: neither starts a child. */
 function serveWithoutBody(context: FrontContext, visit: Visit): void {
-  const { req, res, instance } = visit;
+  const { req, res, instance, trace } = visit;
   const isStream = req.method === "GET";
   dropBody(req);
   const session = sessionOf(context, visit);
@@ -69,8 +69,7 @@ function serveWithoutBody(context: FrontContext, visit: Visit): void {
   // Langflow and mcp-remote send these to feel their way; 405 is what servers without streams say (2025-11-25, transports).
   if (live === undefined)
     throw new SupervisorError("METHOD_NOT_ALLOWED", "only POST works without a session");
-  const release = context.sessions.open.add(visit.principal, isStream, () => res.destroy());
-  res.once("close", release);
+  trace.atEnd(context.sessions.open.add(visit.principal, isStream, () => res.destroy()));
   relay(context, visit, live, session, null, NO_MESSAGES);
 }
 
@@ -156,7 +155,7 @@ function relay(
   const over = isCall ? sessions.http.hold(session) : undefined;
   const end = (): void => void res.destroy();
   if (method === "GET") session?.streams.add(end);
-  res.once("close", () => {
+  visit.trace.atEnd(() => {
     over?.();
     session?.streams.delete(end);
     exchange.abort();

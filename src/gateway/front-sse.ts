@@ -17,14 +17,14 @@ const SESSION_PARAM = "session_id";
  * clients which cannot send headers carry their key to the POSTs.
  */
 export function openSseStream(context: FrontContext, visit: Visit): void {
-  const { req, res, principal, route, instance, server, requestId } = visit;
+  const { req, res, principal, route, instance, server, requestId, trace } = visit;
   const { sessions } = context;
   // Taken before the head is sent, while a refusal can still be a status.
   const release = sessions.open.add(principal, true, () => res.destroy());
   dropBody(req);
   const stream = new ClientStream(res, context.heart);
   const session = sessions.openSse(principal, instance, server, stream, requestId);
-  res.once("close", () => {
+  trace.atEnd(() => {
     release();
     sessions.closeSse(session);
   });
@@ -39,23 +39,22 @@ export function openSseStream(context: FrontContext, visit: Visit): void {
 
 /** `POST …/messages`: one message of a session; answered with what the child answers. */
 export async function postSseMessage(context: FrontContext, visit: Visit): Promise<void> {
-  const { req, res, principal, instance } = visit;
+  const { req, res, principal, instance, trace } = visit;
   const ids = valuesOf(queryOf(req.url ?? ""), SESSION_PARAM);
   const session = context.sessions.requireSse(ids.length === 1 ? ids[0]! : "", instance);
-  const release = context.sessions.open.add(principal, false, () => res.destroy());
-  res.once("close", release);
+  trace.atEnd(context.sessions.open.add(principal, false, () => res.destroy()));
   const body = await readBody(req, context.config.limits.bodyBytes, context.edge);
   if (body === undefined) return;
   const seen = peek(body);
   if (seen.kind !== "messages") {
     throw new SupervisorError("REQUEST_INVALID", faultOfBody(seen));
   }
-  visit.trace.carries(seen.messages, body.length);
+  trace.carries(seen.messages, body.length);
   const answer = await session.deliver(
     body,
     seen.messages,
     headersToChild(req.rawHeaders, req.headers.connection),
-    visit.trace,
+    trace,
   );
   if (answer.status === 401 || (answer.status >= 300 && answer.status < 400)) {
     throw new SupervisorError(

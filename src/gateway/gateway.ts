@@ -89,20 +89,25 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
       res,
       requestId,
     );
-    void serve(req, res, trace).catch((error: unknown) => {
+    const refuse = (error: unknown): void => {
       trace.fail(error, hintFor(toSupervisorError(error), req, registry));
       if (req.method === "POST" && route(req.url ?? "")?.leaf === "mcp")
         refusePost({ res, requestId }, error, []);
       else sendError(res, error, requestId, "client");
-    });
+    };
+    try {
+      serve(req, res, trace)?.catch(refuse);
+    } catch (error) {
+      refuse(error);
+    }
   }
 
-  async function serve(req: BodyRequest, res: ServerResponse, trace: Trace): Promise<void> {
+  function serve(req: BodyRequest, res: ServerResponse, trace: Trace): Promise<void> | undefined {
     const url = req.url ?? "";
     const found = route(url);
     if (found !== undefined) trace.by(found.leaf, found.user);
     guard(req);
-    if (answerCors(req, res, config.allowedOrigins)) return;
+    if (answerCors(req, res, config.allowedOrigins)) return undefined;
     if (!isPersonal(url) || url.includes("/.well-known/")) {
       const bare =
         context.prefix !== "" && url.startsWith(`${context.prefix}/`)
@@ -111,7 +116,7 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
       req.url = bare;
       Object.assign(res, { locals: { trace } });
       site(req, res);
-      return;
+      return undefined;
     }
     const principal = identify(req);
     trace.from(principal);
@@ -120,9 +125,10 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     if (found.user !== principal.user)
       throw new SupervisorError("USER_MISMATCH", "this access key does not open that path");
     const visit = admit(req, res, trace, principal, found);
-    if (found.leaf === "sse") openSseStream(context, visit);
-    else if (found.leaf === "messages") await postSseMessage(context, visit);
-    else await serveHttp(context, visit);
+    if (found.leaf === "messages") return postSseMessage(context, visit);
+    if (found.leaf === "mcp") return serveHttp(context, visit);
+    openSseStream(context, visit);
+    return undefined;
   }
 
   function admit(

@@ -1,6 +1,7 @@
 import type { IncomingMessage } from "node:http";
 import { SupervisorError } from "../errors.ts";
 import type { BodyRequest, BodySink } from "../http/body-request.ts";
+import type { IncomingBody } from "../http/body-watch.ts";
 import type { Edge } from "../http/edge.ts";
 
 const EMPTY = Buffer.alloc(0);
@@ -25,7 +26,7 @@ export function dropBody(req: IncomingMessage): void {
 export function readBody(
   req: BodyRequest,
   limitBytes: number,
-  edge: Pick<Edge, "watch">,
+  edge: Pick<Edge, "watch" | "unwatch">,
 ): Promise<Buffer | undefined> {
   return new Promise((resolve, reject) => {
     new WholeBody({ req, limitBytes, edge, resolve, reject }).read();
@@ -35,21 +36,21 @@ export function readBody(
 interface WholeBodyOptions {
   readonly req: BodyRequest;
   readonly limitBytes: number;
-  readonly edge: Pick<Edge, "watch">;
+  readonly edge: Pick<Edge, "watch" | "unwatch">;
   readonly resolve: (body: Buffer | undefined) => void;
   readonly reject: (error: SupervisorError) => void;
 }
 
 class WholeBody implements BodySink {
   readonly #options: WholeBodyOptions;
-  readonly #watched: ReturnType<Edge["watch"]>;
+  readonly #incoming: IncomingBody;
   #first: Buffer | undefined;
   #more: Buffer[] | undefined;
   #isRefused = false;
 
   constructor(options: WholeBodyOptions) {
     this.#options = options;
-    this.#watched = options.edge.watch(() =>
+    this.#incoming = options.edge.watch(() =>
       this.#refuse("REQUEST_TIMEOUT", "the body did not arrive in time"),
     );
   }
@@ -62,11 +63,11 @@ class WholeBody implements BodySink {
 
   chunk(bytes: Buffer): void {
     const { req, limitBytes } = this.#options;
-    const { body } = this.#watched;
-    body.received += bytes.length;
+    this.#incoming.received += bytes.length;
+    const { received } = this.#incoming;
     if (this.#isRefused) {
-      if (body.received > limitBytes + MOST_DROPPED_BYTES) req.socket.destroy();
-    } else if (body.received > limitBytes) {
+      if (received > limitBytes + MOST_DROPPED_BYTES) req.socket.destroy();
+    } else if (received > limitBytes) {
       this.#refuseSize();
     } else if (this.#first === undefined) {
       this.#first = bytes;
@@ -76,15 +77,15 @@ class WholeBody implements BodySink {
   }
 
   end(): void {
-    this.#watched.done();
-    this.#options.resolve(
-      this.#more === undefined ? (this.#first ?? EMPTY) : Buffer.concat(this.#more),
-    );
+    const { edge, resolve } = this.#options;
+    edge.unwatch(this.#incoming);
+    resolve(this.#more === undefined ? (this.#first ?? EMPTY) : Buffer.concat(this.#more));
   }
 
   gone(): void {
-    this.#watched.done();
-    this.#options.resolve(undefined);
+    const { edge, resolve } = this.#options;
+    edge.unwatch(this.#incoming);
+    resolve(undefined);
   }
 
   #refuseSize(): void {

@@ -27,6 +27,7 @@ export class Trace implements CallWatch {
   readonly #parts: TraceParts;
   readonly #startedAt = performance.now();
   readonly #record: RequestRecord;
+  #atEnd: readonly (() => void)[] = [];
   #hasBegun = false;
 
   constructor(parts: TraceParts, req: IncomingMessage, res: ServerResponse, requestId: string) {
@@ -44,7 +45,12 @@ export class Trace implements CallWatch {
       userAgent: req.headers["user-agent"] ?? "",
     };
     parts.requests.began();
-    res.once("close", () => this.#end(res));
+    res.on("close", () => this.#end(res));
+  }
+
+  /** To be done when the request is over: answered, failed, or left by its client. */
+  atEnd(work: () => void): void {
+    this.#atEnd = [...this.#atEnd, work];
   }
 
   by(route: RouteName, pathUser: string | null = null): void {
@@ -126,6 +132,11 @@ export class Trace implements CallWatch {
   }
 
   #end(res: ServerResponse): void {
+    this.#tell(res);
+    for (const work of this.#atEnd) work();
+  }
+
+  #tell(res: ServerResponse): void {
     const record = this.#record;
     record.status = res.headersSent ? res.statusCode : CLIENT_LEFT;
     record.durationMs = performance.now() - this.#startedAt;

@@ -75,11 +75,15 @@ export class Edge {
     return principal;
   }
 
-  /** Watches over a body until `done` is called. */
-  watch(late: () => void): { body: IncomingBody; done: () => void } {
+  /** Watches over a body until `unwatch`. */
+  watch(late: () => void): IncomingBody {
     const body = new IncomingBody(late);
     this.#bodies.add(body);
-    return { body, done: () => this.#bodies.delete(body) };
+    return body;
+  }
+
+  unwatch(body: IncomingBody): void {
+    this.#bodies.delete(body);
   }
 
   #failed(req: IncomingMessage): void {
