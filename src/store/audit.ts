@@ -33,6 +33,8 @@ export interface AuditFilter {
 const COLUMNS = `at, kind, user, server, request_id AS requestId, who, what, outcome, reason,
   duration_ms AS durationMs, bytes_in AS bytesIn, bytes_out AS bytesOut`;
 
+type Value = string | number | null;
+
 /** Rows in one statement: a call of SQLite for each would cost half as much again. */
 const TOGETHER = 25;
 
@@ -42,8 +44,8 @@ function insertOf(rows: number): string {
     duration_ms, bytes_in, bytes_out) VALUES ${values.join(", ")}`;
 }
 
-function valuesOf(row: AuditRow): (string | number | null)[] {
-  return [
+function pushValues(values: Value[], row: AuditRow): void {
+  values.push(
     row.at,
     row.kind,
     row.user,
@@ -56,7 +58,7 @@ function valuesOf(row: AuditRow): (string | number | null)[] {
     row.durationMs,
     row.bytesIn,
     row.bytesOut,
-  ];
+  );
 }
 
 /** Rows of `audit`. There is no index: a bounded table is read from its end in no time, and each index would cost every call. */
@@ -90,10 +92,13 @@ export class AuditRows {
    */
   insertAll(rows: readonly AuditRow[]): void {
     this.#db.relaxed(() => {
-      let from = 0;
-      for (; from + TOGETHER <= rows.length; from += TOGETHER)
-        this.#insertMany.run(...rows.slice(from, from + TOGETHER).flatMap(valuesOf));
-      for (const row of rows.slice(from)) this.#insert.run(...valuesOf(row));
+      for (let from = 0; from < rows.length;) {
+        const count = rows.length - from < TOGETHER ? 1 : TOGETHER;
+        const values: Value[] = [];
+        for (let at = from; at < from + count; at += 1) pushValues(values, rows[at]!);
+        (count === 1 ? this.#insert : this.#insertMany).run(...values);
+        from += count;
+      }
     });
   }
 
