@@ -26,7 +26,7 @@ type State =
   | {
       readonly kind: "body";
       readonly status: number;
-      readonly headers: Record<string, string>;
+      readonly headers: Readonly<Record<string, string>>;
       held: Buffer | undefined;
       isSent: boolean;
     }
@@ -43,9 +43,9 @@ export class HttpAnswer implements HttpOutlet {
 
   head(status: number, received: ResponseHeaders, isStream: boolean): void {
     const { visit, heart } = this.#options;
-    const headers = headersToClient(received);
+    const passed = headersToClient(received);
     const id = this.#options.sessionHeader(status, received);
-    if (id !== undefined) headers[SESSION_HEADER] = id;
+    const headers = id === undefined ? passed : { ...passed, [SESSION_HEADER]: id };
     this.#state = isStream
       ? { kind: "stream", stream: new ClientStream(visit.res, heart, status, headers) }
       : { kind: "body", status, headers, held: undefined, isSent: false };

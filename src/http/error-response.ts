@@ -73,7 +73,7 @@ export function errorHeaders(error: SupervisorError): Record<string, string> {
 export function sendText(
   res: ServerResponse,
   status: number,
-  headers: Record<string, string>,
+  headers: Readonly<Record<string, string>>,
   text: string | Buffer,
 ): void {
   if (res.headersSent) {

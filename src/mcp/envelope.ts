@@ -64,6 +64,8 @@ export class EnvelopeScanner {
   #escaped = false;
   #expectKey = false;
   #capture: "none" | "key" | "id" | "method" = "none";
+  /** Where in the present chunk the capture goes on, and what came of it in the chunks before. */
+  #captureFrom = 0;
   #captured = "";
   #field: "none" | "id" | "method" = "none";
   #id: string | undefined;
@@ -88,26 +90,22 @@ export class EnvelopeScanner {
   }
 
   /** Reads bytes [from, to) of the chunk as the continuation of what came before. */
-  write(chunk: Uint8Array, from: number, to: number): void {
+  write(chunk: Buffer, from: number, to: number): void {
+    this.#captureFrom = from;
     for (let i = from; i < to; i++) {
       let byte = chunk[i]!;
       if (this.#inString) {
-        if (this.#capture === "none") {
-          while (!this.#escaped && byte !== QUOTE && byte !== BACKSLASH && ++i < to)
-            byte = chunk[i]!;
-          if (i >= to) return;
-        } else {
-          this.#keep(byte);
-        }
+        while (!this.#escaped && byte !== QUOTE && byte !== BACKSLASH && ++i < to) byte = chunk[i]!;
+        if (i >= to) break;
         if (this.#escaped) this.#escaped = false;
         else if (byte === BACKSLASH) this.#escaped = true;
-        else if (byte === QUOTE) this.#endString();
+        else this.#endString(chunk, i + 1);
         continue;
       }
       switch (byte) {
         case QUOTE:
           this.#inString = true;
-          this.#beginString();
+          this.#beginString(i);
           break;
         case OPEN_BRACE:
           this.#depth += 1;
@@ -121,7 +119,7 @@ export class EnvelopeScanner {
           this.#depth += 1;
           break;
         case CLOSE_BRACE:
-          if (this.#depth === this.#base) this.#endMessage();
+          if (this.#depth === this.#base) this.#endMessage(chunk, i);
           this.#depth -= 1;
           break;
         case CLOSE_BRACKET:
@@ -129,7 +127,7 @@ export class EnvelopeScanner {
           break;
         case COMMA:
           if (this.#depth === this.#base) {
-            this.#endLiteral();
+            this.#endLiteral(chunk, i);
             this.#expectKey = true;
           }
           break;
@@ -137,16 +135,20 @@ export class EnvelopeScanner {
           if (this.#depth === this.#base) this.#expectKey = false;
           break;
         default:
-          if (byte > SPACE && this.#field !== "none" && this.#depth === this.#base) {
+          if (byte > SPACE && this.#capture === "none" && this.#depth === this.#base) {
             this.#capture = this.#field;
-            this.#keep(byte);
+            this.#captureFrom = i;
           }
       }
     }
+    if (this.#capture !== "none") this.#captured = this.#textTo(chunk, to);
   }
 
-  #keep(byte: number): void {
-    if (this.#captured.length < MAX_CAPTURE_BYTES) this.#captured += String.fromCharCode(byte);
+  /** What is captured, up to there. One character for each byte. */
+  #textTo(chunk: Buffer, end: number): string {
+    const most = this.#captureFrom + MAX_CAPTURE_BYTES - this.#captured.length;
+    const text = chunk.toString("latin1", this.#captureFrom, Math.min(end, most));
+    return this.#captured === "" ? text : this.#captured + text;
   }
 
   #beginMessage(): void {
@@ -157,17 +159,16 @@ export class EnvelopeScanner {
     this.#isError = false;
   }
 
-  #beginString(): void {
+  #beginString(at: number): void {
     if (this.#depth !== this.#base) return;
-    if (this.#expectKey) this.#capture = "key";
-    else if (this.#field !== "none") this.#capture = this.#field;
-    if (this.#capture !== "none") this.#captured = '"';
+    this.#capture = this.#expectKey ? "key" : this.#field;
+    this.#captureFrom = at;
   }
 
-  #endString(): void {
+  #endString(chunk: Buffer, end: number): void {
     this.#inString = false;
     if (this.#capture === "none") return;
-    const text = this.#captured;
+    const text = this.#textTo(chunk, end);
     const capture = this.#capture;
     this.#captured = "";
     this.#capture = "none";
@@ -182,10 +183,9 @@ export class EnvelopeScanner {
   }
 
   /** Numbers, true, false and null end at the next comma or brace. */
-  #endLiteral(): void {
-    if (this.#captured !== "" && (this.#capture === "id" || this.#capture === "method")) {
-      this.#settle(this.#capture, this.#captured);
-    }
+  #endLiteral(chunk: Buffer, end: number): void {
+    if (this.#capture === "id" || this.#capture === "method")
+      this.#settle(this.#capture, this.#textTo(chunk, end).trimEnd());
     this.#captured = "";
     this.#capture = "none";
     this.#field = "none";
@@ -202,8 +202,8 @@ export class EnvelopeScanner {
     }
   }
 
-  #endMessage(): void {
-    this.#endLiteral();
+  #endMessage(chunk: Buffer, end: number): void {
+    this.#endLiteral(chunk, end);
     const id = this.#id === undefined || this.#id === "null" ? undefined : canonicalId(this.#id);
     this.messages.push(
       this.#isError ? { id, method: this.#method, isError: true } : { id, method: this.#method },

@@ -42,10 +42,14 @@ export function headersToChild(
   return passed;
 }
 
-/** The child's headers that a client may see. */
+let lastHeaders: object | undefined;
+let lastPassed: Readonly<Record<string, string>> = {};
+
+/** The child's headers that a client may see. Most answers are of the same head as the one before, and that is one object. */
 export function headersToClient(
   headers: Readonly<Record<string, string | string[] | undefined>>,
-): Record<string, string> {
+): Readonly<Record<string, string>> {
+  if (headers === lastHeaders) return lastPassed;
   const passed: Record<string, string> = {};
   for (const name in headers) {
     const value = headers[name];
@@ -53,6 +57,8 @@ export function headersToClient(
       passed[name] = typeof value === "string" ? value : value.join(", ");
     }
   }
+  lastHeaders = headers;
+  lastPassed = passed;
   return passed;
 }
 

@@ -43,14 +43,18 @@ export function elementsOf(json: Buffer): Span[] | undefined {
 
 /** The same text with other bytes in the places of these spans, which are in order and do not overlap. */
 export function splice(json: Buffer, changes: readonly (readonly [Span, string])[]): Buffer {
-  const parts: Buffer[] = [];
+  let length = json.length;
+  for (const [{ start, end }, text] of changes) length += Buffer.byteLength(text) - (end - start);
+  const spliced = Buffer.allocUnsafe(length);
   let from = 0;
+  let to = 0;
   for (const [{ start, end }, text] of changes) {
-    parts.push(json.subarray(from, start), Buffer.from(text));
+    to += json.copy(spliced, to, from, start);
+    to += spliced.write(text, to);
     from = end;
   }
-  parts.push(json.subarray(from));
-  return Buffer.concat(parts);
+  json.copy(spliced, to, from);
+  return spliced;
 }
 
 /** The text of a span. */
@@ -82,10 +86,13 @@ function locateIn(
 }
 
 function keyIs(json: Buffer, start: number, end: number, name: string): boolean {
-  const raw = json.toString("latin1", start + 1, end - 1);
-  if (raw === name) return true;
-  // Written with escapes it is the same key to every parser.
-  return raw.includes("\\") && JSON.parse(json.toString("utf8", start, end)) === name;
+  const length = end - start - 2;
+  if (length <= name.length)
+    return length === name.length && json.toString("latin1", start + 1, end - 1) === name;
+  // Written with escapes, which make it longer, it is the same key to every parser.
+  for (let at = start; at < end; at++)
+    if (json[at] === BACKSLASH) return JSON.parse(json.toString("utf8", start, end)) === name;
+  return false;
 }
 
 function skipSpace(json: Buffer, from: number): number {

@@ -163,10 +163,17 @@ export function formatEvent(name: "endpoint" | "message", data: string): string 
   return `event: ${name}\ndata: ${data}\n\n`;
 }
 
-/** JSON text that fits in one `data:` line: line breaks stand between its tokens only, so a space means the same. */
-export function withoutLineBreaks(json: Buffer): string {
-  const text = json.toString("utf8");
-  return /[\r\n]/.test(text) ? text.replaceAll(/[\r\n]/g, " ") : text;
+const MESSAGE_HEAD = Buffer.from("event: message\ndata: ");
+const EVENT_END = Buffer.from("\n\n");
+
+/** The event that carries this JSON in one `data:` line: line breaks stand between its tokens only, so a space means the same. */
+export function messageEvent(json: Buffer): Buffer {
+  const event = Buffer.concat([MESSAGE_HEAD, json, EVENT_END]);
+  if (!json.includes(LF) && !json.includes(CR)) return event;
+  const end = event.length - EVENT_END.length;
+  for (let i = MESSAGE_HEAD.length; i < end; i++)
+    if (event[i] === LF || event[i] === CR) event[i] = SPACE;
+  return event;
 }
 
 /** A comment: keeps clients and proxies from taking a silent stream for a dead one, and is no event to anybody. */

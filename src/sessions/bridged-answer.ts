@@ -1,4 +1,4 @@
-import { formatEvent, withoutLineBreaks } from "../mcp/sse.ts";
+import { messageEvent } from "../mcp/sse.ts";
 import type { HttpOutlet } from "./http-exchange.ts";
 
 /** Proxies end silent answers after 30 s or more; an answer that takes this long becomes a stream with heartbeats. */
@@ -11,5 +11,5 @@ export function beginStream(outlet: HttpOutlet): void {
 
 /** Puts one message of the server on a stream that has begun. */
 export function emitMessage(outlet: HttpOutlet, raw: Buffer): void {
-  outlet.part(Buffer.from(formatEvent("message", withoutLineBreaks(raw))), true);
+  outlet.part(messageEvent(raw), true);
 }

@@ -30,7 +30,7 @@ export function bridgePosts(link: MessageLink): PostLink {
     ...(link.ready === undefined ? {} : { ready: () => link.ready!() }),
     async post(body, messages, headers) {
       const parts = partsOf(body);
-      for (const [i, message] of messages.entries()) await link.send(parts[i]!, message, headers);
+      for (let i = 0; i < messages.length; i++) await link.send(parts[i]!, messages[i]!, headers);
       return ACCEPTED;
     },
     // The child of a bridge may serve other sessions too, so it is not held back for this one; a

@@ -4,7 +4,7 @@ import { rpcErrorText } from "../http/error-response.ts";
 import { EnvelopeScanner, isPing, isRequest, pongText } from "../mcp/envelope.ts";
 import type { Message } from "../mcp/envelope.ts";
 import { RPC } from "../mcp/modern.ts";
-import { formatEvent, withoutLineBreaks } from "../mcp/sse.ts";
+import { formatEvent, messageEvent } from "../mcp/sse.ts";
 import type { EventPart } from "../mcp/sse.ts";
 import { LEGACY_VERSIONS } from "../mcp/versions.ts";
 import type { HttpTarget, Instance, Live } from "../supervisor/supervisor.ts";
@@ -260,7 +260,7 @@ export class SseSession {
           scanner.write(raw, 0, raw.length);
         }
         this.#serving?.inFlight.received(known === undefined ? scanner.messages : [known], raw);
-        outlet.event(formatEvent("message", withoutLineBreaks(raw)));
+        outlet.part(messageEvent(raw), true);
       },
       onClosed: (error) => void this.#onLinkClosed(live, error),
     };

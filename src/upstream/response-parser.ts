@@ -34,6 +34,9 @@ interface Head {
   readonly isReusable: boolean;
 }
 
+/** Of any server: they answer in the same words for as long as their Date says the same second. */
+let latest: Head | undefined;
+
 const HEAD: State = { kind: "head" };
 const IDLE: State = { kind: "idle" };
 const CHUNK_SIZE: State = { kind: "chunk-size" };
@@ -56,8 +59,6 @@ export class ResponseParser {
   #state: State = IDLE;
   #rest: Buffer | undefined;
   #isReusable = true;
-  /** The latest one: servers answer in the same words for as long as their Date says the same second. */
-  #head: Head | undefined;
 
   constructor(sink: ResponseSink) {
     this.#sink = sink;
@@ -125,8 +126,8 @@ export class ResponseParser {
     const end = bytes.indexOf("\r\n\r\n");
     if (end === -1) return requireRoom(bytes, MAX_HEAD_BYTES);
     const text = bytes.toString("latin1", 0, end);
-    const known = this.#head?.text === text ? this.#head : undefined;
-    const { code, headers, isReusable } = (this.#head = known ?? parseHead(text));
+    if (latest?.text !== text) latest = parseHead(text);
+    const { code, headers, isReusable } = latest;
     if (code < 200) {
       if (code === 101) throw invalid("an upgrade that nobody asked for");
       return end + 4;

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { SseReader, dataOf } from "../../src/mcp/sse.ts";
+import { SseReader, dataOf, messageEvent } from "../../src/mcp/sse.ts";
 import type { EventPart } from "../../src/mcp/sse.ts";
 
 function read(chunks: Buffer[]): EventPart[] {
@@ -96,4 +96,11 @@ test("an event too big to hold is never taken for an endpoint", () => {
 
 test("an event that the stream ends in the middle of is not given out", () => {
   assert.deepEqual(read([Buffer.from('data: {"id":1,"result":{}}\n')]), []);
+});
+
+test("a message becomes one event of one line, whatever line breaks stand between its tokens", () => {
+  const json = '{\r\n"id":1,\n"result":{"text":"a\\nб"}\r}';
+  const event = messageEvent(Buffer.from(json));
+  assert.equal(event.toString(), `event: message\ndata: ${json.replaceAll(/[\r\n]/g, " ")}\n\n`);
+  assert.deepEqual(JSON.parse(dataOf(event)), JSON.parse(json));
 });
