@@ -7,6 +7,7 @@ import type {
   Exchange,
   HttpClient,
   HttpRequest,
+  Receiver,
   ResponseHeaders,
 } from "../upstream/http-client.ts";
 import { redirectTarget } from "../upstream/redirect.ts";
@@ -40,8 +41,9 @@ export interface HttpExchangeOptions {
 }
 
 /** Carries one request to a Streamable HTTP server and its answer back, verbatim. */
-export class HttpExchange {
+export class HttpExchange implements Receiver {
   readonly #options: HttpExchangeOptions;
+  #url: URL | undefined;
   #exchange: Exchange | undefined;
   #reader: SseReader | undefined;
   #redirects = 0;
@@ -67,26 +69,22 @@ export class HttpExchange {
 
   #send(url: URL): void {
     const { client, target, method, headers, body } = this.#options;
-    const own: string[] = Object.entries(target.headers).flat();
+    const own = Object.entries(target.headers);
+    this.#url = url;
     this.#exchange = client.request(
       {
         method,
         path: url.pathname + url.search,
-        headers: own.length === 0 ? headers : [...headers, ...own],
+        headers: own.length === 0 ? headers : [...headers, ...own.flat()],
         body,
       },
-      {
-        head: (status, received) => this.#onHead(url, status, received),
-        data: (chunk) => this.#onData(chunk),
-        end: () => this.#onEnd(),
-        fail: (error) => void this.#onBroken(error),
-      },
+      this,
     );
   }
 
-  #onHead(url: URL, status: number, headers: ResponseHeaders): void {
+  head(status: number, headers: ResponseHeaders): void {
     try {
-      const target = redirectTarget(status, headers["location"], url, this.#redirects);
+      const target = redirectTarget(status, headers["location"], this.#url!, this.#redirects);
       if (target !== undefined) {
         this.#redirects += 1;
         this.#exchange?.abort();
@@ -99,7 +97,7 @@ export class HttpExchange {
       }
     } catch (error) {
       this.#exchange?.abort();
-      this.#fail(error as SupervisorError);
+      this.#failWith(error as SupervisorError);
       return;
     }
     this.#isRefused = status >= 300;
@@ -115,7 +113,7 @@ export class HttpExchange {
     this.#options.outlet.head(status, headers, isStream);
   }
 
-  #onData(chunk: Buffer): void {
+  data(chunk: Buffer): void {
     if (this.#isOver) return;
     if (this.#reader !== undefined) return this.#reader.push(chunk);
     this.#options.inFlight.saw(chunk);
@@ -135,7 +133,7 @@ export class HttpExchange {
     });
   }
 
-  #onEnd(): void {
+  end(): void {
     if (this.#isOver) return;
     this.#isOver = true;
     if (this.#isRefused) this.#options.inFlight.refused(this.#options.messages);
@@ -144,11 +142,15 @@ export class HttpExchange {
     this.#options.outlet.end();
   }
 
-  async #onBroken(error: SupervisorError): Promise<void> {
-    this.#fail(await explainFailure(error, this.#options.live));
+  fail(error: SupervisorError): void {
+    void this.#explain(error);
   }
 
-  #fail(error: SupervisorError): void {
+  async #explain(error: SupervisorError): Promise<void> {
+    this.#failWith(await explainFailure(error, this.#options.live));
+  }
+
+  #failWith(error: SupervisorError): void {
     if (this.#isOver) return;
     this.#isOver = true;
     this.#options.outlet.fail(error, this.#options.inFlight.drain());

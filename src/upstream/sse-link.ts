@@ -32,9 +32,6 @@ export interface PostAnswer {
   body: Buffer;
 }
 
-const flat = (headers: Readonly<Record<string, string>>): string[] =>
-  Object.entries(headers).flat();
-
 /** One session of a server that speaks HTTP with SSE (2024-11-05). */
 export class SseLink {
   readonly #options: SseLinkOptions;
@@ -78,11 +75,11 @@ export class SseLink {
   post(body: Buffer, headers: string[]): Promise<PostAnswer> {
     const { client, target, postTimeoutMs } = this.#options;
     return new Promise<PostAnswer>((resolve, reject) => {
-      const own = flat(target.headers);
+      const own = Object.entries(target.headers);
       const post: Post = new Post({
         client,
         body,
-        headers: own.length === 0 ? headers : [...headers, ...own],
+        headers: own.length === 0 ? headers : [...headers, ...own.flat()],
         resolve,
         reject,
         posts: this.#posts,
@@ -151,7 +148,7 @@ export class SseLink {
           "text/event-stream",
           "cache-control",
           "no-cache",
-          ...flat(target.headers),
+          ...Object.entries(target.headers).flat(),
         ],
         body: null,
       },
