@@ -3,6 +3,7 @@ import { test } from "node:test";
 import { startForAlice } from "../helpers/alice.ts";
 import { call, fixture, json } from "../helpers/fixtures.ts";
 import { ask } from "../helpers/raw-http.ts";
+import { instancesOf } from "../helpers/status.ts";
 import { until } from "../helpers/until.ts";
 
 type Line = Record<string, string | number>;
@@ -64,12 +65,16 @@ test("the log has one line for each request, and neither a query nor a session i
 test("a client that leaves before its answer is logged as one", async (t) => {
   const alice = await startForAlice(t, { slow: fixture("http", "never-ready") });
   const { daemon } = alice;
+  const client = new AbortController();
   const leaving = fetch(`${daemon.origin}/u/alice/mcp`, {
     method: "POST",
     headers: { authorization: alice.auth[1]!, "content-type": "application/json" },
     body: call(1, "echo"),
-    signal: AbortSignal.timeout(500),
+    signal: client.signal,
   });
+  const isAsked = async () => (await instancesOf(daemon))[0]?.state === "starting";
+  await until(isAsked, "the request has reached the child's start");
+  client.abort();
   await assert.rejects(leaving);
   await until(() => daemon.log().includes('"status_code":499'), "it is logged");
 });
