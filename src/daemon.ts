@@ -16,7 +16,9 @@ import { Requests } from "./observability/requests.ts";
 import { MIN_SECRET_LENGTH, Scrubber } from "./observability/scrubber.ts";
 import { openRegistry } from "./registry/registry.ts";
 import type { Registry } from "./registry/registry.ts";
+import { bubblewrapGaps } from "./runners/bubblewrap-options.ts";
 import { guardGaps } from "./runners/guard.ts";
+import { isRoot } from "./runners/levels.ts";
 import { KEEP_LIMITS, unkeptLimits } from "./runners/limits.ts";
 import type { Unkept } from "./runners/limits.ts";
 import { openProcessRunner } from "./runners/process-runner.ts";
@@ -117,6 +119,9 @@ function sayWhatIsOpen(isolation: Isolation, log: Logger): void {
       "isolation is \"none\": children run as the daemon's own account and can read each other's tokens",
     );
   for (const gap of guardGaps()) log.warn(gap);
+  const areSandboxes = isolation.machine.sandbox.length === 0;
+  for (const { found, next } of areSandboxes ? bubblewrapGaps(isRoot()) : [])
+    log.warn(`${found}; to have that closed, ${next}`);
 }
 
 interface Rooms {

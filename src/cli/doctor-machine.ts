@@ -51,9 +51,11 @@ async function probe({ servers, uids, dataDir }: Config): Promise<Machine> {
 export async function doctorMachine(command: Command): Promise<void> {
   const { loadConfig } = await import("../config/config.ts");
   const config = loadConfig({ path: globalsOf(command).config });
+  const machine = await probe(config);
   const findings = [
     ...(await daemonFindings(config)),
-    ...checks.isolation(config, await probe(config)),
+    ...checks.isolation(config, machine),
+    ...checks.sandboxes(machine),
     checks.vaultKey(config),
     checks.database(config),
     checks.fileModes(config),

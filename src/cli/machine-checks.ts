@@ -4,7 +4,8 @@ import { fetchesAtStart } from "../config/fetching.ts";
 import type { Config } from "../config/config.ts";
 import { toSupervisorError } from "../errors.ts";
 import type { MachineReport } from "../control/shapes.ts";
-import { chooseLevel } from "../runners/levels.ts";
+import { bubblewrapGaps } from "../runners/bubblewrap-options.ts";
+import { chooseLevel, isRoot } from "../runners/levels.ts";
 import type { Machine } from "../runners/levels.ts";
 import { DATABASE_FILE } from "../store/store.ts";
 import { requireDurableFolder } from "../store/durability.ts";
@@ -90,6 +91,12 @@ export function isolation({ servers }: Config, machine: Machine): Finding[] {
         : ok(check, found),
     ];
   });
+}
+
+/** What sandboxes lack on this machine, where there are any. */
+export function sandboxes({ sandbox }: Machine): Finding[] {
+  if (sandbox.length > 0) return [];
+  return bubblewrapGaps(isRoot()).map(({ found, next }) => warn("bubblewrap", found, next));
 }
 
 export function vaultKey({ keyFile, dataDir }: Config): Finding {

@@ -7,8 +7,10 @@ import {
   writeFileSync,
 } from "node:fs";
 import path from "node:path";
+import { knows } from "./bubblewrap-options.ts";
 import { findTool } from "./programs.ts";
 import { SYSTEM_FOLDERS, visibleFiles } from "./visible-files.ts";
+import type { LateOption } from "./bubblewrap-options.ts";
 import type { Sandbox } from "./confinement.ts";
 import type { RunSpec } from "./runner.ts";
 
@@ -64,7 +66,7 @@ export function bubblewrap(input: SandboxInput): [string, ...string[]] {
   // As root the namespaces need no user namespace, and the child's account can be one of this machine's.
   const account =
     uid === null
-      ? ["--unshare-user", "--disable-userns", "--cap-drop", "ALL"]
+      ? ["--unshare-user", ...ifKnown("--disable-userns"), "--cap-drop", "ALL"]
       : ["--cap-drop", "ALL", ...keep("SETUID", "SETGID", "SETPCAP")];
   return [
     findTool("bwrap") ?? "bwrap",
@@ -83,8 +85,7 @@ export function bubblewrap(input: SandboxInput): [string, ...string[]] {
     "/dev",
     "--perms",
     "1777",
-    "--size",
-    String(TMP_BYTES),
+    ...ifKnown("--size", String(TMP_BYTES)),
     "--tmpfs",
     "/tmp",
     ...folder(OWN_FOLDER),
@@ -102,6 +103,10 @@ export function bubblewrap(input: SandboxInput): [string, ...string[]] {
     ...argv,
   ];
 }
+
+/** What an old bubblewrap does not know is left out; `bubblewrapGaps` says what that means. */
+const ifKnown = (option: LateOption, ...values: string[]): string[] =>
+  knows(option) ? [option, ...values] : [];
 
 const keep = (...names: string[]): string[] =>
   names.flatMap((name) => ["--cap-add", `CAP_${name}`]);

@@ -1,0 +1,45 @@
+import { spawnSync } from "node:child_process";
+import { findTool } from "./programs.ts";
+
+/** Options that not every bubblewrap has, and since which version it has them. */
+const SINCE = { "--size": "0.7", "--disable-userns": "0.8" } as const;
+export type LateOption = keyof typeof SINCE;
+
+let offered: ReadonlySet<LateOption> | undefined;
+
+/** Whether the bubblewrap of this machine knows the option; asked of it once. */
+export function knows(option: LateOption): boolean {
+  offered ??= askFor(findTool("bwrap"));
+  return offered.has(option);
+}
+
+function askFor(bwrap: string | undefined): ReadonlySet<LateOption> {
+  if (bwrap === undefined) return new Set();
+  const { stdout, stderr } = spawnSync(bwrap, ["--help"], { encoding: "utf8", timeout: 10_000 });
+  const words = new Set(`${stdout}${stderr}`.split(/\s+/));
+  return new Set((Object.keys(SINCE) as LateOption[]).filter((option) => words.has(option)));
+}
+
+/** Something that a sandbox lacks, and what to do about it. */
+export interface Gap {
+  found: string;
+  next: string;
+}
+
+const GAPS: Record<LateOption, string> = {
+  "--size": "/tmp of a sandbox, which is memory, has no bound of its own",
+  "--disable-userns":
+    "a child in a sandbox can make user namespaces of its own, inside of the sandbox",
+};
+
+/** What sandboxes lack here because bubblewrap is old; nothing with a newer one. `isRoot`: they are made without user namespaces. */
+export function bubblewrapGaps(isRoot: boolean): Gap[] {
+  if (findTool("bwrap") === undefined) return [];
+  const wanted: LateOption[] = isRoot ? ["--size"] : ["--size", "--disable-userns"];
+  return wanted
+    .filter((option) => !knows(option))
+    .map((option) => ({
+      found: `bubblewrap is too old for ${option}: ${GAPS[option]}`,
+      next: `install bubblewrap ${SINCE[option]} or later`,
+    }));
+}
