@@ -1,7 +1,8 @@
+import { runnableOf } from "./process-table.ts";
 import type { CpuUse } from "./cgroup.ts";
-import type { ProcessEntry } from "./process-table.ts";
+import type { ProcessEntry, Runnable } from "./process-table.ts";
 
-/** A child that uses all the CPU it may, or more where nothing keeps it within its limit. */
+/** A child that uses all the CPU it may or can get, or more where nothing keeps it within its limit. */
 export interface CpuLoad {
   /** Epoch ms. */
   since: number;
@@ -18,12 +19,18 @@ const SUSTAINED_MS = 10_000;
 /** What the kernel counts time in, for programs. */
 const MS_A_TICK = 10;
 
+interface Look {
+  usedMs: number;
+  /** It would have used all of its limit, had the machine had it to give or the kernel let it. */
+  isHeldBack: (elapsedMs: number, allowedMs: number) => boolean;
+}
+
 /** Finds out from looks at a child, taken one after the other, whether it uses all of its CPU, and since when. */
 export class CpuMeter {
   readonly #limit: number | undefined;
   #lastAt: number | undefined;
   #use: CpuUse | undefined;
-  #times: ReadonlyMap<string, Times> | undefined;
+  #processes: ReadonlyMap<string, Times> | undefined;
   #busySince: number | undefined;
   #cores = 0;
 
@@ -37,17 +44,31 @@ export class CpuMeter {
     const last = this.#use ?? use;
     this.#use = use;
     const periods = use.periods - last.periods;
-    // Held back in every period it wants more than it has, even if the machine had less to give.
-    const isHeldBack = periods > 0 && use.throttled - last.throttled >= periods * ALL;
-    this.#judge(at, use.usedMs - last.usedMs, isHeldBack);
+    const isThrottled = periods > 0 && use.throttled - last.throttled >= periods * ALL;
+    this.#judge(at, { usedMs: use.usedMs - last.usedMs, isHeldBack: () => isThrottled });
   }
 
   /** The processes of a child without a cgroup, at that time (`performance.now()`). */
-  countProcesses(members: readonly ProcessEntry[], at: number): void {
-    const times = new Map(members.map((entry) => [`${entry.pid}@${entry.startTicks}`, entry]));
-    const ticks = ticksBetween(this.#times ?? times, times);
-    this.#times = times;
-    this.#judge(at, ticks * MS_A_TICK, false);
+  countProcesses(
+    members: readonly ProcessEntry[],
+    at: number,
+    runnable: (entry: ProcessEntry) => Runnable = runnableOf,
+  ): void {
+    const now = new Map(
+      members.map((entry) => [
+        `${entry.pid}@${entry.startTicks}`,
+        { ...runnable(entry), ownTicks: entry.ownTicks, reapedTicks: entry.reapedTicks },
+      ]),
+    );
+    const before = this.#processes ?? now;
+    this.#processes = now;
+    const wanted = wantedBetween(before, now);
+    this.#judge(at, {
+      usedMs: ticksBetween(before, now) * MS_A_TICK,
+      // One that answers calls waits for a turn too, but not all the time.
+      isHeldBack: (elapsedMs, allowedMs) =>
+        wanted.some((ms) => ms >= elapsedMs * ALL) && sum(wanted) >= allowedMs * ALL,
+    });
   }
 
   /** Null unless it has been at it for a while. */
@@ -60,18 +81,22 @@ export class CpuMeter {
     return { since, cores: this.#cores, limit: this.#limit ?? null };
   }
 
-  #judge(at: number, usedMs: number, isHeldBack: boolean): void {
+  #judge(at: number, { usedMs, isHeldBack }: Look): void {
     const from = this.#lastAt;
     this.#lastAt = at;
     if (from === undefined) return;
+    const allowedMs = (at - from) * (this.#limit ?? 1);
     this.#cores = usedMs / (at - from);
-    const isBusy = isHeldBack || this.#cores >= (this.#limit ?? 1) * ALL;
+    const isBusy = usedMs >= allowedMs * ALL || isHeldBack(at - from, allowedMs);
     if (!isBusy) this.#busySince = undefined;
     else this.#busySince ??= from;
   }
 }
 
-type Times = Pick<ProcessEntry, "ownTicks" | "reapedTicks">;
+interface Times extends Runnable {
+  ownTicks: number;
+  reapedTicks: number;
+}
 
 /**
  * What a tree used between two looks. A process that ended is in the reaped time of its parent from
@@ -88,3 +113,16 @@ function ticksBetween(before: ReadonlyMap<string, Times>, now: ReadonlyMap<strin
     if (!now.has(name)) reaped -= entry.ownTicks + entry.reapedTicks;
   return own + Math.max(0, reaped);
 }
+
+/** For how long each process that was there at both looks ran or waited for its turn. */
+function wantedBetween(
+  before: ReadonlyMap<string, Runnable>,
+  now: ReadonlyMap<string, Runnable>,
+): number[] {
+  return [...now].map(([name, { ranMs, waitedMs }]) => {
+    const last = before.get(name);
+    return last === undefined ? 0 : ranMs + waitedMs - last.ranMs - last.waitedMs;
+  });
+}
+
+const sum = (numbers: readonly number[]): number => numbers.reduce((a, b) => a + b, 0);

@@ -130,6 +130,23 @@ export function treeOf(
   return table.filter(({ pid, isZombie }) => isMember.has(pid) && !isZombie);
 }
 
+/** For how long the main thread of a process was not asleep. */
+export interface Runnable {
+  ranMs: number;
+  /** Until it was its turn. */
+  waitedMs: number;
+}
+
+/** Nothing for a process that is gone, or where the kernel does not say. */
+export function runnableOf({ pid }: ProcessEntry): Runnable {
+  try {
+    const [ran, waited] = readFileSync(`/proc/${pid}/schedstat`, "latin1").split(" ");
+    return { ranMs: Number(ran) / 1e6, waitedMs: Number(waited) / 1e6 };
+  } catch {
+    return { ranMs: 0, waitedMs: 0 };
+  }
+}
+
 /** Resident memory of these processes in bytes; those that are gone count nothing. */
 export function residentBytes(processes: readonly ProcessEntry[]): number {
   let kib = 0;

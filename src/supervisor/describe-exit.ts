@@ -15,6 +15,9 @@ export function describeExit({ code, signal, limit }: Exit): string {
 /** As a predicate of a child that lives on: `hit its limit of 64 processes`. */
 export const describeStrain = (hit: LimitHit): string => `hit its limit of ${amountOf(hit)}`;
 
+/** So much is what its limit would have been, on a machine that had it to give. */
+const ALL = 0.9;
+
 /** As a predicate of a child that lives on: `has used 100 % of its CPU limit (0.5) for 12 s`. */
 export function describeLoad({ since, cores, limit }: CpuLoad): string {
   const seconds = Math.round((Date.now() - since) / 1000);
@@ -22,5 +25,6 @@ export function describeLoad({ since, cores, limit }: CpuLoad): string {
     limit === null
       ? `${cores.toFixed(1)} cores`
       : `${Math.round((cores / limit) * 100)} % of its CPU limit (${limit})`;
-  return `has used ${what} for ${seconds} s`;
+  const isStarved = cores < (limit ?? 1) * ALL;
+  return `has used ${what}${isStarved ? ", all that it could get," : ""} for ${seconds} s`;
 }

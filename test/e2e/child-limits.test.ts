@@ -6,6 +6,7 @@ import { fileURLToPath } from "node:url";
 import { startForAlice } from "../helpers/alice.ts";
 import { daemonFolder } from "../helpers/daemon.ts";
 import { call, fixture } from "../helpers/fixtures.ts";
+import { boxed, noSandbox, notRoot } from "../helpers/isolation.ts";
 import { instancesOf } from "../helpers/status.ts";
 import { until } from "../helpers/until.ts";
 
@@ -87,6 +88,28 @@ test("level sandbox of an ordinary account: the forks of a bomb are refused, the
   return undefined;
 });
 
+test("level sandbox of root without accounts: a fork bomb is killed with all that it became, and named", async (t) => {
+  if (notRoot !== false) return t.skip(notRoot);
+  if (noSandbox !== false) return t.skip(noSandbox);
+  const rig = await startForAlice(
+    t,
+    { hungry: { ...boxed("hungry"), limits: { pids: 32 } } },
+    { isolation: "sandbox" },
+  );
+  // Accounts of the machine are counted by nobody else here, so this is for the daemon to keep.
+  assert.doesNotMatch(rig.daemon.log(), /not in force/);
+  const session = await rig.http("hungry");
+  const bomb = rig.post("/u/alice/hungry/mcp", call("fork", "fork", { amount: 128 }), session);
+  const row = await until(
+    async () => (await instancesOf(rig.daemon)).find(({ state }) => state !== "ready"),
+    "it is ended",
+    60_000,
+  );
+  assert.equal(row.reason, "was killed: over 32 processes");
+  await bomb;
+  return undefined;
+});
+
 /** Keeps a third of a core busy, or what a busy machine leaves of that. */
 const BUSY =
   "setInterval(() => { for (const begun = process.cpuUsage(); process.cpuUsage(begun).user < 33e3;); }, 67)";
@@ -103,10 +126,10 @@ test("a child over its limit of CPU serves, and status and the doctor say so and
     60_000,
   );
   assert.equal(row.state, "ready");
-  assert.match(row.reason ?? "", /^has used \d+ % of its CPU limit \(0\.1\) for [1-9]\d+ s$/);
+  assert.match(row.reason ?? "", /^has used \d+ % of its CPU limit \(0\.1\).* for [1-9]\d+ s$/);
   const { code, stdout } = await rig.daemon.cli(["doctor", "alice"], { isForPeople: true });
   assert.equal(code, 1);
-  assert.match(stdout, /^alice\/hungry: the child has used \d+ % of its CPU limit \(0\.1\) for /);
+  assert.match(stdout, /^alice\/hungry: the child has used \d+ % of its CPU limit \(0\.1\).* for /);
   await rig.post(endpoint, call("still", "echo", { text: "here" }));
   await until(() => stream.messages().some(({ id }) => id === "still"), "it answers");
 });

@@ -22,6 +22,9 @@ const entry = (pid: number, ran: number, reaped = 0): ProcessEntry => ({
   startTicks: 1,
 });
 
+/** Nobody waits for a turn. */
+const calmly = () => ({ ranMs: 0, waitedMs: 0 });
+
 const forSeconds = (since: number): number => Math.round((Date.now() - since) / 1000);
 
 test("a group that uses all of its limit is known with the time that it has been so", () => {
@@ -44,20 +47,33 @@ test("what a machine had no more to give of is all, where the kernel held the gr
   assert.equal(free.load(), null);
 });
 
+test("a child that always wants to run is known on a machine with nothing left to give, one that often waits for a turn is not", () => {
+  const [hog, calm] = [new CpuMeter(0.5), new CpuMeter(0.5)];
+  for (const [index, at] of looks(7).entries()) {
+    const ranMs = index * 200;
+    hog.countProcesses([entry(7, ranMs)], at, () => ({ ranMs, waitedMs: index * 1800 }));
+    calm.countProcesses([entry(7, ranMs)], at, () => ({ ranMs, waitedMs: index * 1200 }));
+  }
+  assert.equal(hog.load()?.cores.toFixed(1), "0.1");
+  assert.equal(calm.load(), null);
+});
+
 test("a few busy seconds are no news, nor is a child that has become calm", () => {
   const [brief, calm] = [new CpuMeter(1), new CpuMeter(1)];
-  for (const [index, at] of looks(5).entries()) brief.countProcesses([entry(7, index * 2000)], at);
+  for (const [index, at] of looks(5).entries())
+    brief.countProcesses([entry(7, index * 2000)], at, calmly);
   assert.equal(brief.load(), null);
   const used = [0, 2000, 4000, 6000, 8000, 10_000, 12_000, 12_100];
-  for (const [index, at] of looks(8).entries()) calm.countProcesses([entry(7, used[index]!)], at);
+  for (const [index, at] of looks(8).entries())
+    calm.countProcesses([entry(7, used[index]!)], at, calmly);
   assert.equal(calm.load(), null);
 });
 
 test("a child without a limit is known by a whole core", () => {
   const [whole, half] = [new CpuMeter(undefined), new CpuMeter(undefined)];
   for (const [index, at] of looks(7).entries()) {
-    whole.countProcesses([entry(7, index * 1000), entry(8, index * 1000)], at);
-    half.countProcesses([entry(7, index * 1000)], at);
+    whole.countProcesses([entry(7, index * 1000), entry(8, index * 1000)], at, calmly);
+    half.countProcesses([entry(7, index * 1000)], at, calmly);
   }
   assert.equal(whole.load()?.limit, null);
   assert.equal(half.load(), null);
@@ -67,10 +83,10 @@ test("the time of processes that come and go is counted, and once", () => {
   const meter = new CpuMeter(1);
   // At each look another worker is there that has just used a second; the one before it was reaped with one and a half.
   for (const [index, at] of looks(7).entries())
-    meter.countProcesses([entry(1, 0, index * 1500), entry(10 + index, 1000)], at);
+    meter.countProcesses([entry(1, 0, index * 1500), entry(10 + index, 1000)], at, calmly);
   assert.equal(meter.load(), null);
   const busy = new CpuMeter(1);
   for (const [index, at] of looks(7).entries())
-    busy.countProcesses([entry(1, 0, index * 2000), entry(10 + index, 1000)], at);
+    busy.countProcesses([entry(1, 0, index * 2000), entry(10 + index, 1000)], at, calmly);
   assert.equal(busy.load()?.cores.toFixed(1), "1.0");
 });

