@@ -1,5 +1,4 @@
 import path from "node:path";
-import { execa } from "execa";
 import { SupervisorError } from "../errors.ts";
 
 const LAST_LINES = 20;
@@ -19,6 +18,8 @@ export async function call(
   args: readonly string[],
   { cwd, onOutput, env = {} }: Call,
 ): Promise<string> {
+  // A hundred files that a daemon, which never installs, need not load at its start.
+  const { execa } = await import("execa");
   const child = execa(program, args, {
     cwd,
     // Registries, proxies and certificates are the admin's settings.
