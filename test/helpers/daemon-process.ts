@@ -25,13 +25,24 @@ export interface DaemonProcess {
   cli: (args: string[], secrets?: Record<string, string>) => Promise<unknown>;
   /** Adds a user; the token, if any, travels in an environment variable, never in argv. */
   addUser: (name: string, token?: string) => Promise<AddedUser>;
+  /** The first line of `doctor NAME`; null where nothing is wrong. */
+  causeOf: (user: string) => Promise<string | null>;
   /** What it has logged so far. */
   log: () => string;
   /** SIGTERM, then waits for the end; removes its data. */
   stop: () => Promise<void>;
 }
 
-async function runCli(file: string, args: string[], env: Record<string, string>): Promise<unknown> {
+/** The exit codes of `doctor`: nothing is wrong, or something is, and it is said what. */
+const DOCTOR_CODES = [0, 1];
+
+/** Runs a command with `--json` on that config; rejects with what it said unless it exits with one of the codes. */
+export async function runCli(
+  file: string,
+  args: string[],
+  env: Record<string, string>,
+  codes = [0],
+): Promise<unknown> {
   const argv = ["--no-warnings", PROGRAM, ...args, "--json", "--config", file];
   const child = spawn(process.execPath, argv, {
     stdio: ["ignore", "pipe", "pipe"],
@@ -40,7 +51,8 @@ async function runCli(file: string, args: string[], env: Record<string, string>)
   const ended = once(child, "close") as Promise<[number | null]>;
   const [output, trouble] = await Promise.all([text(child.stdout), text(child.stderr)]);
   const [code] = await ended;
-  if (code !== 0) throw new Error(`mcp-supervisor ${args.join(" ")}: exit ${code}\n${trouble}`);
+  if (!codes.includes(code ?? 1))
+    throw new Error(`mcp-supervisor ${args.join(" ")}: exit ${code}\n${trouble}`);
   return JSON.parse(output);
 }
 
@@ -85,7 +97,7 @@ export async function startDaemonProcess(
     await rm(folder, { recursive: true, force: true });
   };
   try {
-    await until(() => hasEnded || answer.includes("\n"), "the daemon serves", 60_000);
+    await until(() => hasEnded || answer.includes("\n"), "the daemon serves", 600_000);
     if (hasEnded) throw new Error("the daemon ended before it served");
   } catch (error) {
     await stop();
@@ -107,6 +119,10 @@ export async function startDaemonProcess(
       const flags = token === undefined ? [] : ["--token-env", "ADDED_USERS_TOKEN"];
       const secrets = { ADDED_USERS_TOKEN: token ?? "" };
       return (await cli(["user", "add", name, ...flags], secrets)) as AddedUser;
+    },
+    causeOf: async (user) => {
+      const told = await runCli(file, ["doctor", user], {}, DOCTOR_CODES);
+      return (told as { cause: string | null }).cause;
     },
     log: () => log,
     stop,

@@ -7,6 +7,7 @@ import { type DaemonProcess, startDaemonProcess } from "../helpers/daemon-proces
 import { EVERYTHING } from "../helpers/everything.ts";
 import { type DirectChild, startDirect } from "./direct.ts";
 import { visitEndpoints } from "./endpoints.ts";
+import { visitInstalls } from "./installs.ts";
 import { visitWithMcpRemote } from "./mcp-remote.ts";
 import { MissingError } from "./programs.ts";
 import { openPython, type Python } from "./python.ts";
@@ -248,7 +249,13 @@ async function visitWithPython(): Promise<void> {
   }
 }
 
-for (const part of [visitWithPython, visitInSandbox, visitEndpoints, visitWithMcpRemote]) {
+for (const part of [
+  visitWithPython,
+  visitInSandbox,
+  visitInstalls,
+  visitEndpoints,
+  visitWithMcpRemote,
+]) {
   try {
     await part();
   } catch (error) {
