@@ -6,7 +6,7 @@ import type { Booted } from "./container.ts";
 import { CannotRun } from "./system.ts";
 
 /** Everything is several times slower than in a container: no instruction runs on the processor itself. */
-const TIME_LIMIT_MS = 2_700_000;
+const TIME_LIMIT_MS = 7_200_000;
 const DISK = "2G";
 
 /** The file that the root folder has exactly one of, by the beginning of its name. */

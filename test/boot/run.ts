@@ -1,17 +1,25 @@
 // Boots a real systemd with the packed product installed in it, and runs the tests of inside/ there:
 // in a container, or with --qemu in a machine of its own, whose kernel has every cgroup controller.
-// Exits 0 where the machine cannot do that, and says why.
+// `--only service` and `--only hog` leave the other one out. Exits 0 where the machine cannot do that, and says why.
+import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { parseArgs } from "node:util";
 import { isInstalled } from "../helpers/installed.ts";
 import { installProduct, packProduct } from "../helpers/pack.ts";
 import { bootContainer } from "./container.ts";
 import { bootMachine } from "./machine.ts";
 import { CannotRun, furnish, unpackSystem } from "./system.ts";
 
-const isMachine = process.argv.includes("--qemu");
+const { values } = parseArgs({
+  options: { qemu: { type: "boolean", default: false }, only: { type: "string" } },
+});
+const isMachine = values.qemu;
+const SUITES = ["service", "hog"];
+const suites = SUITES.filter((name) => values.only === undefined || values.only === name);
+assert.ok(suites.length > 0, `--only ${SUITES.join(" or ")}`);
 /** Its processor is made of software. */
 const SLOWNESS_OF_A_MACHINE = 6;
 const PROGRAMS = isMachine
@@ -37,7 +45,7 @@ try {
   const root = join(folder, "root");
   timed("system", () => unpackSystem(root, isMachine));
   timed("package", () => installProduct(packProduct(folder), join(root, "usr", "local")));
-  furnish(root, isMachine ? SLOWNESS_OF_A_MACHINE : 1);
+  furnish(root, { slowness: isMachine ? SLOWNESS_OF_A_MACHINE : 1, suites });
   const { log, code } = timed("boot and tests", () =>
     isMachine ? bootMachine(folder, root) : bootContainer(folder, root),
   );

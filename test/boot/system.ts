@@ -66,28 +66,35 @@ export function unpackSystem(root: string, isMachine: boolean): void {
   must("tar", ["-C", root, "-xf", systemTar(isMachine)]);
 }
 
+export interface Furniture {
+  /** How many times slower than a real one the system is. */
+  slowness: number;
+  /** Which files of inside/ it runs. */
+  suites: readonly string[];
+}
+
 /** Ends the system after the tests, whatever becomes of them. */
-const testUnit = (slowness: number): string => `[Unit]
+const testUnit = ({ slowness, suites }: Furniture): string => `[Unit]
 After=basic.target
 [Service]
 Type=oneshot
 ExecStart=/bin/sh /opt/test/boot/inside/run.sh
 ExecStopPost=/bin/systemctl --no-block poweroff
-Environment=BOOT_SLOWNESS=${slowness}
-TimeoutStartSec=${400 * slowness}
+Environment=BOOT_SLOWNESS=${slowness} "BOOT_SUITES=${suites.join(" ")}"
+TimeoutStartSec=${800 * slowness * suites.length}
 [Install]
 WantedBy=multi-user.target
 `;
 
-/** Puts Node, the tests and the unit that runs them into the system, which is that many times slower than a real one. */
-export function furnish(root: string, slowness: number): void {
+/** Puts Node, the tests and the unit that runs them into the system. */
+export function furnish(root: string, furniture: Furniture): void {
   const node = join(root, "usr/local/bin/node");
   copyFileSync(process.execPath, node);
   chmodSync(node, 0o755);
   const here = fileURLToPath(new URL("..", import.meta.url));
-  for (const part of ["boot", "helpers"])
+  for (const part of ["boot", "helpers", "hog", "fixtures/servers"])
     cpSync(join(here, part), join(root, "opt/test", part), { recursive: true });
-  writeFileSync(join(root, "etc/systemd/system/test.service"), testUnit(slowness));
+  writeFileSync(join(root, "etc/systemd/system/test.service"), testUnit(furniture));
   const quiet = ["apt-daily.timer", "apt-daily-upgrade.timer", "e2scrub_all.timer"];
   must("chroot", [root, "systemctl", "-q", "mask", ...quiet, "dpkg-db-backup.timer"]);
   must("chroot", [root, "systemctl", "-q", "enable", "test.service"]);
