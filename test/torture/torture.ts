@@ -140,8 +140,14 @@ async function playRound(rig: Rig, begin: () => Life): Promise<number> {
   }
   await life.kill();
   checkIntegrity(dataDir);
-  if (level === "sandbox")
-    await until(() => marked(dataDir).length === 0, "nothing of the sandboxes is left", graceMs);
+  if (level === "sandbox") {
+    const isEmpty = () => marked(dataDir).length === 0;
+    await until(isEmpty, "nothing of the sandboxes is left", graceMs).catch((error: unknown) => {
+      throw new Error(`left by the kill: ${marked(dataDir).map(wordsOf).join("; ")}`, {
+        cause: error,
+      });
+    });
+  }
   return marked(dataDir).length;
 }
 
@@ -197,6 +203,14 @@ function checkIntegrity(dataDir: string): void {
     if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
   } finally {
     rmSync(copy, { recursive: true, force: true });
+  }
+}
+
+function wordsOf(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ").slice(0, 200);
+  } catch {
+    return "one that has ended since";
   }
 }
 
