@@ -19,6 +19,8 @@ const { values } = parseArgs({
     level: { type: "string", default: "none" },
     seconds: { type: "string", default: "10" },
     rounds: { type: "string", default: "3" },
+    // On a processor of software a percentile tells of that: it is shown and not judged.
+    "named-only": { type: "boolean", default: false },
     // Where the kernel is to keep all limits, and one that it does not keep is a failure.
     "by-kernel": { type: "boolean", default: false },
   },
@@ -83,8 +85,10 @@ try {
   console.log(
     `level ${values.level}, p99 of the calm user in ms: alone ${shown(alone)}, beside the hogs ${shown(beside)}`,
   );
-  console.log(`${ratio <= MOST ? "held" : "MISSED"}: ×${ratio.toFixed(2)}, at most ×${MOST}`);
-  if (ratio > MOST) process.exitCode = 1;
+  const isJudged = !values["named-only"];
+  const verdict = !isJudged ? "not judged" : ratio <= MOST ? "held" : "MISSED";
+  console.log(`${verdict}: ×${ratio.toFixed(2)}, at most ×${MOST}`);
+  if (isJudged && ratio > MOST) process.exitCode = 1;
 } finally {
   await daemon.stop();
 }
