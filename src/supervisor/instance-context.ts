@@ -17,6 +17,8 @@ export interface InstanceContext extends Pick<
   log: Logger;
   scrubber: Scrubber;
   slots: SpawnSlots;
+  /** For starts after a failure, beside a slot: users in a crash loop leave the machine to the others. */
+  retries: SpawnSlots;
   events: EventEmitter<SupervisorEvents>;
   onExposed: (server: string, addresses: readonly string[]) => void;
   /** Resolves when the instance of this ref may have a child; see Admission. */

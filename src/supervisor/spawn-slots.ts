@@ -51,6 +51,16 @@ export class SpawnSlots {
     return release;
   }
 
+  /**
+   * As `take`, for starts that others must not feel: the slot is given back after a rest as long as
+   * the start was, so that they use half of the count at most.
+   */
+  async takeGently(signal: AbortSignal): Promise<() => void> {
+    const release = await this.take(signal);
+    const since = performance.now();
+    return () => void setTimeout(release, performance.now() - since).unref();
+  }
+
   #queue(signal: AbortSignal): Promise<void> {
     return new Promise((resolve, reject) => {
       const enter = () => {

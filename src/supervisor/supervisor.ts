@@ -95,6 +95,7 @@ export class Supervisor {
       isolation,
       ports: new Ports(config.ports),
       slots: slotsFor(config),
+      retries: new SpawnSlots(1),
       events: this.events,
       onExposed: (server, addresses) => this.#warnExposed(server, addresses),
       admit: async (ref, signal) => await this.#admission.admit(this.instance(ref), signal),
@@ -282,7 +283,8 @@ export class Supervisor {
 
   /** Starts that wait for their turn. */
   get waitingStarts(): number {
-    return this.#context.slots.waiting + this.#admission.waiting;
+    const { slots, retries } = this.#context;
+    return slots.waiting + retries.waiting + this.#admission.waiting;
   }
 
   /** The last failures of an instance, the newest first. */

@@ -43,6 +43,26 @@ test("one that gives up while it waits leaves the queue to the others", async ()
   await assert.rejects(slots.take(leaving.signal), /left/);
 });
 
+test("a gentle start rests as long as it took before the next begins", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  let now = 1000;
+  t.mock.method(performance, "now", () => now);
+  const slots = new SpawnSlots(1);
+  const release = await slots.takeGently(never);
+  let isStarted = false;
+  const next = slots.takeGently(never).then((releaseNext) => {
+    isStarted = true;
+    return releaseNext;
+  });
+  now += 300;
+  release();
+  t.mock.timers.tick(299);
+  await settled();
+  assert.equal(isStarted, false);
+  t.mock.timers.tick(1);
+  (await next)();
+});
+
 test("a start that hangs loses its slot, so that it does not keep the others from starting", async (t) => {
   t.mock.timers.enable({ apis: ["setTimeout"] });
   const slots = new SpawnSlots(1);

@@ -20,7 +20,7 @@ try {
     rounds: Number(values.rounds),
     seed: Number(values.seed),
     level: values.level,
-    graceMs: 10_000,
+    graceMs: 2_000,
     onRound: (line) => console.log(line),
   });
   console.log(
