@@ -4,7 +4,7 @@ import type { Logger } from "../observability/logger.ts";
 import type { Scrubber } from "../observability/scrubber.ts";
 import type { Ref, SupervisorEvents } from "./instance-types.ts";
 import type { LaunchInput } from "./launch.ts";
-import type { SpawnSlots } from "./spawn-slots.ts";
+import type { StartTurns } from "./start-turns.ts";
 
 /** What all instances share. */
 export interface InstanceContext extends Pick<
@@ -16,9 +16,7 @@ export interface InstanceContext extends Pick<
   secretsFor: (user: string, server: string) => string | undefined;
   log: Logger;
   scrubber: Scrubber;
-  slots: SpawnSlots;
-  /** For starts after a failure, beside a slot: users in a crash loop leave the machine to the others. */
-  retries: SpawnSlots;
+  turns: StartTurns;
   events: EventEmitter<SupervisorEvents>;
   onExposed: (server: string, addresses: readonly string[]) => void;
   /** Resolves when the instance of this ref may have a child; see Admission. */

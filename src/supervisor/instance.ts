@@ -194,7 +194,7 @@ export class Instance {
   }
 
   async #start(signal: AbortSignal): Promise<Live> {
-    const { servers, secretsFor } = this.#context;
+    const { servers, secretsFor, turns } = this.#context;
     const { user, server } = this.ref;
     const def = servers(server);
     if (!def) throw failureOf(this.ref, "SERVER_NOT_FOUND", "there is no such server");
@@ -206,7 +206,7 @@ export class Instance {
       }
       this.#become({ name: "starting", since: Date.now(), pid: null, port: null });
       await this.#context.admit(this.ref, signal);
-      const release = await this.#turn(signal);
+      const release = await turns.take(signal, this.#policy.failures > 0);
       try {
         return await this.#startChild(def, signal);
       } finally {
@@ -221,23 +221,6 @@ export class Instance {
         this.#trouble({ code: failure.code, reason, exit: null, lines: failure.details });
       }
       throw failure;
-    }
-  }
-
-  /** Resolves when it may start, with a function that ends its turn. Rejects with the signal's reason. */
-  async #turn(signal: AbortSignal): Promise<() => void> {
-    const { slots, retries } = this.#context;
-    if (this.#policy.failures === 0) return await slots.take(signal);
-    const releaseRetry = await retries.takeGently(signal);
-    try {
-      const release = await slots.take(signal);
-      return () => {
-        release();
-        releaseRetry();
-      };
-    } catch (error) {
-      releaseRetry();
-      throw error;
     }
   }
 

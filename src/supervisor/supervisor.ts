@@ -13,6 +13,7 @@ import { rssOf } from "./memory.ts";
 import { Ports } from "./ports.ts";
 import { meterIdleCores } from "./idle-cores.ts";
 import { SpawnSlots } from "./spawn-slots.ts";
+import { StartTurns } from "./start-turns.ts";
 import type { Trouble } from "./history.ts";
 import type { Config, ServerDef } from "../config/config.ts";
 import type { Logger } from "../observability/logger.ts";
@@ -94,8 +95,7 @@ export class Supervisor {
       start,
       isolation,
       ports: new Ports(config.ports),
-      slots: slotsFor(config),
-      retries: new SpawnSlots(1),
+      turns: new StartTurns(slotsFor(config)),
       events: this.events,
       onExposed: (server, addresses) => this.#warnExposed(server, addresses),
       admit: async (ref, signal) => await this.#admission.admit(this.instance(ref), signal),
@@ -121,7 +121,7 @@ export class Supervisor {
       if (instance !== undefined) this.#admission.left(instance);
     });
     this.#admission.watchMemory();
-    const { ports, slots } = this.#context;
+    const { ports, turns } = this.#context;
     const { dataDir, stopTimeoutMs } = config;
     this.#eras = new EraProbe({
       scrubber,
@@ -130,7 +130,7 @@ export class Supervisor {
       prepare: async ({ user, server }, def) => {
         const { signal } = this.#stopping;
         const token = secretsFor(user, server);
-        const release = await slots.take(signal);
+        const release = await turns.take(signal);
         const { startTimeoutMs } = def;
         const settings = { version, dataDir, startTimeoutMs, stopTimeoutMs };
         return { input: { ...settings, def, token, ports, isolation, start, signal }, release };
@@ -283,8 +283,7 @@ export class Supervisor {
 
   /** Starts that wait for their turn. */
   get waitingStarts(): number {
-    const { slots, retries } = this.#context;
-    return slots.waiting + retries.waiting + this.#admission.waiting;
+    return this.#context.turns.waiting + this.#admission.waiting;
   }
 
   /** The last failures of an instance, the newest first. */

@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { meterIdleCores } from "../../src/supervisor/idle-cores.ts";
 import { SpawnSlots } from "../../src/supervisor/spawn-slots.ts";
+import { StartTurns } from "../../src/supervisor/start-turns.ts";
 import { until } from "../helpers/until.ts";
 
 const never = new AbortController().signal;
@@ -61,6 +62,18 @@ test("a gentle start rests as long as it took before the next begins", async (t)
   assert.equal(isStarted, false);
   t.mock.timers.tick(1);
   (await next)();
+});
+
+test("starts after a failure go one at a time, and keep nobody else waiting", async () => {
+  const turns = new StartTurns(new SpawnSlots(2));
+  const retry = await turns.take(never, true);
+  const waiting = turns.take(never, true);
+  const other = await turns.take(never);
+  assert.equal(turns.waiting, 1);
+  other();
+  retry();
+  (await waiting)();
+  assert.equal(turns.waiting, 0);
 });
 
 test("a start that hangs loses its slot, so that it does not keep the others from starting", async (t) => {
