@@ -1,13 +1,16 @@
 // A program of its own: starts children for the daemon. A fork copies the tables of all the memory its
 // process has, and stands still meanwhile; this process stays small, whatever the daemon holds.
 //
-// Takes a ForkRequest a child over its IPC channel and answers with ForkReplies. It ends with that
-// channel, and its children with it, where the guard could give them a parent-death signal.
+// Takes a ForkRequest a child over its IPC channel and answers with ForkReplies. It ends with its
+// stdin, which ends with the daemon, and takes its children along.
 import { spawn } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
 import type { Handle, ForkReply, ForkRequest } from "./forks.ts";
 
 const send = process.send!.bind(process) as (reply: ForkReply, handle?: unknown) => boolean;
+
+/** Leaders of groups. */
+const living = new Set<number>();
 
 /** The pipes that are on their way: closed here once the daemon has them. */
 const sending = new Map<number, ChildProcess["stdio"][number][]>();
@@ -42,7 +45,12 @@ function start({ id, argv, cwd, env, stdio }: ForkRequest, entrance: Handle | un
     if (child.pid === undefined) send({ id, is: "refused", code, errno });
   });
   if (child.pid === undefined) return;
-  child.once("exit", (code, signal) => send({ id, is: "exited", code, signal }));
+  const { pid } = child;
+  living.add(pid);
+  child.once("exit", (code, signal) => {
+    living.delete(pid);
+    send({ id, is: "exited", code, signal });
+  });
   const pipes = takePipes(child);
   sending.set(id, pipes);
   for (const [fd, stream] of pipes.entries()) {
@@ -52,7 +60,7 @@ function start({ id, argv, cwd, env, stdio }: ForkRequest, entrance: Handle | un
     handle.readStop();
     send({ id, is: "pipe", fd }, handle);
   }
-  send({ id, is: "started", pid: child.pid });
+  send({ id, is: "started", pid });
 }
 
 process.on("message", (message: ForkRequest | { id: number; is: "taken" }, handle: unknown) => {
@@ -60,6 +68,18 @@ process.on("message", (message: ForkRequest | { id: number; is: "taken" }, handl
   for (const stream of sending.get(message.id) ?? []) stream?.destroy();
   sending.delete(message.id);
 });
-process.once("disconnect", () => process.exit());
+// Not the end of the channel: Node does not tell of that while a pipe is on its way.
+process.stdin.resume().once("close", () => {
+  // The whole group: a parent-death signal reaches the leader alone, and bubblewrap whose first
+  // process dies while it makes the namespaces leaves a second one that waits for ever.
+  for (const pid of living) {
+    try {
+      process.kill(-pid, "SIGKILL");
+    } catch {
+      // Already gone.
+    }
+  }
+  process.exit();
+});
 // The daemon is asked to end, and its children are stopped in order before this one goes.
 for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) process.on(signal, () => {});

@@ -4,7 +4,6 @@ import { once } from "node:events";
 import { Socket } from "node:net";
 import type { SocketConstructorOpts } from "node:net";
 import path from "node:path";
-import { findTool } from "./programs.ts";
 
 const PROGRAM = path.join(import.meta.dirname, `fork-server${path.extname(import.meta.filename)}`);
 /** It makes next to no garbage. */
@@ -82,18 +81,13 @@ export class ForkServer {
 
   /** Rejects when it cannot be started. */
   static async start(): Promise<ForkServer> {
-    const setpriv = findTool("setpriv");
-    const node = [process.execPath, ...NODE_OPTIONS];
-    const [execPath, ...execArgv] =
-      setpriv === undefined ? node : [setpriv, "--pdeathsig", "KILL", "--", ...node];
     const server = fork(PROGRAM, [], {
-      execPath: execPath!,
-      execArgv,
+      execArgv: NODE_OPTIONS,
       cwd: "/",
       env: {},
       // Away from the terminal's signals.
       detached: true,
-      stdio: ["ignore", "ignore", "inherit", "ipc"],
+      stdio: ["pipe", "ignore", "inherit", "ipc"],
     });
     await once(server, "spawn");
     return new ForkServer(server);
@@ -130,7 +124,7 @@ export class ForkServer {
     if (!this.isAlive) return;
     const exit = once(this.#process, "exit");
     this.#process.ref();
-    this.#process.disconnect();
+    this.#process.stdin!.destroy();
     await exit;
   }
 
@@ -187,6 +181,7 @@ export class ForkServer {
     if (this.#children.size > 0) return;
     this.#process.unref();
     this.#process.channel?.unref();
+    (this.#process.stdin as Socket | null)?.unref();
   }
 }
 

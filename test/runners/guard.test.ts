@@ -46,20 +46,21 @@ test("a child writes no core file and may open a bounded number of files", async
   assert.ok(Number(files) <= 4096, `${files} open files`);
 });
 
-test("a child dies with a daemon that is killed", { skip }, async (t) => {
+test("a child dies with a daemon that is killed, and all of its group", async (t) => {
   const program = path.join(import.meta.dirname, "programs/starts-child.ts");
-  const spec = JSON.stringify(specOf(["sleep", "60"]));
+  const spec = JSON.stringify(specOf(["sh", "-c", "sleep 60 & echo beside $!; wait"]));
   const daemon = spawn(process.execPath, ["--no-warnings", program, spec], {
     stdio: ["ignore", "pipe", "inherit"],
   });
   t.after(() => daemon.kill("SIGKILL"));
   let output = "";
   daemon.stdout.setEncoding("utf8").on("data", (chunk: string) => (output += chunk));
-  await until(() => /^started \d+$/m.test(output), "the child was started", 20_000);
-  const pid = Number(/^started (\d+)$/m.exec(output)![1]);
-  assert.ok(isAlive(pid));
+  const numberAfter = (word: string) =>
+    until(() => Number(new RegExp(`^${word} (\\d+)$`, "m").exec(output)?.[1] ?? 0), word, 20_000);
+  const pids = [await numberAfter("started"), await numberAfter("beside")];
+  assert.ok(pids.every(isAlive));
   daemon.kill("SIGKILL");
-  await until(() => !isAlive(pid), "the child is gone");
+  await until(() => !pids.some(isAlive), "the child and what it started are gone");
 });
 
 test("a child whose daemon died before it could hear of it does not run", { skip }, async () => {

@@ -9,7 +9,7 @@ import type { TestContext } from "node:test";
 import { fileURLToPath } from "node:url";
 import { ChildJournal } from "../../src/runners/child-journal.ts";
 import { openProcessRunner } from "../../src/runners/process-runner.ts";
-import { findProcess } from "../../src/runners/process-table.ts";
+import { findProcess, readProcessTable } from "../../src/runners/process-table.ts";
 import { isAlive, processesMarked } from "../helpers/leaks.ts";
 import { until } from "../helpers/until.ts";
 
@@ -45,6 +45,9 @@ async function killedLife(
   life.stdout.setEncoding("utf8").on("data", (chunk: string) => (said += chunk));
   const pid = await until(() => Number(/started (\d+)/.exec(said)?.[1] ?? 0), "the child runs");
   await until(() => said.includes(word), `it has said ${word}`);
+  // What would end the child's group when the daemon is gone dies first.
+  for (const { pid: starter } of (await readProcessTable()).filter(({ ppid }) => ppid === life.pid))
+    process.kill(starter, "SIGKILL");
   life.kill("SIGKILL");
   await once(life, "exit");
   return pid;
@@ -53,7 +56,7 @@ async function killedLife(
 /** The next life: what it found and ended. */
 async function nextLife(dataDir: string): Promise<number> {
   const runner = await openProcessRunner(dataDir);
-  runner.close();
+  await runner.close();
   assert.deepEqual(runner.reaped.left, []);
   return runner.reaped.count;
 }

@@ -23,7 +23,7 @@ const spec = {
 const child = await runner.start({ ...spec, argv: ["/bin/sleep", "3600"] }, () => {});
 copyFileSync(journal, `${journal}.kept`);
 await child.kill();
-runner.close();
+await runner.close();
 copyFileSync(`${journal}.kept`, journal);
 
 writeFileSync("/proc/sys/kernel/ns_last_pid", String(child.pid - 1));
