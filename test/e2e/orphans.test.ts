@@ -15,9 +15,12 @@ test("level none: what kill -9 of the daemon leaves is ended by its next start, 
   const mark = `HOME=${daemon.dir}`;
   const before = processesMarked(mark);
   await daemon.stop("SIGKILL");
-  // Nothing at this level ties the grandchildren to the daemon: all that is promised is the next start.
-  const left = processesMarked(mark);
-  assert.ok(before.length >= 4 && left.length >= 3, `${left.length} of ${before.length} are left`);
+  assert.ok(before.length >= 4, `${before.length} run`);
+  // Nothing at this level ties what has a session of its own to the daemon: all that is promised is the next start.
+  const left = await until(() => {
+    const found = processesMarked(mark);
+    return found.length === 1 ? found : undefined;
+  }, "only the one in a session of its own is left");
 
   const next = await startDaemon(t, { dir: daemon.dir, config: { servers: SERVERS } });
   assert.deepEqual(processesMarked(mark), [], "before it serves");
