@@ -250,7 +250,7 @@ await idleSessions();
 await atRest();
 await slowClients(isQuick ? 1 : 3, 10);
 await stormRows(isQuick ? 60 : 300);
-await crashRows(isQuick ? 10 : 30, isQuick ? 20 : 100);
+await crashRows(isQuick ? 10 : 60, isQuick ? 20 : 100);
 for (const row of await levelRows(isQuick ? 5 : 15)) tell(...row);
 tell(...(await spawnRow(isQuick ? 100 : 300)));
 tell("answers lost or delivered to another session", String(errors), "0", errors === 0);
