@@ -6,7 +6,8 @@ import { withinPids } from "./limits.ts";
 import { bubblewrap } from "./sandbox.ts";
 import { openEntrance, openReach, socketName } from "./sockets.ts";
 import type { Sandbox } from "./confinement.ts";
-import type { ForkInput, ForkServer, Forked, Handle } from "./forks.ts";
+import type { ForkInput, ForkServer, Forked } from "./forks.ts";
+import type { Handle } from "./handle.ts";
 import type { RunSpec } from "./runner.ts";
 
 /** How to start a child inside its confinement. */

@@ -14,6 +14,9 @@ export interface CpuLoad {
 
 /** So much of it is all of it: no process gets the very last percent. */
 const ALL = 0.9;
+/** Whether it wants more than it gets: less is left to it than would be all of its limit. */
+export const isStarved = ({ cores, limit }: CpuLoad): boolean => cores < (limit ?? 1) * ALL;
+
 /** Programs that start, and calls that compute for a moment, are no news. */
 const SUSTAINED_MS = 10_000;
 /** What the kernel counts time in, for programs. */

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { findProcess, readProcessTable, treeOf } from "./process-table.ts";
+import { send } from "./signal.ts";
 import type { Cgroup } from "./cgroup.ts";
 import type { ProcessEntry } from "./process-table.ts";
 
@@ -99,13 +100,5 @@ export class DyingTree {
       this.signal(left, "SIGKILL");
       await delay(pollMs);
     }
-  }
-}
-
-function send(target: number, signal: NodeJS.Signals): void {
-  try {
-    process.kill(target, signal);
-  } catch {
-    // ESRCH: it ended between the look and the signal. EPERM: it changed its user; the next look tells.
   }
 }

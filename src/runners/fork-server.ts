@@ -5,17 +5,18 @@
 // stdin, which ends with the daemon, and takes its children along.
 import { spawn } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
-import type { Handle, ForkReply, ForkRequest } from "./forks.ts";
+import { handleOf } from "./handle.ts";
+import { send } from "./signal.ts";
+import type { ForkReply, ForkRequest } from "./forks.ts";
+import type { Handle } from "./handle.ts";
 
-const send = process.send!.bind(process) as (reply: ForkReply, handle?: unknown) => boolean;
+const tell = process.send!.bind(process) as (reply: ForkReply, handle?: unknown) => boolean;
 
 /** Leaders of groups. */
 const living = new Set<number>();
 
 /** The pipes that are on their way: closed here once the daemon has them. */
 const sending = new Map<number, ChildProcess["stdio"][number][]>();
-
-const handleOf = (stream: unknown): Handle => (stream as Record<string, Handle>)["_handle"]!;
 
 /** At a child's end, Node would close or read what it has of its pipes, which are the daemon's to do. */
 function takePipes(child: ChildProcess): ChildProcess["stdio"][number][] {
@@ -36,20 +37,20 @@ function start({ id, argv, cwd, env, stdio }: ForkRequest, entrance: Handle | un
     });
   } catch (error) {
     const { code, errno } = error as NodeJS.ErrnoException;
-    send({ id, is: "refused", code, errno });
+    tell({ id, is: "refused", code, errno });
     return;
   } finally {
     entrance?.close();
   }
   child.once("error", ({ code, errno }: NodeJS.ErrnoException) => {
-    if (child.pid === undefined) send({ id, is: "refused", code, errno });
+    if (child.pid === undefined) tell({ id, is: "refused", code, errno });
   });
   if (child.pid === undefined) return;
   const { pid } = child;
   living.add(pid);
   child.once("exit", (code, signal) => {
     living.delete(pid);
-    send({ id, is: "exited", code, signal });
+    tell({ id, is: "exited", code, signal });
   });
   const pipes = takePipes(child);
   sending.set(id, pipes);
@@ -58,9 +59,9 @@ function start({ id, argv, cwd, env, stdio }: ForkRequest, entrance: Handle | un
     const handle = handleOf(stream);
     // Before this turn ends: nothing the child says may be read here.
     handle.readStop();
-    send({ id, is: "pipe", fd }, handle);
+    tell({ id, is: "pipe", fd }, handle);
   }
-  send({ id, is: "started", pid });
+  tell({ id, is: "started", pid });
 }
 
 process.on("message", (message: ForkRequest | { id: number; is: "taken" }, handle: unknown) => {
@@ -72,13 +73,7 @@ process.on("message", (message: ForkRequest | { id: number; is: "taken" }, handl
 process.stdin.resume().once("close", () => {
   // The whole group: a parent-death signal reaches the leader alone, and bubblewrap whose first
   // process dies while it makes the namespaces leaves a second one that waits for ever.
-  for (const pid of living) {
-    try {
-      process.kill(-pid, "SIGKILL");
-    } catch {
-      // Already gone.
-    }
-  }
+  for (const pid of living) send(-pid, "SIGKILL");
   process.exit();
 });
 // The daemon is asked to end, and its children are stopped in order before this one goes.

@@ -4,17 +4,12 @@ import { once } from "node:events";
 import { Socket } from "node:net";
 import type { SocketConstructorOpts } from "node:net";
 import path from "node:path";
+import { send } from "./signal.ts";
+import type { Handle } from "./handle.ts";
 
 const PROGRAM = path.join(import.meta.dirname, `fork-server${path.extname(import.meta.filename)}`);
 /** It makes next to no garbage. */
 const NODE_OPTIONS = ["--no-warnings", "--max-semi-space-size=1"];
-
-/** What a stream or a listening server has in its heart; no public way leads to it. */
-export interface Handle {
-  readonly fd: number;
-  readStop(): void;
-  close(): void;
-}
 
 export interface ForkInput {
   argv: readonly [string, ...string[]];
@@ -155,11 +150,7 @@ export class ForkServer {
     if (arrived.length === child.wanted) return child.resolve(pid);
     // This process had no descriptor left for one of them.
     for (const pipe of arrived) pipe.destroy();
-    try {
-      process.kill(-pid, "SIGKILL");
-    } catch {
-      // It ended already.
-    }
+    send(-pid, "SIGKILL");
     child.reject(Object.assign(new Error("a pipe got lost"), { code: "EMFILE" }));
   }
 

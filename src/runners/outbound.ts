@@ -2,6 +2,7 @@ import { once } from "node:events";
 import type { Socket } from "node:net";
 import { guarded } from "./guard.ts";
 import { findTool } from "./programs.ts";
+import { send } from "./signal.ts";
 import type { ForkServer, Forked } from "./forks.ts";
 
 const READY_MS = 10_000;
@@ -93,12 +94,7 @@ export async function attachNetwork({
     exit.destroy();
     ready.destroy();
     // After its end, its number may be another's.
-    if (hasEnded) return;
-    try {
-      process.kill(helper.pid, "SIGKILL");
-    } catch {
-      // It ended, and that is not told yet.
-    }
+    if (!hasEnded) send(helper.pid, "SIGKILL");
   };
   try {
     await firstByte(ready, helper, "slirp4netns");

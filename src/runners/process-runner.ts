@@ -15,6 +15,7 @@ import { listenersOn } from "./listeners.ts";
 import { findProgram } from "./programs.ts";
 import { residentBytes, glanceProcessTable } from "./process-table.ts";
 import { reapEarlierLives } from "./reaper.ts";
+import { send } from "./signal.ts";
 import type { CgroupRoot, Controller } from "./cgroup.ts";
 import type { Confined } from "./confine.ts";
 import type { Forked } from "./forks.ts";
@@ -30,11 +31,7 @@ const leaders = new Map<number, Kept>();
 function killLeaders(): void {
   for (const [pid, { cgroup }] of leaders) {
     cgroup?.kill();
-    try {
-      process.kill(-pid, "SIGKILL");
-    } catch {
-      // Already gone.
-    }
+    send(-pid, "SIGKILL");
   }
 }
 

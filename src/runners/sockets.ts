@@ -3,7 +3,8 @@ import { connect, createServer } from "node:net";
 import type { Server, Socket } from "node:net";
 import path from "node:path";
 import { SupervisorError } from "../errors.ts";
-import type { Handle } from "./forks.ts";
+import { handleOf } from "./handle.ts";
+import type { Handle } from "./handle.ts";
 
 /** A socket address holds 108 bytes with its final NUL; Node cuts off in silence. */
 const LONGEST_PATH = 107;
@@ -46,10 +47,9 @@ export async function openEntrance(name: string): Promise<Entrance> {
   await listen(server, `${name}n`);
   // Node removes the name that it listened on when it closes.
   renameSync(`${name}n`, file);
-  const handle = (server as unknown as Record<string, Handle>)["_handle"]!;
   return {
     path: file,
-    handle,
+    handle: handleOf(server),
     handOver: () => server.close(),
     remove: () => rmSync(file, { force: true }),
   };

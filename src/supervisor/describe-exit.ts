@@ -1,4 +1,5 @@
 import { sizeText } from "../config/scalars.ts";
+import { isStarved } from "../runners/cpu-meter.ts";
 import type { CpuLoad } from "../runners/cpu-meter.ts";
 import type { LimitHit } from "../runners/limits.ts";
 import type { Exit } from "../runners/runner.ts";
@@ -15,16 +16,13 @@ export function describeExit({ code, signal, limit }: Exit): string {
 /** As a predicate of a child that lives on: `hit its limit of 64 processes`. */
 export const describeStrain = (hit: LimitHit): string => `hit its limit of ${amountOf(hit)}`;
 
-/** So much is what its limit would have been, on a machine that had it to give. */
-const ALL = 0.9;
-
 /** As a predicate of a child that lives on: `has used 100 % of its CPU limit (0.5) for 12 s`. */
-export function describeLoad({ since, cores, limit }: CpuLoad): string {
+export function describeLoad(load: CpuLoad): string {
+  const { since, cores, limit } = load;
   const seconds = Math.round((Date.now() - since) / 1000);
   const what =
     limit === null
       ? `${cores.toFixed(1)} cores`
       : `${Math.round((cores / limit) * 100)} % of its CPU limit (${limit})`;
-  const isStarved = cores < (limit ?? 1) * ALL;
-  return `has used ${what}${isStarved ? ", all that it could get," : ""} for ${seconds} s`;
+  return `has used ${what}${isStarved(load) ? ", all that it could get," : ""} for ${seconds} s`;
 }
