@@ -42,6 +42,15 @@ export function headersToChild(
   return passed;
 }
 
+/** Those for the child, and behind them the ones that its server's definition has for every request. */
+export function withOwnHeaders(
+  headers: readonly string[],
+  own: Readonly<Record<string, string>>,
+): readonly string[] {
+  const pairs = Object.entries(own);
+  return pairs.length === 0 ? headers : [...headers, ...pairs.flat()];
+}
+
 let lastHeaders: object | undefined;
 let lastPassed: Readonly<Record<string, string>> = {};
 

@@ -1,5 +1,5 @@
 import { SupervisorError } from "../errors.ts";
-import { SESSION_HEADER, isEventStream } from "../mcp/headers.ts";
+import { SESSION_HEADER, isEventStream, withOwnHeaders } from "../mcp/headers.ts";
 import type { Message } from "../mcp/envelope.ts";
 import { SseReader } from "../mcp/sse.ts";
 import type { HttpTarget, Live } from "../supervisor/supervisor.ts";
@@ -69,13 +69,12 @@ export class HttpExchange implements Receiver {
 
   #send(url: URL): void {
     const { client, target, method, headers, body } = this.#options;
-    const own = Object.entries(target.headers);
     this.#url = url;
     this.#exchange = client.request(
       {
         method,
         path: url.pathname + url.search,
-        headers: own.length === 0 ? headers : [...headers, ...own.flat()],
+        headers: withOwnHeaders(headers, target.headers),
         body,
       },
       this,

@@ -1,6 +1,6 @@
 import { SupervisorError } from "../errors.ts";
 import { resolveEndpoint } from "../mcp/endpoint.ts";
-import { isEventStream } from "../mcp/headers.ts";
+import { isEventStream, withOwnHeaders } from "../mcp/headers.ts";
 import { SseReader, dataOf } from "../mcp/sse.ts";
 import type { EventPart } from "../mcp/sse.ts";
 import type { Exchange, HttpClient, Receiver, ResponseHeaders } from "./http-client.ts";
@@ -75,11 +75,10 @@ export class SseLink {
   post(body: Buffer, headers: string[]): Promise<PostAnswer> {
     const { client, target, postTimeoutMs } = this.#options;
     return new Promise<PostAnswer>((resolve, reject) => {
-      const own = Object.entries(target.headers);
       const post: Post = new Post({
         client,
         body,
-        headers: own.length === 0 ? headers : [...headers, ...own.flat()],
+        headers: withOwnHeaders(headers, target.headers),
         resolve,
         reject,
         posts: this.#posts,
