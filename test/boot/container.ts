@@ -29,13 +29,8 @@ function kill(cgroup: string): void {
   }
 }
 
-export interface Booted {
-  log: string;
-  code: number;
-}
-
-/** Boots the system in a container without a network; resolves once it has powered off. */
-export function bootContainer(folder: string, root: string): Booted {
+/** Boots the system in a container without a network; ends once it has powered off, with the tests' exit code. */
+export function bootContainer(folder: string, root: string): number {
   const name = `mcps-${process.pid}`;
   const cgroups = hierarchies().map((path) => join(path, name));
   for (const cgroup of cgroups) mkdirSync(join(cgroup, "run"), { recursive: true });
@@ -63,15 +58,13 @@ export function bootContainer(folder: string, root: string): Booted {
   }
 }
 
-function verdict(root: string, console: string): Booted {
+function verdict(root: string, console: string): number {
   const [log, code] = ["test.log", "test.code"].map((name) => join(root, name));
   if (!existsSync(log!))
     throw new CannotRun(
       `the container did not boot:\n${console.split("\n").slice(-20).join("\n")}`,
     );
+  process.stdout.write(readFileSync(log!));
   // Tests that were cut short have a log and no code.
-  return {
-    log: readFileSync(log!, "utf8"),
-    code: existsSync(code!) ? Number(readFileSync(code!, "utf8")) : 1,
-  };
+  return existsSync(code!) ? Number(readFileSync(code!, "utf8")) : 1;
 }
