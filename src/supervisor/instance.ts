@@ -206,7 +206,7 @@ export class Instance {
       }
       this.#become({ name: "starting", since: Date.now(), pid: null, port: null });
       await this.#context.admit(this.ref, signal);
-      const release = await turns.take(signal, this.#policy.failures > 0);
+      const release = await turns.take(this.ref, signal, this.#policy.failures > 0);
       try {
         return await this.#startChild(def, signal);
       } finally {

@@ -115,22 +115,26 @@ export class Supervisor {
         instance.stop(reason).catch((error: unknown) => onFailure(instance, error));
       },
     });
+    const { ports, turns } = this.#context;
     this.events.on("state", ({ ref, state }) => {
-      if (state === "ready") this.#idle.watch(ref.server);
+      if (state === "ready") {
+        this.#idle.watch(ref.server);
+        turns.clear(ref);
+      }
       const instance = isDown(state) ? this.#find(ref) : undefined;
       if (instance !== undefined) this.#admission.left(instance);
     });
+    this.events.on("failed", ({ ref }) => turns.failed(ref));
     this.#admission.watchMemory();
-    const { ports, turns } = this.#context;
     const { dataDir, stopTimeoutMs } = config;
     this.#eras = new EraProbe({
       scrubber,
       memory,
       signal: this.#stopping.signal,
-      prepare: async ({ user, server }, def) => {
+      prepare: async (ref, def) => {
         const { signal } = this.#stopping;
-        const token = secretsFor(user, server);
-        const release = await turns.take(signal);
+        const token = secretsFor(ref.user, ref.server);
+        const release = await turns.take(ref, signal);
         const { startTimeoutMs } = def;
         const settings = { version, dataDir, startTimeoutMs, stopTimeoutMs };
         return { input: { ...settings, def, token, ports, isolation, start, signal }, release };
@@ -196,7 +200,7 @@ export class Supervisor {
    * new generations are under way when it resolves.
    */
   async restart(selector: Selector, reason: string): Promise<void> {
-    this.#eras.forgive(selector.user);
+    this.#trust(selector);
     await Promise.all(this.#select(selector).map((instance) => instance.restart(reason)));
   }
 
@@ -205,7 +209,7 @@ export class Supervisor {
    * ends, and the next message starts it; what starts begins anew, for the same callers.
    */
   async renew(selector: Selector, why: string): Promise<void> {
-    this.#eras.forgive(selector.user);
+    this.#trust(selector);
     await Promise.all(
       this.#select(selector).map((instance) =>
         instance.live === undefined
@@ -217,8 +221,14 @@ export class Supervisor {
 
   /** What the selected instances failed at is forgotten; see `Instance.forgive`. */
   forgive(selector: Selector): void {
-    this.#eras.forgive(selector.user);
+    this.#trust(selector);
     for (const instance of this.#select(selector)) instance.forgive();
+  }
+
+  /** Nothing that happened up to now slows the selected ones down. */
+  #trust(selector: Selector): void {
+    this.#eras.forgive(selector.user);
+    for (const { ref } of this.#select(selector)) this.#context.turns.clear(ref);
   }
 
   /** As `stop`, and their rows are gone. A handle that somebody kept rejects with INSTANCE_NOT_FOUND. */

@@ -7,6 +7,7 @@ import { StartTurns } from "../../src/supervisor/start-turns.ts";
 import { until } from "../helpers/until.ts";
 
 const never = new AbortController().signal;
+const of = (user: string, server = "s") => ({ user, server, variant: "" });
 const settled = () => new Promise((resolve) => setImmediate(resolve));
 
 test("starts beyond the limit wait and go in order of arrival", async () => {
@@ -66,14 +67,45 @@ test("a gentle start rests as long as it took before the next begins", async (t)
 
 test("starts after a failure go one at a time, and keep nobody else waiting", async () => {
   const turns = new StartTurns(new SpawnSlots(2));
-  const retry = await turns.take(never, true);
-  const waiting = turns.take(never, true);
-  const other = await turns.take(never);
+  const retry = await turns.take(of("alice"), never, true);
+  const waiting = turns.take(of("bob"), never, true);
+  const other = await turns.take(of("carol"), never);
   assert.equal(turns.waiting, 1);
   other();
   retry();
   (await waiting)();
   assert.equal(turns.waiting, 0);
+});
+
+test("a server that starts for nobody is started one at a time too, until it does for one", async () => {
+  const turns = new StartTurns(new SpawnSlots(2));
+  const users = ["alice", "bob", "carol", "dave", "erin", "frank", "grace"].map((user) => of(user));
+  // They come at once, before any has failed.
+  const starts = users.map(async (ref) => await turns.take(ref, never));
+  for (let at = 0; at < 5; at += 1) {
+    const release = await starts[at]!;
+    turns.failed(users[at]!);
+    release();
+  }
+  const gentle = await starts[5]!;
+  const [second, sound] = [turns.take(users[6]!, never), turns.take(of("heidi", "t"), never)];
+  (await sound)();
+  await settled();
+  assert.equal(turns.waiting, 1, "the seventh");
+  turns.clear(users[5]!);
+  const [first, other] = [turns.take(of("ivan"), never), turns.take(of("judy"), never)];
+  (await first)();
+  (await other)();
+  gentle();
+  (await starts[6]!)();
+  (await second)();
+});
+
+test("one user's failures are not held against the server", async () => {
+  const turns = new StartTurns(new SpawnSlots(2));
+  for (let failures = 0; failures < 9; failures += 1) turns.failed(of("alice"));
+  const releases = [await turns.take(of("bob"), never), await turns.take(of("carol"), never)];
+  for (const release of releases) release();
 });
 
 test("a start that hangs loses its slot, so that it does not keep the others from starting", async (t) => {
