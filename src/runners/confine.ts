@@ -12,7 +12,7 @@ import type { RunSpec } from "./runner.ts";
 
 /** How to start a child inside its confinement. */
 export interface Confined {
-  argv: [string, ...string[]];
+  argv: readonly [string, ...string[]];
   /** What the child gets beyond stdin, stdout and stderr. */
   descriptors: ForkInput["stdio"];
   /** The listening socket among them. */
@@ -85,7 +85,8 @@ async function inSandbox(
     const whole = network === "none" ? boxed : waitsForNetwork(boxed, LIFELINE_FD, isRoot);
     const [first, ...rest] = whole;
     return {
-      argv: guarded([first!, ...rest], { env, parent: forks.pid }),
+      // Inside waits a watch for the end of its lifeline, which finds every death of the daemon.
+      argv: guarded([first!, ...rest], { env }),
       descriptors: descriptorsFor(entrance !== undefined),
       entrance: entrance?.handle,
       socketPath: entrance?.path ?? null,

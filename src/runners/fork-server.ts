@@ -1,7 +1,7 @@
 // A program of its own: starts children for the daemon. A fork copies the tables of all the memory its
 // process has, and stands still meanwhile; this process stays small, whatever the daemon holds.
 //
-// Takes a ForkRequest a child over its IPC channel and answers with ForkReplies. It ends with its
+// Takes ForkRequests over its IPC channel and answers with ForkReplies. It ends with its
 // stdin, which ends with the daemon, and takes its children along.
 import { spawn } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
@@ -25,8 +25,20 @@ function takePipes(child: ChildProcess): ChildProcess["stdio"][number][] {
   return pipes;
 }
 
-function start({ id, argv, cwd, env, stdio }: ForkRequest, entrance: Handle | undefined): void {
+/** The listening sockets of children that come next. */
+const entrances = new Map<number, Handle>();
+
+type ChildRequest = Extract<ForkRequest, { is: "child" }>;
+
+function start({ id, argv, cwd, env, stdio }: ChildRequest): void {
   const [file, ...args] = argv;
+  const entrance = entrances.get(id);
+  entrances.delete(id);
+  if (entrance === undefined && stdio.includes("entrance")) {
+    // This process had no descriptor left for it.
+    tell({ id, is: "refused", code: "EMFILE", errno: undefined });
+    return;
+  }
   let child: ChildProcess;
   try {
     child = spawn(file, args, {
@@ -64,10 +76,16 @@ function start({ id, argv, cwd, env, stdio }: ForkRequest, entrance: Handle | un
   tell({ id, is: "started", pid });
 }
 
-process.on("message", (message: ForkRequest | { id: number; is: "taken" }, handle: unknown) => {
-  if (!("is" in message)) return start(message, handle as Handle | undefined);
-  for (const stream of sending.get(message.id) ?? []) stream?.destroy();
-  sending.delete(message.id);
+process.on("message", (request: ForkRequest, handle: unknown) => {
+  switch (request.is) {
+    case "entrance":
+      return void entrances.set(request.id, handle as Handle);
+    case "child":
+      return start(request);
+    case "taken":
+      for (const stream of sending.get(request.id) ?? []) stream?.destroy();
+      return void sending.delete(request.id);
+  }
 });
 // Not the end of the channel: Node does not tell of that while a pipe is on its way.
 process.stdin.resume().once("close", () => {

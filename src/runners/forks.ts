@@ -4,6 +4,7 @@ import { once } from "node:events";
 import { Socket } from "node:net";
 import type { SocketConstructorOpts } from "node:net";
 import path from "node:path";
+import { limited } from "./guard.ts";
 import { send } from "./signal.ts";
 import type { Handle } from "./handle.ts";
 
@@ -20,7 +21,14 @@ export interface ForkInput {
   entrance?: Handle | undefined;
 }
 
-export type ForkRequest = Omit<ForkInput, "entrance"> & { readonly id: number };
+export type ForkRequest = { readonly id: number } &
+  /** Comes with the handle, and before the child; a handle that gets lost takes its message along. */
+  (
+    | { readonly is: "entrance" }
+    | ({ readonly is: "child" } & Omit<ForkInput, "entrance">)
+    /** All pipes of it have arrived. */
+    | { readonly is: "taken" }
+  );
 
 export type ForkReply = { readonly id: number } & (
   | {
@@ -76,8 +84,10 @@ export class ForkServer {
 
   /** Rejects when it cannot be started. */
   static async start(): Promise<ForkServer> {
+    const [shell, ...begin] = limited([process.execPath, ...NODE_OPTIONS]);
     const server = fork(PROGRAM, [], {
-      execArgv: NODE_OPTIONS,
+      execPath: shell,
+      execArgv: begin,
       cwd: "/",
       env: {},
       // Away from the terminal's signals.
@@ -100,7 +110,6 @@ export class ForkServer {
   async fork({ entrance, ...input }: ForkInput): Promise<Forked> {
     if (!this.isAlive) throw gone();
     const id = ++this.#ids;
-    const request: ForkRequest = { id, ...input };
     const wanted = input.stdio.filter((kind) => kind === "pipe").length;
     const pipes: (Socket | undefined)[] = [];
     let end!: (end: End) => void;
@@ -109,7 +118,8 @@ export class ForkServer {
       this.#children.set(id, { wanted, pipes, resolve, reject, end });
       this.#process.ref();
       this.#process.channel?.ref();
-      this.#process.send(request, entrance as never);
+      if (entrance !== undefined) this.#tell({ id, is: "entrance" }, entrance);
+      this.#tell({ id, is: "child", ...input });
     });
     return { pid, pipes, exited };
   }
@@ -123,6 +133,10 @@ export class ForkServer {
     await exit;
   }
 
+  #tell(request: ForkRequest, handle?: Handle): void {
+    this.#process.send(request, handle as never);
+  }
+
   #heard(reply: ForkReply, handle: unknown): void {
     const child = this.#children.get(reply.id);
     if (child === undefined) {
@@ -134,7 +148,7 @@ export class ForkServer {
         child.pipes[reply.fd] = socketOf(handle as Handle, reply.fd);
         return;
       case "started":
-        this.#process.send({ id: reply.id, is: "taken" });
+        this.#tell({ id: reply.id, is: "taken" });
         return this.#started(child, reply.pid);
       case "refused":
         child.reject(Object.assign(new Error("the system refused it"), reply));

@@ -79,7 +79,7 @@ export async function attachNetwork({
       pid,
       "tap0",
     ],
-    { env: {}, parent: forks.pid },
+    { env: {} },
   );
   const stdio = ["ignore", "ignore", "pipe", "pipe", "pipe"] as const;
   const helper = await forks.fork({ argv, cwd: "/", env: {}, stdio });

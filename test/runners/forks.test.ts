@@ -1,13 +1,16 @@
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import { once } from "node:events";
-import { readFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
+import path from "node:path";
 import { test } from "node:test";
 import type { TestContext } from "node:test";
 import { closeForkServer, forkServer } from "../../src/runners/forks.ts";
 import type { Forked } from "../../src/runners/forks.ts";
 import { startProcess } from "../../src/runners/process-runner.ts";
 import { findTool } from "../../src/runners/programs.ts";
+import { openEntrance, socketName } from "../../src/runners/sockets.ts";
 import { isAlive } from "../helpers/leaks.ts";
 import { until } from "../helpers/until.ts";
 
@@ -70,12 +73,39 @@ test("a program that the system refuses is refused with the system's reason", as
   await assert.rejects(start([tmpdir()]), { code: "EACCES" });
 });
 
+test("a child whose listening socket gets lost on the way is refused, and the next one starts", async (t) => {
+  const server = await forkServer();
+  const folder = mkdtempSync(path.join(tmpdir(), "mcps-forks-"));
+  const entrance = await openEntrance(socketName(folder));
+  t.after(() => {
+    entrance.handOver();
+    rmSync(folder, { recursive: true });
+  });
+  const listening = { argv: ["sh", "-c", "echo started"], cwd: tmpdir(), env: ENV } as const;
+  const fork = async () =>
+    await server.fork({
+      ...listening,
+      stdio: ["ignore", "pipe", "ignore", "entrance"],
+      entrance: entrance.handle,
+    });
+  const allow = (files: string) =>
+    execFileSync("prlimit", ["--pid", String(server.pid), `--nofile=${files}:4096`]);
+  allow(String(readdirSync(`/proc/${server.pid}/fd`).length));
+  t.after(() => allow("4096"));
+  await assert.rejects(fork(), { code: "EMFILE" });
+  allow("4096");
+  assert.equal(await textOf(await fork(), 1), "started\n");
+});
+
 test("the process that starts children has nothing of the daemon's environment", async () => {
   const { pid } = await forkServer();
   const names = readFileSync(`/proc/${pid}/environ`, "latin1")
     .split("\0")
     .map((pair) => pair.split("=")[0]);
-  assert.deepEqual(names.filter(Boolean), ["NODE_CHANNEL_FD", "NODE_CHANNEL_SERIALIZATION_MODE"]);
+  assert.deepEqual(
+    new Set(names.filter(Boolean)),
+    new Set(["NODE_CHANNEL_FD", "NODE_CHANNEL_SERIALIZATION_MODE"]),
+  );
 });
 
 test("when the process that starts children ends, theirs is told, and the next child has another", async (t) => {
