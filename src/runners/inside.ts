@@ -45,7 +45,7 @@ export function insideOf({ port, reach, env }: InsideInput): Inside {
   ];
   if (reach.size === 0 && port !== null && proxyd !== undefined) {
     steps.push(
-      `( trap '' TERM; exec env -i ${quoted(findTool("sh") ?? "/bin/sh")} -c 'LISTEN_FDS=1 LISTEN_PID=$$ exec "$@"' sh ${proxyd} --connections-max=${MAX_CONNECTIONS} 127.0.0.1:${port} </dev/null >/dev/null 2>&1 ${LIFELINE_FD}<&- & )`,
+      `( { trap '' TERM; read -r pid rest </proc/self/stat; exec env -i LISTEN_FDS=1 LISTEN_PID="$pid" ${proxyd} --connections-max=${MAX_CONNECTIONS} 127.0.0.1:${port} </dev/null >/dev/null 2>&1 ${LIFELINE_FD}<&-; } & )`,
     );
   } else if (reach.size > 0 || port !== null) {
     extra.set(process.execPath, NODE_INSIDE);
@@ -64,5 +64,3 @@ export function insideOf({ port, reach, env }: InsideInput): Inside {
   steps.push(`exec "$@" ${ENTRANCE_FD}<&- ${LIFELINE_FD}<&-`);
   return { argv: [findTool("sh") ?? "/bin/sh", "-c", steps.join("\n"), "sh"], extra };
 }
-
-const quoted = (text: string): string => `'${text.replaceAll("'", String.raw`'\''`)}'`;

@@ -1,44 +1,12 @@
-import {
-  chmodSync,
-  existsSync,
-  lstatSync,
-  readlinkSync,
-  realpathSync,
-  writeFileSync,
-} from "node:fs";
+import { existsSync, lstatSync, readlinkSync, realpathSync } from "node:fs";
 import path from "node:path";
 import { knows } from "./bubblewrap-options.ts";
 import { findTool } from "./programs.ts";
+import { etcMounts } from "./sandbox-etc.ts";
 import { SYSTEM_FOLDERS, visibleFiles } from "./visible-files.ts";
 import type { LateOption } from "./bubblewrap-options.ts";
 import type { Sandbox } from "./confinement.ts";
 import type { RunSpec } from "./runner.ts";
-
-/** Of /etc, what programs need to find libraries, names, certificates and the time; none of it is secret. */
-const SYSTEM_FILES = [
-  "alternatives",
-  "ca-certificates",
-  "crypto-policies",
-  "fonts",
-  "gai.conf",
-  "host.conf",
-  "hosts",
-  "ld.so.cache",
-  "ld.so.conf",
-  "ld.so.conf.d",
-  "localtime",
-  "mime.types",
-  "nsswitch.conf",
-  "pki",
-  "protocols",
-  "python3",
-  "services",
-  "ssl",
-  "timezone",
-];
-
-/** slirp4netns answers there, and asks this machine's own resolver. */
-const DNS_OF_SLIRP = "nameserver 10.0.2.3\n";
 
 /** It is memory. TMPDIR is on the disk, in the home. */
 const TMP_BYTES = 512 * 2 ** 20;
@@ -78,7 +46,7 @@ export function bubblewrap(input: SandboxInput): [string, ...string[]] {
     "--die-with-parent",
     "--new-session",
     ...account,
-    ...systemMounts(sandbox),
+    ...systemFolders(),
     "--proc",
     "/proc",
     "--dev",
@@ -89,6 +57,8 @@ export function bubblewrap(input: SandboxInput): [string, ...string[]] {
     "--tmpfs",
     "/tmp",
     ...folder(OWN_FOLDER),
+    ...folder("/etc"),
+    ...etcMounts(sandbox, OWN_FOLDER),
     ...folder("/var"),
     "--symlink",
     "../tmp",
@@ -127,21 +97,14 @@ function become(uid: number): string[] {
   ];
 }
 
-function systemMounts(sandbox: Sandbox): string[] {
-  const folders = SYSTEM_FOLDERS.flatMap((place) => {
+function systemFolders(): string[] {
+  return SYSTEM_FOLDERS.flatMap((place) => {
     const found = lstatSync(place, { throwIfNoEntry: false });
     if (found === undefined) return [];
     return found.isSymbolicLink()
       ? ["--symlink", readlinkSync(place), place]
       : ["--ro-bind", place, place];
   });
-  const etc = folder("/etc");
-  const files = SYSTEM_FILES.map((name) => `/etc/${name}`).flatMap((file) => [
-    "--ro-bind-try",
-    file,
-    file,
-  ]);
-  return [...folders, ...etc, ...files, ...accountFiles(sandbox)];
 }
 
 /**
@@ -150,34 +113,6 @@ function systemMounts(sandbox: Sandbox): string[] {
  */
 function folder(place: string): string[] {
   return place === "/" ? [] : [...folder(path.dirname(place)), "--perms", "0755", "--dir", place];
-}
-
-/** Names for the accounts inside, in place of this machine's list of people. */
-function accountFiles({ uid, home, network, socketDir }: Sandbox): string[] {
-  const id = uid ?? process.getuid!();
-  const group = uid ?? process.getgid!();
-  const name = id === 0 ? "root" : "mcp";
-  const texts = {
-    passwd: `${name}:x:${id}:${group}::${home}:/bin/sh\n`,
-    group: `${name}:x:${group}:\n`,
-    ...(network === "full" ? { "resolv.conf": DNS_OF_SLIRP } : {}),
-  };
-  return Object.entries(texts).flatMap(([file, text]) => {
-    const source = path.join(socketDir, `etc-${file}-${shortHash(text)}`);
-    if (!existsSync(source)) {
-      writeFileSync(source, text);
-      // Whatever the daemon's umask is, the account inside must be able to read it.
-      chmodSync(source, 0o644);
-    }
-    return ["--ro-bind", source, `/etc/${file}`];
-  });
-}
-
-/** Enough to tell a handful of texts apart. */
-function shortHash(text: string): string {
-  let hash = 0;
-  for (const char of text) hash = (hash * 31 + char.codePointAt(0)!) % 0x1_0000_0000;
-  return hash.toString(36);
 }
 
 function childMounts({ spec, sandbox, program, extra }: SandboxInput): string[] {
