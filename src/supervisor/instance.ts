@@ -206,12 +206,8 @@ export class Instance {
       }
       this.#become({ name: "starting", since: Date.now(), pid: null, port: null });
       await this.#context.admit(this.ref, signal);
-      const release = await turns.take(this.ref, signal, this.#policy.failures > 0);
-      try {
-        return await this.#startChild(def, signal);
-      } finally {
-        release();
-      }
+      const start = () => this.#startChild(def, signal);
+      return await turns.run(this.ref, signal, start, this.#policy.failures > 0);
     } catch (error) {
       const failure = toSupervisorError(error);
       if (this.#state.name !== "draining") this.#becomeDown(reasonOf(this.ref, failure));

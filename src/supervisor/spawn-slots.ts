@@ -1,6 +1,8 @@
 // A child that hangs in its start keeps its slot no longer than this, or a few of them would keep
 // everybody else's children from starting.
 const HOLD_MS = 5000;
+/** How many times as long as a start that failed the next one waits. */
+const REST_TIMES = 3;
 /** How often it is looked, while starts wait, whether those under way leave a core to them. */
 const LOOK_MS = 100;
 /** That many times the count may be under way where they do: a child that waits for something now may compute next. */
@@ -52,13 +54,16 @@ export class SpawnSlots {
   }
 
   /**
-   * As `take`, for starts that others must not feel: the slot is given back after a rest as long as
-   * the start was, so that they use half of the count at most.
+   * As `take`, for starts that others must not feel. Unless the start went well, its slot is given
+   * back after a rest, so that those which fail use a quarter of the count at most.
    */
-  async takeGently(signal: AbortSignal): Promise<() => void> {
+  async takeGently(signal: AbortSignal): Promise<(isWell: boolean) => void> {
     const release = await this.take(signal);
     const since = performance.now();
-    return () => void setTimeout(release, performance.now() - since).unref();
+    return (isWell) => {
+      if (isWell) release();
+      else setTimeout(release, REST_TIMES * (performance.now() - since)).unref();
+    };
   }
 
   #queue(signal: AbortSignal): Promise<void> {

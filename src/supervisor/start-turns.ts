@@ -22,11 +22,37 @@ export class StartTurns {
   }
 
   /**
-   * Resolves when it is this start's turn, with a function that ends the turn. Starts after a failure
-   * (`isRetry`), and those of a server that starts for nobody, go one at a time with a rest.
-   * Rejects with the signal's reason when that aborts first.
+   * Starts when it is this one's turn; resolves and rejects as `start` does, and with the signal's
+   * reason when that aborts first. Starts after a failure (`isRetry`), and those of a server that
+   * starts for nobody, go one at a time, with a rest after each that fails.
    */
-  async take({ server }: Ref, signal: AbortSignal, isRetry = false): Promise<() => void> {
+  async run<T>(
+    ref: Ref,
+    signal: AbortSignal,
+    start: () => Promise<T>,
+    isRetry = false,
+  ): Promise<T> {
+    const end = await this.take(ref, signal, isRetry);
+    let isWell = false;
+    try {
+      const started = await start();
+      isWell = true;
+      this.clear(ref);
+      return started;
+    } catch (error) {
+      if (!signal.aborted) this.#failed(ref);
+      throw error;
+    } finally {
+      end(isWell);
+    }
+  }
+
+  /** As `run`, for a start that is no user's: resolves with the function that ends the turn. */
+  async take(
+    { server }: Pick<Ref, "server">,
+    signal: AbortSignal,
+    isRetry = false,
+  ): Promise<(isWell?: boolean) => void> {
     if (!isRetry && !this.#isBroken(server)) {
       const release = await this.#slots.take(signal);
       // A hundred users of it may have come at once, before the first of them had failed.
@@ -36,25 +62,24 @@ export class StartTurns {
     const releaseGentle = await this.#gentle.takeGently(signal);
     try {
       const release = await this.#slots.take(signal);
-      return () => {
+      return (isWell = false) => {
         release();
-        releaseGentle();
+        releaseGentle(isWell);
       };
     } catch (error) {
-      releaseGentle();
+      releaseGentle(true);
       throw error;
     }
   }
 
-  /** To be told of each failure, at the start or later. */
-  failed({ server, user }: Ref): void {
-    const users = this.#failedFor.get(server) ?? new Set();
-    if (users.size < TELLING_USERS) this.#failedFor.set(server, users.add(user));
+  /** The server could be started, or somebody has seen to it. */
+  clear({ server }: Pick<Ref, "server">): void {
+    this.#failedFor.delete(server);
   }
 
-  /** The server could be started, or somebody has seen to it. */
-  clear({ server }: Ref): void {
-    this.#failedFor.delete(server);
+  #failed({ server, user }: Ref): void {
+    const users = this.#failedFor.get(server) ?? new Set();
+    if (users.size < TELLING_USERS) this.#failedFor.set(server, users.add(user));
   }
 
   #isBroken(server: string): boolean {

@@ -115,17 +115,13 @@ export class Supervisor {
         instance.stop(reason).catch((error: unknown) => onFailure(instance, error));
       },
     });
-    const { ports, turns } = this.#context;
     this.events.on("state", ({ ref, state }) => {
-      if (state === "ready") {
-        this.#idle.watch(ref.server);
-        turns.clear(ref);
-      }
+      if (state === "ready") this.#idle.watch(ref.server);
       const instance = isDown(state) ? this.#find(ref) : undefined;
       if (instance !== undefined) this.#admission.left(instance);
     });
-    this.events.on("failed", ({ ref }) => turns.failed(ref));
     this.#admission.watchMemory();
+    const { ports, turns } = this.#context;
     const { dataDir, stopTimeoutMs } = config;
     this.#eras = new EraProbe({
       scrubber,

@@ -1,13 +1,15 @@
 import assert from "node:assert/strict";
+import { EventEmitter, once } from "node:events";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { meterIdleCores } from "../../src/supervisor/idle-cores.ts";
 import { SpawnSlots } from "../../src/supervisor/spawn-slots.ts";
 import { StartTurns } from "../../src/supervisor/start-turns.ts";
+import type { Ref } from "../../src/supervisor/instance-types.ts";
 import { until } from "../helpers/until.ts";
 
 const never = new AbortController().signal;
-const of = (user: string, server = "s") => ({ user, server, variant: "" });
+const of = (user: string, server = "s"): Ref => ({ user, server, variant: "" });
 const settled = () => new Promise((resolve) => setImmediate(resolve));
 
 test("starts beyond the limit wait and go in order of arrival", async () => {
@@ -45,67 +47,92 @@ test("one that gives up while it waits leaves the queue to the others", async ()
   await assert.rejects(slots.take(leaving.signal), /left/);
 });
 
-test("a gentle start rests as long as it took before the next begins", async (t) => {
+test("a gentle start that failed rests three times as long as it took, one that went well not at all", async (t) => {
   t.mock.timers.enable({ apis: ["setTimeout"] });
   let now = 1000;
   t.mock.method(performance, "now", () => now);
   const slots = new SpawnSlots(1);
-  const release = await slots.takeGently(never);
-  let isStarted = false;
-  const next = slots.takeGently(never).then((releaseNext) => {
-    isStarted = true;
-    return releaseNext;
-  });
+  const order: string[] = [];
+  const take = async (name: string) => {
+    const release = await slots.takeGently(never);
+    order.push(name);
+    return release;
+  };
+  const [first, second, third] = [take("first"), take("second"), take("third")];
+  const releaseFirst = await first;
   now += 300;
-  release();
-  t.mock.timers.tick(299);
+  releaseFirst(false);
+  t.mock.timers.tick(899);
   await settled();
-  assert.equal(isStarted, false);
+  assert.deepEqual(order, ["first"]);
   t.mock.timers.tick(1);
-  (await next)();
+  const releaseSecond = await second;
+  now += 300;
+  releaseSecond(true);
+  (await third)(true);
 });
+
+/** A start that is under way until its end is decided here. */
+function startOf(turns: StartTurns, ref: Ref, isRetry = false) {
+  const decided = new EventEmitter();
+  let isUnderWay = false;
+  const start = () => {
+    isUnderWay = true;
+    return once(decided, "ready");
+  };
+  const done = turns.run(ref, never, start, isRetry).catch(() => "failed");
+  const end = (how: string) => async (): Promise<void> => {
+    await settled();
+    assert.ok(isUnderWay, `${ref.user} has its turn`);
+    decided.emit(how, new Error("it does not start"));
+    await done;
+  };
+  return {
+    isUnderWay: () => isUnderWay,
+    succeed: end("ready"),
+    fail: end("error"),
+  };
+}
 
 test("starts after a failure go one at a time, and keep nobody else waiting", async () => {
   const turns = new StartTurns(new SpawnSlots(2));
-  const retry = await turns.take(of("alice"), never, true);
-  const waiting = turns.take(of("bob"), never, true);
-  const other = await turns.take(of("carol"), never);
+  const [retry, waiting] = [startOf(turns, of("alice"), true), startOf(turns, of("bob"), true)];
+  const other = startOf(turns, of("carol"));
+  await settled();
   assert.equal(turns.waiting, 1);
-  other();
-  retry();
-  (await waiting)();
+  await other.succeed();
+  assert.equal(waiting.isUnderWay(), false);
+  await retry.succeed();
+  await waiting.succeed();
   assert.equal(turns.waiting, 0);
 });
 
 test("a server that starts for nobody is started one at a time too, until it does for one", async () => {
   const turns = new StartTurns(new SpawnSlots(2));
-  const users = ["alice", "bob", "carol", "dave", "erin", "frank", "grace"].map((user) => of(user));
+  const users = ["alice", "bob", "carol", "dave", "erin", "frank", "grace", "heidi"];
   // They come at once, before any has failed.
-  const starts = users.map(async (ref) => await turns.take(ref, never));
-  for (let at = 0; at < 5; at += 1) {
-    const release = await starts[at]!;
-    turns.failed(users[at]!);
-    release();
-  }
-  const gentle = await starts[5]!;
-  const [second, sound] = [turns.take(users[6]!, never), turns.take(of("heidi", "t"), never)];
-  (await sound)();
+  const starts = users.map((user) => startOf(turns, of(user)));
+  for (const start of starts.slice(0, 6)) await start.fail();
+  const [gentle, next] = [starts[6]!, starts[7]!];
   await settled();
-  assert.equal(turns.waiting, 1, "the seventh");
-  turns.clear(users[5]!);
-  const [first, other] = [turns.take(of("ivan"), never), turns.take(of("judy"), never)];
-  (await first)();
-  (await other)();
-  gentle();
-  (await starts[6]!)();
-  (await second)();
+  assert.deepEqual([gentle.isUnderWay(), next.isUnderWay()], [true, false]);
+  await startOf(turns, of("ivan", "another")).succeed();
+  await gentle.succeed();
+  await next.succeed();
+  const both = [startOf(turns, of("judy")), startOf(turns, of("kim"))];
+  await settled();
+  for (const start of both) assert.ok(start.isUnderWay());
+  for (const start of both) await start.succeed();
 });
 
-test("one user's failures are not held against the server", async () => {
+test("one user's failures are not held against the server", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
   const turns = new StartTurns(new SpawnSlots(2));
-  for (let failures = 0; failures < 9; failures += 1) turns.failed(of("alice"));
-  const releases = [await turns.take(of("bob"), never), await turns.take(of("carol"), never)];
-  for (const release of releases) release();
+  for (let failures = 0; failures < 9; failures += 1) await startOf(turns, of("alice")).fail();
+  const both = [startOf(turns, of("bob")), startOf(turns, of("carol"))];
+  await settled();
+  for (const start of both) assert.ok(start.isUnderWay());
+  for (const start of both) await start.succeed();
 });
 
 test("a start that hangs loses its slot, so that it does not keep the others from starting", async (t) => {
