@@ -8,6 +8,8 @@ import type { Controller } from "./cgroup.ts";
 /** The daemon's own place below the delegated group: a group with controllers for those below it holds no process itself. */
 const LEAF = "supervisor";
 const ASK_TIMEOUT_MS = 2000;
+/** Ten times a child's: every call of every user goes through the daemon, whatever one child is busy with. */
+const CPU_WEIGHT = "1000";
 
 const run = promisify(execFile);
 
@@ -26,7 +28,8 @@ export async function takeDelegation(): Promise<CgroupRoot | undefined> {
   mkdirSync(leaf, { recursive: true });
   for (const pid of lines(path.join(dir, "cgroup.procs"))) move(pid, leaf);
   const offered = words(path.join(dir, "cgroup.controllers"));
-  for (const name of offered) enable(dir, name);
+  for (const name of offered) set(dir, "cgroup.subtree_control", `+${name}`);
+  set(leaf, "cpu.weight", CPU_WEIGHT);
   return new CgroupRoot(dir, new Set(words(path.join(dir, "cgroup.subtree_control"))));
 }
 
@@ -99,9 +102,9 @@ function move(pid: string, leaf: string): void {
   }
 }
 
-function enable(dir: string, controller: Controller): void {
+function set(dir: string, file: string, value: string): void {
   try {
-    writeFileSync(path.join(dir, "cgroup.subtree_control"), `+${controller}`);
+    writeFileSync(path.join(dir, file), value);
   } catch {
     // What is in force is read back; a controller that is not is named to the admin.
   }

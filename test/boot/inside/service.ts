@@ -248,6 +248,12 @@ test("a child over its memory is killed and reported as such, and no other is", 
   const delegated = readFileSync(`${CGROUP}/cgroup.subtree_control`, "utf8");
   for (const name of ["cpu", "memory", "pids"])
     if (controllers.includes(name)) assert.ok(delegated.includes(name), `${name} is delegated`);
+  if (delegated.includes("cpu"))
+    assert.equal(
+      readFileSync(`${CGROUP}/supervisor/cpu.weight`, "utf8").trim(),
+      "1000",
+      "the daemon comes before its children",
+    );
   console.log(`# controllers: ${delegated.trim() || "none"}`);
   writeFileSync(CONFIG, good);
   systemctl("reload", SERVICE);
