@@ -139,15 +139,22 @@ test(
   },
 );
 
-test(
-  "with a network that leads out, a hostile child in a sandbox still gets at nothing of this machine's",
-  { skip: noOutbound },
-  async (t) => {
-    const config = { isolation: "sandbox" };
-    const { succeeded } = await attackAs(t, { config, server: { network: "full" } });
-    assert.deepEqual(succeeded, []);
-  },
-);
+for (const [whose, account] of [
+  ["this account's", undefined],
+  ["an ordinary user's", { uid: SERVICE_UID, hasTun: true }],
+] as const) {
+  test(
+    `with a network that leads out, a hostile child of ${whose} daemon still gets at nothing of this machine's`,
+    { skip: noOutbound || (account ? notRoot : false) },
+    async (t) => {
+      const config = { isolation: "sandbox" };
+      const server = { network: "full" };
+      const { succeeded, levels } = await attackAs(t, { config, server, account });
+      assert.deepEqual(levels, ["sandbox", "sandbox"]);
+      assert.deepEqual(succeeded, []);
+    },
+  );
+}
 
 test(
   "with an account of its own a hostile child gets at what all accounts of the machine share, and at no more",

@@ -1,7 +1,13 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
+import { createServer } from "node:net";
+import type { AddressInfo } from "node:net";
+import { networkInterfaces } from "node:os";
 import { test } from "node:test";
 import { startDaemon } from "../helpers/daemon.ts";
-import { boxed, callOver, noSandbox } from "../helpers/isolation.ts";
+import { bearer, initialize, json } from "../helpers/fixtures.ts";
+import { boxed, callOver, noOutbound, noSandbox, notRoot } from "../helpers/isolation.ts";
+import { ask } from "../helpers/raw-http.ts";
 
 interface Status {
   isolation: string;
@@ -23,3 +29,47 @@ test(
     assert.equal(status.instances[0]?.isolation, "sandbox");
   },
 );
+
+/** An address of this machine that is not its loopback, as another machine would have one. */
+const outer = Object.values(networkInterfaces())
+  .flat()
+  .find((each) => each?.family === "IPv4" && !each.internal)?.address;
+
+for (const [whose, account] of [
+  ["this account's", undefined],
+  ["an ordinary user's", { uid: 61_151, hasTun: true }],
+] as const) {
+  test(
+    `a sandbox of ${whose} daemon with a network that leads out reaches other addresses, and no loopback`,
+    { skip: noOutbound || (account ? notRoot : false) || (outer ? false : "no other address") },
+    async (t) => {
+      const service = createServer((socket) => socket.end()).listen(0);
+      t.after(() => service.close());
+      await once(service, "listening");
+      const { port } = service.address() as AddressInfo;
+      // It serves nobody: what it says is in its logs.
+      const script = `
+        for (const host of process.argv.slice(1))
+          require("net").connect({ host, port: ${port} })
+            .on("connect", function () { console.error("reached " + host); this.destroy(); })
+            .on("error", ({ code }) => console.error(code + " " + host));`;
+      const args = ["-e", script, outer!, "127.0.0.1"];
+      const tries = { command: process.execPath, args, network: "full" };
+      const config = { isolation: "sandbox", defaultServer: "tries", servers: { tries } };
+      const daemon = await startDaemon(t, { config, account });
+      const { key } = await daemon.addUser("alice");
+      const headers = [...bearer(key.secret), ...json];
+      const path = "/u/alice/tries/mcp";
+      const { body } = await ask(daemon.port, {
+        method: "POST",
+        path,
+        headers,
+        body: initialize(),
+      });
+      assert.match(body, /exited with code 0 before it was ready/);
+      const { stdout } = await daemon.cli(["logs", "alice"]);
+      assert.match(stdout, new RegExp(`reached ${outer}`));
+      assert.match(stdout, /ECONNREFUSED 127\.0\.0\.1/);
+    },
+  );
+}

@@ -105,11 +105,22 @@ export interface TestDaemon {
 export interface Account {
   uid: number;
   isService?: boolean;
+  /** /dev/net/tun is for everybody, as udev leaves it on most machines. */
+  hasTun?: boolean;
 }
 
-function becoming({ uid, isService = false }: Account): string[] {
+const OPEN_TUN = `
+  mount -t tmpfs tmpfs /dev/net
+  mknod -m 666 /dev/net/tun c 10 200
+  exec "$@"
+`;
+
+function becoming({ uid, isService = false, hasTun = false }: Account): string[] {
   const service = isService ? ["--bounding-set=-all", "--no-new-privs"] : [];
-  return ["setpriv", `--reuid=${uid}`, `--regid=${uid}`, "--clear-groups", ...service, "--"];
+  // In a mount namespace of its own, so that the machine's stays as it is.
+  const tun = hasTun ? ["unshare", "--mount", "--", "sh", "-ec", OPEN_TUN, "sh"] : [];
+  const become = ["setpriv", `--reuid=${uid}`, `--regid=${uid}`, "--clear-groups"];
+  return [...tun, ...become, ...service, "--"];
 }
 
 export interface DaemonOptions {
