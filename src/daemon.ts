@@ -118,9 +118,8 @@ function sayWhatIsOpen(isolation: Isolation, log: Logger): void {
     log.warn(
       "isolation is \"none\": children run as the daemon's own account and can read each other's tokens",
     );
-  for (const gap of guardGaps()) log.warn(gap);
   const areSandboxes = isolation.machine.sandbox.length === 0;
-  for (const { found, next } of areSandboxes ? bubblewrapGaps(isRoot()) : [])
+  for (const { found, next } of [...guardGaps(), ...(areSandboxes ? bubblewrapGaps(isRoot()) : [])])
     log.warn(`${found}; to have that closed, ${next}`);
 }
 

@@ -55,7 +55,7 @@ export async function doctorMachine(command: Command): Promise<void> {
   const findings = [
     ...(await daemonFindings(config)),
     ...checks.isolation(config, machine),
-    ...checks.sandboxes(machine),
+    ...checks.gaps(machine),
     checks.vaultKey(config),
     checks.database(config),
     checks.fileModes(config),

@@ -5,6 +5,7 @@ import type { Config } from "../config/config.ts";
 import { toSupervisorError } from "../errors.ts";
 import type { MachineReport } from "../control/shapes.ts";
 import { bubblewrapGaps } from "../runners/bubblewrap-options.ts";
+import { guardGaps } from "../runners/guard.ts";
 import { chooseLevel, isRoot } from "../runners/levels.ts";
 import type { Machine } from "../runners/levels.ts";
 import { DATABASE_FILE } from "../store/store.ts";
@@ -93,10 +94,12 @@ export function isolation({ servers }: Config, machine: Machine): Finding[] {
   });
 }
 
-/** What sandboxes lack on this machine, where there are any. */
-export function sandboxes({ sandbox }: Machine): Finding[] {
-  if (sandbox.length > 0) return [];
-  return bubblewrapGaps(isRoot()).map(({ found, next }) => warn("bubblewrap", found, next));
+/** What children lack of what stands around them elsewhere. */
+export function gaps({ sandbox }: Machine): Finding[] {
+  const areSandboxes = sandbox.length === 0;
+  return [...guardGaps(), ...(areSandboxes ? bubblewrapGaps(isRoot()) : [])].map(
+    ({ found, next }) => warn("confinement", found, next),
+  );
 }
 
 export function vaultKey({ keyFile, dataDir }: Config): Finding {

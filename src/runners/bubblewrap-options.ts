@@ -1,5 +1,5 @@
-import { spawnSync } from "node:child_process";
-import { findTool } from "./programs.ts";
+import { findTool, helpOf } from "./programs.ts";
+import type { Gap } from "./confinement.ts";
 
 /** Options that not every bubblewrap has, and since which version it has them. */
 const SINCE = { "--size": "0.7", "--disable-userns": "0.8" } as const;
@@ -15,15 +15,8 @@ export function knows(option: LateOption): boolean {
 
 function askFor(bwrap: string | undefined): ReadonlySet<LateOption> {
   if (bwrap === undefined) return new Set();
-  const { stdout, stderr } = spawnSync(bwrap, ["--help"], { encoding: "utf8", timeout: 10_000 });
-  const words = new Set(`${stdout}${stderr}`.split(/\s+/));
+  const words = new Set(helpOf(bwrap).split(/\s+/));
   return new Set((Object.keys(SINCE) as LateOption[]).filter((option) => words.has(option)));
-}
-
-/** Something that a sandbox lacks, and what to do about it. */
-export interface Gap {
-  found: string;
-  next: string;
 }
 
 const GAPS: Record<LateOption, string> = {

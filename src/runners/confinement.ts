@@ -31,3 +31,9 @@ export interface Sandbox {
 
 /** The account of a child in a sandbox when the daemon is root and has no accounts to give. */
 export const NOBODY = 65_534;
+
+/** Something that stands around children elsewhere and not on this machine, and what to do about it. */
+export interface Gap {
+  found: string;
+  next: string;
+}

@@ -1,4 +1,5 @@
 import { findTool } from "./programs.ts";
+import type { Gap } from "./confinement.ts";
 
 /** Enough for a busy server, too few to use up what the machine has. */
 const MAX_OPEN_FILES = 4096;
@@ -63,10 +64,14 @@ function ofParent(parent: number, env: GuardOptions["env"]): string[] {
   return [findTool("sh") ?? "/bin/sh", "-c", script.join("\n"), "sh", String(parent)];
 }
 
-/** What of the guard is not in force on this machine, in words for the admin; nothing on an ordinary one. */
-export function guardGaps(): string[] {
+/** What of the guard is not in force on this machine; nothing on an ordinary one. */
+export function guardGaps(): Gap[] {
   if (findTool("setpriv") !== undefined) return [];
   return [
-    "setpriv is missing (package util-linux): children may gain privileges through set-user-id programs, and outlive a daemon that is killed",
+    {
+      found:
+        "setpriv of util-linux is missing (BusyBox's does too little): children may gain privileges through set-user-id programs, and may outlive a daemon that is killed",
+      next: "install util-linux (apt install util-linux, apk add setpriv)",
+    },
   ];
 }

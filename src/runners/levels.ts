@@ -74,7 +74,7 @@ async function sandboxLacks(input: ProbeInput): Promise<string[]> {
   if (findTool("bwrap") === undefined)
     return ["bubblewrap is not installed (apt install bubblewrap, dnf install bubblewrap)"];
   if (isRoot() && findTool("setpriv") === undefined)
-    return ["setpriv is not installed (package util-linux)"];
+    return ["setpriv of util-linux is not installed"];
   const said = await trial(input, "none");
   return said === undefined ? [] : [...namespaceLines(), `bubblewrap says: ${said}`];
 }
@@ -106,7 +106,7 @@ async function outboundLacks(input: ProbeInput): Promise<string[]> {
   if (findTool("slirp4netns") === undefined)
     return [`slirp4netns is not installed (apt install slirp4netns), ${without}`];
   if (findTool("unshare") === undefined)
-    return [`unshare is not installed (package util-linux), ${without}`];
+    return [`unshare of util-linux is not installed, ${without}`];
   try {
     accessSync("/dev/net/tun", constants.R_OK | constants.W_OK);
   } catch {
@@ -172,8 +172,7 @@ function userLacks({ uids, dataDir }: ProbeInput): string[] {
   const held = BigInt(`0x${effective ?? "0"}`);
   if (CAPABILITIES.some((capability) => ((held >> BigInt(capability)) & 1n) === 0n))
     lines.push("root here lacks the capabilities to change accounts (a container, perhaps)");
-  if (findTool("setpriv") === undefined)
-    lines.push("setpriv is not installed (package util-linux)");
+  if (findTool("setpriv") === undefined) lines.push("setpriv of util-linux is not installed");
   if (uids === null)
     lines.push(
       '"uids" is not set; give it accounts that nobody has, as {"from": 61001, "to": 61183}',

@@ -1,3 +1,4 @@
+import { spawnSync } from "node:child_process";
 import { accessSync, constants, statSync } from "node:fs";
 import path from "node:path";
 
@@ -37,13 +38,28 @@ export function findProgram(command: string, cwd: string, searchPath: string | u
   return { refusal };
 }
 
+/** BusyBox has programs of these names that do less than is needed here: what it does not know tells. */
+const TELLING: Readonly<Record<string, string>> = {
+  setpriv: "--pdeathsig",
+  unshare: "--map-current-user",
+};
+
 const tools = new Map<string, string | undefined>();
 
-/** A program of the system that the daemon itself makes use of; looked for once. */
+/** A program of the system that the daemon itself makes use of; looked for once. One that is BusyBox's, and does too little, counts as missing. */
 export function findTool(name: string): string | undefined {
   if (!tools.has(name)) {
     const searchPath = `${process.env["PATH"] ?? USUAL_PATH}:${SYSTEM_PATH}`;
-    tools.set(name, findProgram(name, "/", searchPath).file);
+    const { file } = findProgram(name, "/", searchPath);
+    const telling = TELLING[name];
+    const isWhole = file !== undefined && (telling === undefined || helpOf(file).includes(telling));
+    tools.set(name, isWhole ? file : undefined);
   }
   return tools.get(name);
+}
+
+/** What the program says of its options. */
+export function helpOf(file: string): string {
+  const { stdout, stderr } = spawnSync(file, ["--help"], { encoding: "utf8", timeout: 10_000 });
+  return `${stdout}${stderr}`;
 }
