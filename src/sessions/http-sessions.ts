@@ -37,14 +37,20 @@ export interface HttpSession extends NewHttpSession {
   readonly streams: Set<() => void>;
 }
 
+export interface HttpSessionsEvents {
+  onClosed: (session: HttpSession) => void;
+  /** It is about to be closed, and its client did not ask for that. */
+  onAbandoned: (session: HttpSession) => void;
+}
+
 export class HttpSessions {
   readonly #byId = new Map<string, HttpSession>();
   readonly #ttlMs: number;
-  readonly #onClosed: (serving: Instance) => void;
+  readonly #events: Partial<HttpSessionsEvents>;
 
-  constructor(ttlMs: number, onClosed: (serving: Instance) => void = () => {}) {
+  constructor(ttlMs: number, events: Partial<HttpSessionsEvents> = {}) {
     this.#ttlMs = ttlMs;
-    this.#onClosed = onClosed;
+    this.#events = events;
   }
 
   get size(): number {
@@ -114,11 +120,20 @@ export class HttpSessions {
     session.keeps.clear();
     for (const end of session.streams) end();
     if (session.peer.kind === "bridge") session.peer.bridge.close();
-    this.#onClosed(session.serving);
+    this.#events.onClosed?.(session);
   }
 
   closeWhere(matches: (session: HttpSession) => boolean): void {
-    for (const session of this.#byId.values()) if (matches(session)) this.close(session);
+    for (const session of this.#byId.values()) {
+      if (!matches(session)) continue;
+      this.#events.onAbandoned?.(session);
+      this.close(session);
+    }
+  }
+
+  /** At the end of the daemon, when the servers end as well. */
+  closeAll(): void {
+    for (const session of this.#byId.values()) this.close(session);
   }
 
   /** Closes sessions whose client has asked for nothing for their time to live. */

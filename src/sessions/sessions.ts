@@ -5,6 +5,7 @@ import { SupervisorError } from "../errors.ts";
 import type { Message } from "../mcp/envelope.ts";
 import { capabilitiesOf } from "./capabilities.ts";
 import { HttpBridge } from "./http-bridge.ts";
+import { endAtServer } from "./end-at-server.ts";
 import { HttpSessions } from "./http-sessions.ts";
 import type { HttpSession, NewHttpSession } from "./http-sessions.ts";
 import { InFlight } from "./in-flight.ts";
@@ -52,7 +53,10 @@ export class Sessions {
     const { config, postTimeoutMs = POST_TIMEOUT_MS } = options;
     this.#options = options;
     this.open = new OpenRequests(config.limits);
-    this.http = new HttpSessions(config.sessionTtlMs, (serving) => this.#discard(serving));
+    this.http = new HttpSessions(config.sessionTtlMs, {
+      onClosed: ({ serving }) => this.#discard(serving),
+      onAbandoned: (session) => endAtServer(session, this.upstreams),
+    });
     this.#postTimeoutMs = postTimeoutMs;
     this.#timer = setInterval(() => this.expire(), Math.min(EXPIRY_MS, config.sessionTtlMs));
     this.#timer.unref();
@@ -195,7 +199,7 @@ export class Sessions {
   close(): void {
     clearInterval(this.#timer);
     this.open.closeAll();
-    this.http.closeWhere(() => true);
+    this.http.closeAll();
   }
 
   /** Sessions share a stdio child where their clients declare the same, or have one each. */

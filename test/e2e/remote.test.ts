@@ -307,3 +307,16 @@ test("link-local addresses are refused in the config, and where a user's name co
   const { details } = (JSON.parse(stderr) as { error: { details: string[] } }).error;
   assert.equal(details.filter((line) => /^servers\.[abc]\.url: .*link-local/.test(line)).length, 3);
 });
+
+test("a session that grew old is ended at its server too, with the server's own id and headers", async (t) => {
+  const remote = await record(t);
+  const rig = await startForAlice(t, serversAt(remote.origin), { sessionTtl: "1s" });
+  await rig.http("two");
+  const end = await until(
+    () => remote.requests.find(({ method }) => method === "DELETE"),
+    "the server is told",
+  );
+  assert.equal(end.path, "/mcp/alice");
+  assert.equal(end.headers["mcp-session-id"], REMOTE_SESSION);
+  assert.equal(end.headers["x-user"], "user alice");
+});
