@@ -207,7 +207,7 @@ export class Instance {
       this.#become({ name: "starting", since: Date.now(), pid: null, port: null });
       await this.#context.admit(this.ref, signal);
       const start = () => this.#startChild(def, signal);
-      return await turns.run(this.ref, signal, start, this.#policy.failures > 0);
+      return await turns.run(this.ref, signal, start, this.#policy.failures);
     } catch (error) {
       const failure = toSupervisorError(error);
       if (this.#state.name !== "draining") this.#becomeDown(reasonOf(this.ref, failure));

@@ -8,6 +8,11 @@ const LOOK_MS = 100;
 /** That many times the count may be under way where they do: a child that waits for something now may compute next. */
 const MOST_TIMES = 8;
 
+interface Waiting {
+  readonly rank: number;
+  readonly enter: () => void;
+}
+
 /**
  * Lets so many starts run at once, the others in order of arrival.
  *
@@ -17,7 +22,7 @@ const MOST_TIMES = 8;
 export class SpawnSlots {
   readonly #most: number;
   readonly #idleCores: (() => number) | undefined;
-  readonly #waiting: (() => void)[] = [];
+  readonly #waiting: Waiting[] = [];
   /** Below zero where more are under way than the count. */
   #free: number;
   #timer: NodeJS.Timeout | undefined;
@@ -34,13 +39,14 @@ export class SpawnSlots {
   }
 
   /**
-   * Resolves when it is this start's turn, with a function that ends the turn.
+   * Resolves when it is this start's turn, with a function that ends the turn. Those of a lower rank
+   * go first.
    * Rejects with the signal's reason when that aborts first.
    */
-  async take(signal: AbortSignal): Promise<() => void> {
+  async take(signal: AbortSignal, rank = 0): Promise<() => void> {
     signal.throwIfAborted();
     if (this.#free > 0) this.#free--;
-    else await this.#queue(signal);
+    else await this.#queue(signal, rank);
     let isHeld = true;
     const release = () => {
       if (!isHeld) return;
@@ -57,8 +63,8 @@ export class SpawnSlots {
    * As `take`, for starts that others must not feel. Unless the start went well, its slot is given
    * back after a rest, so that those which fail use a quarter of the count at most.
    */
-  async takeGently(signal: AbortSignal): Promise<(isWell: boolean) => void> {
-    const release = await this.take(signal);
+  async takeGently(signal: AbortSignal, rank: number): Promise<(isWell: boolean) => void> {
+    const release = await this.take(signal, rank);
     const since = performance.now();
     return (isWell) => {
       if (isWell) release();
@@ -66,18 +72,20 @@ export class SpawnSlots {
     };
   }
 
-  #queue(signal: AbortSignal): Promise<void> {
+  #queue(signal: AbortSignal, rank: number): Promise<void> {
     return new Promise((resolve, reject) => {
       const enter = () => {
         signal.removeEventListener("abort", leave);
         resolve();
       };
+      const waiting = { rank, enter };
       const leave = () => {
-        this.#waiting.splice(this.#waiting.indexOf(enter), 1);
+        this.#waiting.splice(this.#waiting.indexOf(waiting), 1);
         reject(signal.reason as Error);
       };
       signal.addEventListener("abort", leave, { once: true });
-      this.#waiting.push(enter);
+      const behind = this.#waiting.findLastIndex((other) => other.rank <= rank);
+      this.#waiting.splice(behind + 1, 0, waiting);
       this.#watchCores();
     });
   }
@@ -86,7 +94,7 @@ export class SpawnSlots {
     const next = this.#waiting.shift();
     if (next === undefined) return;
     this.#free--;
-    next();
+    next.enter();
   }
 
   #watchCores(): void {

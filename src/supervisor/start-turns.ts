@@ -23,16 +23,12 @@ export class StartTurns {
 
   /**
    * Starts when it is this one's turn; resolves and rejects as `start` does, and with the signal's
-   * reason when that aborts first. Starts after a failure (`isRetry`), and those of a server that
-   * starts for nobody, go one at a time, with a rest after each that fails.
+   * reason when that aborts first. Starts after `failures` in a row, and those of a server that
+   * starts for nobody, go one at a time, with a rest after each that fails; who failed less often
+   * comes first, so that one who failed once does not wait for a hundred who always do.
    */
-  async run<T>(
-    ref: Ref,
-    signal: AbortSignal,
-    start: () => Promise<T>,
-    isRetry = false,
-  ): Promise<T> {
-    const end = await this.take(ref, signal, isRetry);
+  async run<T>(ref: Ref, signal: AbortSignal, start: () => Promise<T>, failures = 0): Promise<T> {
+    const end = await this.take(ref, signal, failures);
     let isWell = false;
     try {
       const started = await start();
@@ -51,15 +47,16 @@ export class StartTurns {
   async take(
     { server }: Pick<Ref, "server">,
     signal: AbortSignal,
-    isRetry = false,
+    failures = 0,
   ): Promise<(isWell?: boolean) => void> {
-    if (!isRetry && !this.#isBroken(server)) {
+    if (failures === 0 && !this.#isBroken(server)) {
       const release = await this.#slots.take(signal);
       // A hundred users of it may have come at once, before the first of them had failed.
       if (!this.#isBroken(server)) return release;
       release();
     }
-    const releaseGentle = await this.#gentle.takeGently(signal);
+    const rank = failures + (this.#isBroken(server) ? TELLING_USERS : 0);
+    const releaseGentle = await this.#gentle.takeGently(signal, rank);
     try {
       const release = await this.#slots.take(signal);
       return (isWell = false) => {

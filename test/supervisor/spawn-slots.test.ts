@@ -54,7 +54,7 @@ test("a gentle start that failed rests three times as long as it took, one that 
   const slots = new SpawnSlots(1);
   const order: string[] = [];
   const take = async (name: string) => {
-    const release = await slots.takeGently(never);
+    const release = await slots.takeGently(never, 1);
     order.push(name);
     return release;
   };
@@ -73,14 +73,14 @@ test("a gentle start that failed rests three times as long as it took, one that 
 });
 
 /** A start that is under way until its end is decided here. */
-function startOf(turns: StartTurns, ref: Ref, isRetry = false) {
+function startOf(turns: StartTurns, ref: Ref, failures = 0) {
   const decided = new EventEmitter();
   let isUnderWay = false;
   const start = () => {
     isUnderWay = true;
     return once(decided, "ready");
   };
-  const done = turns.run(ref, never, start, isRetry).catch(() => "failed");
+  const done = turns.run(ref, never, start, failures).catch(() => "failed");
   const end = (how: string) => async (): Promise<void> => {
     await settled();
     assert.ok(isUnderWay, `${ref.user} has its turn`);
@@ -96,7 +96,7 @@ function startOf(turns: StartTurns, ref: Ref, isRetry = false) {
 
 test("starts after a failure go one at a time, and keep nobody else waiting", async () => {
   const turns = new StartTurns(new SpawnSlots(2));
-  const [retry, waiting] = [startOf(turns, of("alice"), true), startOf(turns, of("bob"), true)];
+  const [retry, waiting] = [startOf(turns, of("alice"), 1), startOf(turns, of("bob"), 1)];
   const other = startOf(turns, of("carol"));
   await settled();
   assert.equal(turns.waiting, 1);
@@ -123,6 +123,18 @@ test("a server that starts for nobody is started one at a time too, until it doe
   await settled();
   for (const start of both) assert.ok(start.isUnderWay());
   for (const start of both) await start.succeed();
+});
+
+test("who failed less often comes first among those who failed", async () => {
+  const turns = new StartTurns(new SpawnSlots(2));
+  const [first, often, twice, lucky, luckless] = [
+    startOf(turns, of("alice"), 9),
+    startOf(turns, of("bob"), 9),
+    startOf(turns, of("carol"), 2),
+    startOf(turns, of("dave"), 1),
+    startOf(turns, of("erin"), 1),
+  ];
+  for (const start of [first, lucky, luckless, twice, often]) await start.succeed();
 });
 
 test("one user's failures are not held against the server", async (t) => {
