@@ -26,6 +26,7 @@ import type { ProcessRunner } from "./runners/process-runner.ts";
 import { Sessions } from "./sessions/sessions.ts";
 import { lockDataDir } from "./store/lock.ts";
 import { DATABASE_FILE, openStore } from "./store/store.ts";
+import { headerHider } from "./supervisor/header-hider.ts";
 import { openIsolation } from "./supervisor/isolation.ts";
 import type { Isolation } from "./supervisor/isolation.ts";
 import { Supervisor } from "./supervisor/supervisor.ts";
@@ -164,6 +165,8 @@ function wire({ registry, tokens, supervisor, sessions, log }: Rooms): void {
 export async function openDaemon(options: DaemonOptions): Promise<Daemon> {
   const { config, log, scrubber = new Scrubber(), version, listenFd } = options;
   const closers = new Closers();
+  const hideHeaders = headerHider(scrubber);
+  hideHeaders(config.servers);
   try {
     const lock = lockDataDir(config.dataDir);
     closers.push(() => lock.release());
@@ -258,7 +261,10 @@ export async function openDaemon(options: DaemonOptions): Promise<Daemon> {
       );
     const publicUrl = new URL(config.publicUrl);
     if (publicUrl.port === "0") publicUrl.port = String(address.port);
-    const check = async (next: Config): Promise<void> => await isolation.admit(next);
+    const check = async (next: Config): Promise<void> => {
+      await isolation.admit(next);
+      hideHeaders(next.servers);
+    };
     const reload = createReload({ config, registry, supervisor, sessions, log, check });
     const control = await openControl({
       reload,

@@ -1,9 +1,10 @@
 import { stripVTControlCharacters } from "node:util";
+import { bounded } from "./bounded.ts";
 
 /**
  * The ways in which a secret may stand in text: as it is, URL-encoded, JSON-escaped (once, and once
  * more inside of a JSON log line), in base64 wherever it begins in it, in hex. Programs differ in
- * what they escape, so each way has its variants.
+ * what they escape, so each way has its variants, and one of them is our own (`bounded`).
  */
 export function formsOf(secret: string): string[] {
   const bytes = Buffer.from(secret, "utf8");
@@ -19,6 +20,11 @@ export function formsOf(secret: string): string[] {
     asciiOnly(escaped),
     asciiOnly(jsonEscaped(escaped)),
     escaped.replaceAll("/", String.raw`\/`),
+    // Node reads every byte of a header as a character.
+    ...[secret, bytes.toString("latin1")].flatMap((text) => {
+      const inLine = bounded(text, Infinity);
+      return [text, inLine, jsonEscaped(inLine)];
+    }),
     ...urlEncoded(bytes),
     ...base64Of(bytes),
   ];

@@ -4,7 +4,7 @@ import { writeLine } from "./logger.ts";
 import type { Metrics } from "./metrics.ts";
 import type { Scrubber } from "./scrubber.ts";
 import type { Journal } from "./journal.ts";
-import { bounded } from "./bounded.ts";
+import { bounded, fits } from "./bounded.ts";
 
 /** The routes that are told apart in counters; few, because each is a series of its own. */
 export const ROUTES = ["sse", "messages", "mcp", "health", "other"] as const;
@@ -142,13 +142,16 @@ export class Requests {
     });
   }
 
-  /** The record with nothing too long in it: the half of a secret that a cut would leave is looked for before. */
+  /** The record with nothing in it that its line will cut: the half of a secret that a cut would leave is looked for before. */
   #cut(record: RequestRecord): RequestRecord {
     const { path, userAgent, tool } = record;
-    if (path.length <= MAX_PATH && userAgent.length <= MAX_AGENT && (tool?.length ?? 0) <= MAX_TOOL)
+    if (fits(path, MAX_PATH) && fits(userAgent, MAX_AGENT) && fits(tool ?? "", MAX_TOOL))
       return record;
-    const cut = (text: string, limit: number): string =>
-      text.length <= limit ? text : `${this.#scrubber.scrubCut(text.slice(0, limit))}~`;
+    const cut = (text: string, limit: number): string => {
+      // Escapes take room too, so what is short may be cut all the same.
+      if (text.length <= limit) return this.#scrubber.scrub(text);
+      return `${this.#scrubber.scrubCut(text.slice(0, limit))}~`;
+    };
     return {
       ...record,
       path: cut(path, MAX_PATH),

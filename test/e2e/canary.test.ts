@@ -15,6 +15,12 @@ import { until } from "../helpers/until.ts";
 /** A secret that is nowhere else on this machine. */
 const canary = (): string => `canary"/+${randomBytes(15).toString("base64")}é&%`;
 
+const escapedAsUnits = (text: string): string =>
+  text.replaceAll(
+    /["\\]|[^\x20-\x7e]/g,
+    (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
+
 /** Eight bytes or more of every way in which the secret may stand somewhere. Written apart from the scrubber, which must not be held against itself. */
 function waysOf(secret: string | Buffer): string[] {
   const bytes = Buffer.from(secret);
@@ -25,8 +31,17 @@ function waysOf(secret: string | Buffer): string[] {
     return (["base64", "base64url"] as const).map((way) => whole.toString(way).slice(from, -8));
   });
   const escaped = JSON.stringify(text).slice(1, -1);
+  const inLine = escapedAsUnits(text);
+  const fromHeader = escapedAsUnits(bytes.toString("latin1"));
   const url = encodeURIComponent(typeof secret === "string" ? secret : bytes.toString("base64"));
-  const ways = [bytes.toString("latin1"), escaped, JSON.stringify(escaped).slice(1, -1), url];
+  const ways = [
+    bytes.toString("latin1"),
+    escaped,
+    JSON.stringify(escaped).slice(1, -1),
+    url,
+    inLine,
+    fromHeader,
+  ];
   return [...new Set([...ways, ...inBase64, bytes.toString("hex")])].map((way) =>
     // What is searched is read as latin1, so that bytes are found as they are.
     Buffer.from(way, way === bytes.toString("latin1") ? "latin1" : "utf8").toString("latin1"),
@@ -103,6 +118,9 @@ async function allAnswers(
 
 test("no secret is anywhere but where it belongs: files, log, processes, answers", async (t) => {
   const tells = fixture("http", "tells-all");
+  // A header carries ASCII alone.
+  const headerSecret = (): string => `canary"quoted\\${randomBytes(20).toString("base64url")}`;
+  const forAll = headerSecret();
   const daemon = await startDaemon(t, {
     config: {
       defaultServer: "tells",
@@ -112,13 +130,15 @@ test("no secret is anywhere but where it belongs: files, log, processes, answers
       servers: {
         tells,
         dies: { ...tells, env: { TELL_AND_DIE: "1" } },
-        remote: { url: await echoingRemote(t), headers: { Authorization: "Bearer ${token}" } },
+        remote: {
+          url: await echoingRemote(t),
+          headers: { Authorization: "Bearer ${token}", "X-Api-Key": forAll },
+        },
       },
     },
   });
   const tokens = { alice: canary(), bob: canary() };
-  // A header carries ASCII alone.
-  const forRemote = `canary-${randomBytes(20).toString("base64url")}`;
+  const forRemote = headerSecret();
   const keys: Record<string, string> = {};
   for (const [user, token] of Object.entries(tokens)) {
     keys[user] = (await daemon.addUser(user, token)).key.secret;
@@ -142,6 +162,10 @@ test("no secret is anywhere but where it belongs: files, log, processes, answers
     await post(`/u/${user}/remote/mcp`, initialize());
     const agent = ["user-agent", `client ${key} ${forRemote} ${"x".repeat(60)}${key}`];
     await post(`/u/${user}/mcp`, call(1, `tool-${key}`), agent);
+    const inBytes = Buffer.from(tokens[user as keyof typeof tokens]).toString("latin1");
+    for (const secret of [forRemote, forAll, inBytes]) {
+      await post(`/u/${user}/mcp`, call(1, `tool ${secret}`), ["user-agent", `client ${secret}`]);
+    }
     await post(`/u/${user}/dies/mcp`, initialize());
     await post(`/u/${user}/${key}`, initialize());
     await ask(daemon.port, { path: `/u/${user}/sse/${key}?token=${key}` });
@@ -171,6 +195,7 @@ test("no secret is anywhere but where it belongs: files, log, processes, answers
       secretOf(`the token of ${user}`, token, ownOf(user)),
     ),
     secretOf("the token for the remote", forRemote),
+    secretOf("the key that all share", forAll, /\.config\.json$|\/config\.json$/),
     ...Object.entries(keys).map(([user, key]) => secretOf(`the key of ${user}`, key)),
     secretOf("the vault's key", Buffer.from(vaultKey, "base64"), /\/vault\.key$/),
     secretOf("the admin token", adminToken, /\/admin\.token$/),

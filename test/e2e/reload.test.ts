@@ -9,6 +9,7 @@ import { startDaemon } from "../helpers/daemon.ts";
 import type { TestDaemon } from "../helpers/daemon.ts";
 import { bearer, call, fixture, initialize, json } from "../helpers/fixtures.ts";
 import { ask } from "../helpers/raw-http.ts";
+import { until } from "../helpers/until.ts";
 
 interface Row {
   server: string;
@@ -144,4 +145,19 @@ test("a bad file changes nothing, and every problem of it is told", async (t) =>
   assert.equal((await rows(daemon))["one"]?.pid, before["one"]?.pid);
   const said = (await daemon.cli(["reload"], { isForPeople: true })).stdout;
   assert.match(said, /^Reloaded .*supervisor\.config\.json; no server changed\.\n$/);
+});
+
+test("what is sent in headers stays out of the log, before a reload and behind it", async (t) => {
+  const remote = (key: string) => ({ url: "http://127.0.0.1:9/mcp", headers: { "X-Key": key } });
+  const config = { defaultServer: "one", servers: { ...servers(), remote: remote("first-key-1") } };
+  const daemon = await startDaemon(t, { config });
+  const say = (agent: string) =>
+    ask(daemon.port, { path: "/health", headers: ["user-agent", agent] });
+  await say("first-key-1 then");
+  edit(daemon, (file) => (file.servers["remote"] = remote("second-key-2")));
+  assert.equal((await daemon.cli(["reload"])).code, 0);
+  await say("first-key-1 and second-key-2 now");
+  await until(() => daemon.log().includes(" now"), "both are logged");
+  assert.match(daemon.log(), /"\[secret\] then".*"\[secret\] and \[secret\] now"/s);
+  assert.doesNotMatch(daemon.log(), /first-key|second-key/);
 });

@@ -37,11 +37,14 @@ function record(changes: Partial<RequestRecord> = {}): RequestRecord {
 
 const refusal = { code: "KEY_INVALID", message: "this access key is not valid", details: [] };
 
+const QUOTED = `${'"'.repeat(15)}quoted-0123456789`;
+
 function rig(level: LogLevel = "info") {
   const lines: string[] = [];
   const destination = { write: (line: string) => void lines.push(line) };
   const scrubber = new Scrubber();
   scrubber.set("alice/mail", "tok_0123456789abcdef");
+  scrubber.set("bob/mail", QUOTED);
   const log = createLogger(level, { scrubber, destination });
   const journal = new Journal();
   const metrics = new Metrics({ perUser: false });
@@ -111,6 +114,15 @@ test("of a secret that is cut off with its line nothing is left", () => {
       requests.ended(record({ path: text, userAgent: text, tool: text.slice(80) }));
     }
   assert.doesNotMatch(lines.join(""), /tok_|mcps_|cdef|aB3/);
+});
+
+test("of a secret that is cut off because its escapes take room nothing is left", () => {
+  const { lines, requests } = rig();
+  for (let before = 60; before < 130; before += 3) {
+    const text = `${"-".repeat(before)}${QUOTED}`;
+    requests.ended(record({ path: text, userAgent: text, tool: text.slice(40) }));
+  }
+  assert.doesNotMatch(lines.join(""), /quoted/);
 });
 
 test("the log level decides, and failures of ours are warnings", () => {

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { test } from "node:test";
+import { bounded } from "../../src/observability/bounded.ts";
 import { MIN_SECRET_LENGTH, Scrubber } from "../../src/observability/scrubber.ts";
 
 /** As unpleasant as tokens get. */
@@ -18,6 +19,9 @@ const WRITTEN: Record<string, (secret: string) => string> = {
       /[^\0-\x7f]/g,
       (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`,
     ),
+  "in a line of the daemon's own": (secret) => bounded(secret, 1000),
+  "in a header": (secret) => bounded(Buffer.from(secret).toString("latin1"), 1000),
+  "in a line inside of a JSON string": (secret) => JSON.stringify(bounded(secret, 1000)),
   "in a URL": (secret) => `https://example.org/?token=${encodeURIComponent(secret)}&x=1`,
   "in a URL with small hex digits": (secret) =>
     encodeURIComponent(secret).replaceAll(/%../g, (code) => code.toLowerCase()),
