@@ -2,7 +2,7 @@ import { spawn } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { request } from "node:http";
-import type { RequestOptions } from "node:http";
+import type { IncomingHttpHeaders, RequestOptions } from "node:http";
 import { json as jsonOf } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
 import { endWithUs } from "../helpers/end-with-us.ts";
@@ -14,6 +14,13 @@ const START_MS = 60_000;
 interface Serving {
   listen: { port: number };
   controlSocket: string;
+}
+
+interface Answer {
+  status: number;
+  /** The session that it opened. */
+  session: string | undefined;
+  body: unknown;
 }
 
 /** One daemon from its start to its kill. */
@@ -61,36 +68,39 @@ export class Life {
     return answer?.body as T | undefined;
   }
 
-  /** A POST to the gateway with this key: its status, or undefined for a connection that was cut, as those of a removed user are. */
-  async post(path: string, key: string, body: object): Promise<number | undefined> {
+  /** A POST to the gateway with this key: its answer, or undefined for a connection that was cut, as those of a removed user are. */
+  async post(
+    path: string,
+    key: string,
+    body: object,
+    session?: string,
+  ): Promise<Answer | undefined> {
     const headers = {
       authorization: `Bearer ${key}`,
       accept: "application/json, text/event-stream",
+      ...(session === undefined ? {} : { "mcp-session-id": session }),
     };
     const { port } = this.#serving!.listen;
-    const answer = await this.#ask(
-      { host: "127.0.0.1", port, method: "POST", path, headers },
-      body,
-    );
-    return answer?.status;
+    return await this.#ask({ host: "127.0.0.1", port, method: "POST", path, headers }, body);
   }
 
   async #ask(
     options: Omit<RequestOptions, "headers"> & { headers?: Record<string, string> },
     body: object | undefined,
-  ): Promise<{ status: number; body: unknown } | undefined> {
+  ): Promise<Answer | undefined> {
     const headers = { ...options.headers, "content-type": "application/json" };
     const req = request({ ...options, headers, agent: false });
     req.end(body === undefined ? undefined : JSON.stringify(body));
     try {
       const [res] = (await once(req, "response")) as [
-        NodeJS.ReadableStream & { statusCode: number },
+        NodeJS.ReadableStream & { statusCode: number; headers: IncomingHttpHeaders },
       ];
       const text = await jsonOf(res).catch((error: unknown) => {
         if (error instanceof SyntaxError) return null;
         throw error;
       });
-      return { status: res.statusCode, body: text };
+      const session = res.headers["mcp-session-id"] as string | undefined;
+      return { status: res.statusCode, session, body: text };
     } catch {
       return undefined;
     }

@@ -1,4 +1,4 @@
-// npm run torture [-- --rounds 200 --seed N --level none|sandbox]: kills the daemon at random points of its work.
+// npm run torture [-- --rounds 200 --seed N --level sandbox|none]: kills the daemon at random points of its work.
 import { parseArgs } from "node:util";
 import { torture } from "./torture.ts";
 
@@ -6,7 +6,7 @@ const { values } = parseArgs({
   options: {
     rounds: { type: "string", default: "200" },
     seed: { type: "string", default: String(Date.now() % 1e9) },
-    level: { type: "string", default: "none" },
+    level: { type: "string", default: "sandbox" },
   },
 });
 if (values.level !== "none" && values.level !== "sandbox") {

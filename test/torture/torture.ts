@@ -175,7 +175,7 @@ async function verify({ dataDir, ledger, keys, random }: Rig, life: Life): Promi
     if (keys[kind].size === 0) continue;
     const { user, secret } = pick(random, [...keys[kind].values()]);
     const ping = { jsonrpc: "2.0", id: 1, method: "ping" };
-    const status = await life.post(`/u/${user}/plain/mcp`, secret, ping);
+    const status = (await life.post(`/u/${user}/plain/mcp`, secret, ping))?.status;
     assert.equal(
       status === undefined ? undefined : status !== 401,
       isLetIn,

@@ -100,7 +100,7 @@ async function revoke(work: Workload, name: string): Promise<void> {
   acknowledge(work, name, after);
 }
 
-/** A client who starts the children of whoever there is, until the daemon is killed. */
+/** A client who calls the children of whoever there is, until the daemon is killed. */
 export async function call({ life, keys, servers, random }: Workload): Promise<void> {
   while (!life.process.killed) {
     const all = [...keys.valid.values()];
@@ -109,16 +109,18 @@ export async function call({ life, keys, servers, random }: Workload): Promise<v
       continue;
     }
     const { user, secret } = pick(random, all);
-    // Whatever the answer is: the user may be removed, or the token replaced, at this moment.
-    await life.post(`/u/${user}/${pick(random, servers)}/mcp`, secret, {
-      jsonrpc: "2.0",
-      id: 1,
-      method: "initialize",
-      params: {
-        protocolVersion: "2025-06-18",
-        capabilities: {},
-        clientInfo: { name: "torture", version: "1" },
-      },
-    });
+    // Whatever the answers are: the user may be removed, or the token replaced, at this moment.
+    const path = `/u/${user}/${pick(random, servers)}/mcp`;
+    const initialize = {
+      protocolVersion: "2025-06-18",
+      capabilities: {},
+      clientInfo: { name: "torture", version: "1" },
+    };
+    const opened = await life.post(path, secret, message("initialize", initialize));
+    if (opened?.session === undefined) continue;
+    const echo = message("tools/call", { name: "echo", arguments: { message: "x" } });
+    await life.post(path, secret, echo, opened.session);
   }
 }
+
+const message = (method: string, params: object) => ({ jsonrpc: "2.0", id: 1, method, params });
