@@ -16,9 +16,7 @@ import { Requests } from "./observability/requests.ts";
 import { MIN_SECRET_LENGTH, Scrubber } from "./observability/scrubber.ts";
 import { openRegistry } from "./registry/registry.ts";
 import type { Registry } from "./registry/registry.ts";
-import { bubblewrapGaps } from "./runners/bubblewrap-options.ts";
-import { guardGaps } from "./runners/guard.ts";
-import { isRoot } from "./runners/levels.ts";
+import { confinementGaps } from "./runners/gaps.ts";
 import { KEEP_LIMITS, unkeptLimits } from "./runners/limits.ts";
 import type { Unkept } from "./runners/limits.ts";
 import { openProcessRunner } from "./runners/process-runner.ts";
@@ -119,8 +117,7 @@ function sayWhatIsOpen(isolation: Isolation, log: Logger): void {
     log.warn(
       "isolation is \"none\": children run as the daemon's own account and can read each other's tokens",
     );
-  const areSandboxes = isolation.machine.sandbox.length === 0;
-  for (const { found, next } of [...guardGaps(), ...(areSandboxes ? bubblewrapGaps(isRoot()) : [])])
+  for (const { found, next } of confinementGaps(isolation.machine))
     log.warn(`${found}; to have that closed, ${next}`);
 }
 
@@ -282,6 +279,8 @@ export async function openDaemon(options: DaemonOptions): Promise<Daemon> {
       metrics,
       journal,
       unkept,
+      controllers: runner.controllers,
+      isolation,
     });
     closers.push(() => control.close());
     log.info({ ...address, version }, "serving");

@@ -1,33 +1,32 @@
-import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Command } from "commander";
 import type { Config } from "../config/config.ts";
 import type { MachineReport } from "../control/shapes.ts";
 import { SupervisorError } from "../errors.ts";
+import { confinementGaps } from "../runners/gaps.ts";
 import { UNTRIED, probeMachine } from "../runners/levels.ts";
 import type { Machine } from "../runners/levels.ts";
 import { apiPath, createControlClient } from "./client.ts";
+import { SERVICE_UNIT, credentialIn } from "../systemd/unit.ts";
+import { running } from "./daemon-checks.ts";
+import { warn } from "./finding.ts";
+import type { Finding } from "./finding.ts";
 import * as checks from "./machine-checks.ts";
-import type { Finding } from "./machine-checks.ts";
+import { UNIT_FOLDER } from "./service/place.ts";
 import { answer, globalsOf, printable } from "./output.ts";
 
 const MARKS: Record<Finding["outcome"], string> = { ok: "ok  ", warning: "warn", failed: "FAIL" };
 
-async function daemonFindings({ controlSocket }: Config): Promise<Finding[]> {
+/** What the daemon says, or why none answers. */
+async function askDaemon({ controlSocket }: Config): Promise<MachineReport | SupervisorError> {
   try {
     const client = createControlClient(controlSocket);
-    return checks.running(await client.call<MachineReport>("GET", apiPath(["machine"])));
+    return await client.call<MachineReport>("GET", apiPath(["machine"]));
   } catch (error) {
-    if (!(error instanceof SupervisorError) || error.code !== "DAEMON_UNREACHABLE") throw error;
-    return [
-      {
-        check: "daemon",
-        outcome: "warning",
-        found: error.message,
-        next: "mcp-supervisor serve; what only a running daemon knows is not checked",
-      },
-    ];
+    if (error instanceof SupervisorError && error.code === "DAEMON_UNREACHABLE") return error;
+    throw error;
   }
 }
 
@@ -47,18 +46,38 @@ async function probe({ servers, uids, dataDir }: Config): Promise<Machine> {
   }
 }
 
+/** The key that a daemon would have: the service's, where it is installed for this config. */
+function keyFileOf({ keyFile, dataDir, path }: Config): string {
+  if (path === null || keyFile !== join(dataDir, "vault.key")) return keyFile;
+  const unit = join(UNIT_FOLDER, SERVICE_UNIT);
+  return (existsSync(unit) && credentialIn(readFileSync(unit, "utf8"), path)) || keyFile;
+}
+
+/** What can be told without a daemon: as it would be for a child of this account. */
+async function withoutDaemon(config: Config, { message }: SupervisorError): Promise<Finding[]> {
+  const machine = await probe(config);
+  return [
+    warn(
+      "daemon",
+      message,
+      "mcp-supervisor serve; what only a running daemon knows is not checked",
+    ),
+    ...checks.isolation(config, machine),
+    ...checks.gaps(confinementGaps(machine)),
+    checks.vaultKey({ dataDir: config.dataDir, keyFile: keyFileOf(config) }),
+  ];
+}
+
 /** Checks the machine and the config; works without a daemon. The exit code is 1 where something failed. */
 export async function doctorMachine(command: Command): Promise<void> {
   const { loadConfig } = await import("../config/config.ts");
   const config = loadConfig({ path: globalsOf(command).config });
-  const machine = await probe(config);
+  const said = await askDaemon(config);
   const findings = [
-    ...(await daemonFindings(config)),
-    ...checks.isolation(config, machine),
-    ...checks.gaps(machine),
-    checks.vaultKey(config),
+    ...(said instanceof SupervisorError ? await withoutDaemon(config, said) : running(said)),
     checks.database(config),
     checks.fileModes(config),
+    ...checks.configMode(config),
     checks.nodeVersion(),
     checks.clock(config),
     ...checks.addresses(config),

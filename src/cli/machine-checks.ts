@@ -1,39 +1,16 @@
-import { existsSync, lstatSync, statfsSync } from "node:fs";
+import { existsSync, lstatSync, statSync, statfsSync } from "node:fs";
 import { join } from "node:path";
 import { fetchesAtStart } from "../config/fetching.ts";
 import type { Config } from "../config/config.ts";
 import { toSupervisorError } from "../errors.ts";
-import type { MachineReport } from "../control/shapes.ts";
-import { bubblewrapGaps } from "../runners/bubblewrap-options.ts";
-import { guardGaps } from "../runners/guard.ts";
-import { chooseLevel, isRoot } from "../runners/levels.ts";
-import type { Machine } from "../runners/levels.ts";
+import type { Gap } from "../runners/confinement.ts";
+import { levelFor } from "../runners/levels.ts";
+import type { Machine, ServerLevel } from "../runners/levels.ts";
 import { DATABASE_FILE } from "../store/store.ts";
 import { requireDurableFolder } from "../store/durability.ts";
 import { readKeyFile } from "../vault/key-file.ts";
-
-/** What one check found. A warning is for the admin to weigh; a failure keeps something from working, or open. */
-export interface Finding {
-  check: string;
-  outcome: "ok" | "warning" | "failed";
-  found: string;
-  /** What to do about it. */
-  next: string | null;
-}
-
-const ok = (check: string, found: string): Finding => ({ check, outcome: "ok", found, next: null });
-const warn = (check: string, found: string, next: string): Finding => ({
-  check,
-  outcome: "warning",
-  found,
-  next,
-});
-const fail = (check: string, found: string, next: string): Finding => ({
-  check,
-  outcome: "failed",
-  found,
-  next,
-});
+import { fail, modeText, ok, warn } from "./finding.ts";
+import type { Finding } from "./finding.ts";
 
 const OLDEST_NODE = [22, 14] as const;
 
@@ -69,59 +46,50 @@ const PROTECTS = {
     "a sandbox for each child: files, processes, environment and network of others and of the host",
 };
 
+/** What one server gets, and what that stands for. */
+export function level({ server, asked, level: given, missing }: ServerLevel): Finding {
+  const check = `isolation of ${server}`;
+  if (given === null)
+    return fail(
+      check,
+      `"${asked}" cannot be had: ${missing.join("; ")}`,
+      'install what is missing, or write "isolation": "none"',
+    );
+  const found = `${given} (config: ${asked}); stands between it and others: ${PROTECTS[given]}`;
+  return given === "none"
+    ? warn(check, found, '"isolation": "auto" takes the strongest that this machine has')
+    : ok(check, found);
+}
+
 /** The level of each server, as this account would get it now. */
-export function isolation({ servers }: Config, machine: Machine): Finding[] {
-  return Object.values(servers).flatMap((def) => {
-    if (def.kind === "remote") return [];
-    const check = `isolation of ${def.name}`;
-    const { level, ...rest } = chooseLevel(machine, def);
-    if (level === undefined) {
-      const missing = "missing" in rest ? rest.missing.join("; ") : "";
-      return [
-        fail(
-          check,
-          `"${def.isolation}" cannot be had: ${missing}`,
-          'install what is missing, or write "isolation": "none"',
-        ),
-      ];
-    }
-    const found = `${level} (config: ${def.isolation}); stands between it and others: ${PROTECTS[level]}`;
-    return [
-      level === "none"
-        ? warn(check, found, '"isolation": "auto" takes the strongest that this machine has')
-        : ok(check, found),
-    ];
-  });
-}
-
-/** What children lack of what stands around them elsewhere. */
-export function gaps({ sandbox }: Machine): Finding[] {
-  const areSandboxes = sandbox.length === 0;
-  return [...guardGaps(), ...(areSandboxes ? bubblewrapGaps(isRoot()) : [])].map(
-    ({ found, next }) => warn("confinement", found, next),
+export const isolation = ({ servers }: Config, machine: Machine): Finding[] =>
+  Object.values(servers).flatMap((def) =>
+    def.kind === "remote" ? [] : [level(levelFor(machine, def))],
   );
-}
 
-export function vaultKey({ keyFile, dataDir }: Config): Finding {
-  const isCredential = keyFile.startsWith(`${process.env["CREDENTIALS_DIRECTORY"] ?? "\0"}/`);
-  const source = isCredential ? `systemd credential ${keyFile}` : keyFile;
+export const gaps = (found: readonly Gap[]): Finding[] =>
+  found.map((gap) => warn("confinement", gap.found, gap.next));
+
+/** The key as this account finds it, where no daemon says which one it has. */
+export function vaultKey({ keyFile, dataDir }: Pick<Config, "keyFile" | "dataDir">): Finding {
   try {
     const key = readKeyFile(keyFile);
     if (key !== undefined) {
       key.fill(0);
-      const mode = (lstatSync(keyFile).mode & 0o777).toString(8).padStart(4, "0");
-      return ok("key", `${source}, mode ${mode}`);
+      return ok("key", `${keyFile}, mode ${modeText(statSync(keyFile).mode)}`);
     }
     return existsSync(join(dataDir, DATABASE_FILE))
       ? fail(
           "key",
-          `${source} is missing, and there is a database`,
+          `${keyFile} is missing, and there is a database`,
           "put the key back from your backup",
         )
-      : ok("key", `${source} will be made at the first start`);
+      : ok("key", `${keyFile} will be made at the first start`);
   } catch (error) {
-    const { message, details } = toSupervisorError(error);
-    return fail("key", message, details[0] ?? "run this as the account of the daemon");
+    const { message, details, cause } = toSupervisorError(error);
+    const isClosed = (cause as NodeJS.ErrnoException | undefined)?.code === "EACCES";
+    const asOther = "run this as root, or as the account of the daemon";
+    return fail("key", message, isClosed ? asOther : (details[0] ?? asOther));
   }
 }
 
@@ -155,28 +123,54 @@ export function database({ dataDir }: Config): Finding {
   }
 }
 
-/** Each file of the daemon with what it must not let others do. */
-const FILES: readonly (readonly [string, number, string])[] = [
-  ["", 0o022, "700"],
-  [DATABASE_FILE, 0o077, "600"],
-  [`${DATABASE_FILE}-wal`, 0o077, "600"],
-  ["admin.token", 0o077, "400"],
-  ["homes", 0o022, "711"],
+/** A file of the daemon, what its mode must not let others do, and the mode that it had. */
+type Expected = readonly [string, number, string];
+
+const filesOf = ({ dataDir, controlSocket, controlGroup }: Config): Expected[] => [
+  [dataDir, 0o022, "700"],
+  [join(dataDir, DATABASE_FILE), 0o077, "600"],
+  [join(dataDir, `${DATABASE_FILE}-wal`), 0o077, "600"],
+  [join(dataDir, "admin.token"), 0o077, "400"],
+  [join(dataDir, "homes"), 0o022, "711"],
+  // Whoever may write to it is an admin.
+  controlGroup === null ? [controlSocket, 0o077, "600"] : [controlSocket, 0o007, "660"],
 ];
 
-export function fileModes({ dataDir }: Config): Finding {
-  for (const [name, forbidden, mode] of FILES) {
-    const file = join(dataDir, name);
+export function fileModes(config: Config): Finding {
+  for (const [file, forbidden, mode] of filesOf(config)) {
     const status = lstatSync(file, { throwIfNoEntry: false });
     if (status === undefined || (status.mode & forbidden) === 0) continue;
-    const found = (status.mode & 0o777).toString(8).padStart(4, "0");
     return fail(
       "files",
-      `${file} has mode ${found}`,
+      `${file} has mode ${modeText(status.mode)}`,
       `who could have changed it? then: chmod ${mode} '${file}'`,
     );
   }
-  return ok("files", `${dataDir}: nothing in it is open to other accounts`);
+  return ok("files", `${config.dataDir}: nothing in it is open to other accounts`);
+}
+
+/** Whether the text of a server's recipe may hold a secret of all users. */
+const holdsHeaders = ({ servers }: Config): boolean =>
+  Object.values(servers).some(
+    (def) => def.kind === "remote" && Object.keys(def.headers).length > 0,
+  );
+
+/** Whoever can write the config says what the daemon runs. */
+export function configMode(config: Config): Finding[] {
+  const { path } = config;
+  if (path === null) return [];
+  const { mode } = statSync(path);
+  const found = `${path} has mode ${modeText(mode)}`;
+  const remedy = (bits: string): string => `chmod ${bits} '${path}'`;
+  if ((mode & 0o002) !== 0)
+    return [fail("config", `${found}: any account can change what the daemon runs`, remedy("o-w"))];
+  if ((mode & 0o020) !== 0)
+    return [warn("config", `${found}: its group can change what the daemon runs`, remedy("g-w"))];
+  if ((mode & 0o004) !== 0 && holdsHeaders(config))
+    return [
+      warn("config", `${found}, and holds "headers": any account can read them`, remedy("o-r")),
+    ];
+  return [ok("config", found)];
 }
 
 const isLoopback = (host: string): boolean => /^(127\.|localhost$|::1$)/.test(host);
@@ -214,27 +208,4 @@ export function recipes({ servers }: Config): Finding[] {
         ]
       : [],
   );
-}
-
-/** What only the running daemon knows. */
-export function running(report: MachineReport): Finding[] {
-  const { pid, version, isolation: level, exposed, unkept } = report;
-  return [
-    ok("daemon", `${version} runs as pid ${pid}, isolation in force: ${level}`),
-    ...exposed.map((server) =>
-      warn(
-        `listener of ${server}`,
-        `children of ${server} listen on more than loopback`,
-        "let them listen on 127.0.0.1",
-      ),
-    ),
-    ...unkept.map(({ server, limits }) =>
-      warn(
-        `limits of ${server}`,
-        `${limits.join(" and ")}: not in force`,
-        "run the daemon as a systemd service with Delegate=cpu memory pids",
-      ),
-    ),
-    ...(unkept.length === 0 ? [ok("limits", "all that the config names are in force")] : []),
-  ];
 }

@@ -3,8 +3,9 @@ import { SupervisorError } from "../errors.ts";
 import type { RequestRecord } from "../observability/requests.ts";
 import { mount, param } from "./answers.ts";
 import { causeOf } from "./causes.ts";
+import { reportMachine } from "./machine-report.ts";
 import type { ControlParts } from "./parts.ts";
-import type { Diagnosis, MachineReport, RequestStory, ToldRequest } from "./shapes.ts";
+import type { Diagnosis, RequestStory, ToldRequest } from "./shapes.ts";
 import { personalUrls } from "./urls.ts";
 
 const MAX_TOLD = 10;
@@ -35,18 +36,7 @@ function tellRequest(record: RequestRecord, scrub: (text: string) => string): To
 
 /** Why a user fails, and what became of one request. */
 export function addDoctorRoutes(router: Router, parts: ControlParts): void {
-  const {
-    registry,
-    tokens,
-    supervisor,
-    journal,
-    audit,
-    scrubber,
-    publicUrl,
-    config,
-    version,
-    unkept,
-  } = parts;
+  const { registry, tokens, supervisor, journal, audit, scrubber, publicUrl, config } = parts;
 
   const told = (record: RequestRecord): ToldRequest =>
     tellRequest(record, (text) => scrubber.scrub(text));
@@ -104,15 +94,7 @@ export function addDoctorRoutes(router: Router, parts: ControlParts): void {
     get: async (req) => ({ body: await diagnose(param(req, "user")) }),
   });
   mount(router, "/machine", {
-    get: (): { body: MachineReport } => ({
-      body: {
-        version,
-        pid: process.pid,
-        isolation: supervisor.isolationLevel,
-        exposed: supervisor.exposedServers,
-        unkept: [...unkept],
-      },
-    }),
+    get: () => ({ body: clean(reportMachine(parts)) }),
   });
   mount(router, "/requests/:id", { get: (req) => ({ body: tell(param(req, "id")) }) });
 }

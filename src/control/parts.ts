@@ -5,10 +5,12 @@ import type { Journal } from "../observability/journal.ts";
 import type { Metrics } from "../observability/metrics.ts";
 import type { Scrubber } from "../observability/scrubber.ts";
 import type { Registry } from "../registry/registry.ts";
+import type { Controller } from "../runners/cgroup.ts";
 import type { Unkept } from "../runners/limits.ts";
 import type { Sessions } from "../sessions/sessions.ts";
 import type { Reloaded } from "./shapes.ts";
 import type { Store } from "../store/store.ts";
+import type { Isolation } from "../supervisor/isolation.ts";
 import type { Supervisor } from "../supervisor/supervisor.ts";
 import type { Tokens } from "../tokens/tokens.ts";
 
@@ -31,6 +33,9 @@ export interface ControlParts {
   journal: Journal;
   /** Limits of the config that nothing keeps on this machine. */
   unkept: readonly Unkept[];
+  /** The delegated controllers of cgroups. */
+  controllers: ReadonlySet<Controller>;
+  isolation: Pick<Isolation, "machine">;
   scrubber: Scrubber;
   /** Aborted when the control API closes: what would go on for ever ends its answer then. */
   closing: AbortSignal;

@@ -1,5 +1,7 @@
 import type { ConfigChanges } from "../config/compare.ts";
 import type { AuditRow } from "../audit/audit.ts";
+import type { Gap } from "../runners/confinement.ts";
+import type { ServerLevel } from "../runners/levels.ts";
 import type { Unkept } from "../runners/limits.ts";
 import type { ServerDef } from "../config/config.ts";
 import type { AccessKey, User } from "../registry/registry.ts";
@@ -143,10 +145,22 @@ export interface MachineReport {
   pid: number;
   /** The weakest level in force by the config's own "isolation". */
   isolation: string;
+  /** What each child server gets. */
+  levels: ServerLevel[];
+  /** What children lack of what stands around them elsewhere. */
+  gaps: Gap[];
+  /** Where the vault's key came from; `mode` is null where the file is gone since. */
+  key: { file: string; isCredential: boolean; mode: number | null };
   /** Servers whose children listen beyond loopback. */
   exposed: string[];
   /** Limits of the config that nothing keeps here. */
   unkept: Unkept[];
+  /** What of cgroups was delegated to the daemon, for the limits of its children. */
+  controllers: string[];
+  /** How many files the daemon may have open, null where that is not known. */
+  openFiles: number | null;
+  /** Whose child fails or is at a limit; `doctor NAME` says more. */
+  troubled: { user: string; server: string; reason: string }[];
 }
 
 /** What became of one request. */

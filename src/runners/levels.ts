@@ -53,6 +53,20 @@ export function chooseLevel(machine: Machine, { isolation, network }: Wish): Cho
   return { missing: [...new Set(missing)] };
 }
 
+/** What one server gets; `level` is null where there is none to be had, and then `missing` says why. */
+export interface ServerLevel {
+  server: string;
+  asked: Level | "auto";
+  level: Level | null;
+  missing: readonly string[];
+}
+
+export function levelFor(machine: Machine, def: Wish & { name: string }): ServerLevel {
+  const choice = chooseLevel(machine, def);
+  const missing = choice.level === undefined ? choice.missing : [];
+  return { server: def.name, asked: def.isolation, level: choice.level ?? null, missing };
+}
+
 export interface ProbeInput {
   /** For `user`, as configured. */
   uids: { from: number; to: number } | null;

@@ -9,6 +9,7 @@ export interface RowInput {
   usage: Usage;
   generation: number;
   restarts: number;
+  failures: number;
   /** Null for a remote. */
   isolation: InstanceRow["isolation"];
 }
@@ -29,6 +30,7 @@ export function rowOf({ ref, state, usage, ...rest }: RowInput): InstanceRow {
     port: "port" in state ? state.port : null,
     generation: rest.generation,
     restarts: rest.restarts,
+    failures: rest.failures,
     sessions,
     inFlight,
     idleSeconds: idleMs === null ? null : isInUse(usage) ? 0 : Math.floor(idleMs / 1000),

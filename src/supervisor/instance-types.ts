@@ -93,6 +93,8 @@ export interface InstanceRow {
   generation: number;
   /** Starts that followed an end nobody asked for. */
   restarts: number;
+  /** In a row, held against its next start; 0 once it did well or somebody saw to it. */
+  failures: number;
   sessions: number;
   inFlight: number;
   idleSeconds: number | null;

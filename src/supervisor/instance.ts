@@ -161,6 +161,7 @@ export class Instance {
       usage: this.usage,
       generation: this.#generation,
       restarts: this.#restarts,
+      failures: this.#policy.failures,
       isolation: this.#context.isolation.rowOf(def),
     });
   }

@@ -36,6 +36,18 @@ function placed(setting: string, place: string, folder: string): string[] | unde
   return [`${setting}=${word(folder.slice(place.length + 1))}`];
 }
 
+/**
+ * The key file that our unit hands over to a daemon with this config; undefined where the unit is
+ * somebody else's, for another config, or leaves the key to the config.
+ */
+export function credentialIn(unit: string, configFile: string): string | undefined {
+  const isForIt = unit.includes(`--config ${argument(configFile)}\n`);
+  const written = /^LoadCredential=vault\.key:(.+)$/m.exec(unit)?.[1];
+  if (!unit.startsWith(UNIT_MARK) || !isForIt || written === undefined) return undefined;
+  const text = written.startsWith('"') ? (JSON.parse(written) as string) : written;
+  return text.replaceAll("%%", "%");
+}
+
 function folders({ dataDir, controlSocket, controlGroup }: UnitFacts): string[] {
   const state = placed("StateDirectory", "/var/lib", dataDir);
   const lines = state ? [...state, "StateDirectoryMode=0700"] : [`ReadWritePaths=${word(dataDir)}`];

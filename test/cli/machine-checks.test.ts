@@ -1,9 +1,12 @@
 import assert from "node:assert/strict";
 import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
 import { join } from "node:path";
 import { test } from "node:test";
+import { running } from "../../src/cli/daemon-checks.ts";
 import * as checks from "../../src/cli/machine-checks.ts";
-import type { Finding } from "../../src/cli/machine-checks.ts";
+import type { Finding } from "../../src/cli/finding.ts";
+import type { MachineReport } from "../../src/control/shapes.ts";
 import { parseConfig } from "../../src/config/config.ts";
 import { temporaryFolder } from "../helpers/store.ts";
 
@@ -58,4 +61,83 @@ test("a key, files and a folder that others can get at are failures", (t) => {
   assert.match(checks.fileModes(config).found, /admin\.token has mode 0444/);
   chmodSync(config.dataDir, 0o777);
   assert.equal(checks.fileModes(config).outcome, "failed");
+});
+
+test("a control socket that others can write to is a failure, unless the config names their group", async (t) => {
+  const folder = temporaryFolder(t);
+  const config = configIn(folder);
+  mkdirSync(config.dataDir, { mode: 0o700 });
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(config.controlSocket, resolve));
+  t.after(() => server.close());
+  chmodSync(config.controlSocket, 0o660);
+  assert.match(checks.fileModes(config).found, /control\.sock has mode 0660/);
+  assert.equal(checks.fileModes({ ...config, controlGroup: "admins" }).outcome, "ok");
+  chmodSync(config.controlSocket, 0o666);
+  assert.equal(checks.fileModes({ ...config, controlGroup: "admins" }).outcome, "failed");
+});
+
+test("a config that others can change is named, and one that they can read where it holds headers", (t) => {
+  const folder = temporaryFolder(t);
+  const path = join(folder, "supervisor.config.json");
+  writeFileSync(path, "{}");
+  const url = "https://mcp.example.com/mcp";
+  const headers = { "X-Key": "a-secret-of-all-users" };
+  const remote = configIn(folder, { servers: { far: { url, headers } } });
+  const found = (mode: number, config = configIn(folder)) => {
+    chmodSync(path, mode);
+    return checks.configMode({ ...config, path });
+  };
+  assert.equal(outcomes([0o640, 0o644].flatMap((mode) => found(mode))), "ok ok");
+  assert.equal(outcomes(found(0o640, remote)), "ok");
+  assert.equal(outcomes(found(0o644, remote)), "warning");
+  assert.equal(outcomes(found(0o664)), "warning");
+  assert.equal(outcomes(found(0o666)), "failed");
+  assert.match(found(0o666)[0]!.next!, /^chmod o-w '.*supervisor\.config\.json'$/);
+  assert.deepEqual(checks.configMode(configIn(folder)), [], "no file, nothing to say");
+});
+
+const REPORT: MachineReport = {
+  version: "1.2.3",
+  pid: 1,
+  isolation: "sandbox",
+  levels: [],
+  gaps: [],
+  key: { file: "/run/credentials/x.service/vault.key", isCredential: true, mode: 0o440 },
+  exposed: [],
+  unkept: [],
+  controllers: ["cpu", "memory", "pids"],
+  openFiles: 65_536,
+  troubled: [],
+};
+
+test("a running daemon's report tells levels, limits, key and users in trouble as that daemon has them", () => {
+  const level = { asked: "auto", level: "sandbox", missing: [] } as const;
+  const levels = [
+    { server: "one", ...level },
+    { server: "two", ...level, asked: "none", level: "none" },
+    { server: "three", ...level, asked: "user", level: null, missing: ["uids are not set"] },
+  ] as const;
+  const gone = { ...REPORT.key, mode: null };
+  const troubled = [{ user: "alice", server: "one", reason: "was killed: over 96M" }];
+  const findings = running({ ...REPORT, levels: [...levels], troubled });
+  const find = (check: string, all = findings) => all.find((finding) => finding.check === check)!;
+  assert.equal(
+    outcomes(["one", "two", "three"].map((name) => find(`isolation of ${name}`))),
+    "ok warning failed",
+  );
+  assert.match(find("isolation of three").found, /uids are not set/);
+  assert.match(find("key").found, /^systemd credential .*vault\.key, mode 0440$/);
+  assert.equal(find("key", running({ ...REPORT, key: gone })).outcome, "failed");
+  assert.match(find("limits").found, /cpu, memory, pids .*65536 files open$/);
+  assert.match(
+    find("limits", running({ ...REPORT, controllers: [] })).found,
+    /no cgroup is delegated/,
+  );
+  assert.deepEqual(find("child of alice/one"), {
+    check: "child of alice/one",
+    outcome: "warning",
+    found: "the child was killed: over 96M",
+    next: "mcp-supervisor doctor alice",
+  });
 });

@@ -24,6 +24,7 @@ test("start waits until the instance is ready and answers its row", async (t) =>
   assert.equal(started.status, 200, started.text);
   const [row] = rowsOf(started);
   assert.deepEqual(Object.keys(row ?? {}).toSorted(), [
+    "failures",
     "generation",
     "idleSeconds",
     "inFlight",

@@ -57,6 +57,11 @@ test("level none: a fork bomb is killed with all that it became, and named", asy
   }, "it is ended");
   assert.match(row.reason ?? "", /was killed: over 32 processes/);
   assert.match(rig.daemon.log(), /"message":"child: was killed: over 32 processes"/);
+  const machine = await rig.daemon.cli(["doctor"], { isForPeople: true });
+  assert.match(
+    machine.stdout,
+    /warn {2}child of alice\/hungry: the child was killed: over 32 proc/,
+  );
 });
 
 /** An account that nobody has. */
@@ -130,6 +135,11 @@ test("a child over its limit of CPU serves, and status and the doctor say so and
   const { code, stdout } = await rig.daemon.cli(["doctor", "alice"], { isForPeople: true });
   assert.equal(code, 1);
   assert.match(stdout, /^alice\/hungry: the child has used \d+ % of its CPU limit \(0\.1\).* for /);
+  const machine = await rig.daemon.cli(["doctor"], { isForPeople: true });
+  assert.match(
+    machine.stdout,
+    /^warn {2}child of alice\/hungry: the child has used \d+ % of its CPU limit .*\n {6}→ mcp-supervisor doctor alice$/m,
+  );
   await rig.post(endpoint, call("still", "echo", { text: "here" }));
   await until(() => stream.messages().some(({ id }) => id === "still"), "it answers");
 });

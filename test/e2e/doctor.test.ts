@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { randomBytes } from "node:crypto";
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { request } from "node:http";
 import { createServer } from "node:net";
 import { join } from "node:path";
@@ -415,6 +416,8 @@ test("doctor checks the machine, with a daemon and without", async (t) => {
     /^none .*can read each other's tokens/,
   );
   assert.match(found(withDaemon, "key")!.found, /vault\.key, mode 0400/);
+  assert.match(found(withDaemon, "limits")!.found, /; the daemon may have \d+ files open$/);
+  assert.match(found(withDaemon, "config")!.found, /supervisor\.config\.json has mode 06/);
   assert.match(found(withDaemon, "database")!.found, /synchronous=FULL, read back/);
   assert.equal(found(withDaemon, "recipe of npx")!.outcome, "warning");
   await daemon.stop();
@@ -426,4 +429,45 @@ test("doctor checks the machine, with a daemon and without", async (t) => {
   const broken = await daemon.cli(["doctor"], { isForPeople: true });
   assert.match(broken.stdout, /^key: .*vault\.key is missing, and there is a database\n/);
   assert.equal(broken.code, 1);
+});
+
+test("the doctor takes key, levels and failing children from the daemon, whatever its own account has", async (t) => {
+  const dir = daemonFolder(t);
+  const credentials = join(dir, "credentials");
+  mkdirSync(credentials, { mode: 0o700 });
+  const key = join(credentials, "vault.key");
+  writeFileSync(key, `${randomBytes(32).toString("base64")}\n`, { mode: 0o400 });
+  const servers = {
+    broken: fixture("http", "crash-on-start"),
+    own: { ...fixture("http", "echo-sse"), isolation: "none" },
+  };
+  const daemon = await startDaemon(t, {
+    dir,
+    config: { servers, defaultServer: "broken" },
+    env: { CREDENTIALS_DIRECTORY: credentials },
+  });
+  const alice = await daemon.addUser("alice", "token-of-alice");
+  const headers = [...bearer(alice.key.secret), ...json];
+  const path = "/u/alice/mcp";
+  await ask(daemon.port, { method: "POST", path, body: initialize(), headers });
+  await until(async () => (await instancesOf(daemon))[0]?.state === "backing-off", "it failed");
+  const told = await daemon.cli(["doctor"], { isForPeople: true });
+  assert.equal(told.code, 0, told.stdout);
+  assert.match(told.stdout, /^ok {4}key: systemd credential .*vault\.key, mode 0400$/m);
+  assert.match(told.stdout, /^warn {2}isolation of own: none \(config: none\)/m);
+  assert.match(
+    told.stdout,
+    /^warn {2}child of alice\/broken: the child exited with code 3 before .*\n {6}→ mcp-supervisor doctor alice$/m,
+  );
+  // A reload may change what a server gets.
+  const config = JSON.parse(readFileSync(daemon.configPath, "utf8")) as { servers: object };
+  const added = { ...config.servers, added: fixture("http", "echo-sse") };
+  writeFileSync(daemon.configPath, JSON.stringify({ ...config, servers: added }));
+  await daemon.cli(["reload"]);
+  const after = await daemon.cli(["doctor"], { isForPeople: true });
+  assert.match(after.stdout, /^warn {2}isolation of added: none/m);
+  rmSync(key);
+  const gone = await daemon.cli(["doctor"], { isForPeople: true });
+  assert.match(gone.stdout, /^key: systemd credential .* is gone, and the daemon will not start/);
+  assert.equal(gone.code, 1);
 });

@@ -315,6 +315,7 @@ test("a row of status says what runs, with the memory of its tree", async (t) =>
     port: Number(targetOf(live).url.port),
     generation: 1,
     restarts: 0,
+    failures: 0,
     sessions: 2,
     inFlight: 0,
     idleSeconds: 3,

@@ -3,7 +3,13 @@ import { spawnSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { SERVICE_UNIT, SOCKET_UNIT, serviceUnit, socketUnit } from "../../src/systemd/unit.ts";
+import {
+  SERVICE_UNIT,
+  SOCKET_UNIT,
+  credentialIn,
+  serviceUnit,
+  socketUnit,
+} from "../../src/systemd/unit.ts";
 import type { UnitFacts } from "../../src/systemd/unit.ts";
 import { isInstalled } from "../helpers/installed.ts";
 import { temporaryFolder } from "../helpers/store.ts";
@@ -69,6 +75,17 @@ test("a control socket of its own folder and group is given both", () => {
 test("a key file that the config names is no credential", () => {
   assert.deepEqual(settings({}, "LoadCredential"), ["vault.key:/etc/mcp-supervisor/vault.key"]);
   assert.deepEqual(settings({ keyFile: null }, "LoadCredential"), []);
+});
+
+test("the key that the unit hands over is found again, by the config that the unit is for", () => {
+  const config = "/etc/mcp supervisor/100 %.json";
+  const exec = [...FACTS.exec, "--config", config];
+  for (const keyFile of ["/etc/mcp-supervisor/vault.key", "/etc/the key/100 %.key"])
+    assert.equal(credentialIn(serviceUnit({ ...FACTS, exec, keyFile }), config), keyFile);
+  const unit = serviceUnit({ ...FACTS, exec });
+  assert.equal(credentialIn(unit, "/etc/mcp supervisor/100"), undefined, "another config");
+  assert.equal(credentialIn(serviceUnit({ ...FACTS, exec, keyFile: null }), config), undefined);
+  assert.equal(credentialIn(unit.slice(1), config), undefined, "somebody else's unit");
 });
 
 test("the service holds no capability and is never given up on but for a bad config", () => {

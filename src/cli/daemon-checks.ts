@@ -1,0 +1,58 @@
+import type { MachineReport } from "../control/shapes.ts";
+import { fail, modeText, ok, warn } from "./finding.ts";
+import type { Finding } from "./finding.ts";
+import { gaps, level } from "./machine-checks.ts";
+
+function key({ file, isCredential, mode }: MachineReport["key"]): Finding {
+  const source = isCredential ? `systemd credential ${file}` : file;
+  return mode === null
+    ? fail(
+        "key",
+        `${source} is gone, and the daemon will not start again without it`,
+        "put the key back from your backup",
+      )
+    : ok("key", `${source}, mode ${modeText(mode)}`);
+}
+
+function limits({ unkept, controllers, openFiles }: MachineReport): Finding[] {
+  const delegated =
+    controllers.length === 0
+      ? "no cgroup is delegated, the daemon itself sees to memory and processes"
+      : `the kernel keeps those of ${controllers.join(", ")} (delegated cgroup)`;
+  const files = openFiles === null ? "" : `; the daemon may have ${openFiles} files open`;
+  return [
+    ...unkept.map(({ server, limits: named }) =>
+      warn(
+        `limits of ${server}`,
+        `${named.join(" and ")}: not in force`,
+        "run the daemon as a systemd service with Delegate=cpu memory pids",
+      ),
+    ),
+    ok(
+      "limits",
+      `${unkept.length === 0 ? "all that the config names are in force; " : ""}${delegated}${files}`,
+    ),
+  ];
+}
+
+/** What only the running daemon knows. */
+export function running(report: MachineReport): Finding[] {
+  const { pid, version, isolation, exposed, troubled } = report;
+  return [
+    ok("daemon", `${version} runs as pid ${pid}, isolation in force: ${isolation}`),
+    ...troubled.map(({ user, server, reason }) =>
+      warn(`child of ${user}/${server}`, `the child ${reason}`, `mcp-supervisor doctor ${user}`),
+    ),
+    ...exposed.map((server) =>
+      warn(
+        `listener of ${server}`,
+        `children of ${server} listen on more than loopback`,
+        "let them listen on 127.0.0.1",
+      ),
+    ),
+    ...limits(report),
+    ...report.levels.map(level),
+    ...gaps(report.gaps),
+    key(report.key),
+  ];
+}
