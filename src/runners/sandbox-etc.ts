@@ -12,7 +12,9 @@ import {
   writeFileSync,
 } from "node:fs";
 import path from "node:path";
+import { showWithout } from "./show-without.ts";
 import type { Sandbox } from "./confinement.ts";
+import type { Veil } from "./show-without.ts";
 
 /** Of /etc, what programs need to find libraries, names, certificates and the time; none of it is secret. */
 const FILES = [
@@ -27,14 +29,14 @@ const FILES = [
   "services",
   "timezone",
 ];
-const FOLDERS = [
-  "alternatives",
-  "ca-certificates",
-  "crypto-policies",
-  "fonts",
-  "pki",
-  "python3",
-  "ssl",
+export const ETC_FOLDERS = [
+  "/etc/alternatives",
+  "/etc/ca-certificates",
+  "/etc/crypto-policies",
+  "/etc/fonts",
+  "/etc/pki",
+  "/etc/python3",
+  "/etc/ssl",
 ];
 
 /** slirp4netns answers there, and asks this machine's own resolver. */
@@ -45,7 +47,7 @@ const DNS_OF_SLIRP = "nameserver 10.0.2.3\n";
  * a millisecond: files are copies in one folder, kept up to date, that links lead into. `own` is the
  * folder inside for what the daemon brings in. Throws the system's error when a copy cannot be made.
  */
-export function etcMounts(sandbox: Sandbox, own: string): string[] {
+export function etcMounts(sandbox: Sandbox, own: string, veil: Veil): string[] {
   const { socketDir, paths } = sandbox;
   const wanted = new Set([...paths.read, ...paths.write]);
   const common = path.join(socketDir, "etc");
@@ -59,9 +61,9 @@ export function etcMounts(sandbox: Sandbox, own: string): string[] {
     const isThere = follow(`/etc/${name}`, path.join(common, name));
     return isThere ? ["--symlink", `${own}/etc/${name}`, `/etc/${name}`] : [];
   });
-  const folders = FOLDERS.map((name) => `/etc/${name}`)
-    .filter((folder) => existsSync(folder))
-    .flatMap((folder) => ["--ro-bind", folder, folder]);
+  const folders = ETC_FOLDERS.filter((folder) => existsSync(folder)).flatMap((folder) =>
+    showWithout(folder, veil, "--ro-bind"),
+  );
   const account = accountFiles(sandbox);
   const accountLinks = account.names
     .filter(isOurs)

@@ -1,12 +1,15 @@
-import { existsSync, lstatSync, readlinkSync, realpathSync } from "node:fs";
+import { existsSync, lstatSync, readlinkSync } from "node:fs";
 import path from "node:path";
 import { knows } from "./bubblewrap-options.ts";
 import { findTool } from "./programs.ts";
-import { etcMounts } from "./sandbox-etc.ts";
+import { ETC_FOLDERS, etcMounts } from "./sandbox-etc.ts";
+import { realNames, showWithout, splitFolders } from "./show-without.ts";
 import { SYSTEM_FOLDERS, visibleFiles } from "./visible-files.ts";
 import type { LateOption } from "./bubblewrap-options.ts";
 import type { Sandbox } from "./confinement.ts";
 import type { RunSpec } from "./runner.ts";
+import type { Veil } from "./show-without.ts";
+import type { Mount } from "./visible-files.ts";
 
 /** It is memory. TMPDIR is on the disk, in the home. */
 const TMP_BYTES = 512 * 2 ** 20;
@@ -29,8 +32,21 @@ export interface SandboxInput {
 
 /** The command line of bubblewrap for this child. Nothing secret is in it: every account can read it. */
 export function bubblewrap(input: SandboxInput): [string, ...string[]] {
-  const { spec, sandbox, argv, makesNetwork } = input;
-  const { uid } = sandbox;
+  const { spec, sandbox, program, argv, makesNetwork } = input;
+  const { uid, paths } = sandbox;
+  const secrets = realNames(sandbox.hidden);
+  const mounts = visibleFiles({
+    program,
+    cwd: spec.cwd,
+    searchPath: spec.env["PATH"],
+    paths,
+    hidden: secrets,
+  });
+  const folders = [...SYSTEM_FOLDERS.filter((place) => !isLink(place)), ...ETC_FOLDERS];
+  const places = [...folders, ...mounts.map((mount) => mount.path)].filter((place) =>
+    existsSync(place),
+  );
+  const veil = { secrets, uid, places };
   // As root the namespaces need no user namespace, and the child's account can be one of this machine's.
   const account =
     uid === null
@@ -46,7 +62,7 @@ export function bubblewrap(input: SandboxInput): [string, ...string[]] {
     "--die-with-parent",
     "--new-session",
     ...account,
-    ...systemFolders(),
+    ...systemFolders(veil),
     "--proc",
     "/proc",
     "--dev",
@@ -58,14 +74,16 @@ export function bubblewrap(input: SandboxInput): [string, ...string[]] {
     "/tmp",
     ...folder(OWN_FOLDER),
     ...folder("/etc"),
-    ...etcMounts(sandbox, OWN_FOLDER),
+    ...etcMounts(sandbox, OWN_FOLDER, veil),
     ...folder("/var"),
     "--symlink",
     "../tmp",
     "/var/tmp",
-    ...childMounts(input),
+    ...shownFiles(mounts, veil),
+    ...ownFiles(input),
     "--chdir",
     spec.cwd,
+    ...closed(veil),
     "--remount-ro",
     "/",
     "--",
@@ -97,13 +115,13 @@ function become(uid: number): string[] {
   ];
 }
 
-function systemFolders(): string[] {
+const isLink = (place: string): boolean =>
+  lstatSync(place, { throwIfNoEntry: false })?.isSymbolicLink() === true;
+
+function systemFolders(veil: Veil): string[] {
   return SYSTEM_FOLDERS.flatMap((place) => {
-    const found = lstatSync(place, { throwIfNoEntry: false });
-    if (found === undefined) return [];
-    return found.isSymbolicLink()
-      ? ["--symlink", readlinkSync(place), place]
-      : ["--ro-bind", place, place];
+    if (isLink(place)) return ["--symlink", readlinkSync(place), place];
+    return existsSync(place) ? showWithout(place, veil, "--ro-bind") : [];
   });
 }
 
@@ -115,54 +133,24 @@ function folder(place: string): string[] {
   return place === "/" ? [] : [...folder(path.dirname(place)), "--perms", "0755", "--dir", place];
 }
 
-function childMounts({ spec, sandbox, program, extra }: SandboxInput): string[] {
-  const { home, paths, hidden, shared } = sandbox;
-  const secrets = [...new Set(hidden.flatMap(namesOf))];
-  const mounts = visibleFiles({
-    program,
-    cwd: spec.cwd,
-    searchPath: spec.env["PATH"],
-    paths,
-    hidden: secrets,
-  });
-  const shown = mounts.flatMap((mount) => [
+function shownFiles(mounts: readonly Mount[], veil: Veil): string[] {
+  return mounts.flatMap((mount) => [
     ...folder(path.dirname(mount.path)),
-    mount.isWritable ? "--bind" : "--ro-bind",
-    mount.path,
-    mount.path,
+    ...showWithout(mount.path, veil, mount.isWritable ? "--bind" : "--ro-bind"),
   ]);
-  const places = [...SYSTEM_FOLDERS, ...mounts.map((mount) => mount.path)];
-  const covered = secrets
-    .filter((secret) => places.some((place) => secret.startsWith(`${place}/`)))
-    .toSorted()
-    .flatMap(cover);
+}
+
+function ownFiles({ sandbox: { home, shared }, extra }: SandboxInput): string[] {
   const common = shared
     .filter((place) => existsSync(place))
     .flatMap((place) => [...folder(path.dirname(place)), "--ro-bind", place, place]);
-  // Nor must it be a place to fill memory from.
-  const closed = covered.flatMap((word, at) =>
-    covered[at - 1] === "--tmpfs" ? ["--remount-ro", word] : [],
-  );
-  const homes = [...folder(path.dirname(home)), "--bind", home, home];
   const own = [...extra].flatMap(([source, place]) => ["--ro-bind", source, place]);
-  return [...shown, ...covered, ...common, ...homes, ...closed, ...own];
+  return [...common, ...folder(path.dirname(home)), "--bind", home, home, ...own];
 }
 
-/** A file may be reached by the name in the config and by its real one. */
-function namesOf(file: string): string[] {
-  try {
-    return [file, realpathSync(file)];
-  } catch {
-    return [file];
-  }
-}
-
-function cover(secret: string): string[] {
-  const found = lstatSync(secret, { throwIfNoEntry: false });
-  // What a link leads to is covered under its real name.
-  if (found === undefined || found.isSymbolicLink()) return [];
-  // A folder of its own: the home, which is in the data folder, is put on top of it.
-  return found.isDirectory()
-    ? ["--perms", "0755", "--tmpfs", secret]
-    : ["--ro-bind", "/dev/null", secret];
+/** What was put together here must not be a place to fill memory from. */
+function closed({ places, secrets }: Veil): string[] {
+  return places
+    .flatMap((place) => splitFolders(place, secrets))
+    .flatMap((place) => ["--remount-ro", place]);
 }

@@ -38,7 +38,7 @@ const BROAD =
 const OWN_INSIDE = /^\/(etc|tmp|run|proc|sys|dev)?$/;
 const BROAD_BELOW_HOME = ["", "/.local", "/.config", "/.cache"];
 
-const isWithin = (inner: string, outer: string): boolean =>
+export const isWithin = (inner: string, outer: string): boolean =>
   inner === outer || inner.startsWith(outer === "/" ? "/" : `${outer}/`);
 
 const isOfTheSystem = (file: string): boolean =>
@@ -49,7 +49,7 @@ function isBroad(folder: string): boolean {
 }
 
 /** Every name on the way from a link to what it leads to, the first and the last included. */
-function chainOf(file: string): string[] {
+export function chainOf(file: string): string[] {
   const chain = [file];
   for (let at = file; chain.length < 40;) {
     if (!lstatSync(at, { throwIfNoEntry: false })?.isSymbolicLink()) break;
@@ -124,7 +124,7 @@ function installationsFor({ program, cwd, searchPath }: Wanted): string[] {
   return [...folders].filter((folder) => existsSync(folder));
 }
 
-function refuse(what: string): SupervisorError {
+export function refuse(what: string): SupervisorError {
   return new SupervisorError(
     "INSTANCE_SPAWN_FAILED",
     "could not be started: its sandbox is refused",
@@ -171,7 +171,10 @@ export function visibleFiles(wanted: Wanted): Mount[] {
   for (const folder of paths.write) mounts.set(folder, true);
   return [...mounts]
     .filter(([folder, isWritable]) => isWritable || !isOfTheSystem(folder))
-    .filter(([folder]) => !hidden.some((other) => isWithin(folder, other)))
+    .filter(([folder]) => {
+      const names = [folder, realpathSync(folder)];
+      return !hidden.some((other) => names.some((name) => isWithin(name, other)));
+    })
     .map(([folder, isWritable]) => ({ path: folder, isWritable }))
     .toSorted((a, b) => (a.path < b.path ? -1 : 1));
 }

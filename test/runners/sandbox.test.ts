@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { chmodSync, chownSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { symlinkSync, writeFileSync } from "node:fs";
+import { renameSync, symlinkSync, writeFileSync } from "node:fs";
 import { once } from "node:events";
 import { get } from "node:http";
 import { createServer } from "node:net";
@@ -18,13 +18,17 @@ import { SupervisorError } from "../../src/errors.ts";
 import { noOutbound, noSandbox } from "../helpers/isolation.ts";
 import { until } from "../helpers/until.ts";
 
+interface Start extends Partial<Sandbox> {
+  cwd?: string;
+}
+
 interface Box {
   dir: string;
   data: string;
   home: string;
   start: (
     argv: [string, ...string[]],
-    more?: Partial<Sandbox>,
+    more?: Start,
   ) => Promise<{ running: Running; lines: string[] }>;
 }
 
@@ -46,12 +50,12 @@ function makeBox(t: TestContext): Box {
     dir,
     data,
     home,
-    start: async (argv, more = {}) => {
+    start: async (argv, { cwd = dir, ...more } = {}) => {
       const lines: string[] = [];
       const running = await startProcess(
         {
           argv,
-          cwd: dir,
+          cwd,
           env: { PATH: process.env["PATH"] ?? "", HOME: home, TOKEN: "token-of-alice" },
           confinement: {
             level: "sandbox",
@@ -78,11 +82,7 @@ function makeBox(t: TestContext): Box {
   };
 }
 
-async function outputOf(
-  { start }: Box,
-  script: string,
-  more?: Partial<Sandbox>,
-): Promise<string[]> {
+async function outputOf({ start }: Box, script: string, more?: Start): Promise<string[]> {
   const { running, lines } = await start(["sh", "-c", `exec 2>&1\n${script}`], more);
   await running.drained;
   return lines;
@@ -114,6 +114,92 @@ test(
       places.map((place) => `touch ${place}/mine 2>/dev/null && echo ${place}`).join("\n"),
     );
     assert.deepEqual(lines, [box.home, "/tmp"]);
+  },
+);
+
+/** A child that looks when it is told to, and what it has found then. */
+async function look({ home, start }: Box, script: string, change: () => void, more?: Start) {
+  const wait = `echo up; while [ ! -e ${home}/go ]; do sleep 0.05; done`;
+  const { running, lines } = await start(["sh", "-c", `exec 2>&1; ${wait}; ${script}`], more);
+  await until(() => lines.includes("up"), "the child runs");
+  change();
+  writeFileSync(join(home, "go"), "");
+  await running.drained;
+  return lines.slice(1);
+}
+
+/** As editors and `sed -i` save. */
+function saveOver(file: string, text: string): void {
+  writeFileSync(`${file}.new`, text);
+  renameSync(`${file}.new`, file);
+}
+
+test("a config that is saved anew stays hidden from a child that runs", { skip }, async (t) => {
+  const box = makeBox(t);
+  const config = join(box.dir, "config.json");
+  const lines = await look(box, `cat config.json; ls; cat server.txt`, () => {
+    saveOver(config, "new secrets");
+    writeFileSync(join(box.dir, "config.json.bak"), "new secrets");
+  });
+  assert.deepEqual(lines, [
+    "cat: config.json: No such file or directory",
+    "data",
+    "server.txt",
+    "the server",
+  ]);
+});
+
+test("so does one that links lead to, when it or a link is replaced", { skip }, async (t) => {
+  const box = makeBox(t);
+  const at = (name: string) => join(box.dir, name);
+  for (const folder of ["deep/links", "deep/real"]) mkdirSync(at(folder), { recursive: true });
+  writeFileSync(at("deep/real/it.json"), "all secrets");
+  writeFileSync(at("deep/real/other.txt"), "other");
+  symlinkSync("../real/it.json", at("deep/links/it.json"));
+  symlinkSync("deep/links/it.json", at("linked.json"));
+  symlinkSync("deep/real/other.txt", at("other"));
+  const names = ["linked.json", "deep/links/it.json", "deep/real/it.json"];
+  const script = `cat ${names.join(" ")} 2>/dev/null; cat other`;
+  const change = () => names.toReversed().forEach((name) => saveOver(at(name), "new secrets"));
+  const hidden = [box.data, at("config.json"), at("linked.json")];
+  assert.deepEqual(await look(box, script, change, { hidden }), ["other"]);
+});
+
+test("a data folder that is moved away stays hidden, and so does the next", { skip }, async (t) => {
+  const box = makeBox(t);
+  const aside = join(box.dir, "aside");
+  const lines = await look(box, `find . -name db`, () => {
+    renameSync(box.data, aside);
+    mkdirSync(box.home, { recursive: true });
+    writeFileSync(join(box.data, "db"), "all tokens again");
+    renameSync(box.home, `${box.home}.empty`);
+    renameSync(join(aside, "homes/alice/mail"), box.home);
+  });
+  assert.deepEqual(lines, []);
+});
+
+test("a folder that a link leads to hides what it does under its own name", { skip }, async (t) => {
+  const box = makeBox(t);
+  const link = `${box.dir}-link`;
+  symlinkSync(box.dir, link);
+  t.after(() => rmSync(link));
+  const script = `cat server.txt; echo; touch ./mine; cat config.json; ls data`;
+  assert.deepEqual(await outputOf(box, `exec 2>/dev/null; ${script}`, { cwd: link }), [
+    "the server",
+  ]);
+});
+
+test(
+  "the daemon's files among too many others are refused with what to do",
+  { skip },
+  async (t) => {
+    const box = makeBox(t);
+    for (let i = 0; i < 200; i++) writeFileSync(join(box.dir, `file${i}`), "");
+    await assert.rejects(box.start(["true"]), (error) => {
+      assert.ok(error instanceof SupervisorError && error.code === "INSTANCE_SPAWN_FAILED");
+      assert.match(error.details.join(), /among 203 entries.*a folder of their own/);
+      return true;
+    });
   },
 );
 
