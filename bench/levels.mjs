@@ -150,7 +150,7 @@ export async function levelRows(rounds) {
       [
         `${name}: start over none`,
         `+${added.toFixed(0)} ms, ${more}`,
-        ...(name === "user" ? ["", true] : [`≤ +${limit} ms`, added <= limit]),
+        ...(name === "user" ? ["–", undefined] : [`≤ +${limit} ms`, added <= limit]),
       ],
       ...(name === usual?.name
         ? [[`${name}: a call over none`, `+${addedMs.toFixed(2)} ms`, "≤ +0.1 ms", addedMs <= 0.1]]

@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { chmod, lchown, lstat, mkdir, readdir, rm } from "node:fs/promises";
 import path from "node:path";
+import { renewFolderAs } from "../runners/as-account.ts";
 import type { Ref } from "./instance-types.ts";
 
 export interface PrivateHome {
@@ -70,12 +71,27 @@ export async function preparePrivateHome(
   // A folder that was there before may have any mode.
   await chmod(home, 0o700);
   const tmp = path.join(home, "tmp");
+  // The level may have changed since the last start.
+  const account = owner ?? process.geteuid!();
+  if ((await lstat(home)).uid !== account) await giveTo(account, home);
+  if (owner === undefined) await renew(tmp);
+  else await renewFor(owner, tmp);
+  return { home, tmp };
+}
+
+async function renew(tmp: string): Promise<void> {
   // The child owns its home and may have put a link here: rm takes the link, not what it points to.
   await rm(tmp, { recursive: true, force: true });
   await mkdir(tmp, { mode: 0o700 });
-  const account = owner ?? process.geteuid!();
-  // The level may have changed since the last start.
-  if ((await lstat(home)).uid !== account) await giveTo(account, home);
-  else if (owner !== undefined) await lchown(tmp, owner, owner);
-  return { home, tmp };
+}
+
+/** Variants of a server share an account, and one that runs can change what is in the home of another. */
+async function renewFor(owner: number, tmp: string): Promise<void> {
+  const found = await lstat(tmp).catch(() => undefined);
+  if (found === undefined) {
+    await mkdir(tmp, { mode: 0o700 });
+    await lchown(tmp, owner, owner);
+  } else if (!found.isDirectory() || found.uid !== owner || (await readdir(tmp)).length > 0) {
+    await renewFolderAs(owner, tmp);
+  }
 }
