@@ -31,12 +31,13 @@ export interface Wanted {
 /** Always there, read-only. */
 export const SYSTEM_FOLDERS = ["/usr", "/bin", "/sbin", "/lib", "/lib64", "/lib32", "/libx32"];
 
-/** Too much to show for the sake of one program in it. */
+/** Too much to show for the sake of one program in it, or of a server that was put there. */
 const BROAD =
-  /^\/$|^\/(home|root|opt|srv|var|mnt|media|tmp|etc|run|proc|sys|dev|usr)$|^\/home\/[^/]+$/;
+  /^\/(home|root|opt|srv|var|mnt|media|tmp|etc|run|proc|sys|dev|usr|boot|snap|nix)?$|^\/var\/(lib|log|cache|spool|mail|opt|backups|www)$|^\/nix\/store$/;
+const HOME = /^\/(root|home\/[^/]+)$/;
+const BROAD_IN_HOME = ["", "/.local", "/.local/share", "/.config", "/.cache"];
 /** Never shown whole: the sandbox has its own. */
 const OWN_INSIDE = /^\/(etc|tmp|run|proc|sys|dev)?$/;
-const BROAD_BELOW_HOME = ["", "/.local", "/.config", "/.cache"];
 
 export const isWithin = (inner: string, outer: string): boolean =>
   inner === outer || inner.startsWith(outer === "/" ? "/" : `${outer}/`);
@@ -45,7 +46,12 @@ const isOfTheSystem = (file: string): boolean =>
   SYSTEM_FOLDERS.some((folder) => isWithin(file, folder));
 
 function isBroad(folder: string): boolean {
-  return BROAD.test(folder) || BROAD_BELOW_HOME.some((end) => folder === homedir() + end);
+  if (BROAD.test(folder)) return true;
+  return BROAD_IN_HOME.some((end) => {
+    if (!folder.endsWith(end)) return false;
+    const home = folder.slice(0, folder.length - end.length);
+    return HOME.test(home) || home === homedir();
+  });
 }
 
 /** Every name on the way from a link to what it leads to, the first and the last included. */
@@ -148,6 +154,17 @@ function checkPath(key: string, file: string, hidden: readonly string[]): void {
   if (OWN_INSIDE.test(file)) throw refuse(`${key}: a sandbox has a ${file} of its own`);
 }
 
+/** It is the config's folder where nobody named one: a config in a home must not show keys and mail to every child. */
+function checkCwd(cwd: string, { paths, hidden }: Wanted): void {
+  const secret = hidden.find((other) => isWithin(cwd, other));
+  if (secret !== undefined) throw refuse(`cwd: ${cwd} belongs to the daemon (${secret})`);
+  const isShown = !OWN_INSIDE.test(cwd) && !isOfTheSystem(cwd);
+  if (!isShown || !isBroad(cwd) || paths.read.includes(cwd)) return;
+  throw refuse(
+    `cwd: all of ${cwd} would be shown to the child; put the config into a folder of its own or name another "cwd" (to show it all the same, write it into "paths.read")`,
+  );
+}
+
 /**
  * What of this machine's files a child is to see beside the system's own folders: the server's
  * folder, the installation of its program, and what the config names. Parents come before what lies
@@ -163,8 +180,7 @@ export function visibleFiles(wanted: Wanted): Mount[] {
     if (secret !== undefined) throw refuse(`paths.write: ${file} holds the daemon's own ${secret}`);
   }
   const realCwd = realpathSync(cwd);
-  const secret = hidden.find((other) => isWithin(realCwd, other));
-  if (secret !== undefined) throw refuse(`cwd: ${cwd} belongs to the daemon (${secret})`);
+  for (const folder of [cwd, realCwd]) checkCwd(folder, wanted);
   const folders = [cwd, realCwd, ...installationsFor(wanted), ...paths.read];
   const mounts = new Map<string, boolean>();
   for (const folder of folders) if (!OWN_INSIDE.test(folder)) mounts.set(folder, false);
