@@ -8,6 +8,7 @@ import { META, RPC, readModern } from "../mcp/modern.ts";
 import type { ModernReading } from "../mcp/modern.ts";
 import { paramHeaderFault } from "../mcp/param-headers.ts";
 import { LEGACY_VERSIONS, isLegacyVersion } from "../mcp/versions.ts";
+import { noteUnanswerable } from "../sessions/calls.ts";
 import { ModernPost } from "../sessions/modern-post.ts";
 import type { ModernServing } from "../sessions/modern-post.ts";
 import { HttpAnswer } from "./http-answer.ts";
@@ -62,6 +63,7 @@ export async function serveModern(
   const serving = await sessions.modern(instance);
   if (res.destroyed) return;
   if (modern.kind === "notification") {
+    for (const message of messages) noteUnanswerable(message, visit.trace);
     // Its only one is "cancelled", which over HTTP is said by closing the stream.
     if (messages[0]?.method !== "notifications/cancelled") await serving.hub.notify(body);
     res.writeHead(202, { "content-length": 0 });

@@ -28,6 +28,7 @@ export class Trace implements CallWatch {
   readonly #startedAt = performance.now();
   readonly #record: RequestRecord;
   #atEnd: readonly (() => void)[] = [];
+  #tools: readonly string[] = [];
   #hasBegun = false;
 
   constructor(parts: TraceParts, req: IncomingMessage, res: ServerResponse, requestId: string) {
@@ -70,7 +71,8 @@ export class Trace implements CallWatch {
   /** What the client posted. */
   carries(messages: readonly Message[], bytes: number): void {
     this.#record.bytesIn = bytes;
-    for (const { tool } of messages) if (tool !== undefined) this.#record.tool = tool;
+    this.#tools = messages.flatMap(({ tool }) => tool ?? []);
+    this.#record.tool = this.#tools.at(-1) ?? null;
   }
 
   reached(generation: number): void {
@@ -145,8 +147,8 @@ export class Trace implements CallWatch {
     if (record.failure === null || !isTold) return;
     const { code } = record.failure;
     const how = { bytesOut: null, durationMs: record.durationMs };
-    if (record.tool !== null && !this.#hasBegun)
-      this.#audit("call", record.tool, { outcome: "refused", ...how });
+    if (this.#tools.length > 0 && !this.#hasBegun)
+      for (const tool of this.#tools) this.#audit("call", tool, { outcome: "refused", ...how });
     else this.#audit("refusal", `${record.method} ${record.path}`, { outcome: code, ...how });
   }
 }

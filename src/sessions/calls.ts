@@ -1,3 +1,4 @@
+import type { Message } from "../mcp/envelope.ts";
 import type { AnswerOutcome } from "../mcp/outcome.ts";
 
 /**
@@ -14,4 +15,9 @@ export interface OpenCall {
 /** Who wants to know what becomes of the calls in one POST. */
 export interface CallWatch {
   begin(tool: string): OpenCall;
+}
+
+/** Takes note of a call without an id: servers may well do what it says, and will never tell. */
+export function noteUnanswerable({ id, tool }: Message, watch: CallWatch): void {
+  if (id === undefined && tool !== undefined) watch.begin(tool).end("lost", 0);
 }

@@ -57,10 +57,8 @@ export class HttpBridge {
   ): Promise<void> {
     const readiness = this.#link!.ready?.();
     if (readiness !== undefined) await readiness;
+    this.#inFlight.requireFree(messages);
     const requests = messages.filter(isRequest);
-    // Two answers under one id could not be told apart (JSON-RPC: ids are unique while in use).
-    if (requests.some(({ id }) => this.#posts.has(id!)))
-      throw new SupervisorError("REQUEST_INVALID", "a request with this id is under way");
     const parts = partsOf(body);
     this.#inFlight.sent(messages, body, watch);
     const post = requests.length === 0 ? undefined : this.#expect(requests, parts, outlet);

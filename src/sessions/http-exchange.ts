@@ -51,10 +51,11 @@ export class HttpExchange implements Receiver {
   #isPaused = false;
   #isRefused = false;
 
-  /** Sends at once; throws UPSTREAM_INVALID for headers that cannot be sent. */
+  /** Sends at once; throws UPSTREAM_INVALID for headers that cannot be sent, REQUEST_INVALID for an id that stands twice. */
   constructor(options: HttpExchangeOptions) {
     const { inFlight, messages, body, target, watch } = options;
     this.#options = options;
+    inFlight.requireFree(messages);
     this.#send(target.url);
     if (body !== null) inFlight.sent(messages, body, watch);
   }

@@ -1,9 +1,11 @@
+import { SupervisorError } from "../errors.ts";
 import { canonicalId, isRequest, isResponse } from "../mcp/envelope.ts";
 import type { Message } from "../mcp/envelope.ts";
 import { outcomeOf } from "../mcp/outcome.ts";
 import type { AnswerOutcome } from "../mcp/outcome.ts";
 import type { Keeps } from "./keeps.ts";
 import type { Usage } from "../supervisor/supervisor.ts";
+import { noteUnanswerable } from "./calls.ts";
 import type { CallOutcome, CallWatch, OpenCall } from "./calls.ts";
 
 /** What a request means for the instance: a ping asks nothing of the server, `initialize` says nothing of how well it does. */
@@ -32,12 +34,22 @@ export class InFlight {
     return this.#kinds.size;
   }
 
+  /** Rejects with REQUEST_INVALID an id in use: two answers under it could not be told apart (JSON-RPC), nor two calls. */
+  requireFree(messages: readonly Message[]): void {
+    const ids = messages.filter(isRequest).map(({ id }) => id!);
+    if (new Set(ids).size < ids.length)
+      throw new SupervisorError("REQUEST_INVALID", "two requests of the batch have the same id");
+    if (ids.some((id) => this.#kinds.has(id)))
+      throw new SupervisorError("REQUEST_INVALID", "a request with this id is under way");
+  }
+
   /** Takes note of what the client sends, before it is sent: the answer may overtake the POST's own. */
   sent(messages: readonly Message[], body: Buffer, watch?: CallWatch): void {
     this.#keeps?.sent(messages, body);
     for (const message of messages) {
       if (isRequest(message)) this.#add(message, watch);
       else if (message.method === "notifications/cancelled") this.#cancel(body);
+      else if (watch !== undefined) noteUnanswerable(message, watch);
     }
   }
 

@@ -96,7 +96,7 @@ export class SseSession {
   /**
    * Sends what the client posted to its child, which is started if it is down, and resolves with the
    * child's answer to the POST. Rejects with what kept the child from starting or the link from
-   * opening, SESSION_LOST once the child that held the session is gone, and UPSTREAM_* for a POST that
+   * opening, REQUEST_INVALID for an id in use, SESSION_LOST once the child that held the session is gone, and UPSTREAM_* for a POST that
    * fails.
    */
   async deliver(
@@ -117,6 +117,7 @@ export class SseSession {
     const link = state.kind === "open" ? state.link : await this.#link(instance);
     const readiness = link.ready?.();
     if (readiness !== undefined) await readiness;
+    inFlight.requireFree(messages);
     inFlight.sent(messages, body, watch);
     try {
       const answer = await link.post(body, messages, headers);

@@ -4,8 +4,9 @@ import type { AuditEntry } from "../../src/control/shapes.ts";
 import { startForAlice } from "../helpers/alice.ts";
 import type { Alice } from "../helpers/alice.ts";
 import { EVERYTHING } from "../helpers/everything.ts";
-import { call, fixture } from "../helpers/fixtures.ts";
+import { bearer, call, fixture } from "../helpers/fixtures.ts";
 import { ask } from "../helpers/raw-http.ts";
+import { instancesOf } from "../helpers/status.ts";
 import { until } from "../helpers/until.ts";
 
 async function entriesOf({ daemon }: Alice, ...args: string[]): Promise<AuditEntry[]> {
@@ -22,6 +23,9 @@ test("each call of a tool is one row with its outcome, whatever stands behind an
     stdio: { command: process.execPath, args: [EVERYTHING, "stdio"] },
     broken: fixture("http", "crash-on-start"),
   });
+  const { daemon, auth } = alice;
+  const issued = await daemon.cli(["key", "issue", "alice", "--label", "laptop"]);
+  auth.splice(0, auth.length, ...bearer(issued.json<{ secret: string }>().secret));
   const secret = { text: "words-for-the-child-only" };
   const ways: string[] = [];
   for (const server of ["events", "web", "stdio"]) {
@@ -53,13 +57,67 @@ test("each call of a tool is one row with its outcome, whatever stands behind an
   for (const { user, requestId, who, durationMs, bytesIn } of entries) {
     assert.equal(user, "alice");
     assert.match(requestId, /^[0-9a-f]{8}-\w{7}$/);
-    assert.equal(who, null);
+    assert.equal(who, "laptop");
     assert.ok(durationMs! > 0 && bytesIn! > 60);
   }
   const refusals = entries.filter(({ outcome }) => outcome === "refused");
   assert.match(refusals[0]!.reason!, /exited with code 3/);
   for (const entry of entries) if (entry !== refusals[0]) assert.ok(entry.bytesOut! > 20);
   assert.doesNotMatch(JSON.stringify(entries), /words-for-the-child-only|token-of-alice|mcps_/);
+});
+
+test("no call of a tool goes by without a row of its own", async (t) => {
+  const alice = await startForAlice(t, {
+    events: fixture("sse", "echo-sse"),
+    web: fixture("http", "echo-sse"),
+    stdio: { command: process.execPath, args: [EVERYTHING, "stdio"] },
+    broken: fixture("http", "crash-on-start"),
+  });
+  const slow = (id: string, server: string) =>
+    server === "stdio"
+      ? call(id, "trigger-long-running-operation", { duration: 2, steps: 1 })
+      : call(id, "sleep", { ms: 1500 });
+  const withoutId = JSON.stringify({ ...JSON.parse(call(0, "echo")), id: undefined });
+  const underWay = async (server: string) =>
+    (await instancesOf(alice.daemon)).find((row) => row.server === server)!.inFlight;
+  const expected: string[] = [];
+  for (const server of ["events", "web", "stdio"]) {
+    const { endpoint } = await alice.sse(server);
+    const session = await alice.http(server);
+    const ways: [string, string, string[]][] = [
+      ["sse", endpoint, []],
+      ["http", `/u/alice/${server}/mcp`, session],
+    ];
+    for (const [front, path, headers] of ways) {
+      const isRelayed = front === "http" && server === "web";
+      const first = alice.post(path, slow("same", server), headers);
+      await until(async () => (await underWay(server)) > 0, "the call is under way");
+      const second = await alice.post(path, call("same", "echo", { message: "x" }), headers);
+      // What is relayed one by one is told apart by its POST.
+      assert.equal(second.status, isRelayed ? 200 : 400, `${front} ${server}`);
+      const twice = await alice.post(path, `[${call(1, "echo")},${call(1, "add")}]`, headers);
+      assert.equal(twice.status, 400, `${front} ${server}: ${twice.body}`);
+      assert.ok((await alice.post(path, withoutId, headers)).status < 300);
+      await first;
+      await until(async () => (await underWay(server)) === 0, "the call is answered");
+      const tool = server === "stdio" ? "trigger-long-running-operation" : "sleep";
+      expected.push(
+        `call ${server} ${tool} ok`,
+        `call ${server} echo ${isRelayed ? "ok" : "refused"}`,
+        `call ${server} echo refused`,
+        `call ${server} add refused`,
+        `call ${server} echo lost`,
+      );
+    }
+  }
+  const batch = `[${call(1, "echo")},${call(2, "sleep")},${call(3, "echo")}]`;
+  assert.equal((await alice.post("/u/alice/broken/mcp", batch)).status, 502);
+  for (const tool of ["echo", "sleep", "echo"]) expected.push(`call broken ${tool} refused`);
+  const rows = await until(async () => {
+    const found = (await entriesOf(alice, "alice")).filter(({ kind }) => kind === "call");
+    return found.length >= expected.length ? found.map(shown) : undefined;
+  }, "each call has its row");
+  assert.deepEqual(rows.toSorted(), expected.toSorted());
 });
 
 test("orders of admins and refused requests are rows, and outlive the daemon", async (t) => {
