@@ -1,10 +1,12 @@
 /** Room: installs. Servers from npm and PyPI, fetched once into pinned trees that every user's children read and none can change. In: a package and its exact version. Out: how to start it. Starts no server. */
 import {
+  chmodSync,
   existsSync,
   mkdirSync,
   readFileSync,
   readdirSync,
   rmdirSync,
+  statSync,
   writeFileSync,
 } from "node:fs";
 import path from "node:path";
@@ -64,7 +66,10 @@ export async function installServer(
   const name = `${spec.from}-${spec.package.replaceAll("/", "+")}-${spec.version}`;
   const folder = path.join(installsFolder(dataDir), server, name);
   const found = readManifest(folder);
-  if (found !== undefined) return { install: found, isNew: false };
+  if (found !== undefined) {
+    openWayTo(folder);
+    return { install: found, isNew: false };
+  }
   // Without a manifest it is what an install left that was killed. Filled in place, because programs
   // of a Python environment hold its path.
   removeTree(folder);
@@ -75,6 +80,7 @@ export async function installServer(
     const install = { server, ...spec, folder, ...started, installedAt: Date.now() };
     writeFileSync(path.join(folder, MANIFEST), `${JSON.stringify(install, null, 2)}\n`);
     makeReadOnly(folder);
+    openWayTo(folder);
     return { install, isNew: true };
   } catch (error) {
     removeTree(folder);
@@ -85,6 +91,13 @@ export async function installServer(
       cause: error,
     });
   }
+}
+
+/** The folder of its server and that of all, which a umask may have closed: a child can be of another account. */
+function openWayTo(folder: string): void {
+  const server = path.dirname(folder);
+  for (const place of [path.dirname(server), server])
+    if ((statSync(place).mode & 0o055) !== 0o055) chmodSync(place, 0o755);
 }
 
 function removeIfEmpty(folder: string): void {

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { existsSync, lstatSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { chmodSync, existsSync, lstatSync, mkdirSync, readdirSync, statSync } from "node:fs";
+import { writeFileSync } from "node:fs";
+import { join, resolve } from "node:path";
 import { test } from "node:test";
 import type { TestContext } from "node:test";
 import { parseSpec } from "../../src/installs/installs.ts";
@@ -97,6 +98,21 @@ test("an npm package is fetched once, read-only and with a recipe that starts it
   assert.equal(again.isNew, false);
   assert.deepEqual(again.config, done.config);
   assert.equal(registry.requests(), before, "nothing is asked for again");
+});
+
+test("whatever the umask is, other accounts come to what is installed", async (t) => {
+  const { dataDir, run } = await rig(t);
+  const before = process.umask(0o077);
+  t.after(() => process.umask(before));
+  const modes = async () => {
+    const { folder } = (await run("install", "tools", "--npm", "@tools/server@1.0.0")).json<Done>();
+    return ["servers", "servers/tools", folder].map((name) =>
+      (statSync(resolve(dataDir, name)).mode & 0o777).toString(8),
+    );
+  };
+  assert.deepEqual(await modes(), ["755", "755", "555"]);
+  for (const name of ["servers", "servers/tools"]) chmodSync(join(dataDir, name), 0o700);
+  assert.deepEqual(await modes(), ["755", "755", "555"], "an older one is opened when asked for");
 });
 
 test("versions lie side by side, are listed, and go together", async (t) => {
