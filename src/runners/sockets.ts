@@ -90,12 +90,22 @@ export async function openReach(name: string, ports: readonly number[]): Promise
   return { sockets, close };
 }
 
-function carry(from: Socket, port: number): void {
-  const to = connect({ host: "127.0.0.1", port, allowHalfOpen: true, noDelay: true });
+/** A service may listen on one of them only; Node itself takes either for "localhost". */
+const LOOPBACK = ["127.0.0.1", "::1"];
+
+function carry(from: Socket, port: number, [host, ...others] = LOOPBACK): void {
+  const to = connect({ host, port, allowHalfOpen: true, noDelay: true });
   from.on("error", () => to.destroy());
-  to.on("error", () => from.destroy());
   from.on("close", () => to.destroy());
-  to.on("close", () => from.destroy());
-  from.pipe(to);
-  to.pipe(from);
+  to.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code === "ECONNREFUSED" && !from.destroyed && others.length > 0)
+      carry(from, port, others);
+    else from.destroy();
+  });
+  // Not before: what was written to a connection that is refused would be lost to the next.
+  to.on("connect", () => {
+    to.on("close", () => from.destroy());
+    from.pipe(to);
+    to.pipe(from);
+  });
 }

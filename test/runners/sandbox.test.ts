@@ -5,7 +5,7 @@ import { once } from "node:events";
 import { get } from "node:http";
 import { createServer } from "node:net";
 import type { AddressInfo } from "node:net";
-import { tmpdir } from "node:os";
+import { networkInterfaces, tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import type { TestContext } from "node:test";
@@ -282,6 +282,31 @@ for (const [network, why] of [
       assert.deepEqual(lines, [`localhost ${named} host`]);
     },
   );
+
+const noIPv6 = Object.values(networkInterfaces()).some((all) =>
+  all?.some(({ address }) => address === "::1"),
+)
+  ? false
+  : "there is no ::1 here";
+
+test(
+  "a port that is named is found on ::1 where nothing on 127.0.0.1 has it",
+  { skip: noSandbox || noIPv6 },
+  async (t) => {
+    const box = makeBox(t);
+    const server = createServer({ allowHalfOpen: true }, (socket) => socket.pipe(socket));
+    server.listen(0, "::1");
+    t.after(() => server.close());
+    await once(server, "listening");
+    const { port } = server.address() as AddressInfo;
+    const script = `
+      const socket = require("net").connect(${port}, "localhost").on("error", (error) => console.log(error.code));
+      socket.on("data", (data) => console.log(String(data))).end("sent before it is known who has it");`;
+    const { running, lines } = await box.start([process.execPath, "-e", script], { reach: [port] });
+    await running.drained;
+    assert.deepEqual(lines, ["sent before it is known who has it"]);
+  },
+);
 
 test(
   "a path that leads elsewhere, or to the daemon's files, is refused with a reason",
