@@ -39,10 +39,11 @@ function tokenLine({ server, fingerprint, expiresAt }: TokenRow): string {
 }
 
 function screen(found: Diagnosis): string[] {
-  const { user, cause, next, refused, lastGood, keys, tokens } = found;
+  const { user, cause, next, warnings, refused, lastGood, keys, tokens } = found;
   return [
     cause ?? `${user}: nothing is wrong`,
     ...(next === null ? [] : [`  → ${next}`]),
+    ...warnings.map((warning) => `  warning: ${warning}`),
     "",
     ...instanceLines(found),
     tokens.length === 0 ? "tokens: none" : "tokens:",

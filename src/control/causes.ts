@@ -36,15 +36,16 @@ const STACK = /^\s+(at |File "|in )|^Traceback|^Node\.js v|^\s*\^+\s*$/;
 const MAX_LINE = 200;
 
 /**
- * Why the user is failing, as one sentence, or undefined where nothing says so. What is so as long as
- * nobody changes it comes first, then what is down, then what was refused last.
+ * Why the user is failing, as one sentence, or undefined where nothing says so: what is down comes
+ * first, then what was refused last, then what is about to fail. A token that has expired is the
+ * cause of what fails with it, and of nothing else.
  */
 export function causeOf(facts: Facts): Cause | undefined {
   return (
     disabled(facts) ??
-    expiredToken(facts) ??
     failingInstance(facts) ??
     refusedRequest(facts) ??
+    expiredInUse(facts) ??
     noKey(facts) ??
     strained(facts)
   );
@@ -65,10 +66,26 @@ function disabled({ user: { name, state } }: Facts): Cause | undefined {
       };
 }
 
-function expiredToken({ user: { name }, tokens, now }: Facts): Cause | undefined {
-  const expired = tokens.find(({ expiresAt }) => expiresAt !== null && expiresAt <= now);
-  if (expired?.expiresAt == null) return undefined;
-  const { server, expiresAt } = expired;
+/** What is no cause of any failure yet, a sentence for each. */
+export function warningsOf(facts: Facts, cause: Cause | undefined): string[] {
+  return facts.tokens.flatMap((token) => {
+    const found = ifExpired(facts, token);
+    return found === undefined || found.cause === cause?.cause ? [] : [found.cause];
+  });
+}
+
+/** The token that the server is given has expired. */
+function expiredFor(facts: Facts, server: string): Cause | undefined {
+  const own = facts.tokens.find((token) => token.server === server);
+  const given = own ?? facts.tokens.find((token) => token.server === null);
+  return given && ifExpired(facts, given);
+}
+
+function ifExpired(
+  { user: { name }, now }: Facts,
+  { server, expiresAt }: StoredToken,
+): Cause | undefined {
+  if (expiresAt === null || expiresAt > now) return undefined;
   const which = server === null ? "general token" : `token for ${server}`;
   const flag = server === null ? "" : ` --server ${server}`;
   return {
@@ -78,16 +95,26 @@ function expiredToken({ user: { name }, tokens, now }: Facts): Cause | undefined
   };
 }
 
+/** Nothing failed here, but the calls of a child with such a token do, where it takes them. */
+function expiredInUse(facts: Facts): Cause | undefined {
+  for (const { server } of facts.instances) {
+    const expired = expiredFor(facts, server);
+    if (expired !== undefined) return expired;
+  }
+  return undefined;
+}
+
 function failingInstance(facts: Facts): Cause | undefined {
   const failing = facts.instances
     .filter(({ state, troubles }) => state !== "ready" && troubles.length > 0)
     .toSorted((a, b) => b.troubles[0]!.at - a.troubles[0]!.at);
   for (const instance of failing) {
-    const { user, server, state } = instance;
+    const { user, server, failures, reason } = instance;
     const trouble = instance.troubles[0]!;
-    const isHeld = state === "backing-off" || state === "parked";
     // Stopped since, by an admin or for want of use: an old failure is no failure now.
-    if (!isHeld && instance.reason !== trouble.reason) continue;
+    if (failures === 0 && reason !== trouble.reason) continue;
+    const expired = expiredFor(facts, server);
+    if (expired !== undefined) return expired;
     const loop = loopOf(instance, facts.now);
     return {
       code: trouble.code ?? "INSTANCE_EXITED",
@@ -99,15 +126,16 @@ function failingInstance(facts: Facts): Cause | undefined {
 }
 
 function loopOf(
-  { user, server, state, troubles, retryAt }: Facts["instances"][number],
+  { user, server, state, failures, retryAt }: Facts["instances"][number],
   now: number,
 ): string {
-  const times = `${troubles.length === 10 ? "10 or more" : troubles.length} failures`;
+  const times = `${failures} ${failures === 1 ? "failure" : "failures"}`;
+  if (state === "starting") return `; ${times} in a row, and the next start is under way`;
   if (retryAt === null) return "";
   const wait = ago(Math.max(0, retryAt - now));
   if (state === "parked")
     return `; parked after ${times} in a row, until "mcp-supervisor restart ${user} --server ${server}", a new token or config, or a message in ${wait}`;
-  return state === "backing-off" && troubles.length > 1 ? `; ${times}, tried again in ${wait}` : "";
+  return failures > 1 ? `; ${times}, tried again in ${wait}` : "";
 }
 
 /** What the child itself had to say, if one of its last lines sounds like it. */
@@ -138,7 +166,10 @@ function refusedRequest(facts: Facts): Cause | undefined {
   const current = recent.find(
     ({ status, requestId }) => status < 500 || !isLater(lastGood, requestId),
   );
-  return current === undefined ? undefined : causeOfRequest(current, facts);
+  if (current === undefined) return undefined;
+  const { status, server } = current;
+  const expired = status >= 500 && server !== null ? expiredFor(facts, server) : undefined;
+  return expired ?? causeOfRequest(current, facts);
 }
 
 const isLater = (good: RequestRecord | undefined, requestId: string): boolean =>

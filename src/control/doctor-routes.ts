@@ -2,7 +2,7 @@ import type { Router } from "express";
 import { SupervisorError } from "../errors.ts";
 import type { RequestRecord } from "../observability/requests.ts";
 import { mount, param } from "./answers.ts";
-import { causeOf } from "./causes.ts";
+import { causeOf, warningsOf } from "./causes.ts";
 import { reportMachine } from "./machine-report.ts";
 import type { ControlParts } from "./parts.ts";
 import type { Diagnosis, RequestStory, ToldRequest } from "./shapes.ts";
@@ -70,6 +70,7 @@ export function addDoctorRoutes(router: Router, parts: ControlParts): void {
       code: cause?.code ?? null,
       cause: cause?.cause ?? null,
       next: cause?.next ?? null,
+      warnings: warningsOf(facts, cause),
       state: user.state,
       instances,
       keys,

@@ -29,7 +29,8 @@ function troubled({ supervisor }: ControlParts): MachineReport["troubled"] {
     const { user, server, state, reason, failures } = row;
     const isStrained = state === "ready" && reason !== null;
     const wasOver = state === "stopped" && reason?.startsWith("was killed: over ") === true;
-    if (failures === 0 && !isStrained && !wasOver) return [];
+    const isFailing = state !== "ready" && failures > 0;
+    if (!isFailing && !isStrained && !wasOver) return [];
     return [{ user, server, reason: reason ?? supervisor.troubles(row)[0]?.reason ?? "failed" }];
   });
 }

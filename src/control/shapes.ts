@@ -130,6 +130,8 @@ export interface Diagnosis {
   code: string | null;
   cause: string | null;
   next: string | null;
+  /** What is no cause of a failure yet. */
+  warnings: string[];
   state: User["state"];
   instances: (StatusRow & { troubles: readonly Trouble[]; lines: string[] })[];
   keys: KeyRow[];

@@ -161,9 +161,14 @@ export class Instance {
       usage: this.usage,
       generation: this.#generation,
       restarts: this.#restarts,
-      failures: this.#policy.failures,
+      // What the one that is ready now made good is held against nobody.
+      failures: this.#isWell ? 0 : this.#policy.failures,
       isolation: this.#context.isolation.rowOf(def),
     });
+  }
+
+  get #isWell(): boolean {
+    return this.#state.name === "ready" && this.#state.generation.wasWell;
   }
 
   /** Memory of the whole process tree, null where none is alive or it cannot be read. */
