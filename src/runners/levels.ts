@@ -9,6 +9,7 @@ import {
 } from "node:fs";
 import { statSync } from "node:fs";
 import path from "node:path";
+import { attachLines, namespaceLines } from "./namespace-lines.ts";
 import { findTool } from "./programs.ts";
 import { startProcess } from "./process-runner.ts";
 import { NOBODY } from "./confinement.ts";
@@ -85,42 +86,21 @@ export async function probeMachine(input: ProbeInput): Promise<Machine> {
 }
 
 async function sandboxLacks(input: ProbeInput): Promise<string[]> {
-  if (findTool("bwrap") === undefined)
+  const bwrap = findTool("bwrap");
+  if (bwrap === undefined)
     return ["bubblewrap is not installed (apt install bubblewrap, dnf install bubblewrap)"];
   if (isRoot() && findTool("setpriv") === undefined)
     return ["setpriv of util-linux is not installed"];
   const said = await trial(input, "none");
-  return said === undefined ? [] : [...namespaceLines(), `bubblewrap says: ${said}`];
-}
-
-const readNumber = (file: string): number | undefined => {
-  try {
-    return Number(readFileSync(file, "latin1"));
-  } catch {
-    return undefined;
-  }
-};
-
-/** What may keep user namespaces from ordinary accounts, as far as it can be told. */
-function namespaceLines(): string[] {
-  const lines: string[] = [];
-  if (readNumber("/proc/sys/kernel/unprivileged_userns_clone") === 0)
-    lines.push("user namespaces are off: sysctl kernel.unprivileged_userns_clone=1");
-  if (readNumber("/proc/sys/user/max_user_namespaces") === 0)
-    lines.push("user namespaces are off: sysctl user.max_user_namespaces=15000");
-  if (readNumber("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") === 1)
-    lines.push(
-      "AppArmor keeps user namespaces from bubblewrap (Ubuntu 23.10 and later): give /usr/bin/bwrap a profile with `userns,` in /etc/apparmor.d/bwrap and load it with apparmor_parser -r",
-    );
-  return lines;
+  return said === undefined ? [] : [...namespaceLines(bwrap), `bubblewrap says: ${said}`];
 }
 
 async function outboundLacks(input: ProbeInput): Promise<string[]> {
   const without = 'or set "network": "none"';
   if (findTool("slirp4netns") === undefined)
     return [`slirp4netns is not installed (apt install slirp4netns), ${without}`];
-  if (findTool("unshare") === undefined)
-    return [`unshare of util-linux is not installed, ${without}`];
+  const unshare = findTool("unshare");
+  if (unshare === undefined) return [`unshare of util-linux is not installed, ${without}`];
   try {
     accessSync("/dev/net/tun", constants.R_OK | constants.W_OK);
   } catch {
@@ -129,7 +109,7 @@ async function outboundLacks(input: ProbeInput): Promise<string[]> {
     ];
   }
   const said = await trial(input, "full");
-  return said === undefined ? [] : [`the network could not be attached (${said}), ${without}`];
+  return said === undefined ? [] : attachLines({ said, unshare, isRoot: isRoot() });
 }
 
 /** Starts a sandbox with nothing in it; undefined when it works, else what was said last. */
