@@ -53,7 +53,9 @@ async function status(name: string | undefined, _options: object, command: Comma
   answer(command, found, [
     `mcp-supervisor ${found.version}, pid ${found.pid}, up ${span(found.uptimeSeconds)}, isolation ${found.isolation}`,
     ...(found.queue.waiting > 0
-      ? [`${found.queue.starting} children start, ${found.queue.waiting} wait for their turn`]
+      ? [
+          `starts of children: ${found.queue.starting} under way, ${found.queue.waiting} wait for their turn`,
+        ]
       : []),
     ...instanceTable(found.instances),
   ]);
