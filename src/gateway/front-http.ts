@@ -49,7 +49,8 @@ async function servePost(context: FrontContext, visit: Visit): Promise<void> {
     if (answerPing(context, visit, messages)) return;
     const session = sessionOf(context, visit);
     if (isBridged) return await bridgePost(context, visit, session, body, messages);
-    const live = session?.live ?? (await instance.ensure());
+    // To ask for a child is use, and what is refused, or needs no answer, is none.
+    const live = session?.live ?? instance.live ?? (await instance.ensure());
     // The client may have left while the child was starting; the child stays for its next try.
     if (!res.destroyed) relay(context, visit, live, session, body, messages);
   } catch (error) {

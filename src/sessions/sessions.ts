@@ -162,7 +162,8 @@ export class Sessions {
   /** The child that serves requests of 2026-07-28 to this stdio server. Rejects with what keeps it from starting. */
   async modern({ ref }: Instance): Promise<ModernServing> {
     const instance = this.#options.instanceOf({ ...ref, variant: MODERN_VARIANT }, "{}");
-    const live = await instance.ensure();
+    // To ask for a child is use, and the request may yet be refused.
+    const live = instance.live ?? (await instance.ensure());
     if (live.target.transport !== "stdio" || live.target.era !== "modern")
       throw new SupervisorError("INTERNAL", "a modern request was led to another child");
     return { instance, live, hub: live.target.hub };
