@@ -100,6 +100,8 @@ function instance(server: string): { pid: number; reason: string; isolation: str
 
 let alice: Added;
 test("the next command starts a service without privileges that a real client can call", async () => {
+  const config = JSON.parse(readFileSync(CONFIG, "utf8")) as object;
+  writeFileSync(CONFIG, JSON.stringify({ ...config, startTimeout: `${30 * SLOWNESS}s` }));
   systemctl("enable", "--now", "mcp-supervisor");
   await serving();
   const status = readFileSync(`/proc/${mainPid()}/status`, "utf8");
