@@ -193,7 +193,13 @@ function subordinateLines({ from, to }: { from: number; to: number }): string[] 
 /** A child with an account of its own has to be able to come to its home. */
 function closedLines(dataDir: string): string[] {
   for (let folder = path.dirname(dataDir); folder !== "/"; folder = path.dirname(folder)) {
-    if ((statSync(folder).mode & 0o001) === 0)
+    const found = statSync(folder, { throwIfNoEntry: false });
+    // The start makes all that is missing, for the daemon's account alone.
+    if (found === undefined)
+      return [
+        `${folder} is not there, and would be closed to other accounts: mkdir -p '${folder}'`,
+      ];
+    if ((found.mode & 0o001) === 0)
       return [`${folder} is closed to other accounts: chmod o+x '${folder}', or move dataDir`];
   }
   return [];
