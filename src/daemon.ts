@@ -1,6 +1,7 @@
 /** Room: daemon. The composition root: opens the rooms in order, wires their events, closes them in reverse. In: a config. Out: a running daemon. Decides nothing else. */
 import { join } from "node:path";
 import { Audit } from "./audit/audit.ts";
+import { childServers } from "./config/child-servers.ts";
 import type { Config } from "./config/config.ts";
 import { openControl } from "./control/control.ts";
 import { createReload } from "./control/reload.ts";
@@ -90,14 +91,13 @@ class Closers {
 }
 
 async function openRunner(
-  { dataDir, servers }: Config,
+  config: Config,
   log: Logger,
 ): Promise<{ runner: ProcessRunner; unkept: Unkept[] }> {
-  const runner = await openProcessRunner(dataDir);
-  const children = Object.values(servers).filter((server) => server.kind === "child");
+  const runner = await openProcessRunner(config.dataDir);
   if (runner.delegationFailure)
     log.error({ err: runner.delegationFailure }, "the delegated cgroup cannot be used");
-  const unkept = unkeptLimits(children, runner.controllers);
+  const unkept = unkeptLimits(childServers(config), runner.controllers);
   if (unkept.length > 0)
     log.warn(
       { unkept },
@@ -112,12 +112,12 @@ async function openRunner(
   return { runner, unkept };
 }
 
-function sayWhatIsOpen(isolation: Isolation, log: Logger): void {
-  if (isolation.level === "none")
+function sayWhatIsOpen(config: Config, { level, machine }: Isolation, log: Logger): void {
+  if (level === "none")
     log.warn(
       "isolation is \"none\": children run as the daemon's own account and can read each other's tokens",
     );
-  for (const { found, next } of confinementGaps(isolation.machine))
+  for (const { found, next } of confinementGaps(machine, childServers(config)))
     log.warn(`${found}; to have that closed, ${next}`);
 }
 
@@ -180,7 +180,7 @@ export async function openDaemon(options: DaemonOptions): Promise<Daemon> {
     const tokens = openTokens({ store, vault });
     const isolation = await openIsolation(config, store);
     closers.push(() => isolation.close());
-    sayWhatIsOpen(isolation, log);
+    sayWhatIsOpen(config, isolation, log);
     const { runner, unkept } = await openRunner(config, log);
     closers.push(() => runner.close());
     const hide = (user: string, server: string, token: string): void => {

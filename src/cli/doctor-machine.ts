@@ -2,6 +2,7 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:f
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Command } from "commander";
+import { childServers } from "../config/child-servers.ts";
 import type { Config } from "../config/config.ts";
 import type { MachineReport } from "../control/shapes.ts";
 import { SupervisorError } from "../errors.ts";
@@ -31,11 +32,9 @@ async function askDaemon({ controlSocket }: Config): Promise<MachineReport | Sup
 }
 
 /** Tries what works here, with real processes in a folder of its own. */
-async function probe({ servers, uids, dataDir }: Config): Promise<Machine> {
-  const isAsked = Object.values(servers).some(
-    (def) => def.kind === "child" && def.isolation !== "none",
-  );
-  if (!isAsked) return UNTRIED;
+async function probe(config: Config): Promise<Machine> {
+  const { uids, dataDir } = config;
+  if (childServers(config).every((def) => def.isolation === "none")) return UNTRIED;
   const folder = mkdtempSync(join(tmpdir(), "mcps-doctor-"));
   try {
     const socketDir = join(folder, "run");
@@ -63,7 +62,7 @@ async function withoutDaemon(config: Config, { message }: SupervisorError): Prom
       "mcp-supervisor serve; what only a running daemon knows is not checked",
     ),
     ...checks.isolation(config, machine),
-    ...checks.gaps(confinementGaps(machine)),
+    ...checks.gaps(confinementGaps(machine, childServers(config))),
     checks.vaultKey({ dataDir: config.dataDir, keyFile: keyFileOf(config) }),
   ];
 }

@@ -1,5 +1,6 @@
 import { readFileSync, statSync } from "node:fs";
 import { dirname, resolve } from "node:path";
+import { childServers } from "../config/child-servers.ts";
 import { confinementGaps } from "../runners/gaps.ts";
 import { levelFor } from "../runners/levels.ts";
 import type { ControlParts } from "./parts.ts";
@@ -38,13 +39,13 @@ function troubled({ supervisor }: ControlParts): MachineReport["troubled"] {
 /** What the admin's own process could not find out, or only for its own account. */
 export function reportMachine(parts: ControlParts): MachineReport {
   const { config, version, supervisor, isolation, unkept, controllers } = parts;
-  const children = Object.values(config.servers).filter((def) => def.kind === "child");
+  const children = childServers(config);
   return {
     version,
     pid: process.pid,
     isolation: supervisor.isolationLevel,
     levels: children.map((def) => levelFor(isolation.machine, def)),
-    gaps: confinementGaps(isolation.machine),
+    gaps: confinementGaps(isolation.machine, children),
     key: keyOf(config.keyFile),
     exposed: supervisor.exposedServers,
     unkept: [...unkept],

@@ -1,11 +1,33 @@
 import { bubblewrapGaps } from "./bubblewrap-options.ts";
 import type { Gap } from "./confinement.ts";
 import { guardGaps } from "./guard.ts";
-import { isRoot } from "./levels.ts";
-import type { Machine } from "./levels.ts";
+import { isRoot, levelFor } from "./levels.ts";
+import type { Machine, NamedWish } from "./levels.ts";
 
-/** What children of this process lack of what stands around them elsewhere. */
-export function confinementGaps({ sandbox }: Machine): Gap[] {
-  const areSandboxes = sandbox.length === 0;
-  return [...guardGaps(), ...(areSandboxes ? bubblewrapGaps(isRoot()) : [])];
+/** What children of this process lack of what stands around them elsewhere. `servers`: all that it runs. */
+export function confinementGaps(machine: Machine, servers: readonly NamedWish[]): Gap[] {
+  const areSandboxes = machine.sandbox.length === 0;
+  return [
+    ...guardGaps(),
+    ...(areSandboxes ? bubblewrapGaps(isRoot()) : []),
+    ...neighbourGaps(machine, servers),
+  ];
+}
+
+/** A wall keeps a child in, not its neighbours out: what a child's account owns, a program of that account may read. */
+function neighbourGaps(machine: Machine, servers: readonly NamedWish[]): Gap[] {
+  const levels = servers.map((server) => levelFor(machine, server));
+  const namesOf = (isWanted: (level: string) => boolean): string =>
+    levels
+      .flatMap(({ server, level }) => (level !== null && isWanted(level) ? [server] : []))
+      .join(", ");
+  const open = namesOf((level) => level === "none");
+  const closed = namesOf((level) => level !== "none");
+  if (open === "" || closed === "") return [];
+  return [
+    {
+      found: `children of ${open} run at level none, as the daemon's own account, and can read the tokens of children of ${closed} from outside of what stands around those`,
+      next: `give ${open} a level too, or a daemon of its own under another account`,
+    },
+  ];
 }

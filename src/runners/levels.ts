@@ -36,6 +36,8 @@ export interface Wish {
   network: "none" | "full";
 }
 
+export type NamedWish = Wish & { name: string };
+
 export type Choice = { level: Level } | { level?: undefined; missing: readonly string[] };
 
 const NO_NETWORK_BY_USER = 'level "user" cannot keep a child off the network ("network": "none")';
@@ -62,7 +64,7 @@ export interface ServerLevel {
   missing: readonly string[];
 }
 
-export function levelFor(machine: Machine, def: Wish & { name: string }): ServerLevel {
+export function levelFor(machine: Machine, def: NamedWish): ServerLevel {
   const choice = chooseLevel(machine, def);
   const missing = choice.level === undefined ? choice.missing : [];
   return { server: def.name, asked: def.isolation, level: choice.level ?? null, missing };

@@ -30,6 +30,20 @@ test(
   },
 );
 
+test(
+  "a server without a sandbox beside one that has one is warned of, at the start and by doctor",
+  { skip: noSandbox },
+  async (t) => {
+    const open = { ...boxed("echo-sse"), isolation: "none" };
+    const servers = { open, shut: boxed("echo-sse"), far: { url: "http://127.0.0.1:9/mcp" } };
+    const config = { isolation: "sandbox", defaultServer: "shut", servers };
+    const daemon = await startDaemon(t, { config });
+    const warning = /children of open run at level none, .* the tokens of children of shut from/;
+    assert.match(daemon.log(), warning);
+    assert.match((await daemon.cli(["doctor"])).stdout, warning);
+  },
+);
+
 /** An address of this machine that is not its loopback, as another machine would have one. */
 const outer = Object.values(networkInterfaces())
   .flat()
