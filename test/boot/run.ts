@@ -1,6 +1,7 @@
 // Boots a real systemd with the packed product installed in it, and runs the tests of inside/ there:
 // in a container, or with --qemu in a machine of its own, whose kernel has every cgroup controller.
-// `--only service` and `--only hog` leave the other one out. Exits 0 where the machine cannot do that, and says why.
+// `--only service` and `--only hog` leave the other one out. Where the machine cannot do that it says why, and
+// exits 0, or 1 with --require: for whoever knows that this machine can.
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -14,7 +15,11 @@ import { bootMachine } from "./machine.ts";
 import { CannotRun, furnish, unpackSystem } from "./system.ts";
 
 const { values } = parseArgs({
-  options: { qemu: { type: "boolean", default: false }, only: { type: "string" } },
+  options: {
+    qemu: { type: "boolean", default: false },
+    only: { type: "string" },
+    require: { type: "boolean", default: false },
+  },
 });
 const isMachine = values.qemu;
 const SUITES = ["service", "hog"];
@@ -51,7 +56,9 @@ try {
   );
 } catch (error) {
   if (!(error instanceof CannotRun)) throw error;
-  console.log(`# SKIP the tests under a real systemd: ${error.message}`);
+  if (values.require) process.exitCode = 1;
+  const outcome = values.require ? "cannot run" : "SKIP";
+  console.log(`# ${outcome} the tests under a real systemd: ${error.message}`);
 } finally {
   // Not rmSync alone: what a container made immutable or mounted must not be followed blindly.
   spawnSync("rm", ["-rf", "--one-file-system", folder]);

@@ -59,6 +59,8 @@ interface Added {
 
 test("install makes everything, starts nothing, and names the next command", () => {
   const dry = ours<Installed>(["service", "install", "--dry-run"]);
+  const other = ours<Installed>(["service", "install", "--dry-run", "--user", "mcp-other"]);
+  assert.deepEqual(other.steps[0], { what: "account mcp-other", outcome: "made" });
   assert.ok(!existsSync(UNIT) && !existsSync("/etc/mcp-supervisor"), "a rehearsal makes nothing");
   const done = ours<Installed>(["service", "install"]);
   assert.deepEqual(done.steps, dry.steps);
