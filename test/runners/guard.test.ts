@@ -1,50 +1,97 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
+import { mkdirSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { test } from "node:test";
 import type { TestContext } from "node:test";
+import type { Confinement, Level } from "../../src/runners/confinement.ts";
 import { findTool } from "../../src/runners/programs.ts";
 import { guarded } from "../../src/runners/guard.ts";
 import { startProcess } from "../../src/runners/process-runner.ts";
 import type { RunSpec } from "../../src/runners/runner.ts";
+import { noSandbox, notRoot } from "../helpers/isolation.ts";
 import { isAlive } from "../helpers/leaks.ts";
+import { temporaryFolder } from "../helpers/store.ts";
 import { until } from "../helpers/until.ts";
 
 const hasSetpriv = findTool("setpriv") !== undefined;
 const skip = hasSetpriv ? false : "setpriv is not installed";
 
-const specOf = (argv: [string, ...string[]]): RunSpec => ({
+const specOf = (
+  argv: [string, ...string[]],
+  confinement: Confinement = { level: "none" },
+): RunSpec => ({
   argv,
   cwd: tmpdir(),
   env: { PATH: process.env["PATH"] ?? "" },
-  confinement: { level: "none" },
+  confinement,
   stdout: "lines",
   eofGraceMs: 50,
   stopTimeoutMs: 1000,
 });
 
-async function outputOf(t: TestContext, argv: [string, ...string[]]): Promise<string> {
+const ACCOUNT = 61_152;
+const isRoot = process.getuid!() === 0;
+
+function sandboxIn(folder: string): Confinement {
+  const [home, socketDir] = [path.join(folder, "home"), path.join(folder, "run")];
+  for (const each of [home, socketDir]) mkdirSync(each);
+  const none = { reach: [], hidden: [], shared: [], paths: { read: [], write: [] } };
+  const uid = isRoot ? ACCOUNT : null;
+  return { level: "sandbox", uid, home, socketDir, network: "none", port: null, ...none };
+}
+
+/** What the kernel says of a child, as the child reads it. */
+async function outputOf(
+  t: TestContext,
+  argv: [string, ...string[]],
+  level: Level,
+): Promise<string> {
+  const confinement: Record<Level, () => Confinement> = {
+    none: () => ({ level: "none" }),
+    user: () => ({ level: "user", uid: ACCOUNT }),
+    sandbox: () => sandboxIn(temporaryFolder(t)),
+  };
   const lines: string[] = [];
-  const running = await startProcess(specOf(argv), (_, line) => lines.push(line));
+  const spec = specOf(argv, confinement[level]());
+  const running = await startProcess(spec, (_, line) => lines.push(line));
   t.after(() => running.kill());
   await running.drained;
   return lines.join("\n");
 }
 
-test("a child has no capability to hand on and can gain none", { skip }, async (t) => {
-  const status = await outputOf(t, ["cat", "/proc/self/status"]);
-  assert.match(status, /^NoNewPrivs:\s+1$/m);
-  assert.match(status, /^CapInh:\s+0+$/m);
-  assert.match(status, /^CapAmb:\s+0+$/m);
-});
+const LEVELS: [Level, string | false][] = [
+  ["none", false],
+  ["user", notRoot],
+  ["sandbox", noSandbox],
+];
 
-test("a child writes no core file and may open a bounded number of files", async (t) => {
-  const limits = await outputOf(t, ["cat", "/proc/self/limits"]);
-  assert.match(limits, /^Max core file size +0 +0 /m);
-  const [, files] = /^Max open files +\d+ +(\d+)/m.exec(limits) ?? [];
-  assert.ok(Number(files) <= 4096, `${files} open files`);
-});
+for (const [level, why] of LEVELS) {
+  test(
+    `at level ${level} a child has no capability to hand on and can gain none`,
+    { skip: skip || why },
+    async (t) => {
+      const status = await outputOf(t, ["cat", "/proc/self/status"], level);
+      const sets = ["CapInh", "CapAmb"];
+      // As root at level none the child is root itself, with all that root may.
+      if (level !== "none" || !isRoot) sets.push("CapPrm", "CapEff");
+      for (const set of sets) assert.match(status, new RegExp(`^${set}:\\s+0+$`, "m"), set);
+      assert.match(status, /^NoNewPrivs:\s+1$/m);
+    },
+  );
+
+  test(
+    `at level ${level} a child writes no core file and may open a bounded number of files`,
+    { skip: why },
+    async (t) => {
+      const limits = await outputOf(t, ["cat", "/proc/self/limits"], level);
+      assert.match(limits, /^Max core file size +0 +0 /m);
+      const [, files] = /^Max open files +\d+ +(\d+)/m.exec(limits) ?? [];
+      assert.ok(Number(files) > 0 && Number(files) <= 4096, `${files} open files`);
+    },
+  );
+}
 
 test("a child dies with a daemon that is killed, and all of its group", async (t) => {
   const program = path.join(import.meta.dirname, "programs/starts-child.ts");
