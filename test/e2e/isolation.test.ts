@@ -8,6 +8,7 @@ import { startDaemon } from "../helpers/daemon.ts";
 import { bearer, initialize, json } from "../helpers/fixtures.ts";
 import { boxed, callOver, noOutbound, noSandbox, notRoot } from "../helpers/isolation.ts";
 import { ask } from "../helpers/raw-http.ts";
+import { until } from "../helpers/until.ts";
 
 interface Status {
   isolation: string;
@@ -39,7 +40,7 @@ test(
     const config = { isolation: "sandbox", defaultServer: "shut", servers };
     const daemon = await startDaemon(t, { config });
     const warning = /children of open run at level none, .* the tokens of children of shut from/;
-    assert.match(daemon.log(), warning);
+    await until(() => warning.test(daemon.log()), "the log says so");
     assert.match((await daemon.cli(["doctor"])).stdout, warning);
   },
 );
