@@ -60,7 +60,7 @@ test("ten failures park the instance, whose messages are answered at once with t
   await until(() => supervisor.list()[0]?.state === "parked", "it is parked");
   const row = supervisor.list()[0]!;
   assert.equal(row.reason, "exited with code 3 before it was ready");
-  assert.equal(row.restarts, 9);
+  assert.deepEqual([row.restarts, row.failures], [9, 10]);
   assert.ok(row.retryAt! > Date.now() + 290_000);
   assert.deepEqual([...supervisor.failingServers()], ["crash"]);
   assert.equal(logged.filter(({ message }) => /parked/.test(String(message))).length, 1);
@@ -72,6 +72,7 @@ test("ten failures park the instance, whose messages are answered at once with t
   await until(() => supervisor.list()[0]?.state === "parked", "it is parked again");
   supervisor.forgive({ user: "alice" });
   assert.equal(supervisor.list()[0]?.state, "stopped");
+  assert.equal(supervisor.list()[0]?.failures, 0);
   assert.equal((await failureOf(supervisor.ensure(CRASH))).code, "INSTANCE_EXITED");
   await until(() => supervisor.list()[0]?.state === "backing-off", "the count began anew");
 });
