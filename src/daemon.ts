@@ -4,7 +4,7 @@ import { Audit } from "./audit/audit.ts";
 import { childServers } from "./config/child-servers.ts";
 import type { Config } from "./config/config.ts";
 import { openControl } from "./control/control.ts";
-import { createReload } from "./control/reload.ts";
+import { auditedReload, createReload } from "./control/reload.ts";
 import { finishRemovals } from "./control/removal.ts";
 import type { Reloaded } from "./control/shapes.ts";
 import { SupervisorError } from "./errors.ts";
@@ -55,7 +55,7 @@ export interface Daemon {
   summary(): string;
   /** Whether the gateway answers a request of the daemon's own within that time. */
   answersItself(withinMs: number): Promise<boolean>;
-  /** Reads the config file again; rejects with what is wrong with it, and has then changed nothing. */
+  /** Reads the config file again, at a SIGHUP; rejects with what is wrong with it, and has then changed nothing. */
   reload(): Promise<Reloaded>;
   /** Ends streams, stops children, closes files, in reverse order of opening; resolves when nothing is left. */
   close(): Promise<void>;
@@ -278,6 +278,7 @@ export async function openDaemon(options: DaemonOptions): Promise<Daemon> {
       audit,
       metrics,
       journal,
+      requests,
       unkept,
       controllers: runner.controllers,
       isolation,
@@ -292,7 +293,7 @@ export async function openDaemon(options: DaemonOptions): Promise<Daemon> {
       userCount: registry.countUsers(),
       summary: () => summaryOf(registry, supervisor),
       answersItself: (withinMs) => answersItself({ ...address, path: "/health" }, withinMs),
-      reload,
+      reload: auditedReload(audit, "SIGHUP", reload),
       close: () => closers.close(),
       killChildren: () => killGroups(supervisor),
     };

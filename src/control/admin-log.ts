@@ -1,10 +1,25 @@
 import type { Request, Response } from "express";
 import type { Audit } from "../audit/audit.ts";
+import type { SupervisorError } from "../errors.ts";
+import type { Journal } from "../observability/journal.ts";
 import type { Logger } from "../observability/logger.ts";
+import { NOTHING_KNOWN } from "../observability/requests.ts";
+import type { Scrubber } from "../observability/scrubber.ts";
+
+/** Longer is no name, and no program's. */
+const MAX_TEXT = 160;
+const cut = (text: string | null): string | null => text?.slice(0, MAX_TEXT) ?? null;
 
 export interface AdminLogParts {
   log: Logger;
   audit: Audit;
+  journal: Pick<Journal, "add">;
+  scrubber: Scrubber;
+}
+
+/** For routes whose path does not say whom they are about. */
+export function isAbout(req: Request, user: string): void {
+  if (req.res !== undefined) req.res.locals["about"] = user;
 }
 
 /** What an admin ordered, in the words of the command line; requests that no command sends are told as they are. */
@@ -28,13 +43,40 @@ function orderOf({ method, path, body }: Request): { what: string; user: string 
 }
 
 /** Logs a request of an admin when it has ended; what was meant to change something goes to the audit too. */
-export function watchAdmin({ log, audit }: AdminLogParts, req: Request, res: Response): void {
+export function watchAdmin(
+  { log, audit, journal, scrubber }: AdminLogParts,
+  req: Request,
+  res: Response,
+  remoteAddress: string,
+): void {
   const startedAt = performance.now();
   const { path, method } = req;
+  const userAgent = req.headers["user-agent"] ?? "";
   const requestId = String(res.locals["requestId"]);
   res.on("close", () => {
     const durationMs = performance.now() - startedAt;
     const who = res.locals["who"] as string | undefined;
+    const failure = res.locals["failure"] as SupervisorError | undefined;
+    const order = orderOf(req);
+    const user = order.user ?? (res.locals["about"] as string | undefined) ?? null;
+    const server = typeof req.query["server"] === "string" ? req.query["server"] : null;
+    if (failure !== undefined) {
+      const { code, message, details } = failure;
+      journal.add({
+        ...NOTHING_KNOWN,
+        requestId,
+        at: Date.now(),
+        method,
+        path,
+        status: res.statusCode,
+        durationMs,
+        remoteAddress,
+        userAgent,
+        failure: { code, message, details },
+      });
+    }
+    // What nobody was let in for names whatever a stranger likes.
+    const isIn = who !== undefined;
     log.info(
       {
         requestId,
@@ -42,26 +84,27 @@ export function watchAdmin({ log, audit }: AdminLogParts, req: Request, res: Res
         request: `${method} ${path}`,
         status_code: res.statusCode,
         execution_time_ms: Math.round(durationMs),
+        remote_addr: remoteAddress,
+        user_agent: scrubber.scrubCut(userAgent.slice(0, MAX_TEXT)),
+        user: isIn ? cut(user) : null,
+        server: isIn ? cut(server) : null,
+        tool: null,
         who,
       },
       "control request",
     );
     // Whoever was not let in gave no orders.
     if (method === "GET" || who === undefined) return;
-    const { server } = req.query;
-    const { code = "ok", message = null } = (res.locals["failure"] ?? {}) as {
-      code?: string;
-      message?: string;
-    };
     audit.add({
       at: Date.now(),
       kind: "admin",
-      ...orderOf(req),
-      server: typeof server === "string" ? server : null,
+      what: order.what,
+      user,
+      server,
       requestId,
       who,
-      outcome: code,
-      reason: message,
+      outcome: failure?.code ?? "ok",
+      reason: failure?.message ?? null,
       durationMs,
       bytesIn: null,
       bytesOut: null,

@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import express from "express";
 import type { Express, NextFunction, Request, Response } from "express";
 import { SupervisorError, toSupervisorError } from "../errors.ts";
+import type { ClientAddress } from "../http/client-address.ts";
 import { sendError } from "../http/error-response.ts";
 import { newRequestId } from "../http/request-id.ts";
 import type { Scrubber } from "../observability/scrubber.ts";
@@ -48,6 +49,7 @@ function scrubbed(error: SupervisorError, scrubber: Scrubber): SupervisorError {
 export function createApp(
   parts: ControlParts,
   identify: (req: IncomingMessage) => string | Promise<string>,
+  addresses?: ClientAddress,
 ): Express {
   const app = express();
   app.disable("x-powered-by").disable("etag").enable("case sensitive routing");
@@ -56,7 +58,7 @@ export function createApp(
     const requestId = newRequestId();
     res.locals["requestId"] = requestId;
     res.setHeader("cache-control", "no-store");
-    watchAdmin(parts, req, res);
+    watchAdmin(parts, req, res, addresses?.of(req) ?? "");
     res.locals["who"] = await identify(req);
     next();
   });

@@ -1,3 +1,5 @@
+import { ERROR_CODES } from "../errors.ts";
+import type { ErrorCode } from "../errors.ts";
 import type { RequestRecord } from "../observability/requests.ts";
 import type { AccessKey, User } from "../registry/registry.ts";
 import type { InstanceStatus, Trouble } from "../supervisor/supervisor.ts";
@@ -163,14 +165,19 @@ function refusedRequest(facts: Facts): Cause | undefined {
   const { now, failures, lastGood } = facts;
   const recent = failures.filter(({ at }) => now - at < RECENT_MS);
   // What the server or the child did wrong is over once a request went well again.
-  const current = recent.find(
-    ({ status, requestId }) => status < 500 || !isLater(lastGood, requestId),
-  );
+  const current = recent.find(({ status, failure, requestId }) => {
+    const isOurs = failure !== null && statusOf(failure.code) >= 500;
+    // A client that is told on its stream to begin with initialize does so.
+    return isOurs ? !isLater(lastGood, requestId) : status >= 300;
+  });
   if (current === undefined) return undefined;
   const { status, server } = current;
   const expired = status >= 500 && server !== null ? expiredFor(facts, server) : undefined;
   return expired ?? causeOfRequest(current, facts);
 }
+
+const statusOf = (code: string): number =>
+  Object.hasOwn(ERROR_CODES, code) ? ERROR_CODES[code as ErrorCode].status : 0;
 
 const isLater = (good: RequestRecord | undefined, requestId: string): boolean =>
   good !== undefined && good.route !== "sse" && good.requestId > requestId;

@@ -3,6 +3,7 @@ import type { IncomingMessage, Server } from "node:http";
 import { Edge } from "../http/edge.ts";
 import { createGuard } from "../http/guard.ts";
 import { closeServer, createHttpServer, listen } from "../http/listen.ts";
+import type { RefusalListener } from "../http/listen.ts";
 import { peerUid } from "../systemd/peer.ts";
 import { createAdminCheck, loadAdminToken } from "./admin-token.ts";
 import { createApp } from "./app.ts";
@@ -33,8 +34,10 @@ export async function openControl(rooms: Omit<ControlParts, "closing">): Promise
   // Made at the first start, TCP or not, so that switching it on later needs no second step.
   const adminToken = loadAdminToken(config.dataDir);
   rooms.scrubber.set("admin token", adminToken);
+  const onRefused: RefusalListener = (requestId, refusal, request) =>
+    rooms.requests.refusedUnread(requestId, refusal, request);
   // Whoever can open the socket was let in by the file system.
-  const local = createHttpServer(createApp(parts, identifyPeer));
+  const local = createHttpServer(createApp(parts, identifyPeer), { onRefused });
   await listenOnSocket(local, { path: config.controlSocket, group: config.controlGroup });
   const close = async (...servers: Server[]): Promise<void> => {
     closing.abort();
@@ -48,12 +51,16 @@ export async function openControl(rooms: Omit<ControlParts, "closing">): Promise
     rooms.log.warn({ remote_addr: address }, "too many connections: new ones are turned away"),
   );
   const remote = createHttpServer(
-    createApp(parts, (req) => {
-      guard(req);
-      edge.admit(req, checkToken);
-      return "admin token";
-    }),
-    { edge },
+    createApp(
+      parts,
+      (req) => {
+        guard(req);
+        edge.admit(req, checkToken);
+        return "admin token";
+      },
+      edge.addresses,
+    ),
+    { edge, onRefused },
   );
   const { host } = config.admin;
   try {

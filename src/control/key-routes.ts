@@ -1,5 +1,6 @@
 import type { Request, Router } from "express";
 import { SupervisorError } from "../errors.ts";
+import { isAbout } from "./admin-log.ts";
 import { mount, param } from "./answers.ts";
 import { readBody, readInstant, readLabel } from "./input.ts";
 import type { ControlParts } from "./parts.ts";
@@ -24,6 +25,10 @@ export function addKeyRoutes(router: Router, { registry }: ControlParts): void {
     post: (req) => ({ status: 201, body: issue(req) }),
   });
   mount(router, "/keys/:id", {
-    delete: (req) => ({ body: registry.revokeKey(param(req, "id")) }),
+    delete: (req) => {
+      const revoked = registry.revokeKey(param(req, "id"));
+      isAbout(req, revoked.user);
+      return { body: revoked };
+    },
   });
 }

@@ -3,6 +3,7 @@ import type { Config } from "../config/config.ts";
 import type { Logger } from "../observability/logger.ts";
 import type { Journal } from "../observability/journal.ts";
 import type { Metrics } from "../observability/metrics.ts";
+import type { Requests } from "../observability/requests.ts";
 import type { Scrubber } from "../observability/scrubber.ts";
 import type { Registry } from "../registry/registry.ts";
 import type { Controller } from "../runners/cgroup.ts";
@@ -31,6 +32,7 @@ export interface ControlParts {
   audit: Audit;
   metrics: Metrics;
   journal: Journal;
+  requests: Pick<Requests, "refusedUnread">;
   /** Limits of the config that nothing keeps on this machine. */
   unkept: readonly Unkept[];
   /** The delegated controllers of cgroups. */

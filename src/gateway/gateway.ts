@@ -78,7 +78,7 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
 
   const server = createHttpServer(answer, {
     edge,
-    onRefused: (requestId, refusal) => requests.refusedUnread(requestId, refusal),
+    onRefused: (requestId, refusal, request) => requests.refusedUnread(requestId, refusal, request),
   });
 
   function answer(req: BodyRequest, res: ServerResponse): void {

@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Audit, AuditRow } from "../audit/audit.ts";
 import { toSupervisorError } from "../errors.ts";
+import type { SupervisorError } from "../errors.ts";
 import type { Message } from "../mcp/envelope.ts";
 import type { Logger } from "../observability/logger.ts";
 import { NOTHING_KNOWN } from "../observability/requests.ts";
@@ -30,6 +31,7 @@ export class Trace implements CallWatch {
   #atEnd: readonly (() => void)[] = [];
   #tools: readonly string[] = [];
   #hasBegun = false;
+  #isTold = false;
 
   constructor(parts: TraceParts, req: IncomingMessage, res: ServerResponse, requestId: string) {
     this.requestId = requestId;
@@ -100,6 +102,15 @@ export class Trace implements CallWatch {
       this.#parts.log.warn({ ...fields, details: error.details }, error.message);
   }
 
+  /** As `fail`, for what the client is told on a stream of its own, be the request over or not. */
+  failApart(error: SupervisorError): void {
+    if (!this.#isTold) return this.fail(error);
+    const { code, message, details } = error;
+    this.#parts.requests.failedLate({ ...this.#record, failure: { code, message, details } });
+    const { requestId, user, server } = this.#record;
+    this.#parts.log.warn({ requestId, code, user, server, details }, message);
+  }
+
   begin(tool: string): OpenCall {
     const startedAt = performance.now();
     this.#hasBegun = true;
@@ -140,6 +151,7 @@ export class Trace implements CallWatch {
 
   #tell(res: ServerResponse): void {
     const record = this.#record;
+    this.#isTold = true;
     record.status = res.headersSent ? res.statusCode : CLIENT_LEFT;
     record.durationMs = performance.now() - this.#startedAt;
     if (this.isOwn) return this.#parts.requests.endedUntold(record);

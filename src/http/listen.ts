@@ -3,6 +3,7 @@ import type { IncomingMessage, RequestListener, Server, ServerResponse } from "n
 import type { Duplex } from "node:stream";
 import { SupervisorError } from "../errors.ts";
 import { BodyRequest } from "./body-request.ts";
+import { plainAddress } from "./client-address.ts";
 import type { Edge } from "./edge.ts";
 import { errorBody, sendError } from "./error-response.ts";
 import { newRequestId } from "./request-id.ts";
@@ -38,8 +39,33 @@ const REFUSALS: Record<string, typeof BAD_REQUEST> = {
   },
 };
 
+/** What is known of a request that no handler saw; empty where it could not be read. */
+export interface UnreadRequest {
+  status: number;
+  remoteAddress: string;
+  method: string;
+  /** Without the query. */
+  path: string;
+  userAgent: string;
+}
+
 /** Tells of refusals that no handler saw. */
-export type RefusalListener = (requestId: string, refusal: SupervisorError) => void;
+export type RefusalListener = (
+  requestId: string,
+  refusal: SupervisorError,
+  request: UnreadRequest,
+) => void;
+
+function unread(status: number, socket: Duplex, req?: IncomingMessage): UnreadRequest {
+  const { remoteAddress = "" } = socket as Duplex & { remoteAddress?: string };
+  return {
+    status,
+    remoteAddress: plainAddress(remoteAddress),
+    method: req?.method ?? "",
+    path: (req?.url ?? "").replace(/\?.*$/s, ""),
+    userAgent: req?.headers["user-agent"] ?? "",
+  };
+}
 
 interface HttpServerOptions {
   /** For listeners that the network reaches. */
@@ -56,7 +82,10 @@ function endWith(
   socket: Duplex,
   { status, reason, message }: typeof BAD_REQUEST,
   onRefused: RefusalListener | undefined,
+  req?: IncomingMessage,
 ): void {
+  // A socket that has been ended may not tell any more.
+  const known = unread(status, socket, req);
   const requestId = newRequestId();
   const refusal = new SupervisorError("REQUEST_INVALID", message);
   const body = errorBody(refusal, requestId, "client");
@@ -67,7 +96,7 @@ function endWith(
     // What still comes is not read, and an end that the peer does not answer would stay half open.
     () => socket.destroy(),
   );
-  onRefused?.(requestId, refusal);
+  onRefused?.(requestId, refusal, known);
 }
 
 /** Node answers what it cannot parse with an empty body; every refusal of ours is JSON. */
@@ -122,16 +151,16 @@ export function createHttpServer(
     holdContinue(req, res);
     handler(req, res);
   });
-  server.on("checkExpectation", (_req: IncomingMessage, res: ServerResponse) => {
+  server.on("checkExpectation", (req: IncomingMessage, res: ServerResponse) => {
     const refusal = new SupervisorError("EXPECTATION_FAILED", "only 100-continue can be expected");
     const requestId = newRequestId();
     res.shouldKeepAlive = false;
     sendError(res, refusal, requestId, "client");
-    onRefused?.(requestId, refusal);
+    onRefused?.(requestId, refusal, unread(refusal.status, req.socket, req));
   });
-  server.on("connect", (_req: IncomingMessage, socket: Duplex) => {
+  server.on("connect", (req: IncomingMessage, socket: Duplex) => {
     const message = "CONNECT does not work here: this is no proxy";
-    endWith(socket, { status: 405, reason: "Method Not Allowed", message }, onRefused);
+    endWith(socket, { status: 405, reason: "Method Not Allowed", message }, onRefused, req);
   });
   edge?.guard(server);
   return server;

@@ -114,11 +114,11 @@ export class Requests {
     this.#metrics.called(user, server, outcome);
   }
 
-  /** False where the request is one of too many that nobody has proved to send. */
+  /** False where the request is one of too many that nobody has proved to send: its id was handed out, so it is remembered, and not logged. */
   ended(record: RequestRecord): boolean {
     this.#metrics.ended(record);
-    if (record.user === null && record.failure !== null && !this.#mayTell()) return false;
     this.#journal.add(record);
+    if (record.user === null && record.failure !== null && !this.#mayTell()) return false;
     const level = record.status >= 500 ? "warn" : "info";
     if (this.#log.isLevelEnabled(level))
       writeLine(this.#log, requestLine(this.#cut(record), level));
@@ -130,16 +130,20 @@ export class Requests {
     this.#metrics.ended(record);
   }
 
-  /** What came over a connection was not read as a request, and was refused. */
-  refusedUnread(requestId: string, { code, message, status }: SupervisorError): void {
+  /** The request ended well long ago, and what it was promised will not come. */
+  failedLate(record: RequestRecord): void {
+    this.#journal.add(record);
+  }
+
+  /** What came over a connection was not read as a request, or not wanted as one, and was refused. */
+  refusedUnread(
+    requestId: string,
+    { code, message }: SupervisorError,
+    known: Pick<RequestRecord, "status" | "remoteAddress" | "method" | "path" | "userAgent">,
+  ): void {
     this.began();
-    this.ended({
-      ...NOTHING_KNOWN,
-      requestId,
-      at: Date.now(),
-      status,
-      failure: { code, message, details: [] },
-    });
+    const failure = { code, message, details: [] };
+    this.ended({ ...NOTHING_KNOWN, ...known, requestId, at: Date.now(), failure });
   }
 
   /** The record with nothing in it that its line will cut: the half of a secret that a cut would leave is looked for before. */
@@ -193,7 +197,7 @@ function requestLine(record: RequestRecord, level: "info" | "warn"): string {
     `,"user_agent":"${agent(record.userAgent)}"` +
     named("user", record.user) +
     named("server", record.server) +
-    (record.tool === null ? "" : `,"tool":"${bounded(record.tool, MAX_TOOL)}"`) +
+    `,"tool":${record.tool === null ? "null" : `"${bounded(record.tool, MAX_TOOL)}"`}` +
     (failure === null
       ? ""
       : `,"code":"${failure.code}","reason":"${bounded(failure.message, MAX_PATH)}"`) +
@@ -203,7 +207,7 @@ function requestLine(record: RequestRecord, level: "info" | "warn"): string {
 
 /** Names of users and servers are slugs, so nothing in them needs to be escaped. */
 function named(key: string, slug: string | null): string {
-  return slug === null ? "" : `,"${key}":"${slug}"`;
+  return `,"${key}":${slug === null ? "null" : `"${slug}"`}`;
 }
 
 let lastTime = 0;

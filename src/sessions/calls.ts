@@ -1,3 +1,4 @@
+import type { SupervisorError } from "../errors.ts";
 import type { Message } from "../mcp/envelope.ts";
 import type { AnswerOutcome } from "../mcp/outcome.ts";
 
@@ -14,6 +15,10 @@ export interface OpenCall {
 
 /** Who wants to know what becomes of the calls in one POST. */
 export interface CallWatch {
+  /** Of the POST. */
+  readonly requestId: string;
+  /** What the POST asked for will not come, and its client is told so somewhere else than in its answer. */
+  failApart(error: SupervisorError): void;
   begin(tool: string): OpenCall;
 }
 

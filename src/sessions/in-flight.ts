@@ -14,9 +14,20 @@ type Kind = "ping" | "initialize" | "call";
 const kindOf = (method: string | undefined): Kind =>
   method === "ping" || method === "initialize" ? method : "call";
 
+interface Open {
+  readonly kind: Kind;
+  readonly watch: CallWatch | undefined;
+}
+
+/** A request that nobody will answer any more: its id, as JSON text, and who wants to know. */
+export interface Unanswered {
+  readonly id: string;
+  readonly watch: CallWatch | undefined;
+}
+
 /** The requests of one session that wait for an answer, by id. Counts them into the instance's usage. */
 export class InFlight {
-  readonly #kinds = new Map<string, Kind>();
+  readonly #open = new Map<string, Open>();
   /** Those that call a tool, for whoever wants to know what became of them. */
   readonly #calls = new Map<string, OpenCall>();
   readonly #usage: Usage;
@@ -31,7 +42,7 @@ export class InFlight {
   }
 
   get size(): number {
-    return this.#kinds.size;
+    return this.#open.size;
   }
 
   /** Rejects with REQUEST_INVALID an id in use: two answers under it could not be told apart (JSON-RPC), nor two calls. */
@@ -39,7 +50,7 @@ export class InFlight {
     const ids = messages.filter(isRequest).map(({ id }) => id!);
     if (new Set(ids).size < ids.length)
       throw new SupervisorError("REQUEST_INVALID", "two requests of the batch have the same id");
-    if (ids.some((id) => this.#kinds.has(id)))
+    if (ids.some((id) => this.#open.has(id)))
       throw new SupervisorError("REQUEST_INVALID", "a request with this id is under way");
   }
 
@@ -72,7 +83,7 @@ export class InFlight {
     const { outcome, bytes } = this.#seen;
     this.#seen = { outcome: "ok", bytes: 0 };
     for (const id of this.#calls.keys()) this.#endCall(id, outcome, bytes);
-    for (const id of this.#kinds.keys()) this.#end(id, "answered");
+    for (const id of this.#open.keys()) this.#end(id, "answered");
   }
 
   /** Forgets requests that the server refused to take: they were no use of it. */
@@ -86,16 +97,21 @@ export class InFlight {
 
   /** The ids that nobody will answer any more, as JSON text; forgets them. */
   drain(): string[] {
-    const ids = [...this.#kinds.keys()];
+    return this.drainUnanswered().map(({ id }) => id);
+  }
+
+  /** As `drain`, with who wants to know. */
+  drainUnanswered(): Unanswered[] {
+    const unanswered = Array.from(this.#open, ([id, { watch }]) => ({ id, watch }));
     for (const id of this.#calls.keys()) this.#endCall(id, "lost");
-    for (const id of ids) this.#end(id, "given up");
-    return ids;
+    for (const { id } of unanswered) this.#end(id, "given up");
+    return unanswered;
   }
 
   #add({ id, method, tool }: Message, watch: CallWatch | undefined): void {
     const kind = kindOf(method);
-    if (this.#kinds.has(id!)) return;
-    this.#kinds.set(id!, kind);
+    if (this.#open.has(id!)) return;
+    this.#open.set(id!, { kind, watch });
     if (tool !== undefined && watch !== undefined) this.#calls.set(id!, watch.begin(tool));
     if (kind !== "ping") this.#usage.inFlight += 1;
   }
@@ -117,9 +133,9 @@ export class InFlight {
   }
 
   #end(id: string, how: "answered" | "refused" | "given up"): void {
-    const kind = this.#kinds.get(id);
+    const kind = this.#open.get(id)?.kind;
     if (kind === undefined) return;
-    this.#kinds.delete(id);
+    this.#open.delete(id);
     if (kind === "ping") return;
     this.#usage.inFlight -= 1;
     // At the end, not at the start: until then the call itself keeps the child.

@@ -16,6 +16,7 @@ import type { PostLink } from "./bridged-link.ts";
 import { exitOf, explainFailure } from "./exit.ts";
 import type { CallWatch } from "./calls.ts";
 import { InFlight } from "./in-flight.ts";
+import type { Unanswered } from "./in-flight.ts";
 import { Keeps } from "./keeps.ts";
 import type { MessageLinkEvents } from "./message-link.ts";
 import type { Holder } from "./open-requests.ts";
@@ -106,7 +107,7 @@ export class SseSession {
     watch?: CallWatch,
   ): Promise<PostAnswer> {
     const discovery = this.#options.isBridged ? messages.find(isDiscovery) : undefined;
-    if (discovery !== undefined) return this.#refuseDiscovery(discovery);
+    if (discovery !== undefined) return this.#refuseDiscovery(discovery.id!, watch);
     this.#lastUsedAt = performance.now();
     if (messages.every(isPing) && !this.#isLinked) return this.#answerPings(messages);
     const { instance, inFlight } = (this.#serving ??= serve(this.#options.choose!(body, messages)));
@@ -133,14 +134,13 @@ export class SseSession {
    * This transport belongs to 2024-11-05, and a server of a session may end at the question: the
    * answer is ours, and makes a client of both eras go on with `initialize`.
    */
-  #refuseDiscovery({ id }: Message): PostAnswer {
+  #refuseDiscovery(id: string, watch: CallWatch | undefined): PostAnswer {
     const error = new SupervisorError(
       "REQUEST_INVALID",
       "this server speaks an earlier revision of MCP: begin with initialize",
     );
     const data = { supported: LEGACY_VERSIONS };
-    const text = rpcErrorText(error, this.#options.requestId, id!, RPC.unsupportedVersion, data);
-    this.#options.outlet.event(formatEvent("message", text));
+    this.#refuse({ id, watch }, error, RPC.unsupportedVersion, data);
     return ACCEPTED;
   }
 
@@ -288,8 +288,8 @@ export class SseSession {
   /** The child is gone and the session is not. */
   async #onInterrupted(live: Live): Promise<void> {
     // Taken at once: what the client asks from now on is for the next child to answer.
-    const ids = this.#serving?.inFlight.drain() ?? [];
-    if (ids.length > 0) this.#fail(ids, await explainFailure(this.#lost(), live));
+    const unanswered = this.#serving?.inFlight.drainUnanswered() ?? [];
+    if (unanswered.length > 0) this.#fail(unanswered, await explainFailure(this.#lost(), live));
   }
 
   async #onLinkClosed(live: Live, error: SupervisorError | undefined): Promise<void> {
@@ -310,14 +310,22 @@ export class SseSession {
   }
 
   #failInFlight(error: SupervisorError): void {
-    this.#fail(this.#serving?.inFlight.drain() ?? [], error);
+    this.#fail(this.#serving?.inFlight.drainUnanswered() ?? [], error);
   }
 
-  #fail(ids: readonly string[], error: SupervisorError): void {
-    for (const id of ids) {
-      this.#options.outlet.event(
-        formatEvent("message", rpcErrorText(error, this.#options.requestId, id)),
-      );
-    }
+  #fail(unanswered: readonly Unanswered[], error: SupervisorError): void {
+    for (const request of unanswered) this.#refuse(request, error);
+  }
+
+  #refuse(
+    { id, watch }: Unanswered,
+    error: SupervisorError,
+    code?: number,
+    data?: Readonly<Record<string, unknown>>,
+  ): void {
+    watch?.failApart(error);
+    const requestId = watch?.requestId ?? this.#options.requestId;
+    const text = rpcErrorText(error, requestId, id, code, data);
+    this.#options.outlet.event(formatEvent("message", text));
   }
 }

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { readFileSync, writeFileSync } from "node:fs";
 import { test } from "node:test";
 import type { AuditEntry } from "../../src/control/shapes.ts";
 import { startForAlice } from "../helpers/alice.ts";
@@ -132,6 +133,19 @@ test("orders of admins and refused requests are rows, and outlive the daemon", a
   await cli(["key", "revoke", key.id]);
   await cli(["token", "clear", "alice", "--server", "echo"]);
   await cli(["start", "alice"]);
+  const good = readFileSync(daemon.configPath);
+  const reloads = async () =>
+    (await entriesOf(alice)).filter(({ what }) => what === "reload").length;
+  for (const [index, file] of [good, Buffer.from("{}}")].entries()) {
+    writeFileSync(daemon.configPath, file);
+    process.kill(daemon.pid, "SIGHUP");
+    await until(
+      () => daemon.log().match(/config reloaded|config in force stays/g)?.[index],
+      "read",
+    );
+  }
+  writeFileSync(daemon.configPath, good);
+  assert.equal(await reloads(), 2);
   await ask(daemon.port, { path: "/u/bob/mcp", headers: alice.auth });
   await ask(daemon.port, { path: "/u/alice/mcp", headers: ["authorization", "Bearer wrong"] });
   await ask(daemon.admin!.port, { method: "DELETE", path: "/api/users/alice" });
@@ -139,9 +153,11 @@ test("orders of admins and refused requests are rows, and outlive the daemon", a
   const expected = [
     `admin - user add ok ${uid} alice`,
     `admin - key issue ok ${uid} alice`,
-    `admin - key revoke ${key.id} ok ${uid} -`,
+    `admin - key revoke ${key.id} ok ${uid} alice`,
     `admin echo token clear TOKEN_NOT_FOUND ${uid} alice`,
     `admin - start ok ${uid} alice`,
+    "admin - reload ok SIGHUP -",
+    "admin - reload CONFIG_INVALID SIGHUP -",
     "refusal - GET /u/bob/mcp USER_MISMATCH - alice",
     "refusal - GET /u/alice/mcp KEY_INVALID - -",
   ];

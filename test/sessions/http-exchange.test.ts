@@ -63,7 +63,7 @@ async function rig(t: TestContext, handler: RequestListener): Promise<Rig> {
       headers,
       body,
       messages: peeked.messages,
-      watch: { begin: () => ({ end() {} }) },
+      watch: { requestId: "life-1", begin: () => ({ end() {} }), failApart() {} },
       inFlight: new InFlight(child.instance.usage),
       outlet: {
         head: (status, _headers, isStream) => Object.assign(seen, { status, isStream }),

@@ -167,6 +167,8 @@ function watching() {
   const inFlight = new InFlight(newUsage());
   const ended: Ended[] = [];
   const watch = {
+    requestId: "life-1",
+    failApart() {},
     begin: (tool: string) => ({
       end: (outcome: string, bytesOut: number) => void ended.push({ tool, outcome, bytesOut }),
     }),
