@@ -66,12 +66,13 @@ const digest = (text: string): Buffer => createHash("sha256").update(text).diges
 export function createAdminCheck(token: string): (req: IncomingMessage) => void {
   const expected = digest(token);
   return (req) => {
-    const header = req.headers.authorization;
+    // Two are refused: something in front may have looked at the other one.
+    const [header, ...others] = req.headersDistinct["authorization"] ?? [];
     if (header === undefined) {
       throw new SupervisorError("KEY_MISSING", "this address wants the admin token as Bearer");
     }
     const [, given] = /^Bearer +([\w-]+) *$/i.exec(header) ?? [];
-    if (given === undefined || !timingSafeEqual(digest(given), expected))
+    if (others.length > 0 || given === undefined || !timingSafeEqual(digest(given), expected))
       throw new SupervisorError("KEY_INVALID", "this is not the admin token");
   };
 }
