@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
-import { connect } from "node:net";
 import { test } from "node:test";
 import { startForAlice } from "../helpers/alice.ts";
 import { call, initialize, json } from "../helpers/fixtures.ts";
 import { ask } from "../helpers/raw-http.ts";
 import { REMOTE_ENDPOINT, record } from "../helpers/recorder.ts";
 import type { Recorder } from "../helpers/recorder.ts";
+import { say } from "../helpers/raw-bytes.ts";
 import { until } from "../helpers/until.ts";
 import { RAW_CASES } from "./raw-cases.ts";
 import type { Door, RawCase } from "./raw-cases.ts";
@@ -20,37 +20,6 @@ interface Way {
   server: Recorder;
   /** Where messages arrive at the server. */
   path: string;
-}
-
-interface Heard {
-  statuses: number[];
-  text: string;
-  isClosed: boolean;
-}
-
-/** Sends the bytes and listens until so many answers have come, or the connection is closed. */
-async function say(port: number, bytes: string, answers: number, leaves: boolean): Promise<Heard> {
-  const socket = connect(port, "127.0.0.1");
-  const heard: Heard = { statuses: [], text: "", isClosed: false };
-  socket.setEncoding("latin1").on("data", (text: string) => {
-    heard.text += text;
-    heard.statuses = Array.from(heard.text.matchAll(/HTTP\/1\.1 (\d{3}) /g), (m) => Number(m[1]));
-  });
-  socket.on("error", () => undefined).on("close", () => (heard.isClosed = true));
-  socket.write(bytes, "latin1");
-  if (leaves) socket.end();
-  const what = () => `${answers} answers have come; so far: ${heard.text.slice(0, 300)}`;
-  await until(() => heard.isClosed || (!leaves && heard.statuses.length >= answers), what());
-  // A refusal's body comes with its head; the last one is whole when its id is there.
-  await until(
-    () =>
-      heard.isClosed ||
-      heard.statuses.every((s) => s < 400 || s === 405) ||
-      heard.text.includes("requestId"),
-    "the refusal is whole",
-  );
-  socket.destroy();
-  return heard;
 }
 
 const idOf = (way: Way, raw: RawCase, n: number): string => `${way.name}: ${raw.name} ${n}`;
@@ -106,7 +75,7 @@ test("whatever bytes come in, over every route the server sees the authorised me
     const { door, server } = way;
     const body = (n: number) => call(idOf(way, raw, n), "echo", { message: "\\u00e4/<&>" });
     const before = server.requests.length;
-    const heard = await say(port, raw.bytes(door, body), raw.answers.length, raw.leaves === true);
+    const heard = await say(port, raw.bytes(door, body), raw.answers.length, raw.leaves);
     const where = `${way.name}: ${raw.name}: ${heard.text.slice(0, 400)}`;
     assert.deepEqual(
       heard.statuses,
@@ -191,7 +160,7 @@ test("a request within the body of one that has none is no request, on every oth
     ["GET", "/u/bob/one/sse", 403],
   ] as const) {
     for (const body of bodies) {
-      const heard = await say(port, `${method} ${path} HTTP/1.1\r\n${head}${body}`, 1, false);
+      const heard = await say(port, `${method} ${path} HTTP/1.1\r\n${head}${body}`, 1);
       assert.deepEqual(heard.statuses, [status], `${method} ${path}: ${heard.text}`);
     }
   }
