@@ -4,6 +4,7 @@ import { fileURLToPath } from "node:url";
 import { META } from "../../src/mcp/modern.ts";
 import { startForAlice } from "../helpers/alice.ts";
 import type { Alice } from "../helpers/alice.ts";
+import { echoServer } from "../helpers/echo.ts";
 import { EVERYTHING } from "../helpers/everything.ts";
 import { call, fixture, json, rpc } from "../helpers/fixtures.ts";
 import { EventStream } from "../helpers/raw-http.ts";
@@ -133,4 +134,18 @@ test("what needs a child keeps it for as long as it lasts", async (t) => {
     close();
     await until(async () => (await stateOf(alice, server)) === "stopped", `${what} is over`);
   }
+});
+
+test("an SSE session whose client is silent for sessionTtl ends, one that waits for a call stays", async (t) => {
+  const alice = await startForAlice(t, { one: echoServer("sse") }, { sessionTtl: "1s" });
+  const busy = await alice.sse("one");
+  await alice.post(busy.endpoint, call("slow", "sleep", { ms: 60_000 }));
+  const silent = await alice.sse("one");
+  await until(() => silent.stream.isEnded, "the silent one has ended");
+  assert.equal(busy.stream.isEnded, false);
+  assert.equal((await alice.post(silent.endpoint, call(1, "echo"))).status, 404);
+  const params = { requestId: "slow" };
+  const cancel = JSON.stringify({ jsonrpc: "2.0", method: "notifications/cancelled", params });
+  assert.equal((await alice.post(busy.endpoint, cancel)).status, 202);
+  await until(() => busy.stream.isEnded, "the other one ends when its call is over");
 });

@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
+import { readFileSync, writeFileSync } from "node:fs";
 import { test } from "node:test";
 import { startForAlice } from "../helpers/alice.ts";
 import { echoServer } from "../helpers/echo.ts";
-import { bearer, call, rpc } from "../helpers/fixtures.ts";
+import { bearer, call, fixture, initialize, json, rpc } from "../helpers/fixtures.ts";
 import { EventStream, ask } from "../helpers/raw-http.ts";
+import { instancesOf } from "../helpers/status.ts";
 import { until } from "../helpers/until.ts";
 
 test("streams beyond the user's share are refused with 429 on both fronts, until one is closed", async (t) => {
@@ -53,4 +55,72 @@ test("streams beyond the user's share are refused with 429 on both fronts, until
   }, "the place of the closed stream is free");
   assert.equal(again.status, 200);
   assert.equal(stream.isEnded, false);
+});
+
+for (const [limit, who, status, code] of [
+  ["children", "bob", 503, "INSTANCE_LIMIT"],
+  ["childrenPerUser", "alice", 429, "TOO_MANY_CHILDREN"],
+] as const) {
+  test(`a child beyond limits.${limit} is refused with ${status}, Retry-After and the reason, until one is idle`, async (t) => {
+    const rig = await startForAlice(
+      t,
+      { one: fixture("http", "echo-sse"), two: fixture("http", "echo-sse") },
+      { limits: { [limit]: 1 } },
+    );
+    const { daemon, auth } = rig;
+    const bob = bearer((await daemon.addUser("bob")).key.secret);
+    const post = (path: string, body: string, headers: string[]) =>
+      ask(daemon.port, { method: "POST", path, body, headers: [...headers, ...json] });
+    const headers = [...auth, ...json, ...(await rig.http("one"))];
+    const busy = await EventStream.open(daemon.port, {
+      method: "POST",
+      path: "/u/alice/one/mcp",
+      headers,
+      body: call(1, "sleep", { ms: 60_000 }),
+    });
+    t.after(() => busy.close());
+    const next = () => post(`/u/${who}/two/mcp`, initialize(), who === "bob" ? bob : auth);
+    const refused = await next();
+    assert.equal(refused.status, status, refused.body);
+    assert.match(String(refused.headers["retry-after"]), /^[1-9]\d*$/);
+    const { error } = JSON.parse(refused.body) as {
+      error: { message: string; data: { type: string } };
+    };
+    assert.equal(error.data.type, code);
+    assert.match(error.message, new RegExp(`which is the limit \\(limits\\.${limit}\\)`));
+    busy.close();
+    await until(async () => (await next()).status === 200, "the idle child has given way");
+    assert.equal((await instancesOf(daemon)).find(({ server }) => server === "one")?.pid, null);
+  });
+}
+
+test("beyond limits.memory the child that nobody has used for the longest time is stopped first", async (t) => {
+  const hungry = fixture("http", "hungry");
+  const rig = await startForAlice(t, { one: hungry, two: hungry, three: hungry });
+  const { daemon } = rig;
+  const use = async (server: string) => {
+    const session = await rig.http(server);
+    return (amount: number) =>
+      rig.post(`/u/alice/${server}/mcp`, call(1, "memory", { amount }), session);
+  };
+  const one = await use("one");
+  await (
+    await use("two")
+  )(16);
+  assert.equal((await one(160)).status, 200);
+  const rows = async () =>
+    Object.fromEntries((await instancesOf(daemon)).map((row) => [row.server, row]));
+  const before = await rows();
+  const [most, least] = ["one", "two"].map((server) => before[server]!.rssBytes!);
+  const file = JSON.parse(readFileSync(daemon.configPath, "utf8")) as object;
+  const memory = Math.round(most! + least! / 2);
+  writeFileSync(daemon.configPath, JSON.stringify({ ...file, limits: { memory } }));
+  assert.equal((await daemon.cli(["reload"])).code, 0);
+  await rig.http("three");
+  const after = await until(async () => {
+    const found = await rows();
+    return found["two"]!.pid === null ? found : undefined;
+  }, "a child has given way");
+  assert.match(after["two"]!.reason ?? "", /idle, and its memory was needed/);
+  assert.equal(after["one"]!.state, "ready");
 });

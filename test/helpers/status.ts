@@ -11,6 +11,7 @@ export interface InstanceRow {
   pid: number | null;
   sessions: number;
   inFlight: number;
+  rssBytes: number | null;
 }
 
 /** What `status` says of the instances, asked of the control socket itself: a command is a process more each time. */
