@@ -1,5 +1,5 @@
 // Shared, dependency-free MCP message handling for the echo children.
-// Tools: echo {message} | blob {bytes} | sleep {ms, message} | progress {count, message}
+// Tools: echo {message} | blob {bytes} | sleep {ms, message} | progress {count, message} | flood {bytes}
 const TOOLS = [
   ["echo", "Return the message", { message: { type: "string" } }],
   ["blob", "Return N bytes of text", { bytes: { type: "integer" } }],
@@ -13,6 +13,7 @@ const TOOLS = [
     "Send count notifications, then the message",
     { count: { type: "integer" }, message: { type: "string" } },
   ],
+  ["flood", "Send notifications of N bytes in all", { bytes: { type: "integer" } }],
 ].map(([name, description, properties]) => ({
   name,
   description,
@@ -53,6 +54,16 @@ export function handle(msg, send) {
               }),
             );
           return text(`Echo: ${a.message}`);
+        }
+        case "flood": {
+          const each = 64 << 10;
+          const notification = JSON.stringify({
+            jsonrpc: "2.0",
+            method: "notifications/message",
+            params: { level: "info", data: blob(each) },
+          });
+          for (let left = a.bytes | 0; left > 0; left -= each) send(notification);
+          return text("flooded");
         }
       }
       return send(
