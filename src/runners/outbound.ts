@@ -66,9 +66,13 @@ export async function attachNetwork({
   await firstByte(lifeline, child, "the network namespace");
   const pid = String(child.pid);
   const account = isRoot ? ["--enable-sandbox"] : [`--userns-path=/proc/${pid}/ns/user`];
+  // Its own sandbox begins with a mount over /tmp, which would reach the whole machine where /tmp is
+  // a mount that is shared, as systemd makes it.
+  const apart = [findTool("unshare") ?? "unshare", "--mount", "--"] as const;
+  const slirp = findTool("slirp4netns") ?? "slirp4netns";
   const argv = guarded(
     [
-      findTool("slirp4netns") ?? "slirp4netns",
+      ...(isRoot ? ([...apart, slirp] as const) : ([slirp] as const)),
       "--configure",
       "--mtu=65520",
       "--disable-host-loopback",
