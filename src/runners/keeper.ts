@@ -109,6 +109,11 @@ export class Kept {
     return this.#watch?.cpuLoad() ?? null;
   }
 
+  /** Tells each time that it begins to. */
+  onBusy(tell: (load: CpuLoad) => void): void {
+    this.#watch?.onBusy(tell);
+  }
+
   /** To be shown every line of stderr. */
   heard(line: string): void {
     this.#saidOutOfMemory ||= OUT_OF_MEMORY.test(line);

@@ -37,6 +37,8 @@ export interface Watch {
   readonly peakBytes: number;
   /** Whether it uses all the CPU it may, and has for a while. */
   cpuLoad(): CpuLoad | null;
+  /** Told each time that it begins to, and at once where it already does. */
+  onBusy(tell: (load: CpuLoad) => void): void;
   end(): void;
 }
 
@@ -91,6 +93,8 @@ class Child implements Watch {
   readonly #watched: Watched;
   readonly #told = new Set<LimitHit["kind"]>();
   readonly #cpu: CpuMeter;
+  #tellBusy: ((load: CpuLoad) => void) | undefined;
+  #isBusyTold = false;
 
   constructor(watched: Watched, end: () => void) {
     this.#watched = watched;
@@ -100,6 +104,11 @@ class Child implements Watch {
 
   cpuLoad(): CpuLoad | null {
     return this.#cpu.load();
+  }
+
+  onBusy(tell: (load: CpuLoad) => void): void {
+    this.#tellBusy = tell;
+    this.#lookAtLoad();
   }
 
   wantsTable(isCpuLook: boolean): boolean {
@@ -116,6 +125,7 @@ class Child implements Watch {
     const members = this.wantsTable(cpuAt !== undefined) ? membersOf(table) : [];
     if (cpuAt !== undefined && cgroup === undefined) this.#cpu.countProcesses(members, cpuAt);
     if (cpuAt !== undefined && cgroup) this.#cpu.countGroup(cgroup.cpuUse(), performance.now());
+    if (cpuAt !== undefined) this.#lookAtLoad();
     const { memoryBytes: bytes, pids: count } = limits;
     if (bytes !== undefined && cgroup?.has("memory") !== true) {
       const held = heldBytes(members, bytes);
@@ -123,6 +133,12 @@ class Child implements Watch {
       if (held > bytes) this.#once({ kind: "memory", bytes }, onOver);
     }
     if (count !== undefined) this.#lookAtPids(count, members);
+  }
+
+  #lookAtLoad(): void {
+    const load = this.cpuLoad();
+    if (load !== null && !this.#isBusyTold) this.#tellBusy?.(load);
+    this.#isBusyTold = load !== null && this.#tellBusy !== undefined;
   }
 
   #lookAtPids(count: number, members: readonly ProcessEntry[]): void {

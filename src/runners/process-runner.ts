@@ -173,6 +173,7 @@ export async function startProcess(
         ? await listenersOn(port, pid, async () => (await members()).map((entry) => entry.pid))
         : { ours: ["127.0.0.1"], foreign: [] },
     cpuLoad: () => kept.cpuLoad(),
+    onBusy: (tell) => kept.onBusy(tell),
     rssBytes: async () => {
       const bytes = kept.cgroup?.memoryBytes() ?? residentBytes(await members());
       return bytes === 0 ? null : bytes;

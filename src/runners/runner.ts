@@ -58,6 +58,8 @@ export interface Running {
   listenersOn(port: number): Promise<Listeners>;
   /** Null unless the whole tree uses all the CPU it may, and has for a while. */
   cpuLoad(): CpuLoad | null;
+  /** Tells each time that it begins to, and at once where it already does. */
+  onBusy(tell: (load: CpuLoad) => void): void;
   /** Memory of the whole tree, null when nothing of it is left. */
   rssBytes(): Promise<number | null>;
 }

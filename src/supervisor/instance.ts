@@ -1,5 +1,5 @@
 import { SupervisorError, toSupervisorError } from "../errors.ts";
-import { describeExit, describeStrain } from "./describe-exit.ts";
+import { describeExit, describeLoad, describeStrain } from "./describe-exit.ts";
 import { failureOf, reasonOf } from "./failures.ts";
 import { Generation } from "./generation.ts";
 import { launchChild, releaseAfter } from "./launch.ts";
@@ -273,9 +273,8 @@ export class Instance {
     const { ref, usage } = this;
     const number = this.#generation;
     const generation = new Generation({ ref, number, target, running, port, usage });
-    const { live } = generation;
-    const since = Date.now();
-    this.#become({ name: "ready", since, reason: null, live, running, port, generation });
+    const serving = { live: generation.live, running, port, generation };
+    this.#become({ name: "ready", since: Date.now(), reason: null, ...serving });
     this.#log("info", "ready");
     const ifStill =
       <T>(act: (what: T) => void) =>
@@ -283,8 +282,9 @@ export class Instance {
         if (this.#state.name === "ready" && this.#state.generation === generation) act(what);
       };
     void running?.strained.then(ifStill((hit) => this.#strained(describeStrain(hit))));
+    running?.onBusy(ifStill((load) => this.#log("warn", describeLoad(load))));
     void running?.exited.then(ifStill((exit) => this.#crashed(generation, running, exit)));
-    return live;
+    return generation.live;
   }
 
   #strained(reason: string): void {

@@ -130,6 +130,15 @@ test("a child over its limit of CPU serves, and status and the doctor say so and
     "it is named",
     60_000,
   );
+  // Status may be asked a moment before the look that tells the log.
+  await until(() => rig.daemon.log().includes("CPU limit"), "the log names it");
+  const told = rig.daemon
+    .log()
+    .match(/.*CPU limit.*/g)
+    ?.map((line) => JSON.parse(line) as object);
+  const { level, user, server: name, message } = (told?.[0] ?? {}) as Record<string, string>;
+  assert.deepEqual([told?.length, level, user, name], [1, "warn", "alice", "hungry"]);
+  assert.match(message ?? "", /^child: has used \d+ % of its CPU limit \(0\.1\)/);
   assert.equal(row.state, "ready");
   assert.match(row.reason ?? "", /^has used \d+ % of its CPU limit \(0\.1\).* for [1-9]\d+ s$/);
   const { code, stdout } = await rig.daemon.cli(["doctor", "alice"], { isForPeople: true });

@@ -100,7 +100,7 @@ test("where nobody else counts its processes, a child over their number is kille
   assert.equal(await running.rssBytes(), null);
 });
 
-test("a child that uses more than its CPU is known, with since when and how much", async (t) => {
+test("a child that uses more than its CPU is known, with since when and how much, and told of once", async (t) => {
   // All the time a third of a core, or what a busy machine leaves of it.
   const script =
     "setInterval(() => { for (const end = Date.now() + 33; Date.now() < end;); }, 100)";
@@ -108,10 +108,15 @@ test("a child that uses more than its CPU is known, with since when and how much
   const argv = ["sh", "-c", '"$@"; true', "sh", process.execPath, "-e", script] as const;
   const { running } = await start(t, { cpu: 0.1 }, [...argv]);
   assert.equal(running.cpuLoad(), null);
+  const told: number[] = [];
+  running.onBusy((load) => told.push(load.cores));
   const { since, cores, limit } = await until(() => running.cpuLoad(), "it is known", 60_000);
   assert.ok(since >= begun && since <= Date.now() - 10_000);
   assert.equal(limit, 0.1);
   assert.ok(cores > 0);
+  const first = await until(() => told[0], "it is told");
+  await until(() => running.cpuLoad()?.cores !== first, "it is looked at again");
+  assert.equal(told.length, 1);
   await running.kill();
 });
 
