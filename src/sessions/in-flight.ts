@@ -47,11 +47,11 @@ export class InFlight {
 
   /** Rejects with REQUEST_INVALID an id in use: two answers under it could not be told apart (JSON-RPC), nor two calls. */
   requireFree(messages: readonly Message[]): void {
-    const ids = messages.filter(isRequest).map(({ id }) => id!);
-    if (new Set(ids).size < ids.length)
+    if (messages.length > 1 && hasIdTwice(messages))
       throw new SupervisorError("REQUEST_INVALID", "two requests of the batch have the same id");
-    if (ids.some((id) => this.#open.has(id)))
-      throw new SupervisorError("REQUEST_INVALID", "a request with this id is under way");
+    for (const message of messages)
+      if (isRequest(message) && this.#open.has(message.id!))
+        throw new SupervisorError("REQUEST_INVALID", "a request with this id is under way");
   }
 
   /** Takes note of what the client sends, before it is sent: the answer may overtake the POST's own. */
@@ -161,4 +161,9 @@ function canonicalRequestId(key: string, value: unknown, context?: { source?: st
   if (key !== "requestId") return value;
   if (typeof value === "string") return JSON.stringify(value);
   return typeof value === "number" ? canonicalId(context?.source ?? String(value)) : undefined;
+}
+
+function hasIdTwice(messages: readonly Message[]): boolean {
+  const ids = messages.filter(isRequest).map(({ id }) => id);
+  return new Set(ids).size < ids.length;
 }
