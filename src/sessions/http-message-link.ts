@@ -70,7 +70,7 @@ export class HttpMessageLink implements MessageLink {
     // Servers leave the stream of a cancelled request open for good.
     cancelled?.exchange?.abort();
     // From here on the server may speak unasked.
-    if (message.method === "notifications/initialized") this.#listen();
+    if (message.method === "notifications/initialized") await this.#listen();
   }
 
   close(): void {
@@ -87,11 +87,12 @@ export class HttpMessageLink implements MessageLink {
     });
   }
 
-  #listen(): void {
-    const post = newPost(undefined, false, undefined);
-    // A server without a stream of its own says 405; a session works without.
-    post.handover.done.catch(() => {});
+  /** Resolves when the server has somewhere to say it: what it says before that is lost. */
+  async #listen(): Promise<void> {
+    const post = newPost(undefined, false, SURELY_READ_MS);
     this.#exchange("GET", null, post);
+    // A server without a stream of its own says 405; a session works without.
+    await post.handover.done.catch(() => {});
   }
 
   /** Nobody waits for the answer to that request any more. */

@@ -24,15 +24,15 @@ const MESSAGES: Record<string, string> = {
   "space where it may stand":
     ' \r\n{ "jsonrpc" :\t"2.0",\n"id" : 1 , "method":"x" ,\r\n"params":{ }} \n\n',
   "names twice, and names of the envelope further in":
-    '{"jsonrpc":"2.0","id":1,"method":"x","params":{"id":2,"id":3,"method":"y","a":{"id":[{"id":4}]}}}',
+    '{"jsonrpc":"2.0","id":11,"method":"x","params":{"id":2,"id":3,"method":"y","a":{"id":[{"id":4}]}}}',
   "names in escapes": '{"jsonrpc":"2.0","\\u0069d":"\\u00e9\\/","meth\\u006fd":"x"}',
   "a notification":
     '{"jsonrpc":"2.0","method":"notifications/x","params":{"n":18446744073709551615}}',
   "an answer": '{"jsonrpc":"2.0","id":18446744073709551615,"result":{"n":1.10}}',
   "a batch":
     '[ {"jsonrpc":"2.0","id":18446744073709551615,"method":"x"},{"jsonrpc":"2.0","method":"y"} ,{"jsonrpc":"2.0","id":"b","method":"z"}]',
-  "a batch of one": '[{"jsonrpc":"2.0","id":1,"method":"x"}]',
-  "half a megabyte": `{"jsonrpc":"2.0","id":1,"method":"x","params":{"a":"${"\u2028x".repeat(125_000)}"}}`,
+  "a batch of one": '[{"jsonrpc":"2.0","id":12,"method":"x"}]',
+  "half a megabyte": `{"jsonrpc":"2.0","id":13,"method":"x","params":{"a":"${"\u2028x".repeat(125_000)}"}}`,
 };
 
 interface Raw {
@@ -159,9 +159,10 @@ test("a server's refusals reach the client as they are, without what speaks for 
   const { endpoint } = await rig.sse("one");
   isGreeting = false;
   for (const path of [endpoint, "/u/alice/two/mcp"]) {
-    for (next of told) {
+    for (const [id, tells] of told.entries()) {
+      next = tells;
       const [status, body, headers] = next;
-      const answer = await post(rig, path, rpc(1, "x"));
+      const answer = await post(rig, path, rpc(id, "x"));
       assert.equal(answer.status, status);
       assert.equal(answer.body.toString(), body);
       for (const [name, value] of Object.entries(headers))
