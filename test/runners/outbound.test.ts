@@ -10,7 +10,7 @@ import { until } from "../helpers/until.ts";
 const PROGRAM = join(import.meta.dirname, "programs/starts-child.ts");
 
 /** A machine where /tmp is a mount of its own that others see changes of, as under systemd. */
-const SHARED_TMP = 'mount -t tmpfs tmpfs /tmp && mount --make-rshared / && exec "$@"';
+const SHARED_TMP = 'mount --bind /tmp /tmp && mount --make-rshared / && exec "$@"';
 
 test(
   "attaching a network mounts nothing on the machine, whatever its /tmp is",
