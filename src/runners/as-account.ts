@@ -1,6 +1,7 @@
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
-import { findTool } from "./programs.ts";
+import { asAccount } from "./guard.ts";
+import { findTool, shell } from "./programs.ts";
 
 const run = promisify(execFile);
 const TIMEOUT_MS = 60_000;
@@ -15,7 +16,6 @@ const RENEW = 'rm -rf -- "$1" && mkdir -m 700 -- "$1"';
 export async function renewFolderAs(uid: number, folder: string): Promise<void> {
   const setpriv = findTool("setpriv");
   if (setpriv === undefined) throw new Error("setpriv of util-linux is not installed");
-  const become = ["--reuid", `${uid}`, "--regid", `${uid}`, "--clear-groups", "--no-new-privs"];
-  const argv = [...become, "--", "/bin/sh", "-c", RENEW, "sh", folder];
+  const argv = [...asAccount(uid), "--no-new-privs", "--", shell(), "-c", RENEW, "sh", folder];
   await run(setpriv, argv, { cwd: "/", env: {}, timeout: TIMEOUT_MS });
 }

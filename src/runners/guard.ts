@@ -1,4 +1,4 @@
-import { findTool } from "./programs.ts";
+import { findTool, shell } from "./programs.ts";
 import type { Gap } from "./confinement.ts";
 
 /** Enough for a busy server, too few to use up what the machine has. */
@@ -6,6 +6,21 @@ const MAX_OPEN_FILES = 4096;
 
 /** Variables that the shell adds of its own accord. */
 const OF_THE_SHELL = ["PWD", "OLDPWD", "SHLVL"];
+
+/** For a script's end: takes away what the shell added to an environment, of which nothing may be lost. */
+export function unsetAdded(env: Readonly<Record<string, string>>): string[] {
+  const added = OF_THE_SHELL.filter((name) => !Object.hasOwn(env, name));
+  return added.length > 0 ? [`unset ${added.join(" ")}`] : [];
+}
+
+/** For setpriv: the account, with the group of the same number and no other. */
+export const asAccount = (uid: number): string[] => [
+  "--reuid",
+  `${uid}`,
+  "--regid",
+  `${uid}`,
+  "--clear-groups",
+];
 
 type Argv = readonly [string, ...string[]];
 
@@ -18,10 +33,10 @@ export function limited(argv: Argv): [string, ...string[]] {
     "ulimit -c 0",
     // Where less is allowed already, that stays.
     `ulimit -n ${MAX_OPEN_FILES} 2>/dev/null || :`,
-    `unset ${OF_THE_SHELL.join(" ")}`,
+    ...unsetAdded({}),
     'exec "$@"',
   ];
-  return [findTool("sh") ?? "/bin/sh", "-c", script.join("\n"), "sh", ...argv];
+  return [shell(), "-c", script.join("\n"), "sh", ...argv];
 }
 
 export interface GuardOptions {
@@ -45,8 +60,7 @@ export function guarded(argv: Argv, { uid, parent, env }: GuardOptions): Argv {
   const setpriv = findTool("setpriv");
   if (setpriv === undefined) return argv;
   // A change of uid clears the parent-death signal; setpriv sets it after that.
-  const become =
-    uid === undefined ? [] : ["--reuid", `${uid}`, "--regid", `${uid}`, "--clear-groups"];
+  const become = uid === undefined ? [] : asAccount(uid);
   const drop = ["--inh-caps=-all", "--ambient-caps=-all", "--no-new-privs", "--pdeathsig", "KILL"];
   const check = parent === undefined ? [] : ofParent(parent, env);
   return [setpriv, ...become, ...drop, "--", ...check, ...argv];
@@ -54,14 +68,8 @@ export function guarded(argv: Argv, { uid, parent, env }: GuardOptions): Argv {
 
 /** A parent that died before the signal was set sends none any more. */
 function ofParent(parent: number, env: GuardOptions["env"]): string[] {
-  const extra = OF_THE_SHELL.filter((name) => !Object.hasOwn(env, name));
-  const script = [
-    '[ "$PPID" = "$1" ] || exit 125',
-    "shift",
-    ...(extra.length > 0 ? [`unset ${extra.join(" ")}`] : []),
-    'exec "$@"',
-  ];
-  return [findTool("sh") ?? "/bin/sh", "-c", script.join("\n"), "sh", String(parent)];
+  const script = ['[ "$PPID" = "$1" ] || exit 125', "shift", ...unsetAdded(env), 'exec "$@"'];
+  return [shell(), "-c", script.join("\n"), "sh", String(parent)];
 }
 
 /** What of the guard is not in force on this machine; nothing on an ordinary one. */

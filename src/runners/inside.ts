@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
 import path from "node:path";
-import { findTool } from "./programs.ts";
+import { unsetAdded } from "./guard.ts";
+import { shell } from "./programs.ts";
 import { OWN_FOLDER } from "./sandbox.ts";
 
 /** The descriptors that a sandbox is started with beside the three of every program. */
@@ -59,8 +60,6 @@ export function insideOf({ port, reach, env }: InsideInput): Inside {
       `[ "$(env -i ${NODE_INSIDE} --no-warnings ${FORWARD_INSIDE} ${port ?? "-"} ${pairs.join(" ")} </dev/null ${LIFELINE_FD}<&- &)" = ready ] || { echo "the ports of the sandbox could not be opened" >&2; exit 125; }`,
     );
   }
-  const shellsOwn = ["PWD", "OLDPWD", "SHLVL"].filter((name) => !Object.hasOwn(env, name));
-  if (shellsOwn.length > 0) steps.push(`unset ${shellsOwn.join(" ")}`);
-  steps.push(`exec "$@" ${ENTRANCE_FD}<&- ${LIFELINE_FD}<&-`);
-  return { argv: [findTool("sh") ?? "/bin/sh", "-c", steps.join("\n"), "sh"], extra };
+  steps.push(...unsetAdded(env), `exec "$@" ${ENTRANCE_FD}<&- ${LIFELINE_FD}<&-`);
+  return { argv: [shell(), "-c", steps.join("\n"), "sh"], extra };
 }

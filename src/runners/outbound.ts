@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import type { Socket } from "node:net";
 import { guarded } from "./guard.ts";
-import { findTool } from "./programs.ts";
+import { findTool, shell } from "./programs.ts";
 import { send } from "./signal.ts";
 import type { ForkServer, Forked } from "./forks.ts";
 
@@ -20,7 +20,7 @@ export function waitsForNetwork(argv: readonly string[], fd: number, isRoot: boo
     ...account,
     "--net",
     "--",
-    findTool("sh") ?? "/bin/sh",
+    shell(),
     "-c",
     wait,
     "sh",

@@ -58,6 +58,9 @@ export function findTool(name: string): string | undefined {
   return tools.get(name);
 }
 
+/** The shell that the daemon's own scripts are for. */
+export const shell = (): string => findTool("sh") ?? "/bin/sh";
+
 /** What the program says of its options. */
 export function helpOf(file: string): string {
   const { stdout, stderr } = spawnSync(file, ["--help"], { encoding: "utf8", timeout: 10_000 });

@@ -1,10 +1,11 @@
-import { existsSync, lstatSync, readlinkSync } from "node:fs";
+import { existsSync, readlinkSync } from "node:fs";
 import path from "node:path";
 import { knows } from "./bubblewrap-options.ts";
+import { asAccount } from "./guard.ts";
 import { findTool } from "./programs.ts";
 import { ETC_FOLDERS, etcMounts } from "./sandbox-etc.ts";
 import { realNames, showWithout, splitFolders } from "./show-without.ts";
-import { SYSTEM_FOLDERS, visibleFiles } from "./visible-files.ts";
+import { SYSTEM_FOLDERS, isLink, visibleFiles } from "./visible-files.ts";
 import type { LateOption } from "./bubblewrap-options.ts";
 import type { Sandbox } from "./confinement.ts";
 import type { RunSpec } from "./runner.ts";
@@ -46,7 +47,8 @@ export function bubblewrap(input: SandboxInput): [string, ...string[]] {
   const places = [...folders, ...mounts.map((mount) => mount.path)].filter((place) =>
     existsSync(place),
   );
-  const veil = { secrets, uid, places };
+  const splits = new Map(places.map((place) => [place, splitFolders(place, secrets)]));
+  const veil = { secrets, uid, splits };
   // As root the namespaces need no user namespace, and the child's account can be one of this machine's.
   const account =
     uid === null
@@ -102,11 +104,7 @@ const keep = (...names: string[]): string[] =>
 function become(uid: number): string[] {
   return [
     findTool("setpriv") ?? "setpriv",
-    "--reuid",
-    `${uid}`,
-    "--regid",
-    `${uid}`,
-    "--clear-groups",
+    ...asAccount(uid),
     "--inh-caps=-all",
     "--ambient-caps=-all",
     "--bounding-set=-all",
@@ -114,9 +112,6 @@ function become(uid: number): string[] {
     "--",
   ];
 }
-
-const isLink = (place: string): boolean =>
-  lstatSync(place, { throwIfNoEntry: false })?.isSymbolicLink() === true;
 
 function systemFolders(veil: Veil): string[] {
   return SYSTEM_FOLDERS.flatMap((place) => {
@@ -149,8 +144,6 @@ function ownFiles({ sandbox: { home, shared }, extra }: SandboxInput): string[] 
 }
 
 /** What was put together here must not be a place to fill memory from. */
-function closed({ places, secrets }: Veil): string[] {
-  return places
-    .flatMap((place) => splitFolders(place, secrets))
-    .flatMap((place) => ["--remount-ro", place]);
+function closed({ splits }: Veil): string[] {
+  return [...new Set([...splits.values()].flat())].flatMap((place) => ["--remount-ro", place]);
 }

@@ -1,6 +1,6 @@
 import { lstatSync, readdirSync, readlinkSync, realpathSync, statSync } from "node:fs";
 import path from "node:path";
-import { chainOf, isWithin, refuse } from "./visible-files.ts";
+import { chainOf, isLink, isWithin, refuse } from "./visible-files.ts";
 
 /** Each is a mount of its own, and all of them together must not keep a start waiting. */
 const MOST_ENTRIES = 200;
@@ -10,8 +10,8 @@ export interface Veil {
   secrets: readonly string[];
   /** The child's account where it is not the daemon's. */
   uid: number | null;
-  /** Where else something is put. */
-  places: readonly string[];
+  /** Where something is put, with the folders in each that cannot be shown whole. */
+  splits: ReadonlyMap<string, readonly string[]>;
 }
 
 /** Every name by which these files may be come to: those of the links that lead to them, too, which may be replaced by a file. */
@@ -52,7 +52,7 @@ export function splitFolders(place: string, secrets: readonly string[]): string[
 
 /** Shows this place as it is but for the secrets in it. Throws INSTANCE_SPAWN_FAILED where that takes too much. */
 export function showWithout(place: string, veil: Veil, bind: "--bind" | "--ro-bind"): string[] {
-  const folders = splitFolders(place, veil.secrets);
+  const folders = veil.splits.get(place) ?? splitFolders(place, veil.secrets);
   if (folders.length === 0) return [bind, place, place];
   return folders.flatMap((folder) => [
     ...emptyFolder(folder, veil.uid),
@@ -86,12 +86,11 @@ function entriesOf(folder: string): string[] {
   );
 }
 
-function showEntry(entry: string, { secrets, places }: Veil, bind: string): string[] {
+function showEntry(entry: string, { secrets, splits }: Veil, bind: string): string[] {
   if (secrets.includes(entry) || secrets.includes(realNameOf(entry))) return [];
-  const isLink = lstatSync(entry, { throwIfNoEntry: false })?.isSymbolicLink() === true;
   // It may be gone by now.
-  if (!isLink) return [`${bind}-try`, entry, entry];
+  if (!isLink(entry)) return [`${bind}-try`, entry, entry];
   // Nothing can be put below a link that leads out of the sandbox.
-  if (places.some((place) => isWithin(place, entry))) return [];
+  if ([...splits.keys()].some((place) => isWithin(place, entry))) return [];
   return ["--symlink", readlinkSync(entry), entry];
 }

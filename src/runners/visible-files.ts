@@ -54,11 +54,14 @@ function isBroad(folder: string): boolean {
   });
 }
 
+export const isLink = (file: string): boolean =>
+  lstatSync(file, { throwIfNoEntry: false })?.isSymbolicLink() === true;
+
 /** Every name on the way from a link to what it leads to, the first and the last included. */
 export function chainOf(file: string): string[] {
   const chain = [file];
   for (let at = file; chain.length < 40;) {
-    if (!lstatSync(at, { throwIfNoEntry: false })?.isSymbolicLink()) break;
+    if (!isLink(at)) break;
     at = path.resolve(path.dirname(at), readlinkSync(at));
     chain.push(at);
   }
