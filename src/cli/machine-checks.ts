@@ -1,5 +1,6 @@
 import { existsSync, lstatSync, statSync, statfsSync } from "node:fs";
 import { join } from "node:path";
+import { childServers } from "../config/child-servers.ts";
 import { fetchesAtStart } from "../config/fetching.ts";
 import type { Config } from "../config/config.ts";
 import { toSupervisorError } from "../errors.ts";
@@ -62,10 +63,8 @@ export function level({ server, asked, level: given, missing }: ServerLevel): Fi
 }
 
 /** The level of each server, as this account would get it now. */
-export const isolation = ({ servers }: Config, machine: Machine): Finding[] =>
-  Object.values(servers).flatMap((def) =>
-    def.kind === "remote" ? [] : [level(levelFor(machine, def))],
-  );
+export const isolation = (config: Config, machine: Machine): Finding[] =>
+  childServers(config).map((def) => level(levelFor(machine, def)));
 
 export const gaps = (found: readonly Gap[]): Finding[] =>
   found.map((gap) => warn("confinement", gap.found, gap.next));

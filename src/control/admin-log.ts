@@ -1,5 +1,5 @@
 import type { Request, Response } from "express";
-import type { Audit } from "../audit/audit.ts";
+import type { Audit, AuditRow } from "../audit/audit.ts";
 import type { SupervisorError } from "../errors.ts";
 import type { Journal } from "../observability/journal.ts";
 import type { Logger } from "../observability/logger.ts";
@@ -41,6 +41,19 @@ function orderOf({ method, path, body }: Request): { what: string; user: string 
   };
   return { what: nouns[`${method} ${verb}`] ?? verb, user: name };
 }
+
+type Order = Pick<AuditRow, "what" | "user" | "server" | "requestId" | "who" | "durationMs">;
+
+/** An order of an admin as a row of the audit, with what it failed of. */
+export const orderRow = (order: Order, failure: SupervisorError | undefined): AuditRow => ({
+  at: Date.now(),
+  kind: "admin",
+  ...order,
+  outcome: failure?.code ?? "ok",
+  reason: failure?.message ?? null,
+  bytesIn: null,
+  bytesOut: null,
+});
 
 /** Logs a request of an admin when it has ended; what was meant to change something goes to the audit too. */
 export function watchAdmin(
@@ -95,19 +108,6 @@ export function watchAdmin(
     );
     // Whoever was not let in gave no orders.
     if (method === "GET" || who === undefined) return;
-    audit.add({
-      at: Date.now(),
-      kind: "admin",
-      what: order.what,
-      user,
-      server,
-      requestId,
-      who,
-      outcome: failure?.code ?? "ok",
-      reason: failure?.message ?? null,
-      durationMs,
-      bytesIn: null,
-      bytesOut: null,
-    });
+    audit.add(orderRow({ what: order.what, user, server, requestId, who, durationMs }, failure));
   });
 }

@@ -4,6 +4,7 @@ import { loadConfig } from "../config/config.ts";
 import type { Config, ServerDef } from "../config/config.ts";
 import { SupervisorError, toSupervisorError } from "../errors.ts";
 import { newRequestId } from "../http/request-id.ts";
+import { orderRow } from "./admin-log.ts";
 import type { ControlParts } from "./parts.ts";
 import type { Reloaded } from "./shapes.ts";
 
@@ -53,29 +54,16 @@ export function auditedReload(
 ): () => Promise<Reloaded> {
   return async () => {
     const startedAt = performance.now();
-    const add = (outcome: string, reason: string | null): void =>
-      audit.add({
-        at: Date.now(),
-        kind: "admin",
-        user: null,
-        server: null,
-        requestId: newRequestId(),
-        who,
-        what: "reload",
-        outcome,
-        reason,
-        durationMs: performance.now() - startedAt,
-        bytesIn: null,
-        bytesOut: null,
-      });
+    let failure: SupervisorError | undefined;
     try {
-      const done = await reload();
-      add("ok", null);
-      return done;
+      return await reload();
     } catch (error) {
-      const { code, message } = toSupervisorError(error);
-      add(code, message);
+      failure = toSupervisorError(error);
       throw error;
+    } finally {
+      const [requestId, durationMs] = [newRequestId(), performance.now() - startedAt];
+      const order = { what: "reload", user: null, server: null, requestId, who, durationMs };
+      audit.add(orderRow(order, failure));
     }
   };
 }
