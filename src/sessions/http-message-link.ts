@@ -12,6 +12,7 @@ import type {
   ResponseHeaders,
 } from "../upstream/http-client.ts";
 import { redirectTarget } from "../upstream/redirect.ts";
+import { UNHEARD } from "./end-at-server.ts";
 import { Handover } from "./handover.ts";
 import type { MessageLink, MessageLinkEvents } from "./message-link.ts";
 import { EventAssembler } from "./sse-message-link.ts";
@@ -79,12 +80,7 @@ export class HttpMessageLink implements MessageLink {
     this.#unwatch();
     this.#abandon(undefined);
     if (this.#sessionId === undefined) return;
-    this.#client.request(this.#request("DELETE", null), {
-      head() {},
-      data() {},
-      end() {},
-      fail() {},
-    });
+    this.#client.request(this.#request("DELETE", null), UNHEARD);
   }
 
   /** Resolves when the server has somewhere to say it: what it says before that is lost. */

@@ -14,16 +14,19 @@ async function entriesOf({ daemon }: Alice, ...args: string[]): Promise<AuditEnt
   return (await daemon.cli(["audit", ...args])).json<{ entries: AuditEntry[] }>().entries;
 }
 
+/** One over each transport, and one that does not start. */
+const SERVERS = {
+  events: fixture("sse", "echo-sse"),
+  web: fixture("http", "echo-sse"),
+  stdio: { command: process.execPath, args: [EVERYTHING, "stdio"] },
+  broken: fixture("http", "crash-on-start"),
+};
+
 const shown = ({ kind, server, what, outcome }: AuditEntry): string =>
   [kind, server ?? "-", what, outcome].join(" ");
 
 test("each call of a tool is one row with its outcome, whatever stands behind and in front", async (t) => {
-  const alice = await startForAlice(t, {
-    events: fixture("sse", "echo-sse"),
-    web: fixture("http", "echo-sse"),
-    stdio: { command: process.execPath, args: [EVERYTHING, "stdio"] },
-    broken: fixture("http", "crash-on-start"),
-  });
+  const alice = await startForAlice(t, SERVERS);
   const { daemon, auth } = alice;
   const issued = await daemon.cli(["key", "issue", "alice", "--label", "laptop"]);
   auth.splice(0, auth.length, ...bearer(issued.json<{ secret: string }>().secret));
@@ -68,12 +71,7 @@ test("each call of a tool is one row with its outcome, whatever stands behind an
 });
 
 test("no call of a tool goes by without a row of its own", async (t) => {
-  const alice = await startForAlice(t, {
-    events: fixture("sse", "echo-sse"),
-    web: fixture("http", "echo-sse"),
-    stdio: { command: process.execPath, args: [EVERYTHING, "stdio"] },
-    broken: fixture("http", "crash-on-start"),
-  });
+  const alice = await startForAlice(t, SERVERS);
   const slow = (id: string, server: string) =>
     server === "stdio"
       ? call(id, "trigger-long-running-operation", { duration: 2, steps: 1 })
