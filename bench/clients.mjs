@@ -1,4 +1,4 @@
-// Streamable HTTP clients of many users, on connections that are kept.
+// Streamable HTTP clients of many users, each on connections of its own, which are kept.
 import http from "node:http";
 
 export const initialize = {
@@ -13,7 +13,12 @@ export const initialize = {
 
 /** `post` resolves with status, body and session, or rejects when no answer comes within the time. */
 export function clients(url, timeoutMs) {
-  const agent = new http.Agent({ keepAlive: true });
+  const agents = new Map();
+  const agentOf = (user) => {
+    const agent = agents.get(user) ?? new http.Agent({ keepAlive: true });
+    agents.set(user, agent);
+    return agent;
+  };
   return {
     post: ({ user, server, secret, session }, message) => {
       const body = JSON.stringify({ jsonrpc: "2.0", ...message });
@@ -25,7 +30,7 @@ export function clients(url, timeoutMs) {
         ...(session === undefined ? {} : { "mcp-session-id": session }),
       };
       return new Promise((resolve, reject) => {
-        const options = { method: "POST", headers, agent };
+        const options = { method: "POST", headers, agent: agentOf(user) };
         const req = http.request(`${url}/u/${user}/${server}/mcp`, options, (res) => {
           let text = "";
           res.setEncoding("utf8").on("data", (chunk) => (text += chunk));
@@ -46,6 +51,6 @@ export function clients(url, timeoutMs) {
         req.end(body);
       });
     },
-    close: () => agent.destroy(),
+    close: () => agents.forEach((agent) => agent.destroy()),
   };
 }
