@@ -155,6 +155,7 @@ export class Instance {
 
   row(): InstanceRow {
     const def = this.#context.servers(this.ref.server);
+    const isWell = this.#state.name === "ready" && this.#state.generation.wasWell;
     return rowOf({
       ref: this.ref,
       state: this.#state,
@@ -162,13 +163,9 @@ export class Instance {
       generation: this.#generation,
       restarts: this.#restarts,
       // What the one that is ready now made good is held against nobody.
-      failures: this.#isWell ? 0 : this.#policy.failures,
+      failures: isWell ? 0 : this.#policy.failures,
       isolation: this.#context.isolation.rowOf(def),
     });
-  }
-
-  get #isWell(): boolean {
-    return this.#state.name === "ready" && this.#state.generation.wasWell;
   }
 
   /** Memory of the whole process tree, null where none is alive or it cannot be read. */
@@ -204,6 +201,7 @@ export class Instance {
     const { user, server } = this.ref;
     const def = servers(server);
     if (!def) throw failureOf(this.ref, "SERVER_NOT_FOUND", "there is no such server");
+    const earlier = "reason" in this.#state ? this.#state.reason : null;
     this.#generation++;
     try {
       if (def.kind === "remote") {
@@ -212,13 +210,15 @@ export class Instance {
       }
       this.#become({ name: "starting", since: Date.now(), pid: null, port: null });
       await this.#context.admit(this.ref, signal);
-      const start = () => this.#startChild(def, signal);
-      return await turns.run(this.ref, signal, start, this.#policy.failures);
+      const wish = { failures: this.#policy.failures, patienceMs: def.startTimeoutMs };
+      return await turns.run(this.ref, signal, () => this.#startChild(def, signal), wish);
     } catch (error) {
       const failure = toSupervisorError(error);
-      if (this.#state.name !== "draining") this.#becomeDown(reasonOf(this.ref, failure));
-      if (!signal.aborted) {
-        const reason = reasonOf(this.ref, failure);
+      // It was nobody's turn: why the child failed before is what an admin wants to know still.
+      const isOutOfTurn = failure.code === "INSTANCE_BACKING_OFF";
+      const reason = (isOutOfTurn ? earlier : null) ?? reasonOf(this.ref, failure);
+      if (this.#state.name !== "draining") this.#becomeDown(reason);
+      if (!signal.aborted && !isOutOfTurn) {
         this.#log("warn", `not started: ${reason}`);
         this.#trouble({ code: failure.code, reason, exit: null, lines: failure.details });
       }

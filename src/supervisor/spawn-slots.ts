@@ -1,8 +1,9 @@
 // A child that hangs in its start keeps its slot no longer than this, or a few of them would keep
 // everybody else's children from starting.
 const HOLD_MS = 5000;
-/** How many times as long as a start that failed the next one waits. */
+/** How many times as long as a start that failed the next one waits: after two that failed in a row six times, then nine. */
 const REST_TIMES = 3;
+const MOST_REST_TIMES = 9;
 /** How often it is looked, while starts wait, whether those under way leave a core to them. */
 const LOOK_MS = 100;
 /** That many times the count may be under way where they do: a child that waits for something now may compute next. */
@@ -26,6 +27,8 @@ export class SpawnSlots {
   /** Below zero where more are under way than the count. */
   #free: number;
   #timer: NodeJS.Timeout | undefined;
+  /** Gentle starts that failed since one went well. */
+  #failedInARow = 0;
 
   constructor(count: number, idleCores?: () => number) {
     this.#free = count;
@@ -61,15 +64,21 @@ export class SpawnSlots {
 
   /**
    * As `take`, for starts that others must not feel. Unless the start went well, its slot is given
-   * back after a rest, so that those which fail use a quarter of the count at most.
+   * back after a rest, so that those which fail use a quarter of the count at most, and a tenth
+   * where none goes well. No rest outlasts the time for which a slot is held.
    */
   async takeGently(signal: AbortSignal, rank: number): Promise<(isWell: boolean) => void> {
     const release = await this.take(signal, rank);
     const since = performance.now();
     return (isWell) => {
-      if (isWell) release();
-      else setTimeout(release, REST_TIMES * (performance.now() - since)).unref();
+      this.#failedInARow = isWell ? 0 : this.#failedInARow + 1;
+      if (isWell) return release();
+      setTimeout(release, this.#restTimes * (performance.now() - since)).unref();
     };
+  }
+
+  get #restTimes(): number {
+    return Math.min(REST_TIMES * this.#failedInARow, MOST_REST_TIMES);
   }
 
   #queue(signal: AbortSignal, rank: number): Promise<void> {

@@ -1,8 +1,17 @@
+import { SupervisorError } from "../errors.ts";
 import { SpawnSlots } from "./spawn-slots.ts";
 import type { Ref } from "./instance-types.ts";
 
 /** So many users for whom a server did not start, and none for whom it did, say that no user is at fault. */
 const TELLING_USERS = 5;
+
+/** What is known of one that wants to start. */
+export interface StartWish {
+  /** Of it, in a row. */
+  failures?: number;
+  /** How long it waits behind others that fail; undefined: as long as it takes. */
+  patienceMs?: number;
+}
 
 /** Whose turn it is to start. */
 export class StartTurns {
@@ -26,9 +35,16 @@ export class StartTurns {
    * reason when that aborts first. Starts after `failures` in a row, and those of a server that
    * starts for nobody, go one at a time, with a rest after each that fails; who failed less often
    * comes first, so that one who failed once does not wait for a hundred who always do.
+   *
+   * Rejects with INSTANCE_BACKING_OFF where the wait for such a turn is longer than `patienceMs`.
    */
-  async run<T>(ref: Ref, signal: AbortSignal, start: () => Promise<T>, failures = 0): Promise<T> {
-    const end = await this.take(ref, signal, failures);
+  async run<T>(
+    ref: Ref,
+    signal: AbortSignal,
+    start: () => Promise<T>,
+    wish: StartWish = {},
+  ): Promise<T> {
+    const end = await this.take(ref, signal, wish);
     let isWell = false;
     try {
       const started = await start();
@@ -45,9 +61,9 @@ export class StartTurns {
 
   /** As `run`, for a start that is no user's: resolves with the function that ends the turn. */
   async take(
-    { server }: Pick<Ref, "server">,
+    { user, server }: Pick<Ref, "user" | "server">,
     signal: AbortSignal,
-    failures = 0,
+    { failures = 0, patienceMs }: StartWish = {},
   ): Promise<(isWell?: boolean) => void> {
     if (failures === 0 && !this.#isBroken(server)) {
       const release = await this.#slots.take(signal);
@@ -56,7 +72,12 @@ export class StartTurns {
       release();
     }
     const rank = failures + (this.#isBroken(server) ? TELLING_USERS : 0);
-    const releaseGentle = await this.#gentle.takeGently(signal, rank);
+    const patience = new AbortController();
+    const giveUp = (waitedMs: number) => patience.abort(outOfTurn(user, server, waitedMs));
+    const timer = patienceMs === undefined ? undefined : setTimeout(giveUp, patienceMs, patienceMs);
+    const releaseGentle = await this.#gentle
+      .takeGently(AbortSignal.any([signal, patience.signal]), rank)
+      .finally(() => clearTimeout(timer));
     try {
       const release = await this.#slots.take(signal);
       return (isWell = false) => {
@@ -82,4 +103,13 @@ export class StartTurns {
   #isBroken(server: string): boolean {
     return this.#failedFor.get(server)?.size === TELLING_USERS;
   }
+}
+
+function outOfTurn(user: string, server: string, waitedMs: number): SupervisorError {
+  const seconds = Math.ceil(waitedMs / 1000);
+  return new SupervisorError(
+    "INSTANCE_BACKING_OFF",
+    `${user}/${server}: the child was not started within ${seconds} s: starts after a failure go one at a time, and others came first`,
+    { retryAfterSeconds: seconds },
+  );
 }

@@ -46,6 +46,33 @@ test("a wait longer than startTimeout is refused at once, with the time after wh
   assert.equal(supervisor.list()[0]?.generation, 1);
 });
 
+test("who waits longer than startTimeout behind others that fail is told so, and stays known for its own failure", async (t) => {
+  const skip = skipper(t);
+  const { supervisor } = openSupervisor(t, {
+    never: fixture("never-ready", [], { startTimeout: "2s" }),
+    crash: fixture("crash-on-start", [], { startTimeout: "500ms" }),
+  });
+  const NEVER = ref("bob", "never");
+  await failureOf(supervisor.ensure(NEVER));
+  // On a busy machine it may be its timeout.
+  await failureOf(supervisor.ensure(CRASH));
+  const stateOf = ({ user }: { user: string }) =>
+    supervisor.list().find((row) => row.user === user)!;
+  const areBoth = (state: string) => [NEVER, CRASH].every((one) => stateOf(one).state === state);
+  await until(() => areBoth("backing-off"), "both back off");
+  const { reason } = stateOf(CRASH);
+  assert.ok(reason !== null);
+  skip(100_000);
+  const first = failureOf(supervisor.ensure(NEVER));
+  await until(() => stateOf(NEVER).state === "starting", "the other one has its turn");
+  const refusal = await failureOf(supervisor.ensure(CRASH));
+  assert.deepEqual([refusal.code, refusal.retryAfterSeconds], ["INSTANCE_BACKING_OFF", 1]);
+  assert.match(refusal.message, /^alice\/crash: .*one at a time/);
+  const after = stateOf(CRASH);
+  assert.deepEqual([after.state, after.reason, after.failures], ["backing-off", reason, 1]);
+  assert.equal((await first).code, "INSTANCE_START_TIMEOUT");
+});
+
 test("ten failures park the instance, whose messages are answered at once with the last exit", async (t) => {
   const skip = skipper(t);
   const { supervisor, logged } = openSupervisor(t, { crash: fixture("crash-on-start") });

@@ -47,6 +47,35 @@ test("one that gives up while it waits leaves the queue to the others", async ()
   await assert.rejects(slots.take(leaving.signal), /left/);
 });
 
+test("gentle starts that fail in a row rest longer each time, up to nine times as long as they took", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  let now = 1000;
+  t.mock.method(performance, "now", () => now);
+  const slots = new SpawnSlots(1);
+  const rests: number[] = [];
+  for (const [tookMs, isWell] of [
+    [100, false],
+    [100, false],
+    [100, false],
+    [100, false],
+    [100, true],
+    [100, false],
+    [4000, false],
+  ] as const) {
+    const end = await slots.takeGently(never, 1);
+    now += tookMs;
+    end(isWell);
+    let restMs = 0;
+    const next = slots.take(never);
+    const isOver = async () =>
+      await Promise.race([next.then(() => true), settled().then(() => false)]);
+    for (; !(await isOver()); restMs += 100) t.mock.timers.tick(100);
+    rests.push(restMs);
+    (await next)();
+  }
+  assert.deepEqual(rests, [300, 600, 900, 900, 0, 300, 5000], "no longer than a slot is held");
+});
+
 test("a gentle start that failed rests three times as long as it took, one that went well not at all", async (t) => {
   t.mock.timers.enable({ apis: ["setTimeout"] });
   let now = 1000;
@@ -73,14 +102,16 @@ test("a gentle start that failed rests three times as long as it took, one that 
 });
 
 /** A start that is under way until its end is decided here. */
-function startOf(turns: StartTurns, ref: Ref, failures = 0) {
+function startOf(turns: StartTurns, ref: Ref, failures = 0, patienceMs?: number) {
   const decided = new EventEmitter();
   let isUnderWay = false;
   const start = () => {
     isUnderWay = true;
     return once(decided, "ready");
   };
-  const done = turns.run(ref, never, start, failures).catch(() => "failed");
+  const wish = { failures, ...(patienceMs === undefined ? {} : { patienceMs }) };
+  const outcome = turns.run(ref, never, start, wish);
+  const done = outcome.catch(() => "failed");
   const end = (how: string) => async (): Promise<void> => {
     await settled();
     assert.ok(isUnderWay, `${ref.user} has its turn`);
@@ -88,6 +119,7 @@ function startOf(turns: StartTurns, ref: Ref, failures = 0) {
     await done;
   };
   return {
+    outcome,
     isUnderWay: () => isUnderWay,
     succeed: end("ready"),
     fail: end("error"),
@@ -135,6 +167,28 @@ test("who failed less often comes first among those who failed", async () => {
     startOf(turns, of("erin"), 1),
   ];
   for (const start of [first, lucky, luckless, twice, often]) await start.succeed();
+});
+
+test("who waits longer for such a turn than it may is told to come again, and keeps nobody waiting", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const turns = new StartTurns(new SpawnSlots(2));
+  const first = startOf(turns, of("alice"), 1);
+  const late = startOf(turns, of("bob"), 1, 3000);
+  const next = startOf(turns, of("carol"), 1, 4000);
+  await settled();
+  t.mock.timers.tick(2999);
+  await settled();
+  assert.equal(turns.waiting, 2);
+  const refused = assert.rejects(late.outcome, {
+    code: "INSTANCE_BACKING_OFF",
+    message: /^bob\/s: the child was not started within 3 s: .* one at a time/,
+    retryAfterSeconds: 3,
+  });
+  t.mock.timers.tick(1);
+  await refused;
+  assert.equal(turns.waiting, 1);
+  await first.succeed();
+  await next.succeed();
 });
 
 test("one user's failures are not held against the server", async (t) => {
