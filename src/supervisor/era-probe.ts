@@ -8,6 +8,7 @@ import type { ChildServer } from "../config/config.ts";
 import type { Scrubber } from "../observability/scrubber.ts";
 import type { Era, Ref } from "./instance-types.ts";
 import type { LaunchInput } from "./launch.ts";
+import type { StartEnd } from "./spawn-slots.ts";
 
 /** A legacy server may say nothing at all to what comes before `initialize`. */
 const DISCOVER_PATIENCE_MS = 10_000;
@@ -29,7 +30,7 @@ export interface EraProbeOptions {
     def: ChildServer,
   ) => Promise<{
     input: Omit<LaunchInput, "ref" | "output" | "onLine" | "onSpawn" | "capabilities">;
-    release: () => void;
+    endTurn: (end: StartEnd) => void;
   }>;
 }
 
@@ -129,7 +130,8 @@ export class EraProbe {
 
   /** Starts a child in this era and ends it; undefined when it was ready, else the failure. */
   async #try(ref: Ref, def: ChildServer, era: Era): Promise<SupervisorError | undefined> {
-    const { input, release } = await this.#options.prepare(ref, def);
+    const { input, endTurn } = await this.#options.prepare(ref, def);
+    let end: StartEnd = "failed";
     try {
       const patienceMs = era === "modern" ? DISCOVER_PATIENCE_MS : input.startTimeoutMs;
       const outcome = await launchChild({
@@ -145,10 +147,11 @@ export class EraProbe {
         await outcome.gone;
         return outcome.failure;
       }
+      end = "well";
       await outcome.running.stop();
       return undefined;
     } finally {
-      release();
+      endTurn(end);
     }
   }
 }

@@ -1,13 +1,20 @@
 // A child that hangs in its start keeps its slot no longer than this, or a few of them would keep
 // everybody else's children from starting.
 const HOLD_MS = 5000;
-/** How many times as long as a start that failed the next one waits: after two that failed in a row six times, then nine. */
-const REST_TIMES = 3;
-const MOST_REST_TIMES = 9;
 /** How often it is looked, while starts wait, whether those under way leave a core to them. */
 const LOOK_MS = 100;
 /** That many times the count may be under way where they do: a child that waits for something now may compute next. */
 const MOST_TIMES = 8;
+
+/** What became of a start; `unknown` where it never began, or others see to what follows. */
+export type StartEnd = "well" | "failed" | "unknown";
+
+export interface SpawnSlotsOptions {
+  /** How many cores did nothing since it was last asked. */
+  idleCores?: () => number;
+  /** How many times as long as a start that failed took its slot rests; given how many failed in a row. */
+  restTimes: (failedInARow: number) => number;
+}
 
 interface Waiting {
   readonly rank: number;
@@ -15,25 +22,27 @@ interface Waiting {
 }
 
 /**
- * Lets so many starts run at once, the others in order of arrival.
+ * Lets so many starts run at once, the others in order of arrival. After one that failed its slot
+ * rests, so that many of them leave the machine to the others.
  *
- * With `idleCores` (how many did nothing since it was last asked) those that wait for the network or
- * a timer do not keep the others waiting: one more begins as often as a core is found idle.
+ * With `idleCores` those that wait for the network or a timer do not keep the others waiting, nor do
+ * those that rest: one more begins as often as a core is found idle.
  */
 export class SpawnSlots {
   readonly #most: number;
   readonly #idleCores: (() => number) | undefined;
+  readonly #restTimes: (failedInARow: number) => number;
   readonly #waiting: Waiting[] = [];
   /** Below zero where more are under way than the count. */
   #free: number;
   #timer: NodeJS.Timeout | undefined;
-  /** Gentle starts that failed since one went well. */
   #failedInARow = 0;
 
-  constructor(count: number, idleCores?: () => number) {
+  constructor(count: number, { idleCores, restTimes }: SpawnSlotsOptions) {
     this.#free = count;
     this.#most = count * (MOST_TIMES - 1);
     this.#idleCores = idleCores;
+    this.#restTimes = restTimes;
   }
 
   /** How many wait. */
@@ -43,13 +52,14 @@ export class SpawnSlots {
 
   /**
    * Resolves when it is this start's turn, with a function that ends the turn. Those of a lower rank
-   * go first.
+   * go first. No rest outlasts the time for which a slot is held.
    * Rejects with the signal's reason when that aborts first.
    */
-  async take(signal: AbortSignal, rank = 0): Promise<() => void> {
+  async take(signal: AbortSignal, rank = 0): Promise<(end: StartEnd) => void> {
     signal.throwIfAborted();
     if (this.#free > 0) this.#free--;
     else await this.#queue(signal, rank);
+    const since = performance.now();
     let isHeld = true;
     const release = () => {
       if (!isHeld) return;
@@ -59,26 +69,12 @@ export class SpawnSlots {
       if (this.#free > 0) this.#admitNext();
     };
     const timer = setTimeout(release, HOLD_MS);
-    return release;
-  }
-
-  /**
-   * As `take`, for starts that others must not feel. Unless the start went well, its slot is given
-   * back after a rest, so that those which fail use a quarter of the count at most, and a tenth
-   * where none goes well. No rest outlasts the time for which a slot is held.
-   */
-  async takeGently(signal: AbortSignal, rank: number): Promise<(isWell: boolean) => void> {
-    const release = await this.take(signal, rank);
-    const since = performance.now();
-    return (isWell) => {
-      this.#failedInARow = isWell ? 0 : this.#failedInARow + 1;
-      if (isWell) return release();
-      setTimeout(release, this.#restTimes * (performance.now() - since)).unref();
+    return (end) => {
+      if (end === "well") this.#failedInARow = 0;
+      if (end !== "failed") return release();
+      const tookMs = performance.now() - since;
+      setTimeout(release, this.#restTimes(++this.#failedInARow) * tookMs).unref();
     };
-  }
-
-  get #restTimes(): number {
-    return Math.min(REST_TIMES * this.#failedInARow, MOST_REST_TIMES);
   }
 
   #queue(signal: AbortSignal, rank: number): Promise<void> {

@@ -1,9 +1,12 @@
 import { SupervisorError } from "../errors.ts";
 import { SpawnSlots } from "./spawn-slots.ts";
 import type { Ref } from "./instance-types.ts";
+import type { StartEnd } from "./spawn-slots.ts";
 
 /** So many users for whom a server did not start, and none for whom it did, say that no user is at fault. */
-const TELLING_USERS = 5;
+const TELLING_USERS = 2;
+/** Where others are not to feel the starts, those that fail take a quarter of one core, and soon a twentieth. */
+const gentleRestTimes = (failedInARow: number) => Math.min(3 * failedInARow, 19);
 
 /** What is known of one that wants to start. */
 export interface StartWish {
@@ -17,7 +20,7 @@ export interface StartWish {
 export class StartTurns {
   readonly #slots: SpawnSlots;
   /** Beside a slot: a crash loop leaves the machine to the others. */
-  readonly #gentle = new SpawnSlots(1);
+  readonly #gentle = new SpawnSlots(1, { restTimes: gentleRestTimes });
   /** Per server: for whom it failed to start since it last did. */
   readonly #failedFor = new Map<string, Set<string>>();
 
@@ -45,47 +48,48 @@ export class StartTurns {
     wish: StartWish = {},
   ): Promise<T> {
     const end = await this.take(ref, signal, wish);
-    let isWell = false;
     try {
       const started = await start();
-      isWell = true;
       this.clear(ref);
+      end("well");
       return started;
     } catch (error) {
       if (!signal.aborted) this.#failed(ref);
+      end("failed");
       throw error;
-    } finally {
-      end(isWell);
     }
   }
 
-  /** As `run`, for a start that is no user's: resolves with the function that ends the turn. */
+  /**
+   * As `run`, for a start that is no user's: resolves with the function that ends the turn, and
+   * rejects as `run` does where it does not come.
+   */
   async take(
     { user, server }: Pick<Ref, "user" | "server">,
     signal: AbortSignal,
     { failures = 0, patienceMs }: StartWish = {},
-  ): Promise<(isWell?: boolean) => void> {
+  ): Promise<(end: StartEnd) => void> {
     if (failures === 0 && !this.#isBroken(server)) {
       const release = await this.#slots.take(signal);
       // A hundred users of it may have come at once, before the first of them had failed.
       if (!this.#isBroken(server)) return release;
-      release();
+      release("unknown");
     }
     const rank = failures + (this.#isBroken(server) ? TELLING_USERS : 0);
     const patience = new AbortController();
     const giveUp = (waitedMs: number) => patience.abort(outOfTurn(user, server, waitedMs));
     const timer = patienceMs === undefined ? undefined : setTimeout(giveUp, patienceMs, patienceMs);
     const releaseGentle = await this.#gentle
-      .takeGently(AbortSignal.any([signal, patience.signal]), rank)
+      .take(AbortSignal.any([signal, patience.signal]), rank)
       .finally(() => clearTimeout(timer));
     try {
       const release = await this.#slots.take(signal);
-      return (isWell = false) => {
-        release();
-        releaseGentle(isWell);
+      return (end) => {
+        release("unknown");
+        releaseGentle(end);
       };
     } catch (error) {
-      releaseGentle(true);
+      releaseGentle("unknown");
       throw error;
     }
   }

@@ -43,9 +43,10 @@ export { MODERN_VARIANT } from "./instance-types.ts";
 const keyOf = ({ user, server, variant }: Ref) => `${user}/${server}/${variant}`;
 
 function slotsFor({ limits: { spawnConcurrency } }: Config): SpawnSlots {
-  if (spawnConcurrency !== "cores") return new SpawnSlots(spawnConcurrency);
+  if (spawnConcurrency !== "cores") return new SpawnSlots(spawnConcurrency, { restTimes: () => 0 });
   const cores = availableParallelism();
-  return new SpawnSlots(cores, meterIdleCores(cores));
+  // Those who come next may fail as well; where a core is idle, they do not wait for it.
+  return new SpawnSlots(cores, { idleCores: meterIdleCores(cores), restTimes: () => 1 });
 }
 
 export interface SupervisorOptions {
@@ -130,10 +131,10 @@ export class Supervisor {
       prepare: async (ref, def) => {
         const { signal } = this.#stopping;
         const token = secretsFor(ref.user, ref.server);
-        const release = await turns.take(ref, signal);
+        const endTurn = await turns.take(ref, signal);
         const { startTimeoutMs } = def;
         const settings = { version, dataDir, startTimeoutMs, stopTimeoutMs };
-        return { input: { ...settings, def, token, ports, isolation, start, signal }, release };
+        return { input: { ...settings, def, token, ports, isolation, start, signal }, endTurn };
       },
     });
   }

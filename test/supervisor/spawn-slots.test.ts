@@ -5,15 +5,17 @@ import { test } from "node:test";
 import { meterIdleCores } from "../../src/supervisor/idle-cores.ts";
 import { SpawnSlots } from "../../src/supervisor/spawn-slots.ts";
 import { StartTurns } from "../../src/supervisor/start-turns.ts";
+import type { StartEnd } from "../../src/supervisor/spawn-slots.ts";
 import type { Ref } from "../../src/supervisor/instance-types.ts";
 import { until } from "../helpers/until.ts";
 
 const never = new AbortController().signal;
+const noRest = { restTimes: () => 0 };
 const of = (user: string, server = "s"): Ref => ({ user, server, variant: "" });
 const settled = () => new Promise((resolve) => setImmediate(resolve));
 
 test("starts beyond the limit wait and go in order of arrival", async () => {
-  const slots = new SpawnSlots(2);
+  const slots = new SpawnSlots(2, noRest);
   const order: string[] = [];
   const take = async (name: string) => {
     const release = await slots.take(never);
@@ -24,81 +26,56 @@ test("starts beyond the limit wait and go in order of arrival", async () => {
   await settled();
   assert.deepEqual(order, ["a", "b"]);
   const releaseFirst = await starts[0]!;
-  releaseFirst();
-  releaseFirst();
+  releaseFirst("well");
+  releaseFirst("well");
   await settled();
   assert.deepEqual(order, ["a", "b", "c"]);
-  (await starts[1]!)();
+  (await starts[1]!)("well");
   await settled();
   assert.deepEqual(order, ["a", "b", "c", "d"]);
-  for (const start of starts) (await start)();
+  for (const start of starts) (await start)("well");
 });
 
 test("one that gives up while it waits leaves the queue to the others", async () => {
-  const slots = new SpawnSlots(1);
+  const slots = new SpawnSlots(1, noRest);
   const release = await slots.take(never);
   const leaving = new AbortController();
   const left = assert.rejects(slots.take(leaving.signal), /left/);
   const next = slots.take(never);
   leaving.abort(new Error("left"));
   await left;
-  release();
-  (await next)();
+  release("well");
+  (await next)("well");
   await assert.rejects(slots.take(leaving.signal), /left/);
 });
 
-test("gentle starts that fail in a row rest longer each time, up to nine times as long as they took", async (t) => {
+test("a slot rests after a start that failed, the longer the more failed in a row, and no longer than one is held", async (t) => {
   t.mock.timers.enable({ apis: ["setTimeout"] });
   let now = 1000;
   t.mock.method(performance, "now", () => now);
-  const slots = new SpawnSlots(1);
+  const slots = new SpawnSlots(1, { restTimes: (failedInARow) => 3 * failedInARow });
   const rests: number[] = [];
-  for (const [tookMs, isWell] of [
-    [100, false],
-    [100, false],
-    [100, false],
-    [100, false],
-    [100, true],
-    [100, false],
-    [4000, false],
+  for (const [tookMs, what] of [
+    [100, "failed"],
+    [100, "failed"],
+    [100, "unknown"],
+    [100, "failed"],
+    [100, "well"],
+    [100, "failed"],
+    [4000, "failed"],
   ] as const) {
-    const end = await slots.takeGently(never, 1);
+    const end = await slots.take(never);
     now += tookMs;
-    end(isWell);
+    end(what);
     let restMs = 0;
     const next = slots.take(never);
     const isOver = async () =>
       await Promise.race([next.then(() => true), settled().then(() => false)]);
     for (; !(await isOver()); restMs += 100) t.mock.timers.tick(100);
     rests.push(restMs);
-    (await next)();
+    (await next)("unknown");
   }
-  assert.deepEqual(rests, [300, 600, 900, 900, 0, 300, 5000], "no longer than a slot is held");
-});
-
-test("a gentle start that failed rests three times as long as it took, one that went well not at all", async (t) => {
-  t.mock.timers.enable({ apis: ["setTimeout"] });
-  let now = 1000;
-  t.mock.method(performance, "now", () => now);
-  const slots = new SpawnSlots(1);
-  const order: string[] = [];
-  const take = async (name: string) => {
-    const release = await slots.takeGently(never, 1);
-    order.push(name);
-    return release;
-  };
-  const [first, second, third] = [take("first"), take("second"), take("third")];
-  const releaseFirst = await first;
-  now += 300;
-  releaseFirst(false);
-  t.mock.timers.tick(899);
-  await settled();
-  assert.deepEqual(order, ["first"]);
-  t.mock.timers.tick(1);
-  const releaseSecond = await second;
-  now += 300;
-  releaseSecond(true);
-  (await third)(true);
+  assert.deepEqual(rests, [300, 600, 0, 900, 0, 300, 5000]);
 });
 
 /** A start that is under way until its end is decided here. */
@@ -126,8 +103,10 @@ function startOf(turns: StartTurns, ref: Ref, failures = 0, patienceMs?: number)
   };
 }
 
+type Start = ReturnType<typeof startOf>;
+
 test("starts after a failure go one at a time, and keep nobody else waiting", async () => {
-  const turns = new StartTurns(new SpawnSlots(2));
+  const turns = new StartTurns(new SpawnSlots(2, noRest));
   const [retry, waiting] = [startOf(turns, of("alice"), 1), startOf(turns, of("bob"), 1)];
   const other = startOf(turns, of("carol"));
   await settled();
@@ -139,26 +118,54 @@ test("starts after a failure go one at a time, and keep nobody else waiting", as
   assert.equal(turns.waiting, 0);
 });
 
-test("a server that starts for nobody is started one at a time too, until it does for one", async () => {
-  const turns = new StartTurns(new SpawnSlots(2));
+test("a server that starts for nobody is started one at a time too, until it does for one", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const turns = new StartTurns(new SpawnSlots(2, noRest));
   const users = ["alice", "bob", "carol", "dave", "erin", "frank", "grace", "heidi"];
   // They come at once, before any has failed.
   const starts = users.map((user) => startOf(turns, of(user)));
-  for (const start of starts.slice(0, 6)) await start.fail();
-  const [gentle, next] = [starts[6]!, starts[7]!];
+  for (const start of starts.slice(0, 3)) {
+    await start.fail();
+    t.mock.timers.tick(1);
+  }
+  const [gentle, next, ...others] = starts.slice(3) as [Start, Start, ...Start[]];
   await settled();
   assert.deepEqual([gentle.isUnderWay(), next.isUnderWay()], [true, false]);
   await startOf(turns, of("ivan", "another")).succeed();
   await gentle.succeed();
-  await next.succeed();
+  for (const start of [next, ...others]) await start.succeed();
   const both = [startOf(turns, of("judy")), startOf(turns, of("kim"))];
   await settled();
   for (const start of both) assert.ok(start.isUnderWay());
   for (const start of both) await start.succeed();
 });
 
+test("starts after a failure that fail in a row rest longer each time, up to nineteen times as long as they took", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  let now = 1000;
+  t.mock.method(performance, "now", () => now);
+  const turns = new StartTurns(new SpawnSlots(2, noRest));
+  const rests: number[] = [];
+  let start = startOf(turns, of("alice"), 1);
+  while (rests.length < 8) {
+    await settled();
+    now += 100;
+    const next = startOf(turns, of("alice"), 1);
+    await start.fail();
+    let restMs = 0;
+    for (; !next.isUnderWay(); restMs += 100) {
+      t.mock.timers.tick(100);
+      await settled();
+    }
+    rests.push(restMs);
+    start = next;
+  }
+  await start.succeed();
+  assert.deepEqual(rests, [300, 600, 900, 1200, 1500, 1800, 1900, 1900]);
+});
+
 test("who failed less often comes first among those who failed", async () => {
-  const turns = new StartTurns(new SpawnSlots(2));
+  const turns = new StartTurns(new SpawnSlots(2, noRest));
   const [first, often, twice, lucky, luckless] = [
     startOf(turns, of("alice"), 9),
     startOf(turns, of("bob"), 9),
@@ -171,7 +178,7 @@ test("who failed less often comes first among those who failed", async () => {
 
 test("who waits longer for such a turn than it may is told to come again, and keeps nobody waiting", async (t) => {
   t.mock.timers.enable({ apis: ["setTimeout"] });
-  const turns = new StartTurns(new SpawnSlots(2));
+  const turns = new StartTurns(new SpawnSlots(2, noRest));
   const first = startOf(turns, of("alice"), 1);
   const late = startOf(turns, of("bob"), 1, 3000);
   const next = startOf(turns, of("carol"), 1, 4000);
@@ -193,8 +200,11 @@ test("who waits longer for such a turn than it may is told to come again, and ke
 
 test("one user's failures are not held against the server", async (t) => {
   t.mock.timers.enable({ apis: ["setTimeout"] });
-  const turns = new StartTurns(new SpawnSlots(2));
-  for (let failures = 0; failures < 9; failures += 1) await startOf(turns, of("alice")).fail();
+  const turns = new StartTurns(new SpawnSlots(2, noRest));
+  for (let failures = 0; failures < 9; failures += 1) {
+    await startOf(turns, of("alice")).fail();
+    t.mock.timers.tick(1);
+  }
   const both = [startOf(turns, of("bob")), startOf(turns, of("carol"))];
   await settled();
   for (const start of both) assert.ok(start.isUnderWay());
@@ -203,7 +213,7 @@ test("one user's failures are not held against the server", async (t) => {
 
 test("a start that hangs loses its slot, so that it does not keep the others from starting", async (t) => {
   t.mock.timers.enable({ apis: ["setTimeout"] });
-  const slots = new SpawnSlots(1);
+  const slots = new SpawnSlots(1, noRest);
   await slots.take(never);
   let isStarted = false;
   const next = slots.take(never).then((release) => {
@@ -214,14 +224,14 @@ test("a start that hangs loses its slot, so that it does not keep the others fro
   await settled();
   assert.equal(isStarted, false);
   t.mock.timers.tick(1);
-  (await next)();
+  (await next)("well");
 });
 
 test("starts that leave a core idle do not keep the next ones waiting, up to a bound", async (t) => {
   t.mock.timers.enable({ apis: ["setTimeout", "setInterval"] });
   let idle = 0;
-  const slots = new SpawnSlots(1, () => idle);
-  const releases: (() => void)[] = [];
+  const slots = new SpawnSlots(1, { idleCores: () => idle, restTimes: () => 0 });
+  const releases: ((end: StartEnd) => void)[] = [];
   for (let start = 0; start < 12; start++)
     void slots.take(never).then((release) => releases.push(release));
   const look = async () => {
@@ -239,11 +249,11 @@ test("starts that leave a core idle do not keep the next ones waiting, up to a b
   idle = 2;
   for (let looks = 0; looks < 20; looks++) await look();
   assert.equal(releases.length, 8, "eight times the count");
-  for (const release of releases.splice(0, 7)) release();
+  for (const release of releases.splice(0, 7)) release("well");
   await settled();
   assert.equal(releases.length, 1, "no more at once than the count, unless a core is idle");
   while (slots.waiting > 0) {
-    for (const release of releases) release();
+    for (const release of releases) release("well");
     await settled();
   }
   t.mock.timers.tick(100);
