@@ -8,6 +8,16 @@ const TELLING_USERS = 2;
 /** Where others are not to feel the starts, those that fail take a quarter of one core, and soon a twentieth. */
 const gentleRestTimes = (failedInARow: number) => Math.min(3 * failedInARow, 19);
 
+/** Ends the wait of those who come one at a time only because the server starts for nobody. */
+const MENDED = new Error("the server starts again");
+
+/** A server that failed to start, and for nobody did since. */
+interface Failing {
+  readonly users: Set<string>;
+  /** Aborts with MENDED. */
+  readonly mended: AbortController;
+}
+
 /** What is known of one that wants to start. */
 export interface StartWish {
   /** Of it, in a row. */
@@ -21,8 +31,7 @@ export class StartTurns {
   readonly #slots: SpawnSlots;
   /** Beside a slot: a crash loop leaves the machine to the others. */
   readonly #gentle = new SpawnSlots(1, { restTimes: gentleRestTimes });
-  /** Per server: for whom it failed to start since it last did. */
-  readonly #failedFor = new Map<string, Set<string>>();
+  readonly #failing = new Map<string, Failing>();
 
   constructor(slots: SpawnSlots) {
     this.#slots = slots;
@@ -65,51 +74,83 @@ export class StartTurns {
    * rejects as `run` does where it does not come.
    */
   async take(
-    { user, server }: Pick<Ref, "user" | "server">,
+    ref: Pick<Ref, "user" | "server">,
     signal: AbortSignal,
     { failures = 0, patienceMs }: StartWish = {},
   ): Promise<(end: StartEnd) => void> {
-    if (failures === 0 && !this.#isBroken(server)) {
-      const release = await this.#slots.take(signal);
-      // A hundred users of it may have come at once, before the first of them had failed.
-      if (!this.#isBroken(server)) return release;
-      release("unknown");
-    }
-    const rank = failures + (this.#isBroken(server) ? TELLING_USERS : 0);
-    const patience = new AbortController();
-    const giveUp = (waitedMs: number) => patience.abort(outOfTurn(user, server, waitedMs));
-    const timer = patienceMs === undefined ? undefined : setTimeout(giveUp, patienceMs, patienceMs);
-    const releaseGentle = await this.#gentle
-      .take(AbortSignal.any([signal, patience.signal]), rank)
-      .finally(() => clearTimeout(timer));
-    try {
-      const release = await this.#slots.take(signal);
-      return (end) => {
-        release("unknown");
-        releaseGentle(end);
-      };
-    } catch (error) {
-      releaseGentle("unknown");
-      throw error;
+    for (;;) {
+      const broken = this.#broken(ref.server);
+      if (failures === 0 && broken === undefined) {
+        const end = await this.#slots.take(signal);
+        // A hundred users of it may have come at once, before the first of them had failed.
+        if (this.#broken(ref.server) === undefined) return end;
+        end("unknown");
+        continue;
+      }
+      const patience = patienceOf(ref, patienceMs);
+      const ends = [signal, patience.signal];
+      // Who never failed need not come alone any longer, once the server starts for somebody.
+      if (failures === 0 && broken !== undefined) ends.push(broken.mended.signal);
+      try {
+        const rank = failures + (broken?.users.size ?? 0);
+        return await this.#takeGently(AbortSignal.any(ends), signal, rank);
+      } catch (error) {
+        if (error !== MENDED) throw error;
+      } finally {
+        clearTimeout(patience.timer);
+      }
     }
   }
 
   /** The server could be started, or somebody has seen to it. */
   clear({ server }: Pick<Ref, "server">): void {
-    this.#failedFor.delete(server);
+    const failing = this.#failing.get(server);
+    this.#failing.delete(server);
+    failing?.mended.abort(MENDED);
+  }
+
+  async #takeGently(
+    turn: AbortSignal,
+    slot: AbortSignal,
+    rank: number,
+  ): Promise<(end: StartEnd) => void> {
+    const endGently = await this.#gentle.take(turn, rank);
+    try {
+      const endSlot = await this.#slots.take(slot);
+      return (end) => {
+        endSlot("unknown");
+        endGently(end);
+      };
+    } catch (error) {
+      endGently("unknown");
+      throw error;
+    }
   }
 
   #failed({ server, user }: Ref): void {
-    const users = this.#failedFor.get(server) ?? new Set();
-    if (users.size < TELLING_USERS) this.#failedFor.set(server, users.add(user));
+    const failing = this.#failing.get(server) ?? {
+      users: new Set(),
+      mended: new AbortController(),
+    };
+    this.#failing.set(server, failing);
+    if (failing.users.size < TELLING_USERS) failing.users.add(user);
   }
 
-  #isBroken(server: string): boolean {
-    return this.#failedFor.get(server)?.size === TELLING_USERS;
+  #broken(server: string): Failing | undefined {
+    const failing = this.#failing.get(server);
+    return failing?.users.size === TELLING_USERS ? failing : undefined;
   }
 }
 
-function outOfTurn(user: string, server: string, waitedMs: number): SupervisorError {
+/** Aborts after so long with what is told to who waits; never, where it is undefined. */
+function patienceOf(ref: Pick<Ref, "user" | "server">, patienceMs: number | undefined) {
+  const patience = new AbortController();
+  const giveUp = (waitedMs: number) => patience.abort(outOfTurn(ref, waitedMs));
+  const timer = patienceMs === undefined ? undefined : setTimeout(giveUp, patienceMs, patienceMs);
+  return { signal: patience.signal, timer };
+}
+
+function outOfTurn({ user, server }: Pick<Ref, "user" | "server">, waitedMs: number) {
   const seconds = Math.ceil(waitedMs / 1000);
   return new SupervisorError(
     "INSTANCE_BACKING_OFF",

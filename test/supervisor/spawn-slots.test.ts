@@ -133,7 +133,11 @@ test("a server that starts for nobody is started one at a time too, until it doe
   assert.deepEqual([gentle.isUnderWay(), next.isUnderWay()], [true, false]);
   await startOf(turns, of("ivan", "another")).succeed();
   await gentle.succeed();
-  for (const start of [next, ...others]) await start.succeed();
+  // That it does for one lets all the others go on at once who came with it.
+  const [third, ...rest] = others as [Start, ...Start[]];
+  await settled();
+  assert.deepEqual([next.isUnderWay(), third.isUnderWay()], [true, true]);
+  for (const start of [next, third, ...rest]) await start.succeed();
   const both = [startOf(turns, of("judy")), startOf(turns, of("kim"))];
   await settled();
   for (const start of both) assert.ok(start.isUnderWay());
