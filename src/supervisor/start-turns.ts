@@ -5,8 +5,8 @@ import type { StartEnd } from "./spawn-slots.ts";
 
 /** So many users for whom a server did not start, and none for whom it did, say that no user is at fault. */
 const TELLING_USERS = 2;
-/** Where others are not to feel the starts, those that fail take a quarter of one core, and soon a twentieth. */
-const gentleRestTimes = (failedInARow: number) => Math.min(3 * failedInARow, 19);
+/** Where others are not to feel the starts, those that fail take a quarter of one core, and soon a fiftieth. */
+const gentleRestTimes = (failedInARow: number) => Math.min(3 * 2 ** (failedInARow - 1), 48);
 
 /** Ends the wait of those who come one at a time only because the server starts for nobody. */
 const MENDED = new Error("the server starts again");
