@@ -1,4 +1,5 @@
 // The rows of a bench: told as they come, and at the end as the table of the README.
+import { spawnSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
@@ -18,6 +19,23 @@ export const sum = (values) => values.reduce((total, value) => total + value, 0)
 export function tell(what, figure, target, isMet) {
   rows.push([what, figure, target, verdict(isMet)]);
   console.error(`${verdict(isMet)} ${what}: ${figure} (${target})`);
+}
+
+/** Tells the rows of a bench that runs in a process of its own, so that it does not pause for the garbage of the rows before. */
+export function tellThoseOf(program, ...args) {
+  const argv = [fileURLToPath(new URL(program, import.meta.url)), ...args.map(String)];
+  const stdio = ["ignore", "pipe", "inherit"];
+  const { stdout } = spawnSync(process.execPath, argv, { stdio, encoding: "utf8" });
+  const [, , ...lines] = stdout.split("\n").filter((text) => text.startsWith("|"));
+  if (lines.length === 0) throw new Error(`${program} told nothing`);
+  rows.push(
+    ...lines.map((text) =>
+      text
+        .split("|", 5)
+        .slice(1)
+        .map((cell) => cell.trim()),
+    ),
+  );
 }
 
 /** The figure to hold as text, and whether it is held. */

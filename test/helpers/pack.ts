@@ -7,7 +7,10 @@ const PROJECT = fileURLToPath(new URL("../..", import.meta.url));
 
 /** Runs a program to its end; throws what it said unless it succeeds. */
 export function must(program: string, args: readonly string[], options: object = {}): string {
-  const { status, stdout, stderr } = spawnSync(program, args, { encoding: "utf8", ...options });
+  const done = spawnSync(program, args, { encoding: "utf8", ...options });
+  // It could not be started at all.
+  if (done.error) throw done.error;
+  const { status, stdout, stderr } = done;
   if (status !== 0) throw new Error(`${program}: exit ${status}\n${stdout}${stderr}`);
   return stdout;
 }
