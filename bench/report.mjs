@@ -9,6 +9,13 @@ const HEAD = ["what", "measured", "figure to hold", ""];
 const rows = [];
 const verdict = (isMet) => (isMet === undefined ? "" : isMet ? "held" : "**missed**");
 
+/** Of a line of `table`. */
+const cellsOf = (line) =>
+  line
+    .split("|")
+    .slice(1, -1)
+    .map((cell) => cell.trim());
+
 export const median = (values) => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)];
 /** The smallest that this share of them is not above. */
 export const atShare = (values, share) =>
@@ -28,14 +35,7 @@ export function tellThoseOf(program, ...args) {
   const { stdout } = spawnSync(process.execPath, argv, { stdio, encoding: "utf8" });
   const [, , ...lines] = stdout.split("\n").filter((text) => text.startsWith("|"));
   if (lines.length === 0) throw new Error(`${program} told nothing`);
-  rows.push(
-    ...lines.map((text) =>
-      text
-        .split("|", 5)
-        .slice(1)
-        .map((cell) => cell.trim()),
-    ),
-  );
+  rows.push(...lines.map(cellsOf));
 }
 
 /** The figure to hold as text, and whether it is held. */

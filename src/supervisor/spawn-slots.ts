@@ -32,7 +32,8 @@ interface Rest {
 
 /**
  * Lets so many starts run at once, the others in order of arrival. After one that failed its slot
- * rests, so that many of them leave the machine to the others; those of a lower rank do not wait for that.
+ * rests, so that many of them leave the machine to the others; those of a lower rank do not wait
+ * for that.
  *
  * With `idleCores` those that wait for the network or a timer do not keep the others waiting, nor do
  * those that rest: one more begins as often as a core is found idle.
