@@ -1,4 +1,5 @@
 /** The bytes that JSON and event streams are cut at. */
+export const TAB = 0x09;
 export const LF = 0x0a;
 export const CR = 0x0d;
 export const SPACE = 0x20;

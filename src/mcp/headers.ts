@@ -32,7 +32,11 @@ export function headersToChild(
   rawHeaders: readonly string[],
   connection: string | undefined,
 ): string[] {
-  const dropped = connection === undefined ? undefined : connection.toLowerCase().split(/\s*,\s*/);
+  // Not split by a pattern: one with white space in it takes the square of the blanks in a long value.
+  const dropped = connection
+    ?.toLowerCase()
+    .split(",")
+    .map((name) => name.trim());
   const passed: string[] = [];
   for (let i = 0; i < rawHeaders.length; i += 2) {
     const name = rawHeaders[i]!.toLowerCase();

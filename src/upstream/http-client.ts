@@ -12,7 +12,8 @@ export type { ResponseHeaders } from "./response-parser.ts";
 const CONNECT_TIMEOUT_MS = 10_000;
 /**
  * Shorter than the 5 s after which Node and uvicorn close an idle connection, so that a request
- * never races that close: a POST that was sent must not be sent twice.
+ * never races that close: a POST that was sent must not be sent twice. A server that names a shorter
+ * time is believed.
  */
 const MAX_IDLE_MS = 3_000;
 const IDLE_SWEEP_MS = 1_000;
@@ -72,7 +73,7 @@ export class HttpClient {
   request(request: HttpRequest, receiver: Receiver): Exchange {
     const text = headOf(request, this.#origin.host);
     const connection =
-      this.#idle.pop() ??
+      this.#takeIdle() ??
       new Connection(
         (onread) => this.#connect(onread),
         this.#readyEvent,
@@ -120,9 +121,20 @@ export class HttpClient {
     this.#sweeper ??= setInterval(() => this.#sweep(), IDLE_SWEEP_MS).unref();
   }
 
+  /** The one used last whose server will not just now be closing it. */
+  #takeIdle(): Connection | undefined {
+    for (;;) {
+      const connection = this.#idle.pop();
+      if (connection === undefined || performance.now() < connection.usableUntil) return connection;
+      // Back to where its end takes it from.
+      this.#idle.push(connection);
+      connection.close();
+    }
+  }
+
   #sweep(): void {
-    const oldest = performance.now() - MAX_IDLE_MS;
-    for (const connection of this.#idle.filter(({ idleSince }) => idleSince < oldest))
+    const now = performance.now();
+    for (const connection of this.#idle.filter(({ usableUntil }) => usableUntil <= now))
       connection.close();
     if (this.#idle.length > 0) return;
     clearInterval(this.#sweeper);
@@ -175,8 +187,8 @@ class ConnectionExchange implements Exchange {
 /** One socket and the receiver that it serves, if any. */
 class Connection {
   readonly socket: Socket;
-  /** `performance.now()` of the end of the last exchange. */
-  idleSince = 0;
+  /** Until when (`performance.now()`) it may be given another request. */
+  usableUntil = 0;
   readonly #parser: ResponseParser;
   readonly #release: (connection: Connection, isReusable: boolean) => void;
   #receiver: Receiver | undefined;
@@ -194,7 +206,7 @@ class Connection {
     this.#parser = new ResponseParser({
       head: (status, headers) => this.#receiver?.head(status, headers),
       data: (chunk) => this.#receiver?.data(chunk),
-      end: (isReusable) => this.#end(isReusable),
+      end: (reuseMs) => this.#end(reuseMs),
     });
     socket.setTimeout(CONNECT_TIMEOUT_MS);
     socket.once(readyEvent, () => {
@@ -253,13 +265,13 @@ class Connection {
     }
   }
 
-  #end(isReusable: boolean): void {
+  #end(reuseMs: number): void {
     // Aborted from within its own head: the rest of the answer was in the same read.
     if (this.#isOver) return;
     const receiver = this.#receiver;
     this.#receiver = undefined;
-    if (isReusable) {
-      this.idleSince = performance.now();
+    if (reuseMs > 0) {
+      this.usableUntil = performance.now() + Math.min(reuseMs, MAX_IDLE_MS);
       if (this.socket.isPaused()) this.socket.resume();
       this.#release(this, true);
     } else {

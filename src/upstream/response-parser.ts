@@ -1,21 +1,32 @@
 import { SupervisorError } from "../errors.ts";
+import { SPACE, TAB } from "../mcp/bytes.ts";
 
 export type ResponseHeaders = Readonly<Record<string, string | undefined>>;
 
 export interface ResponseSink {
   head(status: number, headers: ResponseHeaders): void;
   data(chunk: Buffer): void;
-  /** The response is whole; `isReusable` tells whether the connection may carry another. */
-  end(isReusable: boolean): void;
+  /** The response is whole; for so many milliseconds from now the connection may begin another, Infinity where the server names no bound. */
+  end(reuseMs: number): void;
 }
 
 const MAX_HEAD_BYTES = 64 * 1024;
 const MAX_CHUNK_LINE_BYTES = 1024;
 const CRLF = "\r\n";
 const TOKEN = /^[!#$%&'*+.^_`|~0-9a-z-]+$/;
+/** Of a status line or a field (RFC 9110, 5.5): obs-text is allowed, every other control is refused. */
+const STATUS_LINE = /^HTTP\/1\.([01]) ([1-5]\d\d)(?: [\t\x20-\x7e\x80-\xff]*)?$/;
+const NOT_IN_VALUE = /[^\t\x20-\x7e\x80-\xff]/;
+/** The size, and an extension that means nothing here (RFC 9112, 7.1.1). */
+const CHUNK_LINE = /^([0-9a-f]{1,12})(?:[\t ]*;[\t\x20-\x7e\x80-\xff]*)?$/i;
+/** `Keep-Alive: timeout=5, max=100`, which Node, uvicorn and Apache send. */
+const IDLE_TIMEOUT = /(?:^|[,;])[\t ]*timeout[\t ]*=[\t ]*"?(\d{1,9})/i;
+/** A server that closes an idle connection in so many seconds is not asked in the last of them: the request would meet the close. */
+const IDLE_MARGIN_MS = 1_000;
 /** Header names as servers spell them, with the lower case that they were checked as. */
 const KNOWN_NAMES = new Map<string, string>();
 const MOST_KNOWN_NAMES = 500;
+const MAX_KNOWN_NAME = 40;
 
 type State =
   | { readonly kind: "head" }
@@ -23,7 +34,7 @@ type State =
   | { readonly kind: "chunk-size" }
   | { readonly kind: "chunk"; left: number }
   | { readonly kind: "chunk-end" }
-  | { readonly kind: "trailers" }
+  | { readonly kind: "trailers"; left: number }
   | { readonly kind: "until-close" }
   | { readonly kind: "idle" };
 
@@ -31,7 +42,7 @@ interface Head {
   readonly text: string;
   readonly code: number;
   readonly headers: ResponseHeaders;
-  readonly isReusable: boolean;
+  readonly reuseMs: number;
 }
 
 /** Of any server: they answer in the same words for as long as their Date says the same second. */
@@ -41,7 +52,6 @@ const HEAD: State = { kind: "head" };
 const IDLE: State = { kind: "idle" };
 const CHUNK_SIZE: State = { kind: "chunk-size" };
 const CHUNK_END: State = { kind: "chunk-end" };
-const TRAILERS: State = { kind: "trailers" };
 const UNTIL_CLOSE: State = { kind: "until-close" };
 
 const invalid = (what: string): SupervisorError =>
@@ -51,14 +61,15 @@ const invalid = (what: string): SupervisorError =>
  * Reads HTTP/1.1 responses (RFC 9112) from one connection, one at a time.
  *
  * Strict where leniency would let a server make two answers of one: a length and chunks together,
- * lengths that differ, folded lines, a coding other than chunked, bytes after the end, all throw
- * UPSTREAM_INVALID, after which the connection must be dropped.
+ * lengths that differ, folded lines, a coding other than chunked, bytes after the end, or a control
+ * character anywhere in its head, which would be one in ours, all throw UPSTREAM_INVALID, after which
+ * the connection must be dropped.
  */
 export class ResponseParser {
   readonly #sink: ResponseSink;
   #state: State = IDLE;
   #rest: Buffer | undefined;
-  #isReusable = true;
+  #reuseMs = Infinity;
 
   constructor(sink: ResponseSink) {
     this.#sink = sink;
@@ -89,7 +100,7 @@ export class ResponseParser {
   /** The server closed its side. Returns true when that ended a response in order. */
   close(): boolean {
     if (this.#state.kind !== "until-close") return this.#state.kind === "idle";
-    this.#finish(false);
+    this.#finish(0);
     return true;
   }
 
@@ -111,12 +122,8 @@ export class ResponseParser {
         if (bytes[0] !== 13 || bytes[1] !== 10) throw invalid("a chunk is longer than it said");
         this.#state = CHUNK_SIZE;
         return 2;
-      case "trailers": {
-        const end = bytes.indexOf(CRLF);
-        if (end === -1) return requireRoom(bytes, MAX_HEAD_BYTES);
-        if (end === 0) this.#finish(this.#isReusable);
-        return end + 2;
-      }
+      case "trailers":
+        return this.#trailer(bytes, this.#state);
       case "idle":
         throw invalid("bytes that no request asked for");
     }
@@ -124,18 +131,19 @@ export class ResponseParser {
 
   #readHead(bytes: Buffer): number {
     const end = bytes.indexOf("\r\n\r\n");
-    if (end === -1) return requireRoom(bytes, MAX_HEAD_BYTES);
+    requireRoom(end === -1 ? bytes.length : end, MAX_HEAD_BYTES);
+    if (end === -1) return 0;
     const text = bytes.toString("latin1", 0, end);
     if (latest?.text !== text) latest = parseHead(text);
-    const { code, headers, isReusable } = latest;
+    const { code, headers, reuseMs } = latest;
     if (code < 200) {
       if (code === 101) throw invalid("an upgrade that nobody asked for");
       return end + 4;
     }
-    this.#isReusable = isReusable;
+    this.#reuseMs = reuseMs;
     const isEmpty = this.#frame(code, headers);
     this.#sink.head(code, headers);
-    if (isEmpty) this.#finish(this.#isReusable);
+    if (isEmpty) this.#finish(this.#reuseMs);
     return end + 4;
   }
 
@@ -163,50 +171,67 @@ export class ResponseParser {
     state.left -= part.length;
     if (state.left === 0 && state.kind === "chunk") this.#state = CHUNK_END;
     this.#sink.data(part);
-    if (state.left === 0 && state.kind === "length") this.#finish(this.#isReusable);
+    if (state.left === 0 && state.kind === "length") this.#finish(this.#reuseMs);
     return part.length;
   }
 
   #chunkSize(bytes: Buffer): number {
     const end = bytes.indexOf(CRLF);
-    if (end === -1) return requireRoom(bytes, MAX_CHUNK_LINE_BYTES);
-    const size = /^[0-9a-f]{1,12}(?=;|$)/i.exec(bytes.toString("latin1", 0, end))?.[0];
+    requireRoom(end === -1 ? bytes.length : end, MAX_CHUNK_LINE_BYTES);
+    if (end === -1) return 0;
+    const size = CHUNK_LINE.exec(bytes.toString("latin1", 0, end))?.[1];
     if (size === undefined) throw invalid("the size of a chunk");
     const left = Number.parseInt(size, 16);
-    this.#state = left === 0 ? TRAILERS : { kind: "chunk", left };
+    this.#state = left === 0 ? { kind: "trailers", left: MAX_HEAD_BYTES } : { kind: "chunk", left };
     return end + 2;
   }
 
-  #finish(isReusable: boolean): void {
+  /** Nobody is told of trailers, but what is none may be the next answer's beginning. */
+  #trailer(bytes: Buffer, state: { readonly kind: "trailers"; left: number }): number {
+    const end = bytes.indexOf(CRLF);
+    requireRoom(end === -1 ? bytes.length : end, state.left);
+    if (end === -1) return 0;
+    state.left -= end;
+    if (end === 0) this.#finish(this.#reuseMs);
+    else fieldIn(bytes.toString("latin1", 0, end));
+    return end + 2;
+  }
+
+  #finish(reuseMs: number): void {
     this.#state = IDLE;
-    this.#sink.end(isReusable);
+    this.#sink.end(reuseMs);
   }
 }
 
 const EMPTY = Buffer.alloc(0);
 
-function requireRoom(bytes: Buffer, limit: number): 0 {
-  if (bytes.length > limit) throw invalid("a head that has no end");
-  return 0;
+function requireRoom(bytes: number, limit: number): void {
+  if (bytes > limit) throw invalid("a head that has no end");
 }
 
 function parseHead(text: string): Head {
   const lines = text.split(CRLF);
-  const status = /^HTTP\/1\.([01]) ([1-5]\d\d)(?: |$)/.exec(lines[0]!);
+  const status = STATUS_LINE.exec(lines[0]!);
   if (status === null) throw invalid("its status line");
   const headers = parseFields(lines);
-  const connection = headers["connection"]?.toLowerCase();
-  const isReusable = status[1] === "1" ? connection !== "close" : connection === "keep-alive";
-  return { text, code: Number(status[2]), headers, isReusable };
+  return { text, code: Number(status[2]), headers, reuseMs: reuseMsOf(headers, status[1] === "1") };
+}
+
+function reuseMsOf(headers: ResponseHeaders, isPersistent: boolean): number {
+  const options = headers["connection"]?.toLowerCase().split(",").map(trimmed) ?? [];
+  // Framing that HTTP/1.0 does not know is faulty, so what follows it is not to be believed (RFC 9112, 6.1).
+  const isKept = isPersistent
+    ? !options.includes("close")
+    : options.includes("keep-alive") && headers["transfer-encoding"] === undefined;
+  if (!isKept) return 0;
+  const seconds = IDLE_TIMEOUT.exec(headers["keep-alive"] ?? "")?.[1];
+  return seconds === undefined ? Infinity : Math.max(0, Number(seconds) * 1000 - IDLE_MARGIN_MS);
 }
 
 function parseFields(lines: readonly string[]): ResponseHeaders {
   const headers: Record<string, string> = Object.create(null);
   for (let i = 1; i < lines.length; i++) {
-    const line = lines[i]!;
-    const colon = line.indexOf(":");
-    const name = nameOf(line.slice(0, colon === -1 ? 0 : colon));
-    const value = line.slice(colon + 1).trim();
+    const [name, value] = fieldIn(lines[i]!);
     const known = headers[name];
     if (known !== undefined && name === "content-length" && known !== value)
       throw invalid("two lengths");
@@ -215,12 +240,33 @@ function parseFields(lines: readonly string[]): ResponseHeaders {
   return headers;
 }
 
+function fieldIn(line: string): readonly [name: string, value: string] {
+  const colon = line.indexOf(":");
+  const name = nameOf(line.slice(0, colon === -1 ? 0 : colon));
+  const value = trimmed(line.slice(colon + 1));
+  if (NOT_IN_VALUE.test(value)) throw invalid("a header's value");
+  return [name, value];
+}
+
+/** Not trim(): what that takes for white space is more than HTTP's, controls and obs-text among it. */
+function trimmed(text: string): string {
+  let from = 0;
+  let to = text.length;
+  while (from < to && isBlank(text.charCodeAt(from))) from += 1;
+  while (to > from && isBlank(text.charCodeAt(to - 1))) to -= 1;
+  return text.slice(from, to);
+}
+
+const isBlank = (code: number): boolean => code === SPACE || code === TAB;
+
 /** Folded lines (RFC 9112, 5.2) begin with white space and are refused here too. */
 function nameOf(text: string): string {
   const known = KNOWN_NAMES.get(text);
   if (known !== undefined) return known;
   const name = text.toLowerCase();
   if (!TOKEN.test(name)) throw invalid("a header");
-  if (KNOWN_NAMES.size < MOST_KNOWN_NAMES) KNOWN_NAMES.set(text, name);
+  if (KNOWN_NAMES.size < MOST_KNOWN_NAMES && text.length <= MAX_KNOWN_NAME)
+    // Of bytes of their own: a slice would keep the whole head that it was cut from.
+    KNOWN_NAMES.set(Buffer.from(text, "latin1").toString("latin1"), name);
   return name;
 }

@@ -13,9 +13,9 @@ function parse(chunks: Buffer[], isClosed = false) {
   const parser = new ResponseParser({
     head: (status, headers) => Object.assign(seen, { status, headers: { ...headers } }),
     data: (chunk) => (seen.body += chunk.toString()),
-    end: (isReusable) => {
+    end: (reuseMs) => {
       seen.ends += 1;
-      seen.isReusable = isReusable;
+      seen.isReusable = reuseMs > 0;
     },
   });
   parser.expect();
@@ -120,6 +120,25 @@ for (const [name, text] of [
   ["an upgrade", "HTTP/1.1 101 Switching Protocols\r\n\r\n"],
   ["bytes after the end", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\n\r\n"],
   ["a head without an end", `HTTP/1.1 200 OK\r\nX: ${"a".repeat(70_000)}`],
+  ["a head that ends too late", `HTTP/1.1 200 OK\r\nX: ${"a".repeat(70_000)}\r\n\r\n`],
+  ["a length in a vertical tab", "HTTP/1.1 200 OK\r\nContent-Length: \v5\r\n\r\nhello"],
+  ["a line feed for a line's end", "HTTP/1.1 200 OK\r\nX: a\nContent-Length: 2\r\n\r\nok"],
+  [
+    "a chunk line without an end",
+    `HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1;${"x".repeat(2000)}\r\na\r\n`,
+  ],
+  [
+    "a control in a chunk's extension",
+    "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1;a=\0\r\na\r\n",
+  ],
+  [
+    "a trailer that is none",
+    "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nHTTP/1.1 200 OK\r\n\r\n",
+  ],
+  [
+    "trailers that go on and on",
+    `HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n${"x: y\r\n".repeat(20_000)}\r\n`,
+  ],
 ] as const) {
   test(`an answer with ${name} is refused`, () => {
     assert.throws(() => parse([Buffer.from(text, "latin1")]), { code: "UPSTREAM_INVALID" });
@@ -131,7 +150,7 @@ test("answers in the same words as the one before are read as well as others", (
   const parser = new ResponseParser({
     head: (status, headers) => seen.push(`${status} ${headers["x"]}`),
     data: (chunk) => seen.push(chunk.toString()),
-    end: (isReusable) => seen.push(String(isReusable)),
+    end: (reuseMs) => seen.push(String(reuseMs > 0)),
   });
   const answer = (x: string, body: string) =>
     Buffer.from(`HTTP/1.1 200 OK\r\nX: ${x}\r\nContent-Length: ${body.length}\r\n\r\n${body}`);
@@ -155,3 +174,53 @@ test("answers in the same words as the one before are read as well as others", (
 test("an empty head is none", () => {
   assert.throws(() => parse([Buffer.from("\r\n\r\n")]), { code: "UPSTREAM_INVALID" });
 });
+
+/** Every control but the tab, and DEL. */
+const CONTROLS = [...Array(32).keys(), 127].filter((code) => code !== 9);
+
+test("a control character is refused wherever it stands in a head, and nothing else is for its byte alone", () => {
+  const places: [string, (char: string) => string][] = [
+    ["the status line", (char) => `HTTP/1.1 200 O${char}K\r\nContent-Length: 0\r\n\r\n`],
+    ["a value", (char) => `HTTP/1.1 200 OK\r\nContent-Length: 0\r\nMcp-X: a${char}b\r\n\r\n`],
+    ["a value's begin", (char) => `HTTP/1.1 200 OK\r\nContent-Length: 0\r\nMcp-X:${char}b\r\n\r\n`],
+    ["a value's end", (char) => `HTTP/1.1 200 OK\r\nContent-Length: 0\r\nMcp-X: a${char}\r\n\r\n`],
+    [
+      "a trailer",
+      (char) => `HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: a${char}b\r\n\r\n`,
+    ],
+  ];
+  for (const [where, answer] of places) {
+    for (let code = 0; code < 256; code++) {
+      const bytes = Buffer.from(answer(String.fromCharCode(code)), "latin1");
+      if (CONTROLS.includes(code))
+        assert.throws(() => parse([bytes]), { code: "UPSTREAM_INVALID" }, `${where}: ${code}`);
+      else assert.equal(parse([bytes]).ends, 1, `${where}: ${code}`);
+    }
+  }
+});
+
+test("a value keeps its bytes beyond ASCII and loses the blanks around it", () => {
+  const text = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nMcp-X: \t\xa0caf\xe9\x85\t \r\n\r\n";
+  assert.equal(parse([Buffer.from(text, "latin1")]).headers["mcp-x"], "\xa0caf\xe9\x85");
+});
+
+for (const [head, reuseMs] of [
+  ["HTTP/1.1 200 OK\r\n", Infinity],
+  ["HTTP/1.1 200 OK\r\nKeep-Alive: timeout=5, max=100\r\n", 4000],
+  ["HTTP/1.1 200 OK\r\nKeep-Alive: max=100,Timeout = 2\r\n", 1000],
+  ["HTTP/1.1 200 OK\r\nKeep-Alive: timeout=1\r\n", 0],
+  ["HTTP/1.1 200 OK\r\nKeep-Alive: timeout=0\r\n", 0],
+  ["HTTP/1.1 200 OK\r\nKeep-Alive: notimeout=1\r\n", Infinity],
+  ["HTTP/1.1 200 OK\r\nConnection: foo, close\r\n", 0],
+  ["HTTP/1.0 200 OK\r\nConnection: Keep-Alive\r\nKeep-Alive: timeout=60\r\n", 59_000],
+  ["HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\n", 0],
+] as const) {
+  test(`after ${JSON.stringify(head)} a connection is good for ${reuseMs} ms more`, () => {
+    const seen: number[] = [];
+    const parser = new ResponseParser({ head() {}, data() {}, end: (ms) => void seen.push(ms) });
+    parser.expect();
+    const isChunked = head.includes("chunked");
+    parser.push(Buffer.from(`${head}${isChunked ? "\r\n0\r\n" : "Content-Length: 0\r\n"}\r\n`));
+    assert.deepEqual(seen, [reuseMs]);
+  });
+}

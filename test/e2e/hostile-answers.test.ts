@@ -1,0 +1,127 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { TestContext } from "node:test";
+import { startForAlice } from "../helpers/alice.ts";
+import type { Alice } from "../helpers/alice.ts";
+import { bearer, call, fixture, initialize, json } from "../helpers/fixtures.ts";
+import { ask } from "../helpers/raw-http.ts";
+
+/** A server of each kind that says what it is told to. */
+function servers() {
+  const overHttp = fixture("http", "says-bytes");
+  const args = (overHttp["args"] as string[]).slice(0, 2);
+  return {
+    web: overHttp,
+    events: fixture("sse", "says-bytes"),
+    pipe: { ...overHttp, type: "stdio", args },
+  };
+}
+
+interface Rig extends Alice {
+  /** A call of bob's, in a session that was there before. */
+  neighbour: () => Promise<void>;
+}
+
+/** Alice's servers are hostile; bob's session at the same daemon is to notice nothing. */
+async function rigOf(t: TestContext): Promise<Rig> {
+  const rig = await startForAlice(t, servers());
+  const bob = await rig.daemon.addUser("bob", "token-of-bob");
+  const path = "/u/bob/web/mcp";
+  const headers = [...bearer(bob.key.secret), ...json];
+  const begun = await ask(rig.daemon.port, { method: "POST", path, headers, body: initialize() });
+  headers.push("mcp-session-id", String(begun.headers["mcp-session-id"]));
+  const neighbour = async (): Promise<void> => {
+    const body = call("of bob", "echo", { text: "well" });
+    const { status, body: text } = await ask(rig.daemon.port, {
+      method: "POST",
+      path,
+      headers,
+      body,
+    });
+    assert.equal(status, 200, text);
+    assert.match(text, /"well"/);
+  };
+  return { ...rig, neighbour };
+}
+
+const say = (id: string, bytes: string | Buffer, where: "answer" | "events" = "answer"): string =>
+  call(id, "say", { bytes: Buffer.from(bytes as string, "latin1").toString("base64"), where });
+
+const CONTROLS = ["\r", "\n", "\0", "\x1b", "\x7f", "\x01"];
+const FIELDS = ["mcp-note", "content-type", "cache-control", "retry-after", "x-dropped-here"];
+
+/** Heads of answers that are well but for one control character in a value. */
+const HEADS = FIELDS.flatMap((field, nth) =>
+  CONTROLS.map((char, i) => {
+    const type = (nth + i) % 2 === 0 ? "application/json" : "text/event-stream";
+    const other = field === "content-type" ? "" : `Content-Type: ${type}\r\n`;
+    const value = field === "content-type" ? `${type};a${char}b` : `a${char}b`;
+    return `HTTP/1.1 200 OK\r\n${other}${field}: ${value}\r\nContent-Length: 2\r\n\r\n{}`;
+  }),
+);
+
+test("a control character in a header of a server's answer is a refusal of that answer alone", async (t) => {
+  const rig = await rigOf(t);
+  const session = await rig.http("web");
+  const overMcp = async (id: string, body: string): Promise<void> => {
+    const answer = await rig.post("/u/alice/web/mcp", body, session);
+    assert.equal(answer.status, 502, answer.body);
+    const { error } = JSON.parse(answer.body) as { error: { data: { type: string } } };
+    assert.equal(error.data.type, "UPSTREAM_INVALID", id);
+  };
+  const { stream, endpoint } = await rig.sse("events");
+  for (const [i, head] of HEADS.entries()) {
+    await overMcp(JSON.stringify(head), say(`http ${i}`, head));
+    const posted = await rig.post(endpoint, say(`sse ${i}`, head));
+    assert.equal(posted.status, 502, JSON.stringify(head));
+    assert.match(posted.body, /"UPSTREAM_INVALID"/);
+  }
+  // Over bridges the answer comes where the session listens.
+  const bridged = await rig.sse("web");
+  for (const [i, head] of HEADS.slice(0, 4).entries()) {
+    const { status, body } = await rig.post(bridged.endpoint, say(`bridged ${i}`, head));
+    assert.equal(status, 502, body);
+    assert.match(body, /"UPSTREAM_INVALID"/);
+    // The link of the session is over with it; the next one is a new session.
+    bridged.stream.close();
+    Object.assign(bridged, await rig.sse("web"));
+  }
+  await rig.neighbour();
+  assert.equal(stream.isEnded, false);
+  process.kill(rig.daemon.pid, 0);
+});
+
+test("bytes beyond ASCII in a header pass as they are", async (t) => {
+  const rig = await rigOf(t);
+  const session = await rig.http("web");
+  const value = Buffer.from("\xa0caf\xe9\x80", "latin1");
+  const head = Buffer.concat([
+    Buffer.from("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nMcp-Note: "),
+    value,
+    Buffer.from("\r\nContent-Length: 2\r\n\r\n{}"),
+  ]);
+  const answer = await rig.post("/u/alice/web/mcp", say("obs", head), session);
+  assert.equal(answer.status, 200);
+  assert.equal(answer.headers["mcp-note"], value.toString("latin1"));
+});
+
+test("a connection is used again only where its server gives it the time", async (t) => {
+  const rig = await startForAlice(t, {
+    hasty: fixture("http", "says-bytes", "--idle-seconds", "1"),
+    patient: fixture("http", "says-bytes", "--idle-seconds", "60"),
+  });
+  const grownBy = async (server: string): Promise<number> => {
+    const session = await rig.http(server);
+    const count = async (): Promise<number> => {
+      const body = call("count", "connections");
+      const answer = await rig.post(`/u/alice/${server}/mcp`, body, session);
+      return Number(/"text":"(\d+)"/.exec(answer.body)![1]);
+    };
+    const before = await count();
+    await count();
+    await count();
+    return (await count()) - before;
+  };
+  assert.equal(await grownBy("hasty"), 3);
+  assert.equal(await grownBy("patient"), 0);
+});
