@@ -20,7 +20,7 @@ function askFor(bwrap: string | undefined): ReadonlySet<LateOption> {
 }
 
 const GAPS: Record<LateOption, string> = {
-  "--size": "/tmp of a sandbox, which is memory, has no bound of its own",
+  "--size": "/tmp and /dev/shm of a sandbox, which are memory, have no bound of their own",
   "--disable-userns":
     "a child in a sandbox can make user namespaces of its own, inside of the sandbox",
 };

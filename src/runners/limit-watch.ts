@@ -4,6 +4,7 @@ import { heldBytes } from "./held-memory.ts";
 import { glanceProcessTable } from "./process-table.ts";
 import type { Cgroup } from "./cgroup.ts";
 import type { CpuLoad } from "./cpu-meter.ts";
+import type { HeldFiles } from "./held-memory.ts";
 import type { LimitHit, Limits } from "./limits.ts";
 import type { ProcessEntry } from "./process-table.ts";
 
@@ -21,6 +22,8 @@ export interface Watched {
   cgroup: Cgroup | undefined;
   /** The living processes of the child, as this table tells. */
   membersOf: (table: readonly ProcessEntry[]) => ProcessEntry[];
+  /** What these members of it hold in files that are memory. */
+  filesOf: (members: readonly ProcessEntry[]) => HeldFiles;
   /** Processes of the daemon's own in the tree, beyond the limit. */
   helpers: number;
   /** The system itself refuses a process too many, cgroup or not. */
@@ -121,14 +124,14 @@ class Child implements Watch {
 
   /** `cpuAt`: when (`performance.now()`) the table was read, if the CPU is to be looked at. */
   look(table: readonly ProcessEntry[], cpuAt: number | undefined): void {
-    const { limits, cgroup, membersOf, onOver } = this.#watched;
+    const { limits, cgroup, membersOf, filesOf, onOver } = this.#watched;
     const members = this.wantsTable(cpuAt !== undefined) ? membersOf(table) : [];
     if (cpuAt !== undefined && cgroup === undefined) this.#cpu.countProcesses(members, cpuAt);
     if (cpuAt !== undefined && cgroup) this.#cpu.countGroup(cgroup.cpuUse(), performance.now());
     if (cpuAt !== undefined) this.#lookAtLoad();
     const { memoryBytes: bytes, pids: count } = limits;
     if (bytes !== undefined && cgroup?.has("memory") !== true) {
-      const held = heldBytes(members, bytes);
+      const held = heldBytes(members, bytes, filesOf(members));
       this.peakBytes = Math.max(this.peakBytes, held);
       if (held > bytes) this.#once({ kind: "memory", bytes }, onOver);
     }

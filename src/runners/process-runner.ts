@@ -10,10 +10,12 @@ import { DyingTree } from "./dying-tree.ts";
 import { closeForkServer, forkServer } from "./forks.ts";
 import { Keeper } from "./keeper.ts";
 import { helpersIn, isCountedAlone } from "./limits.ts";
+import { residentBytes } from "./held-memory.ts";
 import { splitLines } from "./line-splitter.ts";
 import { listenersOn } from "./listeners.ts";
+import { filesFor } from "./memory-files.ts";
 import { findProgram } from "./programs.ts";
-import { residentBytes, glanceProcessTable } from "./process-table.ts";
+import { glanceProcessTable } from "./process-table.ts";
 import { reapEarlierLives } from "./reaper.ts";
 import { send } from "./signal.ts";
 import type { CgroupRoot, Controller } from "./cgroup.ts";
@@ -154,6 +156,7 @@ export async function startProcess(
   };
 
   // Nothing known for the moment (no descriptor left, say) is asked again by whoever waits for it.
+  const filesOf = filesFor(spec.confinement);
   const members = async () => tree.membersOf(await glanceProcessTable().catch(() => []));
   let strain!: (hit: LimitHit) => void;
   const strained = new Promise<LimitHit>((resolve) => (strain = resolve));
@@ -175,13 +178,14 @@ export async function startProcess(
     cpuLoad: () => kept.cpuLoad(),
     onBusy: (tell) => kept.onBusy(tell),
     rssBytes: async () => {
-      const bytes = kept.cgroup?.memoryBytes() ?? residentBytes(await members());
+      const bytes = kept.cgroup?.memoryBytes() ?? residentBytes(await members(), filesOf);
       return bytes === 0 ? null : bytes;
     },
   };
   try {
     kept.spawned(pid, {
       membersOf: (table) => tree.membersOf(table),
+      filesOf,
       isCountedAlone: isCountedAlone(spec.confinement),
       onOver: () => void kill(),
       onStrain: strain,

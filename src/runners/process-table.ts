@@ -146,17 +146,3 @@ export function runnableOf({ pid }: ProcessEntry): Runnable {
     return { ranMs: 0, waitedMs: 0 };
   }
 }
-
-/** Resident memory of these processes in bytes; those that are gone count nothing. */
-export function residentBytes(processes: readonly ProcessEntry[]): number {
-  let kib = 0;
-  for (const { pid } of processes) {
-    try {
-      const match = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, "latin1"));
-      kib += Number(match?.[1] ?? 0);
-    } catch {
-      // It ended since the table was read.
-    }
-  }
-  return kib * 1024;
-}

@@ -8,12 +8,15 @@ import { realNames, showWithout, splitFolders } from "./show-without.ts";
 import { SYSTEM_FOLDERS, isLink, visibleFiles } from "./visible-files.ts";
 import type { LateOption } from "./bubblewrap-options.ts";
 import type { Sandbox } from "./confinement.ts";
+import type { Limits } from "./limits.ts";
 import type { RunSpec } from "./runner.ts";
 import type { Veil } from "./show-without.ts";
 import type { Mount } from "./visible-files.ts";
 
-/** It is memory. TMPDIR is on the disk, in the home. */
-const TMP_BYTES = 512 * 2 ** 20;
+/** Folders of a sandbox that are memory; all else that is, is read-only. TMPDIR is on the disk, in the home. */
+export const MEMORY_FOLDERS = ["/tmp", "/dev/shm"] as const;
+/** The most that each of them may hold where the child has no limit of memory. */
+const MEMORY_FOLDER_BYTES = 512 * 2 ** 20;
 
 /** Inside, what the daemon brings in for itself. */
 export const OWN_FOLDER = "/run/mcp-supervisor";
@@ -69,11 +72,9 @@ export function bubblewrap(input: SandboxInput): [string, ...string[]] {
     "/proc",
     "--dev",
     "/dev",
-    "--perms",
-    "1777",
-    ...ifKnown("--size", String(TMP_BYTES)),
-    "--tmpfs",
-    "/tmp",
+    ...MEMORY_FOLDERS.flatMap((place) => memoryFolder(place, spec.limits)),
+    "--remount-ro",
+    "/dev",
     ...folder(OWN_FOLDER),
     ...folder("/etc"),
     ...etcMounts(sandbox, OWN_FOLDER, veil),
@@ -111,6 +112,11 @@ function become(uid: number): string[] {
     "--no-new-privs",
     "--",
   ];
+}
+
+/** One that every account may write in, as on any machine: POSIX semaphores and shared memory live in /dev/shm. */
+function memoryFolder(place: string, { memoryBytes = MEMORY_FOLDER_BYTES }: Limits = {}): string[] {
+  return ["--perms", "1777", ...ifKnown("--size", String(memoryBytes)), "--tmpfs", place];
 }
 
 function systemFolders(veil: Veil): string[] {

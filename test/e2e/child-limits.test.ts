@@ -45,6 +45,25 @@ test("a child over its memory: the client, status and the log are told of the li
   assert.equal((await rowOf(rig)).state, "ready");
 });
 
+test("level sandbox: what a child has in /tmp and /dev/shm counts as its memory, mapped or not", async (t) => {
+  if (noSandbox !== false) return t.skip(noSandbox);
+  const uids = notRoot === false ? { from: 61_060, to: 61_069 } : null;
+  const hungry = boxed("hungry", { limits: { memory: "128M" } });
+  const rig = await startForAlice(t, { hungry }, { isolation: "sandbox", uids });
+  const session = await rig.http("hungry");
+  const fill = (id: string, places: string[]) =>
+    rig.post("/u/alice/hungry/mcp", call(id, "files", { amount: 60, places }), session);
+  assert.match((await fill("one", ["/dev/shm"])).body, /filled/);
+  const { rssBytes } = (await rowOf(rig)) as { rssBytes: number };
+  assert.ok(rssBytes > 60 << 20, `status counts it: ${rssBytes}`);
+  await Promise.all([
+    fill("both", ["/tmp"]),
+    until(async () => (await rowOf(rig)).state === "stopped", "it is over, and ended"),
+  ]);
+  assert.equal((await rowOf(rig)).reason, "was killed: over 128M");
+  return undefined;
+});
+
 test("level none: a fork bomb is killed with all that it became, and named", async (t) => {
   const rig = await startForAlice(t, {
     hungry: { ...fixture("sse", "hungry"), limits: { pids: 32 } },

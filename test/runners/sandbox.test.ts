@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { chmodSync, chownSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { renameSync, symlinkSync, writeFileSync } from "node:fs";
 import { once } from "node:events";
+import { spawnSync } from "node:child_process";
 import { get } from "node:http";
 import { createServer } from "node:net";
 import type { AddressInfo } from "node:net";
@@ -11,6 +12,9 @@ import { test } from "node:test";
 import type { TestContext } from "node:test";
 import { NOBODY } from "../../src/runners/confinement.ts";
 import type { Sandbox } from "../../src/runners/confinement.ts";
+import type { Limits } from "../../src/runners/limits.ts";
+import { heldBytes } from "../../src/runners/held-memory.ts";
+import { filesFor } from "../../src/runners/memory-files.ts";
 import { startProcess } from "../../src/runners/process-runner.ts";
 import { readProcessTable, treeOf } from "../../src/runners/process-table.ts";
 import type { Running } from "../../src/runners/runner.ts";
@@ -20,6 +24,7 @@ import { until } from "../helpers/until.ts";
 
 interface Start extends Partial<Sandbox> {
   cwd?: string;
+  limits?: Limits;
 }
 
 interface Box {
@@ -50,7 +55,7 @@ function makeBox(t: TestContext): Box {
     dir,
     data,
     home,
-    start: async (argv, { cwd = dir, ...more } = {}) => {
+    start: async (argv, { cwd = dir, limits, ...more } = {}) => {
       const lines: string[] = [];
       const running = await startProcess(
         {
@@ -70,6 +75,7 @@ function makeBox(t: TestContext): Box {
             socketDir,
             ...more,
           },
+          limits,
           stdout: "lines",
           eofGraceMs: 100,
           stopTimeoutMs: 10_000,
@@ -116,6 +122,58 @@ test(
     assert.deepEqual(lines, [box.home, "/tmp"]);
   },
 );
+
+test(
+  "of /dev a child can write to /dev/shm only, which is bounded by its memory as /tmp is",
+  { skip },
+  async (t) => {
+    const box = makeBox(t);
+    const script = `touch /dev/mine /dev/pts/mine /dev/null/mine; mkdir /dev/shm/mine && echo made
+      df -k --output=target,size /tmp /dev/shm | grep /`;
+    const sizes = async (limits?: Limits) =>
+      (await outputOf(box, script, { limits }))
+        .map((line) => line.replace(/ +/, " "))
+        .filter((line) => !line.startsWith("touch: "));
+    assert.deepEqual(await sizes(), ["made", "/tmp 524288", "/dev/shm 524288"]);
+    const memoryBytes = 96 << 20;
+    assert.deepEqual(await sizes({ memoryBytes }), ["made", "/tmp 98304", "/dev/shm 98304"]);
+  },
+);
+
+test("Python's processes can share locks in a sandbox", { skip }, async (t) => {
+  if (spawnSync("python3", ["--version"]).status !== 0) return t.skip("python3 is not installed");
+  const script = `import multiprocessing
+lock = multiprocessing.Lock()
+with lock: print("locked")`;
+  assert.deepEqual(await outputOf(makeBox(t), `python3 -c '${script}'`), ["locked"]);
+  return undefined;
+});
+
+/** A file of 48 MiB in /dev/shm that two processes have mapped and written to. */
+const MAPPED = `import mmap, os
+with open("/dev/shm/shared", "w+b") as file:
+    os.ftruncate(file.fileno(), 48 << 20)
+    pages = mmap.mmap(file.fileno(), 48 << 20)
+pages[:] = b"1" * (48 << 20)
+if os.fork() == 0:
+    sum(pages[::4096])
+    print("mapped", flush=True)
+import sys
+sys.stdin.read()`;
+
+test("what lies in /dev/shm and is mapped counts once", { skip }, async (t) => {
+  if (spawnSync("python3", ["--version"]).status !== 0) return t.skip("python3 is not installed");
+  const { running, lines } = await makeBox(t).start(["python3", "-c", MAPPED]);
+  await until(() => lines.includes("mapped"), "it is mapped twice");
+  const members = treeOf(running.pid, await readProcessTable());
+  const files = filesFor({ level: "sandbox" } as Sandbox)(members);
+  assert.ok(files.bytes >= 48 << 20 && files.bytes < 49 << 20, `files: ${files.bytes}`);
+  const held = heldBytes(members, 0, files);
+  assert.ok(held >= 48 << 20 && held < 90 << 20, `held: ${held}`);
+  const rssBytes = (await running.rssBytes())!;
+  assert.ok(rssBytes >= 96 << 20, `resident in both, not in the files too: ${rssBytes}`);
+  return undefined;
+});
 
 /** A child that looks when it is told to, and what it has found then. */
 async function look({ home, start }: Box, script: string, change: () => void, more?: Start) {
