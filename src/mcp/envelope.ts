@@ -10,16 +10,20 @@ import {
   QUOTE,
   SPACE,
 } from "./bytes.ts";
+import { locate, textAt } from "./json-span.ts";
 
 /** One JSON-RPC message as far as a gateway has to know it; `id` is canonical JSON text, see `canonicalId`. */
 export interface Message {
   readonly id: string | undefined;
   readonly method: string | undefined;
-  /** There is an error in it: an answer that refuses. */
-  readonly isError?: true;
+  /** Of an answer: what it says went wrong, if anything. */
+  readonly outcome?: Exclude<AnswerOutcome, "ok">;
   /** Of a client's `tools/call`: the name of the tool. */
   readonly tool?: string;
 }
+
+/** What a server made of a request: a result, a result that says the tool failed (`isError`), or a JSON-RPC error. */
+export type AnswerOutcome = "ok" | "tool-error" | "error";
 
 export const isRequest = (message: Message): boolean =>
   message.id !== undefined && message.method !== undefined;
@@ -42,13 +46,19 @@ const MAX_CAPTURE_BYTES = 1024;
 export function canonicalId(raw: string): string {
   if (raw.startsWith('"')) return raw.includes("\\") ? JSON.stringify(unescaped(raw)) : raw;
   const value = Number(raw);
-  return Number.isSafeInteger(value) ? String(value) : raw;
+  return Math.abs(value) <= Number.MAX_SAFE_INTEGER ? String(value) : raw;
+}
+
+/** The id at a path of keys as `canonicalId` has it: what a parser makes of one beyond 2^53 is another. */
+export function idAt(json: Buffer, path: readonly string[]): string | undefined {
+  const span = locate(json, path);
+  return span === undefined ? undefined : canonicalId(textAt(json, span));
 }
 
 /**
- * Finds id and method of JSON-RPC messages in bytes that come in pieces, without keeping them.
+ * Finds id, method and outcome of JSON-RPC messages in bytes that come in pieces, without keeping them.
  *
- * It reads the top level only and believes that the text is JSON: what comes from a client is
+ * It reads the top level and that of the result only, and believes that the text is JSON: what comes from a client is
  * checked with JSON.parse beside it; what comes from a child belongs to the child's own user.
  */
 export class EnvelopeScanner {
@@ -60,17 +70,19 @@ export class EnvelopeScanner {
 
   #depth = 0;
   #base = 1;
+  /** Where keys are read: at the base, and within a result one below. */
+  #level = 1;
   #inString = false;
   #escaped = false;
   #expectKey = false;
-  #capture: "none" | "key" | "id" | "method" = "none";
+  #capture: "none" | "key" | Field = "none";
   /** Where in the present chunk the capture goes on, and what came of it in the chunks before. */
   #captureFrom = 0;
   #captured = "";
-  #field: "none" | "id" | "method" = "none";
+  #field: "none" | Field = "none";
   #id: string | undefined;
   #method: string | undefined;
-  #isError = false;
+  #outcome: AnswerOutcome = "ok";
 
   /** Starts over, for the next event on the same stream. */
   reset(): void {
@@ -79,6 +91,7 @@ export class EnvelopeScanner {
     this.isBatch = false;
     this.#depth = 0;
     this.#base = 1;
+    this.#level = 1;
     this.#inString = false;
     this.#escaped = false;
     this.#expectKey = false;
@@ -110,32 +123,35 @@ export class EnvelopeScanner {
         case OPEN_BRACE:
           this.#depth += 1;
           if (this.#depth === this.#base) this.#beginMessage();
+          else if (this.#field === "result" && this.#depth === this.#base + 1) this.#beginResult();
           break;
         case OPEN_BRACKET:
           if (this.#depth === 0) {
             this.isBatch = true;
             this.#base = 2;
+            this.#level = 2;
           }
           this.#depth += 1;
           break;
         case CLOSE_BRACE:
           if (this.#depth === this.#base) this.#endMessage(chunk, i);
+          else if (this.#depth === this.#level) this.#endResult(chunk, i);
           this.#depth -= 1;
           break;
         case CLOSE_BRACKET:
           this.#depth -= 1;
           break;
         case COMMA:
-          if (this.#depth === this.#base) {
+          if (this.#depth === this.#level) {
             this.#endLiteral(chunk, i);
             this.#expectKey = true;
           }
           break;
         case COLON:
-          if (this.#depth === this.#base) this.#expectKey = false;
+          if (this.#depth === this.#level) this.#expectKey = false;
           break;
         default:
-          if (byte > SPACE && this.#capture === "none" && this.#depth === this.#base) {
+          if (byte > SPACE && this.#capture === "none" && this.#depth === this.#level) {
             this.#capture = this.#field;
             this.#captureFrom = i;
           }
@@ -156,11 +172,24 @@ export class EnvelopeScanner {
     this.#field = "none";
     this.#id = undefined;
     this.#method = undefined;
-    this.#isError = false;
+    this.#outcome = "ok";
+  }
+
+  #beginResult(): void {
+    this.#level = this.#base + 1;
+    this.#expectKey = true;
+    this.#field = "none";
+    // Of results that stand twice the last one counts, as with JSON.parse.
+    if (this.#outcome === "tool-error") this.#outcome = "ok";
+  }
+
+  #endResult(chunk: Buffer, end: number): void {
+    this.#endLiteral(chunk, end);
+    this.#level = this.#base;
   }
 
   #beginString(at: number): void {
-    if (this.#depth !== this.#base) return;
+    if (this.#depth !== this.#level) return;
     this.#capture = this.#expectKey ? "key" : this.#field;
     this.#captureFrom = at;
   }
@@ -175,8 +204,8 @@ export class EnvelopeScanner {
     if (capture === "key") {
       // "\u0069d" is a way to write id that a naive reader would miss.
       const key = text.includes("\\") ? unescaped(text) : text.slice(1, -1);
-      this.#field = key === "id" || key === "method" ? key : "none";
-      if (key === "error") this.#isError = true;
+      this.#field = this.#level === this.#base ? fieldOf(key) : fieldOfResult(key);
+      if (key === "error" && this.#level === this.#base) this.#outcome = "error";
     } else {
       this.#settle(capture, text);
     }
@@ -184,16 +213,19 @@ export class EnvelopeScanner {
 
   /** Numbers, true, false and null end at the next comma or brace. */
   #endLiteral(chunk: Buffer, end: number): void {
-    if (this.#capture === "id" || this.#capture === "method")
+    if (this.#capture !== "none" && this.#capture !== "key")
       this.#settle(this.#capture, this.#textTo(chunk, end).trimEnd());
     this.#captured = "";
     this.#capture = "none";
     this.#field = "none";
   }
 
-  #settle(field: "id" | "method", text: string): void {
+  #settle(field: Field, text: string): void {
     this.#field = "none";
-    if (field === "id") {
+    if (field === "result") return;
+    if (field === "isError") {
+      if (this.#outcome !== "error") this.#outcome = text === "true" ? "tool-error" : "ok";
+    } else if (field === "id") {
       if (this.#id !== undefined) this.hasDuplicate = true;
       this.#id = fromUtf8(text);
     } else {
@@ -205,13 +237,20 @@ export class EnvelopeScanner {
   #endMessage(chunk: Buffer, end: number): void {
     this.#endLiteral(chunk, end);
     const id = this.#id === undefined || this.#id === "null" ? undefined : canonicalId(this.#id);
-    this.messages.push(
-      this.#isError ? { id, method: this.#method, isError: true } : { id, method: this.#method },
-    );
+    const method = this.#method;
+    const outcome = this.#outcome;
+    this.messages.push(outcome === "ok" ? { id, method } : { id, method, outcome });
     this.#id = undefined;
     this.#method = undefined;
   }
 }
+
+type Field = "id" | "method" | "result" | "isError";
+
+const fieldOf = (key: string): "none" | Field =>
+  key === "id" || key === "method" || key === "result" ? key : "none";
+
+const fieldOfResult = (key: string): "none" | Field => (key === "isError" ? key : "none");
 
 /** Captured bytes were kept one character each; ids and methods may hold more than ASCII. */
 function fromUtf8(text: string): string {
@@ -293,7 +332,7 @@ function plainMessage(text: string, envelope: Envelope): Message | undefined {
   if (typeof id === "number" && !Number.isSafeInteger(id)) return undefined;
   const canonical = id === undefined || id === null ? undefined : JSON.stringify(id);
   const isError = "error" in envelope;
-  const message: Message = { id: canonical, method, ...(isError ? { isError } : {}) };
+  const message: Message = { id: canonical, method, ...(isError ? { outcome: "error" } : {}) };
   return withTool(message, envelope);
 }
 

@@ -26,6 +26,22 @@ export function locate(json: Buffer, path: readonly string[]): Span | undefined 
   return locateIn(json, skipSpace(json, 0), path, 0);
 }
 
+/** Where no escape begins like this, no ASCII letter is written with one. */
+const ESCAPED_LETTER = "\\u00";
+
+/** False where no key of this name, in ASCII letters, stands anywhere in the text, however it is written. */
+export function mayHold(json: Buffer, name: string): boolean {
+  return json.includes(`"${name}"`) || json.includes(ESCAPED_LETTER);
+}
+
+/**
+ * As `locate`, for a last key of ASCII letters that most messages do not hold: these are told by a
+ * look at their bytes, and are not walked through.
+ */
+export function find(json: Buffer, path: readonly string[]): Span | undefined {
+  return mayHold(json, path.at(-1)!) ? locate(json, path) : undefined;
+}
+
 /** The elements of an array, or undefined where the text is not one. */
 export function elementsOf(json: Buffer): Span[] | undefined {
   let at = skipSpace(json, 0);
@@ -62,6 +78,15 @@ export function textAt(json: Buffer, { start, end }: Span): string {
   return json.toString("utf8", start, end);
 }
 
+/** The value of a span, undefined for what is no JSON: a server's text may be anything. */
+export function valueAt(json: Buffer, span: Span): unknown {
+  try {
+    return JSON.parse(textAt(json, span));
+  } catch {
+    return undefined;
+  }
+}
+
 function locateIn(
   json: Buffer,
   from: number,
@@ -91,7 +116,7 @@ function keyIs(json: Buffer, start: number, end: number, name: string): boolean 
     return length === name.length && json.toString("latin1", start + 1, end - 1) === name;
   // Written with escapes, which make it longer, it is the same key to every parser.
   for (let at = start; at < end; at++)
-    if (json[at] === BACKSLASH) return JSON.parse(json.toString("utf8", start, end)) === name;
+    if (json[at] === BACKSLASH) return valueAt(json, { start, end }) === name;
   return false;
 }
 

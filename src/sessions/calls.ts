@@ -1,6 +1,5 @@
 import type { SupervisorError } from "../errors.ts";
-import type { Message } from "../mcp/envelope.ts";
-import type { AnswerOutcome } from "../mcp/outcome.ts";
+import type { AnswerOutcome, Message } from "../mcp/envelope.ts";
 
 /**
  * What became of a call of a tool. `refused`: the server did not take it. `lost`: nobody will answer

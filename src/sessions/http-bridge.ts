@@ -1,7 +1,7 @@
 import { SupervisorError } from "../errors.ts";
-import { EnvelopeScanner, canonicalId, isRequest, isResponse } from "../mcp/envelope.ts";
+import { EnvelopeScanner, canonicalId, idAt, isRequest, isResponse } from "../mcp/envelope.ts";
 import type { Message } from "../mcp/envelope.ts";
-import { locate, textAt } from "../mcp/json-span.ts";
+import { find, textAt } from "../mcp/json-span.ts";
 import type { Live } from "../supervisor/supervisor.ts";
 import { PATIENCE_MS, beginStream, emitMessage } from "./bridged-answer.ts";
 import { partsOf } from "./bridged-link.ts";
@@ -13,7 +13,7 @@ import type { MessageLink } from "./message-link.ts";
 
 interface Post {
   readonly outlet: HttpOutlet;
-  /** As the client wrote them. */
+  /** As `canonicalId` has them. */
   readonly progressTokens: readonly string[];
   readonly waiting: Set<string>;
   readonly isBatch: boolean;
@@ -108,7 +108,7 @@ export class HttpBridge {
   receive(raw: Buffer, about: string | undefined, known?: Message): void {
     const message = known ?? this.#scan(raw);
     if (message === undefined) return;
-    this.#inFlight.received([message], raw);
+    this.#inFlight.received([message], raw.length);
     if (isResponse(message)) return this.#answer(raw, message.id!);
     const post = this.#postOf(raw, message.method, about);
     if (post !== undefined) this.#onPost(post, raw);
@@ -209,8 +209,7 @@ export class HttpBridge {
 
   /** A cancelled request gets no answer (MCP, cancellation), so nothing keeps its POST open. */
   #cancelled(raw: Buffer): void {
-    const span = locate(raw, ["params", "requestId"]);
-    const id = span === undefined ? "" : canonicalId(textAt(raw, span));
+    const id = idAt(raw, ["params", "requestId"]) ?? "";
     const post = this.#posts.get(id);
     if (post === undefined) return;
     this.#posts.delete(id);
@@ -232,6 +231,6 @@ function begin(post: Post): void {
 }
 
 function tokenAt(raw: Buffer, path: readonly string[]): string[] {
-  const span = raw.includes('"progressToken"') ? locate(raw, path) : undefined;
-  return span === undefined ? [] : [textAt(raw, span)];
+  const span = find(raw, path);
+  return span === undefined ? [] : [canonicalId(textAt(raw, span))];
 }

@@ -105,8 +105,8 @@ export class HttpExchange implements Receiver {
     if (isStream) {
       this.#reader = new SseReader((part) => {
         const { inFlight } = this.#options;
-        if (part.isLast) inFlight.received(part.messages, part.bytes);
-        else inFlight.saw(part.bytes);
+        if (part.isLast) inFlight.received(part.messages, part.bytes.length);
+        else inFlight.saw(part.bytes.length);
         this.#pass(part.bytes, part.isLast);
       });
     }
@@ -116,7 +116,7 @@ export class HttpExchange implements Receiver {
   data(chunk: Buffer): void {
     if (this.#isOver) return;
     if (this.#reader !== undefined) return this.#reader.push(chunk);
-    this.#options.inFlight.saw(chunk);
+    this.#options.inFlight.sawOfBody(chunk);
     this.#pass(chunk, true);
   }
 

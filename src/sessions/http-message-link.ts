@@ -1,8 +1,8 @@
 import { SupervisorError } from "../errors.ts";
-import { canonicalId, isRequest } from "../mcp/envelope.ts";
+import { idAt, isRequest } from "../mcp/envelope.ts";
 import type { Message } from "../mcp/envelope.ts";
 import { SESSION_HEADER, isEventStream } from "../mcp/headers.ts";
-import { elementsOf, locate, textAt } from "../mcp/json-span.ts";
+import { elementsOf, locate, valueAt } from "../mcp/json-span.ts";
 import { SseReader } from "../mcp/sse.ts";
 import type { HttpTarget } from "../supervisor/supervisor.ts";
 import type {
@@ -18,6 +18,8 @@ import type { MessageLink, MessageLinkEvents } from "./message-link.ts";
 import { EventAssembler } from "./sse-message-link.ts";
 
 const ACCEPT = ["accept", "application/json, text/event-stream"];
+/** What may stand in a header; all revisions are dates. */
+const VERSION = /^[\w.-]+$/;
 const MAX_BODY_BYTES = 64 * 1024 * 1024;
 /**
  * By then a server has read a message that it has not begun to answer: one that answers in plain
@@ -93,8 +95,7 @@ export class HttpMessageLink implements MessageLink {
 
   /** Nobody waits for the answer to that request any more. */
   #cancelledBy(raw: Buffer): Post | undefined {
-    const span = locate(raw, ["params", "requestId"]);
-    const id = span && canonicalId(textAt(raw, span));
+    const id = idAt(raw, ["params", "requestId"]);
     const post = [...this.#posts].find((other) => other.id !== undefined && other.id === id);
     if (post !== undefined) post.isOver = true;
     return post;
@@ -181,9 +182,10 @@ export class HttpMessageLink implements MessageLink {
     const spans = elementsOf(body);
     for (const raw of spans?.map(({ start, end }) => body.subarray(start, end)) ?? [body]) {
       const version = isInitialize ? locate(raw, ["result", "protocolVersion"]) : undefined;
-      if (version !== undefined) this.#version = JSON.parse(textAt(raw, version)) as string;
-      const answered = locate(raw, ["method"]) === undefined ? locate(raw, ["id"]) : undefined;
-      if (answered !== undefined && canonicalId(textAt(raw, answered)) === id) {
+      const spoken = version && valueAt(raw, version);
+      if (typeof spoken === "string" && VERSION.test(spoken)) this.#version = spoken;
+      const isAnswer = locate(raw, ["method"]) === undefined;
+      if (id !== undefined && isAnswer && idAt(raw, ["id"]) === id) {
         if (post.isOver) continue;
         post.isOver = true;
       }

@@ -1,8 +1,6 @@
 import { SupervisorError } from "../errors.ts";
-import { canonicalId, isRequest, isResponse } from "../mcp/envelope.ts";
-import type { Message } from "../mcp/envelope.ts";
-import { outcomeOf } from "../mcp/outcome.ts";
-import type { AnswerOutcome } from "../mcp/outcome.ts";
+import { EnvelopeScanner, canonicalId, isRequest, isResponse } from "../mcp/envelope.ts";
+import type { AnswerOutcome, Message } from "../mcp/envelope.ts";
 import type { Keeps } from "./keeps.ts";
 import type { Usage } from "../supervisor/supervisor.ts";
 import { noteUnanswerable } from "./calls.ts";
@@ -31,8 +29,9 @@ export class InFlight {
   /** Those that call a tool, for whoever wants to know what became of them. */
   readonly #calls = new Map<string, OpenCall>();
   readonly #usage: Usage;
-  /** What was seen of an answer that comes in pieces. */
-  #seen: { outcome: AnswerOutcome; bytes: number } = { outcome: "ok", bytes: 0 };
+  /** Of an answer that comes in pieces. */
+  #bytesSeen = 0;
+  #scanner: EnvelopeScanner | undefined;
   readonly #keeps: Keeps | undefined;
 
   /** `keeps` is for messages of a session, which may leave behind what keeps the child. */
@@ -64,25 +63,37 @@ export class InFlight {
     }
   }
 
-  /** Takes note of what the server sends, which are these bytes, or ends with them where `saw` had the others. */
-  received(messages: readonly Message[], bytes: Buffer): void {
+  /** Takes note of what the server sends, in so many bytes beside those that `saw` had. */
+  received(messages: readonly Message[], bytes: number): void {
     this.#keeps?.received(messages);
-    for (const message of messages) if (isResponse(message)) this.#received(message.id!, bytes);
-    this.#seen = { outcome: "ok", bytes: 0 };
+    for (const message of messages) {
+      if (!isResponse(message)) continue;
+      this.#endCall(message.id!, message.outcome ?? "ok", this.#bytesSeen + bytes);
+      this.#end(message.id!, "answered");
+    }
+    this.#bytesSeen = 0;
   }
 
-  /** Takes note of a piece of an answer that goes on. */
-  saw(piece: Buffer): void {
+  /** Takes note of a piece of an event that goes on. */
+  saw(bytes: number): void {
+    this.#bytesSeen += bytes;
+  }
+
+  /** Takes note of a piece of a body that answers them all. */
+  sawOfBody(piece: Buffer): void {
     if (this.#calls.size === 0) return;
-    this.#seen.bytes += piece.length;
-    if (this.#seen.outcome === "ok") this.#seen.outcome = outcomeOf(piece);
+    this.#bytesSeen += piece.length;
+    this.#scanner ??= new EnvelopeScanner();
+    this.#scanner.write(piece, 0, piece.length);
   }
 
-  /** The server has answered all of them, in what `saw` had. */
+  /** The server has answered all of them, in what `sawOfBody` had. */
   answered(): void {
-    const { outcome, bytes } = this.#seen;
-    this.#seen = { outcome: "ok", bytes: 0 };
-    for (const id of this.#calls.keys()) this.#endCall(id, outcome, bytes);
+    const answers = this.#scanner?.messages ?? [];
+    const bytes = this.#bytesSeen;
+    this.#scanner = undefined;
+    this.#bytesSeen = 0;
+    for (const id of this.#calls.keys()) this.#endCall(id, outcomeIn(answers, id), bytes);
     for (const id of this.#open.keys()) this.#end(id, "answered");
   }
 
@@ -114,15 +125,6 @@ export class InFlight {
     this.#open.set(id!, { kind, watch });
     if (tool !== undefined && watch !== undefined) this.#calls.set(id!, watch.begin(tool));
     if (kind !== "ping") this.#usage.inFlight += 1;
-  }
-
-  #received(id: string, bytes: Buffer): void {
-    if (this.#calls.has(id)) {
-      const { outcome, bytes: before } = this.#seen;
-      const told = outcome === "ok" ? outcomeOf(bytes, id) : outcome;
-      this.#endCall(id, told, before + bytes.length);
-    }
-    this.#end(id, "answered");
   }
 
   #endCall(id: string, outcome: CallOutcome, bytesOut = 0): void {
@@ -161,6 +163,12 @@ function canonicalRequestId(key: string, value: unknown, context?: { source?: st
   if (key !== "requestId") return value;
   if (typeof value === "string") return JSON.stringify(value);
   return typeof value === "number" ? canonicalId(context?.source ?? String(value)) : undefined;
+}
+
+/** What a body says of the request of that id; the only answer is its answer. */
+function outcomeIn(answers: readonly Message[], id: string): AnswerOutcome {
+  const ours = answers.length === 1 ? answers[0] : answers.find((answer) => answer.id === id);
+  return ours?.outcome ?? "ok";
 }
 
 function hasIdTwice(messages: readonly Message[]): boolean {

@@ -1,7 +1,7 @@
 import { hash } from "node:crypto";
 import { isRequest, isResponse } from "../mcp/envelope.ts";
 import type { Message } from "../mcp/envelope.ts";
-import { locate, textAt } from "../mcp/json-span.ts";
+import { find, locate, textAt, valueAt } from "../mcp/json-span.ts";
 import type { Keeper, Usage } from "../supervisor/supervisor.ts";
 
 /** For a task that names no end; whoever waits for longer asks how it is, which is use. */
@@ -28,7 +28,7 @@ export class Keeps implements Keeper {
       if (isResponse(message)) this.#drop(`question ${message.id}`);
       else if (message.method === "resources/subscribe") this.#subscribe(message.id, body);
       else if (message.method === "resources/unsubscribe") this.#drop(subscriptionIn(body));
-      else if (message.method === "tools/call" && body.includes('"task"')) this.#task(body);
+      else if (message.method === "tools/call") this.#task(body);
     }
   }
 
@@ -43,7 +43,7 @@ export class Keeps implements Keeper {
 
   /** The child that came after the one that is gone knows of these subscriptions. */
   restore(uris: readonly string[]): void {
-    for (const uri of uris) this.#add(subscriptionTo(JSON.stringify(uri)));
+    for (const uri of uris) this.#add(subscriptionTo(uri));
   }
 
   /** The session, or the child that it was about, is gone. */
@@ -59,15 +59,15 @@ export class Keeps implements Keeper {
     this.#unsure.set(id, reason);
   }
 
-  #settle({ id, isError }: Message): void {
+  #settle({ id, outcome }: Message): void {
     if (this.#unsure.size === 0) return;
     const reason = this.#unsure.get(id!);
     this.#unsure.delete(id!);
-    if (reason !== undefined && isError) this.#drop(reason);
+    if (reason !== undefined && outcome === "error") this.#drop(reason);
   }
 
   #task(body: Buffer): void {
-    if (locate(body, ["params", "task"]) === undefined) return;
+    if (find(body, ["params", "task"]) === undefined) return;
     const span = locate(body, ["params", "task", "ttl"]);
     const ttl = span === undefined ? NaN : Number(textAt(body, span));
     const ms = ttl > 0 ? Math.min(ttl, LONGEST_TASK_MS) : TASK_MS;
@@ -94,9 +94,9 @@ export class Keeps implements Keeper {
 /** A digest: what it is called is the client's choice, and may be as long as a message. */
 function subscriptionIn(body: Buffer): string {
   const span = locate(body, ["params", "uri"]);
-  return subscriptionTo(span === undefined ? "" : textAt(body, span));
+  return subscriptionTo(span && valueAt(body, span));
 }
 
-function subscriptionTo(uri: string): string {
-  return `subscription ${hash("sha256", uri, "base64")}`;
+function subscriptionTo(uri: unknown): string {
+  return `subscription ${hash("sha256", JSON.stringify(uri ?? null), "base64")}`;
 }

@@ -2,6 +2,7 @@ import { SupervisorError } from "../errors.ts";
 import type { Message } from "../mcp/envelope.ts";
 import { statusOfError } from "../mcp/modern.ts";
 import type { ModernParams } from "../mcp/modern.ts";
+import { outcomeOf } from "../mcp/outcome.ts";
 import type { Instance, Live } from "../supervisor/supervisor.ts";
 import type { ModernCaller, ModernStdio } from "../upstream/modern-stdio.ts";
 import { PATIENCE_MS, beginStream, emitMessage } from "./bridged-answer.ts";
@@ -72,7 +73,9 @@ export class ModernPost implements ModernCaller {
 
   answer(raw: Buffer, errorCode: number | undefined): void {
     if (this.#isOver) return;
-    this.#inFlight.received([{ id: this.#id, method: undefined }], raw);
+    const outcome = outcomeOf(raw);
+    const seen = { id: this.#id, method: undefined };
+    this.#inFlight.received([outcome === "ok" ? seen : { ...seen, outcome }], raw.length);
     this.#finish();
     if (this.#isStream) {
       emitMessage(this.#outlet, raw);

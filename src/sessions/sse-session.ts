@@ -260,7 +260,8 @@ export class SseSession {
           scanner.reset();
           scanner.write(raw, 0, raw.length);
         }
-        this.#serving?.inFlight.received(known === undefined ? scanner.messages : [known], raw);
+        const messages = known === undefined ? scanner.messages : [known];
+        this.#serving?.inFlight.received(messages, raw.length);
         outlet.part(messageEvent(raw), true);
       },
       onClosed: (error) => void this.#onLinkClosed(live, error),
@@ -270,8 +271,8 @@ export class SseSession {
   }
 
   #onPart(part: EventPart): void {
-    if (part.isLast) this.#serving?.inFlight.received(part.messages, part.bytes);
-    else this.#serving?.inFlight.saw(part.bytes);
+    if (part.isLast) this.#serving?.inFlight.received(part.messages, part.bytes.length);
+    else this.#serving?.inFlight.saw(part.bytes.length);
     const { outlet } = this.#options;
     const hasRoom = outlet.part(part.bytes, part.isLast);
     // A read that was cut into many events brings many parts after the first one that filled up.

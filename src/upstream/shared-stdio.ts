@@ -1,9 +1,10 @@
 import type { Readable, Writable } from "node:stream";
 import { SupervisorError } from "../errors.ts";
-import { canonicalId, isRequest, isResponse } from "../mcp/envelope.ts";
+import { canonicalId, idAt, isRequest, isResponse } from "../mcp/envelope.ts";
 import type { Message } from "../mcp/envelope.ts";
-import { locate, splice, textAt } from "../mcp/json-span.ts";
+import { find, locate, splice, textAt, valueAt } from "../mcp/json-span.ts";
 import type { Span } from "../mcp/json-span.ts";
+import { outcomeOf } from "../mcp/outcome.ts";
 import { OFFERED_VERSION, negotiate } from "../mcp/versions.ts";
 import { LogLevels } from "./log-levels.ts";
 import { StdioPipe } from "./stdio-pipe.ts";
@@ -167,7 +168,7 @@ export class SharedStdio {
         return answer(this.#initializeResult(raw));
       case "logging/setLevel": {
         const level = locate(raw, ["params", "level"]);
-        const isNews = this.#levels.set(client, level && JSON.parse(textAt(raw, level)));
+        const isNews = this.#levels.set(client, level && valueAt(raw, level));
         const lowest = this.#levels.lowest;
         if (!isNews) return answer(ACCEPTED);
         const told = level && lowest ? splice(raw, [[level, JSON.stringify(lowest)]]) : raw;
@@ -178,7 +179,7 @@ export class SharedStdio {
         const uri = locate(raw, ["params", "uri"]);
         const isNews = this.#subscriptions.change(
           client,
-          uri && JSON.parse(textAt(raw, uri)),
+          uri && valueAt(raw, uri),
           method === "resources/subscribe",
         );
         return isNews ? this.#forward(client, raw, method, id) : answer(ACCEPTED);
@@ -203,9 +204,7 @@ export class SharedStdio {
     this.#lastId += 1;
     const hubId = this.#lastId;
     const idSpan = locate(raw, ["id"])!;
-    const token = raw.includes('"progressToken"')
-      ? locate(raw, ["params", "_meta", "progressToken"])
-      : undefined;
+    const token = find(raw, ["params", "_meta", "progressToken"]);
     this.#calls.set(hubId, {
       client,
       id,
@@ -231,10 +230,10 @@ export class SharedStdio {
     if (method !== "notifications/cancelled") return await this.#pipe.write(raw);
     const span = locate(raw, ["params", "requestId"]);
     if (span === undefined) return;
-    const rawId = textAt(raw, span);
-    this.#turns?.withdraw(client, canonicalId(rawId));
+    const id = canonicalId(textAt(raw, span));
+    this.#turns?.withdraw(client, id);
     for (const [hubId, call] of this.#calls) {
-      if (call.client !== client || call.rawId !== rawId) continue;
+      if (call.client !== client || call.id !== id) continue;
       this.#endCall(hubId, call);
       await this.#pipe.write(splice(raw, [[span, String(hubId)]]));
       return;
@@ -267,11 +266,13 @@ export class SharedStdio {
     if (call === undefined) return;
     this.#endCall(value.id as number, call);
     const answer = splice(raw, [[locate(raw, ["id"])!, call.rawId]]);
-    call.client.receive(answer, call.id, { id: call.id, method: undefined });
+    const outcome = outcomeOf(raw);
+    const seen = { id: call.id, method: undefined };
+    call.client.receive(answer, call.id, outcome === "ok" ? seen : { ...seen, outcome });
   }
 
   #onRequest({ raw, value }: Incoming): void {
-    const id = JSON.stringify(value.id);
+    const id = idAt(raw, ["id"])!;
     if (value.method === "ping") {
       this.#tell(`{"jsonrpc":"2.0","id":${id},"result":{}}`);
       return;
@@ -297,7 +298,7 @@ export class SharedStdio {
         return call.client.receive(splice(raw, [[span, call.progressToken]]), call.id);
       }
       case "notifications/cancelled": {
-        const id = JSON.stringify(value.params?.["requestId"]);
+        const id = idAt(raw, ["params", "requestId"]) ?? "";
         this.#asked.get(id)?.receive(raw, undefined);
         this.#asked.delete(id);
         return;
@@ -319,7 +320,7 @@ export class SharedStdio {
   #initializeResult(raw: Buffer): Buffer {
     const { result, version } = this.#initialized!;
     const wanted = locate(raw, ["params", "protocolVersion"]);
-    const agreed = negotiate(wanted && JSON.parse(textAt(raw, wanted)), version);
+    const agreed = negotiate(wanted && valueAt(raw, wanted), version);
     return splice(result, [[locate(result, ["protocolVersion"])!, JSON.stringify(agreed)]]);
   }
 

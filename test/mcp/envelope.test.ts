@@ -33,7 +33,16 @@ const CASES: [string, string, Message[]][] = [
   [
     "an error without an id",
     '{"id":null,"error":{"code":-32700}}',
-    [{ id: undefined, method: undefined, isError: true }],
+    [{ id: undefined, method: undefined, outcome: "error" }],
+  ],
+  [
+    "a result that says the tool failed, however its key is written, and not what lies deeper",
+    '[{"id":1,"result":{"a":{"isError":true},"is\\u0045rror" : true }},{"id":2,"result":{"a":[{"isError":true}],"isError":false}},{"id":3,"isError":true,"result":"x"}]',
+    [
+      { id: "1", method: undefined, outcome: "tool-error" },
+      { id: "2", method: undefined },
+      { id: "3", method: undefined },
+    ],
   ],
   [
     "an id inside a string",
@@ -88,6 +97,7 @@ test("the scanner starts over after a reset", () => {
 test("one id has one canonical form, however it was written", () => {
   assert.equal(canonicalId('"\\u0061"'), canonicalId('"a"'));
   assert.equal(canonicalId("1.0"), canonicalId("1"));
+  assert.equal(canonicalId("1.50"), canonicalId("15e-1"));
   assert.notEqual(canonicalId('"1"'), canonicalId("1"));
   assert.equal(canonicalId("90071992547409930"), "90071992547409930");
 });

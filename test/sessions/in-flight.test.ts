@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { peek } from "../../src/mcp/envelope.ts";
+import { EnvelopeScanner, peek } from "../../src/mcp/envelope.ts";
 import type { Message } from "../../src/mcp/envelope.ts";
 import { InFlight } from "../../src/sessions/in-flight.ts";
 import { newUsage } from "../../src/supervisor/usage.ts";
@@ -11,6 +11,13 @@ function messagesOf(body: Buffer): readonly Message[] {
   return seen.messages;
 }
 
+/** As an event's or a body's reader finds them. */
+function scanned(text: string): readonly Message[] {
+  const scanner = new EnvelopeScanner();
+  scanner.write(Buffer.from(text), 0, Buffer.byteLength(text));
+  return scanner.messages;
+}
+
 function rig() {
   const usage = newUsage();
   const inFlight = new InFlight(usage);
@@ -18,7 +25,7 @@ function rig() {
     usage,
     inFlight,
     send: (text: string) => inFlight.sent(messagesOf(Buffer.from(text)), Buffer.from(text)),
-    receive: (text: string) => inFlight.received(messagesOf(Buffer.from(text)), Buffer.from(text)),
+    receive: (text: string) => inFlight.received(messagesOf(Buffer.from(text)), text.length),
     refuse: (text: string) => inFlight.refused(messagesOf(Buffer.from(text))),
   };
 }
@@ -202,17 +209,16 @@ test("the outcome of a call is what the answer says, and nothing in its text", (
   ];
   for (const [id, tool, rest] of texts) {
     send(callOf(id, tool));
-    const event = Buffer.from(`event: message\ndata: ${answers(id, rest)}\n\n`);
-    inFlight.received([{ id: String(id), method: undefined }], event);
+    inFlight.received(scanned(answers(id, rest)), 1);
   }
   const expected = ["fine ok", "also-fine ok", "nested ok", "failed tool-error", "refused error"];
   assert.deepEqual(outcomes(), expected);
   for (const [id, tool, rest] of texts) {
     send(callOf(id, tool));
-    inFlight.saw(Buffer.from(answers(id, rest)));
+    inFlight.sawOfBody(Buffer.from(answers(id, rest)));
     inFlight.answered();
     send(callOf(id + 100, "between"));
-    inFlight.received([{ id: String(id + 100), method: undefined }], Buffer.from("{}"));
+    inFlight.received([{ id: String(id + 100), method: undefined }], 2);
   }
   assert.deepEqual(
     outcomes().slice(5),
@@ -223,14 +229,13 @@ test("the outcome of a call is what the answer says, and nothing in its text", (
 test("an answer that comes in pieces is counted whole, and its end is not taken for another's", () => {
   const { inFlight, ended, send } = watching();
   send(callOf(1, "long"), callOf(2, "short"));
-  const long = answers(1, { result: { isError: true, content: [{ text: "x".repeat(1000) }] } });
-  inFlight.saw(Buffer.from(long.slice(0, 500)));
-  inFlight.saw(Buffer.from(long.slice(500, 900)));
-  inFlight.received([{ id: "1", method: undefined }], Buffer.from(long.slice(900)));
-  inFlight.received([{ id: "2", method: undefined }], Buffer.from(answers(2, { result: {} })));
+  inFlight.saw(500);
+  inFlight.saw(400);
+  inFlight.received([{ id: "1", method: undefined, outcome: "tool-error" }], 100);
+  inFlight.received([{ id: "2", method: undefined }], 30);
   assert.deepEqual(ended, [
-    { tool: "long", outcome: "tool-error", bytesOut: long.length },
-    { tool: "short", outcome: "ok", bytesOut: answers(2, { result: {} }).length },
+    { tool: "long", outcome: "tool-error", bytesOut: 1000 },
+    { tool: "short", outcome: "ok", bytesOut: 30 },
   ]);
 });
 
@@ -238,7 +243,7 @@ test("of the answers in a batch each call has its own", () => {
   const { inFlight, outcomes, send } = watching();
   send(callOf(1, "one"), callOf(2, "two"));
   const batch = `[${answers(2, { result: { isError: true } })},${answers(1, { result: {} })}]`;
-  inFlight.received(messagesOf(Buffer.from(batch)), Buffer.from(batch));
+  inFlight.received(scanned(batch), batch.length);
   assert.deepEqual(outcomes().toSorted(), ["one ok", "two tool-error"]);
 });
 
@@ -249,6 +254,6 @@ test("a call that gets no answer is refused, cancelled or lost, once", () => {
   const cancelled = { method: "notifications/cancelled", params: { requestId: 2 } };
   send({ jsonrpc: "2.0", ...cancelled });
   inFlight.drain();
-  inFlight.received([{ id: "3", method: undefined }], Buffer.from(answers(3, { result: {} })));
+  inFlight.received([{ id: "3", method: undefined }], 1);
   assert.deepEqual(outcomes(), ["one refused", "two cancelled", "three lost"]);
 });

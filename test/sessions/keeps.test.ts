@@ -22,7 +22,7 @@ function rig() {
       const scanner = new EnvelopeScanner();
       const bytes = Buffer.from(text);
       scanner.write(bytes, 0, bytes.length);
-      inFlight.received(scanner.messages, bytes);
+      inFlight.received(scanner.messages, bytes.length);
     },
   };
 }
@@ -56,6 +56,17 @@ test("a subscription keeps the child until it is taken back", () => {
   it.receive(result(4));
   assert.equal(isInUse(it.usage), false);
   assert.ok(it.usage.lastMessageAt! >= before);
+});
+
+test("a subscription is taken back by its URI, however that is written", () => {
+  const it = rig();
+  it.send(rpc(1, "resources/subscribe", { uri: "file:///a" }));
+  it.receive(result(1));
+  it.send(
+    '{"id":2,"method":"resources/unsubscribe","params":{"u\\u0072i":"file:\\/\\/\\/\\u0061"}}',
+  );
+  it.receive(result(2));
+  assert.equal(isInUse(it.usage), false);
 });
 
 test("a subscription that the server refused keeps nothing", () => {
@@ -93,7 +104,7 @@ test("a task keeps the child for as long as it may run", (t) => {
   assert.equal(isInUse(it.usage), true);
   now += 1;
   assert.equal(isInUse(it.usage), false);
-  it.send(rpc(3, "tools/call", { name: "research", task: {} }));
+  it.send('{"id":3,"method":"tools/call","params":{"name":"research","t\\u0061sk":{}}}');
   it.receive(result(3));
   now += 59 * 60_000;
   assert.equal(isInUse(it.usage), true);
