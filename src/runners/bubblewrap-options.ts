@@ -1,5 +1,6 @@
 import { findTool, helpOf } from "./programs.ts";
-import type { Gap } from "./confinement.ts";
+import { namespaceFilter } from "./namespace-filter.ts";
+import type { Gap, Sandbox } from "./confinement.ts";
 
 /** Options that not every bubblewrap has, and since which version it has them. */
 const SINCE = { "--size": "0.7", "--disable-userns": "0.8" } as const;
@@ -19,20 +20,30 @@ function askFor(bwrap: string | undefined): ReadonlySet<LateOption> {
   return new Set((Object.keys(SINCE) as LateOption[]).filter((option) => words.has(option)));
 }
 
-const GAPS: Record<LateOption, string> = {
-  "--size": "/tmp and /dev/shm of a sandbox, which are memory, have no bound of their own",
-  "--disable-userns":
-    "a child in a sandbox can make user namespaces of its own, inside of the sandbox",
-};
+/**
+ * What keeps the processes of a sandbox from making user namespaces where bubblewrap does not: one
+ * before 0.8, and any that makes none itself, as for root. Undefined where none is needed or to be had.
+ */
+export function filterOf({ uid }: Pick<Sandbox, "uid">): Buffer | undefined {
+  return uid === null && knows("--disable-userns") ? undefined : namespaceFilter();
+}
 
-/** What sandboxes lack here because bubblewrap is old; nothing with a newer one. `isRoot`: they are made without user namespaces. */
+/** What sandboxes lack here because of this bubblewrap; nothing with a newer one. `isRoot`: they are made without user namespaces. */
 export function bubblewrapGaps(isRoot: boolean): Gap[] {
   if (findTool("bwrap") === undefined) return [];
-  const wanted: LateOption[] = isRoot ? ["--size"] : ["--size", "--disable-userns"];
-  return wanted
-    .filter((option) => !knows(option))
-    .map((option) => ({
-      found: `bubblewrap is too old for ${option}: ${GAPS[option]}`,
-      next: `install bubblewrap ${SINCE[option]} or later`,
-    }));
+  const gaps: Gap[] = [];
+  const isForbidden = namespaceFilter() !== undefined || (!isRoot && knows("--disable-userns"));
+  if (!knows("--size"))
+    gaps.push({
+      found:
+        "bubblewrap is too old for --size: /tmp and /dev/shm of a sandbox, which are memory, have no bound of their own",
+      next: `install bubblewrap ${SINCE["--size"]} or later`,
+    });
+  if (!isForbidden)
+    gaps.push({
+      found:
+        "a child in a sandbox can make user namespaces of its own, inside of the sandbox: the system calls of this processor are not known here",
+      next: `run the daemon under an ordinary account, with bubblewrap ${SINCE["--disable-userns"]} or later`,
+    });
+  return gaps;
 }

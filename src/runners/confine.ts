@@ -1,6 +1,7 @@
 import { SupervisorError } from "../errors.ts";
+import { filterOf } from "./bubblewrap-options.ts";
 import { guarded } from "./guard.ts";
-import { ENTRANCE_FD, LIFELINE_FD, insideOf } from "./inside.ts";
+import { ENTRANCE_FD, FILTER_FD, LIFELINE_FD, insideOf } from "./inside.ts";
 import { attachNetwork, waitsForNetwork } from "./outbound.ts";
 import { withinPids } from "./limits.ts";
 import { bubblewrap } from "./sandbox.ts";
@@ -74,12 +75,14 @@ async function inSandbox(
         () => entrance.remove(),
       );
     const inside = insideOf({ port, reach: reach.sockets, env });
+    const filter = filterOf(sandbox);
     const boxed = bubblewrap({
       spec,
       sandbox,
       program,
       argv: [...inside.argv, ...argv],
       extra: inside.extra,
+      filterFd: filter && FILTER_FD,
       makesNetwork: network === "none",
     });
     const whole = network === "none" ? boxed : waitsForNetwork(boxed, LIFELINE_FD, isRoot);
@@ -87,7 +90,10 @@ async function inSandbox(
     return {
       // Inside waits a watch for the end of its lifeline, which finds every death of the daemon.
       argv: guarded([first!, ...rest], { env }),
-      descriptors: descriptorsFor(entrance !== undefined),
+      descriptors: descriptorsFor({
+        hasEntrance: entrance !== undefined,
+        hasFilter: filter !== undefined,
+      }),
       entrance: entrance?.handle,
       socketPath: entrance?.path ?? null,
       isWrapped: true,
@@ -97,6 +103,7 @@ async function inSandbox(
         // The other end is gone with the child, which is told elsewhere.
         lifeline.on("error", () => {});
         closers.push(() => lifeline.destroy());
+        if (filter !== undefined) child.pipes[FILTER_FD]!.on("error", () => {}).end(filter);
         if (network === "none") return;
         try {
           closers.push(await attachNetwork({ child, lifeline, isRoot, forks }));
@@ -116,9 +123,10 @@ async function inSandbox(
   }
 }
 
-function descriptorsFor(hasEntrance: boolean): ForkInput["stdio"] {
+function descriptorsFor(has: { hasEntrance: boolean; hasFilter: boolean }): ForkInput["stdio"] {
   const descriptors: ForkInput["stdio"][number][] = [];
-  descriptors[ENTRANCE_FD - 3] = hasEntrance ? "entrance" : "ignore";
+  descriptors[ENTRANCE_FD - 3] = has.hasEntrance ? "entrance" : "ignore";
   descriptors[LIFELINE_FD - 3] = "pipe";
+  if (has.hasFilter) descriptors[FILTER_FD - 3] = "pipe";
   return descriptors;
 }

@@ -7,6 +7,8 @@ import { OWN_FOLDER } from "./sandbox.ts";
 /** The descriptors that a sandbox is started with beside the three of every program. */
 export const ENTRANCE_FD = 3;
 export const LIFELINE_FD = 4;
+/** Read to its end, and closed, before anything inside begins. */
+export const FILTER_FD = 5;
 
 /** A program of systemd's that carries connections; small, and on most machines. */
 const PROXYD = ["/usr/lib/systemd/systemd-socket-proxyd", "/lib/systemd/systemd-socket-proxyd"];

@@ -30,13 +30,15 @@ export interface SandboxInput {
   program: string;
   /** Files of this machine that are to be seen elsewhere: source → place. */
   extra: ReadonlyMap<string, string>;
+  /** The descriptor that bwrap reads a seccomp filter from. */
+  filterFd?: number | undefined;
   /** bwrap makes the network namespace; otherwise it is there already. */
   makesNetwork: boolean;
 }
 
 /** The command line of bubblewrap for this child. Nothing secret is in it: every account can read it. */
 export function bubblewrap(input: SandboxInput): [string, ...string[]] {
-  const { spec, sandbox, program, argv, makesNetwork } = input;
+  const { spec, sandbox, program, argv, filterFd, makesNetwork } = input;
   const { uid, paths } = sandbox;
   const secrets = realNames(sandbox.hidden);
   const mounts = visibleFiles({
@@ -67,6 +69,7 @@ export function bubblewrap(input: SandboxInput): [string, ...string[]] {
     "--die-with-parent",
     "--new-session",
     ...account,
+    ...(filterFd === undefined ? [] : ["--seccomp", String(filterFd)]),
     ...systemFolders(veil),
     "--proc",
     "/proc",

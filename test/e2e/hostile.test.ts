@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import { chmodSync, existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { once } from "node:events";
 import { createServer } from "node:net";
@@ -16,12 +17,19 @@ import type { Targets } from "../fixtures/servers/hostile.ts";
 const SYSTEM = ["/etc", "/usr", "/var/lib", "/run", "/"];
 const WRITING = "writing outside of its home";
 
+/** Whether this machine lets an ordinary account have one. */
+function canMakeNamespaces(): boolean {
+  const account = ["--reuid=61149", "--regid=61149", "--clear-groups", "--no-new-privs"];
+  return spawnSync("setpriv", [...account, "unshare", "--user", "true"]).status === 0;
+}
+
 /** What level `user` leaves open, as SECURITY.md says. */
 const OPEN_AT_USER = [
   "another child's port",
   "the /tmp of the machine",
   "processes of the machine",
   WRITING,
+  ...(canMakeNamespaces() ? ["a user namespace"] : []),
   "the loopback of the machine",
 ];
 
@@ -135,6 +143,15 @@ test(
   { skip: noSandbox },
   async (t) => {
     const config = { isolation: "sandbox" };
+    assert.deepEqual((await attackAs(t, { config })).succeeded, []);
+  },
+);
+
+test(
+  "in a sandbox of root's daemon with accounts for its children a hostile child gets at nothing",
+  { skip: noSandbox || notRoot },
+  async (t) => {
+    const config = { isolation: "sandbox", uids: { from: 61_100, to: 61_149 } };
     assert.deepEqual((await attackAs(t, { config })).succeeded, []);
   },
 );

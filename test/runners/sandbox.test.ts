@@ -140,6 +140,31 @@ test(
   },
 );
 
+/** By the system calls themselves; what a filter does not know goes to the kernel. */
+const NEW_USER_NAMESPACE = `import ctypes, os, struct
+call = ctypes.CDLL(None).syscall
+NEWUSER, SIGCHLD = 0x10000000, 17
+clone, unshare = (220, 97) if os.uname().machine == "aarch64" else (56, 272)
+def attempt(name, *args):
+    pid = os.fork()
+    if pid == 0:
+        if call(*args) != -1: print(name, flush=True)
+        os._exit(0)
+    os.waitpid(pid, 0)
+attempt("unshare", unshare, NEWUSER)
+attempt("clone", clone, NEWUSER | SIGCHLD, 0, 0, 0, 0)
+attempt("clone3", 435, struct.pack("11Q", NEWUSER, 0, 0, 0, SIGCHLD, *[0] * 6), 88)
+attempt("x32", 0x40000000 | unshare, NEWUSER)
+print("tried")`;
+
+test("no process of a sandbox can make a user namespace", { skip }, async (t) => {
+  if (spawnSync("python3", ["--version"]).status !== 0) return t.skip("python3 is not installed");
+  const { running, lines } = await makeBox(t).start(["python3", "-c", NEW_USER_NAMESPACE]);
+  await running.drained;
+  assert.deepEqual(lines, ["tried"]);
+  return undefined;
+});
+
 test("Python's processes can share locks in a sandbox", { skip }, async (t) => {
   if (spawnSync("python3", ["--version"]).status !== 0) return t.skip("python3 is not installed");
   const script = `import multiprocessing
