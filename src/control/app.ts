@@ -5,6 +5,7 @@ import { SupervisorError, toSupervisorError } from "../errors.ts";
 import type { ClientAddress } from "../http/client-address.ts";
 import { sendError } from "../http/error-response.ts";
 import { newRequestId } from "../http/request-id.ts";
+import { NOSNIFF } from "../http/safe-response.ts";
 import type { Scrubber } from "../observability/scrubber.ts";
 import { watchAdmin } from "./admin-log.ts";
 import { wantJson } from "./answers.ts";
@@ -57,7 +58,7 @@ export function createApp(
   app.use(async (req, res, next) => {
     const requestId = newRequestId();
     res.locals["requestId"] = requestId;
-    res.setHeader("cache-control", "no-store");
+    res.set({ "cache-control": "no-store", ...NOSNIFF });
     watchAdmin(parts, req, res, addresses?.of(req) ?? "");
     res.locals["who"] = await identify(req);
     next();

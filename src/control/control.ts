@@ -45,7 +45,11 @@ export async function openControl(rooms: Omit<ControlParts, "closing">): Promise
   };
   if (config.admin === false) return { address: null, close: () => close(local) };
 
-  const guard = createGuard({ hosts: config.allowedHosts, origins: config.allowedOrigins });
+  const guard = createGuard({
+    hosts: config.allowedHosts,
+    origins: config.allowedOrigins,
+    pages: "own",
+  });
   const checkToken = createAdminCheck(adminToken);
   const edge = new Edge(config.trustProxy, (address) =>
     rooms.log.warn({ remote_addr: address }, "too many connections: new ones are turned away"),

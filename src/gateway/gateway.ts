@@ -1,5 +1,5 @@
 /** Room: gateway. The public listener: finds out who asks, holds the path against it, and hands the request to a front. Reads the path grammar on raw bytes; never trusts a name in it. */
-import type { IncomingMessage, ServerResponse } from "node:http";
+import type { IncomingMessage } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { Audit } from "../audit/audit.ts";
 import type { Config } from "../config/config.ts";
@@ -10,6 +10,8 @@ import { sendError } from "../http/error-response.ts";
 import { createGuard } from "../http/guard.ts";
 import { closeServer, createHttpServer, listen } from "../http/listen.ts";
 import { newRequestId } from "../http/request-id.ts";
+import { NO_PAGE } from "../http/safe-response.ts";
+import type { SafeResponse } from "../http/safe-response.ts";
 import type { Logger } from "../observability/logger.ts";
 import type { Requests } from "../observability/requests.ts";
 import type { Principal, Registry } from "../registry/registry.ts";
@@ -70,7 +72,8 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
   const route = createRouter(context.prefix);
   const guard = createGuard({
     hosts: [config.publicUrl.host, config.listen.host, ...config.allowedHosts],
-    origins: config.allowedOrigins,
+    origins: [config.publicUrl.origin, ...config.allowedOrigins],
+    pages: "loopback",
   });
   const isPersonal = (url: string) =>
     url.startsWith("/u/") || (context.prefix !== "" && url.startsWith(`${context.prefix}/u/`));
@@ -81,7 +84,9 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     onRefused: (requestId, refusal, request) => requests.refusedUnread(requestId, refusal, request),
   });
 
-  function answer(req: BodyRequest, res: ServerResponse): void {
+  function answer(req: BodyRequest, res: SafeResponse): void {
+    // Whatever form the path has, and whoever answers: a page of ours says so itself.
+    res.forBrowsers = NO_PAGE;
     const requestId = newRequestId();
     const trace = new Trace(
       { requests, audit, log, address: edge.addresses.of(req) },
@@ -102,7 +107,7 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     }
   }
 
-  function serve(req: BodyRequest, res: ServerResponse, trace: Trace): Promise<void> | undefined {
+  function serve(req: BodyRequest, res: SafeResponse, trace: Trace): Promise<void> | undefined {
     const url = req.url ?? "";
     const found = route(url);
     if (found !== undefined) trace.by(found.leaf, found.user);
@@ -115,6 +120,7 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
           : url;
       req.url = bare;
       Object.assign(res, { locals: { trace } });
+      res.settle();
       site(req, res);
       return undefined;
     }
@@ -133,7 +139,7 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
 
   function admit(
     req: BodyRequest,
-    res: ServerResponse,
+    res: SafeResponse,
     trace: Trace,
     principal: Principal,
     found: Route,
@@ -161,7 +167,7 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
 }
 
 /** What is sent with a refused method is not read: DELETE and friends may carry a body that nobody asked for. */
-function requireMethod(req: BodyRequest, res: ServerResponse, leaf: Leaf): void {
+function requireMethod(req: BodyRequest, res: SafeResponse, leaf: Leaf): void {
   const allowed = METHODS[leaf];
   if (allowed.includes(req.method ?? "")) return;
   res.setHeader("allow", allowed.join(", "));

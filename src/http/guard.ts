@@ -1,18 +1,32 @@
 import type { IncomingMessage } from "node:http";
+import { isIPv4, isIPv6 } from "node:net";
 import { SupervisorError } from "../errors.ts";
 
 const LOOPBACK_NAMES = ["localhost", "127.0.0.1", "[::1]"];
+const LOOPBACK_PAGE = /^https?:\/\/(?:localhost|127\.0\.0\.1|\[::1\])(?::\d+)?$/;
 
 export interface GuardOptions {
-  /** Names beside the loopback ones that clients use for this listener. */
+  /** Names beside the loopback ones and IP addresses that clients use for this listener. */
   hosts: readonly string[];
-  /** Origins of web pages that may call this listener, beside those on one of the hosts. */
+  /** Origins of web pages that may call this listener. */
   origins: readonly string[];
+  /**
+   * Which other pages may: any on a loopback origin, where browser tools live, or only the
+   * listener's own, scheme, port and all. Loopback is safe for what a key opens alone, because a
+   * browser adds no key by itself.
+   */
+  pages: "loopback" | "own";
 }
 
 /** The name in a Host header or authority without its port, in lower case. */
 function withoutPort(authority: string): string {
   return authority.toLowerCase().replace(/:\d*$/, "");
+}
+
+/** In the spelling that browsers have for an address: four decimals, or IPv6 in brackets without a zone. */
+function isAddress(name: string): boolean {
+  const inner = /^\[([\da-f:.]+)\]$/.exec(name)?.[1];
+  return inner === undefined ? isIPv4(name) : isIPv6(inner);
 }
 
 function countOf(rawHeaders: readonly string[], name: "host"): number {
@@ -27,21 +41,27 @@ function countOf(rawHeaders: readonly string[], name: "host"): number {
  * or which is of another HTTP than 1.0 and 1.1, REQUEST_INVALID.
  *
  * A page on evil.example that rebinds its name to 127.0.0.1 sends its own Host, and a page that just
- * posts across sends its Origin (CVE-2025-66414, CVE-2025-49596). Clients that are no browsers send
- * no Origin, so Host is checked always. Two Host headers are refused, because Node keeps the first
- * and a proxy in front may have looked at the second.
+ * posts across sends its Origin (CVE-2025-66414, CVE-2025-49596). Nobody can rebind an address, so a
+ * Host that is one is always good; a page on that address is one like any other. Clients that are no
+ * browsers send no Origin, so Host is checked always. Two Host headers are refused, because Node keeps
+ * the first and a proxy in front may have looked at the second.
  */
 export function createGuard(options: GuardOptions): (req: IncomingMessage) => void {
   const hosts = new Set([...LOOPBACK_NAMES, ...options.hosts].map(withoutPort));
   const origins = new Set(options.origins.map((origin) => origin.toLowerCase().replace(/\/$/, "")));
+  const isHost = (name: string): boolean => hosts.has(name) || isAddress(name);
+  const isPage =
+    options.pages === "loopback"
+      ? (origin: string): boolean => LOOPBACK_PAGE.test(origin)
+      : (origin: string, host: string): boolean => origin === `http://${host.toLowerCase()}`;
   // Nearly every request names the host that the one before it named.
   let accepted: string | undefined;
   return (req) => {
     // Node parses 0.9 and 2.0 as if they were 1.1; whoever stood in front read something else.
     if (req.httpVersionMajor !== 1)
       throw new SupervisorError("REQUEST_INVALID", "this is not HTTP/1.1");
-    const host = req.headers.host;
-    const isOurs = host !== undefined && (host === accepted || hosts.has(withoutPort(host)));
+    const { host } = req.headers;
+    const isOurs = host !== undefined && (host === accepted || isHost(withoutPort(host)));
     if (isOurs) accepted = host;
     if (!isOurs || countOf(req.rawHeaders, "host") !== 1) {
       throw new SupervisorError(
@@ -50,13 +70,10 @@ export function createGuard(options: GuardOptions): (req: IncomingMessage) => vo
       );
     }
     const origin = req.headers.origin?.toLowerCase();
-    if (origin === undefined || origins.has(origin)) return;
-    const authority = /^https?:\/\/([^/]+)$/.exec(origin)?.[1];
-    if (authority === undefined || !hosts.has(withoutPort(authority))) {
-      throw new SupervisorError(
-        "ORIGIN_REFUSED",
-        "pages of that origin may not call this address; allowedOrigins lists those that may",
-      );
-    }
+    if (origin === undefined || origins.has(origin) || isPage(origin, host)) return;
+    throw new SupervisorError(
+      "ORIGIN_REFUSED",
+      "pages of that origin may not call this address; allowedOrigins lists those that may",
+    );
   };
 }

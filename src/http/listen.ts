@@ -7,6 +7,7 @@ import { plainAddress } from "./client-address.ts";
 import type { Edge } from "./edge.ts";
 import { errorBody, sendError } from "./error-response.ts";
 import { newRequestId } from "./request-id.ts";
+import { NO_PAGE, SafeResponse } from "./safe-response.ts";
 
 /** 16 KiB of headers is what nginx and Node allow too. */
 const MAX_HEADER_BYTES = 16 * 1024;
@@ -91,8 +92,15 @@ function endWith(
   const body = errorBody(refusal, requestId, "client");
   body.error.code = status;
   const text = JSON.stringify(body);
+  const headers = {
+    ...NO_PAGE,
+    connection: "close",
+    "content-type": "application/json",
+    "content-length": Buffer.byteLength(text),
+  };
+  const head = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
   socket.end(
-    `HTTP/1.1 ${status} ${reason}\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(text)}\r\n\r\n${text}`,
+    `HTTP/1.1 ${status} ${reason}\r\n${head.join("")}\r\n${text}`,
     // What still comes is not read, and an end that the peer does not answer would stay half open.
     () => socket.destroy(),
   );
@@ -125,12 +133,13 @@ function holdContinue(req: IncomingMessage, res: ServerResponse): void {
 
 /** A server with the limits that every listener of ours has; streams may stay silent for as long as they like. */
 export function createHttpServer(
-  handler: RequestListener<typeof BodyRequest>,
+  handler: RequestListener<typeof BodyRequest, typeof SafeResponse>,
   { edge, onRefused }: HttpServerOptions = {},
 ): Server {
   const server = createServer(
     {
       IncomingMessage: BodyRequest,
+      ServerResponse: SafeResponse,
       maxHeaderSize: MAX_HEADER_BYTES,
       headersTimeout: HEADERS_TIMEOUT_MS,
       requestTimeout: REQUEST_TIMEOUT_MS,
@@ -151,10 +160,11 @@ export function createHttpServer(
     holdContinue(req, res);
     handler(req, res);
   });
-  server.on("checkExpectation", (req: IncomingMessage, res: ServerResponse) => {
+  server.on("checkExpectation", (req, res: SafeResponse) => {
     const refusal = new SupervisorError("EXPECTATION_FAILED", "only 100-continue can be expected");
     const requestId = newRequestId();
     res.shouldKeepAlive = false;
+    res.forBrowsers = NO_PAGE;
     sendError(res, refusal, requestId, "client");
     onRefused?.(requestId, refusal, unread(refusal.status, req.socket, req));
   });

@@ -55,10 +55,19 @@ export function withOwnHeaders(
   return pairs.length === 0 ? headers : [...headers, ...pairs.flat()];
 }
 
+/**
+ * The types that a browser renders as text at most. Without a comma: behind one a browser finds
+ * another type, and takes that.
+ */
+const TYPE_OF_MESSAGES = /^(?:application\/json|text\/event-stream|text\/plain)[ \t]*(?:;[^,]*)?$/i;
+
 let lastHeaders: object | undefined;
 let lastPassed: Readonly<Record<string, string>> = {};
 
-/** The child's headers that a client may see. Most answers are of the same head as the one before, and that is one object. */
+/**
+ * The child's headers that a client may see. A page, or what a browser might take for one, is text
+ * here: its scripts would run at an origin that is all users'. Most answers are of the same head as the one before, and that is one object.
+ */
 export function headersToClient(
   headers: Readonly<Record<string, string | string[] | undefined>>,
 ): Readonly<Record<string, string>> {
@@ -70,6 +79,7 @@ export function headersToClient(
       passed[name] = typeof value === "string" ? value : value.join(", ");
     }
   }
+  if (!TYPE_OF_MESSAGES.test(passed["content-type"] ?? "")) passed["content-type"] = "text/plain";
   lastHeaders = headers;
   lastPassed = passed;
   return passed;

@@ -135,7 +135,15 @@ test("TCP refuses a page that calls across, or by another name, even with the to
   assert.deepEqual(await statusWith({ origin: "http://evil.example" }), [403, "ORIGIN_REFUSED"]);
   assert.deepEqual(await statusWith({ origin: "null" }), [403, "ORIGIN_REFUSED"]);
   assert.deepEqual(await statusWith({ host: "admin.example.com:8041" }), [200]);
-  assert.deepEqual(await statusWith({ origin: `http://127.0.0.1:${tcp.port}` }), [200]);
+  const own = `127.0.0.1:${tcp.port}`;
+  assert.deepEqual(await statusWith({ origin: `http://${own}` }), [200]);
+  assert.deepEqual(await statusWith({ origin: "http://127.0.0.1:9999" }), [403, "ORIGIN_REFUSED"]);
+  assert.deepEqual(await statusWith({ origin: `https://${own}` }), [403, "ORIGIN_REFUSED"]);
+  assert.deepEqual(await statusWith({ host: "203.0.113.5:8041" }), [200]);
+  assert.deepEqual(await statusWith({ host: "203.0.113.5:8041", origin: `http://${own}` }), [
+    403,
+    "ORIGIN_REFUSED",
+  ]);
 });
 
 test("an admin port that is taken is one clear sentence and leaves nothing open", async (t) => {

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { startDaemon } from "../helpers/daemon.ts";
 import { echoServer } from "../helpers/echo.ts";
-import { EventStream, ask } from "../helpers/raw-http.ts";
+import { EventStream, ask, missingForBrowsers } from "../helpers/raw-http.ts";
 import type { Answer } from "../helpers/raw-http.ts";
 import { until } from "../helpers/until.ts";
 
@@ -218,9 +218,10 @@ test("the impersonation matrix: only the owner's own key gets through, and refus
     cells += 1;
     const parts = [query, isHeader ? "" : credential.query!].filter((part) => part !== "");
     const hasBody = method !== "GET" && method !== "HEAD";
-    return await ask(port, {
+    const path = `${base}${leaf}${extra}${parts.length === 0 ? "" : `?${parts.join("&")}`}`;
+    const answer = await ask(port, {
       method,
-      path: `${base}${leaf}${extra}${parts.length === 0 ? "" : `?${parts.join("&")}`}`,
+      path,
       headers: [
         ...(isHeader ? credential.header : []),
         "mcp-session-id",
@@ -231,6 +232,8 @@ test("the impersonation matrix: only the owner's own key gets through, and refus
       ],
       ...(hasBody ? { body: callOf(`by ${name.replace("the own key", "owner")}`) } : {}),
     });
+    assert.deepEqual(missingForBrowsers(answer), [], `${method} ${path}`);
+    return answer;
   }
 
   const typeOf = (answer: Answer) =>

@@ -187,7 +187,48 @@ const SEVERAL: readonly RawCase[] = [
   },
 ];
 
+/** The Host is this. */
+const hosted = (host: string): Make => {
+  const line = `Host: ${host}\r\n`;
+  return (door, body) => whole(door, body(1)).replace(HOST, line);
+};
+const ADDRESSES = ["203.0.113.5", "10.10.1.105:8040", "[2001:db8::5]", "[::ffff:10.1.1.1]:80"];
+const NO_ADDRESSES = [
+  "2001:db8::5",
+  "[fe80::1%eth0]",
+  "[::1",
+  "[127.0.0.1]",
+  "3405803781",
+  "0xcb.0.113.5",
+  "0313.0.113.5",
+  "203.0.113.005",
+  "203.113.5",
+  "203.0.113.5.",
+  "203.0.113.5.evil.example",
+  "203.0.113.5@evil.example",
+];
+
 const HEADERS: readonly RawCase[] = [
+  ...ADDRESSES.map((host) => taken(`the Host ${host}`, hosted(host))),
+  ...NO_ADDRESSES.map((host) => refused(`the Host ${host}`, 403, hosted(host))),
+  taken(
+    "a page on another port of this machine",
+    (door, body) => whole(door, body(1), "Origin: http://127.0.0.1:9999\r\n"),
+    { not: /origin/i },
+  ),
+  refused("a page at the address that is the Host", 403, (door, body) =>
+    hosted("203.0.113.5")(stranger(door), body).replace(
+      "\r\n\r\n",
+      "\r\nOrigin: http://203.0.113.5\r\n\r\n",
+    ),
+  ),
+  withLines("a page at an address", 403, "Origin: http://203.0.113.5\r\n"),
+  withLines(
+    "a page at an address that only begins like this one",
+    403,
+    "Origin: http://127.0.0.1.evil.example\r\n",
+  ),
+  withLines("two Origins", 403, "Origin: http://localhost\r\nOrigin: http://evil.example\r\n"),
   withLines("a folded header", 400, "X-Fold: a\r\n b\r\n"),
   withLines("a bare LF", 400, "X-Lf: a\nX-More: b\r\n"),
   withLines("a bare CR", 400, "X-Cr: a\rb\r\n"),

@@ -6,7 +6,7 @@ import { startForAlice } from "../helpers/alice.ts";
 import { daemonFolder } from "../helpers/daemon.ts";
 import { call, fixture, json } from "../helpers/fixtures.ts";
 import { ask } from "../helpers/raw-http.ts";
-import { say } from "../helpers/raw-bytes.ts";
+import { missingFromAnswers, say } from "../helpers/raw-bytes.ts";
 import { until } from "../helpers/until.ts";
 import { HEAD_CASES, RAW_CASES } from "./raw-cases.ts";
 import type { Door, RawCase } from "./raw-cases.ts";
@@ -172,6 +172,7 @@ test("whatever the request line and the headers are, a request without a body is
       const expected = expectedOf(raw, door, otherwise).filter((status) => status !== 100);
       const where = `${door.method} ${door.path}: ${raw.name}: ${heard.text.slice(0, 400)}`;
       assert.deepEqual(heard.statuses, expected, where);
+      assert.deepEqual(missingFromAnswers(heard.text), [], where);
     }
   };
   await Promise.all(doors.map(async ([door, otherwise]) => await play(door, otherwise)));
@@ -181,8 +182,10 @@ test("whatever the request line and the headers are, a request without a body is
   assert.deepEqual(recordOf("two").calls, ["last"]);
 });
 
-/** The control API has larger bodies, and reads a body before it looks at the path. */
+/** The control API has larger bodies, and reads a body before it looks at the path. No page but its own may call it. */
 const OF_CONTROL = {
+  "a page on another port of this machine": 403,
+  "a page at the address that is the Host": 401,
   "chunks over the limit": 400,
   "a request in the body of one that goes nowhere": 400,
   "a request in the body of another method": 400,
@@ -210,7 +213,8 @@ test("whatever bytes come in at the control port, the admin's requests are carri
     const heard = await say(port, bytes, raw.answers.length, raw.leaves);
     const expected = expectedOf(raw, door, OF_CONTROL);
     assert.deepEqual(heard.statuses, expected, `${raw.name}: ${heard.text.slice(0, 400)}`);
-    const arrives = raw.arrives ?? (expected[0] === door.ok ? [1] : []);
+    assert.deepEqual(missingFromAnswers(heard.text, false), [], raw.name);
+    const arrives = expected.includes(door.ok) ? (raw.arrives ?? [1]) : [];
     made.push(...arrives.map((n) => `${i} ${n}`));
   }
   const { body } = await ask(port, { path, headers: auth });

@@ -2,10 +2,10 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { startForAlice } from "../helpers/alice.ts";
 import { call, initialize, json } from "../helpers/fixtures.ts";
-import { ask } from "../helpers/raw-http.ts";
+import { ask, missingForBrowsers } from "../helpers/raw-http.ts";
 import { REMOTE_ENDPOINT, record } from "../helpers/recorder.ts";
 import type { Recorder } from "../helpers/recorder.ts";
-import { say } from "../helpers/raw-bytes.ts";
+import { missingFromAnswers, say } from "../helpers/raw-bytes.ts";
 import { until } from "../helpers/until.ts";
 import { RAW_CASES } from "./raw-cases.ts";
 import type { Door, RawCase } from "./raw-cases.ts";
@@ -83,6 +83,7 @@ test("whatever bytes come in, over every route the server sees the authorised me
       where,
     );
     const refusals = heard.statuses.filter((status) => status >= 400).length;
+    assert.deepEqual(missingFromAnswers(heard.text), [], where);
     // HEAD has no body, so no id.
     const shown = raw.name === "the method HEAD" ? 0 : refusals;
     assert.equal(heard.text.match(/"requestId":"[\w-]+"/g)?.length ?? 0, shown, where);
@@ -213,6 +214,7 @@ test("every method on every route has a JSON answer with an id, and starts nothi
           method === "OPTIONS" ? 204 : key.length === 0 && !isOpen ? 401 : isPersonal ? 405 : 404;
         const where = `${method} ${path} ${key.length}`;
         const answer = await ask(port, { method, path, headers: key });
+        assert.deepEqual(missingForBrowsers(answer), [], where);
         assert.equal(answer.status, expected, where);
         if (method === "OPTIONS" || method === "HEAD") {
           assert.equal(answer.body, "", where);

@@ -11,6 +11,16 @@ const PATIENCE_MS = 30_000;
 const isWhole = ({ statuses, text }: Heard): boolean =>
   statuses.every((status) => status < 400 || status === 405) || text.includes("requestId");
 
+const BROWSER_LINES = ["x-content-type-options: nosniff"];
+const NO_PAGE_LINES = [...BROWSER_LINES, "content-security-policy: sandbox; default-src 'none'"];
+
+/** The lines that tell browsers what an answer is not, where one of the answers lacks them. */
+export function missingFromAnswers(text: string, isNoPage = true): string[] {
+  const heads = text.match(/^HTTP\/1\.1 (?!100)\d{3} [\s\S]*?\r\n\r\n/gm) ?? [];
+  const lines = isNoPage ? NO_PAGE_LINES : BROWSER_LINES;
+  return heads.flatMap((head) => lines.filter((line) => !head.toLowerCase().includes(line)));
+}
+
 /** Sends the bytes and listens until so many answers have come, or the connection is closed. */
 export async function say(
   port: number,

@@ -53,6 +53,15 @@ export function ask(port: number, options: RawRequest): Promise<Answer> {
   });
 }
 
+/** The headers that tell browsers what an answer is not, where it lacks them. */
+export function missingForBrowsers({ headers }: Pick<Answer, "headers">): string[] {
+  const wanted: Record<string, string> = {
+    "x-content-type-options": "nosniff",
+    "content-security-policy": "sandbox; default-src 'none'",
+  };
+  return Object.keys(wanted).filter((name) => headers[name] !== wanted[name]);
+}
+
 /** An event stream that a test reads as it comes. */
 export class EventStream {
   readonly status: number;

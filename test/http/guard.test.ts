@@ -3,17 +3,20 @@ import type { IncomingMessage } from "node:http";
 import { test } from "node:test";
 import { createGuard } from "../../src/http/guard.ts";
 
-const guard = createGuard({
-  hosts: ["mcp.example.com:8040", "[2001:db8::1]"],
+const NAMES = {
+  hosts: ["mcp.example.com:8040"],
   origins: ["https://panel.example.org"],
-});
+};
+const gateway = createGuard({ ...NAMES, pages: "loopback" });
+const control = createGuard({ ...NAMES, pages: "own" });
 
-function knock(...rawHeaders: string[]): void {
+function knockAt(guard: typeof gateway, ...rawHeaders: string[]): void {
   const headers: Record<string, string> = {};
   for (let i = 0; i < rawHeaders.length; i += 2)
     headers[rawHeaders[i]!.toLowerCase()] ??= rawHeaders[i + 1]!;
   guard({ headers, rawHeaders, httpVersionMajor: 1 } as unknown as IncomingMessage);
 }
+const knock = (...rawHeaders: string[]) => knockAt(gateway, ...rawHeaders);
 
 test("the listener goes by its own names, whatever the port and the case", () => {
   for (const host of [
@@ -23,8 +26,13 @@ test("the listener goes by its own names, whatever the port and the case", () =>
     "MCP.example.com",
     "mcp.example.com:443",
     "[2001:db8::1]:80",
-  ])
+    "203.0.113.5",
+    "10.10.1.105:8040",
+    "[2001:DB8::1]",
+  ]) {
     knock("Host", host);
+    knockAt(control, "Host", host);
+  }
 });
 
 test("a name that was rebound to this address is refused", () => {
@@ -35,6 +43,13 @@ test("a name that was rebound to this address is refused", () => {
     "",
     "127.0.0.1@evil.example",
     "2001:db8::1",
+    "[fe80::1%eth0]",
+    "[10.0.0.1]",
+    "0x7f.0.0.1",
+    "2130706433",
+    "127.1",
+    "010.0.0.1",
+    "10.0.0.256",
   ]) {
     assert.throws(() => knock("Host", host), { code: "HOST_REFUSED" }, host);
   }
@@ -49,7 +64,7 @@ test("pages of foreign origins are refused, clients without an origin are not", 
   knock("Host", "localhost");
   for (const origin of [
     "http://localhost:6274",
-    "https://mcp.example.com",
+    "https://[::1]:1",
     "https://panel.example.org",
     "http://127.0.0.1",
   ]) {
@@ -58,6 +73,10 @@ test("pages of foreign origins are refused, clients without an origin are not", 
   for (const origin of [
     "null",
     "http://evil.example",
+    "https://mcp.example.com",
+    "http://203.0.113.5",
+    "http://localhost.evil.example",
+    "ftp://localhost",
     "https://panel.example.org.evil.example",
     "http://panel.example.org",
     "file://",
@@ -66,6 +85,27 @@ test("pages of foreign origins are refused, clients without an origin are not", 
   ]) {
     assert.throws(
       () => knock("Host", "localhost", "Origin", origin),
+      { code: "ORIGIN_REFUSED" },
+      origin,
+    );
+  }
+});
+
+test("where only the own pages may call, an origin is the very Host of the request, scheme, port and all", () => {
+  for (const host of ["localhost:8041", "127.0.0.1:8041", "MCP.example.com", "203.0.113.5:8041"])
+    knockAt(control, "Host", host, "Origin", `http://${host.toLowerCase()}`);
+  knockAt(control, "Host", "localhost:8041", "Origin", "https://panel.example.org");
+  for (const origin of [
+    "http://127.0.0.1:9999",
+    "http://127.0.0.1",
+    "https://127.0.0.1:8041",
+    "http://localhost:8041",
+    "http://mcp.example.com",
+    "http://127.0.0.1:8041.evil.example",
+    "null",
+  ]) {
+    assert.throws(
+      () => knockAt(control, "Host", "127.0.0.1:8041", "Origin", origin),
       { code: "ORIGIN_REFUSED" },
       origin,
     );

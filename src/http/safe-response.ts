@@ -1,0 +1,42 @@
+import { ServerResponse } from "node:http";
+import type { IncomingMessage, OutgoingHttpHeader, OutgoingHttpHeaders } from "node:http";
+
+/** A browser takes an answer for what its content type says, and for nothing else. */
+export const NOSNIFF = { "x-content-type-options": "nosniff" } as const;
+
+/** What a browser is to make of an answer that is no page of ours: no script, no form, no origin, and text unless its type says otherwise. */
+export const NO_PAGE = {
+  ...NOSNIFF,
+  "content-type": "text/plain",
+  "content-security-policy": "sandbox; default-src 'none'",
+} as const;
+
+type Headers = OutgoingHttpHeaders | OutgoingHttpHeader[];
+
+/**
+ * An answer that goes out with headers for browsers whoever writes its head, unless the route sets
+ * its own. Express puts an answer under a prototype of its own, so what is handed to it wants `settle`.
+ */
+export class SafeResponse<
+  Request extends IncomingMessage = IncomingMessage,
+> extends ServerResponse<Request> {
+  forBrowsers: Readonly<Record<string, string>> = NOSNIFF;
+
+  override writeHead(status: number, reason?: string | Headers, headers?: Headers): this {
+    const given = typeof reason === "string" ? headers : reason;
+    if (Array.isArray(given)) this.settle();
+    // One object and no header set before it is what Node writes fastest.
+    const all = Array.isArray(given)
+      ? given
+      : { ...this.forBrowsers, ...this.getHeaders(), ...given };
+    return typeof reason === "string"
+      ? super.writeHead(status, reason, all)
+      : super.writeHead(status, all);
+  }
+
+  /** Sets the headers now, for whoever does not write the head by this class. */
+  settle(): void {
+    for (const [name, value] of Object.entries(this.forBrowsers))
+      if (!this.hasHeader(name)) this.setHeader(name, value);
+  }
+}
