@@ -7,7 +7,7 @@ import { openControl } from "./control/control.ts";
 import { auditedReload, createReload } from "./control/reload.ts";
 import { finishRemovals } from "./control/removal.ts";
 import type { Reloaded } from "./control/shapes.ts";
-import { SupervisorError } from "./errors.ts";
+import { SupervisorError, counted } from "./errors.ts";
 import { openGateway } from "./gateway/gateway.ts";
 import { answersItself } from "./http/self-check.ts";
 import { Journal } from "./observability/journal.ts";
@@ -308,7 +308,7 @@ export async function openDaemon(options: DaemonOptions): Promise<Daemon> {
 function summaryOf(registry: Registry, supervisor: Supervisor): string {
   const users = registry.countUsers();
   const children = supervisor.list().filter(({ pid }) => pid !== null).length;
-  return `${users} ${users === 1 ? "user" : "users"}, ${children} ${children === 1 ? "child" : "children"}`;
+  return `${counted(users, "user")}, ${counted(children, "child", "children")}`;
 }
 
 function eraIn(value: Buffer | undefined): Era | undefined {

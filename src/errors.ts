@@ -1,4 +1,4 @@
-/** Room: errors. The catalogue: every failure the product names, with its HTTP status, exit code and exposure. */
+/** Room: errors. The catalogue: every failure the product names, with its HTTP status, exit code and exposure; and what all sentences of ours are written with. */
 import { getSystemErrorName } from "node:util";
 
 /**
@@ -143,8 +143,25 @@ export function shortageOf(cause: unknown, what: string): SupervisorError | unde
   });
 }
 
+/** Whether the system said that this account may not; another one might. */
+export function isClosed(error: unknown): boolean {
+  const { code } = (error ?? {}) as NodeJS.ErrnoException;
+  return code === "EACCES" || code === "EPERM";
+}
+
 /** `EMFILE` and the like; some of Node's own failures have the number alone. */
 function systemCodeOf(cause: unknown): string {
   const { code, errno } = (cause ?? {}) as NodeJS.ErrnoException;
   return code === "ERR_SYSTEM_ERROR" && errno ? getSystemErrorName(-Math.abs(errno)) : String(code);
 }
+
+/** `1 session`, `2 sessions`; `many` is for what takes more than an s. */
+export const counted = (count: number, one: string, many = `${one}s`): string =>
+  `${count} ${count === 1 ? one : many}`;
+
+/** JSON escapes the first of the controls only; these others steer a terminal, or turn the text on it round. */
+const STEERING = /[\x7f-\x9f\u202a-\u202e\u2066-\u2069]/g;
+
+/** The same JSON, in which nothing stands as itself that a terminal obeys and does not show. */
+export const inertJson = (json: string): string =>
+  json.replace(STEERING, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`);

@@ -1,10 +1,9 @@
 /** Room: cli. The command line: parses words, asks the control API over the unix socket, prints the answer. In: argv, stdin, environment. Out: text or JSON, an exit code. Holds no state and no rule of its own. */
 import { Command, CommanderError } from "commander";
-import { SupervisorError, toSupervisorError } from "../errors.ts";
 import { addAuditCommand } from "./audit.ts";
 import { addConfigCommands } from "./config.ts";
 import { addDoctorCommand } from "./doctor.ts";
-import { explain } from "./explain.ts";
+import { explain, failureOf } from "./explain.ts";
 import { addInstanceCommands } from "./instance.ts";
 import { addKeyCommands } from "./key.ts";
 import { addReloadCommand } from "./reload.ts";
@@ -15,6 +14,7 @@ import { addStatusCommand } from "./status.ts";
 import { addTokenCommands } from "./token.ts";
 import { addUrlCommand } from "./url.ts";
 import { addUserCommands } from "./user.ts";
+import { usageError, withoutValues } from "./usage.ts";
 import { readVersion } from "./version.ts";
 
 const USAGE_EXIT = 2;
@@ -29,7 +29,12 @@ function createProgram(onError: (text: string) => void): Command {
     .configureHelp({ showGlobalOptions: true, sortSubcommands: false })
     .configureOutput({
       writeErr: onError,
-      outputError: (text, write) => write(text.replace(/^error: /, "mcp-supervisor: ")),
+      outputError: (text, write) =>
+        write(
+          withoutValues(text)
+            .trimEnd()
+            .replace(/^error: /, "mcp-supervisor: ") + "\n",
+        ),
     })
     .showHelpAfterError("  the same command with --help shows how")
     .exitOverride();
@@ -47,12 +52,6 @@ function createProgram(onError: (text: string) => void): Command {
   addServerCommands(program);
   addServiceCommands(program);
   return program;
-}
-
-/** Commander throws its help text where a word is missing, and a sentence everywhere else. */
-function usageError({ code, message }: CommanderError): SupervisorError {
-  const sentence = code === "commander.help" ? "a command is missing" : message;
-  return new SupervisorError("USAGE", sentence.replace(/^error: /, "").replaceAll("\n", " "));
 }
 
 /** Runs one command line; resolves with the exit code once the command is done (for `serve`: once the daemon has closed). */
@@ -76,7 +75,7 @@ export async function run(argv: readonly string[]): Promise<number> {
       else process.stderr.write(complaint);
       return USAGE_EXIT;
     }
-    const failure = toSupervisorError(error);
+    const failure = failureOf(error);
     explain(failure, isJson);
     return failure.exit;
   }

@@ -1,7 +1,7 @@
 import { Agent, request } from "node:http";
 import type { IncomingMessage } from "node:http";
 import type { Command } from "commander";
-import { ERROR_CODES, SupervisorError } from "../errors.ts";
+import { ERROR_CODES, SupervisorError, isClosed } from "../errors.ts";
 import type { ErrorCode } from "../errors.ts";
 import type { ErrorBody } from "../http/error-response.ts";
 import { globalsOf } from "./output.ts";
@@ -27,12 +27,11 @@ export function apiPath(
 }
 
 function unreachable(socket: string, cause: NodeJS.ErrnoException): SupervisorError {
-  const why =
-    cause.code === "EACCES" || cause.code === "EPERM"
-      ? `this account may not open ${socket}`
-      : cause.code === "ENOENT" || cause.code === "ECONNREFUSED"
-        ? `no daemon answers on ${socket}`
-        : `the connection to the daemon on ${socket} broke (${cause.code ?? cause.message})`;
+  const why = isClosed(cause)
+    ? `this account may not open ${socket}`
+    : cause.code === "ENOENT" || cause.code === "ECONNREFUSED"
+      ? `no daemon answers on ${socket}`
+      : `the connection to the daemon on ${socket} broke (${cause.code ?? cause.message})`;
   return new SupervisorError("DAEMON_UNREACHABLE", why, { cause });
 }
 

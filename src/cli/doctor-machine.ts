@@ -5,13 +5,14 @@ import type { Command } from "commander";
 import { childServers } from "../config/child-servers.ts";
 import type { Config } from "../config/config.ts";
 import type { MachineReport } from "../control/shapes.ts";
-import { SupervisorError } from "../errors.ts";
+import { SupervisorError, counted, isClosed } from "../errors.ts";
 import { confinementGaps } from "../runners/gaps.ts";
 import { UNTRIED, probeMachine } from "../runners/levels.ts";
 import type { Machine } from "../runners/levels.ts";
 import { apiPath, createControlClient } from "./client.ts";
 import { SERVICE_UNIT, credentialIn } from "../systemd/unit.ts";
 import { running } from "./daemon-checks.ts";
+import { nextStepOf } from "./explain.ts";
 import { warn } from "./finding.ts";
 import type { Finding } from "./finding.ts";
 import * as checks from "./machine-checks.ts";
@@ -53,13 +54,14 @@ function keyFileOf({ keyFile, dataDir, path }: Config): string {
 }
 
 /** What can be told without a daemon: as it would be for a child of this account. */
-async function withoutDaemon(config: Config, { message }: SupervisorError): Promise<Finding[]> {
+async function withoutDaemon(config: Config, said: SupervisorError): Promise<Finding[]> {
   const machine = await probe(config);
+  const next = isClosed(said.cause) ? nextStepOf(said) : undefined;
   return [
     warn(
       "daemon",
-      message,
-      "mcp-supervisor serve; what only a running daemon knows is not checked",
+      said.message,
+      next ?? "mcp-supervisor serve; what only a running daemon knows is not checked",
     ),
     ...checks.isolation(config, machine),
     ...checks.gaps(confinementGaps(machine, childServers(config))),
@@ -88,7 +90,7 @@ export async function doctorMachine(command: Command): Promise<void> {
   const [worst] = failed;
   const verdict =
     worst === undefined
-      ? `nothing failed${warnings.length === 0 ? "" : `; ${warnings.length} ${warnings.length === 1 ? "warning" : "warnings"}`}`
+      ? `nothing failed${warnings.length === 0 ? "" : `; ${counted(warnings.length, "warning")}`}`
       : `${worst.check}: ${worst.found}`;
   const lines = findings.flatMap(({ check, outcome, found, next }) => [
     `${MARKS[outcome]}  ${check}: ${found}`,

@@ -1,23 +1,44 @@
 import type { Command } from "commander";
-import type { Diagnosis, RequestStory, ToldRequest, TokenRow } from "../control/shapes.ts";
+import type {
+  Diagnosis,
+  RequestStory,
+  StatusRow,
+  ToldRequest,
+  TokenRow,
+} from "../control/shapes.ts";
 import { apiPath, clientFor } from "./client.ts";
-import { answer, instant, mebibytes, orDash, printable, span } from "./output.ts";
+import { answer, duration, instant, mebibytes, orDash, printable, span } from "./output.ts";
+import { counted } from "../errors.ts";
 
 const MAX_TROUBLES = 3;
 const MAX_LINES = 5;
 
 const since = (epochMs: number): string => `${span((Date.now() - epochMs) / 1000)} ago`;
 
+/** What of the machine an instance has; what is down has nothing. */
+function processOf({ pid, rssBytes }: StatusRow): string {
+  if (pid === null) return "no process";
+  return `pid ${pid}, ${rssBytes === null ? "memory unknown" : `${mebibytes(rssBytes)} of memory`}`;
+}
+
+/** What the clients make of it. */
+const useOf = ({ sessions, inFlight, restarts }: StatusRow): string =>
+  [
+    counted(sessions, "session"),
+    `${counted(inFlight, "call")} under way`,
+    counted(restarts, "restart"),
+  ].join(", ");
+
 function instanceLines({ instances }: Diagnosis): string[] {
   if (instances.length === 0) return ["instances: none; the first message starts one"];
   return instances.flatMap((row) => {
-    const { server, variant, state, reason, retryAt, sessions, inFlight, rssBytes, pid } = row;
+    const { server, variant, state, reason, retryAt } = row;
     const again =
       retryAt === null ? "" : `, tried again in ${span(Math.max(0, retryAt - Date.now()) / 1000)}`;
     const name = variant === "" ? server : `${server} (${variant})`;
     return [
       `${name}: ${state} since ${instant(row.since)}${reason === null ? "" : ` (${reason})`}${again}`,
-      `  pid ${orDash(pid)}, ${mebibytes(rssBytes)} memory, ${sessions} sessions, ${inFlight} calls under way, ${row.restarts} restarts`,
+      `  ${processOf(row)}, ${useOf(row)}`,
       ...row.troubles
         .slice(0, MAX_TROUBLES)
         .map((trouble) => `  ${since(trouble.at)}, start ${trouble.generation}: ${trouble.reason}`),
@@ -76,7 +97,7 @@ function story({ requestId, request, entries }: RequestStory): string[] {
         : user + (keyLabel === null ? "" : ` (${keyLabel})`);
     lines.push(
       `${requestId}: ${code === null ? `answered with ${status}` : `${status} ${code}: ${message}`}`,
-      `  ${request.request}, ${instant(request.at)}, ${durationMs.toFixed(1)} ms`,
+      `  ${request.request}, ${instant(request.at)}, ${duration(durationMs)}`,
       `  by ${who}, from ${request.remoteAddress}, ${request.userAgent}`,
       `  server ${orDash(server)}, tool ${orDash(tool)}, start ${orDash(request.generation)} of the instance`,
       ...request.details.map((detail) => `    ${detail}`),
@@ -84,7 +105,7 @@ function story({ requestId, request, entries }: RequestStory): string[] {
   }
   for (const { at, kind, what, outcome, reason, user, server, durationMs } of entries)
     lines.push(
-      `${lines.length === 0 ? `${requestId}: ` : "  "}${kind} ${what} of ${orDash(user)}${server === null ? "" : `/${server}`}: ${outcome}${reason === null ? "" : `, ${reason}`} (${instant(at)}${durationMs === null ? "" : `, ${durationMs.toFixed(1)} ms`})`,
+      `${lines.length === 0 ? `${requestId}: ` : "  "}${kind} ${what} of ${orDash(user)}${server === null ? "" : `/${server}`}: ${outcome}${reason === null ? "" : `, ${reason}`} (${instant(at)}${durationMs === null ? "" : `, ${duration(durationMs)}`})`,
     );
   return lines;
 }

@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import type { LogRow, StatusRow } from "../control/shapes.ts";
 import { apiPath, clientFor } from "./client.ts";
-import { answer, globalsOf, orDash, printable } from "./output.ts";
+import { answer, globalsOf, jsonLine, orDash, printable } from "./output.ts";
 
 interface ServerOption {
   server?: string;
@@ -45,7 +45,7 @@ async function logs(
     const isJson = globalsOf(command).json;
     await client.follow(path, (document) => {
       const row = document as LogRow;
-      process.stdout.write(`${isJson ? JSON.stringify(row) : logLine(row)}\n`);
+      process.stdout.write(isJson ? jsonLine(row) : `${logLine(row)}\n`);
     });
     return;
   }

@@ -1,9 +1,10 @@
-import { existsSync, lstatSync, statSync, statfsSync } from "node:fs";
+import { accessSync, constants, existsSync, lstatSync, statSync, statfsSync } from "node:fs";
+import type { Stats } from "node:fs";
 import { join } from "node:path";
 import { childServers } from "../config/child-servers.ts";
 import { fetchesAtStart } from "../config/fetching.ts";
 import type { Config } from "../config/config.ts";
-import { toSupervisorError } from "../errors.ts";
+import { isClosed, toSupervisorError } from "../errors.ts";
 import type { Gap } from "../runners/confinement.ts";
 import { levelFor } from "../runners/levels.ts";
 import type { Machine, ServerLevel } from "../runners/levels.ts";
@@ -23,6 +24,16 @@ export function nodeVersion(version = process.versions.node): Finding {
     : fail("node", `Node ${version} is too old`, `install Node ${OLDEST_NODE.join(".")} or newer`);
 }
 
+/** The file's status; undefined where it is not there, or not for this account to see. */
+function look(file: string): Stats | undefined {
+  try {
+    return lstatSync(file, { throwIfNoEntry: false });
+  } catch (error) {
+    if (isClosed(error)) return undefined;
+    throw error;
+  }
+}
+
 /** No release is older than this: a clock before it was never set. */
 const EARLIEST = Date.parse("2026-01-01T00:00:00Z");
 
@@ -30,7 +41,7 @@ export function clock({ dataDir }: Config, now = Date.now()): Finding {
   const time = new Date(now).toISOString();
   if (now < EARLIEST)
     return fail("clock", `the clock says ${time}`, "set it; keys and tokens expire by it");
-  const written = lstatSync(join(dataDir, DATABASE_FILE), { throwIfNoEntry: false })?.mtimeMs ?? 0;
+  const written = look(join(dataDir, DATABASE_FILE))?.mtimeMs ?? 0;
   return written > now + 60_000
     ? warn(
         "clock",
@@ -69,6 +80,8 @@ export const isolation = (config: Config, machine: Machine): Finding[] =>
 export const gaps = (found: readonly Gap[]): Finding[] =>
   found.map((gap) => warn("confinement", gap.found, gap.next));
 
+const AS_OTHER = "run this with sudo, or as the account of the daemon";
+
 /** The key as this account finds it, where no daemon says which one it has. */
 export function vaultKey({ keyFile, dataDir }: Pick<Config, "keyFile" | "dataDir">): Finding {
   try {
@@ -86,9 +99,7 @@ export function vaultKey({ keyFile, dataDir }: Pick<Config, "keyFile" | "dataDir
       : ok("key", `${keyFile} will be made at the first start`);
   } catch (error) {
     const { message, details, cause } = toSupervisorError(error);
-    const isClosed = (cause as NodeJS.ErrnoException | undefined)?.code === "EACCES";
-    const asOther = "run this as root, or as the account of the daemon";
-    return fail("key", message, isClosed ? asOther : (details[0] ?? asOther));
+    return fail("key", message, isClosed(cause) ? AS_OTHER : (details[0] ?? AS_OTHER));
   }
 }
 
@@ -114,11 +125,23 @@ export function database({ dataDir }: Config): Finding {
       "synchronous=FULL, read back after a write: acknowledged writes survive a power failure",
     );
   } catch (error) {
-    return fail(
-      "database",
-      toSupervisorError(error).message,
-      "run this as the account of the daemon; is there room on the disk?",
-    );
+    const { message } = toSupervisorError(error);
+    return mayEnter(dataDir)
+      ? fail(
+          "database",
+          message,
+          "run this as the account of the daemon; is there room on the disk?",
+        )
+      : fail("database", `${dataDir} is closed to this account`, AS_OTHER);
+  }
+}
+
+function mayEnter(folder: string): boolean {
+  try {
+    accessSync(folder, constants.X_OK);
+    return true;
+  } catch {
+    return false;
   }
 }
 
@@ -136,8 +159,11 @@ const filesOf = ({ dataDir, controlSocket, controlGroup }: Config): Expected[] =
 ];
 
 export function fileModes(config: Config): Finding {
+  const { dataDir } = config;
+  if (existsSync(dataDir) && !mayEnter(dataDir))
+    return warn("files", `${dataDir} is closed to this account, as it should be`, AS_OTHER);
   for (const [file, forbidden, mode] of filesOf(config)) {
-    const status = lstatSync(file, { throwIfNoEntry: false });
+    const status = look(file);
     if (status === undefined || (status.mode & forbidden) === 0) continue;
     return fail(
       "files",
@@ -145,7 +171,7 @@ export function fileModes(config: Config): Finding {
       `who could have changed it? then: chmod ${mode} '${file}'`,
     );
   }
-  return ok("files", `${config.dataDir}: nothing in it is open to other accounts`);
+  return ok("files", `${dataDir}: nothing in it is open to other accounts`);
 }
 
 /** Whether the text of a server's recipe may hold a secret of all users. */

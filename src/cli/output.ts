@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import { inertJson } from "../errors.ts";
 
 export interface Globals {
   config: string | undefined;
@@ -11,21 +12,28 @@ export function globalsOf(command: Command): Globals {
   return { config: options.config, json: options.json ?? false };
 }
 
+/** A document as `--json` shows it, on one line. */
+export const jsonLine = (document: object): string => `${inertJson(JSON.stringify(document))}\n`;
+
 /** Writes what a command answers to stdout: one JSON document with `--json`, else the lines for people. */
 export function answer(command: Command, document: object, lines: readonly string[]): void {
-  process.stdout.write(
-    globalsOf(command).json ? `${JSON.stringify(document)}\n` : `${lines.join("\n")}\n`,
-  );
+  // Snippets have lines of their own; any other line break of a stranger's was written out before.
+  const text = (): string => lines.join("\n").split("\n").map(printable).join("\n");
+  process.stdout.write(globalsOf(command).json ? jsonLine(document) : `${text()}\n`);
 }
 
-const CONTROL_CHARACTERS = /(?!\t)\p{Cc}/gu;
+/** Controls, and what turns the direction of the text behind it round. */
+const STEERING = /(?!\t)\p{Cc}|[\u202a-\u202e\u2066-\u2069]/gu;
 
-/** Text of a child, made safe for a terminal: a child must not move the admin's cursor or retitle the window. */
+/**
+ * Text of a child or client, made safe for a terminal: neither must move the admin's cursor, retitle
+ * the window or have a line read other than it was written.
+ */
 export function printable(text: string): string {
-  return text.replace(
-    CONTROL_CHARACTERS,
-    (character) => `\\x${character.charCodeAt(0).toString(16).padStart(2, "0")}`,
-  );
+  return text.replace(STEERING, (character) => {
+    const hex = character.charCodeAt(0).toString(16);
+    return hex.length > 2 ? `\\u${hex}` : `\\x${hex.padStart(2, "0")}`;
+  });
 }
 
 /** Rows under a header line, columns padded with two spaces between. */
@@ -62,6 +70,10 @@ export function span(seconds: number): string {
     ? `${Math.floor(seconds)}s`
     : `${Math.floor(seconds / unit[1])}${unit[0]}`;
 }
+
+/** How long something took, for people: milliseconds only where it is that short. */
+export const duration = (ms: number): string =>
+  ms < 1000 ? `${ms.toFixed(1)} ms` : ms < 60_000 ? `${(ms / 1000).toFixed(1)} s` : span(ms / 1000);
 
 /** A size for people, in MiB. */
 export function mebibytes(bytes: number | null): string {

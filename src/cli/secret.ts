@@ -84,7 +84,9 @@ async function ask(question: string): Promise<string> {
 
 function fromEnvironment(name: string): string {
   const value = process.env[name];
-  if (value === undefined) throw usage(`the environment variable ${name} is not set`);
+  // Anything else may be the token itself, put where its name belongs.
+  const named = /^[A-Z_][A-Z0-9_]*$/.test(name) ? name : "that --token-env names";
+  if (value === undefined) throw usage(`the environment variable ${named} is not set`);
   return value;
 }
 
@@ -105,7 +107,7 @@ export async function readSecret(command: Command, question: string): Promise<st
       );
     text = await readAll(process.stdin, "stdin");
   } else if (options.tokenFile !== undefined) {
-    text = await readAll(createReadStream(options.tokenFile), options.tokenFile);
+    text = await readAll(createReadStream(options.tokenFile), "the file that --token-file names");
   } else if (options.tokenEnv !== undefined) {
     text = fromEnvironment(options.tokenEnv);
   } else if (isTerminal && !globalsOf(command).json) {

@@ -2,6 +2,7 @@ import type { Command } from "commander";
 import type { Status, StatusRow } from "../control/shapes.ts";
 import { apiPath, clientFor } from "./client.ts";
 import { answer, mebibytes, orDash, span, table } from "./output.ts";
+import { counted } from "../errors.ts";
 
 const HEADER = [
   "USER",
@@ -54,7 +55,7 @@ async function status(name: string | undefined, _options: object, command: Comma
     `mcp-supervisor ${found.version}, pid ${found.pid}, up ${span(found.uptimeSeconds)}, isolation ${found.isolation}`,
     ...(found.queue.waiting > 0
       ? [
-          `starts of children: ${found.queue.starting} under way, ${found.queue.waiting} wait for their turn`,
+          `starts of children: ${found.queue.starting} under way, ${counted(found.queue.waiting, "waits for its", "wait for their")} turn`,
         ]
       : []),
     ...instanceTable(found.instances),

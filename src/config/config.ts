@@ -1,7 +1,7 @@
 /** Room: config. What the admin wrote, checked as a whole and made absolute. In: a JSON file. Out: a `Config` nobody has to check again. Starts nothing and watches nothing. */
 import path from "node:path";
 import { z } from "zod";
-import { SupervisorError } from "../errors.ts";
+import { SupervisorError, counted } from "../errors.ts";
 import { findConfigFile, readConfigFile } from "./file.ts";
 import type { Whereabouts } from "./file.ts";
 import { readJson } from "./json.ts";
@@ -56,6 +56,6 @@ export function configJsonSchema(): object {
 }
 
 function invalid(file: string, problems: string[]): SupervisorError {
-  const count = problems.length === 1 ? "1 problem" : `${problems.length} problems`;
-  return new SupervisorError("CONFIG_INVALID", `${file}: ${count}`, { details: problems });
+  const message = `${file}: ${counted(problems.length, "problem")}`;
+  return new SupervisorError("CONFIG_INVALID", message, { details: problems });
 }

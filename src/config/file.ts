@@ -1,6 +1,6 @@
-import { existsSync, readFileSync } from "node:fs";
+import { lstatSync, readFileSync } from "node:fs";
 import path from "node:path";
-import { SupervisorError } from "../errors.ts";
+import { SupervisorError, isClosed } from "../errors.ts";
 
 export const CONFIG_FILE = "supervisor.config.json";
 export const CONFIG_VARIABLE = "MCP_SUPERVISOR_CONFIG";
@@ -12,6 +12,18 @@ export interface Whereabouts {
   cwd?: string;
 }
 
+/** What this account can see of a file: a folder above it may be closed. */
+function look(file: string): "there" | "absent" | "hidden" {
+  try {
+    lstatSync(file);
+    return "there";
+  } catch (error) {
+    return isClosed(error) ? "hidden" : "absent";
+  }
+}
+
+const isHidden = (file: string): boolean => look(file) === "hidden";
+
 /** The config file to read, absolute. CONFIG_UNREADABLE where none was named and none is in the usual places. */
 export function findConfigFile({
   path: named,
@@ -22,7 +34,7 @@ export function findConfigFile({
   const asked = named ?? (env[CONFIG_VARIABLE] === "" ? undefined : env[CONFIG_VARIABLE]);
   if (asked !== undefined) return path.resolve(cwd, asked);
   const usual = [path.resolve(cwd, CONFIG_FILE), path.join("/etc/mcp-supervisor", CONFIG_FILE)];
-  const found = usual.find((file) => existsSync(file));
+  const found = usual.find((file) => look(file) === "there") ?? usual.find(isHidden);
   if (found !== undefined) return found;
   throw new SupervisorError("CONFIG_UNREADABLE", "there is no config file", {
     details: [
@@ -38,8 +50,9 @@ export function readConfigFile(file: string): string {
     return readFileSync(file, "utf8").replace(/^\uFEFF/, "");
   } catch (error) {
     const reason = (error as NodeJS.ErrnoException).code ?? "unknown reason";
-    throw new SupervisorError("CONFIG_UNREADABLE", `${file}: cannot be read (${reason})`, {
-      cause: error,
-    });
+    const said = isClosed(error)
+      ? `this account may not read ${file}`
+      : `${file}: cannot be read (${reason})`;
+    throw new SupervisorError("CONFIG_UNREADABLE", said, { cause: error });
   }
 }

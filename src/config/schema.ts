@@ -47,7 +47,7 @@ export const configSchema = z.strictObject({
         .union([z.literal("cores"), count], { error: 'must be "cores" or a whole number' })
         .default("cores"),
       streamsPerUser: count.default(32),
-      childrenPerUser: count.default(8),
+      childrenPerUser: count.default(16),
       bodyBytes: size.prefault("4M"),
     })
     .prefault({}),

@@ -1,4 +1,4 @@
-import { ERROR_CODES } from "../errors.ts";
+import { ERROR_CODES, counted } from "../errors.ts";
 import type { ErrorCode } from "../errors.ts";
 import type { RequestRecord } from "../observability/requests.ts";
 import type { AccessKey, User } from "../registry/registry.ts";
@@ -131,7 +131,7 @@ function loopOf(
   { user, server, state, failures, retryAt }: Facts["instances"][number],
   now: number,
 ): string {
-  const times = `${failures} ${failures === 1 ? "failure" : "failures"}`;
+  const times = counted(failures, "failure");
   if (state === "starting") return `; ${times} in a row, and the next start is under way`;
   if (retryAt === null) return "";
   const wait = ago(Math.max(0, retryAt - now));

@@ -1,4 +1,5 @@
 import type { IncomingMessage } from "node:http";
+import { sizeText } from "../config/scalars.ts";
 import { SupervisorError } from "../errors.ts";
 import type { BodyRequest, BodySink } from "../http/body-request.ts";
 import type { IncomingBody } from "../http/body-watch.ts";
@@ -90,7 +91,7 @@ class WholeBody implements BodySink {
 
   #refuseSize(): void {
     const { limitBytes } = this.#options;
-    this.#refuse("BODY_TOO_LARGE", `the body is over ${limitBytes} bytes, which is the limit`);
+    this.#refuse("BODY_TOO_LARGE", `the body is over ${sizeText(limitBytes)}, which is the limit`);
   }
 
   #refuse(code: "BODY_TOO_LARGE" | "REQUEST_TIMEOUT", message: string): void {

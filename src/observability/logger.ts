@@ -1,6 +1,7 @@
 /** Room: observability. What the daemon says about itself: one JSON object a line on stderr, what became of requests, counters. Never sees a request body or a query string; live secrets are removed from all it says. */
 import { pino } from "pino";
 import type { DestinationStream, Logger as PinoLogger } from "pino";
+import { inertJson } from "../errors.ts";
 import { openLogSink } from "./log-sink.ts";
 import type { LogSink } from "./log-sink.ts";
 import { Scrubber } from "./scrubber.ts";
@@ -24,7 +25,8 @@ export function createLogger(
   level: LogLevel,
   { scrubber = new Scrubber(), destination }: LoggerOptions = {},
 ): Logger {
-  const scrub = (text: string): string => scrubber.scrub(text);
+  // An admin reads it in a terminal, too.
+  const scrub = (text: string): string => inertJson(scrubber.scrub(text));
   const sink =
     destination === undefined
       ? openLogSink(STDERR, scrub)

@@ -1,6 +1,7 @@
 import { StringDecoder } from "node:string_decoder";
 import { stripVTControlCharacters } from "node:util";
 import type { Readable } from "node:stream";
+import { counted } from "../errors.ts";
 
 /** A longer line is cut here; the rest of it up to its end is not kept. */
 export const MAX_LINE_BYTES = 8192;
@@ -31,7 +32,7 @@ export function splitLines(stream: Readable, onLine: (line: string) => void): vo
   let dropped = 0;
 
   const reportDropped = () => {
-    if (dropped > 0) onLine(`… ${dropped} lines dropped`);
+    if (dropped > 0) onLine(`… ${counted(dropped, "line")} dropped`);
     dropped = 0;
   };
   const finishLine = () => {

@@ -1,4 +1,4 @@
-import { SupervisorError } from "../errors.ts";
+import { SupervisorError, counted } from "../errors.ts";
 
 /** Streams come and go with their clients; nobody knows when. */
 const RETRY_AFTER_SECONDS = 10;
@@ -33,7 +33,7 @@ export class OpenRequests {
     if (isStream && this.#streams(entries) >= streamsPerUser) {
       throw new SupervisorError(
         "TOO_MANY_STREAMS",
-        `${holder.user}: ${streamsPerUser} streams are open, which is the limit`,
+        `${holder.user}: ${counted(streamsPerUser, "stream is", "streams are")} open, which is the limit`,
         { retryAfterSeconds: RETRY_AFTER_SECONDS },
       );
     }

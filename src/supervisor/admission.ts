@@ -1,4 +1,4 @@
-import { SupervisorError } from "../errors.ts";
+import { SupervisorError, counted } from "../errors.ts";
 import type { Config } from "../config/config.ts";
 import type { Ref, StateName } from "./instance-types.ts";
 import { rssOf } from "./memory.ts";
@@ -180,12 +180,12 @@ export class Admission {
       ? refusal(
           tenant,
           "TOO_MANY_CHILDREN",
-          `${childrenPerUser} children of this user run, which is the limit (limits.childrenPerUser), and none of them is idle`,
+          `${counted(childrenPerUser, "child of this user runs", "children of this user run")}, which is the limit (limits.childrenPerUser), and none is idle`,
         )
       : refusal(
           tenant,
           "INSTANCE_LIMIT",
-          `${children} children run on this machine, which is the limit (limits.children), and none of them is idle`,
+          `${counted(children, "child runs", "children run")} on this machine, which is the limit (limits.children), and none is idle`,
         );
   }
 }

@@ -3,9 +3,10 @@ import { isStarved } from "../runners/cpu-meter.ts";
 import type { CpuLoad } from "../runners/cpu-meter.ts";
 import type { LimitHit } from "../runners/limits.ts";
 import type { Exit } from "../runners/runner.ts";
+import { counted } from "../errors.ts";
 
 const amountOf = (hit: LimitHit): string =>
-  hit.kind === "memory" ? sizeText(hit.bytes) : `${hit.count} processes`;
+  hit.kind === "memory" ? sizeText(hit.bytes) : counted(hit.count, "process", "processes");
 
 /** As a predicate of the child: `exited with code 1`, `was killed by SIGKILL`, `was killed: over 512M`. */
 export function describeExit({ code, signal, limit }: Exit): string {
@@ -22,7 +23,7 @@ export function describeLoad(load: CpuLoad): string {
   const seconds = Math.round((Date.now() - since) / 1000);
   const what =
     limit === null
-      ? `${cores.toFixed(1)} cores`
+      ? counted(Number(cores.toFixed(1)), "core")
       : `${Math.round((cores / limit) * 100)} % of its CPU limit (${limit})`;
   return `has used ${what}${isStarved(load) ? ", all that it could get," : ""} for ${seconds} s`;
 }

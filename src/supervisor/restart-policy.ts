@@ -1,4 +1,4 @@
-import { SupervisorError, toSupervisorError } from "../errors.ts";
+import { SupervisorError, counted, toSupervisorError } from "../errors.ts";
 import type { Ref } from "./instance-types.ts";
 
 /** A child that lived for this long was well, whatever ended it then; so was one that answered a call. */
@@ -69,7 +69,7 @@ export class RestartPolicy {
       : `it is tried again in ${seconds} s`;
     return new SupervisorError(
       "INSTANCE_BACKING_OFF",
-      `${user}/${server}: the child ${this.#last} (${this.#failures} failures in a row); ${next}`,
+      `${user}/${server}: the child ${this.#last} (${counted(this.#failures, "failure")} in a row); ${next}`,
       { retryAfterSeconds: seconds },
     );
   }

@@ -113,7 +113,7 @@ function requireToken(value: string): void {
 
 function tokenProblem(value: string): string | undefined {
   if (value === "") return "is empty";
-  if (Buffer.byteLength(value) > MOST_BYTES) return `is longer than ${MOST_BYTES} bytes`;
+  if (Buffer.byteLength(value) > MOST_BYTES) return `is longer than ${MOST_BYTES / 1024} KiB`;
   if (value.includes("\0")) return "holds a NUL character, which no environment can carry";
   // Half of a surrogate pair would be replaced in UTF-8, and the child would get another token.
   return /\p{Cs}/u.test(value) ? "is not valid Unicode" : undefined;

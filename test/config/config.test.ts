@@ -161,6 +161,8 @@ test("what is left out takes the defaults of the design", () => {
   assert.deepEqual(config.ports, { from: 42_000, to: 42_999, pin: {} });
   assert.equal(config.admin, false);
   assert.equal(config.limits.spawnConcurrency, "cores");
+  // Two windows on five servers are ten children.
+  assert.equal(config.limits.childrenPerUser, 16);
   assert.equal(config.idleTimeoutMs, 900_000);
   assert.equal(config.sessionTtlMs, 86_400_000);
   assert.equal(config.eventLog, 256);

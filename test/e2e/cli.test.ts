@@ -4,6 +4,7 @@ import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
+import { text as textOf } from "node:stream/consumers";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { runCli, startDaemon } from "../helpers/daemon.ts";
@@ -95,6 +96,42 @@ test("a command line that cannot be read exits 2 and says what is wrong", async 
     assert.ok(message !== "" && !message.includes("\n"), message);
     assert.ok(requestId !== "");
   }
+});
+
+/** Runs command lines one after the other in one process, which is enough for what is refused unread; their exit codes, and all that was said. */
+async function refused(lines: readonly string[]): Promise<{ codes: number[]; said: string }> {
+  const script = `
+    import { run } from ${JSON.stringify(join(SRC, "cli", "cli.ts"))};
+    const codes = [];
+    for (const line of process.argv.slice(1)) codes.push(await run(line.split(" ")));
+    process.stdout.write(JSON.stringify(codes));`;
+  const argv = ["--no-warnings", "--input-type=module", "-e", script, "--", ...lines];
+  const child = spawn(process.execPath, argv, { stdio: ["ignore", "pipe", "pipe"] });
+  const [out, said] = await Promise.all([textOf(child.stdout), textOf(child.stderr)]);
+  return { codes: JSON.parse(out) as number[], said };
+}
+
+test("a secret that is typed where none belongs is not repeated", async (t) => {
+  const config = join(temporaryFolder(t), "supervisor.config.json");
+  writeFileSync(config, JSON.stringify(SERVERS));
+  const lines = [
+    ...COMMANDS.map((command) => `${command} alice s3cret bob s3cret`),
+    ...COMMANDS.map((command) => `${command} --s3=s3cret`),
+    "token set alice --token=s3cret",
+    "token set alice --token-stdin=s3cret",
+    "token set alice -s3cret",
+    `token set alice --token-env s3cret --config ${config}`,
+    `token set alice --token-file s3cret --config ${config}`,
+    "token s3cret",
+    "s3cret",
+  ];
+  const { codes, said } = await refused(lines.flatMap((line) => [line, `${line} --json`]));
+  assert.ok(codes.every((code) => code === 2));
+  assert.doesNotMatch(said, /s3cret/);
+
+  const { said: told } = await refused(["token set alice s3cret"]);
+  assert.match(told, /^mcp-supervisor: too many arguments for 'set': it takes 1, and 2 were given/);
+  assert.match(told, /a token is never an argument, .* --token-stdin, --token-file or --token-env/);
 });
 
 test("without a daemon a command exits 69 and says how to start one", async (t) => {

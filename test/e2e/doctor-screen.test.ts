@@ -62,7 +62,9 @@ test("the screen of doctor NAME has all that an admin would look for elsewhere",
 
   // State and since when, memory, sessions.
   has(new RegExp(`^echo: ready since ${time}$`, "m"));
-  has(/^ {2}pid \d+, [1-9]\d*M memory, 1 sessions, 0 calls under way, 0 restarts$/m);
+  has(/^ {2}pid \d+, [1-9]\d*M of memory, 1 session, 0 calls under way, 0 restarts$/m);
+  has(/^ {2}no process, 1 session, 0 calls under way, \d+ restarts?$/m);
+  assert.doesNotMatch(stdout, /\b1 (?:sessions|calls|restarts|failures|warnings)\b|- memory|pid -/);
   has(
     new RegExp(
       `^crashing: backing-off since ${time} \\(exited with code 3 before it was ready\\), tried again in \\d+s$`,

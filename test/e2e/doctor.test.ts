@@ -177,7 +177,7 @@ function faultsOf({ port, order, post }: Stage): Record<string, Fault> {
     "a body that is too large": {
       act: async (user, secret) =>
         await post(`/u/${user}/mcp`, secret, call(1, "echo", { text: "x".repeat(80_000) })),
-      firstLine: /^USER: a client sent too much: the body is over 65536 bytes/,
+      firstLine: /^USER: a client sent too much: the body is over 64K, which is the limit/,
     },
     "too many streams": {
       act: async (user, secret) => {

@@ -88,7 +88,7 @@ test("when the machine is full, the child that has been idle for the longest tim
     status: 503,
     retryAfterSeconds: 10,
     message:
-      "frank/mail: 3 children run on this machine, which is the limit (limits.children), and none of them is idle",
+      "frank/mail: 3 children run on this machine, which is the limit (limits.children), and none is idle",
   });
 });
 
