@@ -258,10 +258,13 @@ function noKey({ user: { name }, keys, now }: Facts): Cause | undefined {
 function strained({ instances }: Facts): Cause | undefined {
   const found = instances.find(({ state, reason }) => state === "ready" && reason !== null);
   if (found === undefined) return undefined;
+  const isFlood = found.reason?.includes("written more") === true;
   return {
     code: "INSTANCE_LIMIT",
     cause: `${found.user}/${found.server}: the child ${found.reason}`,
-    next: `${found.reason?.includes("limit") ? "raise" : "set"} servers.${found.server}.limits, or see why it needs so much`,
+    next: isFlood
+      ? `mcp-supervisor logs ${found.user} --server ${found.server} shows what it writes: let it write less`
+      : `${found.reason?.includes("limit") ? "raise" : "set"} servers.${found.server}.limits, or see why it needs so much`,
   };
 }
 

@@ -9,6 +9,7 @@ import { takeDelegation } from "./delegation.ts";
 import { DyingTree } from "./dying-tree.ts";
 import { closeForkServer, forkServer } from "./forks.ts";
 import { Keeper } from "./keeper.ts";
+import { OutputShare } from "../net/output-share.ts";
 import { helpersIn, isCountedAlone } from "./limits.ts";
 import { residentBytes } from "./held-memory.ts";
 import { splitLines } from "./line-splitter.ts";
@@ -106,11 +107,13 @@ export async function startProcess(
   const [stdin, stdout, stderr] = forked.pipes as [Socket, Socket, Socket];
   // EPIPE: the child closed its stdin or ended. Its end is told by `exited`.
   stdin.on("error", () => {});
-  if (spec.stdout === "lines") splitLines(stdout, (line) => onLine("stdout", line));
-  splitLines(stderr, (line) => {
+  const output = new OutputShare();
+  if (spec.stdout === "lines") splitLines(stdout, (line) => onLine("stdout", line), output);
+  const hear = (line: string): void => {
     kept.heard(line);
     onLine("stderr", line);
-  });
+  };
+  splitLines(stderr, hear, output);
   const drained = closed(stdout, stderr);
 
   const exited = forked.exited.then(async ({ code, signal }): Promise<Exit> => {
@@ -164,6 +167,7 @@ export async function startProcess(
     pid,
     stdin,
     stdout,
+    output,
     socketPath: confined.socketPath,
     exited,
     strained,

@@ -1,5 +1,6 @@
 /** Room: runners. Starts one process tree inside the isolation level in force and proves it gone. In: argv, folder, environment. Out: a Running with its lines, its listeners and its end. Never knows users, tokens or policy. */
 import type { Readable, Writable } from "node:stream";
+import type { OutputShare } from "../net/output-share.ts";
 import type { Confinement } from "./confinement.ts";
 import type { CpuLoad } from "./cpu-meter.ts";
 import type { LimitHit, Limits } from "./limits.ts";
@@ -39,6 +40,8 @@ export interface Running {
   readonly pid: number;
   readonly stdin: Writable;
   readonly stdout: Readable;
+  /** What it may write to both of its streams; whoever reads stdout counts into it. */
+  readonly output: OutputShare;
   /** The unix socket that leads to the child's port; null where that is a port of this machine. */
   readonly socketPath: string | null;
   /** The leader's end. Its group may outlive it. */

@@ -2,7 +2,7 @@ import { sizeText } from "../config/scalars.ts";
 import { isStarved } from "../runners/cpu-meter.ts";
 import type { CpuLoad } from "../runners/cpu-meter.ts";
 import type { LimitHit } from "../runners/limits.ts";
-import type { Exit } from "../runners/runner.ts";
+import type { Exit, Running } from "../runners/runner.ts";
 import { counted } from "../errors.ts";
 
 const amountOf = (hit: LimitHit): string =>
@@ -17,6 +17,10 @@ export function describeExit({ code, signal, limit }: Exit): string {
 /** As a predicate of a child that lives on: `hit its limit of 64 processes`. */
 export const describeStrain = (hit: LimitHit): string => `hit its limit of ${amountOf(hit)}`;
 
+/** As a predicate of a child that lives on: `has written more than is read for 12 s, and waits`. */
+export const describeFlood = (ms: number): string =>
+  `has written more than is read for ${Math.round(ms / 1000)} s, so it is read slowly`;
+
 /** As a predicate of a child that lives on: `has used 100 % of its CPU limit (0.5) for 12 s`. */
 export function describeLoad(load: CpuLoad): string {
   const { since, cores, limit } = load;
@@ -26,4 +30,13 @@ export function describeLoad(load: CpuLoad): string {
       ? counted(Number(cores.toFixed(1)), "core")
       : `${Math.round((cores / limit) * 100)} % of its CPU limit (${limit})`;
   return `has used ${what}${isStarved(load) ? ", all that it could get," : ""} for ${seconds} s`;
+}
+
+/** Tells, as a predicate of a child that lives on, each time that it begins to take more than its share. */
+export function onOverload(
+  running: Pick<Running, "onBusy" | "output"> | null,
+  tell: (what: string) => void,
+): void {
+  running?.onBusy((load) => tell(describeLoad(load)));
+  running?.output.onFlood((ms) => tell(describeFlood(ms)));
 }

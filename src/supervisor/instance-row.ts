@@ -1,4 +1,4 @@
-import { describeLoad } from "./describe-exit.ts";
+import { describeFlood, describeLoad } from "./describe-exit.ts";
 import { isInUse } from "./usage.ts";
 import type { Usage } from "./usage.ts";
 import type { InstanceRow, InstanceState, Ref, StateName } from "./instance-types.ts";
@@ -41,9 +41,15 @@ export function rowOf({ ref, state, usage, ...rest }: RowInput): InstanceRow {
 /** Why it is in this state, or what it does in it that an admin should know. */
 function reasonOf(state: InstanceState): string | null {
   const reason = "reason" in state ? state.reason : null;
-  const load = (state.name === "ready" && state.running?.cpuLoad()) || null;
-  if (load === null) return reason;
-  return reason === null ? describeLoad(load) : `${reason}; ${describeLoad(load)}`;
+  const running = state.name === "ready" ? state.running : null;
+  const load = running?.cpuLoad() ?? null;
+  const floodingMs = running?.output.floodingMs ?? null;
+  const all = [
+    reason,
+    floodingMs === null ? null : describeFlood(floodingMs),
+    load === null ? null : describeLoad(load),
+  ];
+  return all.filter((one) => one !== null).join("; ") || null;
 }
 
 /** Nothing of an instance in this state runs, nor is on its way up or out. */

@@ -1,5 +1,5 @@
 import { SupervisorError, toSupervisorError } from "../errors.ts";
-import { describeExit, describeLoad, describeStrain } from "./describe-exit.ts";
+import { describeExit, describeStrain, onOverload } from "./describe-exit.ts";
 import { failureOf, reasonOf } from "./failures.ts";
 import { Generation } from "./generation.ts";
 import { launchChild, releaseAfter } from "./launch.ts";
@@ -282,7 +282,7 @@ export class Instance {
         if (this.#state.name === "ready" && this.#state.generation === generation) act(what);
       };
     void running?.strained.then(ifStill((hit) => this.#strained(describeStrain(hit))));
-    running?.onBusy(ifStill((load) => this.#log("warn", describeLoad(load))));
+    onOverload(running, ifStill(this.#log.bind(this, "warn")));
     void running?.exited.then(ifStill((exit) => this.#crashed(generation, running, exit)));
     return generation.live;
   }

@@ -12,7 +12,7 @@ import type { Ref, Target } from "./instance-types.ts";
 import type { Box, Isolation } from "./isolation.ts";
 import type { OutputLog } from "./output-log.ts";
 import type { Ports } from "./ports.ts";
-import { CUT_MARK } from "../runners/line-splitter.ts";
+import { CUT_MARK, LineWindow } from "../runners/line-splitter.ts";
 import type { OnLine, Running, StartRunner } from "../runners/runner.ts";
 
 /** How often a child may find that somebody else took its port before that is its failure. */
@@ -22,6 +22,8 @@ const LAST_WORDS_MS = 200;
 const DETAIL_LINES = 20;
 /** How much of a line that is no message is kept for the admin. */
 const FAULT_BYTES = 500;
+/** More of them say nothing new. */
+const MAX_FAULTS_PER_WINDOW = 100;
 
 export interface LaunchInput {
   ref: Ref;
@@ -175,7 +177,9 @@ async function untilTarget(
 ): Promise<{ target: Target; exposed: string[] }> {
   const { def, ref, capabilities, version, onLine } = input;
   if (def.transport === "stdio" || port === null) {
+    const window = new LineWindow((text) => onLine("stdout", text), MAX_FAULTS_PER_WINDOW);
     const onFault = (what: string, line: Buffer | undefined): void => {
+      if (!window.admits()) return;
       const text = line?.toString("utf8", 0, FAULT_BYTES) ?? "";
       const mark = line !== undefined && line.length > FAULT_BYTES ? CUT_MARK : "";
       onLine("stdout", `[the child wrote ${what}] ${text}${mark}`);

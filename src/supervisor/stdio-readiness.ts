@@ -4,7 +4,7 @@ import type { Running } from "../runners/runner.ts";
 import type { Era, StdioTarget } from "./instance-types.ts";
 
 export interface StdioReadinessInput {
-  running: Pick<Running, "stdin" | "stdout" | "exited">;
+  running: Pick<Running, "stdin" | "stdout" | "output" | "exited">;
   era: Era;
   /** What the clients of this child declared, as JSON text. */
   capabilities: string;
@@ -22,8 +22,8 @@ export interface StdioReadinessInput {
  */
 export async function untilAnswering(input: StdioReadinessInput): Promise<StdioTarget> {
   const { running, era, capabilities, version, signal, onMissing, onFault } = input;
-  const { stdin, stdout } = running;
-  const pipes = { stdin, stdout, clientVersion: version, onFault };
+  const { stdin, stdout, output } = running;
+  const pipes = { stdin, stdout, output, clientVersion: version, onFault };
   const end = (hub: ModernStdio | SharedStdio) => void running.exited.then(() => hub.end());
   if (era === "modern") {
     onMissing("it did not answer server/discover");

@@ -1,4 +1,3 @@
-import type { Readable, Writable } from "node:stream";
 import { SupervisorError } from "../errors.ts";
 import { locate, splice, textAt } from "../mcp/json-span.ts";
 import type { Span } from "../mcp/json-span.ts";
@@ -8,7 +7,7 @@ import { paramHeadersOf } from "../mcp/param-headers.ts";
 import type { ParamHeader } from "../mcp/param-headers.ts";
 import { isAtLeast } from "./log-levels.ts";
 import { StdioPipe } from "./stdio-pipe.ts";
-import type { Incoming, IncomingValue } from "./stdio-pipe.ts";
+import type { ChildPipes, Incoming, IncomingValue } from "./stdio-pipe.ts";
 
 /** Who waits for the answer to one request. */
 export interface ModernCaller {
@@ -20,11 +19,8 @@ export interface ModernCaller {
   over(): void;
 }
 
-export interface ModernStdioOptions {
-  stdin: Writable;
-  stdout: Readable;
+export interface ModernStdioOptions extends ChildPipes {
   clientVersion: string;
-  onFault: (what: string, line: Buffer | undefined) => void;
 }
 
 interface Call {
@@ -57,9 +53,7 @@ export class ModernStdio {
   constructor(options: ModernStdioOptions) {
     this.#options = options;
     this.#pipe = new StdioPipe({
-      stdin: options.stdin,
-      stdout: options.stdout,
-      onFault: options.onFault,
+      ...options,
       onMessage: (incoming) => this.#onMessage(incoming),
     });
   }
@@ -157,6 +151,7 @@ export class ModernStdio {
   #onAnswer({ raw, value }: Incoming): void {
     const call = this.#take(value.id);
     if (call === undefined) return;
+    this.#pipe.wasAsked(raw.length);
     if (call.method === "tools/list") this.#learnTools(value.result);
     const changes: [Span, string][] = [[locate(raw, ["id"])!, call.rawId]];
     const subscription = locate(raw, ["result", "_meta", META.subscriptionId]);

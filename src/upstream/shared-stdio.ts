@@ -1,4 +1,3 @@
-import type { Readable, Writable } from "node:stream";
 import { SupervisorError } from "../errors.ts";
 import { canonicalId, idAt, isRequest, isResponse } from "../mcp/envelope.ts";
 import type { Message } from "../mcp/envelope.ts";
@@ -8,7 +7,7 @@ import { outcomeOf } from "../mcp/outcome.ts";
 import { OFFERED_VERSION, negotiate } from "../mcp/versions.ts";
 import { LogLevels } from "./log-levels.ts";
 import { StdioPipe } from "./stdio-pipe.ts";
-import type { Incoming } from "./stdio-pipe.ts";
+import type { ChildPipes, Incoming } from "./stdio-pipe.ts";
 import { Subscriptions } from "./subscriptions.ts";
 import { Turns } from "./turns.ts";
 
@@ -26,13 +25,10 @@ export interface Remembered {
   readonly level: string | undefined;
 }
 
-export interface SharedStdioOptions {
-  stdin: Writable;
-  stdout: Readable;
+export interface SharedStdioOptions extends ChildPipes {
   /** What all clients of this child declared, as JSON text. */
   capabilities: string;
   clientVersion: string;
-  onFault: (what: string, line: Buffer | undefined) => void;
 }
 
 interface Call {
@@ -83,9 +79,7 @@ export class SharedStdio {
     this.#tellsRootsChanges = roots?.listChanged === true;
     this.#turns = sampling !== undefined || elicitation !== undefined ? new Turns() : undefined;
     this.#pipe = new StdioPipe({
-      stdin: options.stdin,
-      stdout: options.stdout,
-      onFault: options.onFault,
+      ...options,
       onMessage: (incoming) => this.#onMessage(incoming),
     });
   }
@@ -264,6 +258,7 @@ export class SharedStdio {
     const call = typeof value.id === "number" ? this.#calls.get(value.id) : undefined;
     // An answer to what was cancelled, or to what we asked on nobody's behalf.
     if (call === undefined) return;
+    this.#pipe.wasAsked(raw.length);
     this.#endCall(value.id as number, call);
     const answer = splice(raw, [[locate(raw, ["id"])!, call.rawId]]);
     const outcome = outcomeOf(raw);

@@ -2,6 +2,8 @@ import { CR, LF, SPACE } from "../mcp/bytes.ts";
 import type { Readable, Writable } from "node:stream";
 import { SupervisorError } from "../errors.ts";
 import { elementsOf } from "../mcp/json-span.ts";
+import { LineIntake } from "../net/line-intake.ts";
+import { OutputShare } from "../net/output-share.ts";
 import { LineReader } from "./line-reader.ts";
 
 /** A result may be large; a line that never ends must not fill the daemon. */
@@ -26,17 +28,23 @@ export interface IncomingValue {
   readonly error?: { readonly code?: number; readonly data?: unknown };
 }
 
-export interface StdioPipeOptions {
+export interface ChildPipes {
   stdin: Writable;
   stdout: Readable;
-  onMessage: (incoming: Incoming) => void;
+  /** What the child may write; a share of its own where none is given. */
+  output?: OutputShare;
   /** The child wrote what is no message; `what` says so without quoting it. */
   onFault: (what: string, line: Buffer | undefined) => void;
+}
+
+export interface StdioPipeOptions extends ChildPipes {
+  onMessage: (incoming: Incoming) => void;
 }
 
 /** The two pipes of a stdio child: one JSON-RPC message a line (MCP, stdio transport). */
 export class StdioPipe {
   readonly #options: StdioPipeOptions;
+  readonly #share: OutputShare;
   #unsent: Buffer[] = [];
   #draining: Promise<void> | undefined;
 
@@ -53,7 +61,14 @@ export class StdioPipe {
       },
       MAX_LINE_BYTES,
     );
-    options.stdout.on("data", (chunk: Buffer) => reader.push(chunk));
+    this.#share = options.output ?? new OutputShare();
+    // oxlint-disable-next-line no-new -- it reads for as long as the stream lasts
+    new LineIntake(options.stdout, reader, this.#share);
+  }
+
+  /** The child was asked for the message of so many bytes: what comes unasked alone is held against it. */
+  wasAsked(bytes: number): void {
+    this.#share.refund(bytes);
   }
 
   /**

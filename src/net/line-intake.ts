@@ -1,0 +1,139 @@
+import type { Readable } from "node:stream";
+import type { OutputShare } from "./output-share.ts";
+
+const LF = 0x0a;
+/** The most of one turn of the event loop: what lines cost is not in their length alone. */
+const LINES_A_TURN = 64;
+/** Node reads so much at once; less means that nothing more is there. */
+const FULL_READ_BYTES = 64 * 1024;
+const FULL_READS_A_TURN = 4;
+/** Of a child that floods, and then it is another one's turn. */
+const LINES_A_SLOW_TURN = 32;
+const SLOW_TURN_MS = 5;
+/** Of what is left when the stream is over: last words, and not the rest of a flood. */
+const LAST_LINES = 8192;
+
+/** Is given the lines of a stream, without their ends. */
+export interface LineSink {
+  /** A piece of the line that is read now; never empty. */
+  piece(bytes: Buffer): void;
+  /** That line is over. */
+  end(): void;
+}
+
+/** Children that flood are read one after the other, all of them together as little as one alone. */
+const waiting: (() => void)[] = [];
+let timer: NodeJS.Timeout | undefined;
+
+function inSlowTurn(act: () => void): void {
+  waiting.push(act);
+  timer ??= setTimeout(takeSlowTurn, SLOW_TURN_MS);
+}
+
+function takeSlowTurn(): void {
+  timer = waiting.length > 1 ? setTimeout(takeSlowTurn, SLOW_TURN_MS) : undefined;
+  waiting.shift()!();
+}
+
+/**
+ * Reads the lines of a child's output, a share in each turn of the event loop: what is left waits for
+ * the next turn, and behind it the child. Within a share it is read as fast as it comes.
+ */
+export class LineIntake {
+  readonly #stream: Readable;
+  readonly #sink: LineSink;
+  readonly #share: OutputShare;
+  #chunk: Buffer | undefined;
+  #at = 0;
+  /** Of this turn. */
+  #lines = 0;
+  #fullReads = 0;
+  #isWaiting = false;
+  #isHeld = false;
+
+  constructor(stream: Readable, sink: LineSink, share: OutputShare) {
+    this.#stream = stream;
+    this.#sink = sink;
+    this.#share = share;
+    stream.on("data", (chunk: Buffer) => this.#onData(chunk));
+    // A socket that has been read to its end closes, paused or not.
+    stream.on("close", () => this.#finish());
+  }
+
+  /** Reads nothing more, until `resume`. */
+  pause(): void {
+    if (this.#isHeld) return;
+    this.#isHeld = true;
+    this.#stream.pause();
+  }
+
+  resume(): void {
+    if (!this.#isHeld) return;
+    this.#isHeld = false;
+    this.#wait(true);
+  }
+
+  #onData(chunk: Buffer): void {
+    this.#chunk = chunk;
+    this.#at = 0;
+    this.#go(LINES_A_TURN);
+  }
+
+  #go(mostLines: number): void {
+    const chunk = this.#chunk!;
+    const from = this.#at;
+    const before = this.#lines;
+    while (this.#at < chunk.length && this.#lines < mostLines && !this.#isHeld) this.#step(chunk);
+    const hasMore = this.#at < chunk.length;
+    const isFull = chunk.length >= FULL_READ_BYTES;
+    const lines = this.#lines - before;
+    const isFast = this.#share.spend(lines, this.#at - from, hasMore || isFull);
+    if (!hasMore) {
+      this.#chunk = undefined;
+      this.#fullReads += 1;
+      // With this read the stream is empty: the next one comes in another turn.
+      if (!isFull) this.#fullReads = this.#lines = 0;
+      if (isFast && this.#fullReads < FULL_READS_A_TURN) return this.#flow();
+    }
+    this.#stream.pause();
+    this.#wait(isFast);
+  }
+
+  #step(chunk: Buffer): void {
+    const from = this.#at;
+    const lf = chunk.indexOf(LF, from);
+    const end = lf === -1 ? chunk.length : lf;
+    this.#at = lf === -1 ? end : end + 1;
+    if (end > from) this.#sink.piece(chunk.subarray(from, end));
+    if (lf === -1) return;
+    this.#lines += 1;
+    this.#sink.end();
+  }
+
+  #wait(isFast: boolean): void {
+    if (this.#isWaiting || this.#isHeld) return;
+    this.#isWaiting = true;
+    if (isFast) setImmediate(() => this.#next(LINES_A_TURN));
+    else inSlowTurn(() => this.#next(LINES_A_SLOW_TURN));
+  }
+
+  #next(mostLines: number): void {
+    this.#isWaiting = false;
+    this.#fullReads = this.#lines = 0;
+    if (this.#isHeld || this.#stream.destroyed) return;
+    if (this.#chunk === undefined) this.#flow();
+    else this.#go(mostLines);
+  }
+
+  #finish(): void {
+    const chunk = this.#chunk;
+    this.#chunk = undefined;
+    this.#lines = 0;
+    if (chunk === undefined) return;
+    while (this.#at < chunk.length && this.#lines < LAST_LINES) this.#step(chunk);
+  }
+
+  #flow(): void {
+    if (!this.#isHeld && this.#stream.isPaused()) this.#stream.resume();
+  }
+}
