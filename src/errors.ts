@@ -4,17 +4,26 @@ import { getSystemErrorName } from "node:util";
 /**
  * `status` is the HTTP status of a refusal, `exit` the exit code of the CLI, `expose` whether the
  * message may be shown to a client of the gateway (a code that is not exposed reads INTERNAL there).
+ * `blames` says whose failure it is: the request's own (so that another request may do better), or
+ * that of the server behind the gateway or of the machine, which no client can help.
  */
 interface Entry {
   readonly status: number;
   readonly exit: 1 | 2 | 69 | 78;
   readonly expose: boolean;
+  readonly blames: "request" | "server";
 }
 
 const entry = (status: number, expose = true, exit: Entry["exit"] = 1): Entry => ({
   status,
   exit,
   expose,
+  blames: "request",
+});
+
+const serverEntry = (status: number, expose = true): Entry => ({
+  ...entry(status, expose),
+  blames: "server",
 });
 
 export const ERROR_CODES = {
@@ -52,32 +61,32 @@ export const ERROR_CODES = {
   TYPE_UNSUPPORTED: entry(415),
   EXPECTATION_FAILED: entry(417),
   TOO_MANY_STREAMS: entry(429),
-  TOO_MANY_CHILDREN: entry(429),
+  TOO_MANY_CHILDREN: serverEntry(429),
   TOO_MANY_FAILURES: entry(429),
 
   // Child.
-  INSTANCE_SPAWN_FAILED: entry(502),
-  INSTANCE_EXITED: entry(502),
-  INSTANCE_START_TIMEOUT: entry(504),
-  INSTANCE_BACKING_OFF: entry(503),
-  INSTANCE_LIMIT: entry(503),
-  TOKEN_MISSING: entry(503),
-  SESSION_LOST: entry(503),
-  STOPPING: entry(503),
+  INSTANCE_SPAWN_FAILED: serverEntry(502),
+  INSTANCE_EXITED: serverEntry(502),
+  INSTANCE_START_TIMEOUT: serverEntry(504),
+  INSTANCE_BACKING_OFF: serverEntry(503),
+  INSTANCE_LIMIT: serverEntry(503),
+  TOKEN_MISSING: serverEntry(503),
+  SESSION_LOST: serverEntry(404),
+  STOPPING: serverEntry(503),
 
   // Upstream: the child or remote answered in a way that cannot be passed on.
-  UPSTREAM_REFUSED: entry(502),
-  UPSTREAM_RESET: entry(502),
-  UPSTREAM_INVALID: entry(502),
-  UPSTREAM_TIMEOUT: entry(504),
+  UPSTREAM_REFUSED: serverEntry(502),
+  UPSTREAM_RESET: serverEntry(502),
+  UPSTREAM_INVALID: serverEntry(502),
+  UPSTREAM_TIMEOUT: serverEntry(504),
 
   // Ours.
   // What the machine has run out of, whoever used it up. It may be there again in a moment.
-  RESOURCES_EXHAUSTED: entry(503),
-  DISK_FULL: entry(507),
+  RESOURCES_EXHAUSTED: serverEntry(503),
+  DISK_FULL: serverEntry(507),
   DAEMON_UNREACHABLE: entry(503, true, 69),
-  STORE_FAILED: entry(500, false),
-  INTERNAL: entry(500, false),
+  STORE_FAILED: serverEntry(500, false),
+  INTERNAL: serverEntry(500, false),
 } as const satisfies Record<string, Entry>;
 
 export type ErrorCode = keyof typeof ERROR_CODES;

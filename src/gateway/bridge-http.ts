@@ -83,5 +83,5 @@ function answerOf(
 ): HttpAnswer {
   const { heart } = context;
   visit.trace.reached((session.serving.live ?? session.live).generation);
-  return new HttpAnswer({ heart, visit, live: undefined, sessionHeader: () => id });
+  return new HttpAnswer({ heart, visit, sessionHeader: () => id });
 }

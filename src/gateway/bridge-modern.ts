@@ -95,9 +95,8 @@ async function carry(
 ): Promise<void> {
   const { heart } = context;
   const { res, trace } = visit;
-  const { live } = serving;
-  trace.reached(live.generation);
-  const answer = new HttpAnswer({ heart, visit, live, sessionHeader: () => undefined });
+  trace.reached(serving.live.generation);
+  const answer = new HttpAnswer({ heart, visit, sessionHeader: () => undefined });
   const post = new ModernPost(serving, answer);
   trace.atEnd(() => post.abort());
   // The client may have left while headers were checked.

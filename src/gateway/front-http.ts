@@ -104,7 +104,7 @@ function relay(
   body: Buffer | null,
   messages: readonly Message[],
 ): void {
-  const { req, res, principal, instance, server } = visit;
+  const { req, res, principal, instance } = visit;
   const { sessions } = context;
   const { target } = live;
   // Only servers of this transport get here; a silent end would leave the client waiting.
@@ -119,7 +119,6 @@ function relay(
   const answer = new HttpAnswer({
     heart: context.heart,
     visit,
-    live,
     sessionHeader(status, received) {
       const childId = sessionIdIn(received);
       const isOk = status >= 200 && status < 300;
@@ -127,15 +126,8 @@ function relay(
       // Learned from a good answer to initialize alone: servers put fresh ids on refusals too.
       if (session === undefined && childId !== undefined && isInitialize && isOk) {
         const peer = { kind: "relay", childId } as const;
-        const isStateful = server.stateful;
-        return sessions.http.open({
-          holder: principal,
-          instance,
-          serving: instance,
-          live,
-          peer,
-          isStateful,
-        }).id;
+        return sessions.http.open({ holder: principal, instance, serving: instance, live, peer })
+          .id;
       }
       return childId === known ? session?.id : undefined;
     },

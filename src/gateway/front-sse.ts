@@ -56,12 +56,6 @@ export async function postSseMessage(context: FrontContext, visit: Visit): Promi
     headersToChild(req.rawHeaders, req.headers.connection),
     trace,
   );
-  if (answer.status === 401 || (answer.status >= 300 && answer.status < 400)) {
-    throw new SupervisorError(
-      "UPSTREAM_INVALID",
-      `the server answered the message with ${answer.status}`,
-    );
-  }
   if (res.destroyed) return;
   sendText(res, answer.status, headersToClient(answer.headers), answer.body);
 }

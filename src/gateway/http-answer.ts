@@ -2,9 +2,7 @@ import { SupervisorError } from "../errors.ts";
 import { errorHeaders, rpcErrorText, sendError, sendText } from "../http/error-response.ts";
 import { SESSION_HEADER, headersToClient } from "../mcp/headers.ts";
 import { formatEvent } from "../mcp/sse.ts";
-import { exitOf } from "../sessions/exit.ts";
 import type { HttpOutlet } from "../sessions/http-exchange.ts";
-import type { Live } from "../supervisor/supervisor.ts";
 import type { ResponseHeaders } from "../upstream/http-client.ts";
 import { ClientStream } from "./client-stream.ts";
 import type { Heart } from "./client-stream.ts";
@@ -15,8 +13,6 @@ const ONE_WRITE_BYTES = 16 * 1024;
 export interface HttpAnswerOptions {
   heart: Heart;
   visit: Visit;
-  /** Undefined over a bridge, which outlives its child: only the session's end ends its stream. */
-  live: Live | undefined;
   /** The session id to show to the client, for an answer with this head. */
   sessionHeader(status: number, headers: ResponseHeaders): string | undefined;
 }
@@ -72,7 +68,7 @@ export class HttpAnswer implements HttpOutlet {
   end(): void {
     const { res } = this.#options.visit;
     if (this.#state.kind === "stream") {
-      void this.#endStream();
+      this.#state.stream.end();
     } else if (this.#state.kind === "body") {
       if (!this.#state.isSent) {
         const { status, headers, held } = this.#state;
@@ -93,7 +89,7 @@ export class HttpAnswer implements HttpOutlet {
     if (this.#state.kind === "stream") {
       for (const id of unanswered)
         this.#state.stream.event(formatEvent("message", rpcErrorText(error, visit.requestId, id)));
-      void this.#endStream();
+      this.#state.stream.end();
     } else if (visit.req.method === "POST") {
       sendText(
         visit.res,
@@ -113,15 +109,5 @@ export class HttpAnswer implements HttpOutlet {
     if (this.#state.held !== undefined) res.write(this.#state.held);
     this.#state.held = undefined;
     this.#state.isSent = true;
-  }
-
-  /** A session's own stream stays when its child is gone; every other stream ends with the server's. */
-  async #endStream(): Promise<void> {
-    if (this.#state.kind !== "stream") return;
-    const { visit, live } = this.#options;
-    if (live !== undefined && visit.req.method === "GET" && !visit.server.stateful) {
-      if ((await exitOf(live)) !== undefined) return;
-    }
-    this.#state.stream.end();
   }
 }

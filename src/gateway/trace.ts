@@ -32,6 +32,8 @@ export class Trace implements CallWatch {
   #tools: readonly string[] = [];
   #hasBegun = false;
   #isTold = false;
+  /** What the client was told on a stream, while the answer to the request itself said "accepted". */
+  #statusApart: number | undefined;
 
   constructor(parts: TraceParts, req: IncomingMessage, res: ServerResponse, requestId: string) {
     this.requestId = requestId;
@@ -102,11 +104,15 @@ export class Trace implements CallWatch {
       this.#parts.log.warn({ ...fields, details: error.details }, error.message);
   }
 
-  /** As `fail`, for what the client is told on a stream of its own, be the request over or not. */
+  /** As `fail`, for what the client is told on a stream of its own, be the request over or not: it counts as refused with that code. */
   failApart(error: SupervisorError): void {
-    if (!this.#isTold) return this.fail(error);
-    const { code, message, details } = error;
-    this.#parts.requests.failedLate({ ...this.#record, failure: { code, message, details } });
+    if (!this.#isTold) {
+      this.#statusApart ??= error.status;
+      return this.fail(error);
+    }
+    const { code, message, details, status } = error;
+    const failure = { code, message, details };
+    this.#parts.requests.failedLate({ ...this.#record, status, failure });
     const { requestId, user, server } = this.#record;
     this.#parts.log.warn({ requestId, code, user, server, details }, message);
   }
@@ -152,7 +158,7 @@ export class Trace implements CallWatch {
   #tell(res: ServerResponse): void {
     const record = this.#record;
     this.#isTold = true;
-    record.status = res.headersSent ? res.statusCode : CLIENT_LEFT;
+    record.status = this.#statusApart ?? (res.headersSent ? res.statusCode : CLIENT_LEFT);
     record.durationMs = performance.now() - this.#startedAt;
     if (this.isOwn) return this.#parts.requests.endedUntold(record);
     const isTold = this.#parts.requests.ended(record);

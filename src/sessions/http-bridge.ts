@@ -37,6 +37,7 @@ export class HttpBridge {
   #stream: HttpOutlet | undefined;
   #backlog: Buffer[] = [];
   #watch: NodeJS.Timeout | undefined;
+  #isLost = false;
 
   constructor(inFlight: InFlight, maxBacklog: number) {
     this.#inFlight = inFlight;
@@ -122,8 +123,20 @@ export class HttpBridge {
     return this.#scanner.messages[0];
   }
 
-  /** The link is over: what waits for an answer is told why; the session's own stream stays. */
+  /** The link is over, and no other child takes the session: what waits for an answer is told why, and the session's own stream ends. */
   async lost(error: SupervisorError | undefined, live: Live): Promise<void> {
+    this.#isLost = true;
+    const stream = this.#stream;
+    await this.interrupted(error, live);
+    stream?.end();
+  }
+
+  get isLost(): boolean {
+    return this.#isLost;
+  }
+
+  /** The child is gone, and the next takes the session over: what waits for an answer is told why. */
+  async interrupted(error: SupervisorError | undefined, live: Live): Promise<void> {
     // Taken at once: what the client asks from now on may be for the next child to answer.
     const failed = [...new Set(this.#posts.values())].map((post) => {
       const unanswered = [...post.waiting];

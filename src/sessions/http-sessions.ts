@@ -18,7 +18,6 @@ export interface NewHttpSession {
   /** The generation that answered `initialize`. */
   readonly live: Live;
   readonly peer: Peer;
-  readonly isStateful: boolean;
   /** Another generation of the child takes the session over. */
   readonly isRenewed?: boolean;
   /** Of a session that has begun to keep its child before it is open. */
@@ -76,25 +75,16 @@ export class HttpSessions {
 
   /**
    * The session of that id where it belongs to this user and server. Throws SESSION_NOT_FOUND for any
-   * other, whoever's it is: a session id is no authentication. Throws SESSION_LOST once the child that
-   * held it is gone (SESSION_NOT_FOUND for a stateful server, so that clients start over).
+   * other, whoever's it is, since a session id is no authentication; and for one whose child is gone,
+   * because 404 is what makes clients begin anew (2025-11-25, session management).
    */
   require(id: string, instance: Instance): HttpSession {
-    const session = this.#byId.get(id);
-    if (session === undefined || session.instance !== instance) {
+    const session = this.find(id, instance);
+    const isLost = session !== undefined && isGone(session);
+    // A child on its way out may still answer what it has; the rest is answered at its end.
+    if (isLost && session.openRequests === 0) this.close(session);
+    if (session === undefined || isLost)
       throw new SupervisorError("SESSION_NOT_FOUND", "no such session; initialize a new one");
-    }
-    if (session.serving.live !== session.live && !session.isRenewed) {
-      if (session.isStateful) {
-        this.close(session);
-        throw new SupervisorError("SESSION_NOT_FOUND", "no such session; initialize a new one");
-      }
-      const { user, server } = instance.ref;
-      throw new SupervisorError(
-        "SESSION_LOST",
-        `${user}/${server}: the server that held this session is gone; initialize a new one`,
-      );
-    }
     session.lastUsedAt = performance.now();
     return session;
   }
@@ -141,4 +131,10 @@ export class HttpSessions {
     const oldest = performance.now() - this.#ttlMs;
     this.closeWhere((session) => session.openRequests === 0 && session.lastUsedAt < oldest);
   }
+}
+
+/** Nothing takes a session of an SSE or HTTP server to another child yet. */
+function isGone({ serving, live, isRenewed, peer }: HttpSession): boolean {
+  if (peer.kind === "bridge" && peer.bridge.isLost) return true;
+  return serving.live !== live && isRenewed !== true;
 }

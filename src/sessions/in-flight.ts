@@ -97,13 +97,16 @@ export class InFlight {
     for (const id of this.#open.keys()) this.#end(id, "answered");
   }
 
-  /** Forgets requests that the server refused to take: they were no use of it. */
-  refused(messages: readonly Message[]): void {
+  /** Forgets requests that the server refused to take: they were no use of it. Returns those that were under way still. */
+  refused(messages: readonly Message[]): string[] {
+    const ids: string[] = [];
     for (const message of messages) {
       if (!isRequest(message)) continue;
+      if (this.#open.has(message.id!)) ids.push(message.id!);
       this.#endCall(message.id!, "refused");
       this.#end(message.id!, "refused");
     }
+    return ids;
   }
 
   /** The ids that nobody will answer any more, as JSON text; forgets them. */

@@ -121,9 +121,8 @@ export class Sessions {
     capabilitiesOf(body, messages);
     const serving = this.#choose(instance, server, body, messages);
     try {
-      const isStateful = server.stateful;
-      const begun = await this.#bridgeTo(serving, isStateful);
-      return this.http.open({ holder, instance, serving, ...begun, isStateful });
+      const begun = await this.#bridgeTo(serving, server.stateful);
+      return this.http.open({ holder, instance, serving, ...begun });
     } catch (error) {
       this.#discard(serving);
       throw error;
@@ -141,7 +140,7 @@ export class Sessions {
     const isRenewed = live.target.transport === "stdio" && !isStateful;
     const renewal: Renewal = {
       instance: serving,
-      onInterrupted: (ended) => void bridge.lost(undefined, ended),
+      onInterrupted: (ended) => void bridge.interrupted(undefined, ended),
       onRenewed: ({ uris }) => keeps.restore(uris),
     };
     const events: MessageLinkEvents = {

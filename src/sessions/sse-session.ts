@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { SupervisorError } from "../errors.ts";
+import { ERROR_CODES, SupervisorError, toSupervisorError } from "../errors.ts";
 import { rpcErrorText } from "../http/error-response.ts";
 import { EnvelopeScanner, isPing, isRequest, pongText } from "../mcp/envelope.ts";
 import type { Message } from "../mcp/envelope.ts";
@@ -13,11 +13,12 @@ import type { Remembered } from "../upstream/shared-stdio.ts";
 import type { PostAnswer } from "../upstream/sse-link.ts";
 import { ACCEPTED, bridgePosts } from "./bridged-link.ts";
 import type { PostLink } from "./bridged-link.ts";
-import { exitOf, explainFailure } from "./exit.ts";
+import { explainFailure } from "./exit.ts";
 import type { CallWatch } from "./calls.ts";
 import { InFlight } from "./in-flight.ts";
 import type { Unanswered } from "./in-flight.ts";
 import { Keeps } from "./keeps.ts";
+import { LateAnswers } from "./late-answers.ts";
 import type { MessageLinkEvents } from "./message-link.ts";
 import type { Holder } from "./open-requests.ts";
 import { openMessageLink } from "./open-message-link.ts";
@@ -57,7 +58,7 @@ type LinkState =
   | { readonly kind: "none" }
   | { readonly kind: "opening"; readonly opening: Promise<PostLink> }
   | { readonly kind: "open"; readonly link: PostLink; readonly live: Live }
-  | { readonly kind: "lost"; readonly error: SupervisorError }
+  | { readonly kind: "lost" }
   | { readonly kind: "closed" };
 
 interface Serving {
@@ -86,6 +87,7 @@ export class SseSession {
   #state: LinkState = { kind: "none" };
   #isPaused = false;
   #lastUsedAt = performance.now();
+  readonly #late = new LateAnswers();
 
   constructor(options: SseSessionOptions) {
     this.#options = options;
@@ -96,9 +98,13 @@ export class SseSession {
 
   /**
    * Sends what the client posted to its child, which is started if it is down, and resolves with the
-   * child's answer to the POST. Rejects with what kept the child from starting or the link from
-   * opening, REQUEST_INVALID for an id in use, SESSION_LOST once the child that held the session is gone, and UPSTREAM_* for a POST that
-   * fails.
+   * child's answer to the POST.
+   *
+   * Where the child or the machine is to blame for a failure, the requests of the POST are answered
+   * with an error on the session's stream, since clients of this transport listen nowhere else, and
+   * the POST counts as accepted. Rejects with what is wrong with the POST itself (REQUEST_INVALID for
+   * an id in use, SESSION_NOT_FOUND once the session is over), and with any failure of a POST without
+   * a request.
    */
   async deliver(
     body: Buffer,
@@ -111,23 +117,38 @@ export class SseSession {
     this.#lastUsedAt = performance.now();
     if (messages.every(isPing) && !this.#isLinked) return this.#answerPings(messages);
     const { instance, inFlight } = (this.#serving ??= serve(this.#options.choose!(body, messages)));
-    const state = this.#state;
-    // A child that is on its way out takes its time: its link is open still, but it may have an old token.
-    if (state.kind === "open" && instance.live !== state.live && !this.#isRenewed(state.live))
-      throw this.#lost();
-    const link = state.kind === "open" ? state.link : await this.#link(instance);
-    const readiness = link.ready?.();
-    if (readiness !== undefined) await readiness;
-    inFlight.requireFree(messages);
-    inFlight.sent(messages, body, watch);
+    let isSent = false;
     try {
+      const link = this.#linkNow(instance) ?? (await this.#link(instance));
+      const readiness = link.ready?.();
+      if (readiness !== undefined) await readiness;
+      inFlight.requireFree(messages);
+      this.#late.forget(messages);
+      inFlight.sent(messages, body, watch);
+      isSent = true;
       const answer = await link.post(body, messages, headers);
+      requirePassable(answer);
       if (answer.status >= 300) inFlight.refused(messages);
       return answer;
     } catch (error) {
-      inFlight.refused(messages);
-      throw error;
+      // What was sent may have been answered meanwhile, or may be yet: a server may fail after it took a message.
+      const unanswered = isSent ? inFlight.refused(messages) : idsOf(messages);
+      if (isSent) this.#late.expect(unanswered);
+      const failure = toSupervisorError(error);
+      const isTheirs = ERROR_CODES[failure.code].blames === "request";
+      if (isTheirs || !messages.some(isRequest) || this.#state.kind === "closed") throw error;
+      watch?.failApart(failure);
+      for (const id of unanswered) this.#answerWith(failure, id, watch);
+      return ACCEPTED;
     }
+  }
+
+  /** The link that is open. A child that is on its way out takes its time: its link is open still, but it may have an old token. */
+  #linkNow(instance: Instance): PostLink | undefined {
+    const state = this.#state;
+    if (state.kind !== "open") return undefined;
+    if (instance.live !== state.live && !this.#isRenewed(state.live)) throw this.#lost();
+    return state.link;
   }
 
   /**
@@ -140,7 +161,8 @@ export class SseSession {
       "this server speaks an earlier revision of MCP: begin with initialize",
     );
     const data = { supported: LEGACY_VERSIONS };
-    this.#refuse({ id, watch }, error, RPC.unsupportedVersion, data);
+    watch?.failApart(error);
+    this.#answerWith(error, id, watch, { code: RPC.unsupportedVersion, data });
     return ACCEPTED;
   }
 
@@ -194,7 +216,6 @@ export class SseSession {
       case "open":
         return this.#state.link;
       case "lost":
-        throw this.#state.error;
       case "closed":
         throw new SupervisorError("SESSION_NOT_FOUND", "no such session");
       case "opening":
@@ -261,6 +282,7 @@ export class SseSession {
           scanner.write(raw, 0, raw.length);
         }
         const messages = known === undefined ? scanner.messages : [known];
+        if (this.#late.take(messages)) return;
         this.#serving?.inFlight.received(messages, raw.length);
         outlet.part(messageEvent(raw), true);
       },
@@ -274,7 +296,9 @@ export class SseSession {
     if (part.isLast) this.#serving?.inFlight.received(part.messages, part.bytes.length);
     else this.#serving?.inFlight.saw(part.bytes.length);
     const { outlet } = this.#options;
-    const hasRoom = outlet.part(part.bytes, part.isLast);
+    const bytes = this.#late.sift(part);
+    if (bytes === undefined) return;
+    const hasRoom = outlet.part(bytes, part.isLast);
     // A read that was cut into many events brings many parts after the first one that filled up.
     if (hasRoom || this.#isPaused || this.#state.kind !== "open") return;
     const { link } = this.#state;
@@ -293,13 +317,14 @@ export class SseSession {
     if (unanswered.length > 0) this.#fail(unanswered, await explainFailure(this.#lost(), live));
   }
 
+  /** Nothing takes a session over SSE or HTTP to another child yet: its client has to begin anew, and the end of its stream tells it so. */
   async #onLinkClosed(live: Live, error: SupervisorError | undefined): Promise<void> {
     if (this.#state.kind === "closed") return;
-    const lost = this.#lost();
-    this.#state = { kind: "lost", error: lost };
-    this.#failInFlight(await explainFailure(error ?? lost, live));
-    // A server that only ended this stream has ended it for the client too.
-    if (this.#options.isStateful || (await exitOf(live)) === undefined) this.#options.outlet.end();
+    this.#state = { kind: "lost" };
+    const unanswered = this.#serving?.inFlight.drainUnanswered() ?? [];
+    if (unanswered.length > 0)
+      this.#fail(unanswered, await explainFailure(error ?? this.#lost(), live));
+    this.#options.outlet.end();
   }
 
   #lost(): SupervisorError {
@@ -310,23 +335,31 @@ export class SseSession {
     );
   }
 
-  #failInFlight(error: SupervisorError): void {
-    this.#fail(this.#serving?.inFlight.drainUnanswered() ?? [], error);
-  }
-
+  /** Answers requests in the server's place, after their POSTs were accepted. */
   #fail(unanswered: readonly Unanswered[], error: SupervisorError): void {
-    for (const request of unanswered) this.#refuse(request, error);
+    for (const { id, watch } of unanswered) {
+      watch?.failApart(error);
+      this.#answerWith(error, id, watch);
+    }
   }
 
-  #refuse(
-    { id, watch }: Unanswered,
+  #answerWith(
     error: SupervisorError,
-    code?: number,
-    data?: Readonly<Record<string, unknown>>,
+    id: string,
+    watch: CallWatch | undefined,
+    { code, data }: { code?: number; data?: Readonly<Record<string, unknown>> } = {},
   ): void {
-    watch?.failApart(error);
     const requestId = watch?.requestId ?? this.#options.requestId;
     const text = rpcErrorText(error, requestId, id, code, data);
     this.#options.outlet.event(formatEvent("message", text));
   }
+}
+
+const idsOf = (messages: readonly Message[]): string[] =>
+  messages.filter(isRequest).map(({ id }) => id!);
+
+/** Passed on, a 401 would read as "your access key is wrong", and a redirect would lead around the gateway. */
+function requirePassable({ status }: PostAnswer): void {
+  if (status === 401 || (status >= 300 && status < 400))
+    throw new SupervisorError("UPSTREAM_INVALID", `the server answered the message with ${status}`);
 }

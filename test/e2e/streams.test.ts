@@ -115,8 +115,8 @@ test("a child that is killed: its sessions know, over both fronts", async (t) =>
   );
   assert.equal(error.error?.data?.type, "INSTANCE_EXITED");
   assert.match(error.error?.message ?? "", /killed by SIGKILL/);
-  assert.equal(first.stream.isEnded, false);
-  assert.equal((await post(first.endpoint, call(2, "echo"))).status, 503);
+  await until(() => first.stream.isEnded, "its stream has ended");
+  assert.equal((await post(first.endpoint, call(2, "echo"))).status, 404);
   assert.equal((await row("one")).inFlight, 0);
 
   const session = await http("two");
@@ -127,8 +127,8 @@ test("a child that is killed: its sessions know, over both fronts", async (t) =>
   const { status, body } = await answer;
   assert.equal(status, 502);
   assert.match(body, /^\{"jsonrpc":"2.0","id":"late","error":.*"INSTANCE_EXITED"/);
-  assert.equal(waiting.isEnded, false);
-  assert.equal((await post("/u/alice/two/mcp", call(2, "echo"), session)).status, 503);
+  await until(() => waiting.isEnded, "the session's own stream has ended");
+  assert.equal((await post("/u/alice/two/mcp", call(2, "echo"), session)).status, 404);
 
   const other = await http("three");
   const events = await EventStream.open(daemon.port, {

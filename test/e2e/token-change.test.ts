@@ -68,11 +68,11 @@ test("a new token: the session with the old one is lost, the next one has a chil
   );
   assert.equal(failed.error?.data?.type, "INSTANCE_EXITED");
   assert.match(failed.error?.message ?? "", /the token changed/);
+  await until(() => old.stream.isEnded && waiting.isEnded, "both streams have ended");
   const lost = await rig.post(old.endpoint, call("late", "env"));
-  assert.deepEqual([lost.status, typeOf(lost)], [503, "SESSION_LOST"]);
+  assert.deepEqual([lost.status, typeOf(lost)], [404, "SESSION_NOT_FOUND"]);
   const lostHttp = await rig.post("/u/alice/two/mcp", call("late", "env"), oldHttp);
-  assert.deepEqual([lostHttp.status, typeOf(lostHttp)], [503, "SESSION_LOST"]);
-  assert.deepEqual([old.stream.isEnded, waiting.isEnded], [false, false]);
+  assert.deepEqual([lostHttp.status, typeOf(lostHttp)], [404, "SESSION_NOT_FOUND"]);
 
   assert.equal(await tokenOver(rig, await rig.sse("one"), "after"), "second-token");
   const session = await rig.http("two");
@@ -82,7 +82,7 @@ test("a new token: the session with the old one is lost, the next one has a chil
   for (const [i, row] of after.entries()) assert.notEqual(row.pid, before[i]!.pid);
   // The new child is no business of sessions that the old one held.
   const still = await rig.post(old.endpoint, call("later", "env"));
-  assert.deepEqual([still.status, typeOf(still)], [503, "SESSION_LOST"]);
+  assert.deepEqual([still.status, typeOf(still)], [404, "SESSION_NOT_FOUND"]);
 });
 
 test("a token for one server leaves the child of another alone, and other users' children too", async (t) => {
@@ -108,7 +108,8 @@ test("a token for one server leaves the child of another alone, and other users'
   };
   const before = [await pidOf("alice", "one"), await pidOf("bob", "two")];
   await setToken(rig, "for-two-alone", "--server", "two");
-  assert.equal(typeOf(await rig.post("/u/alice/two/mcp", call(1, "env"), http)), "SESSION_LOST");
+  const lost = await rig.post("/u/alice/two/mcp", call(1, "env"), http);
+  assert.equal(typeOf(lost), "SESSION_NOT_FOUND");
   const session = await rig.http("two");
   const now = await tokenOverHttp(daemon.port, "alice", [...rig.auth, ...session]);
   assert.equal(now, "for-two-alone");
@@ -127,10 +128,7 @@ test("a token that is cleared is in the next child no more", async (t) => {
   const old = await rig.sse("one");
   assert.equal(await tokenOver(rig, old, "before"), "token-of-alice");
   await rig.daemon.cli(["token", "clear", "alice"]);
-  await until(
-    async () => (await rig.post(old.endpoint, call("x", "env"))).status === 503,
-    "the session is lost",
-  );
+  await until(() => old.stream.isEnded, "the session is lost");
   assert.equal(await tokenOver(rig, await rig.sse("one"), "after"), undefined);
 });
 
@@ -145,13 +143,13 @@ test("a new token reaches a remote with the next session, and the old one is not
   const oldHttp = await rig.http("two");
   await setToken(rig, "second-token");
   await until(() => remote.streams.size === 0, "the stream with the old token is closed");
+  await until(() => old.stream.isEnded, "the client's stream has ended");
   const sent = remote.requests.length;
   for (const answer of [
     await rig.post(old.endpoint, call(1, "x")),
     await rig.post("/u/alice/two/mcp", call(1, "x"), oldHttp),
   ])
-    assert.deepEqual([answer.status, typeOf(answer)], [503, "SESSION_LOST"]);
-  assert.equal(old.stream.isEnded, false);
+    assert.deepEqual([answer.status, typeOf(answer)], [404, "SESSION_NOT_FOUND"]);
   await rig.sse("one");
   await rig.http("two");
   const since = remote.requests.slice(sent);
@@ -169,10 +167,14 @@ test("a child that takes its time to end gets no message after the token has cha
   const http = await rig.http("two");
   await setToken(rig, "second-token");
   const late = await rig.post("/u/alice/two/mcp", call("late", "env"), http);
-  assert.deepEqual([late.status, typeOf(late)], [503, "SESSION_LOST"]);
+  assert.deepEqual([late.status, typeOf(late)], [404, "SESSION_NOT_FOUND"]);
   const lost = await rig.post(sse.endpoint, call("late", "env"));
+  assert.equal(lost.status, 202);
+  const told = await until(
+    () => sse.stream.messages().find(({ id }) => id === "late"),
+    "the client is told",
+  );
+  assert.equal(told.error?.data?.type, "SESSION_LOST");
   assert.equal(sse.stream.text.includes("token-of-alice"), false);
-  assert.deepEqual([lost.status, typeOf(lost)], [503, "SESSION_LOST"]);
-  assert.equal(sse.stream.isEnded, false);
   assert.equal(await tokenOver(rig, await rig.sse("one"), "next"), "second-token");
 });

@@ -112,7 +112,7 @@ export class EventStream {
     id?: unknown;
     method?: string;
     result?: unknown;
-    error?: { code: number; message: string; data?: { type: string } };
+    error?: { code: number; message: string; data?: { type: string; requestId: string } };
   }[] {
     return this.events().flatMap(({ name, data }) =>
       name === "message" ? [JSON.parse(data)] : [],

@@ -13,7 +13,7 @@ const ALICE = { user: "alice", keyId: "k1" };
 interface Rig {
   sessions: HttpSessions;
   child: TestInstance;
-  open: (isStateful?: boolean) => Promise<HttpSession>;
+  open: () => Promise<HttpSession>;
   /** Lets time go by, and looks for old sessions every minute. */
   pass: (ms: number) => void;
 }
@@ -27,11 +27,11 @@ function rig(t: TestContext, ttlMs = 10 * MINUTE_MS): Rig {
   return {
     sessions,
     child,
-    open: async (isStateful = false) => {
+    open: async () => {
       const live = await child.instance.ensure();
       const { instance } = child;
       const peer = { kind: "relay", childId: "id-of-the-child" } as const;
-      return sessions.open({ holder: ALICE, instance, serving: instance, live, peer, isStateful });
+      return sessions.open({ holder: ALICE, instance, serving: instance, live, peer });
     },
     pass(ms) {
       for (const end = now + ms; now < end;) {
@@ -103,20 +103,26 @@ test("a session is found on its own instance alone", async (t) => {
 test("a session is lost with the generation that held it, also when another is there", async (t) => {
   const { sessions, open, child } = rig(t);
   const session = await open();
+  const other = await open();
   child.end("exited with code 1");
-  const lost = { code: "SESSION_LOST", status: 503 };
-  assert.throws(() => sessions.require(session.id, child.instance), lost);
+  assert.throws(() => sessions.require(session.id, child.instance), notFound);
   await child.instance.ensure();
-  assert.throws(() => sessions.require(session.id, child.instance), lost);
+  assert.throws(() => sessions.require(session.id, child.instance), notFound);
+  assert.throws(() => sessions.require(other.id, child.instance), notFound);
+  assert.equal(sessions.size, 0);
   const next = await open();
   assert.equal(sessions.require(next.id, child.instance), next);
 });
 
-test("a stateful server's session is unknown once its child is gone, so that clients start over", async (t) => {
+test("a session with a call under way stays until that has ended, though nothing new is taken", async (t) => {
   const { sessions, open, child } = rig(t);
-  const { id } = await open(true);
+  const session = await open();
+  const release = sessions.hold(session);
   child.end("exited with code 1");
-  assert.throws(() => sessions.require(id, child.instance), notFound);
+  assert.throws(() => sessions.require(session.id, child.instance), notFound);
+  assert.equal(sessions.size, 1);
+  release();
+  assert.throws(() => sessions.require(session.id, child.instance), notFound);
   assert.equal(sessions.size, 0);
 });
 
@@ -139,7 +145,6 @@ test("the sessions of one key, or of one user, end together and no other does", 
       serving: child.instance,
       live,
       peer: { kind: "relay", childId: "x" },
-      isStateful: false,
     });
   const [first, second, third] = [
     openFor("alice", "k1"),

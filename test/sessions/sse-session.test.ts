@@ -26,7 +26,7 @@ interface Rig {
   send: (text: string) => Promise<number>;
 }
 
-async function rig(t: TestContext, isStateful = false): Promise<Rig> {
+async function rig(t: TestContext): Promise<Rig> {
   const streams = new Set<ServerResponse>();
   const posts: string[] = [];
   const { url } = await serve(t, (req, res) => {
@@ -52,7 +52,7 @@ async function rig(t: TestContext, isStateful = false): Promise<Rig> {
     instance: child.instance,
     upstreams: new Upstreams(),
     postTimeoutMs: 10_000,
-    isStateful,
+    isStateful: false,
     isBridged: false,
     requestId: "req_1",
     outlet: {
@@ -78,6 +78,16 @@ async function rig(t: TestContext, isStateful = false): Promise<Rig> {
   return { child, url, session, got, client, streams, posts, send };
 }
 
+interface Failure {
+  id: unknown;
+  error: { data: { type: string; requestId: string } };
+}
+
+const failuresIn = (text: string): Failure[] =>
+  [...text.matchAll(/^data: (.*)$/gm)]
+    .map(([, data]) => JSON.parse(data!) as Failure)
+    .filter(({ error }) => error !== undefined);
+
 test("a session needs no child to exist; its first messages share one start and one link", async (t) => {
   const { child, url, streams, posts, send } = await rig(t);
   assert.equal(child.starts(), 0);
@@ -92,11 +102,18 @@ test("a session needs no child to exist; its first messages share one start and 
   assert.equal(child.instance.usage.inFlight, 3);
 });
 
-test("a start that fails is told to whoever waited, and the next message tries again", async (t) => {
+test("a start that fails is told on the stream to whoever waited, and the next message tries again", async (t) => {
   const { child, url, send, got } = await rig(t);
   const sent = [send(call(1, "echo")), send(call(2, "echo"))];
   child.refuse(new SupervisorError("INSTANCE_START_TIMEOUT", "too slow"));
-  for (const answer of sent) await assert.rejects(answer, { code: "INSTANCE_START_TIMEOUT" });
+  assert.deepEqual(await Promise.all(sent), [202, 202]);
+  assert.deepEqual(
+    failuresIn(got.text).map(({ id, error }) => [id, error.data.type]),
+    [
+      [1, "INSTANCE_START_TIMEOUT"],
+      [2, "INSTANCE_START_TIMEOUT"],
+    ],
+  );
   assert.equal(child.instance.usage.inFlight, 0);
   assert.equal(got.isEnded, false);
   child.start(url);
@@ -133,24 +150,27 @@ test("a message that the child refuses is not in flight", async (t) => {
   assert.equal(child.instance.usage.inFlight, 0);
 });
 
-test("a child that goes: calls under way fail with their ids, the stream stays, later messages are refused", async (t) => {
+test("a message without a request is refused by status: nobody waits for it on the stream", async (t) => {
+  const { child, send, got } = await rig(t);
+  const sent = send('{"jsonrpc":"2.0","method":"notifications/initialized"}');
+  child.refuse(new SupervisorError("INSTANCE_START_TIMEOUT", "too slow"));
+  await assert.rejects(sent, { code: "INSTANCE_START_TIMEOUT" });
+  assert.equal(got.text, "");
+});
+
+test("a child that goes: calls under way fail with their ids, then the stream ends, and nothing more is taken", async (t) => {
   const { child, url, got, streams, send } = await rig(t);
   child.start(url);
   await send(call(1, "sleep"));
   await send(call("two", "sleep"));
   child.end("was killed by SIGKILL");
   for (const stream of streams) stream.destroy();
-  await until(() => got.text.split("\n\n").length === 3, "both calls have failed");
-  const errors = [...got.text.matchAll(/^data: (.*)$/gm)].map(
-    ([, data]) =>
-      JSON.parse(data!) as { id: unknown; error: { data: { type: string; requestId: string } } },
-  );
+  await until(() => got.isEnded, "the client's stream has ended");
   assert.deepEqual(
-    errors.map(({ id, error }) => [id, error.data]),
+    failuresIn(got.text).map(({ id, error }) => [id, error.data]),
     [1, "two"].map((id) => [id, { type: "INSTANCE_EXITED", requestId: "req_1" }]),
   );
-  await assert.rejects(send(call(3, "echo")), { code: "SESSION_LOST" });
-  assert.equal(got.isEnded, false);
+  await assert.rejects(send(call(3, "echo")), { code: "SESSION_NOT_FOUND" });
   assert.equal(child.instance.usage.inFlight, 0);
   assert.equal(child.instance.usage.sessions, 1);
 });
@@ -160,21 +180,16 @@ test("a child that is on its way out gets no more messages, and its last answers
   child.start(url);
   await send(call(1, "sleep"));
   child.drain();
-  await assert.rejects(send(call(2, "echo")), { code: "SESSION_LOST" });
+  assert.equal(await send(call(2, "echo")), 202);
+  assert.deepEqual(
+    failuresIn(got.text).map(({ id, error }) => [id, error.data.type]),
+    [[2, "SESSION_LOST"]],
+  );
   assert.equal(posts.length, 1);
   assert.equal(child.instance.usage.inFlight, 1);
   for (const stream of streams) stream.write('data: {"jsonrpc":"2.0","id":1,"result":{}}\n\n');
   await until(() => got.text.includes('"result":{}'), "the answer has come");
   assert.equal(child.instance.usage.inFlight, 0);
-});
-
-test("a stateful server's stream ends with its child", async (t) => {
-  const { child, url, got, streams, send } = await rig(t, true);
-  child.start(url);
-  await send(call(1, "sleep"));
-  child.end("exited with code 1");
-  for (const stream of streams) stream.destroy();
-  await until(() => got.isEnded, "the client's stream has ended");
 });
 
 test("a child that ends this stream only has ended it for the client", async (t) => {
