@@ -54,6 +54,7 @@ export const ERROR_CODES = {
   SESSION_NOT_FOUND: entry(404),
   INSTANCE_NOT_FOUND: entry(404),
   METHOD_NOT_ALLOWED: entry(405),
+  NOT_ACCEPTABLE: entry(406),
   REQUEST_TIMEOUT: entry(408),
   USER_EXISTS: entry(409),
   USER_DISABLED: entry(409),

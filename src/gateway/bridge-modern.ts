@@ -3,7 +3,7 @@ import { SupervisorError } from "../errors.ts";
 import { rpcErrorText, sendText } from "../http/error-response.ts";
 import { isRequest } from "../mcp/envelope.ts";
 import type { Message } from "../mcp/envelope.ts";
-import { SESSION_HEADER } from "../mcp/headers.ts";
+import { SESSION_HEADER, acceptedIn } from "../mcp/headers.ts";
 import { META, RPC, readModern } from "../mcp/modern.ts";
 import type { ModernReading } from "../mcp/modern.ts";
 import { paramHeaderFault } from "../mcp/param-headers.ts";
@@ -78,6 +78,8 @@ export async function serveModern(
       serving.hub.versions,
     );
   const [message] = messages;
+  if (message?.method === "subscriptions/listen" && acceptedIn(req.headers.accept) === "json")
+    throw new SupervisorError("NOT_ACCEPTABLE", "what is listened to comes as text/event-stream");
   const { params } = modern;
   const fault =
     message?.method === "tools/call" ? await paramFault(serving, req, params) : undefined;

@@ -3,6 +3,7 @@ import { errorHeaders, rpcErrorText, sendError, sendText } from "../http/error-r
 import { faultOfBody, isPing, isRequest, peek, pongText } from "../mcp/envelope.ts";
 import type { Message } from "../mcp/envelope.ts";
 import { SESSION_HEADER, headersToChild } from "../mcp/headers.ts";
+import { answerWith } from "../sessions/bridged-answer.ts";
 import { HttpExchange, sessionIdIn } from "../sessions/http-exchange.ts";
 import type { HttpSession } from "../sessions/http-sessions.ts";
 import { InFlight } from "../sessions/in-flight.ts";
@@ -76,10 +77,11 @@ function serveWithoutBody(context: FrontContext, visit: Visit): void {
 
 /** A ping asks whether the session is there. While its child is down the answer is ours: nothing is started for that. */
 function answerPing(
-  { sessions }: FrontContext,
-  { req, res, instance, server }: Visit,
+  { sessions, heart }: FrontContext,
+  visit: Visit,
   messages: readonly Message[],
 ): boolean {
+  const { req, instance, server } = visit;
   const [ping] = messages;
   if (messages.length !== 1 || !isPing(ping!)) return false;
   const id = req.headers[SESSION_HEADER];
@@ -87,7 +89,12 @@ function answerPing(
   const isKnown = session !== undefined || (id === undefined && server.transport === "http");
   if (!isKnown || (session?.serving ?? instance).live !== undefined) return false;
   if (session !== undefined) session.lastUsedAt = performance.now();
-  sendText(res, 200, {}, pongText(ping!.id!));
+  const answer = new HttpAnswer({
+    heart,
+    visit,
+    sessionHeader: () => undefined,
+  });
+  answerWith(answer, Buffer.from(pongText(ping!.id!)));
   return true;
 }
 

@@ -1,6 +1,7 @@
 import { SupervisorError } from "../errors.ts";
 import { errorHeaders, rpcErrorText, sendError, sendText } from "../http/error-response.ts";
-import { SESSION_HEADER, headersToClient } from "../mcp/headers.ts";
+import { SESSION_HEADER, acceptedIn, headersToClient } from "../mcp/headers.ts";
+import type { Accepted } from "../mcp/headers.ts";
 import { formatEvent } from "../mcp/sse.ts";
 import type { HttpOutlet } from "../sessions/http-exchange.ts";
 import type { ResponseHeaders } from "../upstream/http-client.ts";
@@ -35,6 +36,10 @@ export class HttpAnswer implements HttpOutlet {
 
   constructor(options: HttpAnswerOptions) {
     this.#options = options;
+  }
+
+  get accepted(): Accepted {
+    return acceptedIn(this.#options.visit.req.headers.accept);
   }
 
   head(status: number, received: ResponseHeaders, isStream: boolean): void {

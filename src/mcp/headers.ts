@@ -85,6 +85,37 @@ export function headersToClient(
   return passed;
 }
 
+/** In which of the two forms of an answer (Streamable HTTP) a client takes it; `either` where it does not say so. */
+export type Accepted = "json" | "stream" | "either";
+
+const JSON_RANGE = /^application\/(?:json|\*)$/;
+const STREAM_RANGE = /^text\/(?:event-stream|\*)$/;
+
+let lastAccept: string | undefined;
+let lastAccepted: Accepted = "either";
+
+/** What an Accept header says of the two forms (RFC 9110, 12.5.1). Nearly every one is like the one before. */
+export function acceptedIn(accept: string | undefined): Accepted {
+  if (accept === lastAccept) return lastAccepted;
+  lastAccept = accept;
+  lastAccepted = read(accept ?? "*/*");
+  return lastAccepted;
+}
+
+function read(accept: string): Accepted {
+  const ranges = accept
+    .toLowerCase()
+    .split(",")
+    .filter((range) => !/;\s*q=0(?:\.0*)?\s*(?:;|$)/.test(range))
+    .map((range) => range.split(";", 1)[0]!.trim());
+  const takesAll = ranges.includes("*/*");
+  const takesJson = takesAll || ranges.some((range) => JSON_RANGE.test(range));
+  const takesStream = takesAll || ranges.some((range) => STREAM_RANGE.test(range));
+  // Who takes neither is not turned away: it gets what it would have got without asking.
+  if (takesJson === takesStream) return "either";
+  return takesJson ? "json" : "stream";
+}
+
 export function isEventStream(contentType: string | string[] | undefined): boolean {
   return typeof contentType === "string" && /^text\/event-stream\s*(?:;|$)/i.test(contentType);
 }

@@ -9,6 +9,19 @@ export function beginStream(outlet: HttpOutlet): void {
   outlet.head(200, { "content-type": "text/event-stream" }, true);
 }
 
+/** Answers a POST with one message, and nothing before it, in a form that its client takes. */
+export function answerWith(outlet: HttpOutlet, raw: Buffer, status = 200): void {
+  // An event stream has one status; what refuses says so by another, which is worth more than the form.
+  if (outlet.accepted === "stream" && status === 200) {
+    beginStream(outlet);
+    emitMessage(outlet, raw);
+  } else {
+    outlet.head(status, { "content-type": "application/json" }, false);
+    outlet.part(raw, true);
+  }
+  outlet.end();
+}
+
 /** Puts one message of the server on a stream that has begun. */
 export function emitMessage(outlet: HttpOutlet, raw: Buffer): void {
   outlet.part(messageEvent(raw), true);

@@ -1,9 +1,18 @@
 import { SupervisorError } from "../errors.ts";
-import { EnvelopeScanner, canonicalId, idAt, isRequest, isResponse } from "../mcp/envelope.ts";
+import { rpcErrorText } from "../http/error-response.ts";
+import {
+  EnvelopeScanner,
+  canonicalId,
+  idAt,
+  isPing,
+  isRequest,
+  isResponse,
+  pongText,
+} from "../mcp/envelope.ts";
 import type { Message } from "../mcp/envelope.ts";
 import { find, textAt } from "../mcp/json-span.ts";
 import type { Live } from "../supervisor/supervisor.ts";
-import { PATIENCE_MS, beginStream, emitMessage } from "./bridged-answer.ts";
+import { PATIENCE_MS, answerWith, beginStream, emitMessage } from "./bridged-answer.ts";
 import { partsOf } from "./bridged-link.ts";
 import { explainFailure } from "./exit.ts";
 import type { HttpOutlet } from "./http-exchange.ts";
@@ -18,6 +27,9 @@ interface Post {
   readonly waiting: Set<string>;
   readonly isBatch: boolean;
   isStream: boolean;
+  /** Of a batch whose client takes JSON alone: all go out together. */
+  readonly answers: string[];
+  readonly watch: CallWatch | undefined;
   /** `performance.now()` when it came. */
   readonly since: number;
 }
@@ -62,7 +74,7 @@ export class HttpBridge {
     const requests = messages.filter(isRequest);
     const parts = partsOf(body);
     this.#inFlight.sent(messages, body, watch);
-    const post = requests.length === 0 ? undefined : this.#expect(requests, parts, outlet);
+    const post = requests.length === 0 ? undefined : this.#expect(requests, parts, outlet, watch);
     try {
       for (let i = 0; i < messages.length; i++) {
         const message = messages[i]!;
@@ -112,9 +124,32 @@ export class HttpBridge {
     this.#inFlight.received([message], raw.length);
     if (isResponse(message)) return this.#answer(raw, message.id!);
     const post = this.#postOf(raw, message.method, about);
-    if (post !== undefined) this.#onPost(post, raw);
+    if (post !== undefined && canCarry(post)) this.#onPost(post, raw);
     else if (this.#stream !== undefined) emitMessage(this.#stream, raw);
+    else if (isRequest(message) && this.#posts.size > 0) this.#ask(raw, message);
+    // News of a call is old when a stream comes that could carry it.
+    else if (post !== undefined && message.method === "notifications/progress") return;
     else if (this.#backlog.length < this.#maxBacklog) this.#backlog.push(raw);
+  }
+
+  /** Puts a question on whatever POST can carry it, else answers it in the client's place. */
+  #ask(raw: Buffer, question: Message): void {
+    const post = [...this.#posts.values()].findLast(canCarry);
+    if (post !== undefined) this.#onPost(post, raw);
+    else this.#refuse(question);
+  }
+
+  #refuse(question: Message): void {
+    const answer: Message = { id: question.id, method: undefined };
+    const why = "the client takes JSON alone and has no stream open, so nothing can be asked of it";
+    const error = JSON.stringify({ code: -32603, message: why });
+    const text = isPing(question)
+      ? pongText(question.id!)
+      : `{"jsonrpc":"2.0","id":${question.id},"error":${error}}`;
+    const raw = Buffer.from(text);
+    this.#inFlight.sent([answer], raw);
+    // A server that is gone waits for no answer; its end tells everybody.
+    this.#link!.send(raw, answer, []).catch(() => {});
   }
 
   #scan(raw: Buffer): Message | undefined {
@@ -141,15 +176,23 @@ export class HttpBridge {
     const failed = [...new Set(this.#posts.values())].map((post) => {
       const unanswered = [...post.waiting];
       this.#forget(post);
-      return { outlet: post.outlet, unanswered };
+      return { post, unanswered };
     });
     this.#inFlight.drain();
     const reset = error ?? new SupervisorError("UPSTREAM_RESET", "the server ended the session");
     const cause = await explainFailure(reset, live);
-    for (const { outlet, unanswered } of failed) outlet.fail(cause, unanswered);
+    for (const { post, unanswered } of failed) {
+      if (post.answers.length === 0) post.outlet.fail(cause, unanswered);
+      else answerInPart(post, cause, unanswered);
+    }
   }
 
-  #expect(requests: readonly Message[], parts: readonly Buffer[], outlet: HttpOutlet): Post {
+  #expect(
+    requests: readonly Message[],
+    parts: readonly Buffer[],
+    outlet: HttpOutlet,
+    watch: CallWatch | undefined,
+  ): Post {
     const progressTokens = parts.flatMap((raw) =>
       tokenAt(raw, ["params", "_meta", "progressToken"]),
     );
@@ -160,6 +203,8 @@ export class HttpBridge {
       waiting,
       isBatch: requests.length > 1,
       isStream: false,
+      answers: [],
+      watch,
       since: performance.now(),
     };
     this.#watch ??= setTimeout(() => this.#losePatience(), PATIENCE_MS);
@@ -172,7 +217,7 @@ export class HttpBridge {
     this.#watch = undefined;
     const now = performance.now();
     for (const post of this.#posts.values()) {
-      if (post.isStream) continue;
+      if (post.isStream || !canCarry(post)) continue;
       const leftMs = post.since + PATIENCE_MS - now;
       if (leftMs <= 0) begin(post);
       else {
@@ -209,10 +254,10 @@ export class HttpBridge {
     if (post === undefined) return;
     this.#posts.delete(id);
     post.waiting.delete(id);
-    if (!post.isStream && !post.isBatch) {
-      post.outlet.head(200, { "content-type": "application/json" }, false);
-      post.outlet.part(raw, true);
-      post.outlet.end();
+    if (!post.isStream && !post.isBatch) return answerWith(post.outlet, raw);
+    if (!canCarry(post)) {
+      post.answers.push(raw.toString());
+      if (post.waiting.size === 0) answerBatch(post);
       return;
     }
     this.#onPost(post, raw);
@@ -228,6 +273,7 @@ export class HttpBridge {
     this.#posts.delete(id);
     post.waiting.delete(id);
     if (post.waiting.size > 0) return;
+    if (!canCarry(post)) return answerBatch(post);
     begin(post);
     post.outlet.end();
   }
@@ -235,6 +281,23 @@ export class HttpBridge {
   #forget(post: Post): void {
     for (const id of post.waiting) if (this.#posts.get(id) === post) this.#posts.delete(id);
   }
+}
+
+/** Whether something can be said before the answer. */
+const canCarry = (post: Post): boolean => post.outlet.accepted !== "json";
+
+/** Of one that was cancelled there is no answer, and of all of them nothing at all. */
+function answerBatch({ outlet, answers }: Post): void {
+  if (answers.length > 0) return answerWith(outlet, Buffer.from(`[${answers.join(",")}]`));
+  outlet.head(202, {}, false);
+  outlet.end();
+}
+
+function answerInPart(post: Post, error: SupervisorError, unanswered: readonly string[]): void {
+  const { answers, watch } = post;
+  watch?.failApart(error);
+  for (const id of unanswered) answers.push(rpcErrorText(error, watch?.requestId ?? "", id));
+  answerBatch(post);
 }
 
 function begin(post: Post): void {

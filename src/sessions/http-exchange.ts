@@ -1,5 +1,6 @@
 import { SupervisorError } from "../errors.ts";
 import { SESSION_HEADER, isEventStream, withOwnHeaders } from "../mcp/headers.ts";
+import type { Accepted } from "../mcp/headers.ts";
 import type { Message } from "../mcp/envelope.ts";
 import { SseReader } from "../mcp/sse.ts";
 import type { HttpTarget, Live } from "../supervisor/supervisor.ts";
@@ -17,6 +18,8 @@ import type { InFlight } from "./in-flight.ts";
 
 /** The client's side of one Streamable HTTP request. Exactly one of `end` and `fail` is called, after which nothing is. */
 export interface HttpOutlet {
+  /** For whoever chooses the form of the answer; a server that is relayed to chooses for itself. */
+  readonly accepted: Accepted;
   head(status: number, headers: ResponseHeaders, isStream: boolean): void;
   /** A part of the body; false asks for a pause. */
   part(bytes: Buffer, isLast: boolean): boolean;

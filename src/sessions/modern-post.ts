@@ -5,7 +5,7 @@ import type { ModernParams } from "../mcp/modern.ts";
 import { outcomeOf } from "../mcp/outcome.ts";
 import type { Instance, Live } from "../supervisor/supervisor.ts";
 import type { ModernCaller, ModernStdio } from "../upstream/modern-stdio.ts";
-import { PATIENCE_MS, beginStream, emitMessage } from "./bridged-answer.ts";
+import { PATIENCE_MS, answerWith, beginStream, emitMessage } from "./bridged-answer.ts";
 import { explainFailure } from "./exit.ts";
 import type { CallWatch } from "./calls.ts";
 import type { HttpOutlet } from "./http-exchange.ts";
@@ -68,7 +68,8 @@ export class ModernPost implements ModernCaller {
   notify(raw: Buffer): void {
     if (this.#isOver) return;
     this.#begin();
-    emitMessage(this.#outlet, raw);
+    // Beside JSON alone there is nowhere to say it: this era has no other stream.
+    if (this.#isStream) emitMessage(this.#outlet, raw);
   }
 
   answer(raw: Buffer, errorCode: number | undefined): void {
@@ -77,13 +78,8 @@ export class ModernPost implements ModernCaller {
     const seen = { id: this.#id, method: undefined };
     this.#inFlight.received([outcome === "ok" ? seen : { ...seen, outcome }], raw.length);
     this.#finish();
-    if (this.#isStream) {
-      emitMessage(this.#outlet, raw);
-    } else {
-      const headers = { "content-type": "application/json" };
-      this.#outlet.head(statusOfError(errorCode), headers, false);
-      this.#outlet.part(raw, true);
-    }
+    if (!this.#isStream) return answerWith(this.#outlet, raw, statusOfError(errorCode));
+    emitMessage(this.#outlet, raw);
     this.#outlet.end();
   }
 
@@ -98,7 +94,7 @@ export class ModernPost implements ModernCaller {
   }
 
   #begin(): void {
-    if (this.#isStream) return;
+    if (this.#isStream || this.#outlet.accepted === "json") return;
     clearTimeout(this.#timer);
     this.#isStream = true;
     beginStream(this.#outlet);

@@ -66,6 +66,7 @@ async function rig(t: TestContext, handler: RequestListener): Promise<Rig> {
       watch: { requestId: "life-1", begin: () => ({ end() {} }), failApart() {} },
       inFlight: new InFlight(child.instance.usage),
       outlet: {
+        accepted: "either",
         head: (status, _headers, isStream) => Object.assign(seen, { status, isStream }),
         part(bytes) {
           seen.text += bytes.toString();
