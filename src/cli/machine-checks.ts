@@ -6,6 +6,7 @@ import { fetchesAtStart } from "../config/fetching.ts";
 import type { Config } from "../config/config.ts";
 import { isClosed, toSupervisorError } from "../errors.ts";
 import type { Gap } from "../runners/confinement.ts";
+import { remedyFor } from "../runners/lacks.ts";
 import { levelFor } from "../runners/levels.ts";
 import type { Machine, ServerLevel } from "../runners/levels.ts";
 import { DATABASE_FILE } from "../store/store.ts";
@@ -59,13 +60,13 @@ const PROTECTS = {
 };
 
 /** What one server gets, and what that stands for. */
-export function level({ server, asked, level: given, missing }: ServerLevel): Finding {
+export function level({ server, asked, level: given, missing, lacks }: ServerLevel): Finding {
   const check = `isolation of ${server}`;
   if (given === null)
     return fail(
       check,
       `"${asked}" cannot be had: ${missing.join("; ")}`,
-      'install what is missing, or write "isolation": "none"',
+      `${remedyFor(lacks) ?? "install what is missing"}, or write "isolation": "none"`,
     );
   const found = `${given} (config: ${asked}); stands between it and others: ${PROTECTS[given]}`;
   return given === "none"

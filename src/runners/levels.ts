@@ -9,26 +9,25 @@ import {
 } from "node:fs";
 import { statSync } from "node:fs";
 import path from "node:path";
-import { attachLines, namespaceLines } from "./namespace-lines.ts";
+import { lackText } from "./lacks.ts";
+import { WITHOUT_NETWORK, attachLacks, namespaceLacks } from "./namespace-lacks.ts";
 import { findTool } from "./programs.ts";
 import { startProcess } from "./process-runner.ts";
 import { NOBODY } from "./confinement.ts";
 import type { Level } from "./confinement.ts";
+import type { Lack } from "./lacks.ts";
 
-/** What this machine lacks for each thing, a line for each; nothing where it works. */
+/** What this machine lacks for each thing; nothing where it works. */
 export interface Machine {
-  user: readonly string[];
-  sandbox: readonly string[];
+  user: readonly Lack[];
+  sandbox: readonly Lack[];
   /** For a sandbox with `network: "full"`, beside what it lacks for one without. */
-  outbound: readonly string[];
+  outbound: readonly Lack[];
 }
 
+const NOT_TRIED: readonly Lack[] = [{ found: "it was not tried" }];
 /** For configs that ask for no isolation: nothing was tried. */
-export const UNTRIED: Machine = {
-  user: ["it was not tried"],
-  sandbox: ["it was not tried"],
-  outbound: ["it was not tried"],
-};
+export const UNTRIED: Machine = { user: NOT_TRIED, sandbox: NOT_TRIED, outbound: NOT_TRIED };
 
 /** What a server asks for. */
 export interface Wish {
@@ -38,9 +37,18 @@ export interface Wish {
 
 export type NamedWish = Wish & { name: string };
 
-export type Choice = { level: Level } | { level?: undefined; missing: readonly string[] };
+export type Choice = { level: Level } | ({ level?: undefined } & Missing);
 
-const NO_NETWORK_BY_USER = 'level "user" cannot keep a child off the network ("network": "none")';
+interface Missing {
+  /** All that keeps it from a level, in words. */
+  missing: readonly string[];
+  /** What is to be had for the strongest level that it asks for. */
+  lacks: readonly Lack[];
+}
+
+const NO_NETWORK_BY_USER: Lack = {
+  found: 'level "user" cannot keep a child off the network ("network": "none")',
+};
 
 /** The level that this machine gives the server: the one it names, or the strongest that serves it. Never none unless that is named. */
 export function chooseLevel(machine: Machine, { isolation, network }: Wish): Choice {
@@ -52,22 +60,21 @@ export function chooseLevel(machine: Machine, { isolation, network }: Wish): Cho
   const wanted = isolation === "auto" ? (["sandbox", "user"] as const) : [isolation];
   const level = wanted.find((each) => lacks[each].length === 0);
   if (level !== undefined) return { level };
-  const missing = wanted.flatMap((each) => lacks[each].map((line) => `${each}: ${line}`));
-  return { missing: [...new Set(missing)] };
+  const missing = wanted.flatMap((each) => lacks[each].map((lack) => `${each}: ${lackText(lack)}`));
+  return { missing: [...new Set(missing)], lacks: lacks[wanted[0]] };
 }
 
-/** What one server gets; `level` is null where there is none to be had, and then `missing` says why. */
-export interface ServerLevel {
+/** What one server gets; `level` is null where there is none to be had, and then the rest says why. */
+export interface ServerLevel extends Missing {
   server: string;
   asked: Level | "auto";
   level: Level | null;
-  missing: readonly string[];
 }
 
 export function levelFor(machine: Machine, def: NamedWish): ServerLevel {
   const choice = chooseLevel(machine, def);
-  const missing = choice.level === undefined ? choice.missing : [];
-  return { server: def.name, asked: def.isolation, level: choice.level ?? null, missing };
+  const { missing, lacks } = choice.level === undefined ? choice : { missing: [], lacks: [] };
+  return { server: def.name, asked: def.isolation, level: choice.level ?? null, missing, lacks };
 }
 
 export interface ProbeInput {
@@ -83,35 +90,57 @@ export const isRoot = (): boolean => process.getuid?.() === 0;
 /** Tries, by starting real processes, what works here. Takes some tens of ms. */
 export async function probeMachine(input: ProbeInput): Promise<Machine> {
   const sandbox = await sandboxLacks(input);
-  const outbound = sandbox.length > 0 ? [] : await outboundLacks(input);
+  // All that is missing at once: nobody wants to be told of the next thing after each that was installed.
+  const means = outboundMeans();
+  const outbound = sandbox.length > 0 || means.length > 0 ? means : await trialLacks(input, "full");
   return { sandbox, outbound, user: userLacks(input) };
 }
 
-async function sandboxLacks(input: ProbeInput): Promise<string[]> {
-  const bwrap = findTool("bwrap");
-  if (bwrap === undefined)
-    return ["bubblewrap is not installed (apt install bubblewrap, dnf install bubblewrap)"];
-  if (isRoot() && findTool("setpriv") === undefined)
-    return ["setpriv of util-linux is not installed"];
-  const said = await trial(input, "none");
-  return said === undefined ? [] : [...namespaceLines(bwrap), `bubblewrap says: ${said}`];
+const notInstalled = (name: string, install = name): Lack => ({
+  found: `${name} is not installed`,
+  install,
+});
+const NO_SETPRIV: Lack = { found: "setpriv of util-linux is not installed", install: "util-linux" };
+
+async function sandboxLacks(input: ProbeInput): Promise<Lack[]> {
+  const isMissing = findTool("bwrap") === undefined;
+  const lacks = isMissing ? [notInstalled("bubblewrap")] : [];
+  if (isRoot() && findTool("setpriv") === undefined) lacks.push(NO_SETPRIV);
+  // Where it will be, so that what keeps it from its work is told before it is there.
+  if (isMissing && !isRoot()) lacks.push(...namespaceLacks("/usr/bin/bwrap"));
+  return lacks.length > 0 ? lacks : await trialLacks(input, "none");
 }
 
-async function outboundLacks(input: ProbeInput): Promise<string[]> {
-  const without = 'or set "network": "none"';
-  if (findTool("slirp4netns") === undefined)
-    return [`slirp4netns is not installed (apt install slirp4netns), ${without}`];
-  const unshare = findTool("unshare");
-  if (unshare === undefined) return [`unshare of util-linux is not installed, ${without}`];
+/** What a sandbox with a network that leads out takes beside. */
+function outboundMeans(): Lack[] {
+  const lacks: Lack[] = [];
+  if (findTool("slirp4netns") === undefined) lacks.push(notInstalled("slirp4netns"));
+  if (findTool("unshare") === undefined)
+    lacks.push({ found: "unshare of util-linux is not installed", install: "util-linux" });
+  const tun = tunLack();
+  if (tun) lacks.push(tun);
+  return lacks.map((lack) => ({ ...lack, next: WITHOUT_NETWORK }));
+}
+
+const TUN = "/dev/net/tun";
+
+function tunLack(): Lack | undefined {
   try {
-    accessSync("/dev/net/tun", constants.R_OK | constants.W_OK);
-  } catch {
-    return [
-      `/dev/net/tun is missing or closed to this account (modprobe tun; chmod 666 /dev/net/tun), ${without}`,
-    ];
+    accessSync(TUN, constants.R_OK | constants.W_OK);
+    return undefined;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "ENOENT"
+      ? { found: `${TUN} is missing`, run: "modprobe tun" }
+      : { found: `${TUN} is closed to this account`, run: `chmod 666 ${TUN}` };
   }
-  const said = await trial(input, "full");
-  return said === undefined ? [] : attachLines({ said, unshare, isRoot: isRoot() });
+}
+
+async function trialLacks(input: ProbeInput, network: "none" | "full"): Promise<Lack[]> {
+  const said = await trial(input, network);
+  if (said === undefined) return [];
+  if (network === "full")
+    return attachLacks({ said, unshare: findTool("unshare")!, isRoot: isRoot() });
+  return [...namespaceLacks(findTool("bwrap")!), { found: `bubblewrap says: ${said}` }];
 }
 
 /** Starts a sandbox with nothing in it; undefined when it works, else what was said last. */
@@ -160,24 +189,28 @@ async function trial(input: ProbeInput, network: "none" | "full"): Promise<strin
 /** CHOWN, DAC_OVERRIDE, FOWNER, KILL, SETGID, SETUID: what it takes to give away files and accounts. */
 const CAPABILITIES = [0, 1, 3, 5, 6, 7];
 
-function userLacks({ uids, dataDir }: ProbeInput): string[] {
-  if (!isRoot()) return ["only a daemon that runs as root can give children accounts of their own"];
-  const lines: string[] = [];
+function userLacks({ uids, dataDir }: ProbeInput): Lack[] {
+  if (!isRoot())
+    return [{ found: "only a daemon that runs as root can give children accounts of their own" }];
+  const lacks: Lack[] = [];
   const [, effective] =
     /^CapEff:\s+(\w+)$/m.exec(readFileSync("/proc/self/status", "latin1")) ?? [];
   const held = BigInt(`0x${effective ?? "0"}`);
   if (CAPABILITIES.some((capability) => ((held >> BigInt(capability)) & 1n) === 0n))
-    lines.push("root here lacks the capabilities to change accounts (a container, perhaps)");
-  if (findTool("setpriv") === undefined) lines.push("setpriv of util-linux is not installed");
+    lacks.push({
+      found: "root here lacks the capabilities to change accounts (a container, perhaps)",
+    });
+  if (findTool("setpriv") === undefined) lacks.push(NO_SETPRIV);
   if (uids === null)
-    lines.push(
-      '"uids" is not set; give it accounts that nobody has, as {"from": 61001, "to": 61183}',
-    );
-  else lines.push(...subordinateLines(uids), ...closedLines(dataDir));
-  return lines;
+    lacks.push({
+      found: '"uids" is not set',
+      next: 'give it accounts that nobody has, as {"from": 61001, "to": 61183}',
+    });
+  else lacks.push(...subordinateLacks(uids), ...closedLacks(dataDir));
+  return lacks;
 }
 
-function subordinateLines({ from, to }: { from: number; to: number }): string[] {
+function subordinateLacks({ from, to }: { from: number; to: number }): Lack[] {
   let text: string;
   try {
     text = readFileSync("/etc/subuid", "utf8");
@@ -188,21 +221,30 @@ function subordinateLines({ from, to }: { from: number; to: number }): string[] 
     const [name, first, count] = line.split(":");
     const start = Number(first);
     const isApart = !count || to < start || from >= start + Number(count);
-    return isApart ? [] : [`"uids" overlaps what /etc/subuid gives to ${name}`];
+    return isApart ? [] : [{ found: `"uids" overlaps what /etc/subuid gives to ${name}` }];
   });
 }
 
 /** A child with an account of its own has to be able to come to its home. */
-function closedLines(dataDir: string): string[] {
+function closedLacks(dataDir: string): Lack[] {
   for (let folder = path.dirname(dataDir); folder !== "/"; folder = path.dirname(folder)) {
     const found = statSync(folder, { throwIfNoEntry: false });
     // The start makes all that is missing, for the daemon's account alone.
     if (found === undefined)
       return [
-        `${folder} is not there, and would be closed to other accounts: mkdir -p '${folder}'`,
+        {
+          found: `${folder} is not there, and would be closed to other accounts`,
+          run: `mkdir -p '${folder}'`,
+        },
       ];
     if ((found.mode & 0o001) === 0)
-      return [`${folder} is closed to other accounts: chmod o+x '${folder}', or move dataDir`];
+      return [
+        {
+          found: `${folder} is closed to other accounts`,
+          run: `chmod o+x '${folder}'`,
+          next: "or move dataDir",
+        },
+      ];
   }
   return [];
 }

@@ -3,12 +3,14 @@ import path from "node:path";
 import { SupervisorError } from "../errors.ts";
 import { installsFolder } from "../installs/installs.ts";
 import { NOBODY } from "../runners/confinement.ts";
+import { remedyLine } from "../runners/lacks.ts";
+import type { Lack } from "../runners/lacks.ts";
 import { UNTRIED, chooseLevel, isRoot, openWayToHomes } from "../runners/levels.ts";
 import { probeMachine } from "../runners/levels.ts";
 import { Uids } from "./uids.ts";
 import type { ChildServer, Config, ServerDef } from "../config/config.ts";
 import type { Confinement, Level } from "../runners/confinement.ts";
-import type { Machine } from "../runners/levels.ts";
+import type { Choice, Machine } from "../runners/levels.ts";
 import type { Store } from "../store/store.ts";
 import type { Ref } from "./instance-types.ts";
 
@@ -75,7 +77,7 @@ export class Isolation {
     if (choice.level !== undefined) return choice.level;
     const what = def.isolation === "auto" ? "no isolation" : `isolation "${def.isolation}"`;
     throw new SupervisorError("ISOLATION_UNAVAILABLE", `${what} can be had here for ${def.name}`, {
-      details: [...choice.missing, IN_WRITING],
+      details: [...choice.missing, ...remedyLine(choice.lacks), IN_WRITING],
     });
   }
 
@@ -104,13 +106,19 @@ export class Isolation {
   settle(servers: readonly ServerDef[]): void {
     const refusals: string[] = [];
     const missing = new Set<string>();
+    const lacks: Lack[] = [];
+    const note = (choice: Choice): void => {
+      if (choice.level !== undefined) return;
+      for (const line of choice.missing) missing.add(line);
+      lacks.push(...choice.lacks);
+    };
     const levels = new Map<string, Level>();
     for (const def of servers) {
       if (def.kind !== "child") continue;
       const choice = chooseLevel(this.#machine, def);
       if (choice.level === undefined) {
         refusals.push(`servers.${def.name}: "${def.isolation}" cannot be had`);
-        for (const line of choice.missing) missing.add(line);
+        note(choice);
         continue;
       }
       const last = this.#store?.meta.find(recordOf(def.name))?.toString() as Level | undefined;
@@ -119,7 +127,7 @@ export class Isolation {
         refusals.push(
           `servers.${def.name}: ran at "${last}" last time, and "auto" gives "${choice.level}" now; write "isolation": "${choice.level}" if that is what you want`,
         );
-        for (const line of chooseLevelLines(this.#machine, def, last)) missing.add(line);
+        note(chooseLevel(this.#machine, { isolation: last, network: def.network }));
       }
       levels.set(def.name, choice.level);
     }
@@ -127,7 +135,7 @@ export class Isolation {
       throw new SupervisorError(
         "ISOLATION_UNAVAILABLE",
         "this machine does not give the isolation that the config asks for",
-        { details: [...refusals, ...missing, IN_WRITING] },
+        { details: [...refusals, ...missing, ...remedyLine(lacks), IN_WRITING] },
       );
     }
     if ([...levels.values()].includes("user")) openWayToHomes(this.#config.dataDir);
@@ -181,11 +189,6 @@ export class Isolation {
   close(): void {
     rmSync(this.#socketDir, { recursive: true, force: true });
   }
-}
-
-function chooseLevelLines(machine: Machine, def: ChildServer, level: Level): readonly string[] {
-  const choice = chooseLevel(machine, { isolation: level, network: def.network });
-  return choice.level === undefined ? choice.missing : [];
 }
 
 /** In a network of its own any port is free but those that are carried in. */

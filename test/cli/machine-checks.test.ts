@@ -40,8 +40,8 @@ test("what is in order is said to be so, and every complaint says what to do", (
       configIn(folder, { listen: { host: "0.0.0.0" }, admin: { host: "0.0.0.0", port: 1 } }),
     ),
     ...checks.isolation(configIn(folder, { isolation: "sandbox" }), {
-      user: ["x"],
-      sandbox: ["bubblewrap is not installed"],
+      user: [{ found: "x" }],
+      sandbox: [{ found: "bubblewrap is not installed", install: "bubblewrap" }],
       outbound: [],
     }),
   ];
@@ -112,7 +112,7 @@ const REPORT: MachineReport = {
 };
 
 test("a running daemon's report tells levels, limits, key and users in trouble as that daemon has them", () => {
-  const level = { asked: "auto", level: "sandbox", missing: [] } as const;
+  const level = { asked: "auto", level: "sandbox", missing: [], lacks: [] } as const;
   const levels = [
     { server: "one", ...level },
     { server: "two", ...level, asked: "none", level: "none" },

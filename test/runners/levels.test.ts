@@ -3,6 +3,7 @@ import { chmodSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import type { TestContext } from "node:test";
+import { lackText } from "../../src/runners/lacks.ts";
 import { probeMachine } from "../../src/runners/levels.ts";
 import { notRoot } from "../helpers/isolation.ts";
 import { temporaryFolder } from "../helpers/store.ts";
@@ -15,7 +16,7 @@ async function lacksWith(t: TestContext, place: (folder: string) => string): Pro
   mkdirSync(socketDir);
   const uids = { from: 61_001, to: 61_002 };
   const { user } = await probeMachine({ uids, dataDir: place(folder), socketDir });
-  return user.join("\n");
+  return user.map(lackText).join("\n");
 }
 
 test(
@@ -25,14 +26,14 @@ test(
     assert.equal(await lacksWith(t, (folder) => join(folder, "data")), "");
     assert.match(
       await lacksWith(t, (folder) => join(folder, "missing/data")),
-      /missing is not there, .*: mkdir -p '.*missing'$/,
+      /missing is not there, .* \(mkdir -p '.*missing'\)$/,
     );
     assert.match(
       await lacksWith(t, (folder) => {
         mkdirSync(join(folder, "closed"), { mode: 0o700 });
         return join(folder, "closed/data");
       }),
-      /closed is closed to other accounts: chmod o\+x/,
+      /closed is closed to other accounts \(chmod o\+x/,
     );
   },
 );

@@ -9,9 +9,9 @@ import type { Machine } from "../../src/runners/levels.ts";
 import { temporaryStore } from "../helpers/store.ts";
 
 const ALL: Machine = { user: [], sandbox: [], outbound: [] };
-const NO_SANDBOX: Machine = { ...ALL, sandbox: ["bubblewrap is not installed"] };
-const NO_OUTBOUND: Machine = { ...ALL, outbound: ["slirp4netns is not installed"] };
-const NOTHING: Machine = { ...NO_SANDBOX, user: ["only root can"] };
+const NO_SANDBOX: Machine = { ...ALL, sandbox: [{ found: "bubblewrap is not installed" }] };
+const NO_OUTBOUND: Machine = { ...ALL, outbound: [{ found: "slirp4netns is not installed" }] };
+const NOTHING: Machine = { ...NO_SANDBOX, user: [{ found: "only root can" }] };
 
 function configOf(server: object, more: object = {}): Config {
   return parseConfig({ servers: { mail: { command: "cat", ...server } }, ...more }, "/srv/nowhere");

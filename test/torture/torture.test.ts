@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { lackText } from "../../src/runners/lacks.ts";
 import { probeMachine } from "../../src/runners/levels.ts";
 import { temporaryFolder } from "../helpers/store.ts";
 import { torture } from "./torture.ts";
@@ -15,7 +16,7 @@ test(`level none: a daemon killed at 10 points of its work loses no acknowledged
 test(`level sandbox: a daemon killed at 20 points of its work loses no acknowledged write, and its children end with it (seed ${seed})`, async (t) => {
   const dataDir = temporaryFolder(t);
   const { sandbox } = await probeMachine({ uids: null, dataDir, socketDir: dataDir });
-  if (sandbox.length > 0) return t.skip(sandbox.join("; "));
+  if (sandbox.length > 0) return t.skip(sandbox.map(lackText).join("; "));
   await torture({ rounds: 20, seed, level: "sandbox", graceMs: 5_000 });
   return undefined;
 });
