@@ -69,13 +69,13 @@ function resolveServer(
   config: ParsedConfig,
   baseDir: string,
 ): ServerDef {
-  const { stateful, sharing, resend } = server;
+  const { stateful, resend } = server;
   const common = {
     name,
     idleTimeoutMs: server.idleTimeout ?? config.idleTimeout,
     startTimeoutMs: server.startTimeout ?? config.startTimeout,
     stateful,
-    sharing,
+    sharing: server.sharing ?? ("capabilities" as const),
     resend,
   };
   if ("url" in server) {

@@ -26,7 +26,8 @@ const common = {
   idleTimeout: duration().optional(),
   startTimeout: duration().optional(),
   stateful: z.boolean().default(false),
-  sharing: z.enum(["user", "session"]).default("user"),
+  // Left out, it is for what the clients declare to decide.
+  sharing: z.enum(["user", "session"]).optional(),
   resend: z.enum(["never", "reads", "annotated"]).default("reads"),
 };
 

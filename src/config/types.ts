@@ -59,7 +59,8 @@ interface AnyServer {
   idleTimeoutMs: number;
   startTimeoutMs: number;
   stateful: boolean;
-  sharing: "user" | "session";
+  /** Whose a stdio child is: all sessions' that declare the same and cannot be asked, all sessions' of the user, or one session's. */
+  sharing: "capabilities" | "user" | "session";
   resend: "never" | "reads" | "annotated";
 }
 

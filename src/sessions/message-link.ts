@@ -1,4 +1,5 @@
 import type { SupervisorError } from "../errors.ts";
+import type { Askable } from "../mcp/askable.ts";
 import type { Message } from "../mcp/envelope.ts";
 
 /**
@@ -15,6 +16,8 @@ export interface MessageLink {
 }
 
 export interface MessageLinkEvents {
+  /** What the client declared that lets a server ask it. */
+  readonly askable: ReadonlySet<Askable>;
   /** One message of the server. `about` is the id (canonical JSON text) of the client's request that it belongs to, where that is known; `message` what the link has read of it already. */
   onMessage: (raw: Buffer, about: string | undefined, message?: Message) => void;
   /** The link is over: with an error when it broke, without when the server ended it. Called once. */

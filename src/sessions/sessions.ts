@@ -1,7 +1,7 @@
 /** Room: sessions. Clients' conversations: which there are, whose they are, what each waits for. In: messages of authenticated users. Out: the same messages, to that user's instance and to no other. Never reads a key or a header that names a user. */
-import { randomBytes } from "node:crypto";
 import type { Config, ServerDef } from "../config/config.ts";
 import { SupervisorError } from "../errors.ts";
+import { askableIn } from "../mcp/askable.ts";
 import type { Message } from "../mcp/envelope.ts";
 import { capabilitiesOf } from "./capabilities.ts";
 import { HttpBridge } from "./http-bridge.ts";
@@ -16,8 +16,8 @@ import { openMessageLink } from "./open-message-link.ts";
 import { OpenRequests } from "./open-requests.ts";
 import type { Holder } from "./open-requests.ts";
 import { SseSession } from "./sse-session.ts";
-import type { Outlet } from "./sse-session.ts";
-import { MODERN_VARIANT } from "../supervisor/supervisor.ts";
+import type { Outlet, Place } from "./sse-session.ts";
+import { MODERN_VARIANT, isOwnVariant, ownVariant } from "../supervisor/supervisor.ts";
 import type { Era, Instance, Ref } from "../supervisor/supervisor.ts";
 import type { Renewal } from "./stdio-link.ts";
 import { Upstreams } from "./upstreams.ts";
@@ -26,8 +26,6 @@ import { Upstreams } from "./upstreams.ts";
 const POST_TIMEOUT_MS = 30_000;
 /** How often is looked for sessions that have grown old, at least. */
 const EXPIRY_MS = 60_000;
-/** What the variant of an instance begins with that serves one session (`sharing: "session"`). */
-const PRIVATE = "session ";
 
 export interface SessionsOptions {
   config: Pick<Config, "sessionTtlMs" | "limits" | "eventLog">;
@@ -117,11 +115,10 @@ export class Sessions {
     body: Buffer,
     messages: readonly Message[],
   ): Promise<HttpSession> {
-    // Asked of every server, so that a session begins in the same way whatever stands behind it.
-    capabilitiesOf(body, messages);
-    const serving = this.#choose(instance, server, body, messages);
+    const place = this.#choose(instance, server, body, messages);
+    const serving = place.instance;
     try {
-      const begun = await this.#bridgeTo(serving, server.stateful);
+      const begun = await this.#bridgeTo(place, server.stateful);
       return this.http.open({ holder, instance, serving, ...begun });
     } catch (error) {
       this.#discard(serving);
@@ -130,7 +127,7 @@ export class Sessions {
   }
 
   async #bridgeTo(
-    serving: Instance,
+    { instance: serving, askable }: Place,
     isStateful: boolean,
   ): Promise<Pick<NewHttpSession, "live" | "peer" | "keeps" | "isRenewed">> {
     const live = await serving.ensure();
@@ -144,6 +141,7 @@ export class Sessions {
       onRenewed: ({ uris }) => keeps.restore(uris),
     };
     const events: MessageLinkEvents = {
+      askable,
       onMessage: (raw, about, message) => bridge.receive(raw, about, message),
       onClosed: (error) => void bridge.lost(error, live),
     };
@@ -202,22 +200,35 @@ export class Sessions {
     this.http.closeAll();
   }
 
-  /** Sessions share a stdio child where their clients declare the same, or have one each. */
+  /**
+   * Whose clients can be asked have a stdio child each, because a question has no address; the others
+   * share one where they declare the same. Throws REQUEST_INVALID for another message than `initialize`,
+   * whatever stands behind the session.
+   */
   #choose(
     instance: Instance,
     server: ServerDef,
     body: Buffer,
     messages: readonly Message[],
-  ): Instance {
-    if (server.transport !== "stdio") return instance;
+  ): Place {
     const capabilities = capabilitiesOf(body, messages);
-    const shared = capabilities === "{}" ? "" : capabilities;
-    const variant =
-      server.sharing === "session" ? PRIVATE + randomBytes(8).toString("hex") : shared;
-    return this.#options.instanceOf({ ...instance.ref, variant }, capabilities);
+    const askable = askableIn(capabilities);
+    const variant = variantFor(server, capabilities, askable.size > 0);
+    const ref = { ...instance.ref, variant };
+    return { instance: this.#options.instanceOf(ref, capabilities), askable };
   }
 
   #discard(serving: Instance): void {
-    if (serving.ref.variant.startsWith(PRIVATE)) this.#options.discard(serving);
+    if (isOwnVariant(serving.ref.variant)) this.#options.discard(serving);
   }
+}
+
+function variantFor(
+  { transport, sharing }: ServerDef,
+  capabilities: string,
+  mayBeAsked: boolean,
+): string {
+  if (transport !== "stdio" || sharing === "user") return "";
+  if (sharing === "session" || mayBeAsked) return ownVariant();
+  return capabilities === "{}" ? "" : capabilities;
 }

@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { ERROR_CODES, SupervisorError, toSupervisorError } from "../errors.ts";
 import { rpcErrorText } from "../http/error-response.ts";
+import type { Askable } from "../mcp/askable.ts";
 import { EnvelopeScanner, isPing, isRequest, pongText } from "../mcp/envelope.ts";
 import type { Message } from "../mcp/envelope.ts";
 import { RPC } from "../mcp/modern.ts";
@@ -35,12 +36,18 @@ export interface Outlet {
   end(): void;
 }
 
+/** The instance that serves a session, and what its client declared that lets a server ask it. */
+export interface Place {
+  readonly instance: Instance;
+  readonly askable: ReadonlySet<Askable>;
+}
+
 export interface SseSessionOptions {
   holder: Holder;
   /** The instance whose path the client came by. */
   instance: Instance;
   /** For stdio: the instance that serves the session, told from its first message. Throws REQUEST_INVALID. */
-  choose?: (body: Buffer, messages: readonly Message[]) => Instance;
+  choose?: (body: Buffer, messages: readonly Message[]) => Place;
   outlet: Outlet;
   upstreams: Upstreams;
   postTimeoutMs: number;
@@ -61,16 +68,15 @@ type LinkState =
   | { readonly kind: "lost" }
   | { readonly kind: "closed" };
 
-interface Serving {
-  readonly instance: Instance;
+interface Serving extends Place {
   readonly inFlight: InFlight;
   readonly keeps: Keeps;
 }
 
-function serve(instance: Instance): Serving {
+function serve({ instance, askable }: Place): Serving {
   instance.usage.sessions += 1;
   const keeps = new Keeps(instance.usage);
-  return { instance, inFlight: new InFlight(instance.usage, keeps), keeps };
+  return { instance, askable, inFlight: new InFlight(instance.usage, keeps), keeps };
 }
 
 /**
@@ -93,7 +99,8 @@ export class SseSession {
     this.#options = options;
     this.holder = options.holder;
     this.instance = options.instance;
-    if (options.choose === undefined) this.#serving = serve(options.instance);
+    if (options.choose === undefined)
+      this.#serving = serve({ instance: options.instance, askable: new Set() });
   }
 
   /**
@@ -269,13 +276,14 @@ export class SseSession {
   async #bridge(live: Live): Promise<PostLink> {
     const { upstreams, postTimeoutMs, outlet } = this.#options;
     const scanner = new EnvelopeScanner();
-    const { instance, keeps } = this.#serving!;
+    const { instance, askable, keeps } = this.#serving!;
     const renewal = {
       instance,
       onInterrupted: (ended: Live) => void this.#onInterrupted(ended),
       onRenewed: ({ uris }: Remembered) => keeps.restore(uris),
     };
     const events: MessageLinkEvents = {
+      askable,
       onMessage: (raw, _about, known) => {
         if (known === undefined) {
           scanner.reset();

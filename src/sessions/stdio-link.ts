@@ -75,6 +75,7 @@ export class StdioLink implements MessageLink {
       throw new SupervisorError("INTERNAL", "a session was led to a child that has none");
     const { shared } = target;
     const client: StdioClient = {
+      askable: this.#events.askable,
       receive: (raw, about, message) => {
         // What is left in the pipe of a child that has ended answers calls that have failed already.
         if (!this.#isClosed && this.#seat?.client === client)

@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import type { ModernStdio } from "../upstream/modern-stdio.ts";
 import type { SharedStdio } from "../upstream/shared-stdio.ts";
 import type { Exit, Running, StreamName } from "../runners/runner.ts";
@@ -33,6 +34,14 @@ export const MODERN_VARIANT = "modern";
 
 export const eraOfVariant = (variant: string): Era =>
   variant === MODERN_VARIANT ? "modern" : "legacy";
+
+/** What the variant of an instance begins with that serves one session; no set of capabilities does. */
+const OWN = "session ";
+
+/** A variant for one more session that has a child of its own. */
+export const ownVariant = (): string => OWN + randomBytes(8).toString("hex");
+
+export const isOwnVariant = (variant: string): boolean => variant.startsWith(OWN);
 
 /** The pipes of a child that has answered already: `initialize`, or `server/discover`. */
 export type StdioTarget =

@@ -239,7 +239,7 @@ export class Instance {
       capabilities: this.#capabilities,
       version,
       token: secretsFor(this.ref.user, this.ref.server),
-      dataDir: config.dataDir,
+      config,
       startTimeoutMs: def.startTimeoutMs,
       stopTimeoutMs: config.stopTimeoutMs,
       ports,

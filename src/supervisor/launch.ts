@@ -6,8 +6,8 @@ import { preparePrivateHome } from "./private-home.ts";
 import { untilReady } from "./readiness.ts";
 import { untilAnswering } from "./stdio-readiness.ts";
 import { fillTemplate } from "../config/template.ts";
-import type { ChildServer } from "../config/config.ts";
-import { eraOfVariant } from "./instance-types.ts";
+import type { ChildServer, Config } from "../config/config.ts";
+import { eraOfVariant, isOwnVariant } from "./instance-types.ts";
 import type { Ref, Target } from "./instance-types.ts";
 import type { Box, Isolation } from "./isolation.ts";
 import type { OutputLog } from "./output-log.ts";
@@ -24,6 +24,8 @@ const DETAIL_LINES = 20;
 const FAULT_BYTES = 500;
 /** More of them say nothing new. */
 const MAX_FAULTS_PER_WINDOW = 100;
+/** What a child is told that serves whoever comes: no more than every client that declares one of these can do. */
+const OF_WHOEVER_COMES = '{"elicitation":{},"roots":{"listChanged":true},"sampling":{}}';
 
 export interface LaunchInput {
   ref: Ref;
@@ -32,7 +34,7 @@ export interface LaunchInput {
   capabilities: string;
   token: string | undefined;
   version: string;
-  dataDir: string;
+  config: Pick<Config, "dataDir" | "resumeWindowMs">;
   startTimeoutMs: number;
   stopTimeoutMs: number;
   ports: Ports;
@@ -175,7 +177,7 @@ async function untilTarget(
   port: number | null,
   wait: Wait,
 ): Promise<{ target: Target; exposed: string[] }> {
-  const { def, ref, capabilities, version, onLine } = input;
+  const { def, ref, version, onLine } = input;
   if (def.transport === "stdio" || port === null) {
     const window = new LineWindow((text) => onLine("stdout", text), MAX_FAULTS_PER_WINDOW);
     const onFault = (what: string, line: Buffer | undefined): void => {
@@ -185,7 +187,11 @@ async function untilTarget(
       onLine("stdout", `[the child wrote ${what}] ${text}${mark}`);
     };
     const era = eraOfVariant(ref.variant);
-    const target = await untilAnswering({ running, era, capabilities, version, onFault, ...wait });
+    const { resumeWindowMs } = input.config;
+    const capabilities = def.sharing === "user" ? OF_WHOEVER_COMES : input.capabilities;
+    const isOwn = isOwnVariant(ref.variant);
+    const told = { era, capabilities, isOwn, resumeWindowMs, version };
+    const target = await untilAnswering({ running, onFault, ...told, ...wait });
     return { target, exposed: [] };
   }
   const path = fillTemplate(def.path, { port, user: ref.user });
@@ -208,7 +214,7 @@ async function spawnChild(input: LaunchInput, box: Box, port: number | null): Pr
   const name = `${ref.user}/${ref.server}`;
   let home: Awaited<ReturnType<typeof preparePrivateHome>>;
   try {
-    home = await preparePrivateHome(input.dataDir, ref, box.owner);
+    home = await preparePrivateHome(input.config.dataDir, ref, box.owner);
   } catch (cause) {
     const what = `${name}: its private home could not be prepared`;
     const code = (cause as NodeJS.ErrnoException).code ?? "unknown reason";

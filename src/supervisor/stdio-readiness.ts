@@ -6,8 +6,11 @@ import type { Era, StdioTarget } from "./instance-types.ts";
 export interface StdioReadinessInput {
   running: Pick<Running, "stdin" | "stdout" | "output" | "exited">;
   era: Era;
-  /** What the clients of this child declared, as JSON text. */
+  /** What the child is told that its clients declared, as JSON text. */
   capabilities: string;
+  /** The child is one session's own. */
+  isOwn: boolean;
+  resumeWindowMs: number;
   version: string;
   /** Ends the wait: the child's exit, the deadline, or a stop. */
   signal: AbortSignal;
@@ -21,7 +24,7 @@ export interface StdioReadinessInput {
  * reason, or UPSTREAM_INVALID for an answer of the other era.
  */
 export async function untilAnswering(input: StdioReadinessInput): Promise<StdioTarget> {
-  const { running, era, capabilities, version, signal, onMissing, onFault } = input;
+  const { running, era, version, signal, onMissing, onFault } = input;
   const { stdin, stdout, output } = running;
   const pipes = { stdin, stdout, output, clientVersion: version, onFault };
   const end = (hub: ModernStdio | SharedStdio) => void running.exited.then(() => hub.end());
@@ -33,7 +36,8 @@ export async function untilAnswering(input: StdioReadinessInput): Promise<StdioT
     return { transport: "stdio", era, hub };
   }
   onMissing("it did not answer initialize");
-  const shared = new SharedStdio({ ...pipes, capabilities });
+  const { capabilities, isOwn, resumeWindowMs } = input;
+  const shared = new SharedStdio({ ...pipes, capabilities, isOwn, resumeWindowMs });
   end(shared);
   await Promise.race([shared.initialize(), aborted(signal)]);
   return { transport: "stdio", era, shared };

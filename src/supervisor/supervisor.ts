@@ -22,6 +22,7 @@ import type { Level } from "../runners/confinement.ts";
 import type { StartRunner } from "../runners/runner.ts";
 import type { EraMemory } from "./era-probe.ts";
 import type { InstanceContext } from "./instance-context.ts";
+import { isOwnVariant } from "./instance-types.ts";
 import type {
   Era,
   InstanceRow,
@@ -38,7 +39,7 @@ export type { Instance } from "./instance.ts";
 export type * from "./instance-types.ts";
 export type { Keeper, Usage } from "./usage.ts";
 export type { Trouble } from "./history.ts";
-export { MODERN_VARIANT } from "./instance-types.ts";
+export { MODERN_VARIANT, isOwnVariant, ownVariant } from "./instance-types.ts";
 
 const keyOf = ({ user, server, variant }: Ref) => `${user}/${server}/${variant}`;
 
@@ -123,7 +124,7 @@ export class Supervisor {
     });
     this.#admission.watchMemory();
     const { ports, turns } = this.#context;
-    const { dataDir, stopTimeoutMs } = config;
+    const { stopTimeoutMs } = config;
     this.#eras = new EraProbe({
       scrubber,
       memory,
@@ -133,7 +134,7 @@ export class Supervisor {
         const token = secretsFor(ref.user, ref.server);
         const endTurn = await turns.take(ref, signal);
         const { startTimeoutMs } = def;
-        const settings = { version, dataDir, startTimeoutMs, stopTimeoutMs };
+        const settings = { version, config, startTimeoutMs, stopTimeoutMs };
         return { input: { ...settings, def, token, ports, isolation, start, signal }, endTurn };
       },
     });
@@ -248,9 +249,9 @@ export class Supervisor {
     await this.#eras.settled();
   }
 
-  /** One row for each instance that was ever asked for, by user, server and variant. */
+  /** One row for each instance that was ever asked for, by user, server and variant; none for a session's own child that is down. */
   list(selector: Selector = {}): InstanceRow[] {
-    return this.#select(selector).map((instance) => instance.row());
+    return this.#shown(selector).map((instance) => instance.row());
   }
 
   /** As `list`, but for those that never served anybody, with the memory of each, for which the process table is read once. */
@@ -306,8 +307,14 @@ export class Supervisor {
 
   /** Without the handles that a client's path asked for and that never served anybody. */
   #begun(selector: Selector): Instance[] {
-    return this.#select(selector).filter(
+    return this.#shown(selector).filter(
       ({ state, generation, usage }) => state !== "stopped" || generation > 0 || usage.sessions > 0,
+    );
+  }
+
+  #shown(selector: Selector): Instance[] {
+    return this.#select(selector).filter(
+      ({ ref, state }) => !isOwnVariant(ref.variant) || !isDown(state),
     );
   }
 

@@ -6,13 +6,14 @@ import type { Span } from "../mcp/json-span.ts";
 import { outcomeOf } from "../mcp/outcome.ts";
 import { OFFERED_VERSION, negotiate } from "../mcp/versions.ts";
 import { LogLevels } from "./log-levels.ts";
+import { Questions } from "./questions.ts";
+import type { QuestionsOptions, Respondent } from "./questions.ts";
 import { StdioPipe } from "./stdio-pipe.ts";
 import type { ChildPipes, Incoming } from "./stdio-pipe.ts";
 import { Subscriptions } from "./subscriptions.ts";
-import { Turns } from "./turns.ts";
 
-/** One session on a shared child. */
-export interface StdioClient {
+/** One session on a child. */
+export interface StdioClient extends Respondent {
   /** A message for this session. `about` is the id (canonical JSON text) of the session's own request that it belongs to, `message` what was read of it already. */
   receive(raw: Buffer, about: string | undefined, message?: Message): void;
   /** The child has ended. Called once at most, and not after `close`. */
@@ -25,9 +26,10 @@ export interface Remembered {
   readonly level: string | undefined;
 }
 
-export interface SharedStdioOptions extends ChildPipes {
-  /** What all clients of this child declared, as JSON text. */
-  capabilities: string;
+export interface SharedStdioOptions
+  extends
+    ChildPipes,
+    Pick<QuestionsOptions<StdioClient>, "capabilities" | "isOwn" | "resumeWindowMs"> {
   clientVersion: string;
 }
 
@@ -40,13 +42,11 @@ interface Call {
   readonly hasTurn: boolean;
 }
 
-/** Calls during which a server may ask the client something. */
-const MAY_ASK_BACK = new Set(["tools/call", "prompts/get", "resources/read"]);
 const ACCEPTED = "{}";
 const DONE = Promise.resolve();
 
 /**
- * One stdio child that many sessions share, each as if it were alone.
+ * One stdio child: a session's own, or one that many share, each as if it were alone.
  *
  * The child is initialised once; every session gets that answer with its own negotiated version. Ids
  * and progress tokens are replaced on the way in and put back on the way out, as bytes, so that
@@ -57,13 +57,11 @@ export class SharedStdio {
   readonly #pipe: StdioPipe;
   readonly #clients = new Set<StdioClient>();
   readonly #calls = new Map<number, Call>();
-  /** Requests of the child that wait for a session's answer, by the child's id. */
-  readonly #asked = new Map<string, StdioClient>();
+  readonly #questions: Questions<StdioClient>;
   readonly #subscriptions = new Subscriptions<StdioClient>();
   readonly #levels = new LogLevels<StdioClient>();
-  readonly #turns: Turns<StdioClient> | undefined;
-  readonly #tellsRootsChanges: boolean;
   #hasAskedRoots = false;
+  #isGreeted = false;
   #isEnded = false;
   #lastId = 0;
   #initialized: { readonly result: Buffer; readonly version: string } | undefined;
@@ -71,13 +69,8 @@ export class SharedStdio {
 
   constructor(options: SharedStdioOptions) {
     this.#options = options;
-    const { sampling, elicitation, roots } = JSON.parse(options.capabilities) as {
-      sampling?: object;
-      elicitation?: object;
-      roots?: { listChanged?: boolean };
-    };
-    this.#tellsRootsChanges = roots?.listChanged === true;
-    this.#turns = sampling !== undefined || elicitation !== undefined ? new Turns() : undefined;
+    const [sessions, calls] = [this.#clients, this.#calls];
+    this.#questions = new Questions({ ...options, sessions, calls });
     this.#pipe = new StdioPipe({
       ...options,
       onMessage: (incoming) => this.#onMessage(incoming),
@@ -100,7 +93,7 @@ export class SharedStdio {
     if (span === undefined || typeof version !== "string")
       throw new SupervisorError("UPSTREAM_INVALID", "the child refused to initialize");
     this.#initialized = { result: raw.subarray(span.start, span.end), version };
-    await this.#pipe.write(Buffer.from('{"jsonrpc":"2.0","method":"notifications/initialized"}'));
+    if (!this.#options.isOwn) this.#greet();
   }
 
   /** A place for a session, with what it had asked of the child before this one. */
@@ -108,6 +101,7 @@ export class SharedStdio {
     // It may have ended between its readiness and this session's turn.
     if (this.#isEnded) queueMicrotask(() => client.ended());
     else this.#clients.add(client);
+    if (before !== undefined) this.#greet();
     for (const uri of before?.uris ?? [])
       if (this.#subscriptions.change(client, uri, true)) this.#ask("resources/subscribe", { uri });
     if (before?.level !== undefined && this.#levels.set(client, before.level))
@@ -122,6 +116,7 @@ export class SharedStdio {
   /** The child has ended: every session that is here still hears of it. */
   end(): void {
     this.#isEnded = true;
+    this.#questions.end();
     const clients = [...this.#clients];
     this.#clients.clear();
     for (const client of clients) client.ended();
@@ -130,15 +125,14 @@ export class SharedStdio {
   /** The session is over: what it had under way is cancelled, what it was asked is refused. */
   close(client: StdioClient): void {
     if (!this.#clients.delete(client)) return;
-    this.#turns?.withdraw(client);
     for (const [id, call] of this.#calls) {
       if (call.client !== client) continue;
-      this.#endCall(id, call);
+      this.#cancel(id, call, undefined);
       this.#tell(
         `{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":${id},"reason":"the client has left"}}`,
       );
     }
-    for (const [id, asked] of this.#asked) if (asked === client) this.#refuse(id);
+    for (const id of this.#questions.leave(client)) this.#refuse(id);
     for (const uri of this.#subscriptions.deleteAll(client))
       this.#ask("resources/unsubscribe", { uri });
     this.#levels.delete(client);
@@ -146,6 +140,8 @@ export class SharedStdio {
 
   /** Takes one message of a session. Rejects with UPSTREAM_RESET when the child has closed its input. */
   send(client: StdioClient, raw: Buffer, message: Message): Promise<void> {
+    if (!this.#isGreeted && message.method !== "initialize" && message.method !== "ping")
+      this.#greet();
     // From here to the pipe nothing is async: a promise a step would cost more than the steps.
     if (isRequest(message)) return this.#request(client, raw, message.method!, message.id!);
     if (isResponse(message)) return this.#response(client, raw, message.id!);
@@ -184,10 +180,9 @@ export class SharedStdio {
   }
 
   #forward(client: StdioClient, raw: Buffer, method: string, id: string): Promise<void> {
-    if (this.#turns === undefined || !MAY_ASK_BACK.has(method))
-      return this.#write(client, raw, id, false);
+    if (!this.#questions.needsTurn(client, method)) return this.#write(client, raw, id, false);
     // Taken at once, sent when its turn comes: a client may not wait long for its POST to be accepted.
-    this.#turns.enter(client, id, () => {
+    this.#questions.turns.enter(client, id, () => {
       // A child that has closed its input has ended or is about to; its exit tells everybody.
       this.#write(client, raw, id, true).catch(() => {});
     });
@@ -213,30 +208,34 @@ export class SharedStdio {
   }
 
   async #response(client: StdioClient, raw: Buffer, id: string): Promise<void> {
-    // Only the session that was asked may answer, and once.
-    if (this.#asked.get(id) !== client) return;
-    this.#asked.delete(id);
-    await this.#pipe.write(raw);
+    if (this.#questions.accept(id, client)) await this.#pipe.write(raw);
   }
 
   async #notification(client: StdioClient, raw: Buffer, method: string | undefined): Promise<void> {
-    if (method === "notifications/initialized") return await this.#join();
+    if (method === "notifications/initialized") return await this.#join(client);
     if (method !== "notifications/cancelled") return await this.#pipe.write(raw);
     const span = locate(raw, ["params", "requestId"]);
     if (span === undefined) return;
     const id = canonicalId(textAt(raw, span));
-    this.#turns?.withdraw(client, id);
+    this.#questions.turns.withdraw(client, id);
     for (const [hubId, call] of this.#calls) {
       if (call.client !== client || call.id !== id) continue;
-      this.#endCall(hubId, call);
+      this.#cancel(hubId, call, client);
       await this.#pipe.write(splice(raw, [[span, String(hubId)]]));
       return;
     }
   }
 
-  /** The child knows that a client came once only; it asks the latest for its roots if it is told that they changed. */
-  async #join(): Promise<void> {
-    if (!this.#hasAskedRoots || !this.#tellsRootsChanges) return;
+  /** A server asks no client that has not said so; on its own child the session says it itself. */
+  #greet(): void {
+    if (this.#isGreeted) return;
+    this.#isGreeted = true;
+    this.#tell('{"jsonrpc":"2.0","method":"notifications/initialized"}');
+  }
+
+  /** A shared child knows that a client came once only; it asks the latest for its roots if it is told that they changed. */
+  async #join({ askable }: StdioClient): Promise<void> {
+    if (!this.#hasAskedRoots || this.#options.isOwn || !askable.has("roots")) return;
     await this.#pipe.write(
       Buffer.from('{"jsonrpc":"2.0","method":"notifications/roots/list_changed"}'),
     );
@@ -257,7 +256,7 @@ export class SharedStdio {
     }
     const call = typeof value.id === "number" ? this.#calls.get(value.id) : undefined;
     // An answer to what was cancelled, or to what we asked on nobody's behalf.
-    if (call === undefined) return;
+    if (call === undefined) return this.#questions.answered(Number(value.id));
     this.#pipe.wasAsked(raw.length);
     this.#endCall(value.id as number, call);
     const answer = splice(raw, [[locate(raw, ["id"])!, call.rawId]]);
@@ -273,14 +272,9 @@ export class SharedStdio {
       return;
     }
     if (value.method === "roots/list") this.#hasAskedRoots = true;
-    const calls = [...this.#calls.values()];
-    const call = calls.findLast(({ hasTurn }) => hasTurn) ?? calls.at(-1);
-    // Outside of a call it goes to the latest session: all of this child declared the same.
-    const client = call?.client ?? [...this.#clients].at(-1);
+    const client = this.#questions.ask(id, value.method ?? "");
     if (client === undefined) return this.#refuse(id);
-    this.#asked.set(id, client);
-    const theirs = calls.filter((other) => other.client === client);
-    client.receive(raw, theirs.length === 1 ? theirs[0]!.id : undefined);
+    client.receive(raw, undefined);
   }
 
   #onNotification({ raw, value }: Incoming): void {
@@ -294,8 +288,7 @@ export class SharedStdio {
       }
       case "notifications/cancelled": {
         const id = idAt(raw, ["params", "requestId"]) ?? "";
-        this.#asked.get(id)?.receive(raw, undefined);
-        this.#asked.delete(id);
+        this.#questions.withdraw(id)?.receive(raw, undefined);
         return;
       }
       case "notifications/resources/updated":
@@ -329,11 +322,15 @@ export class SharedStdio {
 
   #endCall(hubId: number, call: Call): void {
     this.#calls.delete(hubId);
-    if (call.hasTurn) this.#turns?.leave();
+    if (call.hasTurn) this.#questions.turns.leave();
+  }
+
+  #cancel(hubId: number, { hasTurn }: Call, client: StdioClient | undefined): void {
+    this.#calls.delete(hubId);
+    this.#questions.cancelled(hubId, client, hasTurn);
   }
 
   #refuse(id: string): void {
-    this.#asked.delete(id);
     this.#tell(
       `{"jsonrpc":"2.0","id":${id},"error":{"code":-32603,"message":"no client is there to answer"}}`,
     );

@@ -11,6 +11,11 @@ export class Turns<Holder> {
   #running = 0;
   #waiting: { readonly holder: Holder; readonly id: string; readonly run: () => void }[] = [];
 
+  /** Whose turn it is, while calls of it run. */
+  get holder(): Holder | undefined {
+    return this.#running === 0 ? undefined : this.#holder;
+  }
+
   /** Runs now or when the holder's turn comes; `leave` is owed for every run that was started. */
   enter(holder: Holder, id: string, run: () => void): void {
     if (this.#running === 0 || this.#holder === holder) this.#start(holder, run);

@@ -137,7 +137,7 @@ test("every key of the design is read, with absolute paths, milliseconds and byt
     idleTimeoutMs: 604_800_000,
     startTimeoutMs: 30_000,
     stateful: false,
-    sharing: "user",
+    sharing: "capabilities",
     resend: "reads",
     transport: "sse",
     url: "http://localhost:3001/sse",

@@ -18,6 +18,10 @@ export interface Place {
   secret: string;
   server: string;
   front: "sse" | "mcp";
+  /** Of Streamable HTTP: no stream beside the POSTs. */
+  isWithoutStream?: boolean;
+  /** What its POSTs accept; both kinds of answer where nothing is said. */
+  accept?: string;
 }
 
 export interface Posted {
@@ -30,6 +34,7 @@ export interface Posted {
 }
 
 const PATIENCE_MS = 30_000;
+const BOTH = "application/json, text/event-stream";
 
 /**
  * One session over either front, on bare HTTP: what is sent is written by the test, what comes is
@@ -58,8 +63,13 @@ export class Conversation {
     };
     await opened.request("hello", "initialize", params);
     await opened.send({ method: "notifications/initialized" });
-    if (place.front === "mcp") await opened.#listen(opened.#endpoint);
+    if (place.front === "mcp" && !place.isWithoutStream) await opened.listen();
     return opened;
+  }
+
+  /** Opens a stream of its own for a session of Streamable HTTP. */
+  async listen(): Promise<void> {
+    await this.#listen(this.#endpoint);
   }
 
   /** Posts a body as it is. */
@@ -150,7 +160,7 @@ export class Conversation {
         agent: false,
         headers: {
           authorization: `Bearer ${this.#place.secret}`,
-          accept: method === "GET" ? "text/event-stream" : "application/json, text/event-stream",
+          accept: method === "GET" ? "text/event-stream" : (this.#place.accept ?? BOTH),
           ...(method === "POST" ? { "content-type": "application/json" } : {}),
           ...(this.#sessionId === undefined ? {} : { "mcp-session-id": this.#sessionId }),
         },

@@ -43,6 +43,7 @@ async function rig(t: TestContext): Promise<Rig> {
     client,
     target: { transport: "http", url, headers: {}, isRemote: false, socketPath: null },
     events: {
+      askable: new Set(),
       onMessage: (raw) => void received.push(JSON.parse(raw.toString()) as Json),
       onClosed: (error) => void closed.push(error),
     },
