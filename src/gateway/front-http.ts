@@ -7,6 +7,7 @@ import { answerWith } from "../sessions/bridged-answer.ts";
 import { HttpExchange, sessionIdIn } from "../sessions/http-exchange.ts";
 import type { HttpSession } from "../sessions/http-sessions.ts";
 import { InFlight } from "../sessions/in-flight.ts";
+import { makeRoom } from "../sessions/second-stream.ts";
 import type { Live } from "../supervisor/supervisor.ts";
 import { bridgePost, bridgeWithoutBody } from "./bridge-http.ts";
 import { modernIn, serveModern } from "./bridge-modern.ts";
@@ -139,6 +140,8 @@ function relay(
       return childId === known ? session?.id : undefined;
     },
   });
+  const end = (): void => void res.destroy();
+  const isStream = method === "GET" && session !== undefined;
   const exchange = new HttpExchange({
     client: sessions.upstreams.clientFor(live, target),
     live,
@@ -150,16 +153,21 @@ function relay(
     inFlight: new InFlight(instance.usage, session?.keeps),
     watch: visit.trace,
     outlet: answer,
+    ...(isStream ? { askAgainAfter: makeRoom(session, end) } : {}),
   });
   const isCall = session !== undefined && method !== "GET";
   const over = isCall ? sessions.http.hold(session) : undefined;
-  const end = (): void => void res.destroy();
-  if (method === "GET") session?.streams.add(end);
+  if (isStream) session.streams.add(end);
   visit.trace.atEnd(() => {
     over?.();
-    session?.streams.delete(end);
+    if (isStream) closed(session, end);
     exchange.abort();
   });
+}
+
+function closed(session: HttpSession, stream: () => void): void {
+  session.streams.delete(stream);
+  session.streamEndedAt = performance.now();
 }
 
 /** Answers a POST with a JSON-RPC error that names the request it belongs to. */

@@ -46,7 +46,8 @@ export class HttpBridge {
   readonly #posts = new Map<string, Post>();
   readonly #scanner = new EnvelopeScanner();
   #link: MessageLink | undefined;
-  #stream: HttpOutlet | undefined;
+  /** The session's own streams, the newest last: MCP allows several, and each message goes to one (2025-11-25, transports). */
+  readonly #streams: HttpOutlet[] = [];
   #backlog: Buffer[] = [];
   #watch: NodeJS.Timeout | undefined;
   #isLost = false;
@@ -91,10 +92,9 @@ export class HttpBridge {
     outlet.end();
   }
 
-  /** Opens the session's own stream; an earlier one ends, because the client has come back. */
+  /** Opens a stream of the session's own. Earlier ones stay: two living ones that end each other would come back for ever. */
   listen(outlet: HttpOutlet): void {
-    this.#stream?.end();
-    this.#stream = outlet;
+    this.#streams.push(outlet);
     beginStream(outlet);
     const waiting = this.#backlog;
     this.#backlog = [];
@@ -103,7 +103,8 @@ export class HttpBridge {
 
   /** The client has left this POST or stream. That cancels nothing (2025-11-25, transports). */
   left(outlet: HttpOutlet): void {
-    if (this.#stream === outlet) this.#stream = undefined;
+    const index = this.#streams.indexOf(outlet);
+    if (index !== -1) this.#streams.splice(index, 1);
     // Nearly always its answer has gone out, and nothing of it is left.
     if (this.#posts.size === 0) return;
     for (const post of new Set(this.#posts.values()))
@@ -113,7 +114,7 @@ export class HttpBridge {
   close(): void {
     clearTimeout(this.#watch);
     for (const post of new Set(this.#posts.values())) this.#forget(post);
-    this.#stream?.end();
+    for (const stream of this.#streams) stream.end();
     this.#link?.close();
     this.#inFlight.drain();
   }
@@ -125,7 +126,7 @@ export class HttpBridge {
     if (isResponse(message)) return this.#answer(raw, message.id!);
     const post = this.#postOf(raw, message.method, about);
     if (post !== undefined && canCarry(post)) this.#onPost(post, raw);
-    else if (this.#stream !== undefined) emitMessage(this.#stream, raw);
+    else if (this.#streams.length > 0) emitMessage(this.#streams.at(-1)!, raw);
     else if (isRequest(message) && this.#posts.size > 0) this.#ask(raw, message);
     // News of a call is old when a stream comes that could carry it.
     else if (post !== undefined && message.method === "notifications/progress") return;
@@ -161,9 +162,9 @@ export class HttpBridge {
   /** The link is over, and no other child takes the session: what waits for an answer is told why, and the session's own stream ends. */
   async lost(error: SupervisorError | undefined, live: Live): Promise<void> {
     this.#isLost = true;
-    const stream = this.#stream;
+    const streams = [...this.#streams];
     await this.interrupted(error, live);
-    stream?.end();
+    for (const stream of streams) stream.end();
   }
 
   get isLost(): boolean {
@@ -239,7 +240,7 @@ export class HttpBridge {
 
   /** A request or notification outside of any call: with one POST open it most likely belongs to that. */
   #onlyPost(): Post | undefined {
-    if (this.#stream !== undefined) return undefined;
+    if (this.#streams.length > 0) return undefined;
     const posts = new Set(this.#posts.values());
     return posts.size === 1 ? [...posts][0] : undefined;
   }

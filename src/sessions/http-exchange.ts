@@ -1,4 +1,4 @@
-import { SupervisorError } from "../errors.ts";
+import { SupervisorError, toSupervisorError } from "../errors.ts";
 import { SESSION_HEADER, isEventStream, withOwnHeaders } from "../mcp/headers.ts";
 import type { Accepted } from "../mcp/headers.ts";
 import type { Message } from "../mcp/envelope.ts";
@@ -41,6 +41,8 @@ export interface HttpExchangeOptions {
   inFlight: InFlight;
   watch: CallWatch;
   outlet: HttpOutlet;
+  /** After how many ms the server is to be asked once more in place of passing this status on; undefined: not at all. Only for requests without a body. */
+  askAgainAfter?: (status: number) => number | undefined;
 }
 
 /** Carries one request to a Streamable HTTP server and its answer back, verbatim. */
@@ -50,6 +52,7 @@ export class HttpExchange implements Receiver {
   #exchange: Exchange | undefined;
   #reader: SseReader | undefined;
   #redirects = 0;
+  #again: NodeJS.Timeout | undefined;
   #isOver = false;
   #isPaused = false;
   #isRefused = false;
@@ -67,6 +70,7 @@ export class HttpExchange implements Receiver {
   abort(): void {
     if (this.#isOver) return;
     this.#isOver = true;
+    clearTimeout(this.#again);
     this.#options.inFlight.drain();
     this.#exchange?.abort();
   }
@@ -103,6 +107,12 @@ export class HttpExchange implements Receiver {
       this.#failWith(error as SupervisorError);
       return;
     }
+    const waitMs = this.#options.askAgainAfter?.(status);
+    if (waitMs !== undefined) {
+      this.#exchange?.abort();
+      this.#again = setTimeout(() => this.#askAgain(), waitMs);
+      return;
+    }
     this.#isRefused = status >= 300;
     const isStream = isEventStream(headers["content-type"]);
     if (isStream) {
@@ -121,6 +131,14 @@ export class HttpExchange implements Receiver {
     if (this.#reader !== undefined) return this.#reader.push(chunk);
     this.#options.inFlight.sawOfBody(chunk);
     this.#pass(chunk, true);
+  }
+
+  #askAgain(): void {
+    try {
+      this.#send(this.#url!);
+    } catch (error) {
+      this.#failWith(toSupervisorError(error));
+    }
   }
 
   #pass(bytes: Buffer, isLast: boolean): void {

@@ -34,6 +34,8 @@ export interface HttpSession extends NewHttpSession {
   readonly keeps: Keeps;
   /** Ends what is open in its name and would go on without it. */
   readonly streams: Set<() => void>;
+  /** `performance.now()` when the last of its streams ended. */
+  streamEndedAt: number;
 }
 
 export interface HttpSessionsEvents {
@@ -67,6 +69,7 @@ export class HttpSessions {
       lastUsedAt,
       keeps,
       streams: new Set(),
+      streamEndedAt: -Infinity,
     };
     this.#byId.set(id, session);
     begun.serving.usage.sessions += 1;
