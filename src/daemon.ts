@@ -112,13 +112,15 @@ async function openRunner(
   return { runner, unkept };
 }
 
-function sayWhatIsOpen(config: Config, { level, machine }: Isolation, log: Logger): void {
+function sayWhatIsOdd(config: Config, isolation: Isolation, log: Logger): void {
+  const { level, machine } = isolation;
   if (level === "none")
     log.warn(
       "isolation is \"none\": children run as the daemon's own account and can read each other's tokens",
     );
   for (const { found, next } of confinementGaps(machine, childServers(config)))
     log.warn(`${found}; to have that closed, ${next}`);
+  for (const warning of isolation.warningsOf(config)) log.warn(`config: ${warning}`);
 }
 
 interface Rooms {
@@ -180,7 +182,7 @@ export async function openDaemon(options: DaemonOptions): Promise<Daemon> {
     const tokens = openTokens({ store, vault });
     const isolation = await openIsolation(config, store);
     closers.push(() => isolation.close());
-    sayWhatIsOpen(config, isolation, log);
+    sayWhatIsOdd(config, isolation, log);
     const { runner, unkept } = await openRunner(config, log);
     closers.push(() => runner.close());
     const hide = (user: string, server: string, token: string): void => {
@@ -258,9 +260,10 @@ export async function openDaemon(options: DaemonOptions): Promise<Daemon> {
       );
     const publicUrl = new URL(config.publicUrl);
     if (publicUrl.port === "0") publicUrl.port = String(address.port);
-    const check = async (next: Config): Promise<void> => {
+    const check = async (next: Config): Promise<string[]> => {
       await isolation.admit(next);
       hideHeaders(next.servers);
+      return isolation.warningsOf(next);
     };
     const reload = createReload({ config, registry, supervisor, sessions, log, check });
     const control = await openControl({

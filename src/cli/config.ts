@@ -2,9 +2,15 @@ import type { Command } from "commander";
 import { answer, globalsOf } from "./output.ts";
 
 async function check(_options: object, command: Command): Promise<void> {
-  const { loadConfig } = await import("../config/config.ts");
+  const [{ loadConfig }, { maySandbox, warningsOf }] = await Promise.all([
+    import("../config/config.ts"),
+    import("../config/warnings.ts"),
+  ]);
   const config = loadConfig({ path: globalsOf(command).config });
+  const warnings = warningsOf(config, maySandbox);
   const servers = Object.keys(config.servers);
+  const disabled =
+    config.disabled.length === 0 ? "" : ` (and disabled: ${config.disabled.join(", ")})`;
   answer(
     command,
     {
@@ -14,9 +20,12 @@ async function check(_options: object, command: Command): Promise<void> {
       publicUrl: config.publicUrl.href,
       defaultServer: config.defaultServer,
       servers,
+      disabled: config.disabled,
+      warnings,
     },
     [
-      `${config.path ?? "the config"} is valid; servers: ${servers.join(", ")}; default: ${config.defaultServer}.`,
+      `${config.path ?? "the config"} is valid; servers: ${servers.join(", ")}${disabled}; default: ${config.defaultServer}.`,
+      ...warnings.map((warning) => `  warning: ${warning}`),
     ],
   );
 }

@@ -8,7 +8,7 @@ import type { MachineReport } from "../control/shapes.ts";
 import { SupervisorError, counted, isClosed } from "../errors.ts";
 import { confinementGaps } from "../runners/gaps.ts";
 import { UNTRIED, probeMachine } from "../runners/levels.ts";
-import type { Machine } from "../runners/levels.ts";
+import type { Machine, ServerLevel } from "../runners/levels.ts";
 import { apiPath, createControlClient } from "./client.ts";
 import { SERVICE_UNIT, credentialIn } from "../systemd/unit.ts";
 import { running } from "./daemon-checks.ts";
@@ -53,9 +53,16 @@ function keyFileOf({ keyFile, dataDir, path }: Config): string {
   return (existsSync(unit) && credentialIn(readFileSync(unit, "utf8"), path)) || keyFile;
 }
 
-/** What can be told without a daemon: as it would be for a child of this account. */
-async function withoutDaemon(config: Config, said: SupervisorError): Promise<Finding[]> {
+/** What only a daemon knows, and the level of each server, as the daemon has it or would. */
+async function aboutDaemon(config: Config): Promise<[Finding[], readonly ServerLevel[]]> {
+  const said = await askDaemon(config);
+  if (!(said instanceof SupervisorError)) return [running(said), said.levels];
   const machine = await probe(config);
+  return [withoutDaemon(config, machine, said), checks.levelsHere(config, machine)];
+}
+
+/** What can be told without a daemon: as it would be for a child of this account. */
+function withoutDaemon(config: Config, machine: Machine, said: SupervisorError): Finding[] {
   const next = isClosed(said.cause) ? nextStepOf(said) : undefined;
   return [
     warn(
@@ -73,12 +80,13 @@ async function withoutDaemon(config: Config, said: SupervisorError): Promise<Fin
 export async function doctorMachine(command: Command): Promise<void> {
   const { loadConfig } = await import("../config/config.ts");
   const config = loadConfig({ path: globalsOf(command).config });
-  const said = await askDaemon(config);
+  const [ofDaemon, levels] = await aboutDaemon(config);
   const findings = [
-    ...(said instanceof SupervisorError ? await withoutDaemon(config, said) : running(said)),
+    ...ofDaemon,
     checks.database(config),
     checks.fileModes(config),
     ...checks.configMode(config),
+    ...checks.oddities(config, levels),
     checks.nodeVersion(),
     checks.clock(config),
     ...checks.addresses(config),

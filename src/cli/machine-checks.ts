@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { childServers } from "../config/child-servers.ts";
 import { fetchesAtStart } from "../config/fetching.ts";
 import type { Config } from "../config/config.ts";
+import { warningsOf } from "../config/warnings.ts";
 import { isClosed, toSupervisorError } from "../errors.ts";
 import type { Gap } from "../runners/confinement.ts";
 import { remedyFor } from "../runners/lacks.ts";
@@ -75,8 +76,11 @@ export function level({ server, asked, level: given, missing, lacks }: ServerLev
 }
 
 /** The level of each server, as this account would get it now. */
+export const levelsHere = (config: Config, machine: Machine): ServerLevel[] =>
+  childServers(config).map((def) => levelFor(machine, def));
+
 export const isolation = (config: Config, machine: Machine): Finding[] =>
-  childServers(config).map((def) => level(levelFor(machine, def)));
+  levelsHere(config, machine).map(level);
 
 export const gaps = (found: readonly Gap[]): Finding[] =>
   found.map((gap) => warn("confinement", gap.found, gap.next));
@@ -197,6 +201,14 @@ export function configMode(config: Config): Finding[] {
       warn("config", `${found}, and holds "headers": any account can read them`, remedy("o-r")),
     ];
   return [ok("config", found)];
+}
+
+/** What the config says and the servers' levels make of it. */
+export function oddities(config: Config, levels: readonly ServerLevel[]): Finding[] {
+  const inSandbox = levels.filter((row) => row.level === "sandbox").map(({ server }) => server);
+  return warningsOf(config, ({ name }) => inSandbox.includes(name)).map((warning) =>
+    warn("config", warning, "change it there, then `mcp-supervisor reload`"),
+  );
 }
 
 const isLoopback = (host: string): boolean => /^(127\.|localhost$|::1$)/.test(host);

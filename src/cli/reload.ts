@@ -6,7 +6,7 @@ import { answer } from "./output.ts";
 const WORDS = [
   ["changed", "Changed, and started anew with the next message"],
   ["added", "Added"],
-  ["removed", "Removed"],
+  ["removed", "Removed or disabled"],
   ["needsRestart", "In force only after a restart of the daemon"],
 ] as const;
 
@@ -19,6 +19,7 @@ async function reload(_options: object, command: Command): Promise<void> {
   answer(command, done, [
     `Reloaded ${done.path}${lines.length === 0 ? "; no server changed." : "."}`,
     ...lines,
+    ...(done.warnings ?? []).map((warning) => `Warning: ${warning}`),
   ]);
 }
 

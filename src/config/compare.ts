@@ -11,7 +11,16 @@ export interface ConfigChanges {
 }
 
 /** Where the file lies, and what is in force by way of the servers only. */
-const PASSED_OVER = ["path", "baseDir", "servers", "idleTimeoutMs", "startTimeoutMs", "isolation"];
+const PASSED_OVER = [
+  "path",
+  "baseDir",
+  "servers",
+  "idleTimeoutMs",
+  "startTimeoutMs",
+  "isolation",
+  "disabled",
+  "warnings",
+];
 const LIVE = ["defaultServer", "stopTimeoutMs", "log", "limits"] as const;
 /** The number of turns is fixed when the queue for them is made. */
 const FIXED_LIMITS = ["spawnConcurrency"] as const;

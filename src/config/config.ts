@@ -4,6 +4,7 @@ import { z } from "zod";
 import { SupervisorError, counted } from "../errors.ts";
 import { findConfigFile, readConfigFile } from "./file.ts";
 import type { Whereabouts } from "./file.ts";
+import { readPasted } from "./foreign.ts";
 import { readJson } from "./json.ts";
 import { describeIssue, formatProblem, toProblems } from "./problems.ts";
 import { relationProblems } from "./relations.ts";
@@ -40,11 +41,12 @@ export function parseConfig(
 }
 
 function check(value: unknown, place: Place, found: readonly string[]): Config {
-  const result = configSchema.safeParse(value, { error: describeIssue });
-  const problems = [
+  const { config, toFile } = readPasted(value);
+  const result = configSchema.safeParse(config, { error: describeIssue });
+  const problems = toFile([
     ...(result.success ? [] : toProblems(result.error.issues, configJsonSchema())),
-    ...relationProblems(value, place.baseDir),
-  ];
+    ...relationProblems(config, place.baseDir),
+  ]);
   if (result.success && problems.length === 0 && found.length === 0)
     return resolveConfig(result.data, place);
   throw invalid(place.path ?? "the config", [...found, ...problems.map(formatProblem)]);

@@ -5,50 +5,65 @@ export interface JsonText {
 }
 
 const TOKEN =
-  /[ \t\r\n]*(?:([{}[\],:])|("(?:[ !#-[\]-\uffff]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*")|(-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null))/y;
+  /([{}[\],:])|("[ !#-[\]-\uffff]*(?:\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})[ !#-[\]-\uffff]*)*")|(-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null)/y;
+
+/** Blanks, and comments as in JavaScript; one that does not end is none. */
+const BLANK = /[ \t\r\n]+|\/\/[^\n]*|\/\*[^]*?\*\//y;
+
+/** No config is this deep, and what walks one later may not be made for it. */
+const DEEPEST = 64;
 
 class Malformed extends Error {}
 
 /**
- * Reads strict JSON. Not JSON.parse, for two reasons: a key given twice would lose its first value
- * without a word, and the messages of V8 quote the text around a mistake, which may be a secret.
+ * Reads JSON as people write it by hand: with comments, and a comma behind the last entry. Not
+ * JSON.parse, for two more reasons: a key given twice would lose its first value without a word, and
+ * the messages of V8 quote the text around a mistake, which may be a secret.
  */
 export function readJson(text: string): JsonText {
   const problems: string[] = [];
   let at = 0;
+  let depth = 0;
 
+  /** Where the next token begins. */
+  const skip = (): number => {
+    BLANK.lastIndex = at;
+    while (BLANK.test(text)) at = BLANK.lastIndex;
+    return at;
+  };
   const peek = (): string => {
-    TOKEN.lastIndex = at;
-    return TOKEN.exec(text)?.[0].trimStart() ?? "";
+    TOKEN.lastIndex = skip();
+    return TOKEN.exec(text)?.[0] ?? "";
   };
   const take = (): string => {
     const token = peek();
     if (token === "") fail();
-    at = TOKEN.lastIndex;
+    at += token.length;
     return token;
   };
   const expect = (mark: string): void => {
     if (peek() !== mark) fail(`expected ${mark}`);
     take();
   };
-  const place = (from: number): string => {
-    const gap = /^[ \t\r\n]*/.exec(text.slice(from))![0].length;
-    const lines = text.slice(0, from + gap).split("\n");
+  const place = (start: number): string => {
+    const lines = text.slice(0, start).split("\n");
     return `line ${lines.length}, column ${lines.at(-1)!.length + 1}`;
   };
   const fail = (why = "this is not JSON"): never => {
-    const reason = /^[ \t\r\n]*\//.test(text.slice(at)) ? "JSON has no comments" : why;
+    const reason = text.startsWith("/*", skip()) ? "this comment does not end" : why;
     throw new Malformed(`${place(at)}: ${reason}`);
   };
 
   const items = (close: string, one: () => void): void => {
+    depth += 1;
+    if (depth > DEEPEST) fail(`this is nested over ${DEEPEST} levels deep`);
     take();
-    if (peek() === close) return void take();
-    for (;;) {
+    while (peek() !== close) {
       one();
-      if (peek() === close) return void take();
-      expect(",");
+      if (peek() !== close) expect(",");
     }
+    take();
+    depth -= 1;
   };
   const object = (): Record<string, unknown> => {
     const entries = new Map<string, unknown>();
@@ -79,7 +94,7 @@ export function readJson(text: string): JsonText {
 
   try {
     const value = read();
-    if (text.slice(at).trim() !== "") fail("expected the end of the file");
+    if (skip() < text.length) fail("expected the end of the file");
     return { value, problems };
   } catch (error) {
     if (!(error instanceof Malformed)) throw error;

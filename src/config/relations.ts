@@ -1,4 +1,5 @@
 import path from "node:path";
+import { transportNamed } from "./foreign.ts";
 import { nearest } from "./nearest.ts";
 import type { Problem } from "./problems.ts";
 import { DEFAULT_TOKEN_ENV } from "./server-schema.ts";
@@ -22,10 +23,12 @@ export function relationProblems(config: unknown, baseDir: string): Problem[] {
     ...portProblems(entries),
     ...uidProblems(entries),
     ...Object.entries(entriesOf(entries["servers"])).flatMap(([name, server]) =>
-      childProblems(entriesOf(server)).map((problem) => ({
-        ...problem,
-        path: ["servers", name, ...problem.path],
-      })),
+      [...doubleProblems(entriesOf(server)), ...childProblems(entriesOf(server))].map(
+        (problem) => ({
+          ...problem,
+          path: ["servers", name, ...problem.path],
+        }),
+      ),
     ),
   ];
 }
@@ -60,16 +63,26 @@ export function impliedServer(names: readonly string[]): string {
   return names.length === 1 ? names[0]! : USUAL_SERVER;
 }
 
+const noDefault = (message: string): Problem[] => [{ path: ["defaultServer"], message }];
+
 function defaultServerProblems({ defaultServer, servers }: Entries): Problem[] {
-  const names = Object.keys(entriesOf(servers));
   if (servers === undefined) return [];
+  const all = Object.entries(entriesOf(servers));
+  const isDisabled = (entry: unknown): boolean => entriesOf(entry)["disabled"] === true;
+  const names = all.filter(([, entry]) => !isDisabled(entry)).map(([name]) => name);
   if (defaultServer === undefined && !names.includes(impliedServer(names)))
-    return [{ path: ["defaultServer"], message: "is missing, and there is not just one server" }];
+    return noDefault(
+      names.length === 0 && all.length > 0
+        ? "is missing, and every server is disabled"
+        : "is missing, and there is not just one server",
+    );
   if (typeof defaultServer !== "string") return [];
   if (names.includes(defaultServer)) return [];
+  if (isDisabled(all.find(([name]) => name === defaultServer)?.[1]))
+    return noDefault("names a server that is disabled");
   const meant = nearest(defaultServer, names);
   const hint = meant === undefined ? "" : `, did you mean "${meant}"?`;
-  return [{ path: ["defaultServer"], message: `is not one of the servers${hint}` }];
+  return noDefault(`is not one of the servers${hint}`);
 }
 
 function portProblems(config: Entries): Problem[] {
@@ -85,7 +98,7 @@ function portProblems(config: Entries): Problem[] {
   for (const [name, number] of Object.entries(entriesOf(pin))) {
     const refuse = (message: string): void =>
       void problems.push({ path: ["ports", "pin", name], message });
-    const problem = pinProblem(name, entriesOf(config["servers"]));
+    const problem = pinProblem(name, config);
     if (problem !== undefined) refuse(problem);
     const owner = taken.get(number);
     if (owner !== undefined) refuse(`is the port of ${owner} already`);
@@ -114,24 +127,55 @@ function uidProblems(config: Entries): Problem[] {
   }));
 }
 
-function pinProblem(name: string, servers: Entries): string | undefined {
+function pinProblem(name: string, config: Entries): string | undefined {
+  const servers = entriesOf(config["servers"]);
   const [, server] = /^[a-z0-9][a-z0-9_-]{0,62}\/([^/]+)$/.exec(name) ?? [];
   if (server === undefined) return 'must be named "user/server"';
   if (!Object.hasOwn(servers, server)) return "names a server that is not among the servers";
-  const { type = "stdio", url } = entriesOf(servers[server]);
-  return type === "stdio" || url !== undefined ? "names a server that has no port" : undefined;
+  const entry = entriesOf(servers[server]);
+  if (isRemote(entry) || transportOf(entry) === "stdio") return "names a server that has no port";
+  const isolation = entry["isolation"] ?? config["isolation"] ?? "auto";
+  return isolation === "auto" || isolation === "sandbox"
+    ? pinInSandbox(server, isolation)
+    : undefined;
+}
+
+/** A port on the machine is a door without a lock, which a sandbox is there to close; "auto" must not be weaker for it. */
+function pinInSandbox(server: string, isolation: "auto" | "sandbox"): string {
+  const level = `"isolation": "${isolation}"`;
+  return `is a port of this machine, and with ${level} ${server} has none there: take the pin out, and let clients use the personal URL; or write "isolation": "user" or "none" for ${server}`;
+}
+
+const isRemote = ({ url, serverUrl }: Entries): boolean =>
+  url !== undefined || serverUrl !== undefined;
+
+/** As named, in our words; a child that names none speaks over stdio. */
+function transportOf({ type, transport }: Entries): unknown {
+  const named = type ?? transport ?? "stdio";
+  return typeof named === "string" ? transportNamed(named) : named;
+}
+
+/** Two keys for one thing, which are to say the same. */
+function doubleProblems({ url, serverUrl, type, transport }: Entries): Problem[] {
+  const problems: Problem[] = [];
+  if (url !== undefined && serverUrl !== undefined && url !== serverUrl)
+    problems.push({ path: ["serverUrl"], message: 'says otherwise than "url"' });
+  const isDouble = typeof type === "string" && typeof transport === "string";
+  if (isDouble && transportNamed(type) !== transportNamed(transport))
+    problems.push({ path: ["transport"], message: 'says otherwise than "type"' });
+  return problems;
 }
 
 function childProblems(server: Entries): Problem[] {
-  if (server["url"] !== undefined) return [];
-  const { type = "stdio", tokenEnv = DEFAULT_TOKEN_ENV } = server;
+  if (isRemote(server)) return [];
+  const { tokenEnv = DEFAULT_TOKEN_ENV } = server;
   const env = entriesOf(server["env"]);
   const problems: Problem[] = [];
   if (typeof tokenEnv === "string" && Object.hasOwn(env, tokenEnv)) {
     const message = "is where the user's own token goes (tokenEnv), so it cannot be one for all";
     problems.push({ path: ["env", tokenEnv], message });
   }
-  if (type !== "stdio") return problems;
+  if (transportOf(server) !== "stdio") return problems;
 
   if (server["path"] !== undefined)
     problems.push({ path: ["path"], message: "is of no use to a stdio server" });

@@ -1,5 +1,7 @@
 import { existsSync } from "node:fs";
 import path from "node:path";
+import { passedOver } from "./foreign.ts";
+import { formatProblem } from "./problems.ts";
 import { controlSocketPath, impliedServer } from "./relations.ts";
 import type { ParsedConfig, ParsedServer } from "./schema.ts";
 import type { Config, ServerDef } from "./types.ts";
@@ -16,6 +18,8 @@ export function resolveConfig(parsed: ParsedConfig, place: Place): Config {
   const { limits, listen } = parsed;
   const absolute = (file: string): string => path.resolve(place.baseDir, file);
   const dataDir = absolute(parsed.dataDir);
+  const all = Object.entries(parsed.servers);
+  const enabled = all.filter(([, server]) => !server.disabled);
   return {
     path: place.path,
     baseDir: place.baseDir,
@@ -53,13 +57,12 @@ export function resolveConfig(parsed: ParsedConfig, place: Place): Config {
     jwt: parsed.jwt,
     providers: parsed.providers,
     uids: parsed.uids,
-    defaultServer: parsed.defaultServer ?? impliedServer(Object.keys(parsed.servers)),
+    defaultServer: parsed.defaultServer ?? impliedServer(enabled.map(([name]) => name)),
     servers: Object.fromEntries(
-      Object.entries(parsed.servers).map(([name, server]) => [
-        name,
-        resolveServer(name, server, parsed, place.baseDir),
-      ]),
+      enabled.map(([name, server]) => [name, resolveServer(name, server, parsed, place.baseDir)]),
     ),
+    disabled: all.filter(([, server]) => server.disabled).map(([name]) => name),
+    warnings: passedOver(parsed.servers).map(formatProblem),
   };
 }
 
@@ -78,11 +81,13 @@ function resolveServer(
     sharing: server.sharing ?? ("capabilities" as const),
     resend,
   };
-  if ("url" in server) {
-    const { url, headers, type: transport = impliedTransport(url) } = server;
-    return { kind: "remote", ...common, transport, url, headers };
+  if (!("command" in server)) {
+    const url = "url" in server ? server.url : server.serverUrl;
+    const transport = server.type ?? server.transport ?? impliedTransport(url);
+    return { kind: "remote", ...common, transport, url, headers: server.headers };
   }
-  const { type: transport, command, args, env, tokenEnv, network, reach, limits, paths } = server;
+  const { command, args, env, tokenEnv, network, reach, limits, paths } = server;
+  const transport = server.type ?? server.transport ?? "stdio";
   const absolute = (file: string): string => path.resolve(baseDir, file);
   return {
     kind: "child",

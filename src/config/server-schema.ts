@@ -1,4 +1,11 @@
 import { z } from "zod";
+import {
+  HTTP_NAMES,
+  PASSED_OVER_KEYS,
+  RESTRICTING_KEYS,
+  RESTRICTS,
+  transportNamed,
+} from "./foreign.ts";
 import { count, duration, port, size } from "./scalars.ts";
 import { SLUG, SLUG_RULE } from "./slug.ts";
 import {
@@ -22,7 +29,12 @@ export const serverName = z
   .regex(SLUG, SLUG_RULE)
   .refine((name) => !RESERVED.includes(name), `must not be one of ${RESERVED.join(", ")}`);
 
+/** A name of one of these transports, here or elsewhere, read as ours. */
+const transportIn = <Name extends string>(names: readonly Name[]) =>
+  z.enum([...names, ...HTTP_NAMES]).transform((name) => transportNamed(name));
+
 const common = {
+  disabled: z.boolean().default(false),
   idleTimeout: duration().optional(),
   startTimeout: duration().optional(),
   stateful: z.boolean().default(false),
@@ -53,6 +65,11 @@ const childOnly = {
     .prefault({}),
 };
 
+/** Not among the keys that the types know: whoever reads the config has nothing to do with them. */
+const foreign: object = Object.fromEntries(
+  PASSED_OVER_KEYS.map((key) => [key, z.unknown().optional()]),
+);
+
 const remoteOnly = {
   headers: z.record(headerName, headerValue).default({}),
 };
@@ -61,22 +78,37 @@ const remoteOnly = {
 const refused = (keys: readonly string[], problem: string): object =>
   Object.fromEntries(keys.map((key) => [key, z.never({ error: problem }).optional()]));
 
-export const childServer = z.strictObject({
-  type: z.enum(["stdio", "sse", "http"]).default("stdio"),
+const refusedAll = refused(RESTRICTING_KEYS, RESTRICTS);
+
+const childTransport = transportIn(["stdio", "sse", "http"]).optional();
+const childServer = z.strictObject({
+  type: childTransport,
+  transport: childTransport,
   command: filePath,
   ...childOnly,
   ...common,
-  ...refused(["url", ...Object.keys(remoteOnly)], 'cannot stand beside "command"'),
+  ...foreign,
+  ...refused(["url", "serverUrl", ...Object.keys(remoteOnly)], 'cannot stand beside "command"'),
+  ...refusedAll,
 });
 
-export const remoteServer = z.strictObject({
-  type: z.enum(["sse", "http"]).optional(),
-  url: remoteUrl,
+const remoteTransport = transportIn(["sse", "http"]).optional();
+const remote = {
+  type: remoteTransport,
+  transport: remoteTransport,
   ...remoteOnly,
   ...common,
-  ...refused(["command", ...Object.keys(childOnly)], 'cannot stand beside "url"'),
+  ...foreign,
+  ...refused(["command", ...Object.keys(childOnly)], "cannot stand beside a URL"),
+  ...refusedAll,
+};
+const remoteServer = z.strictObject({
+  url: remoteUrl,
+  serverUrl: remoteUrl.optional(),
+  ...remote,
 });
+const remoteByServerUrl = z.strictObject({ serverUrl: remoteUrl, ...remote });
 
-export const server = z.union([childServer, remoteServer], {
+export const server = z.union([childServer, remoteServer, remoteByServerUrl], {
   error: 'must be an object with a "command" or a "url"',
 });

@@ -52,6 +52,10 @@ export interface Config {
   uids: { from: number; to: number } | null;
   defaultServer: string;
   servers: Record<string, ServerDef>;
+  /** Servers that the file switches off; for everybody else they are not there. */
+  disabled: string[];
+  /** What is odd about the file, a line each as `path: message`, and no reason to refuse it. */
+  warnings: string[];
 }
 
 interface AnyServer {

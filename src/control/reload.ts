@@ -12,8 +12,8 @@ export interface ReloadParts extends Pick<
   ControlParts,
   "config" | "registry" | "supervisor" | "sessions" | "log"
 > {
-  /** Rejects with ISOLATION_UNAVAILABLE for what this machine cannot give. */
-  check: (config: Config) => Promise<void>;
+  /** Resolves with what is odd about it, a line each. Rejects with ISOLATION_UNAVAILABLE for what this machine cannot give. */
+  check: (config: Config) => Promise<string[]>;
 }
 
 /** A session was begun in the way of its server; one of these changed, it could not go on. */
@@ -27,7 +27,7 @@ async function reloadOnce(parts: ReloadParts): Promise<Reloaded> {
   if (config.path === null)
     throw new SupervisorError("CONFIG_UNREADABLE", "the config did not come from a file");
   const next = loadConfig({ path: config.path });
-  await check(next);
+  const warnings = await check(next);
   const changes = compareConfigs(config, next);
   const before = config.servers;
   applyLive(config, next);
@@ -43,7 +43,8 @@ async function reloadOnce(parts: ReloadParts): Promise<Reloaded> {
     ),
   ]);
   log.info({ path: config.path, ...changes }, "config reloaded");
-  return { path: config.path, ...changes };
+  for (const warning of warnings) log.warn(`config: ${warning}`);
+  return { path: config.path, ...changes, ...(warnings.length > 0 && { warnings }) };
 }
 
 /** The reload that nobody asks for over the control API, with its row among the orders of admins. */

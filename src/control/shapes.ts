@@ -93,6 +93,8 @@ export interface LogRow extends LogLine {
 /** What became of a reload, with the file that was read. */
 export interface Reloaded extends ConfigChanges {
   path: string;
+  /** What is odd about it, a line each; absent where nothing is. */
+  warnings?: string[];
 }
 
 export type AuditEntry = AuditRow;

@@ -8,6 +8,7 @@ import type { Lack } from "../runners/lacks.ts";
 import { UNTRIED, chooseLevel, isRoot, openWayToHomes } from "../runners/levels.ts";
 import { probeMachine } from "../runners/levels.ts";
 import { Uids } from "./uids.ts";
+import { warningsOf } from "../config/warnings.ts";
 import type { ChildServer, Config, ServerDef } from "../config/config.ts";
 import type { Confinement, Level } from "../runners/confinement.ts";
 import type { Choice, Machine } from "../runners/levels.ts";
@@ -27,7 +28,7 @@ export interface Box {
   /** Who owns the private home; undefined for the daemon's own account. */
   owner: number | undefined;
   /** The port that the child listens on in a network of its own; null where it has to take one of this machine's. */
-  privatePort: (pinned: number | undefined) => number | null;
+  privatePort: number | null;
   confinement: (home: string, port: number | null) => Confinement;
 }
 
@@ -79,6 +80,11 @@ export class Isolation {
     throw new SupervisorError("ISOLATION_UNAVAILABLE", `${what} can be had here for ${def.name}`, {
       details: [...choice.missing, ...remedyLine(choice.lacks), IN_WRITING],
     });
+  }
+
+  /** What an admin should know of a config, by the levels that its servers get; a line each. */
+  warningsOf(config: Config): string[] {
+    return warningsOf(config, (def) => this.levelOf(def) === "sandbox");
   }
 
   /** For a row of status: null for a remote, and where there is none to be had. */
@@ -149,7 +155,7 @@ export class Isolation {
       return {
         level,
         owner: undefined,
-        privatePort: () => null,
+        privatePort: null,
         confinement: () => ({ level: "none" }),
       };
     const uid = this.#uids?.of(user, server);
@@ -157,15 +163,14 @@ export class Isolation {
       return {
         level,
         owner: uid,
-        privatePort: () => null,
+        privatePort: null,
         confinement: () => ({ level: "user", uid: uid! }),
       };
     const account = isRoot() ? (uid ?? NOBODY) : null;
     return {
       level,
       owner: account ?? undefined,
-      privatePort: (pinned) =>
-        def.transport === "stdio" ? null : (pinned ?? privatePort(def, this.#config)),
+      privatePort: def.transport === "stdio" ? null : privatePort(def, this.#config),
       confinement: (home, port) => ({
         level: "sandbox",
         uid: account,

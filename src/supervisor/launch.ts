@@ -100,7 +100,7 @@ async function launchOnce(
   let running: Running;
   try {
     const box = input.isolation.boxFor(ref, def);
-    port = box.privatePort(ports.pinOf(ref));
+    port = box.privatePort;
     if (def.transport !== "stdio") port ??= await ports.take(ref);
     running = await spawnChild(input, box, port);
   } catch (error) {

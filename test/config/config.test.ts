@@ -63,7 +63,7 @@ const FULL = {
       stateful: true,
       sharing: "user",
       resend: "never",
-      isolation: "auto",
+      isolation: "user",
       network: "none",
       paths: { read: ["shared"], write: ["/var/lib/mail"] },
       limits: { memory: "512M", pids: 64, cpu: 0.5 },
@@ -125,7 +125,7 @@ test("every key of the design is read, with absolute paths, milliseconds and byt
     env: FULL.servers.gmail.env,
     path: "/sse",
     tokenEnv: "USER_ACCESS_TOKEN",
-    isolation: "auto",
+    isolation: "user",
     network: "none",
     reach: [8030, 8031, 1025],
     paths: { read: ["/srv/mcp/shared"], write: ["/var/lib/mail"] },
@@ -181,6 +181,7 @@ test("the public URL follows the listener where it is not given", () => {
 test("all problems are told at once, each with its place", () => {
   const problems = problemsOf({
     lisen: {},
+    isolation: "none",
     listen: { prot: 1 },
     idleTimeout: "30 minutes",
     limits: { memory: "8Q", children: 0, spawnConcurrency: "many" },
@@ -355,6 +356,36 @@ test("a pinned port must belong to a server with ports, and to one user only", (
   assert.match(pin({ "../gmail": 1 })[0]!, /must be named "user\/server"/);
 });
 
+test("a pin and a sandbox exclude each other, and both ways out are named", () => {
+  const pinned = (isolation?: string, own?: string): readonly string[] =>
+    problemsOf({
+      isolation,
+      ports: { pin: { "alice/gmail": 8841 } },
+      servers: { gmail: { type: "sse", command: "x", isolation: own } },
+    });
+  for (const [isolation, own] of [
+    [undefined, undefined],
+    ["auto", undefined],
+    ["sandbox", undefined],
+    ["none", "auto"],
+    ["user", "sandbox"],
+  ] as const) {
+    const [problem, ...rest] = pinned(isolation, own);
+    assert.deepEqual(rest, []);
+    assert.match(
+      problem!,
+      /^ports\.pin\["alice\/gmail"\]: .*personal URL; or write "isolation": "user" or "none"/,
+    );
+  }
+  for (const [isolation, own] of [
+    ["none", undefined],
+    ["user", undefined],
+    ["auto", "user"],
+    ["sandbox", "none"],
+  ] as const)
+    assert.deepEqual(pinned(isolation, own), []);
+});
+
 test("the key comes from systemd's credentials where there is one", (t) => {
   const credentials = temporaryFolder(t);
   const env = { CREDENTIALS_DIRECTORY: credentials };
@@ -430,6 +461,105 @@ test("a file that names no default server means its only one, or else the usual 
   assert.deepEqual(problemsOf({ servers: { gmail: server, drawing: server } }), [
     "defaultServer: is missing, and there is not just one server",
   ]);
+});
+
+test("entries of other programs mean what they mean there", () => {
+  const { servers, disabled, defaultServer } = parseConfig(
+    {
+      servers: {
+        a: { type: "streamable-http", command: "x" },
+        b: { type: "streamableHttp", url: "http://x/sse" },
+        c: { transport: "sse", command: "x" },
+        d: { transport: "streamable-http", serverUrl: "http://x/y" },
+        e: { serverUrl: "http://x/sse", disabled: false },
+        f: { url: "http://x/mcp", serverUrl: "http://x/mcp" },
+        g: { type: "http", transport: "streamable-http", command: "x" },
+        h: { command: "x", disabled: true },
+        everything: { command: "x" },
+      },
+    },
+    BASE,
+    { env: {} },
+  );
+  const transports = Object.values(servers).map(({ transport }) => transport);
+  assert.deepEqual(transports, ["http", "http", "sse", "http", "sse", "http", "http", "stdio"]);
+  assert.deepEqual(
+    Object.values(servers).flatMap((def) => (def.kind === "remote" ? [def.url] : [])),
+    ["http://x/sse", "http://x/y", "http://x/sse", "http://x/mcp"],
+  );
+  assert.deepEqual([disabled, defaultServer], [["h"], "everything"]);
+});
+
+test("two keys for one thing must say the same", () => {
+  assert.deepEqual(
+    problemsOf(withServer({ type: "sse", transport: "streamable-http", command: "x" })),
+    ['servers.one.transport: says otherwise than "type"'],
+  );
+  const urls = { url: "http://x/a", serverUrl: "http://x/b" };
+  assert.deepEqual(problemsOf(withServer(urls)), [
+    'servers.one.serverUrl: says otherwise than "url"',
+  ]);
+  assert.deepEqual(problemsOf(withServer({ command: "x", serverUrl: "http://x" })), [
+    'servers.one.serverUrl: cannot stand beside "command"',
+  ]);
+  assert.match(problemsOf(withServer({ serverUrl: "ftp://x" }))[0]!, /^servers\.one\.serverUrl: /);
+  assert.deepEqual(problemsOf(withServer({ serverUrl: "http://x/mcp", headrs: {} })), [
+    'servers.one.headrs: is not a known key, did you mean "headers"?',
+  ]);
+});
+
+test("the words of the other kind of server hold for their other names too", () => {
+  const child = { transport: "stdio", command: "x", args: ["${port}"] };
+  assert.match(problemsOf(withServer(child))[0]!, /^servers\.one\.args\[0\]: .* stdio server/);
+  const http = { ...child, transport: "streamableHttp" };
+  assert.deepEqual(problemsOf(withServer(http)), []);
+});
+
+test("keys that mean nothing here are named, and those that keep tools back refused", () => {
+  const idle = { autoApprove: ["x"], alwaysAllow: [], timeout: 60, description: "x", icon: "x" };
+  for (const entry of [{ command: "x" }, { url: "http://x/mcp" }, { serverUrl: "http://x/mcp" }]) {
+    const config = withServer({ ...entry, ...idle });
+    const { warnings } = parseConfig(config, BASE, { env: {} });
+    assert.deepEqual(
+      warnings,
+      Object.keys(idle).map(
+        (key) => `servers.one.${key}: is another program's key, and has no effect here`,
+      ),
+    );
+    for (const key of ["disabledTools", "enabledTools", "includeTools", "excludeTools"])
+      assert.match(
+        problemsOf(withServer({ ...entry, [key]: ["delete"] })).join("\n"),
+        new RegExp(`^servers\\.one\\.${key}: keeps tools back elsewhere and cannot here.*$`),
+      );
+  }
+});
+
+test("the default server is one that is not disabled", () => {
+  const two = { a: { command: "x" }, b: { command: "x", disabled: true } };
+  assert.equal(parseConfig({ servers: two }, BASE, { env: {} }).defaultServer, "a");
+  assert.deepEqual(problemsOf({ servers: two, defaultServer: "b" }), [
+    "defaultServer: names a server that is disabled",
+  ]);
+  assert.deepEqual(problemsOf({ servers: { b: two.b } }), [
+    "defaultServer: is missing, and every server is disabled",
+  ]);
+  assert.deepEqual(problemsOf(withServer({ command: "x", disabled: "yes" })), [
+    "servers.one.disabled: must be true or false",
+  ]);
+});
+
+test("a file of another program is told how its entries become servers, with all else that is wrong", () => {
+  const entries = { Mail: { command: "x" }, notes: { url: "http://x/mcp", agrs: [] } };
+  const [first, ...rest] = problemsOf({ mcpServers: entries, defaultServer: "notes" });
+  assert.match(first!, /^mcpServers: .* under "servers": rename this key.*"tokenEnv".*token set/);
+  assert.match(
+    rest.join("\n"),
+    /^mcpServers\.Mail: must be 1 to 63 [^\n]*\nmcpServers\.notes\.agrs: /,
+  );
+  assert.deepEqual(problemsOf({ mcpServers: { one: { command: "x" } } }).length, 1);
+  const both = problemsOf({ ...MINIMAL, mcpServers: entries });
+  assert.equal(both.length, 1);
+  assert.match(both[0]!, /^mcpServers: /);
 });
 
 test("the JSON Schema describes the file as it is written", () => {

@@ -13,11 +13,16 @@ test("what JSON.parse reads is read the same", () => {
     assert.deepEqual(readJson(text), { value: JSON.parse(text), problems: [] });
 });
 
-test("what JSON.parse refuses is refused with line and column", () => {
+test("what is malformed is refused with line and column", () => {
   const cases: Record<string, string> = {
     "": "line 1, column 1: this is not JSON",
-    '{"a":1,}': "line 1, column 8: expected a key in double quotes",
-    '{"a":1\n  // x\n}': "line 2, column 3: JSON has no comments",
+    '{"a":1,,}': "line 1, column 8: expected a key in double quotes",
+    "{,}": "line 1, column 2: expected a key in double quotes",
+    "[,]": "line 1, column 2: expected a value",
+    "[1,\n,]": "line 2, column 1: expected a value",
+    '{"a":1 /* x': "line 1, column 8: this comment does not end",
+    "/": "line 1, column 1: this is not JSON",
+    "# x\n{}": "line 1, column 1: this is not JSON",
     '{"a":\n}': "line 2, column 1: expected a value",
     "[1 2]": "line 1, column 4: expected ,",
     "[01]": "line 1, column 3: expected ,",
@@ -31,6 +36,39 @@ test("what JSON.parse refuses is refused with line and column", () => {
     assert.throws(() => JSON.parse(text));
     assert.deepEqual(readJson(text).problems, [problem], text);
   }
+});
+
+test("comments and trailing commas are read, where they are not text", () => {
+  const text = `// of ours
+    { /* none, } */ "url": "http://x/mcp", // "url": "http://y/mcp"
+      "args": ["/* here */", "// there", "c:\\\\", ], /**/ "a": {"b": [],},
+    }
+    /* the end **/`;
+  assert.deepEqual(readJson(text), {
+    value: {
+      url: "http://x/mcp",
+      args: ["/* here */", "// there", "c:\\"],
+      a: { b: [] },
+    },
+    problems: [],
+  });
+});
+
+test("what no config is, is refused and not fallen over: nested, long, full of commas", () => {
+  for (const [open, close] of [
+    ["[", "]"],
+    ['{"a":', "}"],
+  ] as const) {
+    const text = `${open.repeat(10_000)}1${close.repeat(10_000)}`;
+    assert.match(
+      readJson(text).problems.join(),
+      /^line 1, column \d+: this is nested over 64 levels/,
+    );
+  }
+  const long = "x".repeat(30_000_000);
+  assert.deepEqual(readJson(JSON.stringify(long)), { value: long, problems: [] });
+  assert.equal(readJson(`[${"1,".repeat(100_000)}]`).problems.length, 0);
+  assert.equal(readJson("/*".repeat(100_000)).problems.length, 1);
 });
 
 test("a key that is given twice is told, not dropped", () => {

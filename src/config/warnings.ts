@@ -1,0 +1,17 @@
+import { childServers } from "./child-servers.ts";
+import { unreachable } from "./loopback.ts";
+import { formatProblem } from "./problems.ts";
+import type { ChildServer, Config } from "./types.ts";
+
+/**
+ * What an admin should know of a config that is right, a line each as `path: message`. `isSandboxed`
+ * says which servers run in a sandbox, or may.
+ */
+export function warningsOf(config: Config, isSandboxed: (def: ChildServer) => boolean): string[] {
+  const inSandbox = childServers(config).filter(isSandboxed);
+  return [...config.warnings, ...inSandbox.flatMap(unreachable).map(formatProblem)];
+}
+
+/** For who does not know what the machine gives: "auto" is a sandbox wherever there can be one. */
+export const maySandbox = ({ isolation }: ChildServer): boolean =>
+  isolation === "auto" || isolation === "sandbox";
