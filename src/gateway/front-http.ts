@@ -1,6 +1,6 @@
 import { SupervisorError } from "../errors.ts";
 import { errorHeaders, rpcErrorText, sendError, sendText } from "../http/error-response.ts";
-import { faultOfBody, isPing, isRequest, peek, pongText } from "../mcp/envelope.ts";
+import { faultOfBody, isForNobody, isPing, isRequest, peek, pongText } from "../mcp/envelope.ts";
 import type { Message } from "../mcp/envelope.ts";
 import { SESSION_HEADER, headersToChild } from "../mcp/headers.ts";
 import { answerWith } from "../sessions/bridged-answer.ts";
@@ -45,6 +45,7 @@ async function servePost(context: FrontContext, visit: Visit): Promise<void> {
     }
     messages = seen.messages;
     trace.carries(messages, body.length);
+    if (messages.every(isForNobody)) return drop(context, visit);
     const isBridged = visit.server.transport !== "http";
     const modern = isBridged ? modernIn(req, body, messages) : undefined;
     if (modern !== undefined) return await serveModern(context, visit, modern, body, messages);
@@ -59,6 +60,13 @@ async function servePost(context: FrontContext, visit: Visit): Promise<void> {
     trace.fail(error);
     refusePost(visit, error, messages);
   }
+}
+
+/** Takes what nobody waits for, and starts nothing for it. */
+function drop(context: FrontContext, visit: Visit): void {
+  sessionOf(context, visit);
+  visit.res.writeHead(202, { "content-length": 0 });
+  visit.res.end();
 }
 
 /** A GET or DELETE is about a session that is there: neither starts a child. */

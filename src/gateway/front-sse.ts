@@ -1,8 +1,9 @@
 import { SupervisorError } from "../errors.ts";
 import { sendText } from "../http/error-response.ts";
-import { faultOfBody, peek } from "../mcp/envelope.ts";
+import { faultOfBody, isForNobody, peek } from "../mcp/envelope.ts";
 import { headersToChild, headersToClient } from "../mcp/headers.ts";
 import { formatEvent } from "../mcp/sse.ts";
+import { ACCEPTED } from "../sessions/bridged-link.ts";
 import { ClientStream } from "./client-stream.ts";
 import { dropBody, readBody } from "./read-body.ts";
 import { queryOf, valuesOf } from "./routes.ts";
@@ -50,6 +51,8 @@ export async function postSseMessage(context: FrontContext, visit: Visit): Promi
     throw new SupervisorError("REQUEST_INVALID", faultOfBody(seen));
   }
   trace.carries(seen.messages, body.length);
+  if (seen.messages.every(isForNobody))
+    return sendText(res, ACCEPTED.status, headersToClient(ACCEPTED.headers), ACCEPTED.body);
   const answer = await session.deliver(
     body,
     seen.messages,

@@ -30,6 +30,10 @@ export const isRequest = (message: Message): boolean =>
 export const isResponse = (message: Message): boolean =>
   message.id !== undefined && message.method === undefined;
 
+/** An answer without an id, or with null for one: it can be about nothing that was asked. */
+export const isForNobody = (message: Message): boolean =>
+  message.id === undefined && message.method === undefined;
+
 export const isPing = (message: Message): boolean =>
   message.method === "ping" && message.id !== undefined;
 
@@ -348,9 +352,11 @@ function faultOf(part: unknown): string | undefined {
   if (id !== undefined && id !== null && typeof id !== "string" && typeof id !== "number") {
     return "the id is neither a string nor a number";
   }
-  if (method !== undefined && typeof method !== "string") return "the method is not a string";
-  if (method === undefined && id === undefined) return "neither a method nor an id";
-  if (method === undefined && result === undefined && error === undefined)
-    return "neither a request nor an answer";
-  return undefined;
+  if (method === undefined)
+    return result === undefined && error === undefined
+      ? "neither a request nor an answer"
+      : undefined;
+  if (typeof method !== "string") return "the method is not a string";
+  // Some take it for a request and some for a notification; MCP forbids it.
+  return id === null ? "a request whose id is null" : undefined;
 }

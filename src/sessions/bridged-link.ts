@@ -1,3 +1,4 @@
+import { isForNobody } from "../mcp/envelope.ts";
 import type { Message } from "../mcp/envelope.ts";
 import { elementsOf } from "../mcp/json-span.ts";
 import type { PostAnswer } from "../upstream/sse-link.ts";
@@ -30,7 +31,8 @@ export function bridgePosts(link: MessageLink): PostLink {
     ...(link.ready === undefined ? {} : { ready: () => link.ready!() }),
     async post(body, messages, headers) {
       const parts = partsOf(body);
-      for (let i = 0; i < messages.length; i++) await link.send(parts[i]!, messages[i]!, headers);
+      for (let i = 0; i < messages.length; i++)
+        if (!isForNobody(messages[i]!)) await link.send(parts[i]!, messages[i]!, headers);
       return ACCEPTED;
     },
     // The child of a bridge may serve other sessions too, so it is not held back for this one; a

@@ -4,6 +4,7 @@ import {
   EnvelopeScanner,
   canonicalId,
   idAt,
+  isForNobody,
   isPing,
   isRequest,
   isResponse,
@@ -79,6 +80,7 @@ export class HttpBridge {
     try {
       for (let i = 0; i < messages.length; i++) {
         const message = messages[i]!;
+        if (isForNobody(message)) continue;
         await this.#link!.send(parts[i]!, message, headers);
         if (message.method === "notifications/cancelled") this.#cancelled(parts[i]!);
       }

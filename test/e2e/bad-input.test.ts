@@ -2,9 +2,11 @@ import assert from "node:assert/strict";
 import { connect } from "node:net";
 import { test } from "node:test";
 import { startDaemon } from "../helpers/daemon.ts";
+import { startForAlice } from "../helpers/alice.ts";
 import { echoServer } from "../helpers/echo.ts";
 import { bearer, call, initialize, json } from "../helpers/fixtures.ts";
 import { EventStream, ask } from "../helpers/raw-http.ts";
+import { record } from "../helpers/recorder.ts";
 import { until } from "../helpers/until.ts";
 
 const config = {
@@ -53,6 +55,9 @@ test("bodies that are not JSON, not JSON-RPC or over the limit: a clear error, a
       ["42", -32600],
       ['{"jsonrpc":"2.0","id":1,"id":2,"method":"ping"}', -32600],
       ['{"jsonrpc":"2.0","id":{},"method":"ping"}', -32600],
+      ['{"jsonrpc":"2.0","id":null,"method":"tools/list"}', -32600],
+      ['{"jsonrpc":"2.0","method":"notifications/initialized", "\\u0069d" : null }', -32600],
+      [`[${call(1, "echo")},{"jsonrpc":"2.0","id":null,"method":"ping"}]`, -32600],
     ] as const) {
       const answer = await ask(port, { method: "POST", path, headers, body });
       assert.equal(answer.status, 400, body);
@@ -221,4 +226,43 @@ test("a page of a configured origin may read answers, others get no CORS header"
     undefined,
   );
   assert.equal((await preflight("https://evil.example")).status, 403);
+});
+
+test("an answer without an id, or with null for one, is taken and reaches nobody, on both fronts, relayed and bridged", async (t) => {
+  // A recorder answers on its latest stream, so each way has one of its own.
+  const remotes = await Promise.all(Array.from({ length: 4 }, async () => await record(t)));
+  const origins = remotes.map(({ origin }) => origin);
+  const rig = await startForAlice(t, {
+    one: { url: `${origins[0]}/mcp` },
+    two: { url: `${origins[1]}/sse` },
+    three: { url: `${origins[2]}/mcp` },
+    four: { url: `${origins[3]}/sse` },
+  });
+  const doors: [string, string[]][] = [
+    ["/u/alice/one/mcp", await rig.http("one")],
+    ["/u/alice/two/mcp", await rig.http("two")],
+    [(await rig.sse("three")).endpoint, []],
+    [(await rig.sse("four")).endpoint, []],
+  ];
+  const nobodys = [
+    '{"jsonrpc":"2.0","id":null,"error":{"code":-32700,"message":"?"}}',
+    '{"jsonrpc":"2.0","result":{}}',
+    '[{"jsonrpc":"2.0","id":null,"result":{}},{"jsonrpc":"2.0","error":{"code":1,"message":""}}]',
+  ];
+  for (const [path, session] of doors) {
+    for (const body of nobodys) {
+      const { status, headers } = await rig.post(path, body, session);
+      assert.deepEqual([status, headers["content-type"]], [202, "text/plain"], path);
+    }
+    assert.ok((await rig.post(path, call(path, "echo"), session)).status < 300);
+  }
+  const bodies = () =>
+    remotes.flatMap(({ requests }) => requests.map(({ body }) => body.toString()));
+  await until(
+    () => doors.every(([path]) => bodies().includes(call(path, "echo"))),
+    "what was sent last has arrived",
+  );
+  for (const body of bodies()) assert.ok(!nobodys.some((text) => text.includes(body) && body));
+  const unknown = await rig.post("/u/alice/one/mcp", nobodys[0]!, ["mcp-session-id", "x"]);
+  assert.equal(unknown.status, 404);
 });

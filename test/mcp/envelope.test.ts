@@ -118,10 +118,15 @@ test("what is not JSON and what is no envelope are told apart", () => {
     '{"id":1,"method":7}',
     '{"id":true}',
     '{"id":1,"say":"hello"}',
+    '{"jsonrpc":"2.0","id":null,"method":"ping"}',
+    '[{"jsonrpc":"2.0","id":1,"method":"ping"},{"jsonrpc":"2.0","\\u0069d":null,"method":"x"}]',
+    '{"jsonrpc":"2.0","id":null}',
   ]) {
     assert.equal(kind(text), "not-rpc", text);
   }
   assert.equal(kind('{"jsonrpc":"2.0","id":1,"method":"ping"}'), "messages");
+  for (const text of ['{"id":null,"result":{}}', '{"result":{}}', '{"error":{"code":1}}'])
+    assert.equal(kind(text), "messages", text);
 });
 
 test("an id or method that stands twice is refused, also where one is written with escapes", () => {
