@@ -92,9 +92,10 @@ class Closers {
 
 async function openRunner(
   config: Config,
+  isolation: Isolation,
   log: Logger,
 ): Promise<{ runner: ProcessRunner; unkept: Unkept[] }> {
-  const runner = await openProcessRunner(config.dataDir);
+  const runner = await openProcessRunner(config.dataDir, isolation.accounts());
   if (runner.delegationFailure)
     log.error({ err: runner.delegationFailure }, "the delegated cgroup cannot be used");
   const unkept = unkeptLimits(childServers(config), runner.controllers);
@@ -183,7 +184,7 @@ export async function openDaemon(options: DaemonOptions): Promise<Daemon> {
     const isolation = await openIsolation(config, store);
     closers.push(() => isolation.close());
     sayWhatIsOdd(config, isolation, log);
-    const { runner, unkept } = await openRunner(config, log);
+    const { runner, unkept } = await openRunner(config, isolation, log);
     closers.push(() => runner.close());
     const hide = (user: string, server: string, token: string): void => {
       if (scrubber.set(`token ${user}/${server}`, token)) return;

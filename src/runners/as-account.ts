@@ -1,10 +1,36 @@
-import { execFile } from "node:child_process";
-import { promisify } from "node:util";
+import { text } from "node:stream/consumers";
+import { forkServer } from "./forks.ts";
 import { asAccount } from "./guard.ts";
 import { findTool, shell } from "./programs.ts";
 
-const run = promisify(execFile);
-const TIMEOUT_MS = 60_000;
+/**
+ * Runs a shell script with the rights of the account and no others. Rejects when it cannot be run, and
+ * with what it said when it fails. The account must be held, see `holdAccount`.
+ */
+export async function runAs(uid: number, script: string, ...args: string[]): Promise<void> {
+  const setpriv = findTool("setpriv");
+  if (setpriv === undefined) throw new Error("setpriv of util-linux is not installed");
+  const { pipes, exited } = await (
+    await forkServer()
+  ).fork({
+    argv: [
+      setpriv,
+      ...asAccount(uid),
+      "--no-new-privs",
+      "--",
+      shell(),
+      "-c",
+      script,
+      "sh",
+      ...args,
+    ],
+    cwd: "/",
+    env: {},
+    stdio: ["ignore", "ignore", "pipe"],
+  });
+  const [said, { code, signal }] = await Promise.all([text(pipes[2]!), exited]);
+  if (code !== 0) throw new Error(said.trim() || `it ended with ${code ?? signal}`);
+}
 
 const RENEW = 'rm -rf -- "$1" && mkdir -m 700 -- "$1"';
 
@@ -14,8 +40,5 @@ const RENEW = 'rm -rf -- "$1" && mkdir -m 700 -- "$1"';
  * would follow it. Rejects when it cannot be done.
  */
 export async function renewFolderAs(uid: number, folder: string): Promise<void> {
-  const setpriv = findTool("setpriv");
-  if (setpriv === undefined) throw new Error("setpriv of util-linux is not installed");
-  const argv = [...asAccount(uid), "--no-new-privs", "--", shell(), "-c", RENEW, "sh", folder];
-  await run(setpriv, argv, { cwd: "/", env: {}, timeout: TIMEOUT_MS });
+  await runAs(uid, RENEW, folder);
 }

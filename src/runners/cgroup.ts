@@ -1,5 +1,6 @@
 import { mkdirSync, readFileSync, readdirSync, rmdirSync, writeFileSync } from "node:fs";
 import path from "node:path";
+import { send } from "./signal.ts";
 import type { Limits } from "./limits.ts";
 
 /** The period of cpu.max in µs, the kernel's own default. */
@@ -50,8 +51,19 @@ export class Cgroup {
     try {
       writeFileSync(path.join(this.dir, "cgroup.kill"), "1");
     } catch {
-      // A kernel before 5.14, or the group is gone. Whoever waits for its end signals each process too.
+      // A kernel before 5.14, or the group is gone.
+      this.#killFrozen();
     }
+  }
+
+  /** What is frozen forks no more, and dies all the same. */
+  #killFrozen(): void {
+    try {
+      writeFileSync(path.join(this.dir, "cgroup.freeze"), "1");
+    } catch {
+      // A kernel before 5.2, or the group is gone: whoever waits for its end looks again and again.
+    }
+    for (const pid of this.pids()) send(pid, "SIGKILL");
   }
 
   /** Takes the empty group away; one that is not empty stays for the next start. */

@@ -4,8 +4,6 @@ import { writeSync } from "node:fs";
 import path from "node:path";
 import { SupervisorError, shortageOf } from "../errors.ts";
 
-/** In the environment of every child: `<id of the data folder>:<id of the daemon's life>`. */
-export const MARKER_NAME = "MCP_SUPERVISOR_CHILD";
 const FILE = "children.journal";
 // The journal grows by a line for each start and each end; this many are written before it is made short.
 const MAX_IDLE_LINES = 1000;
@@ -18,7 +16,7 @@ export interface ProcessName {
 
 /** What an earlier life of the daemon on this data folder left in writing. */
 export interface EarlierLives {
-  /** What the marker of its children starts with. */
+  /** What the marks of its children start with. */
   markerPrefix: string;
   /** The children it did not see the end of. Empty when the machine was started anew since. */
   children: ProcessName[];
@@ -37,8 +35,8 @@ export class ChildJournal {
   readonly #header: string;
   readonly #living = new Map<string, ProcessName>();
   readonly earlier: EarlierLives;
-  /** `<folder>:<life>`, the value of the marker of this life's children. */
-  readonly marker: string;
+  readonly #life: string;
+  #marks = 0;
   #fd: number | undefined;
   #idleLines = 0;
 
@@ -50,7 +48,7 @@ export class ChildJournal {
     const place = `${bootId()} ${dev}:${ino}`;
     const found = parse(readIfThere(this.#file));
     const folder = found?.place === place ? found.folder : randomBytes(8).toString("hex");
-    this.marker = `${folder}:${randomBytes(4).toString("hex")}`;
+    this.#life = `${folder}:${randomBytes(4).toString("hex")}`;
     this.#header = `${folder} ${place}\n`;
     this.earlier = {
       markerPrefix: `${folder}:`,
@@ -65,6 +63,11 @@ export class ChildJournal {
   begin(left: readonly ProcessName[]): void {
     for (const child of left) this.#living.set(keyOf(child), child);
     this.#rewrite();
+  }
+
+  /** A mark that no other child of this folder has, `<folder>:<life>:<number>`. */
+  nextMark(): string {
+    return `${this.#life}:${++this.#marks}`;
   }
 
   /** Rejects a child that cannot be written down: DISK_FULL, RESOURCES_EXHAUSTED or INTERNAL. */

@@ -1,8 +1,8 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { SupervisorError, shortageOf } from "../errors.ts";
 import { joining } from "./cgroup.ts";
-import { MARKER_NAME } from "./child-journal.ts";
 import { LimitWatch } from "./limit-watch.ts";
+import { MARKER_NAME } from "./marks.ts";
 import { findProcess } from "./process-table.ts";
 import type { Cgroup, CgroupRoot } from "./cgroup.ts";
 import type { ChildJournal, ProcessName } from "./child-journal.ts";
@@ -50,6 +50,8 @@ interface Means {
 /** One child in the keeper's hold, from before its start until nothing of it is left. */
 export class Kept {
   readonly cgroup: Cgroup | undefined;
+  /** In the environment of all that it starts, unless that was taken out; undefined without a journal. */
+  readonly mark: string | undefined;
   readonly #means: Means;
   #name: ProcessName | undefined;
   #watch: Watch | undefined;
@@ -58,6 +60,7 @@ export class Kept {
 
   constructor(means: Means) {
     this.#means = means;
+    this.mark = means.journal?.nextMark();
     try {
       const { limits, helpers } = means;
       const pids = limits.pids && limits.pids + helpers;
@@ -72,8 +75,7 @@ export class Kept {
 
   /** To be added to the child's environment. */
   get env(): Record<string, string> {
-    const { journal } = this.#means;
-    return journal === undefined ? {} : { [MARKER_NAME]: journal.marker };
+    return this.mark === undefined ? {} : { [MARKER_NAME]: this.mark };
   }
 
   /** The command line that starts the child in its group; goes outside of all that lowers its rights. */

@@ -3,6 +3,7 @@ import { constants } from "node:os";
 import type { Socket } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import { SupervisorError, shortageOf } from "../errors.ts";
+import { endAccounts, holdAccount } from "./accounts.ts";
 import { ChildJournal } from "./child-journal.ts";
 import { confine } from "./confine.ts";
 import { takeDelegation } from "./delegation.ts";
@@ -21,6 +22,7 @@ import { reapEarlierLives } from "./reaper.ts";
 import { send } from "./signal.ts";
 import type { CgroupRoot, Controller } from "./cgroup.ts";
 import type { Confined } from "./confine.ts";
+import type { TreeSigns } from "./dying-tree.ts";
 import type { Forked } from "./forks.ts";
 import type { Kept } from "./keeper.ts";
 import type { LimitHit } from "./limits.ts";
@@ -52,10 +54,14 @@ export interface ProcessRunner {
 
 /**
  * A runner for the daemon of this data folder, which must be locked by it. Resolves when nothing
- * that earlier daemons of this folder started runs any more. Rejects with DISK_FULL,
+ * that earlier daemons of this folder started runs any more, and nothing as one of the `accounts`,
+ * which are its children's. Rejects with DISK_FULL,
  * RESOURCES_EXHAUSTED or INTERNAL when its journal cannot be written.
  */
-export async function openProcessRunner(dataDir: string): Promise<ProcessRunner> {
+export async function openProcessRunner(
+  dataDir: string,
+  accounts: ReadonlySet<number> = new Set(),
+): Promise<ProcessRunner> {
   const journal = new ChildJournal(dataDir);
   let cgroups: CgroupRoot | undefined;
   let delegationFailure: Error | undefined;
@@ -66,6 +72,7 @@ export async function openProcessRunner(dataDir: string): Promise<ProcessRunner>
     delegationFailure = error as Error;
   }
   const reaped = await reapEarlierLives(journal.earlier, cgroups?.leftOver());
+  await endAccounts(accounts);
   journal.begin(reaped.left);
   const keeper = new Keeper(journal, cgroups);
   return {
@@ -99,7 +106,7 @@ export async function startProcess(
   const found = findProgram(command, spec.cwd, spec.env["PATH"]);
   if (found.file === undefined) throw refusal(spec, command, { code: found.refusal });
   const kept = keeper.admit(spec.limits ?? {}, helpersIn(spec.confinement));
-  const { confined, forked } = await forkConfined(spec, found.file, kept);
+  const { confined, forked, releaseAccount } = await forkConfined(spec, found.file, kept);
   const { pid } = forked;
   if (leaders.size === 0) process.once("exit", killLeaders);
   leaders.set(pid, kept);
@@ -121,7 +128,7 @@ export async function startProcess(
     const end = confined.isWrapped ? unwrapped(code, signal) : { code, signal };
     return { ...end, at, limit: await kept.limitBehind(end, drained) };
   });
-  const tree = new DyingTree(pid, { cgroup: kept.cgroup, isWrapped: confined.isWrapped });
+  const tree = new DyingTree(pid, signsOf(kept, spec));
   let ending: Promise<Exit> | undefined;
   let killing: Promise<void> | undefined;
 
@@ -141,7 +148,7 @@ export async function startProcess(
     stderr.destroy();
   };
   const kill = async (): Promise<Exit> => {
-    killing ??= tree.kill();
+    killing ??= tree.kill().then(releaseAccount);
     await killing;
     kept.release();
     return await finish();
@@ -203,12 +210,24 @@ export async function startProcess(
   return running;
 }
 
-async function forkConfined(
-  spec: RunSpec,
-  file: string,
-  kept: Kept,
-): Promise<{ confined: Confined; forked: Forked }> {
+function signsOf({ cgroup, mark }: Kept, { confinement: { level } }: RunSpec): TreeSigns {
+  // A sandbox ends as a whole, and another account's process cannot leave its cgroup; the daemon's own can.
+  const isSure = level === "sandbox" || (level === "user" && cgroup !== undefined);
+  return { cgroup, mark: isSure ? undefined : mark, isWrapped: level === "sandbox" };
+}
+
+interface Started {
+  confined: Confined;
+  forked: Forked;
+  /** See `holdAccount`. */
+  releaseAccount: () => Promise<void>;
+}
+
+async function forkConfined(spec: RunSpec, file: string, kept: Kept): Promise<Started> {
+  const { confinement } = spec;
   let confined: Confined | undefined;
+  const uid = confinement.level === "user" ? confinement.uid : undefined;
+  const releaseAccount = await holdAccount(uid);
   try {
     const forks = await forkServer();
     confined = await confine(spec, file, forks);
@@ -219,10 +238,11 @@ async function forkConfined(
       stdio: ["pipe", "pipe", "pipe", ...confined.descriptors],
       entrance: confined.entrance,
     });
-    return { confined, forked };
+    return { confined, forked, releaseAccount };
   } catch (error) {
     kept.release();
     confined?.release();
+    await releaseAccount();
     throw error instanceof SupervisorError ? error : refusal(spec, file, error);
   }
 }

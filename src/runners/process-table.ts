@@ -1,5 +1,6 @@
 import { closeSync, openSync, readFileSync, readdirSync, readSync } from "node:fs";
 import { setImmediate as nextTurn } from "node:timers/promises";
+import { SharedLook } from "./shared-look.ts";
 
 export interface ProcessEntry {
   pid: number;
@@ -21,7 +22,7 @@ export interface ProcessEntry {
 const SLICE = 16;
 const buffer = Buffer.allocUnsafe(2048);
 
-function readEntry(pid: string): ProcessEntry | undefined {
+function readEntry(pid: number): ProcessEntry | undefined {
   let text: string;
   try {
     const fd = openSync(`/proc/${pid}/stat`, "r");
@@ -40,7 +41,7 @@ function readEntry(pid: string): ProcessEntry | undefined {
   // The name in brackets is the program's own choice and may hold blanks and brackets: count from its end.
   const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
   return {
-    pid: Number(pid),
+    pid,
     ppid: Number(fields[1]),
     group: Number(fields[2]),
     session: Number(fields[3]),
@@ -54,11 +55,18 @@ function readEntry(pid: string): ProcessEntry | undefined {
 
 /** One process as it is now, undefined when there is none with this pid. Throws when /proc cannot be read. */
 export function findProcess(pid: number): ProcessEntry | undefined {
-  return readEntry(String(pid));
+  return readEntry(pid);
+}
+
+/** The pids of this machine, the oldest first until they begin anew. Throws when /proc cannot be read. */
+export function listPids(): number[] {
+  return readdirSync("/proc")
+    .filter((name) => name[0]! >= "1" && name[0]! <= "9")
+    .map(Number);
 }
 
 async function scan(): Promise<ProcessEntry[]> {
-  const pids = readdirSync("/proc").filter((name) => name[0]! >= "1" && name[0]! <= "9");
+  const pids = listPids();
   const table: ProcessEntry[] = [];
   for (let start = 0; start < pids.length; start += SLICE) {
     if (start > 0) await nextTurn();
@@ -70,36 +78,19 @@ async function scan(): Promise<ProcessEntry[]> {
   return table;
 }
 
-let current: Promise<ProcessEntry[]> | undefined;
-let following: Promise<ProcessEntry[]> | undefined;
+const looks = new SharedLook(scan);
 
 /**
  * Every process of this machine as it is from now on; those that come and go meanwhile may be missing.
- * Calls that arrive during a scan share the next one: three hundred children that stop together
- * cost two scans, and none of them is told what was true before it asked.
- * Rejects with the system's error when /proc cannot be read, as when no descriptor is left.
+ * Shared, see `SharedLook`. Rejects with the system's error when /proc cannot be read, as when no descriptor is left.
  */
 export function readProcessTable(): Promise<ProcessEntry[]> {
-  if (!current) {
-    current = scan().finally(() => {
-      current = undefined;
-    });
-    return current;
-  }
-  following ??= afterCurrent(current);
-  return following;
-}
-
-async function afterCurrent(running: Promise<ProcessEntry[]>): Promise<ProcessEntry[]> {
-  // Its failure is told to those who asked for it.
-  await running.catch(() => {});
-  following = undefined;
-  return await readProcessTable();
+  return looks.read();
 }
 
 /** As `readProcessTable`, but a scan under way is good enough: what it tells may be a few ms old. */
 export function glanceProcessTable(): Promise<ProcessEntry[]> {
-  return current ?? readProcessTable();
+  return looks.glance();
 }
 
 /**

@@ -1,7 +1,6 @@
-import { readFileSync } from "node:fs";
-import { setImmediate as nextTurn, setTimeout as delay } from "node:timers/promises";
-import { MARKER_NAME } from "./child-journal.ts";
-import { findProcess, readProcessTable, treeOf } from "./process-table.ts";
+import { setTimeout as delay } from "node:timers/promises";
+import { readMarks } from "./marks.ts";
+import { findProcess, treeOf } from "./process-table.ts";
 import type { Cgroup } from "./cgroup.ts";
 import type { EarlierLives, ProcessName } from "./child-journal.ts";
 import type { ProcessEntry } from "./process-table.ts";
@@ -9,7 +8,6 @@ import type { ProcessEntry } from "./process-table.ts";
 const POLL_MS = 20;
 // A process that the kernel cannot end (it waits for a dead disk, say) must not keep the daemon from serving.
 const PATIENCE_MS = 10_000;
-const SLICE = 64;
 
 export interface Reaped {
   /** How many processes were ended. */
@@ -21,7 +19,7 @@ export interface Reaped {
 /**
  * Ends what earlier lives of the daemon left running, and resolves when it is gone, or after 10 s.
  *
- * A process is ours when its environment has the marker of this data folder, or when the journal
+ * A process is ours when its environment has a mark of this data folder, or when the journal
  * names it by pid and start time, or when it descends from such a one: never by its pid alone, which
  * may be somebody else's by now. All that is in one of the `groups` is ours too.
  */
@@ -56,7 +54,7 @@ async function survivors(
   groups: readonly Cgroup[],
   seen: ReadonlyMap<number, number>,
 ): Promise<ProcessEntry[]> {
-  const table = await readProcessTable();
+  const { table, marks } = await readMarks();
   const known = new Map(seen);
   const isThere = new Map(table.map(({ pid, startTicks }) => [pid, startTicks]));
   const found = new Map<number, ProcessEntry>();
@@ -67,25 +65,12 @@ async function survivors(
     if (isThere.get(pid) === startTicks) take(treeOf(pid, table, known));
   for (const pid of groups.flatMap((group) => group.pids()))
     if (isThere.has(pid)) known.set(pid, isThere.get(pid)!);
-  for (const [index, entry] of table.entries()) {
-    if (index % SLICE === 0) await nextTurn();
-    if (!entry.isZombie && isMarked(entry.pid, earlier.markerPrefix))
-      known.set(entry.pid, entry.startTicks);
-  }
-  // 0 is no process: only those that are known, and what descends from them.
+  for (const { pid, startTicks } of table)
+    if (marks.get(pid)?.startsWith(earlier.markerPrefix)) known.set(pid, startTicks);
+  // That is no process: only those that are known, and what descends from them.
   take(treeOf(-1, table, known));
   for (const pid of ownLine(table)) found.delete(pid);
   return [...found.values()];
-}
-
-function isMarked(pid: number, markerPrefix: string): boolean {
-  try {
-    const environment = `\0${readFileSync(`/proc/${pid}/environ`, "latin1")}`;
-    return environment.includes(`\0${MARKER_NAME}=${markerPrefix}`);
-  } catch {
-    // Gone, or another account's.
-    return false;
-  }
 }
 
 /** This process and those it descends from: a child may have been what started the daemon anew. */

@@ -11,12 +11,14 @@ export class UidRows {
   readonly #insert: Query<never>;
   readonly #find: Query<{ uid: number }>;
   readonly #has: Query<{ uid: number }>;
+  readonly #all: Query<{ uid: number }>;
   readonly #deleteOf: Query<never>;
 
   constructor(db: Connection) {
     this.#insert = db.prepare("INSERT INTO uids (uid, user, server) VALUES (?, ?, ?)");
     this.#find = db.prepare("SELECT uid FROM uids WHERE user = ? AND server = ?");
     this.#has = db.prepare("SELECT uid FROM uids WHERE uid = ?");
+    this.#all = db.prepare("SELECT uid FROM uids");
     this.#deleteOf = db.prepare("DELETE FROM uids WHERE user = ?");
   }
 
@@ -31,6 +33,10 @@ export class UidRows {
 
   isTaken(uid: number): boolean {
     return this.#has.get(uid) !== undefined;
+  }
+
+  all(): number[] {
+    return this.#all.all().map(({ uid }) => uid);
   }
 
   deleteOf(user: string): void {

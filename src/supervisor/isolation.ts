@@ -186,6 +186,11 @@ export class Isolation {
     };
   }
 
+  /** The accounts that children of this data folder have, where the daemon can become them. */
+  accounts(): ReadonlySet<number> {
+    return new Set(this.#uids === undefined ? [] : this.#store?.uids.all());
+  }
+
   /** The user is gone for good, and the homes too. */
   releaseUids(user: string): void {
     this.#store?.uids.deleteOf(user);

@@ -12,6 +12,7 @@ import type { Ref, Target } from "./instance-types.ts";
 import type { Box, Isolation } from "./isolation.ts";
 import type { OutputLog } from "./output-log.ts";
 import type { Ports } from "./ports.ts";
+import { holdAccount } from "../runners/accounts.ts";
 import { CUT_MARK, LineWindow } from "../runners/line-splitter.ts";
 import type { OnLine, Running, StartRunner } from "../runners/runner.ts";
 
@@ -210,6 +211,16 @@ async function untilTarget(
 }
 
 async function spawnChild(input: LaunchInput, box: Box, port: number | null): Promise<Running> {
+  // What is done with its rights before it runs must not be ended with the account's last child.
+  const release = await holdAccount(box.level === "user" ? box.owner : undefined);
+  try {
+    return await spawnAtHome(input, box, port);
+  } finally {
+    await release();
+  }
+}
+
+async function spawnAtHome(input: LaunchInput, box: Box, port: number | null): Promise<Running> {
   const { ref, def, token, stopTimeoutMs } = input;
   const name = `${ref.user}/${ref.server}`;
   let home: Awaited<ReturnType<typeof preparePrivateHome>>;
