@@ -1,22 +1,23 @@
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Command } from "commander";
-import { childServers } from "../config/child-servers.ts";
 import type { Config } from "../config/config.ts";
 import type { MachineReport } from "../control/shapes.ts";
-import { SupervisorError, counted, isClosed } from "../errors.ts";
-import { confinementGaps } from "../runners/gaps.ts";
-import { UNTRIED, probeMachine } from "../runners/levels.ts";
-import type { Machine, ServerLevel } from "../runners/levels.ts";
+import { SupervisorError, counted, isClosed, toSupervisorError } from "../errors.ts";
+import { isRoot } from "../runners/levels.ts";
+import type { ServerLevel } from "../runners/levels.ts";
 import { apiPath, createControlClient } from "./client.ts";
-import { SERVICE_UNIT, credentialIn } from "../systemd/unit.ts";
+import { SERVICE_UNIT, readUnit } from "../systemd/unit.ts";
+import type { InstalledUnit } from "../systemd/unit.ts";
 import { running } from "./daemon-checks.ts";
 import { nextStepOf } from "./explain.ts";
-import { warn } from "./finding.ts";
+import { ok, warn } from "./finding.ts";
 import type { Finding } from "./finding.ts";
 import * as checks from "./machine-checks.ts";
-import { UNIT_FOLDER } from "./service/place.ts";
+import { accountLike, probe, probeAs, wantedBy } from "./probe.ts";
+import type { Probed } from "./probe.ts";
+import { DEFAULT_USER, UNIT_FOLDER } from "./service/place.ts";
+import { isRunBySystemd } from "./service/system.ts";
 import { answer, globalsOf, printable } from "./output.ts";
 
 const MARKS: Record<Finding["outcome"], string> = { ok: "ok  ", warning: "warn", failed: "FAIL" };
@@ -32,48 +33,68 @@ async function askDaemon({ controlSocket }: Config): Promise<MachineReport | Sup
   }
 }
 
-/** Tries what works here, with real processes in a folder of its own. */
-async function probe(config: Config): Promise<Machine> {
-  const { uids, dataDir } = config;
-  if (childServers(config).every((def) => def.isolation === "none")) return UNTRIED;
-  const folder = mkdtempSync(join(tmpdir(), "mcps-doctor-"));
-  try {
-    const socketDir = join(folder, "run");
-    mkdirSync(socketDir, { mode: 0o700 });
-    return await probeMachine({ uids, dataDir, socketDir });
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
+/** The service's unit, where one is installed for this config: who runs it, and with which key. */
+function serviceOf({ path }: Config): InstalledUnit | undefined {
+  const file = join(UNIT_FOLDER, SERVICE_UNIT);
+  return path !== null && existsSync(file) ? readUnit(readFileSync(file, "utf8"), path) : undefined;
 }
 
-/** The key that a daemon would have: the service's, where it is installed for this config. */
-function keyFileOf({ keyFile, dataDir, path }: Config): string {
-  if (path === null || keyFile !== join(dataDir, "vault.key")) return keyFile;
-  const unit = join(UNIT_FOLDER, SERVICE_UNIT);
-  return (existsSync(unit) && credentialIn(readFileSync(unit, "utf8"), path)) || keyFile;
+/** The key that a daemon would have. */
+function keyFileOf({ keyFile, dataDir }: Config, service: InstalledUnit | undefined): string {
+  return keyFile === join(dataDir, "vault.key") ? (service?.keyFile ?? keyFile) : keyFile;
+}
+
+/**
+ * What children get where no daemon runs. Not of this process's account where that is root: it gets
+ * what the service never will. `uids` in the config are for a daemon that is root.
+ */
+async function probeFor(
+  config: Config,
+  user = DEFAULT_USER,
+): Promise<Probed & { whose: Finding[] }> {
+  const wanted = wantedBy(config);
+  const isOurs = !isRoot() || config.uids !== null || !isRunBySystemd();
+  if (isOurs) return { ...(await probe(wanted)), whose: [] };
+  const account = accountLike(user);
+  try {
+    const whose = [ok("account", `isolation is what ${account.name} of the service gets`)];
+    return { ...probeAs(account, wanted), whose };
+  } catch (error) {
+    const { message, details } = toSupervisorError(error);
+    const whose = [warn("account", `${message}: isolation is what root gets`, details.at(-1)!)];
+    return { ...(await probe(wanted)), whose };
+  }
 }
 
 /** What only a daemon knows, and the level of each server, as the daemon has it or would. */
 async function aboutDaemon(config: Config): Promise<[Finding[], readonly ServerLevel[]]> {
   const said = await askDaemon(config);
-  if (!(said instanceof SupervisorError)) return [running(said), said.levels];
-  const machine = await probe(config);
-  return [withoutDaemon(config, machine, said), checks.levelsHere(config, machine)];
+  return said instanceof SupervisorError
+    ? await withoutDaemon(config, said)
+    : [running(said), said.levels];
 }
 
-/** What can be told without a daemon: as it would be for a child of this account. */
-function withoutDaemon(config: Config, machine: Machine, said: SupervisorError): Finding[] {
+/** What can be told without a daemon: as it would be for a child of its account. */
+async function withoutDaemon(
+  config: Config,
+  said: SupervisorError,
+): Promise<[Finding[], readonly ServerLevel[]]> {
+  const service = serviceOf(config);
+  const { machine, gaps, whose } = await probeFor(config, service?.user);
+  const levels = checks.levelsHere(config, machine);
   const next = isClosed(said.cause) ? nextStepOf(said) : undefined;
-  return [
+  const findings = [
     warn(
       "daemon",
       said.message,
       next ?? "mcp-supervisor serve; what only a running daemon knows is not checked",
     ),
-    ...checks.isolation(config, machine),
-    ...checks.gaps(confinementGaps(machine, childServers(config))),
-    checks.vaultKey({ dataDir: config.dataDir, keyFile: keyFileOf(config) }),
+    ...whose,
+    ...levels.map(checks.level),
+    ...checks.gaps(gaps),
+    checks.vaultKey({ dataDir: config.dataDir, keyFile: keyFileOf(config, service) }),
   ];
+  return [findings, levels];
 }
 
 /** Checks the machine and the config; works without a daemon. The exit code is 1 where something failed. */
@@ -81,17 +102,7 @@ export async function doctorMachine(command: Command): Promise<void> {
   const { loadConfig } = await import("../config/config.ts");
   const config = loadConfig({ path: globalsOf(command).config });
   const [ofDaemon, levels] = await aboutDaemon(config);
-  const findings = [
-    ...ofDaemon,
-    checks.database(config),
-    checks.fileModes(config),
-    ...checks.configMode(config),
-    ...checks.oddities(config, levels),
-    checks.nodeVersion(),
-    checks.clock(config),
-    ...checks.addresses(config),
-    ...checks.recipes(config),
-  ];
+  const findings = [...ofDaemon, ...checks.ofConfig(config, levels)];
   const failed = findings.filter(({ outcome }) => outcome === "failed");
   const warnings = findings.filter(({ outcome }) => outcome === "warning");
   const isOk = failed.length === 0;

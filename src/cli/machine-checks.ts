@@ -79,9 +79,6 @@ export function level({ server, asked, level: given, missing, lacks }: ServerLev
 export const levelsHere = (config: Config, machine: Machine): ServerLevel[] =>
   childServers(config).map((def) => levelFor(machine, def));
 
-export const isolation = (config: Config, machine: Machine): Finding[] =>
-  levelsHere(config, machine).map(level);
-
 export const gaps = (found: readonly Gap[]): Finding[] =>
   found.map((gap) => warn("confinement", gap.found, gap.next));
 
@@ -247,3 +244,15 @@ export function recipes({ servers }: Config): Finding[] {
       : [],
   );
 }
+
+/** What can be told of a config whatever account its daemon has, where its servers get these levels. */
+export const ofConfig = (config: Config, levels: readonly ServerLevel[]): Finding[] => [
+  database(config),
+  fileModes(config),
+  ...configMode(config),
+  ...oddities(config, levels),
+  nodeVersion(),
+  clock(config),
+  ...addresses(config),
+  ...recipes(config),
+];

@@ -36,16 +36,26 @@ function placed(setting: string, place: string, folder: string): string[] | unde
   return [`${setting}=${word(folder.slice(place.length + 1))}`];
 }
 
-/**
- * The key file that our unit hands over to a daemon with this config; undefined where the unit is
- * somebody else's, for another config, or leaves the key to the config.
- */
-export function credentialIn(unit: string, configFile: string): string | undefined {
+/** What a unit of ours says of the daemon that it runs. */
+export interface InstalledUnit {
+  user: string;
+  /** What it hands over as the vault's key; undefined where it leaves that to the config. */
+  keyFile: string | undefined;
+}
+
+/** Undefined where the unit is somebody else's, or for another config. */
+export function readUnit(unit: string, configFile: string): InstalledUnit | undefined {
   const isForIt = unit.includes(`--config ${argument(configFile)}\n`);
-  const written = /^LoadCredential=vault\.key:(.+)$/m.exec(unit)?.[1];
-  if (!unit.startsWith(UNIT_MARK) || !isForIt || written === undefined) return undefined;
-  const text = written.startsWith('"') ? (JSON.parse(written) as string) : written;
-  return text.replaceAll("%%", "%");
+  if (!unit.startsWith(UNIT_MARK) || !isForIt) return undefined;
+  const written = (setting: RegExp): string | undefined => {
+    const text = setting.exec(unit)?.[1];
+    if (text === undefined) return undefined;
+    return (text.startsWith('"') ? (JSON.parse(text) as string) : text).replaceAll("%%", "%");
+  };
+  return {
+    user: written(/^User=(.+)$/m)!,
+    keyFile: written(/^LoadCredential=vault\.key:(.+)$/m),
+  };
 }
 
 function folders({ dataDir, controlSocket, controlGroup }: UnitFacts): string[] {

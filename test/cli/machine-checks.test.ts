@@ -32,18 +32,20 @@ test("what is in order is said to be so, and every complaint says what to do", (
   const complaints = [
     checks.nodeVersion("20.11.1"),
     checks.clock(config, 0),
-    ...checks.isolation(config, { user: [], sandbox: [], outbound: [] }),
+    ...checks.levelsHere(config, { user: [], sandbox: [], outbound: [] }).map(checks.level),
     ...checks.recipes(
       configIn(folder, { servers: { one: { command: "npx", args: ["-y", "x"] } } }),
     ),
     ...checks.addresses(
       configIn(folder, { listen: { host: "0.0.0.0" }, admin: { host: "0.0.0.0", port: 1 } }),
     ),
-    ...checks.isolation(configIn(folder, { isolation: "sandbox" }), {
-      user: [{ found: "x" }],
-      sandbox: [{ found: "bubblewrap is not installed", install: "bubblewrap" }],
-      outbound: [],
-    }),
+    ...checks
+      .levelsHere(configIn(folder, { isolation: "sandbox" }), {
+        user: [{ found: "x" }],
+        sandbox: [{ found: "bubblewrap is not installed", install: "bubblewrap" }],
+        outbound: [],
+      })
+      .map(checks.level),
   ];
   assert.equal(outcomes(complaints), "failed failed warning warning warning warning failed");
   for (const { next, found } of complaints) assert.ok(next!.length > 5 && found.length > 5);

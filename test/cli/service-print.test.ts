@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { SERVICE_UNIT, SOCKET_UNIT, UNIT_MARK, credentialIn } from "../../src/systemd/unit.ts";
+import { SERVICE_UNIT, SOCKET_UNIT, UNIT_MARK, readUnit } from "../../src/systemd/unit.ts";
 import { runCli } from "../helpers/daemon.ts";
 import { temporaryFolder } from "../helpers/store.ts";
 
@@ -18,7 +18,7 @@ test("service print shows both units for the config and the account, and makes n
   assert.match(service, /^StateDirectory=elsewhere$/m);
   assert.match(units[SOCKET_UNIT]!, /^ListenStream=127\.0\.0\.1:8123$/m);
   assert.equal(
-    credentialIn(service, path),
+    readUnit(service, path)?.keyFile,
     "/etc/mcp-supervisor/vault.key",
     "where the doctor looks for the key of a service that is not running",
   );

@@ -39,6 +39,8 @@ export interface CliOptions {
   input?: string | Buffer;
   env?: NodeJS.ProcessEnv;
   cwd?: string;
+  /** What starts it in the place of this process. */
+  through?: readonly string[];
 }
 
 /** Runs the command line as a process of its own, from source. */
@@ -46,7 +48,8 @@ export async function runCli(
   args: readonly string[],
   options: CliOptions = {},
 ): Promise<CliResult> {
-  const child = spawn(process.execPath, ["--no-warnings", MAIN, ...args], {
+  const argv = [...(options.through ?? []), process.execPath, "--no-warnings", MAIN, ...args];
+  const child = spawn(argv[0]!, argv.slice(1), {
     stdio: ["pipe", "pipe", "pipe"],
     env: { ...process.env, ...options.env },
     cwd: options.cwd,

@@ -6,7 +6,7 @@ import { test } from "node:test";
 import {
   SERVICE_UNIT,
   SOCKET_UNIT,
-  credentialIn,
+  readUnit,
   serviceUnit,
   socketUnit,
 } from "../../src/systemd/unit.ts";
@@ -81,11 +81,15 @@ test("the key that the unit hands over is found again, by the config that the un
   const config = "/etc/mcp supervisor/100 %.json";
   const exec = [...FACTS.exec, "--config", config];
   for (const keyFile of ["/etc/mcp-supervisor/vault.key", "/etc/the key/100 %.key"])
-    assert.equal(credentialIn(serviceUnit({ ...FACTS, exec, keyFile }), config), keyFile);
+    assert.equal(readUnit(serviceUnit({ ...FACTS, exec, keyFile }), config)?.keyFile, keyFile);
   const unit = serviceUnit({ ...FACTS, exec });
-  assert.equal(credentialIn(unit, "/etc/mcp supervisor/100"), undefined, "another config");
-  assert.equal(credentialIn(serviceUnit({ ...FACTS, exec, keyFile: null }), config), undefined);
-  assert.equal(credentialIn(unit.slice(1), config), undefined, "somebody else's unit");
+  assert.equal(readUnit(unit, config)?.user, FACTS.user);
+  assert.equal(readUnit(unit, "/etc/mcp supervisor/100"), undefined, "another config");
+  assert.equal(
+    readUnit(serviceUnit({ ...FACTS, exec, keyFile: null }), config)?.keyFile,
+    undefined,
+  );
+  assert.equal(readUnit(unit.slice(1), config), undefined, "somebody else's unit");
 });
 
 test("the service holds no capability and is never given up on but for a bad config", () => {

@@ -7,18 +7,22 @@ interface InstallOptions {
 }
 
 async function install(options: InstallOptions, command: Command): Promise<void> {
-  const [{ findPlace }, steps, { requireSystem }] = await Promise.all([
+  const [{ findPlace }, steps, { requireSystem }, preflight] = await Promise.all([
     import("./place.ts"),
     import("./install.ts"),
     import("./system.ts"),
+    import("./preflight.ts"),
   ]);
   const isDry = options.dryRun ?? false;
   if (!isDry) requireSystem();
   const { config } = globalsOf(command);
   const place = await findPlace({ config, user: options.user });
+  const found = await preflight.examinePlace(place);
+  if (!isDry) preflight.requireNothing(found);
   const done = isDry ? steps.rehearse(place) : steps.install(place);
   const { unit, configFile } = place;
   const document = {
+    ...found,
     ...done,
     dryRun: isDry,
     user: unit.user,
@@ -29,14 +33,17 @@ async function install(options: InstallOptions, command: Command): Promise<void>
   const past = isDry ? { made: "would make", changed: "would change", kept: "keeps" } : undefined;
   answer(command, document, [
     ...done.steps.map(({ what, outcome }) => `${past?.[outcome] ?? outcome} ${what}`),
+    ...preflight.preflightLines(found),
+    ...found.warnings.map((warning) => `warning: ${warning}`),
     ...done.complaints,
     ...(done.exposure === null
       ? []
       : [`systemd-analyze security: ${done.exposure.toFixed(1)} of 10, less is better`]),
     "",
     "Next:",
-    `  ${done.next}`,
+    `  ${found.missing.length > 0 && found.remedy !== null ? found.remedy : done.next}`,
   ]);
+  if (found.missing.length > 0) process.exitCode = 1;
 }
 
 async function print(options: InstallOptions, command: Command): Promise<void> {

@@ -83,23 +83,6 @@ function account(user: string, isDry: boolean): Step {
   return { what, outcome: "made" };
 }
 
-/** A Node of some user's own (nvm and the like) is often closed to other accounts; better said now than found in the journal. */
-function requireRunnable({ node, program, unit }: ServicePlace): void {
-  const { uid, gid } = findAccount(unit.user)!;
-  const ran = run(node, [program, "--version"], { uid, gid, cwd: "/" });
-  if (ran?.code === 0) return;
-  throw new SupervisorError(
-    "SERVICE_REFUSED",
-    `the account ${unit.user} cannot run ${node} ${program}`,
-    {
-      details: [
-        ...(ran?.said ?? "").split("\n").filter((line) => line !== ""),
-        "install Node and this package where every account can read them, such as below /usr/local",
-      ],
-    },
-  );
-}
-
 function folder(path: string, mode: number, owner: { uid: number; gid: number }): Step {
   const what = `folder ${path}`;
   if (existsSync(path)) return { what, outcome: "kept" };
@@ -162,7 +145,6 @@ function examineDrafts(place: ServicePlace): ReturnType<typeof examine> {
 function prepare(place: ServicePlace): Step[] {
   const { unit, configFile, newConfig } = place;
   const steps = [account(unit.user, false)];
-  requireRunnable(place);
   const owner = findAccount(unit.user)!;
   steps.push(folder(SETTINGS_FOLDER, 0o755, { uid: 0, gid: 0 }));
   steps.push(folder(unit.dataDir, 0o700, owner));

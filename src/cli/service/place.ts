@@ -13,13 +13,15 @@ export const DATA_FOLDER = "/var/lib/mcp-supervisor";
 export const UNIT_FOLDER = "/etc/systemd/system";
 const CONFIG_FILE = join(SETTINGS_FOLDER, "supervisor.config.json");
 const KEY_FILE = join(SETTINGS_FOLDER, "vault.key");
-const DEFAULT_USER = "mcp-supervisor";
+/** Who runs the service where nobody else is named. */
+export const DEFAULT_USER = "mcp-supervisor";
 
 /** Where the service lies, and how it is to run. */
 export interface ServicePlace {
   node: string;
   program: string;
   configFile: string;
+  config: Config;
   /** What goes into a config file that is not there yet. */
   newConfig: string | undefined;
   unit: UnitFacts;
@@ -104,6 +106,7 @@ export async function findPlace(options: {
     node,
     program,
     configFile: config.path ?? configFile,
+    config,
     newConfig: isFirst ? `${JSON.stringify(first, null, 2)}\n` : undefined,
     unit: {
       user,

@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { SupervisorError } from "../../errors.ts";
 
 /** Lets nothing of the caller's setting change what the programs print. */
-const ENVIRONMENT = {
+export const ENVIRONMENT = {
   PATH: `${process.env["PATH"] ?? ""}:/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin`,
   LC_ALL: "C",
   SYSTEMD_COLORS: "0",
@@ -43,6 +43,9 @@ export function must(program: string, args: readonly string[]): string {
   );
 }
 
+/** sd_booted(3). */
+export const isRunBySystemd = (): boolean => existsSync("/run/systemd/system");
+
 /** LoadCredential= came with it. */
 const OLDEST_SYSTEMD = 247;
 
@@ -52,8 +55,7 @@ export function requireSystem(): void {
     throw new SupervisorError("SERVICE_REFUSED", "only root may change the services of a machine", {
       details: ["run it with sudo; `service print` and `service install --dry-run` need no root"],
     });
-  // sd_booted(3).
-  if (!existsSync("/run/systemd/system"))
+  if (!isRunBySystemd())
     throw new SupervisorError("SERVICE_REFUSED", "this machine is not run by systemd", {
       details: ["`mcp-supervisor serve` runs in the foreground, under any other service manager"],
     });
@@ -65,8 +67,13 @@ export function requireSystem(): void {
     );
 }
 
+export interface Account {
+  uid: number;
+  gid: number;
+}
+
 /** The uid and primary gid of an account, or undefined where there is none. */
-export function findAccount(name: string): { uid: number; gid: number } | undefined {
+export function findAccount(name: string): Account | undefined {
   const [uid, gid] = ["-u", "-g"].map((flag) => run("id", [flag, name]));
   if (uid?.code !== 0 || gid?.code !== 0) return undefined;
   return { uid: Number(uid.said), gid: Number(gid.said) };

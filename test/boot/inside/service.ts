@@ -57,6 +57,21 @@ interface Added {
   urls: { http: string; sse: string }[];
 }
 
+test("where a sandbox cannot be made, install says all that is missing, and makes nothing", () => {
+  const tools = ["/usr/bin/bwrap", "/usr/bin/slirp4netns"];
+  for (const file of tools) renameSync(file, `${file}.away`);
+  const { code, stderr } = run("mcp-supervisor", ["--json", "service", "install"]);
+  for (const file of tools) renameSync(`${file}.away`, file);
+  assert.equal(code, 1);
+  const { error } = JSON.parse(stderr) as { error: { details: string[] } };
+  assert.deepEqual(error.details.slice(0, 2), [
+    "missing: bubblewrap is not installed",
+    "missing: slirp4netns is not installed",
+  ]);
+  assert.equal(error.details.at(-1), "  apt install bubblewrap slirp4netns");
+  assert.ok(!existsSync(UNIT) && !existsSync("/etc/mcp-supervisor"), "nothing was made");
+});
+
 test("install makes everything, starts nothing, and names the next command", () => {
   const dry = ours<Installed>(["service", "install", "--dry-run"]);
   const other = ours<Installed>(["service", "install", "--dry-run", "--user", "mcp-other"]);
@@ -72,6 +87,12 @@ test("install makes everything, starts nothing, and names the next command", () 
   assert.equal(statSync("/etc/mcp-supervisor/vault.key").uid, 0);
   assert.equal(statSync(CONFIG).mode & 0o777, 0o640);
   assert.notEqual(run("systemctl", ["is-active", SERVICE]).code, 0);
+});
+
+test("doctor as root tells of what the service's account gets", () => {
+  const { stdout } = run("mcp-supervisor", ["--config", CONFIG, "doctor"]);
+  assert.match(stdout, /^ok {4}account: isolation is what the account mcp-supervisor of the/m);
+  assert.match(stdout, /^ok {4}isolation of everything: sandbox/m);
 });
 
 test("a second install changes nothing", () => {
