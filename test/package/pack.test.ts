@@ -3,7 +3,7 @@ import { spawnSync } from "node:child_process";
 import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { test } from "node:test";
-import { installProduct, packProduct } from "../helpers/pack.ts";
+import { installProduct, must, packProduct } from "../helpers/pack.ts";
 import { temporaryFolder } from "../helpers/store.ts";
 
 const MOST_BYTES = 25 * 1024 ** 2;
@@ -32,6 +32,21 @@ test("the tarball installs from itself alone, replaces what was there, and runs"
     version: string;
   };
   assert.equal(run("--version").stdout, `${version}\n`);
+
+  // The checkout's own config may hold secrets by now.
+  const packed = must("tar", ["-tzf", tarball]).split("\n");
+  const configs = packed.filter((name) =>
+    /^package\/(?!node_modules\/).*\.config\.json$/.test(name),
+  );
+  assert.deepEqual(configs, ["package/defaults/supervisor.config.json"]);
+  const shipped = join(installed, "defaults", "supervisor.config.json");
+  assert.equal(run("config", "check", "--config", shipped).status, 0);
+  const { servers } = JSON.parse(readFileSync(shipped, "utf8")) as {
+    servers: { everything: { cwd: string; args: string[] } };
+  };
+  const { cwd, args } = servers.everything;
+  assert.ok(existsSync(join(dirname(shipped), cwd, args[0]!)), "what it starts is in the tarball");
+
   const demo = run("demo", "--once", "--json");
   assert.equal(demo.status, 0, demo.stderr);
   assert.equal((JSON.parse(demo.stdout) as { ok: boolean }).ok, true);
