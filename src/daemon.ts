@@ -7,6 +7,7 @@ import { openControl } from "./control/control.ts";
 import { auditedReload, createReload } from "./control/reload.ts";
 import { finishRemovals } from "./control/removal.ts";
 import type { Reloaded } from "./control/shapes.ts";
+import { onContained } from "./containment.ts";
 import { SupervisorError, counted } from "./errors.ts";
 import { openGateway } from "./gateway/gateway.ts";
 import { answersItself } from "./http/self-check.ts";
@@ -235,6 +236,11 @@ export async function openDaemon(options: DaemonOptions): Promise<Daemon> {
     const journal = new Journal();
     const metrics = new Metrics(config.metrics);
     closers.push(() => metrics.close());
+    onContained(({ owner, failure, who }) => {
+      metrics.contained(owner);
+      const { cause = failure } = failure;
+      log.error({ owner, ...who, err: cause }, `contained: a failure here ended one ${owner}`);
+    });
     supervisor.events.on("failed", ({ ref }) => metrics.failed(ref.server));
     supervisor.events.on("restarted", ({ ref }) => metrics.restarted(ref.server));
     supervisor.events.on("state", ({ ref, state }) => {

@@ -30,6 +30,7 @@ const LINES: readonly Record<string, readonly string[]>[] = [
     observability: ["pino", "prom-client"],
   },
   { mcp: [], net: [] },
+  { "containment.ts": [] },
   // The catalogue of errors says nothing of any room, so every room may use it.
   { "errors.ts": [] },
 ];

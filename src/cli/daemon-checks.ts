@@ -35,6 +35,25 @@ function limits({ unkept, controllers, openFiles }: MachineReport): Finding[] {
   ];
 }
 
+const NAMES = {
+  request: ["request", "requests"],
+  session: ["session", "sessions"],
+  child: ["child", "children"],
+} as const;
+
+/** Where the supervisor itself is at fault, and nobody but those named has felt it. */
+function contained(counts: MachineReport["contained"]): Finding[] {
+  if (counts.length === 0) return [];
+  const ended = counts.map(({ owner, count }) => `${count} ${NAMES[owner][count === 1 ? 0 : 1]}`);
+  return [
+    warn(
+      "failures of its own",
+      `since it started, failures of the supervisor itself ended ${ended.join(", ")}`,
+      'look for "contained" in the log, and report what you find there',
+    ),
+  ];
+}
+
 /** What only the running daemon knows. */
 export function running(report: MachineReport): Finding[] {
   const { pid, version, isolation, exposed, troubled } = report;
@@ -50,6 +69,7 @@ export function running(report: MachineReport): Finding[] {
         "let them listen on 127.0.0.1",
       ),
     ),
+    ...contained(report.contained),
     ...limits(report),
     ...report.levels.map(level),
     ...gaps(report.gaps),

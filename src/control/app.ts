@@ -1,7 +1,8 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import express from "express";
 import type { Express, NextFunction, Request, Response } from "express";
-import { SupervisorError, toSupervisorError } from "../errors.ts";
+import { contained } from "../containment.ts";
+import { SupervisorError } from "../errors.ts";
 import type { ClientAddress } from "../http/client-address.ts";
 import { sendError } from "../http/error-response.ts";
 import { newRequestId } from "../http/request-id.ts";
@@ -29,7 +30,7 @@ function toRefusal(error: unknown): SupervisorError {
     return new SupervisorError("REQUEST_INVALID", "the body is not JSON", { cause: error });
   if (status === 400)
     return new SupervisorError("REQUEST_INVALID", "the request cannot be read", { cause: error });
-  return toSupervisorError(error);
+  return contained("request", error);
 }
 
 /** What a child said last may be in the message, and comes from anywhere in the details. */

@@ -36,6 +36,7 @@ const TELLING =
 /** Where a stack trace begins, the cause stands before it or at its very end. */
 const STACK = /^\s+(at |File "|in )|^Traceback|^Node\.js v|^\s*\^+\s*$/;
 const MAX_LINE = 200;
+const LOOK_AT_LOG = 'look for "contained" in the log of the daemon, and report what you find there';
 
 /**
  * Why the user is failing, as one sentence, or undefined where nothing says so: what is down comes
@@ -149,6 +150,7 @@ function said({ lines }: Trouble): string {
 
 function remedyFor({ code, reason, lines }: Trouble, user: string, server: string): string {
   if (code === "TOKEN_MISSING") return `mcp-supervisor token set ${user} --server ${server}`;
+  if (code === "INTERNAL") return LOOK_AT_LOG;
   if (code === "DISK_FULL") return "make room on the disk; the next message starts the child";
   if (code === "INSTANCE_SPAWN_FAILED")
     return `look at command, args and cwd of servers.${server} in the config`;
@@ -238,6 +240,7 @@ const withName = (name: string, message: string): string =>
 function nextFor(code: string, name: string): string {
   if (code === "UPSTREAM_REFUSED")
     return "is the remote server up, and its url in the config right?";
+  if (code === "INTERNAL") return LOOK_AT_LOG;
   if (code === "UPSTREAM_INVALID") return `mcp-supervisor token set ${name}`;
   if (code === "SESSION_LOST" || code === "SESSION_NOT_FOUND")
     return "the client has to connect again";

@@ -1,4 +1,5 @@
 import type { Request, Response, Router } from "express";
+import { guarded } from "../containment.ts";
 import { SupervisorError } from "../errors.ts";
 import type { LogLine, Ref } from "../supervisor/supervisor.ts";
 import { mount, param } from "./answers.ts";
@@ -48,10 +49,12 @@ export function addLogRoutes(router: Router, parts: ControlParts): void {
       log.warn({ user }, "cut off a reader of logs who does not read");
       res.destroy();
     };
-    const onLine = ({ ref, line }: { ref: Ref; line: LogLine }): void => {
+    // The line is the child's, but what follows it is the admin's own.
+    const cut = (): void => void res.destroy();
+    const onLine = guarded("request", cut, ({ ref, line }: { ref: Ref; line: LogLine }): void => {
       if (ref.user === user && (server === undefined || ref.server === server))
         write(rowOf(ref, line));
-    };
+    });
     res.status(200).setHeader("content-type", "application/x-ndjson");
     res.flushHeaders();
     for (const row of kept({ user, server })) write(row);

@@ -1,6 +1,7 @@
 import { readFileSync, statSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { childServers } from "../config/child-servers.ts";
+import type { OwnerKind } from "../containment.ts";
 import { confinementGaps } from "../runners/gaps.ts";
 import { levelFor } from "../runners/levels.ts";
 import type { ControlParts } from "./parts.ts";
@@ -38,7 +39,7 @@ function troubled({ supervisor }: ControlParts): MachineReport["troubled"] {
 
 /** What the admin's own process could not find out, or only for its own account. */
 export function reportMachine(parts: ControlParts): MachineReport {
-  const { config, version, supervisor, isolation, unkept, controllers } = parts;
+  const { config, version, supervisor, isolation, unkept, controllers, metrics } = parts;
   const children = childServers(config);
   return {
     version,
@@ -51,6 +52,9 @@ export function reportMachine(parts: ControlParts): MachineReport {
     unkept: [...unkept],
     controllers: [...controllers],
     openFiles: openFiles(),
+    contained: metrics
+      .samples("contained")
+      .map(({ labels, value }) => ({ owner: labels["owner"] as OwnerKind, count: value })),
     troubled: troubled(parts),
   };
 }

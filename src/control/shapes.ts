@@ -1,5 +1,6 @@
 import type { ConfigChanges } from "../config/compare.ts";
 import type { AuditRow } from "../audit/audit.ts";
+import type { OwnerKind } from "../containment.ts";
 import type { Gap } from "../runners/confinement.ts";
 import type { ServerLevel } from "../runners/levels.ts";
 import type { Unkept } from "../runners/limits.ts";
@@ -163,6 +164,8 @@ export interface MachineReport {
   controllers: string[];
   /** How many files the daemon may have open, null where that is not known. */
   openFiles: number | null;
+  /** Failures of the daemon's own since it started, by what each ended in its place. */
+  contained: { owner: OwnerKind; count: number }[];
   /** Whose child fails or is at a limit; `doctor NAME` says more. */
   troubled: { user: string; server: string; reason: string }[];
 }

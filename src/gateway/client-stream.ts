@@ -1,4 +1,5 @@
 import type { ServerResponse } from "node:http";
+import { guarded } from "../containment.ts";
 import { HEARTBEAT } from "../mcp/sse.ts";
 
 /** Below every read timeout seen in the field: Langflow 30 s, proxies 60 s and up. */
@@ -92,14 +93,19 @@ export class ClientStream {
     if (this.#res.writableLength > MAX_UNREAD_BYTES) this.#res.destroy();
   }
 
-  beat(): void {
+  /** Half an event may be out, so nothing can be said on it any more. */
+  readonly #broke = (): void => void this.#res.destroy();
+
+  readonly beat = guarded("request", this.#broke, () => this.#beat());
+
+  #beat(): void {
     this.#isBeatDue = this.#isMidEvent;
     // A client that does not read has its socket full; more bytes would only fill memory.
     if (!this.#isMidEvent && this.#isFlowing) this.#put(HEARTBEAT_BYTES);
   }
 
   onceDrained(resume: () => void): void {
-    (this.#res.socket ?? this.#res).once("drain", resume);
+    (this.#res.socket ?? this.#res).once("drain", guarded("request", this.#broke, resume));
   }
 
   end(): void {
@@ -123,10 +129,12 @@ export class ClientStream {
       this.#res.write(bytes);
       return;
     }
-    if (this.#unsent === "") process.nextTick(() => this.#flush());
+    if (this.#unsent === "") process.nextTick(this.#flushLater);
     // Latin-1 keeps every byte.
     this.#unsent += bytes.toString("latin1");
   }
+
+  readonly #flushLater = guarded("request", this.#broke, () => this.#flush());
 
   #flush(): void {
     const text = this.#unsent;

@@ -3,6 +3,7 @@ import type { IncomingMessage } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { Audit } from "../audit/audit.ts";
 import type { Config } from "../config/config.ts";
+import { guarded } from "../containment.ts";
 import { SupervisorError, toSupervisorError } from "../errors.ts";
 import { Edge } from "../http/edge.ts";
 import type { BodyRequest } from "../http/body-request.ts";
@@ -94,12 +95,16 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
       res,
       requestId,
     );
-    const refuse = (error: unknown): void => {
-      trace.fail(error, hintFor(toSupervisorError(error), req, registry));
-      if (req.method === "POST" && route(req.url ?? "")?.leaf === "mcp")
-        refusePost({ res, requestId }, error, []);
-      else sendError(res, error, requestId, "client");
-    };
+    const refuse = guarded(
+      "request",
+      () => res.destroy(),
+      (error: unknown): void => {
+        trace.fail(error, hintFor(toSupervisorError(error), req, registry));
+        if (req.method === "POST" && route(req.url ?? "")?.leaf === "mcp")
+          refusePost({ res, requestId }, error, []);
+        else sendError(res, error, requestId, "client");
+      },
+    );
     try {
       serve(req, res, trace)?.catch(refuse);
     } catch (error) {

@@ -1,4 +1,5 @@
 import { SupervisorError } from "../errors.ts";
+import { contained, guarded } from "../containment.ts";
 import { errorHeaders, rpcErrorText, sendError, sendText } from "../http/error-response.ts";
 import { SESSION_HEADER, acceptedIn, headersToClient } from "../mcp/headers.ts";
 import type { Accepted } from "../mcp/headers.ts";
@@ -67,7 +68,7 @@ export class HttpAnswer implements HttpOutlet {
 
   onceDrained(resume: () => void): void {
     if (this.#state.kind === "stream") this.#state.stream.onceDrained(resume);
-    else this.#options.visit.res.once("drain", resume);
+    else this.#options.visit.res.once("drain", guarded("request", this.#cut, resume));
   }
 
   end(): void {
@@ -89,6 +90,18 @@ export class HttpAnswer implements HttpOutlet {
   }
 
   fail(error: SupervisorError, unanswered: readonly string[]): void {
+    try {
+      this.#fail(error, unanswered);
+    } catch (again) {
+      contained("request", again);
+      this.#cut();
+    }
+  }
+
+  /** Nothing more can be said to this client. */
+  readonly #cut = (): void => void this.#options.visit.res.destroy();
+
+  #fail(error: SupervisorError, unanswered: readonly string[]): void {
     const { visit } = this.#options;
     visit.trace.fail(error);
     if (this.#state.kind === "stream") {

@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Audit, AuditRow } from "../audit/audit.ts";
-import { toSupervisorError } from "../errors.ts";
+import { contained, guarded } from "../containment.ts";
 import type { SupervisorError } from "../errors.ts";
 import type { Message } from "../mcp/envelope.ts";
 import type { Logger } from "../observability/logger.ts";
@@ -11,6 +11,13 @@ import type { CallWatch, OpenCall } from "../sessions/calls.ts";
 
 /** As nginx has it: the client left before there was an answer. */
 const CLIENT_LEFT = 499;
+
+/** What one part of a request leaves undone is not to keep the others from their end. */
+const finish = guarded(
+  "request",
+  () => {},
+  (work: () => void) => work(),
+);
 
 export interface TraceParts {
   audit: Audit;
@@ -88,8 +95,8 @@ export class Trace implements CallWatch {
    * or a child did wrong is told loudly and at once, with its cause.
    */
   fail(failure: unknown, hint?: { user?: string; why: string }): void {
-    const error = toSupervisorError(failure);
     const { requestId, user, server } = this.#record;
+    const error = contained("request", failure, { requestId, user, server });
     this.#record.failure ??= {
       code: error.code,
       message: error.message,
@@ -98,7 +105,8 @@ export class Trace implements CallWatch {
     // A key that is no more says whose it was, and nothing of who sends it.
     this.#record.pathUser ??= hint?.user ?? null;
     const fields = { requestId, code: error.code, user, server };
-    if (error.code === "INTERNAL" || error.code === "STORE_FAILED")
+    // One of ours was told with its stack when it was contained.
+    if (error.code === "STORE_FAILED")
       this.#parts.log.error({ ...fields, err: failure }, error.message);
     else if (error.status >= 500)
       this.#parts.log.warn({ ...fields, details: error.details }, error.message);
@@ -152,7 +160,7 @@ export class Trace implements CallWatch {
 
   #end(res: ServerResponse): void {
     this.#tell(res);
-    for (const work of this.#atEnd) work();
+    for (const work of this.#atEnd) finish(work);
   }
 
   #tell(res: ServerResponse): void {

@@ -1,4 +1,5 @@
 import { IncomingMessage } from "node:http";
+import { contained } from "../containment.ts";
 
 /** Whoever takes a body. Hears of exactly one of `end` and `gone`, after which of nothing. */
 export interface BodySink {
@@ -33,11 +34,18 @@ export class BodyRequest extends IncomingMessage {
   /** Where Node's parser puts the body, piece by piece, and null for its end. */
   override push(chunk: Buffer | null, encoding?: BufferEncoding): boolean {
     if (this.#sink === undefined) return super.push(chunk, encoding);
-    if (chunk !== null) {
-      this.#sink.chunk(chunk);
+    try {
+      if (chunk !== null) {
+        this.#sink.chunk(chunk);
+        return true;
+      }
+      this.#end();
+    } catch (error) {
+      // Node's parser called, which knows nothing of sinks.
+      contained("request", error);
+      this.socket.destroy();
       return true;
     }
-    this.#end();
     return super.push(null);
   }
 

@@ -1,6 +1,7 @@
 import { createServer } from "node:http";
 import type { IncomingMessage, RequestListener, Server, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
+import { contained, guarded } from "../containment.ts";
 import { SupervisorError } from "../errors.ts";
 import { BodyRequest } from "./body-request.ts";
 import { plainAddress } from "./client-address.ts";
@@ -131,11 +132,37 @@ function holdContinue(req: IncomingMessage, res: ServerResponse): void {
   });
 }
 
+function refuseExpectation(
+  req: IncomingMessage,
+  res: SafeResponse,
+  onRefused: RefusalListener | undefined,
+): void {
+  const refusal = new SupervisorError("EXPECTATION_FAILED", "only 100-continue can be expected");
+  const requestId = newRequestId();
+  res.shouldKeepAlive = false;
+  res.forBrowsers = NO_PAGE;
+  sendError(res, refusal, requestId, "client");
+  onRefused?.(requestId, refusal, unread(refusal.status, req.socket, req));
+}
+
+/** What a connection begins; whatever that throws costs this connection and nothing else. */
+function within(socket: Duplex, work: () => void): void {
+  guarded("request", () => socket.destroy(), work)();
+}
+
 /** A server with the limits that every listener of ours has; streams may stay silent for as long as they like. */
 export function createHttpServer(
   handler: RequestListener<typeof BodyRequest, typeof SafeResponse>,
   { edge, onRefused }: HttpServerOptions = {},
 ): Server {
+  const handle: typeof handler = (req, res) => {
+    try {
+      handler(req, res);
+    } catch (error) {
+      contained("request", error);
+      res.destroy();
+    }
+  };
   const server = createServer(
     {
       IncomingMessage: BodyRequest,
@@ -151,26 +178,24 @@ export function createHttpServer(
       // The guard looks at Host and answers in JSON; Node's own refusal has no body.
       requireHostHeader: false,
     },
-    handler,
+    handle,
   );
   // Beyond that count some releases of Node drop headers in silence, and a second Host with them; the 16 KiB are bound enough.
   server.maxHeadersCount = 0;
-  server.on("clientError", (error, socket) => answerUnparsable(error, socket, onRefused));
+  server.on("clientError", (error, socket) =>
+    within(socket, () => answerUnparsable(error, socket, onRefused)),
+  );
   server.on("checkContinue", (req, res) => {
     holdContinue(req, res);
-    handler(req, res);
+    handle(req, res);
   });
   server.on("checkExpectation", (req, res: SafeResponse) => {
-    const refusal = new SupervisorError("EXPECTATION_FAILED", "only 100-continue can be expected");
-    const requestId = newRequestId();
-    res.shouldKeepAlive = false;
-    res.forBrowsers = NO_PAGE;
-    sendError(res, refusal, requestId, "client");
-    onRefused?.(requestId, refusal, unread(refusal.status, req.socket, req));
+    within(req.socket, () => refuseExpectation(req, res, onRefused));
   });
   server.on("connect", (req: IncomingMessage, socket: Duplex) => {
     const message = "CONNECT does not work here: this is no proxy";
-    endWith(socket, { status: 405, reason: "Method Not Allowed", message }, onRefused, req);
+    const refusal = { status: 405, reason: "Method Not Allowed", message };
+    within(socket, () => endWith(socket, refusal, onRefused, req));
   });
   edge?.guard(server);
   return server;

@@ -1,4 +1,6 @@
 import type { Readable } from "node:stream";
+import { guarded } from "../containment.ts";
+import type { SupervisorError } from "../errors.ts";
 import type { OutputShare } from "./output-share.ts";
 
 const LF = 0x0a;
@@ -19,6 +21,8 @@ export interface LineSink {
   piece(bytes: Buffer): void;
   /** That line is over. */
   end(): void;
+  /** Something of ours threw over a line, which may be half way through: nothing more is read, and the child has to end. */
+  broke(failure: SupervisorError): void;
 }
 
 /** Children that flood are read one after the other, all of them together as little as one alone. */
@@ -50,14 +54,23 @@ export class LineIntake {
   #fullReads = 0;
   #isWaiting = false;
   #isHeld = false;
+  readonly #next: (mostLines: number) => void;
 
   constructor(stream: Readable, sink: LineSink, share: OutputShare) {
     this.#stream = stream;
     this.#sink = sink;
     this.#share = share;
-    stream.on("data", (chunk: Buffer) => this.#onData(chunk));
+    const broke = (failure: SupervisorError): void => this.#broke(failure);
+    this.#next = guarded("child", broke, (mostLines) => this.#goOn(mostLines));
+    stream.on(
+      "data",
+      guarded("child", broke, (chunk: Buffer) => this.#onData(chunk)),
+    );
     // A socket that has been read to its end closes, paused or not.
-    stream.on("close", () => this.#finish());
+    stream.on(
+      "close",
+      guarded("child", broke, () => this.#finish()),
+    );
   }
 
   /** Reads nothing more, until `resume`. */
@@ -117,7 +130,13 @@ export class LineIntake {
     else inSlowTurn(() => this.#next(LINES_A_SLOW_TURN));
   }
 
-  #next(mostLines: number): void {
+  #broke(failure: SupervisorError): void {
+    this.#chunk = undefined;
+    this.pause();
+    this.#sink.broke(failure);
+  }
+
+  #goOn(mostLines: number): void {
     this.#isWaiting = false;
     this.#fullReads = this.#lines = 0;
     if (this.#isHeld || this.#stream.destroyed) return;

@@ -1,5 +1,6 @@
 import { Counter, Gauge, Registry, collectDefaultMetrics } from "prom-client";
 import type { Metric } from "prom-client";
+import { OWNERS } from "../containment.ts";
 import type { Gauges, Metrics, Sample } from "./metrics.ts";
 
 const PREFIX = "mcp_supervisor_";
@@ -64,6 +65,14 @@ export async function metricsText(
       "Calls of tools, by user and outcome.",
       metrics.samples("userCalls"),
     );
+  const contained = new Map(
+    metrics.samples("contained").map(({ labels, value }) => [labels["owner"], value]),
+  );
+  counter(
+    "contained_failures_total",
+    "Failures of the supervisor's own that ended one request, session or child in place of the process.",
+    OWNERS.map((owner) => ({ labels: { owner }, value: contained.get(owner) ?? 0 })),
+  );
   const delays = Object.entries(metrics.loopDelay()).map(([quantile, value]) => ({
     labels: { quantile },
     value,

@@ -1,4 +1,5 @@
 import { monitorEventLoopDelay } from "node:perf_hooks";
+import type { OwnerKind } from "../containment.ts";
 import { ROUTES } from "./requests.ts";
 import type { RequestRecord, RouteName } from "./requests.ts";
 
@@ -88,6 +89,11 @@ export class Metrics {
     this.#count("restarts", server, { server });
   }
 
+  /** A failure of ours ended this in place of the process. */
+  contained(owner: OwnerKind): void {
+    this.#count("contained", owner, { owner });
+  }
+
   get inFlight(): number {
     return this.#inFlight;
   }
@@ -96,7 +102,9 @@ export class Metrics {
     return this.#perUser;
   }
 
-  samples(name: "calls" | "userCalls" | "starts" | "failures" | "restarts"): Sample[] {
+  samples(
+    name: "calls" | "userCalls" | "starts" | "failures" | "restarts" | "contained",
+  ): Sample[] {
     return [...(this.#counts.get(name)?.values() ?? [])];
   }
 

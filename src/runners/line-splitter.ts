@@ -52,15 +52,17 @@ export class LineWindow {
 }
 
 class LogLines implements LineSink {
+  readonly broke: LineSink["broke"];
   readonly #onLine: (line: string) => void;
   readonly #window: LineWindow;
   readonly #decoder = new StringDecoder("utf8");
   #text = "";
   #bytes = 0;
 
-  constructor(onLine: (line: string) => void) {
+  constructor(onLine: (line: string) => void, broke: LineSink["broke"]) {
     this.#onLine = onLine;
     this.#window = new LineWindow(onLine);
+    this.broke = broke;
   }
 
   piece(bytes: Buffer): void {
@@ -85,14 +87,16 @@ class LogLines implements LineSink {
 
 /**
  * Hands the stream out line by line and keeps it flowing, whatever it holds: neither a line without
- * an end nor a flood grows memory, or takes more of the event loop than the child's share.
+ * an end nor a flood grows memory, or takes more of the event loop than the child's share. `broke` is
+ * told when something of ours threw over a line, after which nothing more is read.
  */
 export function splitLines(
   stream: Readable,
   onLine: (line: string) => void,
   share = new OutputShare(),
+  broke: LineSink["broke"] = () => {},
 ): void {
-  const lines = new LogLines(onLine);
+  const lines = new LogLines(onLine, broke);
   // oxlint-disable-next-line no-new -- it reads for as long as the stream lasts
   new LineIntake(stream, lines, share);
   stream.on("close", () => lines.close());

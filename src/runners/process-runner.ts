@@ -115,12 +115,13 @@ export async function startProcess(
   // EPIPE: the child closed its stdin or ended. Its end is told by `exited`.
   stdin.on("error", () => {});
   const output = new OutputShare();
-  if (spec.stdout === "lines") splitLines(stdout, (line) => onLine("stdout", line), output);
+  const broke = (): void => void kill();
+  if (spec.stdout === "lines") splitLines(stdout, (line) => onLine("stdout", line), output, broke);
   const hear = (line: string): void => {
     kept.heard(line);
     onLine("stderr", line);
   };
-  splitLines(stderr, hear, output);
+  splitLines(stderr, hear, output, broke);
   const drained = closed(stdout, stderr);
 
   const exited = forked.exited.then(async ({ code, signal }): Promise<Exit> => {

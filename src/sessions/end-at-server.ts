@@ -3,7 +3,7 @@ import type { HttpSession } from "./http-sessions.ts";
 import type { Upstreams } from "./upstreams.ts";
 
 /** A server that says no, or nothing, has forgotten the session or will. */
-export const UNHEARD = { head() {}, data() {}, end() {}, fail() {} };
+export const UNHEARD = { head() {}, data() {}, end() {}, fail() {}, broke() {} };
 
 /**
  * Tells the server of a relayed session that it is over (Streamable HTTP, "Session Management"),

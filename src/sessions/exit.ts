@@ -19,6 +19,7 @@ export async function exitOf(live: Live): Promise<Ended | undefined> {
 export async function explainFailure(error: SupervisorError, live: Live): Promise<SupervisorError> {
   const ended = live.pid === null ? undefined : await exitOf(live);
   if (ended === undefined) return error;
+  if (ended.failure !== undefined) return ended.failure;
   const { user, server } = live.ref;
   return new SupervisorError(
     "INSTANCE_EXITED",

@@ -1,3 +1,4 @@
+import { contained, guarded, unawaited } from "../containment.ts";
 import { SupervisorError } from "../errors.ts";
 import { rpcErrorText } from "../http/error-response.ts";
 import {
@@ -128,7 +129,7 @@ export class HttpBridge {
     if (isResponse(message)) return this.#answer(raw, message.id!);
     const post = this.#postOf(raw, message.method, about);
     if (post !== undefined && canCarry(post)) this.#onPost(post, raw);
-    else if (this.#streams.length > 0) emitMessage(this.#streams.at(-1)!, raw);
+    else if (this.#streams.length > 0) emit(this.#streams.at(-1)!, raw);
     else if (isRequest(message) && this.#posts.size > 0) this.#ask(raw, message);
     // News of a call is old when a stream comes that could carry it.
     else if (post !== undefined && message.method === "notifications/progress") return;
@@ -162,19 +163,33 @@ export class HttpBridge {
   }
 
   /** The link is over, and no other child takes the session: what waits for an answer is told why, and the session's own stream ends. */
-  async lost(error: SupervisorError | undefined, live: Live): Promise<void> {
+  lost(error: SupervisorError | undefined, live: Live): void {
     this.#isLost = true;
+    unawaited("session", this.#break, this.#lose(error, live));
+  }
+
+  async #lose(error: SupervisorError | undefined, live: Live): Promise<void> {
     const streams = [...this.#streams];
-    await this.interrupted(error, live);
+    await this.#interrupted(error, live);
     for (const stream of streams) stream.end();
   }
+
+  /** Something of ours threw between two messages: the session cannot go on. */
+  readonly #break = (): void => {
+    this.#isLost = true;
+    for (const stream of this.#streams) stream.end();
+  };
 
   get isLost(): boolean {
     return this.#isLost;
   }
 
   /** The child is gone, and the next takes the session over: what waits for an answer is told why. */
-  async interrupted(error: SupervisorError | undefined, live: Live): Promise<void> {
+  interrupted(error: SupervisorError | undefined, live: Live): void {
+    unawaited("session", this.#break, this.#interrupted(error, live));
+  }
+
+  async #interrupted(error: SupervisorError | undefined, live: Live): Promise<void> {
     // Taken at once: what the client asks from now on may be for the next child to answer.
     const failed = [...new Set(this.#posts.values())].map((post) => {
       const unanswered = [...post.waiting];
@@ -210,7 +225,7 @@ export class HttpBridge {
       watch,
       since: performance.now(),
     };
-    this.#watch ??= setTimeout(() => this.#losePatience(), PATIENCE_MS);
+    this.#watch ??= this.#losePatienceIn(PATIENCE_MS);
     for (const id of waiting) this.#posts.set(id, post);
     return post;
   }
@@ -224,10 +239,17 @@ export class HttpBridge {
       const leftMs = post.since + PATIENCE_MS - now;
       if (leftMs <= 0) begin(post);
       else {
-        this.#watch = setTimeout(() => this.#losePatience(), leftMs);
+        this.#watch = this.#losePatienceIn(leftMs);
         return;
       }
     }
+  }
+
+  #losePatienceIn(ms: number): NodeJS.Timeout {
+    return setTimeout(
+      guarded("session", this.#break, () => this.#losePatience()),
+      ms,
+    );
   }
 
   /** Where what is no answer goes: to the POST that it is known or told to belong to. */
@@ -248,8 +270,10 @@ export class HttpBridge {
   }
 
   #onPost(post: Post, raw: Buffer): void {
-    begin(post);
-    emitMessage(post.outlet, raw);
+    within(post.outlet, [...post.waiting], () => {
+      begin(post);
+      emitMessage(post.outlet, raw);
+    });
   }
 
   #answer(raw: Buffer, id: string): void {
@@ -257,7 +281,10 @@ export class HttpBridge {
     if (post === undefined) return;
     this.#posts.delete(id);
     post.waiting.delete(id);
-    if (!post.isStream && !post.isBatch) return answerWith(post.outlet, raw);
+    if (!post.isStream && !post.isBatch) {
+      within(post.outlet, [id], () => answerWith(post.outlet, raw));
+      return;
+    }
     if (!canCarry(post)) {
       post.answers.push(raw.toString());
       if (post.waiting.size === 0) answerBatch(post);
@@ -301,6 +328,19 @@ function answerInPart(post: Post, error: SupervisorError, unanswered: readonly s
   watch?.failApart(error);
   for (const id of unanswered) answers.push(rpcErrorText(error, watch?.requestId ?? "", id));
   answerBatch(post);
+}
+
+/** What throws on the way to one POST or stream of the client's ends that one, and not its session. */
+function within(outlet: HttpOutlet, unanswered: readonly string[], work: () => void): void {
+  try {
+    work();
+  } catch (error) {
+    outlet.fail(contained("request", error), unanswered);
+  }
+}
+
+function emit(stream: HttpOutlet, raw: Buffer): void {
+  within(stream, [], () => emitMessage(stream, raw));
 }
 
 function begin(post: Post): void {

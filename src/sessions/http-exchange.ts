@@ -1,3 +1,4 @@
+import { contained, unawaited } from "../containment.ts";
 import { SupervisorError, toSupervisorError } from "../errors.ts";
 import { SESSION_HEADER, isEventStream, withOwnHeaders } from "../mcp/headers.ts";
 import type { Accepted } from "../mcp/headers.ts";
@@ -16,7 +17,7 @@ import { explainFailure } from "./exit.ts";
 import type { CallWatch } from "./calls.ts";
 import type { InFlight } from "./in-flight.ts";
 
-/** The client's side of one Streamable HTTP request. Exactly one of `end` and `fail` is called, after which nothing is. */
+/** The client's side of one Streamable HTTP request. Exactly one of `end` and `fail` is called, after which nothing is; but `fail` after an `end` that threw. */
 export interface HttpOutlet {
   /** For whoever chooses the form of the answer; a server that is relayed to chooses for itself. */
   readonly accepted: Accepted;
@@ -157,14 +158,21 @@ export class HttpExchange implements Receiver {
   end(): void {
     if (this.#isOver) return;
     this.#isOver = true;
+    // Where this throws nothing was answered, and the client is still to be told.
+    this.#options.outlet.end();
     if (this.#isRefused) this.#options.inFlight.refused(this.#options.messages);
     else if (this.#reader === undefined) this.#options.inFlight.answered();
     else this.#options.inFlight.drain();
-    this.#options.outlet.end();
   }
 
   fail(error: SupervisorError): void {
-    void this.#explain(error);
+    unawaited("request", (failure) => this.broke(failure), this.#explain(error));
+  }
+
+  broke(thrown: unknown): void {
+    this.#isOver = true;
+    this.#exchange?.abort();
+    this.#options.outlet.fail(contained("request", thrown), this.#options.inFlight.drain());
   }
 
   async #explain(error: SupervisorError): Promise<void> {

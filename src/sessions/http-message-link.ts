@@ -1,3 +1,4 @@
+import { contained } from "../containment.ts";
 import { SupervisorError } from "../errors.ts";
 import { idAt, isRequest } from "../mcp/envelope.ts";
 import type { Message } from "../mcp/envelope.ts";
@@ -137,6 +138,7 @@ export class HttpMessageLink implements MessageLink {
         post.handover.refuse(error);
         if (method === "POST") this.#end(error);
       },
+      broke: (thrown) => this.#end(contained("session", thrown)),
     });
     post.exchange = exchange;
     this.#posts.add(post);

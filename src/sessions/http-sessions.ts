@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto";
+import { guarded } from "../containment.ts";
 import { SupervisorError } from "../errors.ts";
 import type { Instance, Live } from "../supervisor/supervisor.ts";
 import type { HttpBridge } from "./http-bridge.ts";
@@ -119,14 +120,19 @@ export class HttpSessions {
   closeWhere(matches: (session: HttpSession) => boolean): void {
     for (const session of this.#byId.values()) {
       if (!matches(session)) continue;
-      this.#events.onAbandoned?.(session);
-      this.close(session);
+      this.#tryTo(() => this.#events.onAbandoned?.(session));
+      this.#tryTo(() => this.close(session));
     }
   }
 
   /** At the end of the daemon, when the servers end as well. */
   closeAll(): void {
-    for (const session of this.#byId.values()) this.close(session);
+    for (const session of this.#byId.values()) this.#tryTo(() => this.close(session));
+  }
+
+  /** What goes wrong with one session is not to keep the others open. */
+  #tryTo(work: () => void): void {
+    guarded("session", () => {}, work)();
   }
 
   /** Closes sessions whose client has asked for nothing for their time to live. */

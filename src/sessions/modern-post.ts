@@ -1,3 +1,4 @@
+import { contained, guarded, unawaited } from "../containment.ts";
 import { SupervisorError } from "../errors.ts";
 import type { Message } from "../mcp/envelope.ts";
 import { statusOfError } from "../mcp/modern.ts";
@@ -36,7 +37,8 @@ export class ModernPost implements ModernCaller {
     this.#serving = serving;
     this.#outlet = outlet;
     this.#inFlight = new InFlight(serving.instance.usage);
-    this.#timer = setTimeout(() => this.#begin(), PATIENCE_MS);
+    const begin = guarded("request", this.#broke, () => this.#begin());
+    this.#timer = setTimeout(begin, PATIENCE_MS);
   }
 
   /** Sends the request. Rejects with UPSTREAM_RESET when the child has closed its input. */
@@ -67,13 +69,25 @@ export class ModernPost implements ModernCaller {
 
   notify(raw: Buffer): void {
     if (this.#isOver) return;
-    this.#begin();
-    // Beside JSON alone there is nowhere to say it: this era has no other stream.
-    if (this.#isStream) emitMessage(this.#outlet, raw);
+    try {
+      this.#begin();
+      // Beside JSON alone there is nowhere to say it: this era has no other stream.
+      if (this.#isStream) emitMessage(this.#outlet, raw);
+    } catch (error) {
+      this.#broke(contained("request", error));
+    }
   }
 
   answer(raw: Buffer, errorCode: number | undefined): void {
     if (this.#isOver) return;
+    try {
+      this.#answer(raw, errorCode);
+    } catch (error) {
+      this.#broke(contained("request", error));
+    }
+  }
+
+  #answer(raw: Buffer, errorCode: number | undefined): void {
     const outcome = outcomeOf(raw);
     const seen = { id: this.#id, method: undefined };
     this.#inFlight.received([outcome === "ok" ? seen : { ...seen, outcome }], raw.length);
@@ -84,8 +98,15 @@ export class ModernPost implements ModernCaller {
   }
 
   over(): void {
-    if (!this.#isOver) void this.#lost();
+    if (!this.#isOver) unawaited("request", this.#broke, this.#lost());
   }
+
+  /** The child has other callers and took no part in what broke. */
+  readonly #broke = (failure: SupervisorError): void => {
+    if (!this.#isOver) this.#cancel?.();
+    this.#outlet.fail(failure, this.#id === undefined ? [] : [this.#id]);
+    this.#finish();
+  };
 
   async #lost(): Promise<void> {
     const unanswered = this.#finish();

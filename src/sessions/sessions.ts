@@ -137,13 +137,13 @@ export class Sessions {
     const isRenewed = live.target.transport === "stdio" && !isStateful;
     const renewal: Renewal = {
       instance: serving,
-      onInterrupted: (ended) => void bridge.interrupted(undefined, ended),
+      onInterrupted: (ended) => bridge.interrupted(undefined, ended),
       onRenewed: ({ uris }) => keeps.restore(uris),
     };
     const events: MessageLinkEvents = {
       askable,
       onMessage: (raw, about, message) => bridge.receive(raw, about, message),
-      onClosed: (error) => void bridge.lost(error, live),
+      onClosed: (error) => bridge.lost(error, live),
     };
     const goesOn = isRenewed ? renewal : undefined;
     const { upstreams } = this;

@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto";
+import { unawaited } from "../containment.ts";
 import { ERROR_CODES, SupervisorError, toSupervisorError } from "../errors.ts";
 import { rpcErrorText } from "../http/error-response.ts";
 import type { Askable } from "../mcp/askable.ts";
@@ -263,7 +264,7 @@ export class SseSession {
       target,
       postTimeoutMs: this.#options.postTimeoutMs,
       onPart: (part) => this.#onPart(part),
-      onClosed: (error) => void this.#onLinkClosed(live, error),
+      onClosed: (error) => this.#settle(this.#onLinkClosed(live, error)),
     });
     return {
       post: (body, _messages, headers) => link.post(body, headers),
@@ -279,7 +280,7 @@ export class SseSession {
     const { instance, askable, keeps } = this.#serving!;
     const renewal = {
       instance,
-      onInterrupted: (ended: Live) => void this.#onInterrupted(ended),
+      onInterrupted: (ended: Live) => this.#settle(this.#onInterrupted(ended)),
       onRenewed: ({ uris }: Remembered) => keeps.restore(uris),
     };
     const events: MessageLinkEvents = {
@@ -294,11 +295,13 @@ export class SseSession {
         this.#serving?.inFlight.received(messages, raw.length);
         outlet.part(messageEvent(raw), true);
       },
-      onClosed: (error) => void this.#onLinkClosed(live, error),
+      onClosed: (error) => this.#settle(this.#onLinkClosed(live, error)),
     };
     const goesOn = this.#isRenewed(live) ? renewal : undefined;
     return bridgePosts(await openMessageLink(live, upstreams, postTimeoutMs, events, goesOn));
   }
+
+  readonly #settle = (work: Promise<void>) => unawaited("session", () => this.end(), work);
 
   #onPart(part: EventPart): void {
     if (part.isLast) this.#serving?.inFlight.received(part.messages, part.bytes.length);

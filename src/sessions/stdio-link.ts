@@ -1,3 +1,4 @@
+import { guarded } from "../containment.ts";
 import { SupervisorError } from "../errors.ts";
 import type { Message } from "../mcp/envelope.ts";
 import type { Instance, Live } from "../supervisor/supervisor.ts";
@@ -74,17 +75,25 @@ export class StdioLink implements MessageLink {
     if (target.transport !== "stdio" || target.era === "modern")
       throw new SupervisorError("INTERNAL", "a session was led to a child that has none");
     const { shared } = target;
+    // What a message breaks is its session's: the child has others, and took no part in it.
+    const end = (failure: SupervisorError): void => this.#end(failure);
     const client: StdioClient = {
       askable: this.#events.askable,
-      receive: (raw, about, message) => {
+      receive: guarded("session", end, (raw, about, message) => {
         // What is left in the pipe of a child that has ended answers calls that have failed already.
         if (!this.#isClosed && this.#seat?.client === client)
           this.#events.onMessage(raw, about, message);
-      },
-      ended: () => this.#onEnded(live, shared, client),
+      }),
+      ended: guarded("session", end, () => this.#onEnded(live, shared, client)),
     };
     this.#seat = { live, shared, client };
     shared.open(client, this.#remembered);
+  }
+
+  #end(failure: SupervisorError): void {
+    if (this.#isClosed) return;
+    this.close();
+    this.#events.onClosed(failure);
   }
 
   #onEnded(live: Live, shared: SharedStdio, client: StdioClient): void {

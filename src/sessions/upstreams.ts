@@ -1,3 +1,4 @@
+import { guarded } from "../containment.ts";
 import type { HttpTarget, Live } from "../supervisor/supervisor.ts";
 import { HttpClient } from "../upstream/http-client.ts";
 
@@ -33,7 +34,12 @@ export class Upstreams {
     const upstream: Upstream = { client, watchers };
     this.#byLive.set(live, upstream);
     void live.exited.then(() => {
-      for (const watcher of watchers) watcher();
+      const tell = guarded(
+        "session",
+        () => {},
+        (watcher: () => void) => watcher(),
+      );
+      for (const watcher of watchers) tell(watcher);
       client.close();
       return undefined;
     });

@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto";
+import type { SupervisorError } from "../errors.ts";
 import type { ModernStdio } from "../upstream/modern-stdio.ts";
 import type { SharedStdio } from "../upstream/shared-stdio.ts";
 import type { Exit, Running, StreamName } from "../runners/runner.ts";
@@ -53,6 +54,8 @@ export interface Ended {
   reason: string;
   /** Null for a remote, which has no process. */
   exit: Exit | null;
+  /** What its callers are told, where that is more than its end: something of ours failed over what it wrote. */
+  failure?: SupervisorError;
 }
 
 /** One ready generation. It is handed out only while it is ready, and never becomes another one. */

@@ -1,5 +1,4 @@
 import { SupervisorError, toSupervisorError } from "../errors.ts";
-import { describeExit, describeStrain, onOverload } from "./describe-exit.ts";
 import { failureOf, reasonOf } from "./failures.ts";
 import { Generation } from "./generation.ts";
 import { launchChild, releaseAfter } from "./launch.ts";
@@ -8,14 +7,14 @@ import { History } from "./history.ts";
 import { OutputLog } from "./output-log.ts";
 import { remoteTarget } from "./remote-target.ts";
 import { RestartPolicy, isShortage } from "./restart-policy.ts";
+import { watchChild } from "./watch-child.ts";
 import { clearKeepers, idleSince, newUsage } from "./usage.ts";
 import type { ChildServer } from "../config/config.ts";
-import type { Exit, Running } from "../runners/runner.ts";
+import type { Running } from "../runners/runner.ts";
 import type { InstanceContext } from "./instance-context.ts";
-import type { Ended, InstanceRow, InstanceState, Live } from "./instance-types.ts";
-import type { Ref, Target } from "./instance-types.ts";
+import type { Ended, InstanceRow, InstanceState, Live, Ref, Target } from "./instance-types.ts";
 import type { Trouble } from "./history.ts";
-import type { NotLaunched } from "./launch.ts";
+import type { Launched, NotLaunched } from "./launch.ts";
 
 /** The reason of an abort that wants the same callers served by another generation. */
 const AGAIN = new SupervisorError("INSTANCE_EXITED", "the start begins anew");
@@ -206,7 +205,7 @@ export class Instance {
     try {
       if (def.kind === "remote") {
         const target = remoteTarget(this.ref, def, secretsFor(user, server));
-        return this.#becomeReady(target, null, null);
+        return this.#becomeReady(target, null);
       }
       this.#become({ name: "starting", since: Date.now(), pid: null, port: null });
       await this.#context.admit(this.ref, signal);
@@ -266,24 +265,25 @@ export class Instance {
       throw this.#drainFailed({ isReady: false, failure, pid: running.pid, port, gone });
     }
     if (exposed.length > 0) onExposed(this.ref.server, exposed);
-    return this.#becomeReady(target, running, port);
+    return this.#becomeReady(target, outcome);
   }
 
-  #becomeReady(target: Target, running: Running | null, port: number | null): Live {
+  /** `launched` is null for a remote. */
+  #becomeReady(target: Target, launched: Launched | null): Live {
+    const { running = null, port = null } = launched ?? {};
     const { ref, usage } = this;
     const number = this.#generation;
     const generation = new Generation({ ref, number, target, running, port, usage });
     const serving = { live: generation.live, running, port, generation };
     this.#become({ name: "ready", since: Date.now(), reason: null, ...serving });
     this.#log("info", "ready");
-    const ifStill =
-      <T>(act: (what: T) => void) =>
-      (what: T) => {
-        if (this.#state.name === "ready" && this.#state.generation === generation) act(what);
-      };
-    void running?.strained.then(ifStill((hit) => this.#strained(describeStrain(hit))));
-    onOverload(running, ifStill(this.#log.bind(this, "warn")));
-    void running?.exited.then(ifStill((exit) => this.#crashed(generation, running, exit)));
+    if (launched !== null)
+      watchChild(launched, {
+        isServing: () => this.#state.name === "ready" && this.#state.generation === generation,
+        strained: (how) => this.#strained(how),
+        busy: (how) => this.#log("warn", how),
+        ended: (how) => this.#crashed(generation, launched.running, how),
+      });
     return generation.live;
   }
 
@@ -292,17 +292,17 @@ export class Instance {
     this.#log("warn", reason);
   }
 
-  #crashed(generation: Generation, running: Running, exit: Exit): void {
+  #crashed(generation: Generation, running: Running, ended: Ended): void {
     this.#endedUnasked = true;
-    const reason = describeExit(exit);
+    const { reason, exit, failure } = ended;
     this.#log("warn", reason);
-    const since = this.#state.since;
-    this.#trouble({ code: null, reason, exit, lines: this.output.tail(LAST_LINES, since) });
+    const lines = this.output.tail(LAST_LINES, this.#state.since);
+    this.#trouble({ code: failure?.code ?? null, reason, exit, lines });
     if (generation.wasWell) this.#policy.clear();
     else this.#policy.failed(`${reason} before it had answered a call`);
     // Grandchildren may hold the port, and nobody is left to end them in good order.
     this.#becomeDraining(generation, reason, running.kill());
-    this.#finish(generation, { reason, exit });
+    this.#finish(generation, ended);
   }
 
   #drain({ generation }: Ready, reason: string): void {

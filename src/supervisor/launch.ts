@@ -1,4 +1,5 @@
 import { setTimeout as delay } from "node:timers/promises";
+import { guarded } from "../containment.ts";
 import { SupervisorError, shortageOf, toSupervisorError } from "../errors.ts";
 import { childSpec } from "./child-spec.ts";
 import { describeExit } from "./describe-exit.ts";
@@ -55,6 +56,8 @@ export interface Launched {
   target: Target;
   /** Addresses beyond loopback it listens on. */
   exposed: string[];
+  /** Aborts when what it wrote made something of ours throw, which is its reason: the child has to end. */
+  broken: AbortSignal;
 }
 
 export interface NotLaunched {
@@ -92,9 +95,12 @@ export async function launchChild(input: LaunchInput): Promise<Launched | NotLau
 }
 
 async function launchOnce(
-  input: LaunchInput,
+  given: LaunchInput,
   deadline: AbortSignal,
 ): Promise<Launched | (NotLaunched & { isPortStolen: boolean })> {
+  const broken = new AbortController();
+  const onBroken = (failure: SupervisorError): void => broken.abort(failure);
+  const input = { ...given, onLine: guarded("child", onBroken, given.onLine) };
   const { ref, def, ports, signal } = input;
   const startedAt = Date.now();
   let port: number | null = null;
@@ -124,10 +130,11 @@ async function launchOnce(
   let missing = "";
   try {
     const ready = await untilTarget(input, running, port, {
-      signal: AbortSignal.any([signal, deadline, exit.signal]),
+      signal: AbortSignal.any([signal, deadline, exit.signal, broken.signal]),
       onMissing: (what) => (missing = what),
+      onBroken,
     });
-    return { isReady: true, running, port, ...ready };
+    return { isReady: true, running, port, broken: broken.signal, ...ready };
   } catch (error) {
     let failure: SupervisorError;
     let isPortStolen = false;
@@ -169,6 +176,7 @@ async function launchOnce(
 interface Wait {
   signal: AbortSignal;
   onMissing: (missing: string) => void;
+  onBroken: (failure: SupervisorError) => void;
 }
 
 /** Waits until the child is ready, in the way of its transport. */

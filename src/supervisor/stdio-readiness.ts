@@ -1,3 +1,4 @@
+import type { SupervisorError } from "../errors.ts";
 import { ModernStdio } from "../upstream/modern-stdio.ts";
 import { SharedStdio } from "../upstream/shared-stdio.ts";
 import type { Running } from "../runners/runner.ts";
@@ -17,6 +18,8 @@ export interface StdioReadinessInput {
   onMissing: (missing: string) => void;
   /** The child wrote what is no message. */
   onFault: (what: string, line: Buffer | undefined) => void;
+  /** What it wrote made something of ours throw, before it is ready or after. */
+  onBroken: (failure: SupervisorError) => void;
 }
 
 /**
@@ -24,9 +27,9 @@ export interface StdioReadinessInput {
  * reason, or UPSTREAM_INVALID for an answer of the other era.
  */
 export async function untilAnswering(input: StdioReadinessInput): Promise<StdioTarget> {
-  const { running, era, version, signal, onMissing, onFault } = input;
+  const { running, era, version, signal, onMissing, onFault, onBroken } = input;
   const { stdin, stdout, output } = running;
-  const pipes = { stdin, stdout, output, clientVersion: version, onFault };
+  const pipes = { stdin, stdout, output, clientVersion: version, onFault, onBroken };
   const end = (hub: ModernStdio | SharedStdio) => void running.exited.then(() => hub.end());
   if (era === "modern") {
     onMissing("it did not answer server/discover");

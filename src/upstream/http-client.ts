@@ -2,6 +2,7 @@
 import { connect as connectTcp } from "node:net";
 import type { OnReadOpts, Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
+import { contained } from "../containment.ts";
 import { SupervisorError } from "../errors.ts";
 import { guardedLookup, requireAllowedHost } from "../net/address.ts";
 import { ResponseParser } from "./response-parser.ts";
@@ -29,6 +30,11 @@ export interface Receiver {
   end(): void;
   /** The exchange failed: UPSTREAM_REFUSED before a connection, UPSTREAM_RESET or UPSTREAM_INVALID after. Not called after `abort`. */
   fail(error: SupervisorError): void;
+  /**
+   * Something threw while this receiver was handed a part of the answer, its end among them, or a
+   * failure: its owner has to end with `contained(…, thrown)`. The connection is gone, and nothing follows.
+   */
+  broke(thrown: unknown): void;
 }
 
 export interface Exchange {
@@ -256,12 +262,24 @@ class Connection {
   }
 
   #onData(chunk: Buffer): void {
+    const receiver = this.#receiver;
     try {
       this.#parser.push(chunk);
     } catch (error) {
-      // What is wrong with the server's answer ends the exchange; what is wrong with us is loud.
-      if (!(error instanceof SupervisorError)) throw error;
-      this.#fail(error);
+      this.#threw(this.#receiver ?? receiver, error);
+    }
+  }
+
+  /** What is wrong with the server's answer fails the exchange; anything else was half way through something of its owner's. */
+  #threw(receiver: Receiver | undefined, error: unknown): void {
+    const isOfAnswer = error instanceof SupervisorError && error.code !== "INTERNAL";
+    if (isOfAnswer && !this.#isOver) return this.#fail(error);
+    this.#receiver = undefined;
+    this.#fail(undefined);
+    try {
+      receiver?.broke(error);
+    } catch (again) {
+      contained("request", again);
     }
   }
 
@@ -282,9 +300,14 @@ class Connection {
 
   #onClose(): void {
     if (this.#isOver) return;
-    if (!this.#parser.close())
-      this.#fail(Object.assign(new Error("closed"), { code: "ECONNRESET" }));
-    else this.#fail(undefined);
+    const receiver = this.#receiver;
+    try {
+      const isInOrder = this.#parser.close();
+      if (!isInOrder) this.#fail(Object.assign(new Error("closed"), { code: "ECONNRESET" }));
+      else this.#fail(undefined);
+    } catch (error) {
+      this.#threw(receiver, error);
+    }
   }
 
   #fail(cause: (Error & { code?: string }) | undefined): void {
@@ -294,7 +317,12 @@ class Connection {
     this.#receiver = undefined;
     this.socket.destroy();
     this.#release(this, false);
-    if (cause !== undefined) receiver?.fail(wrap(cause, this.#isConnected));
+    if (cause === undefined) return;
+    try {
+      receiver?.fail(wrap(cause, this.#isConnected));
+    } catch (error) {
+      this.#threw(receiver, error);
+    }
   }
 }
 

@@ -1,3 +1,4 @@
+import type { SupervisorError } from "../errors.ts";
 import { CR } from "../mcp/bytes.ts";
 import type { LineSink } from "../net/line-intake.ts";
 
@@ -5,6 +6,8 @@ export interface WholeLines {
   line(bytes: Buffer): void;
   /** A line was longer than the limit; its bytes are dropped up to its end. */
   overlong(): void;
+  /** See LineSink. */
+  broke(failure: SupervisorError): void;
 }
 
 /** Puts the lines of a stdio child together, of which none is held beyond `maxBytes`. */
@@ -41,5 +44,9 @@ export class LineReader implements LineSink {
     if (isDropped) return;
     const line = whole.at(-1) === CR ? whole.subarray(0, -1) : whole;
     if (line.length > 0) this.#lines.line(line);
+  }
+
+  broke(failure: SupervisorError): void {
+    this.#lines.broke(failure);
   }
 }

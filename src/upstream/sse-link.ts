@@ -1,3 +1,4 @@
+import { contained, guarded } from "../containment.ts";
 import { SupervisorError } from "../errors.ts";
 import { resolveEndpoint } from "../mcp/endpoint.ts";
 import { isEventStream, withOwnHeaders } from "../mcp/headers.ts";
@@ -84,7 +85,7 @@ export class SseLink {
         posts: this.#posts,
       });
       post.send(this.#endpoint!);
-      this.#watch ??= setTimeout(() => this.#failLatePosts(), postTimeoutMs);
+      this.#watch ??= this.#failLatePostsIn(postTimeoutMs);
     });
   }
 
@@ -124,7 +125,15 @@ export class SseLink {
     }
     const [oldest] = this.#posts;
     if (oldest === undefined) return;
-    this.#watch = setTimeout(() => this.#failLatePosts(), oldest.since + postTimeoutMs - now);
+    this.#watch = this.#failLatePostsIn(oldest.since + postTimeoutMs - now);
+  }
+
+  #failLatePostsIn(ms: number): NodeJS.Timeout {
+    const end = (failure: SupervisorError): void => this.#onEnd(failure);
+    return setTimeout(
+      guarded("session", end, () => this.#failLatePosts()),
+      ms,
+    );
   }
 
   async #open(): Promise<void> {
@@ -170,6 +179,7 @@ export class SseLink {
         data: (chunk) => reader.push(chunk),
         end: () => this.#onEnd(undefined),
         fail: (error) => this.#onEnd(error),
+        broke: (thrown) => this.#onEnd(contained("session", thrown)),
       },
     );
   }
@@ -182,8 +192,8 @@ export class SseLink {
       this.#settle(undefined);
     } catch (error) {
       // A later endpoint that is refused must not leave the earlier one in use without a word.
-      if (error instanceof SupervisorError && this.#onEndpoint === undefined) this.#onEnd(error);
-      else this.#settle(error as SupervisorError);
+      if (this.#onEndpoint === undefined) this.#onEnd(contained("session", error));
+      else this.#settle(contained("session", error));
     }
   }
 
@@ -276,6 +286,10 @@ class Post implements Receiver {
   fail(error: SupervisorError): void {
     this.#options.posts.delete(this);
     this.#options.reject(error);
+  }
+
+  broke(thrown: unknown): void {
+    this.fail(contained("request", thrown));
   }
 
   abort(error: SupervisorError): void {

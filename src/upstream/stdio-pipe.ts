@@ -1,5 +1,6 @@
 import { CR, LF, SPACE } from "../mcp/bytes.ts";
 import type { Readable, Writable } from "node:stream";
+import { guarded } from "../containment.ts";
 import { SupervisorError } from "../errors.ts";
 import { elementsOf } from "../mcp/json-span.ts";
 import { LineIntake } from "../net/line-intake.ts";
@@ -35,6 +36,8 @@ export interface ChildPipes {
   output?: OutputShare;
   /** The child wrote what is no message; `what` says so without quoting it. */
   onFault: (what: string, line: Buffer | undefined) => void;
+  /** Something of ours threw over what the child wrote or was to be told: this generation of it has to end. Nothing of it is read any more. */
+  onBroken: (failure: SupervisorError) => void;
 }
 
 export interface StdioPipeOptions extends ChildPipes {
@@ -47,9 +50,11 @@ export class StdioPipe {
   readonly #share: OutputShare;
   #unsent: Buffer[] = [];
   #draining: Promise<void> | undefined;
+  readonly #sendLater: () => void;
 
   constructor(options: StdioPipeOptions) {
     this.#options = options;
+    this.#sendLater = guarded("child", options.onBroken, () => this.#send());
     const reader = new LineReader(
       {
         line: (line) => this.#read(line),
@@ -58,6 +63,7 @@ export class StdioPipe {
             `a line of over ${MAX_LINE_BYTES >> 20} MiB, which was dropped`,
             undefined,
           ),
+        broke: options.onBroken,
       },
       MAX_LINE_BYTES,
     );
@@ -81,7 +87,7 @@ export class StdioPipe {
   write(message: Buffer): Promise<void> {
     const { stdin } = this.#options;
     if (!stdin.writable) return Promise.reject(closed());
-    if (this.#unsent.length === 0) setImmediate(() => this.#send());
+    if (this.#unsent.length === 0) setImmediate(this.#sendLater);
     this.#unsent.push(oneLine(message), NEW_LINE);
     // The child does not read: its clients wait, and nothing piles up here.
     return stdin.writableNeedDrain ? this.#drained() : DONE;

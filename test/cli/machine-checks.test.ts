@@ -110,6 +110,7 @@ const REPORT: MachineReport = {
   unkept: [],
   controllers: ["cpu", "memory", "pids"],
   openFiles: 65_536,
+  contained: [],
   troubled: [],
 };
 

@@ -1,51 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { TestContext } from "node:test";
 import { startForAlice } from "../helpers/alice.ts";
-import type { Alice } from "../helpers/alice.ts";
-import { bearer, call, fixture, initialize, json } from "../helpers/fixtures.ts";
-import { ask } from "../helpers/raw-http.ts";
-
-/** A server of each kind that says what it is told to. */
-function servers() {
-  const overHttp = fixture("http", "says-bytes");
-  const args = (overHttp["args"] as string[]).slice(0, 2);
-  return {
-    web: overHttp,
-    events: fixture("sse", "says-bytes"),
-    pipe: { ...overHttp, type: "stdio", args },
-  };
-}
-
-interface Rig extends Alice {
-  /** A call of bob's, in a session that was there before. */
-  neighbour: () => Promise<void>;
-}
-
-/** Alice's servers are hostile; bob's session at the same daemon is to notice nothing. */
-async function rigOf(t: TestContext): Promise<Rig> {
-  const rig = await startForAlice(t, servers());
-  const bob = await rig.daemon.addUser("bob", "token-of-bob");
-  const path = "/u/bob/web/mcp";
-  const headers = [...bearer(bob.key.secret), ...json];
-  const begun = await ask(rig.daemon.port, { method: "POST", path, headers, body: initialize() });
-  headers.push("mcp-session-id", String(begun.headers["mcp-session-id"]));
-  const neighbour = async (): Promise<void> => {
-    const body = call("of bob", "echo", { text: "well" });
-    const { status, body: text } = await ask(rig.daemon.port, {
-      method: "POST",
-      path,
-      headers,
-      body,
-    });
-    assert.equal(status, 200, text);
-    assert.match(text, /"well"/);
-  };
-  return { ...rig, neighbour };
-}
-
-const say = (id: string, bytes: string | Buffer, where: "answer" | "events" = "answer"): string =>
-  call(id, "say", { bytes: Buffer.from(bytes as string, "latin1").toString("base64"), where });
+import { call, fixture } from "../helpers/fixtures.ts";
+import { say, startWithNeighbour } from "../helpers/says-bytes.ts";
 
 const CONTROLS = ["\r", "\n", "\0", "\x1b", "\x7f", "\x01"];
 const FIELDS = ["mcp-note", "content-type", "cache-control", "retry-after", "x-dropped-here"];
@@ -61,7 +18,7 @@ const HEADS = FIELDS.flatMap((field, nth) =>
 );
 
 test("a control character in a header of a server's answer is a refusal of that answer alone", async (t) => {
-  const rig = await rigOf(t);
+  const rig = await startWithNeighbour(t);
   const session = await rig.http("web");
   const overMcp = async (id: string, body: string): Promise<void> => {
     const answer = await rig.post("/u/alice/web/mcp", body, session);
@@ -92,7 +49,7 @@ test("a control character in a header of a server's answer is a refusal of that 
 });
 
 test("bytes beyond ASCII in a header pass as they are", async (t) => {
-  const rig = await rigOf(t);
+  const rig = await startWithNeighbour(t);
   const session = await rig.http("web");
   const value = Buffer.from("\xa0caf\xe9\x80", "latin1");
   const head = Buffer.concat([

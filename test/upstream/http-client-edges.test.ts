@@ -15,6 +15,7 @@ function ask(client: HttpClient, request: HttpRequest): Promise<string> {
       data: (chunk) => (body += chunk.toString()),
       end: () => resolve(body),
       fail: reject,
+      broke: reject,
     });
   });
 }
@@ -30,6 +31,7 @@ function abortAtHead(client: HttpClient, request: HttpRequest): Promise<void> {
       data: () => reject(new Error("data after the abort")),
       end: () => reject(new Error("an end after the abort")),
       fail: reject,
+      broke: reject,
     });
   });
 }

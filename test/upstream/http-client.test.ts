@@ -20,6 +20,7 @@ function ask(client: HttpClient, request: HttpRequest): Promise<{ status: number
       data: (chunk) => (body += chunk.toString()),
       end: () => resolve({ status, body }),
       fail: reject,
+      broke: reject,
     });
   });
 }
@@ -61,7 +62,7 @@ test("streams that came and went leave no connection", async (t) => {
   const client = new HttpClient(served.url, false);
   t.after(() => client.close());
   const exchanges = Array.from({ length: 50 }, () =>
-    client.request(GET, { head() {}, data() {}, end() {}, fail: (error) => assert.fail(error) }),
+    client.request(GET, { head() {}, data() {}, end() {}, fail: assert.fail, broke: assert.fail }),
   );
   await until(async () => (await served.connections()) === 50, "all streams are open");
   for (const exchange of exchanges) exchange.abort();
@@ -79,7 +80,7 @@ test("an exchange that is over does not touch the connection's next one", async 
   const first = await new Promise<ReturnType<HttpClient["request"]>>((resolve) => {
     const exchange = client.request(
       { ...GET, path: "/1" },
-      { head() {}, data() {}, end: () => resolve(exchange), fail: assert.fail },
+      { head() {}, data() {}, end: () => resolve(exchange), fail: assert.fail, broke: assert.fail },
     );
   });
   const answer = ask(client, { ...GET, path: "/2" });
@@ -112,6 +113,7 @@ test("a reader that pauses stops the server, and gets everything after it resume
       data: (chunk) => (received += chunk.length),
       end: resolve,
       fail: reject,
+      broke: reject,
     });
     // Two looks at the same number: nothing moves while the reader is paused.
     let last = -1;
@@ -161,7 +163,7 @@ test("a token with a line break in it cannot add a header", async (t) => {
       () =>
         client.request(
           { ...GET, headers: ["authorization", value] },
-          { head() {}, data() {}, end() {}, fail() {} },
+          { head() {}, data() {}, end() {}, fail() {}, broke() {} },
         ),
       {
         code: "UPSTREAM_INVALID",

@@ -26,7 +26,13 @@ function rig() {
     for (const line of lines) got.push(JSON.parse(line) as Json);
   });
   const onFault = (what: string) => void faults.push(what);
-  const hub = new ModernStdio({ stdin, stdout, clientVersion: "1", onFault });
+  const hub = new ModernStdio({
+    stdin,
+    stdout,
+    clientVersion: "1",
+    onFault,
+    onBroken: assert.fail,
+  });
   const say = (text: string) => stdout.write(`${text}\n`);
   const next = (count: number) => until(() => got[count - 1], "a message");
   return { hub, got, say, next, faults };

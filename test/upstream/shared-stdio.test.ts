@@ -97,6 +97,7 @@ async function share(_t: TestContext, capabilities: object = {}, version?: strin
     resumeWindowMs: 60_000,
     clientVersion: "1",
     onFault: (what) => child.faults.push(what),
+    onBroken: assert.fail,
   });
   await shared.initialize();
   return { child, open: (before?: Session) => new Session(shared, capabilities, before) };

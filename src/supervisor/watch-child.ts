@@ -1,0 +1,33 @@
+import type { SupervisorError } from "../errors.ts";
+import { describeExit, describeStrain, onOverload } from "./describe-exit.ts";
+import type { Ended } from "./instance-types.ts";
+import type { Launched } from "./launch.ts";
+
+/** As a predicate of the child, like those of describe-exit. */
+const BROKEN = "was ended: something failed here over what it wrote, and the log tells what";
+
+/** What is told of a child, all as predicates of it. */
+export interface ChildWatcher {
+  /** Whether this generation is still the one that serves; nothing is told of another. */
+  isServing(): boolean;
+  /** It reached a limit that it lives on with. */
+  strained(how: string): void;
+  busy(how: string): void;
+  /** It ended by itself, or it has to: what it wrote made something of ours throw. */
+  ended(how: Ended): void;
+}
+
+/** Watches over a child that is ready, to its end. */
+export function watchChild({ running, broken }: Launched, watcher: ChildWatcher): void {
+  const tell = (act: () => void): void => {
+    if (watcher.isServing()) act();
+  };
+  const end = (how: Ended): void => tell(() => watcher.ended(how));
+  void running.strained.then((hit) => tell(() => watcher.strained(describeStrain(hit))));
+  onOverload(running, (how) => tell(() => watcher.busy(how)));
+  void running.exited.then((exit) => end({ reason: describeExit(exit), exit }));
+  const broke = (): void =>
+    end({ reason: BROKEN, exit: null, failure: broken.reason as SupervisorError });
+  if (broken.aborted) broke();
+  else broken.addEventListener("abort", broke, { once: true });
+}
