@@ -80,6 +80,7 @@ export const ERROR_CODES = {
   UPSTREAM_RESET: serverEntry(502),
   UPSTREAM_INVALID: serverEntry(502),
   UPSTREAM_TIMEOUT: serverEntry(504),
+  ANSWER_TOO_LARGE: serverEntry(502),
 
   // Ours.
   // What the machine has run out of, whoever used it up. It may be there again in a moment.

@@ -74,8 +74,9 @@ export class ClientStream {
   part(bytes: Buffer, isLast: boolean): boolean {
     // A child's last words may come after its end; Node takes a write behind the end for our failure.
     if (this.#isOver) return true;
+    // What has begun is finished.
+    if (!this.#isMidEvent) this.#requireReader();
     this.#isMidEvent = !isLast;
-    this.#requireReader();
     this.#put(bytes);
     if (this.#isBeatDue && isLast) this.beat();
     return this.#isFlowing;

@@ -11,6 +11,7 @@ import {
   SPACE,
 } from "./bytes.ts";
 import { locate, textAt } from "./json-span.ts";
+import type { Text } from "./long-text.ts";
 
 /** One JSON-RPC message as far as a gateway has to know it; `id` is canonical JSON text, see `canonicalId`. */
 export interface Message {
@@ -54,7 +55,7 @@ export function canonicalId(raw: string): string {
 }
 
 /** The id at a path of keys as `canonicalId` has it: what a parser makes of one beyond 2^53 is another. */
-export function idAt(json: Buffer, path: readonly string[]): string | undefined {
+export function idAt(json: Text, path: readonly string[]): string | undefined {
   const span = locate(json, path);
   return span === undefined ? undefined : canonicalId(textAt(json, span));
 }

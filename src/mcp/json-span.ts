@@ -9,6 +9,9 @@ import {
   QUOTE,
   SPACE,
 } from "./bytes.ts";
+import { LongText } from "./long-text.ts";
+import type { Text } from "./long-text.ts";
+
 /** Where a value stands in JSON text, in bytes: [start, end). */
 export interface Span {
   readonly start: number;
@@ -19,10 +22,11 @@ export interface Span {
  * Finds the value at a path of keys, so that its bytes alone can be changed: to parse and write a
  * message again would change numbers beyond 2^53, escapes and the order of keys.
  *
- * The text must be JSON. Of keys that stand twice the last one counts, as with JSON.parse. Undefined
+ * In a long text only what `MessageScanner` looks for is found. The text must be JSON. Of keys that stand twice the last one counts, as with JSON.parse. Undefined
  * where the path leads nowhere.
  */
-export function locate(json: Buffer, path: readonly string[]): Span | undefined {
+export function locate(json: Text, path: readonly string[]): Span | undefined {
+  if (json instanceof LongText) return json.seen?.find(path);
   return locateIn(json, skipSpace(json, 0), path, 0);
 }
 
@@ -38,7 +42,8 @@ export function mayHold(json: Buffer, name: string): boolean {
  * As `locate`, for a last key of ASCII letters that most messages do not hold: these are told by a
  * look at their bytes, and are not walked through.
  */
-export function find(json: Buffer, path: readonly string[]): Span | undefined {
+export function find(json: Text, path: readonly string[]): Span | undefined {
+  if (json instanceof LongText) return locate(json, path);
   return mayHold(json, path.at(-1)!) ? locate(json, path) : undefined;
 }
 
@@ -57,8 +62,13 @@ export function elementsOf(json: Buffer): Span[] | undefined {
   return spans;
 }
 
+type Changes = readonly (readonly [Span, string])[];
+
 /** The same text with other bytes in the places of these spans, which are in order and do not overlap. */
-export function splice(json: Buffer, changes: readonly (readonly [Span, string])[]): Buffer {
+export function splice(json: Buffer, changes: Changes): Buffer;
+export function splice(json: Text, changes: Changes): Text;
+export function splice(json: Text, changes: Changes): Text {
+  if (json instanceof LongText) return json.splice(changes);
   let length = json.length;
   for (const [{ start, end }, text] of changes) length += Buffer.byteLength(text) - (end - start);
   const spliced = Buffer.allocUnsafe(length);
@@ -73,13 +83,14 @@ export function splice(json: Buffer, changes: readonly (readonly [Span, string])
   return spliced;
 }
 
-/** The text of a span. */
-export function textAt(json: Buffer, { start, end }: Span): string {
-  return json.toString("utf8", start, end);
+/** The text of a span that was found in it. */
+export function textAt(json: Text, span: Span): string {
+  if (json instanceof LongText) return "text" in span ? String(span.text) : "";
+  return json.toString("utf8", span.start, span.end);
 }
 
 /** The value of a span, undefined for what is no JSON: a server's text may be anything. */
-export function valueAt(json: Buffer, span: Span): unknown {
+export function valueAt(json: Text, span: Span): unknown {
   try {
     return JSON.parse(textAt(json, span));
   } catch {

@@ -1,9 +1,13 @@
 import { COLON, CR, LF, SPACE } from "./bytes.ts";
 import { EnvelopeScanner } from "./envelope.ts";
 import type { Message } from "./envelope.ts";
+import { LongText } from "./long-text.ts";
+import type { Text } from "./long-text.ts";
 
 /** An event is held back until it is whole, up to here; what is longer passes in pieces and cannot be an endpoint. */
 const MAX_HELD_BYTES = 64 * 1024;
+/** Between the `data:` lines of an event. */
+const BETWEEN_LINES = Buffer.from("\n");
 const MAX_FIELD_NAME = 8;
 const MAX_EVENT_NAME = 64;
 
@@ -14,6 +18,8 @@ export interface EventPart {
   readonly name: string;
   /** The JSON-RPC messages in the event's data; empty until the last part. */
   readonly messages: readonly Message[];
+  /** What of the event's data is in these bytes, where the reader was asked for it. */
+  readonly data?: readonly Buffer[];
   /** False while more of the same event follows: nothing may be put between. */
   readonly isLast: boolean;
 }
@@ -26,6 +32,8 @@ export interface EventPart {
  */
 export class SseReader {
   readonly #emit: (part: EventPart) => void;
+  #data: Buffer[] | undefined;
+  #hasData = false;
   readonly #scanner = new EnvelopeScanner();
   #held: Buffer[] = [];
   #heldBytes = 0;
@@ -40,8 +48,10 @@ export class SseReader {
   #eventName = "";
   #atValueStart = false;
 
-  constructor(emit: (part: EventPart) => void) {
+  /** With `wantsData` events are given with their data, and without the messages in it. */
+  constructor(emit: (part: EventPart) => void, wantsData = false) {
     this.#emit = emit;
+    if (wantsData) this.#data = [];
   }
 
   /** True between events, where a comment of the gateway's own may go. */
@@ -104,9 +114,11 @@ export class SseReader {
     if (this.#atValueStart) {
       this.#atValueStart = false;
       if (chunk[i] === SPACE) i += 1;
+      if (this.#field === "data") this.#beginDataLine();
     }
     if (this.#field === "data") {
-      this.#scanner.write(chunk, i, to);
+      if (this.#data === undefined) this.#scanner.write(chunk, i, to);
+      else if (i < to) this.#data.push(chunk.subarray(i, to));
     } else if (this.#eventName.length < MAX_EVENT_NAME) {
       this.#eventName += chunk.toString("latin1", i, to);
     }
@@ -128,7 +140,8 @@ export class SseReader {
       const whole = this.#heldBytes === 0 ? bytes : Buffer.concat([...this.#held, bytes]);
       this.#held = [];
       this.#heldBytes = 0;
-      this.#emit({ bytes: whole, name: this.#name, messages: [], isLast: false });
+      const data = this.#takeData();
+      this.#emit({ bytes: whole, name: this.#name, messages: [], isLast: false, ...data });
       return;
     }
     this.#held.push(bytes);
@@ -145,7 +158,20 @@ export class SseReader {
     this.#isOverflowing = false;
     this.#name = "";
     this.#scanner.reset();
-    this.#emit({ bytes, name, messages, isLast: true });
+    this.#hasData = false;
+    this.#emit({ bytes, name, messages, isLast: true, ...this.#takeData() });
+  }
+
+  #beginDataLine(): void {
+    if (this.#hasData) this.#data?.push(BETWEEN_LINES);
+    this.#hasData = true;
+  }
+
+  #takeData(): { data: readonly Buffer[] } | undefined {
+    const data = this.#data;
+    if (data === undefined) return undefined;
+    this.#data = [];
+    return { data };
   }
 }
 
@@ -174,6 +200,17 @@ export function messageEvent(json: Buffer): Buffer {
   for (let i = MESSAGE_HEAD.length; i < end; i++)
     if (event[i] === LF || event[i] === CR) event[i] = SPACE;
   return event;
+}
+
+/** The same for any message, in pieces: a long one is not copied. */
+export function messageEventParts(text: Text): readonly Buffer[] {
+  if (!(text instanceof LongText)) return [messageEvent(text)];
+  return [MESSAGE_HEAD, ...text.parts.map(inOneLine), EVENT_END];
+}
+
+function inOneLine(part: Buffer): Buffer {
+  if (!part.includes(LF) && !part.includes(CR)) return part;
+  return Buffer.from(part.map((byte) => (byte === LF || byte === CR ? SPACE : byte)));
 }
 
 /** A comment: keeps clients and proxies from taking a silent stream for a dead one, and is no event to anybody. */

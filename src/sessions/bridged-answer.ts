@@ -1,4 +1,6 @@
-import { messageEvent } from "../mcp/sse.ts";
+import { LongText } from "../mcp/long-text.ts";
+import type { Text } from "../mcp/long-text.ts";
+import { messageEventParts } from "../mcp/sse.ts";
 import type { HttpOutlet } from "./http-exchange.ts";
 
 /** Proxies end silent answers after 30 s or more; an answer that takes this long becomes a stream with heartbeats. */
@@ -10,19 +12,20 @@ export function beginStream(outlet: HttpOutlet): void {
 }
 
 /** Answers a POST with one message, and nothing before it, in a form that its client takes. */
-export function answerWith(outlet: HttpOutlet, raw: Buffer, status = 200): void {
+export function answerWith(outlet: HttpOutlet, raw: Text, status = 200): void {
   // An event stream has one status; what refuses says so by another, which is worth more than the form.
   if (outlet.accepted === "stream" && status === 200) {
     beginStream(outlet);
     emitMessage(outlet, raw);
   } else {
     outlet.head(status, { "content-type": "application/json" }, false);
-    outlet.part(raw, true);
+    for (const part of raw instanceof LongText ? raw.parts : [raw]) outlet.part(part, true);
   }
   outlet.end();
 }
 
 /** Puts one message of the server on a stream that has begun. */
-export function emitMessage(outlet: HttpOutlet, raw: Buffer): void {
-  outlet.part(messageEvent(raw), true);
+export function emitMessage(outlet: Pick<HttpOutlet, "part">, raw: Text): void {
+  const parts = messageEventParts(raw);
+  for (let i = 0; i < parts.length; i++) outlet.part(parts[i]!, i === parts.length - 1);
 }

@@ -2,7 +2,6 @@ import { contained, guarded, unawaited } from "../containment.ts";
 import { SupervisorError } from "../errors.ts";
 import { rpcErrorText } from "../http/error-response.ts";
 import {
-  EnvelopeScanner,
   canonicalId,
   idAt,
   isForNobody,
@@ -13,6 +12,9 @@ import {
 } from "../mcp/envelope.ts";
 import type { Message } from "../mcp/envelope.ts";
 import { find, textAt } from "../mcp/json-span.ts";
+import { wholeText } from "../mcp/long-text.ts";
+import type { Text } from "../mcp/long-text.ts";
+import { messagesIn } from "../mcp/outcome.ts";
 import type { Live } from "../supervisor/supervisor.ts";
 import { PATIENCE_MS, answerWith, beginStream, emitMessage } from "./bridged-answer.ts";
 import { partsOf } from "./bridged-link.ts";
@@ -46,11 +48,10 @@ export class HttpBridge {
   readonly #inFlight: InFlight;
   readonly #maxBacklog: number;
   readonly #posts = new Map<string, Post>();
-  readonly #scanner = new EnvelopeScanner();
   #link: MessageLink | undefined;
   /** The session's own streams, the newest last: MCP allows several, and each message goes to one (2025-11-25, transports). */
   readonly #streams: HttpOutlet[] = [];
-  #backlog: Buffer[] = [];
+  #backlog: Text[] = [];
   #watch: NodeJS.Timeout | undefined;
   #isLost = false;
 
@@ -122,8 +123,8 @@ export class HttpBridge {
     this.#inFlight.drain();
   }
 
-  receive(raw: Buffer, about: string | undefined, known?: Message): void {
-    const message = known ?? this.#scan(raw);
+  receive(raw: Text, about: string | undefined, known?: Message): void {
+    const message = known ?? messagesIn(raw)[0];
     if (message === undefined) return;
     this.#inFlight.received([message], raw.length);
     if (isResponse(message)) return this.#answer(raw, message.id!);
@@ -137,7 +138,7 @@ export class HttpBridge {
   }
 
   /** Puts a question on whatever POST can carry it, else answers it in the client's place. */
-  #ask(raw: Buffer, question: Message): void {
+  #ask(raw: Text, question: Message): void {
     const post = [...this.#posts.values()].findLast(canCarry);
     if (post !== undefined) this.#onPost(post, raw);
     else this.#refuse(question);
@@ -156,10 +157,11 @@ export class HttpBridge {
     this.#link!.send(raw, answer, []).catch(() => {});
   }
 
-  #scan(raw: Buffer): Message | undefined {
-    this.#scanner.reset();
-    this.#scanner.write(raw, 0, raw.length);
-    return this.#scanner.messages[0];
+  /** What the server answered to that request is not passed on: its client is told why. */
+  dropped(id: string, error: SupervisorError): void {
+    const watch = this.#inFlight.failed(id);
+    watch?.failApart(error);
+    this.#answer(Buffer.from(rpcErrorText(error, watch?.requestId ?? "", id)), id);
   }
 
   /** The link is over, and no other child takes the session: what waits for an answer is told why, and the session's own stream ends. */
@@ -253,7 +255,7 @@ export class HttpBridge {
   }
 
   /** Where what is no answer goes: to the POST that it is known or told to belong to. */
-  #postOf(raw: Buffer, method: string | undefined, about: string | undefined): Post | undefined {
+  #postOf(raw: Text, method: string | undefined, about: string | undefined): Post | undefined {
     if (about !== undefined) return this.#posts.get(about);
     if (method !== "notifications/progress") return this.#onlyPost();
     const [token] = tokenAt(raw, ["params", "progressToken"]);
@@ -269,14 +271,14 @@ export class HttpBridge {
     return posts.size === 1 ? [...posts][0] : undefined;
   }
 
-  #onPost(post: Post, raw: Buffer): void {
+  #onPost(post: Post, raw: Text): void {
     within(post.outlet, [...post.waiting], () => {
       begin(post);
       emitMessage(post.outlet, raw);
     });
   }
 
-  #answer(raw: Buffer, id: string): void {
+  #answer(raw: Text, id: string): void {
     const post = this.#posts.get(id);
     if (post === undefined) return;
     this.#posts.delete(id);
@@ -286,7 +288,7 @@ export class HttpBridge {
       return;
     }
     if (!canCarry(post)) {
-      post.answers.push(raw.toString());
+      post.answers.push(wholeText(raw));
       if (post.waiting.size === 0) answerBatch(post);
       return;
     }
@@ -339,7 +341,7 @@ function within(outlet: HttpOutlet, unanswered: readonly string[], work: () => v
   }
 }
 
-function emit(stream: HttpOutlet, raw: Buffer): void {
+function emit(stream: HttpOutlet, raw: Text): void {
   within(stream, [], () => emitMessage(stream, raw));
 }
 
@@ -349,7 +351,7 @@ function begin(post: Post): void {
   beginStream(post.outlet);
 }
 
-function tokenAt(raw: Buffer, path: readonly string[]): string[] {
+function tokenAt(raw: Text, path: readonly string[]): string[] {
   const span = find(raw, path);
   return span === undefined ? [] : [canonicalId(textAt(raw, span))];
 }

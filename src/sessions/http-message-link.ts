@@ -1,9 +1,11 @@
 import { contained } from "../containment.ts";
 import { SupervisorError } from "../errors.ts";
+import type { Text } from "../mcp/long-text.ts";
+import type { MessageAssembler } from "../mcp/message-assembler.ts";
 import { idAt, isRequest } from "../mcp/envelope.ts";
 import type { Message } from "../mcp/envelope.ts";
 import { SESSION_HEADER, isEventStream } from "../mcp/headers.ts";
-import { elementsOf, locate, valueAt } from "../mcp/json-span.ts";
+import { locate, valueAt } from "../mcp/json-span.ts";
 import { SseReader } from "../mcp/sse.ts";
 import type { HttpTarget } from "../supervisor/supervisor.ts";
 import type {
@@ -14,14 +16,13 @@ import type {
 } from "../upstream/http-client.ts";
 import { redirectTarget } from "../upstream/redirect.ts";
 import { UNHEARD } from "./end-at-server.ts";
+import { assembleFor } from "./bridged-messages.ts";
 import { Handover } from "./handover.ts";
 import type { MessageLink, MessageLinkEvents } from "./message-link.ts";
-import { EventAssembler } from "./sse-message-link.ts";
 
 const ACCEPT = ["accept", "application/json, text/event-stream"];
 /** What may stand in a header; all revisions are dates. */
 const VERSION = /^[\w.-]+$/;
-const MAX_BODY_BYTES = 64 * 1024 * 1024;
 /**
  * By then a server has read a message that it has not begun to answer: one that answers in plain
  * JSON begins when it is done, and a client that posts one message after the other would wait as long.
@@ -73,6 +74,7 @@ export class HttpMessageLink implements MessageLink {
     await post.handover.done;
     // Servers leave the stream of a cancelled request open for good.
     cancelled?.exchange?.abort();
+    cancelled?.messages?.reset();
     // From here on the server may speak unasked.
     if (message.method === "notifications/initialized") await this.#listen();
   }
@@ -103,9 +105,13 @@ export class HttpMessageLink implements MessageLink {
   }
 
   #exchange(method: "GET" | "POST", body: Buffer | null, post: Post): void {
-    const chunks: Buffer[] = [];
+    const messages = assembleFor({
+      message: (raw) => this.#receive(raw, post),
+      dropped: (id, error) => this.#dropped(id, error, post),
+      // A server that does not take it has lost nothing that it could use.
+      refuse: (raw, message) => void this.send(raw, message).catch(() => {}),
+    });
     let reader: SseReader | undefined;
-    let size = 0;
     const exchange = this.#client.request(this.#request(method, body), {
       head: (status, headers) => {
         if (this.#follow(status, headers, exchange, method, body, post)) return;
@@ -117,30 +123,34 @@ export class HttpMessageLink implements MessageLink {
         }
         if (post.isInitialize) this.#sessionId = headers[SESSION_HEADER];
         if (isEventStream(headers["content-type"])) {
-          const events = new EventAssembler((raw) => this.#receive(raw, post));
-          reader = new SseReader((part) => events.push(part));
+          reader = new SseReader(({ data = [], isLast }) => {
+            for (const piece of data) messages.push(piece);
+            if (isLast) messages.end();
+          }, true);
         }
         post.handover.accept();
       },
       data: (chunk) => {
-        size += chunk.length;
         if (reader !== undefined) reader.push(chunk);
-        else if (size <= MAX_BODY_BYTES) chunks.push(chunk);
+        else messages.push(chunk);
       },
       end: () => {
         this.#posts.delete(post);
-        if (reader === undefined && size > 0) this.#receive(Buffer.concat(chunks), post);
+        if (reader === undefined) messages.end();
+        else messages.reset();
         // A server may end its stream early (2025-11-25); a client of the bridge has nothing to resume.
         this.#answerFor(post, "the server ended its answer before it had answered");
       },
       fail: (error) => {
         this.#posts.delete(post);
+        messages.reset();
         post.handover.refuse(error);
         if (method === "POST") this.#end(error);
       },
       broke: (thrown) => this.#end(contained("session", thrown)),
     });
     post.exchange = exchange;
+    post.messages = messages;
     this.#posts.add(post);
   }
 
@@ -179,20 +189,25 @@ export class HttpMessageLink implements MessageLink {
     this.#events.onMessage(Buffer.from(text), post.id);
   }
 
-  #receive(body: Buffer, post: Post): void {
+  #receive(raw: Text, post: Post): void {
     const { id, isInitialize } = post;
-    const spans = elementsOf(body);
-    for (const raw of spans?.map(({ start, end }) => body.subarray(start, end)) ?? [body]) {
-      const version = isInitialize ? locate(raw, ["result", "protocolVersion"]) : undefined;
-      const spoken = version && valueAt(raw, version);
-      if (typeof spoken === "string" && VERSION.test(spoken)) this.#version = spoken;
-      const isAnswer = locate(raw, ["method"]) === undefined;
-      if (id !== undefined && isAnswer && idAt(raw, ["id"]) === id) {
-        if (post.isOver) continue;
-        post.isOver = true;
-      }
-      this.#events.onMessage(raw, id);
+    const version = isInitialize ? locate(raw, ["result", "protocolVersion"]) : undefined;
+    const spoken = version && valueAt(raw, version);
+    if (typeof spoken === "string" && VERSION.test(spoken)) this.#version = spoken;
+    const isAnswer = locate(raw, ["method"]) === undefined;
+    if (id !== undefined && isAnswer && idAt(raw, ["id"]) === id) {
+      if (post.isOver) return;
+      post.isOver = true;
     }
+    this.#events.onMessage(raw, id);
+  }
+
+  #dropped(id: string, error: SupervisorError, post: Post): void {
+    if (id === post.id) {
+      if (post.isOver) return;
+      post.isOver = true;
+    }
+    this.#events.onDropped(id, error);
   }
 
   #request(method: HttpRequest["method"], body: Buffer | null): HttpRequest {
@@ -212,8 +227,9 @@ export class HttpMessageLink implements MessageLink {
   }
 
   #abandon(error: SupervisorError | undefined): void {
-    for (const { exchange, handover } of this.#posts) {
+    for (const { exchange, messages, handover } of this.#posts) {
       exchange?.abort();
+      messages?.reset();
       handover.refuse(
         error ?? new SupervisorError("UPSTREAM_RESET", "the session with the server is over"),
       );
@@ -228,11 +244,13 @@ interface Post {
   readonly isInitialize: boolean;
   readonly handover: Handover;
   exchange: Exchange | undefined;
+  /** What has come of its answer and is not whole yet. */
+  messages: MessageAssembler | undefined;
   /** Answered or cancelled: no answer is to come. */
   isOver: boolean;
 }
 
 function newPost(id: string | undefined, isInitialize: boolean, patienceMs?: number): Post {
   const handover = new Handover(patienceMs);
-  return { id, isInitialize, handover, exchange: undefined, isOver: false };
+  return { id, isInitialize, handover, exchange: undefined, messages: undefined, isOver: false };
 }

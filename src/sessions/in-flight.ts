@@ -74,6 +74,14 @@ export class InFlight {
     this.#bytesSeen = 0;
   }
 
+  /** The request gets an error of ours in the place of its answer. Returns who wants to know. */
+  failed(id: string): CallWatch | undefined {
+    const watch = this.#open.get(id)?.watch;
+    this.#endCall(id, "error");
+    this.#end(id, "answered");
+    return watch;
+  }
+
   /** Takes note of a piece of an event that goes on. */
   saw(bytes: number): void {
     this.#bytesSeen += bytes;

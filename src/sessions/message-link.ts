@@ -1,6 +1,7 @@
 import type { SupervisorError } from "../errors.ts";
 import type { Askable } from "../mcp/askable.ts";
 import type { Message } from "../mcp/envelope.ts";
+import type { Text } from "../mcp/long-text.ts";
 
 /**
  * A session's way to a server of another transport than its front: single messages, not bytes of a
@@ -19,7 +20,9 @@ export interface MessageLinkEvents {
   /** What the client declared that lets a server ask it. */
   readonly askable: ReadonlySet<Askable>;
   /** One message of the server. `about` is the id (canonical JSON text) of the client's request that it belongs to, where that is known; `message` what the link has read of it already. */
-  onMessage: (raw: Buffer, about: string | undefined, message?: Message) => void;
+  onMessage: (raw: Text, about: string | undefined, message?: Message) => void;
+  /** The answer to the client's request of that id (canonical JSON text) is not passed on. */
+  onDropped: (id: string, error: SupervisorError) => void;
   /** The link is over: with an error when it broke, without when the server ended it. Called once. */
   onClosed: (error: SupervisorError | undefined) => void;
 }

@@ -6,6 +6,7 @@ import type { ModernParams } from "../mcp/modern.ts";
 import { outcomeOf } from "../mcp/outcome.ts";
 import type { Instance, Live } from "../supervisor/supervisor.ts";
 import type { ModernCaller, ModernStdio } from "../upstream/modern-stdio.ts";
+import type { Text } from "../mcp/long-text.ts";
 import { PATIENCE_MS, answerWith, beginStream, emitMessage } from "./bridged-answer.ts";
 import { explainFailure } from "./exit.ts";
 import type { CallWatch } from "./calls.ts";
@@ -67,7 +68,7 @@ export class ModernPost implements ModernCaller {
     this.#cancel?.();
   }
 
-  notify(raw: Buffer): void {
+  notify(raw: Text): void {
     if (this.#isOver) return;
     try {
       this.#begin();
@@ -78,7 +79,7 @@ export class ModernPost implements ModernCaller {
     }
   }
 
-  answer(raw: Buffer, errorCode: number | undefined): void {
+  answer(raw: Text, errorCode: number | undefined): void {
     if (this.#isOver) return;
     try {
       this.#answer(raw, errorCode);
@@ -87,7 +88,7 @@ export class ModernPost implements ModernCaller {
     }
   }
 
-  #answer(raw: Buffer, errorCode: number | undefined): void {
+  #answer(raw: Text, errorCode: number | undefined): void {
     const outcome = outcomeOf(raw);
     const seen = { id: this.#id, method: undefined };
     this.#inFlight.received([outcome === "ok" ? seen : { ...seen, outcome }], raw.length);
@@ -95,6 +96,13 @@ export class ModernPost implements ModernCaller {
     if (!this.#isStream) return answerWith(this.#outlet, raw, statusOfError(errorCode));
     emitMessage(this.#outlet, raw);
     this.#outlet.end();
+  }
+
+  dropped(error: SupervisorError): void {
+    if (this.#isOver) return;
+    this.#inFlight.failed(this.#id!);
+    this.#finish();
+    this.#outlet.fail(error, [this.#id!]);
   }
 
   over(): void {

@@ -143,6 +143,7 @@ export class Sessions {
     const events: MessageLinkEvents = {
       askable,
       onMessage: (raw, about, message) => bridge.receive(raw, about, message),
+      onDropped: (id, error) => bridge.dropped(id, error),
       onClosed: (error) => bridge.lost(error, live),
     };
     const goesOn = isRenewed ? renewal : undefined;

@@ -3,16 +3,18 @@ import { unawaited } from "../containment.ts";
 import { ERROR_CODES, SupervisorError, toSupervisorError } from "../errors.ts";
 import { rpcErrorText } from "../http/error-response.ts";
 import type { Askable } from "../mcp/askable.ts";
-import { EnvelopeScanner, isPing, isRequest, pongText } from "../mcp/envelope.ts";
+import { isPing, isRequest, pongText } from "../mcp/envelope.ts";
 import type { Message } from "../mcp/envelope.ts";
+import { messagesIn } from "../mcp/outcome.ts";
 import { RPC } from "../mcp/modern.ts";
-import { formatEvent, messageEvent } from "../mcp/sse.ts";
+import { formatEvent } from "../mcp/sse.ts";
 import type { EventPart } from "../mcp/sse.ts";
 import { LEGACY_VERSIONS } from "../mcp/versions.ts";
 import type { HttpTarget, Instance, Live } from "../supervisor/supervisor.ts";
 import { SseLink } from "../upstream/sse-link.ts";
 import type { Remembered } from "../upstream/shared-stdio.ts";
 import type { PostAnswer } from "../upstream/sse-link.ts";
+import { emitMessage } from "./bridged-answer.ts";
 import { ACCEPTED, bridgePosts } from "./bridged-link.ts";
 import type { PostLink } from "./bridged-link.ts";
 import { explainFailure } from "./exit.ts";
@@ -276,7 +278,6 @@ export class SseSession {
 
   async #bridge(live: Live): Promise<PostLink> {
     const { upstreams, postTimeoutMs, outlet } = this.#options;
-    const scanner = new EnvelopeScanner();
     const { instance, askable, keeps } = this.#serving!;
     const renewal = {
       instance,
@@ -285,15 +286,13 @@ export class SseSession {
     };
     const events: MessageLinkEvents = {
       askable,
+      onDropped: (id, error) =>
+        this.#fail([{ id, watch: this.#serving?.inFlight.failed(id) }], error),
       onMessage: (raw, _about, known) => {
-        if (known === undefined) {
-          scanner.reset();
-          scanner.write(raw, 0, raw.length);
-        }
-        const messages = known === undefined ? scanner.messages : [known];
+        const messages = known === undefined ? messagesIn(raw) : [known];
         if (this.#late.take(messages)) return;
         this.#serving?.inFlight.received(messages, raw.length);
-        outlet.part(messageEvent(raw), true);
+        emitMessage(outlet, raw);
       },
       onClosed: (error) => this.#settle(this.#onLinkClosed(live, error)),
     };

@@ -84,6 +84,9 @@ export class StdioLink implements MessageLink {
         if (!this.#isClosed && this.#seat?.client === client)
           this.#events.onMessage(raw, about, message);
       }),
+      dropped: guarded("session", end, (id, error) => {
+        if (!this.#isClosed && this.#seat?.client === client) this.#events.onDropped(id, error);
+      }),
       ended: guarded("session", end, () => this.#onEnded(live, shared, client)),
     };
     this.#seat = { live, shared, client };

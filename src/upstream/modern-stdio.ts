@@ -1,4 +1,6 @@
 import { SupervisorError } from "../errors.ts";
+import { LongText } from "../mcp/long-text.ts";
+import type { Text } from "../mcp/long-text.ts";
 import { locate, splice, textAt } from "../mcp/json-span.ts";
 import type { Span } from "../mcp/json-span.ts";
 import { META, MODERN_VERSIONS, discoveredVersions } from "../mcp/modern.ts";
@@ -12,9 +14,11 @@ import type { ChildPipes, Incoming, IncomingValue } from "./stdio-pipe.ts";
 /** Who waits for the answer to one request. */
 export interface ModernCaller {
   /** A notification that belongs to the request; comes before its answer. */
-  notify(raw: Buffer): void;
+  notify(raw: Text): void;
   /** The answer, with the code of its error if it is one. Nothing comes after it. */
-  answer(raw: Buffer, errorCode: number | undefined): void;
+  answer(raw: Text, errorCode: number | undefined): void;
+  /** The answer is not passed on. Nothing comes after it. */
+  dropped(error: SupervisorError): void;
   /** There will be no answer: the child is gone, or has torn a subscription down. */
   over(): void;
 }
@@ -55,6 +59,9 @@ export class ModernStdio {
     this.#pipe = new StdioPipe({
       ...options,
       onMessage: (incoming) => this.#onMessage(incoming),
+      onDropped: ({ id, method }, error) => {
+        if (method === undefined) this.#take(Number(id))?.caller.dropped(error);
+      },
     });
   }
 
@@ -145,7 +152,7 @@ export class ModernStdio {
     if (value.method === undefined) this.#onAnswer(incoming);
     else if (value.id === undefined || value.id === null) this.#onNotification(incoming);
     // A modern server asks nothing of its client (MCP 2026-07-28, stdio).
-    else this.#options.onFault("a request, which this revision does not have", raw);
+    else this.#options.onFault("a request, which this revision does not have", headOf(raw));
   }
 
   #onAnswer({ raw, value }: Incoming): void {
@@ -208,16 +215,19 @@ export class ModernStdio {
       [META.clientCapabilities]: capabilities,
     };
     const message = { jsonrpc: "2.0", id: 0, method, params: { ...params, _meta: meta } };
-    const answer = await new Promise<Buffer>((resolve, reject) => {
+    const answer = await new Promise<Text>((resolve, reject) => {
       const caller: ModernCaller = {
         notify() {},
         answer: resolve,
+        dropped: reject,
         over: () => reject(new SupervisorError("UPSTREAM_RESET", "the child did not answer")),
       };
       this.request(Buffer.from(JSON.stringify(message)), method, message.params, caller).catch(
         reject,
       );
     });
+    if (answer instanceof LongText)
+      throw new SupervisorError("UPSTREAM_INVALID", "the child's answer is too long to be read");
     return JSON.parse(answer.toString("utf8")) as IncomingValue;
   }
 
@@ -228,3 +238,5 @@ export class ModernStdio {
       if (typeof name === "string") this.#paramHeaders.set(name, paramHeadersOf(inputSchema));
   }
 }
+
+const headOf = (raw: Text): Buffer | undefined => (raw instanceof LongText ? raw.parts[0] : raw);

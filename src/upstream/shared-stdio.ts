@@ -1,6 +1,7 @@
 import { SupervisorError } from "../errors.ts";
 import { canonicalId, idAt, isRequest, isResponse } from "../mcp/envelope.ts";
 import type { Message } from "../mcp/envelope.ts";
+import type { Text } from "../mcp/long-text.ts";
 import { find, locate, splice, textAt, valueAt } from "../mcp/json-span.ts";
 import type { Span } from "../mcp/json-span.ts";
 import { outcomeOf } from "../mcp/outcome.ts";
@@ -15,7 +16,9 @@ import { Subscriptions } from "./subscriptions.ts";
 /** One session on a child. */
 export interface StdioClient extends Respondent {
   /** A message for this session. `about` is the id (canonical JSON text) of the session's own request that it belongs to, `message` what was read of it already. */
-  receive(raw: Buffer, about: string | undefined, message?: Message): void;
+  receive(raw: Text, about: string | undefined, message?: Message): void;
+  /** The answer to the session's request of that id (canonical JSON text) is not passed on. */
+  dropped(id: string, error: SupervisorError): void;
   /** The child has ended. Called once at most, and not after `close`. */
   ended(): void;
 }
@@ -74,6 +77,7 @@ export class SharedStdio {
     this.#pipe = new StdioPipe({
       ...options,
       onMessage: (incoming) => this.#onMessage(incoming),
+      onDropped: (message, error) => this.#onDropped(message, error),
     });
   }
 
@@ -90,7 +94,7 @@ export class SharedStdio {
     const { raw, value } = await answered;
     const span = locate(raw, ["result"]);
     const version = (value.result as { protocolVersion?: unknown } | undefined)?.protocolVersion;
-    if (span === undefined || typeof version !== "string")
+    if (!Buffer.isBuffer(raw) || span === undefined || typeof version !== "string")
       throw new SupervisorError("UPSTREAM_INVALID", "the child refused to initialize");
     this.#initialized = { result: raw.subarray(span.start, span.end), version };
     if (!this.#options.isOwn) this.#greet();
@@ -265,6 +269,14 @@ export class SharedStdio {
     call.client.receive(answer, call.id, outcome === "ok" ? seen : { ...seen, outcome });
   }
 
+  #onDropped({ id, method }: Message, error: SupervisorError): void {
+    if (method !== undefined) return id === undefined ? undefined : this.#refuse(id, error.message);
+    const call = this.#calls.get(Number(id));
+    if (call === undefined) return this.#questions.answered(Number(id));
+    this.#endCall(Number(id), call);
+    call.client.dropped(call.id, error);
+  }
+
   #onRequest({ raw, value }: Incoming): void {
     const id = idAt(raw, ["id"])!;
     if (value.method === "ping") {
@@ -330,10 +342,9 @@ export class SharedStdio {
     this.#questions.cancelled(hubId, client, hasTurn);
   }
 
-  #refuse(id: string): void {
-    this.#tell(
-      `{"jsonrpc":"2.0","id":${id},"error":{"code":-32603,"message":"no client is there to answer"}}`,
-    );
+  #refuse(id: string, message = "no client is there to answer"): void {
+    const error = JSON.stringify({ code: -32_603, message });
+    this.#tell(`{"jsonrpc":"2.0","id":${id},"error":${error}}`);
   }
 
   /** A request of our own, whose answer nobody waits for. */

@@ -21,6 +21,8 @@ export interface SseLinkOptions {
   target: SseTarget;
   /** For a child that takes a message and never answers the POST: some do so for sessions they have lost. */
   postTimeoutMs: number;
+  /** Events are to be given with their data; see SseReader. */
+  wantsData?: boolean;
   /** Every event but `endpoint`, in order. */
   onPart(part: EventPart): void;
   /** The stream is over: with an error when it broke, without when the server ended it. Called once, only after opening. */
@@ -146,7 +148,7 @@ export class SseLink {
 
   #openStream(url: URL, redirects: number): void {
     const { client, target } = this.#options;
-    const reader = new SseReader((part) => this.#onPart(part));
+    const reader = new SseReader((part) => this.#onPart(part), this.#options.wantsData);
     this.#stream = client.request(
       {
         method: "GET",

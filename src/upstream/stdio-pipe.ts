@@ -2,13 +2,13 @@ import { CR, LF, SPACE } from "../mcp/bytes.ts";
 import type { Readable, Writable } from "node:stream";
 import { guarded } from "../containment.ts";
 import { SupervisorError } from "../errors.ts";
+import type { Message } from "../mcp/envelope.ts";
 import { elementsOf } from "../mcp/json-span.ts";
+import { MessageAssembler } from "../mcp/message-assembler.ts";
+import type { Text } from "../mcp/long-text.ts";
 import { LineIntake } from "../net/line-intake.ts";
 import { OutputShare } from "../net/output-share.ts";
-import { LineReader } from "./line-reader.ts";
 
-/** A result may be large; a line that never ends must not fill the daemon. */
-const MAX_LINE_BYTES = 64 * 1024 * 1024;
 const NEW_LINE = Buffer.from("\n");
 const DONE = Promise.resolve();
 
@@ -17,7 +17,7 @@ const closed = (): SupervisorError =>
 
 /** One message of the child, as bytes and as JSON.parse sees it. */
 export interface Incoming {
-  readonly raw: Buffer;
+  readonly raw: Text;
   readonly value: IncomingValue;
 }
 
@@ -42,6 +42,8 @@ export interface ChildPipes {
 
 export interface StdioPipeOptions extends ChildPipes {
   onMessage: (incoming: Incoming) => void;
+  /** What the child wrote as one message broke a limit, and is not there any more. */
+  onDropped: (message: Message, error: SupervisorError) => void;
 }
 
 /** The two pipes of a stdio child: one JSON-RPC message a line (MCP, stdio transport). */
@@ -55,21 +57,21 @@ export class StdioPipe {
   constructor(options: StdioPipeOptions) {
     this.#options = options;
     this.#sendLater = guarded("child", options.onBroken, () => this.#send());
-    const reader = new LineReader(
-      {
-        line: (line) => this.#read(line),
-        overlong: () =>
-          options.onFault(
-            `a line of over ${MAX_LINE_BYTES >> 20} MiB, which was dropped`,
-            undefined,
-          ),
-        broke: options.onBroken,
-      },
-      MAX_LINE_BYTES,
-    );
+    const assembler = new MessageAssembler({
+      text: (line) => this.#read(line),
+      long: (text) => this.#options.onMessage({ raw: text, value: text.seen!.value }),
+      dropped: (messages, error) => this.#dropped(messages, error),
+      noMessage: (head) => options.onFault("a long line that is no JSON-RPC message", head),
+    });
+    const lines = {
+      piece: (bytes: Buffer) => assembler.push(bytes),
+      end: () => assembler.end(),
+      broke: options.onBroken,
+    };
     this.#share = options.output ?? new OutputShare();
     // oxlint-disable-next-line no-new -- it reads for as long as the stream lasts
-    new LineIntake(options.stdout, reader, this.#share);
+    new LineIntake(options.stdout, lines, this.#share);
+    options.stdout.once("close", () => assembler.reset());
   }
 
   /** The child was asked for the message of so many bytes: what comes unasked alone is held against it. */
@@ -113,6 +115,12 @@ export class StdioPipe {
       stdin.on("drain", over).on("close", over);
     });
     return this.#draining;
+  }
+
+  #dropped(messages: readonly Message[], error: SupervisorError): void {
+    const { onDropped, onFault } = this.#options;
+    onFault(`a line that was dropped: ${error.message}`, undefined);
+    for (const message of messages) onDropped(message, error);
   }
 
   #read(line: Buffer): void {

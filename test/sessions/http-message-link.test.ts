@@ -44,7 +44,8 @@ async function rig(t: TestContext): Promise<Rig> {
     target: { transport: "http", url, headers: {}, isRemote: false, socketPath: null },
     events: {
       askable: new Set(),
-      onMessage: (raw) => void received.push(JSON.parse(raw.toString()) as Json),
+      onMessage: (raw) => void received.push(JSON.parse((raw as Buffer).toString()) as Json),
+      onDropped: (id) => void received.push({ dropped: id } as unknown as Json),
       onClosed: (error) => void closed.push(error),
     },
     watchEnd: (callback) => {

@@ -3,6 +3,7 @@ import { PassThrough } from "node:stream";
 import { test } from "node:test";
 import { SupervisorError } from "../../src/errors.ts";
 import { META } from "../../src/mcp/modern.ts";
+import type { Text } from "../../src/mcp/long-text.ts";
 import { ModernStdio } from "../../src/upstream/modern-stdio.ts";
 import type { ModernCaller } from "../../src/upstream/modern-stdio.ts";
 import { until } from "../helpers/until.ts";
@@ -40,9 +41,10 @@ function rig() {
 
 class Caller implements ModernCaller {
   readonly heard: string[] = [];
-  notify = (raw: Buffer) => void this.heard.push(raw.toString());
-  answer = (raw: Buffer, code: number | undefined) =>
-    void this.heard.push(`${raw.toString()}${code === undefined ? "" : ` (${code})`}`);
+  notify = (raw: Text) => void this.heard.push((raw as Buffer).toString());
+  answer = (raw: Text, code: number | undefined) =>
+    void this.heard.push(`${(raw as Buffer).toString()}${code === undefined ? "" : ` (${code})`}`);
+  dropped = ({ message }: Error) => void this.heard.push(message);
   over = () => void this.heard.push("over");
 }
 

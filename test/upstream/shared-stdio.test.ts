@@ -4,6 +4,7 @@ import type { TestContext } from "node:test";
 import { test } from "node:test";
 import { askableIn } from "../../src/mcp/askable.ts";
 import { peek } from "../../src/mcp/envelope.ts";
+import type { Text } from "../../src/mcp/long-text.ts";
 import { SharedStdio } from "../../src/upstream/shared-stdio.ts";
 import { until } from "../helpers/until.ts";
 
@@ -58,8 +59,9 @@ class Child {
 
 class Session {
   readonly got: { message: Json; about: string | undefined }[] = [];
-  readonly receive = (raw: Buffer, about: string | undefined) =>
-    void this.got.push({ message: JSON.parse(raw.toString()) as Json, about });
+  readonly receive = (raw: Text, about: string | undefined) =>
+    void this.got.push({ message: JSON.parse((raw as Buffer).toString()) as Json, about });
+  readonly dropped = (id: string) => void this.got.push({ message: {}, about: id });
   isEnded = false;
   readonly ended = () => void (this.isEnded = true);
   readonly askable;

@@ -1,0 +1,51 @@
+import type { Message } from "./envelope.ts";
+import type { Span } from "./json-span.ts";
+import type { MessageScanner } from "./message-scanner.ts";
+
+/**
+ * One JSON-RPC message that is too long to be parsed or copied in one go: its bytes as they came, in
+ * pieces, with what `MessageScanner` found in them.
+ */
+export class LongText {
+  readonly parts: readonly Buffer[];
+  readonly length: number;
+  /** Undefined after a splice. */
+  readonly seen: MessageScanner | undefined;
+
+  constructor(parts: readonly Buffer[], seen?: MessageScanner) {
+    this.parts = parts;
+    this.length = parts.reduce((sum, { length }) => sum + length, 0);
+    this.seen = seen;
+  }
+
+  /** The same text with other bytes in the places of these spans, which are in order and do not overlap. */
+  splice(changes: readonly (readonly [Span, string])[]): LongText {
+    const spliced: Buffer[] = [];
+    let at = 0;
+    let from = 0;
+    let next = 0;
+    for (const part of this.parts) {
+      const end = at + part.length;
+      for (; next < changes.length && changes[next]![0].start < end; next++) {
+        const [span, text] = changes[next]!;
+        if (span.start > from) spliced.push(part.subarray(from - at, span.start - at));
+        spliced.push(Buffer.from(text));
+        from = span.end;
+      }
+      if (end > from) spliced.push(part.subarray(from - at));
+      from = Math.max(from, end);
+      at = end;
+    }
+    return new LongText(spliced);
+  }
+}
+
+/** The text of one message, whatever its length. */
+export type Text = Buffer | LongText;
+
+/** What is known of a message that is too long to be read. */
+export const messageOf = (text: LongText): Message =>
+  text.seen?.message ?? { id: undefined, method: undefined };
+
+export const wholeText = (text: Text): string =>
+  (text instanceof LongText ? Buffer.concat(text.parts) : text).toString("utf8");

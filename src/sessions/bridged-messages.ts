@@ -1,0 +1,36 @@
+import { isRequest, isResponse } from "../mcp/envelope.ts";
+import type { Message } from "../mcp/envelope.ts";
+import type { Text } from "../mcp/long-text.ts";
+import { MessageAssembler } from "../mcp/message-assembler.ts";
+import type { SupervisorError } from "../errors.ts";
+import { partsOf } from "./bridged-link.ts";
+
+export interface BridgedMessages {
+  message: (raw: Text) => void;
+  /** The answer to the request of that id (canonical JSON text) is not passed on. */
+  dropped: (id: string, error: SupervisorError) => void;
+  /** A question of the server is not passed on: this is to be posted as the answer. */
+  refuse: (raw: Buffer, message: Message) => void;
+}
+
+/** Puts the messages of a server together that come in pieces of a body or of events; a batch is taken apart. */
+export function assembleFor({ message, dropped, refuse }: BridgedMessages): MessageAssembler {
+  return new MessageAssembler({
+    text: (bytes) => partsOf(bytes).forEach(message),
+    long: message,
+    // No message of any server begins like this; whoever waits for an answer is told that there is none.
+    noMessage() {},
+    dropped: (messages, error) => {
+      for (const one of messages) {
+        if (isResponse(one)) dropped(one.id!, error);
+        else if (isRequest(one)) refuse(refusal(one.id!, error), { id: one.id, method: undefined });
+      }
+    },
+  });
+}
+
+/** The answer to a question that reaches nobody. */
+export function refusal(id: string, { message }: SupervisorError): Buffer {
+  const error = JSON.stringify({ code: -32_603, message });
+  return Buffer.from(`{"jsonrpc":"2.0","id":${id},"error":${error}}`);
+}
