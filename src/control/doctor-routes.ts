@@ -51,6 +51,7 @@ export function addDoctorRoutes(router: Router, parts: ControlParts): void {
     const instances = rows.map((row) => ({
       ...row,
       troubles: supervisor.troubles(row),
+      lastStartMs: supervisor.lastStartMs(row.server) ?? null,
       lines: supervisor
         .logs(row)
         .slice(-MAX_LINES)
@@ -62,7 +63,10 @@ export function addDoctorRoutes(router: Router, parts: ControlParts): void {
     const stored = tokens.show(name);
     const now = Date.now();
     const url = personalUrls(publicUrl, config, name)[0]?.sse ?? "";
-    const facts = { user, now, instances, failures, lastGood, keys, tokens: stored, url };
+    const open = journal.openOf(name);
+    const errorRuns = journal.errorRunsOf(name);
+    const known = { instances, failures, lastGood, open, errorRuns, keys, tokens: stored };
+    const facts = { user, now, url, ...known };
     const cause = causeOf(facts);
     return clean({
       user: name,

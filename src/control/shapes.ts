@@ -136,7 +136,12 @@ export interface Diagnosis {
   /** What is no cause of a failure yet. */
   warnings: string[];
   state: User["state"];
-  instances: (StatusRow & { troubles: readonly Trouble[]; lines: string[] })[];
+  instances: (StatusRow & {
+    troubles: readonly Trouble[];
+    lines: string[];
+    /** Of the last good start of this server, for whomever. */
+    lastStartMs: number | null;
+  })[];
   keys: KeyRow[];
   tokens: TokenRow[];
   /** The newest first, like `troubles`. */

@@ -56,7 +56,7 @@ export class Trace implements CallWatch {
       remoteAddress: parts.address,
       userAgent: req.headers["user-agent"] ?? "",
     };
-    parts.requests.began();
+    parts.requests.began(this.#record);
     res.on("close", () => this.#end(res));
   }
 
@@ -143,7 +143,7 @@ export class Trace implements CallWatch {
   ): void {
     const { user, server, requestId, keyLabel, bytesIn, failure } = this.#record;
     const reason = failure === null ? null : failure.message;
-    if (kind === "call") this.#parts.requests.called(user ?? "", server ?? "", how.outcome);
+    if (kind === "call") this.#parts.requests.called(user ?? "", server ?? "", what, how.outcome);
     this.#parts.audit.add({
       at: Date.now(),
       kind,

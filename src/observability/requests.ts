@@ -105,13 +105,16 @@ export class Requests {
     this.#journal = journal;
   }
 
-  began(): void {
+  /** What is known of the request is filled in until it has ended. */
+  began(record: RequestRecord): void {
     this.#metrics.began();
+    this.#journal.began(record);
   }
 
   /** A call of a tool has ended. */
-  called(user: string, server: string, outcome: string): void {
+  called(user: string, server: string, tool: string, outcome: string): void {
     this.#metrics.called(user, server, outcome);
+    this.#journal.called(user, server, tool, outcome);
   }
 
   /** False where the request is one of too many that nobody has proved to send: its id was handed out, so it is remembered, and not logged. */
@@ -128,6 +131,7 @@ export class Requests {
   /** As `ended`, for what is nobody's concern: counted, but in no log and no journal. */
   endedUntold(record: RequestRecord): void {
     this.#metrics.ended(record);
+    this.#journal.forget(record);
   }
 
   /** The request ended well long ago, and what it was promised will not come. */
@@ -141,7 +145,7 @@ export class Requests {
     { code, message }: SupervisorError,
     known: Pick<RequestRecord, "status" | "remoteAddress" | "method" | "path" | "userAgent">,
   ): void {
-    this.began();
+    this.#metrics.began();
     const failure = { code, message, details: [] };
     this.ended({ ...NOTHING_KNOWN, ...known, requestId, at: Date.now(), failure });
   }

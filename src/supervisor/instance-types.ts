@@ -11,6 +11,9 @@ export interface Ref {
   readonly variant: string;
 }
 
+/** Of one instance and no other: slugs have no slash, so it is clear where the variant begins. */
+export const keyOf = ({ user, server, variant }: Ref): string => `${user}/${server}/${variant}`;
+
 /** Every instance whose ref has these values; `{}` selects all. */
 export type Selector = Partial<Ref>;
 

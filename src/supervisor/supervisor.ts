@@ -13,6 +13,7 @@ import { rssOf } from "./memory.ts";
 import { Ports } from "./ports.ts";
 import { meterIdleCores } from "./idle-cores.ts";
 import { SpawnSlots } from "./spawn-slots.ts";
+import { StartTimes } from "./start-times.ts";
 import { StartTurns } from "./start-turns.ts";
 import type { Trouble } from "./history.ts";
 import type { Config, ServerDef } from "../config/config.ts";
@@ -22,7 +23,7 @@ import type { Level } from "../runners/confinement.ts";
 import type { StartRunner } from "../runners/runner.ts";
 import type { EraMemory } from "./era-probe.ts";
 import type { InstanceContext } from "./instance-context.ts";
-import { isOwnVariant } from "./instance-types.ts";
+import { isOwnVariant, keyOf } from "./instance-types.ts";
 import type {
   Era,
   InstanceRow,
@@ -40,8 +41,6 @@ export type * from "./instance-types.ts";
 export type { Keeper, Usage } from "./usage.ts";
 export type { Trouble } from "./history.ts";
 export { MODERN_VARIANT, isOwnVariant, ownVariant } from "./instance-types.ts";
-
-const keyOf = ({ user, server, variant }: Ref) => `${user}/${server}/${variant}`;
 
 function slotsFor({ limits: { spawnConcurrency } }: Config): SpawnSlots {
   if (spawnConcurrency !== "cores") return new SpawnSlots(spawnConcurrency, { restTimes: () => 0 });
@@ -70,6 +69,7 @@ export class Supervisor {
   readonly #context: InstanceContext;
   readonly #instances = new Map<string, Instance>();
   readonly #exposedServers = new Set<string>();
+  readonly #startTimes = new StartTimes(this.events);
   readonly #eras: EraProbe;
   readonly #stopping = new AbortController();
   readonly #idle: IdleWatch;
@@ -287,6 +287,11 @@ export class Supervisor {
   /** Servers whose children listen on more than loopback. */
   get exposedServers(): string[] {
     return [...this.#exposedServers];
+  }
+
+  /** See `StartTimes.lastMs`. */
+  lastStartMs(server: string): number | undefined {
+    return this.#startTimes.lastMs(server);
   }
 
   /** Starts that wait for their turn. */

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { causeOf, warningsOf } from "../../src/control/causes.ts";
-import type { Facts } from "../../src/control/causes.ts";
+import type { Facts } from "../../src/control/facts.ts";
 import { NOTHING_KNOWN } from "../../src/observability/requests.ts";
 
 const NOW = Date.parse("2026-06-01T12:00:00Z");
@@ -28,6 +28,8 @@ const instance = (server: string, rest: Partial<Instance> = {}): Instance => ({
   isolation: "none",
   rssBytes: null,
   troubles: [],
+  lines: [],
+  lastStartMs: null,
   ...rest,
 });
 
@@ -65,6 +67,8 @@ const facts = (rest: Partial<Facts>): Facts => ({
   instances: [],
   failures: [],
   lastGood: undefined,
+  open: [],
+  errorRuns: [],
   keys: [{ id: "1", prefix: "mcps_1234", label: null, createdAt: 0, expiresAt: null }],
   tokens: [],
   url: "http://localhost/u/alice/sse",
@@ -135,4 +139,73 @@ test("only failures in a row are counted, not those before the child was well", 
     causeIn({ instances: [crashing("drawing", parked)] })!,
     /; parked after 12 failures in a row, until /,
   );
+});
+
+const SECOND = 1000;
+const asked = (id: number, rest: object = {}) => ({
+  ...NOTHING_KNOWN,
+  requestId: `req_${id}`,
+  at: NOW - 60 * SECOND + id,
+  method: "POST",
+  path: "/u/alice/mcp",
+  status: 200,
+  user: "alice",
+  server: "gmail",
+  ...rest,
+});
+const refusedAs = (code: string) => ({
+  status: 404,
+  failure: { code, message: "what was said", details: [] },
+});
+
+test("a start that takes over 3 s, and twice as long as the last good one, is named with who waits for it and its last words", () => {
+  const starting = (seconds: number, rest: Partial<Instance> = {}) =>
+    instance("gmail", { state: "starting", since: NOW - seconds * SECOND, ...rest });
+  const waits = { open: [asked(1, { at: NOW - 20 * SECOND })] };
+  assert.equal(
+    causeIn({ ...waits, instances: [starting(20, { lines: ["config.json: not found"] })] }),
+    "alice/gmail: the start has been under way for 20 s; 1 request waits for it: config.json: not found",
+  );
+  assert.equal(
+    causeIn({ instances: [starting(20, { lastStartMs: 4 * SECOND })] }),
+    "alice/gmail: the start has been under way for 20 s, where the last good one took 4 s; who asked for it has left",
+  );
+  assert.equal(causeIn({ instances: [starting(20, { lastStartMs: 11 * SECOND })] }), undefined);
+  assert.equal(causeIn({ instances: [starting(2)] }), undefined);
+});
+
+test("a request that waits while nothing runs or starts waits for a start all the same", () => {
+  const open = [asked(1, { at: NOW - 9 * SECOND }), asked(2, { at: NOW - 5 * SECOND })];
+  assert.match(causeIn({ open })!, /^alice\/gmail: the start .* for 9 s; 2 requests wait for it$/);
+  assert.equal(causeIn({ open, instances: [instance("gmail")] }), undefined, "a slow call");
+});
+
+test("what was met last is the cause; a refusal that a good message followed is over", () => {
+  const failures = [asked(5, refusedAs("SESSION_NOT_FOUND")), asked(2, refusedAs("NOT_FOUND"))];
+  assert.match(causeIn({ failures, lastGood: asked(4) })!, /what was said/);
+  assert.equal(causeIn({ failures, lastGood: asked(6) }), undefined);
+  const curl = [asked(5, { user: null, pathUser: "alice", ...refusedAs("KEY_INVALID") })];
+  assert.equal(causeIn({ failures: curl, lastGood: asked(9) }), undefined);
+  assert.match(causeIn({ failures: curl, lastGood: asked(3) })!, /access key/);
+});
+
+test("a request by which clients feel their way is no cause, and hides none", () => {
+  const feelers = [
+    asked(8, { method: "GET", ...refusedAs("METHOD_NOT_ALLOWED") }),
+    asked(7, { method: "DELETE", ...refusedAs("SESSION_NOT_FOUND") }),
+  ];
+  assert.equal(causeIn({ failures: feelers }), undefined);
+  const failures = [...feelers, asked(6, refusedAs("BODY_TOO_LARGE"))];
+  assert.match(causeIn({ failures })!, /sent too much/);
+});
+
+test("calls that the server itself answers with errors are named behind what was refused", () => {
+  const run = { server: "gmail", tool: "send_mail", count: 3, at: NOW - SECOND };
+  assert.equal(
+    causeIn({ errorRuns: [run] }),
+    "alice/gmail: it runs and answers, but the server itself answered the last 3 calls with errors, at last one of send_mail",
+  );
+  const failures = [asked(5, refusedAs("SESSION_NOT_FOUND"))];
+  assert.match(causeIn({ errorRuns: [run], failures })!, /what was said/);
+  assert.match(causeIn({ errorRuns: [run], tokens: [token("gmail", EXPIRED)] })!, /expired/);
 });

@@ -187,7 +187,7 @@ function faultsOf({ port, order, post }: Stage): Record<string, Fault> {
         await ask(port, { path, headers });
         open.close();
       },
-      firstLine: /^USER: too many streams: 1 streams are open, which is the limit/,
+      firstLine: /^USER: too many streams: 1 stream is open, which is the limit/,
     },
     "a child that writes garbage on stdout": {
       server: "chatty",
@@ -470,4 +470,59 @@ test("the doctor takes key, levels and failing children from the daemon, whateve
   const gone = await daemon.cli(["doctor"], { isForPeople: true });
   assert.match(gone.stdout, /^key: systemd credential .* is gone, and the daemon will not start/);
   assert.equal(gone.code, 1);
+});
+
+test("doctor names a start that hangs at once, also when the client has left without an answer", async (t) => {
+  const script = "console.error('settings.json: not found'); setTimeout(() => {}, 1e6)";
+  const daemon = await startDaemon(t, {
+    config: { servers: { slow: node(script, { type: "http", startTimeout: "60s" }) } },
+  });
+  const { key } = await daemon.addUser("alice");
+  const client = request({
+    host: "127.0.0.1",
+    port: daemon.port,
+    method: "POST",
+    path: "/u/alice/mcp",
+    headers: { authorization: `Bearer ${key.secret}`, "content-type": "application/json" },
+    agent: false,
+  });
+  client.on("error", () => {});
+  client.end(initialize());
+  t.after(() => client.destroy());
+  const doctor = async () =>
+    JSON.parse((await daemon.cli(["doctor", "alice"])).stdout) as Diagnosis;
+  const waiting = await until(async () => {
+    const found = await doctor();
+    return found.code === "START_SLOW" ? found : undefined;
+  }, "the start is named");
+  assert.match(waiting.cause!, /under way for \d+ s; 1 request waits for it: settings\.json: not/);
+  client.destroy();
+  const left = await until(async () => {
+    const found = await doctor();
+    return found.cause?.includes("has left") === true ? found : undefined;
+  }, "the client has left");
+  assert.equal(left.lastGood, null, "a request that nobody answered did not go well");
+});
+
+test("doctor says that a server answers its calls with errors, until one goes well", async (t) => {
+  const daemon = await startDaemon(t, {
+    config: { servers: { one: fixture("http", "echo-sse") } },
+  });
+  const { key } = await daemon.addUser("alice");
+  const headers = [...bearer(key.secret), ...json];
+  const path = "/u/alice/mcp";
+  const begun = await ask(daemon.port, { method: "POST", path, body: initialize(), headers });
+  const session = [...headers, "mcp-session-id", String(begun.headers["mcp-session-id"])];
+  const say = async (body: string) =>
+    await ask(daemon.port, { method: "POST", path, body, headers: session });
+  for (const id of [1, 2]) await say(call(id, "no-such-tool"));
+  const doctor = async () =>
+    JSON.parse((await daemon.cli(["doctor", "alice"])).stdout) as Diagnosis;
+  const failing = await until(async () => {
+    const found = await doctor();
+    return found.code === "CALLS_FAIL" ? found : undefined;
+  }, "the calls are named");
+  assert.match(failing.cause!, /^alice\/one: .* the last 2 calls with errors, .* of no-such-tool$/);
+  await say(call(3, "echo", { message: "well" }));
+  await until(async () => (await doctor()).ok, "nothing is wrong any more");
 });
