@@ -7,7 +7,7 @@ import type {
   TokenRow,
 } from "../control/shapes.ts";
 import { apiPath, clientFor } from "./client.ts";
-import { answer, duration, instant, mebibytes, orDash, printable, span } from "./output.ts";
+import { answer, duration, instant, known, mebibytes, printable, span } from "./output.ts";
 import { counted } from "../errors.ts";
 
 const MAX_TROUBLES = 3;
@@ -87,6 +87,11 @@ export async function doctorUser(name: string, command: Command): Promise<void> 
   if (!found.ok) process.exitCode = 1;
 }
 
+function whose(user: string | null, server: string | null): string {
+  if (user === null) return server === null ? "" : ` of server ${server}`;
+  return server === null ? ` of ${user}` : ` of ${user}/${server}`;
+}
+
 function story({ requestId, request, entries }: RequestStory): string[] {
   const lines: string[] = [];
   if (request !== null) {
@@ -95,17 +100,18 @@ function story({ requestId, request, entries }: RequestStory): string[] {
       user === null
         ? "nobody with a valid key"
         : user + (keyLabel === null ? "" : ` (${keyLabel})`);
+    const about = known({ server, tool, start: request.generation });
     lines.push(
       `${requestId}: ${code === null ? `answered with ${status}` : `${status} ${code}: ${message}`}`,
       `  ${request.request}, ${instant(request.at)}, ${duration(durationMs)}`,
       `  by ${who}, from ${request.remoteAddress}, ${request.userAgent}`,
-      `  server ${orDash(server)}, tool ${orDash(tool)}, start ${orDash(request.generation)} of the instance`,
+      ...(about === "" ? [] : [`  ${about}`]),
       ...request.details.map((detail) => `    ${detail}`),
     );
   }
   for (const { at, kind, what, outcome, reason, user, server, durationMs } of entries)
     lines.push(
-      `${lines.length === 0 ? `${requestId}: ` : "  "}${kind} ${what} of ${orDash(user)}${server === null ? "" : `/${server}`}: ${outcome}${reason === null ? "" : `, ${reason}`} (${instant(at)}${durationMs === null ? "" : `, ${duration(durationMs)}`})`,
+      `${lines.length === 0 ? `${requestId}: ` : "  "}${kind} ${what}${whose(user, server)}: ${outcome}${reason === null ? "" : `, ${reason}`} (${instant(at)}${durationMs === null ? "" : `, ${duration(durationMs)}`})`,
     );
   return lines;
 }

@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import type { LogRow, StatusRow } from "../control/shapes.ts";
 import { apiPath, clientFor } from "./client.ts";
-import { answer, globalsOf, jsonLine, orDash, printable } from "./output.ts";
+import { answer, globalsOf, jsonLine, known, printable } from "./output.ts";
 
 interface ServerOption {
   server?: string;
@@ -11,9 +11,10 @@ type Verb = "start" | "stop" | "restart";
 
 function outcome(verb: Verb, row: StatusRow): string {
   const what = `${row.user}/${row.server}`;
+  const place = known({ pid: row.pid, port: row.port });
   return verb === "stop"
     ? `${what} is stopped; the next message starts it again (user disable keeps it off).`
-    : `${what} is ${row.state} (pid ${orDash(row.pid)}, port ${orDash(row.port)}).`;
+    : `${what} is ${row.state}${place === "" ? "" : ` (${place})`}.`;
 }
 
 async function act(

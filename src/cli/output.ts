@@ -75,10 +75,19 @@ export function span(seconds: number): string {
 export const duration = (ms: number): string =>
   ms < 1000 ? `${ms.toFixed(1)} ms` : ms < 60_000 ? `${(ms / 1000).toFixed(1)} s` : span(ms / 1000);
 
-/** A size for people, in MiB. */
+/** A size for people, in MiB; in KiB where it is less than one. */
 export function mebibytes(bytes: number | null): string {
-  return bytes === null ? "-" : `${(bytes / 1024 ** 2).toFixed(0)}M`;
+  if (bytes === null) return "-";
+  const kibibytes = bytes / 1024;
+  return kibibytes < 1024 ? `${Math.ceil(kibibytes)}K` : `${(kibibytes / 1024).toFixed(0)}M`;
 }
+
+/** `pid 12, port 8000`: what there is of these, in a sentence, where a table has a dash. */
+export const known = (values: Readonly<Record<string, string | number | null>>): string =>
+  Object.entries(values)
+    .filter(([, value]) => value !== null)
+    .map(([name, value]) => `${name} ${value}`)
+    .join(", ");
 
 export const orDash = (value: string | number | null): string =>
   value === null || value === "" ? "-" : String(value);

@@ -115,11 +115,12 @@ function loopOf(
   now: number,
 ): string {
   const times = counted(failures, "failure");
-  if (state === "starting") return `; ${times} in a row, and the next start is under way`;
+  const inARow = counted(failures, "failure", "failures in a row");
+  if (state === "starting") return `; ${inARow}, and the next start is under way`;
   if (retryAt === null) return "";
   const wait = ago(Math.max(0, retryAt - now));
   if (state === "parked")
-    return `; parked after ${times} in a row, until "mcp-supervisor restart ${user} --server ${server}", a new token or config, or a message in ${wait}`;
+    return `; parked after ${inARow}, until "mcp-supervisor restart ${user} --server ${server}", a new token or config, or a message in ${wait}`;
   return failures > 1 ? `; ${times}, tried again in ${wait}` : "";
 }
 

@@ -69,7 +69,7 @@ export class RestartPolicy {
       : `it is tried again in ${seconds} s`;
     return new SupervisorError(
       "INSTANCE_BACKING_OFF",
-      `${user}/${server}: the child ${this.#last} (${counted(this.#failures, "failure")} in a row); ${next}`,
+      `${user}/${server}: the child ${this.#last} (${counted(this.#failures, "failure", "failures in a row")}); ${next}`,
       { retryAfterSeconds: seconds },
     );
   }

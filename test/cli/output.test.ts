@@ -1,6 +1,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { instant, mebibytes, printable, span, table } from "../../src/cli/output.ts";
+import {
+  duration,
+  instant,
+  known,
+  mebibytes,
+  printable,
+  span,
+  table,
+} from "../../src/cli/output.ts";
 
 test("a table has columns as wide as their widest cell and no trailing blanks", () => {
   assert.deepEqual(
@@ -21,6 +29,11 @@ test("a child's text cannot steer the admin's terminal", () => {
   assert.deepEqual(table(["A"], [["\u001b]0;title\u0007"]]), ["A", "\\x1b]0;title\\x07"]);
 });
 
+test("a sentence names what there is, and has no dash for what there is not", () => {
+  assert.equal(known({ pid: 12, port: null, server: "mail" }), "pid 12, server mail");
+  assert.equal(known({ pid: null }), "");
+});
+
 test("times, spans and sizes are short", () => {
   assert.equal(instant(Date.UTC(2026, 10, 20, 19, 36, 59)), "2026-11-20 19:36Z");
   assert.equal(instant(null), "never");
@@ -33,5 +46,7 @@ test("times, spans and sizes are short", () => {
     "1d",
   ]);
   assert.equal(mebibytes(64 * 1024 ** 2), "64M");
+  assert.equal(mebibytes(12_000), "12K");
   assert.equal(mebibytes(null), "-");
+  assert.deepEqual([12.34, 1500, 90_000].map(duration), ["12.3 ms", "1.5 s", "1m"]);
 });
