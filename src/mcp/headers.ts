@@ -40,19 +40,52 @@ export function headersToChild(
   const passed: string[] = [];
   for (let i = 0; i < rawHeaders.length; i += 2) {
     const name = rawHeaders[i]!.toLowerCase();
-    if ((TO_CHILD.has(name) || isMcp(name)) && !dropped?.includes(name))
-      passed.push(name, rawHeaders[i + 1]!);
+    if (!(TO_CHILD.has(name) || isMcp(name)) || dropped?.includes(name)) continue;
+    const known = indexOfName(passed, name);
+    if (known === -1) passed.push(name, rawHeaders[i + 1]!);
+    // One list of a name means the same as several (RFC 9110, 5.3), and to every reader.
+    else passed[known + 1] += `, ${rawHeaders[i + 1]!}`;
   }
   return passed;
 }
 
-/** Those for the child, and behind them the ones that its server's definition has for every request. */
+function indexOfName(pairs: readonly string[], name: string): number {
+  for (let i = 0; i < pairs.length; i += 2) if (pairs[i] === name) return i;
+  return -1;
+}
+
+/** What the HTTP client says of its own request and connection; the server's definition has no say in it. */
+const OF_THE_REQUEST = new Set([
+  "accept-encoding",
+  "connection",
+  "content-length",
+  "host",
+  "transfer-encoding",
+]);
+
+const staysOurs = (name: string): boolean =>
+  name === "accept" || name === "content-type" || name.startsWith("mcp-");
+
+/**
+ * Those for the server with the ones that its definition has for every request, no name twice: what
+ * speaks for the body and the protocol stays as the gateway or the client has it, of all others the
+ * definition's replaces the client's.
+ */
 export function withOwnHeaders(
   headers: readonly string[],
   own: Readonly<Record<string, string>>,
 ): readonly string[] {
   const pairs = Object.entries(own);
-  return pairs.length === 0 ? headers : [...headers, ...pairs.flat()];
+  if (pairs.length === 0) return headers;
+  const merged = new Map<string, readonly [name: string, value: string]>();
+  for (let i = 0; i < headers.length; i += 2)
+    merged.set(headers[i]!.toLowerCase(), [headers[i]!, headers[i + 1]!]);
+  for (const pair of pairs) {
+    const name = pair[0].toLowerCase();
+    if (OF_THE_REQUEST.has(name) || (staysOurs(name) && merged.has(name))) continue;
+    merged.set(name, pair);
+  }
+  return [...merged.values()].flat();
 }
 
 /**

@@ -4,7 +4,7 @@ import type { Text } from "../mcp/long-text.ts";
 import type { MessageAssembler } from "../mcp/message-assembler.ts";
 import { idAt, isRequest } from "../mcp/envelope.ts";
 import type { Message } from "../mcp/envelope.ts";
-import { SESSION_HEADER, isEventStream } from "../mcp/headers.ts";
+import { SESSION_HEADER, isEventStream, withOwnHeaders } from "../mcp/headers.ts";
 import { locate, valueAt } from "../mcp/json-span.ts";
 import { SseReader } from "../mcp/sse.ts";
 import type { HttpTarget } from "../supervisor/supervisor.ts";
@@ -211,11 +211,12 @@ export class HttpMessageLink implements MessageLink {
   }
 
   #request(method: HttpRequest["method"], body: Buffer | null): HttpRequest {
-    const headers = [...ACCEPT, ...Object.entries(this.#target.headers).flat()];
+    const headers = [...ACCEPT];
     if (body !== null) headers.push("content-type", "application/json");
     if (this.#sessionId !== undefined) headers.push(SESSION_HEADER, this.#sessionId);
     if (this.#version !== undefined) headers.push("mcp-protocol-version", this.#version);
-    return { method, path: this.#url.pathname + this.#url.search, headers, body };
+    const path = this.#url.pathname + this.#url.search;
+    return { method, path, headers: withOwnHeaders(headers, this.#target.headers), body };
   }
 
   #end(error: SupervisorError | undefined): void {

@@ -153,13 +153,10 @@ export class SseLink {
       {
         method: "GET",
         path: url.pathname + url.search,
-        headers: [
-          "accept",
-          "text/event-stream",
-          "cache-control",
-          "no-cache",
-          ...Object.entries(target.headers).flat(),
-        ],
+        headers: withOwnHeaders(
+          ["accept", "text/event-stream", "cache-control", "no-cache"],
+          target.headers,
+        ),
         body: null,
       },
       {

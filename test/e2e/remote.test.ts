@@ -333,3 +333,50 @@ test("a session that grew old is ended at its server too, with the server's own 
   assert.equal(end.headers["mcp-session-id"], REMOTE_SESSION);
   assert.equal(end.headers["x-user"], "user alice");
 });
+
+test("no header name reaches a server twice: what is the protocol's stays ours, of the rest the server's own counts", async (t) => {
+  const remote = await record(t);
+  const own = {
+    "Content-Type": "text/own",
+    Accept: "text/own",
+    "Accept-Encoding": "gzip",
+    "User-Agent": "own",
+    "accept-Language": "own",
+    "Cache-Control": "own",
+  };
+  const rig = await startForAlice(t, {
+    one: { url: `${remote.origin}/sse`, type: "sse", headers: own },
+    two: { url: `${remote.origin}/mcp`, headers: own },
+  });
+  const client = ["user-agent", "client", "accept-language", "en", "Accept-Language", "de"];
+  const version = ["mcp-protocol-version", "2025-06-18"];
+  const speak = async (server: "one" | "two"): Promise<void> => {
+    const hello = await rig.post(`/u/alice/${server}/mcp`, initialize(), client);
+    const session = ["mcp-session-id", String(hello.headers["mcp-session-id"]), ...version];
+    const post = (body: string) =>
+      rig.post(`/u/alice/${server}/mcp`, body, [...session, ...client]);
+    assert.equal((await post(rpc(1, "tools/list"))).status, 200);
+    const sse = await rig.stream(`/u/alice/${server}/sse`, client);
+    const endpoint = await until(() => sse.endpoint, "the endpoint has come");
+    for (const body of [initialize(), rpc(1, "tools/list")])
+      assert.equal((await rig.post(endpoint, body, [...version, ...client])).status, 202);
+    await until(() => sse.messages().length === 2, "both are answered");
+  };
+  await speak("one");
+  await speak("two");
+  assert.ok(remote.requests.length >= 10);
+  for (const { method, path, names, headers } of remote.requests) {
+    const where = `${method} ${path} ${JSON.stringify(headers)}`;
+    const lower = names.map((name) => name.toLowerCase());
+    assert.deepEqual(lower, [...new Set(lower)], where);
+    assert.equal(headers.host, remote.host, where);
+    assert.equal(headers["accept-encoding"], "identity", where);
+    if (method === "POST") assert.equal(headers["content-type"], "application/json", where);
+    if (!path.startsWith("/messages")) assert.notEqual(headers.accept, "text/own", where);
+    for (const name of ["user-agent", "accept-language", "cache-control"] as const)
+      assert.equal(headers[name], "own", where);
+  }
+  const bodies = remote.requests.filter(({ body }) => body.includes("tools/list"));
+  for (const { path, headers } of bodies)
+    if (path === "/mcp") assert.equal(headers["mcp-session-id"], REMOTE_SESSION);
+});
