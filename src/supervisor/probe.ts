@@ -1,16 +1,30 @@
 import http from "node:http";
+import { guarded } from "../containment.ts";
 import { SseReader } from "../mcp/sse.ts";
 
 // A server that is still busy with its own start may accept and stay silent; asked anew, it answers.
 const ATTEMPT_MS = 5000;
 const MAX_EVENT_BYTES = 65_536;
 
-/** Undefined when the server is ready, else what was missing, as `GET /sse answered 404`. */
-export type ProbeAnswer = string | undefined;
+/**
+ * `missing` is what was, as `GET /sse answered 404`. `unsure`: a server that only takes POSTs says
+ * the same to a GET as one that has not begun to serve its path.
+ */
+export type ProbeAnswer =
+  | { readonly kind: "ready" }
+  | { readonly kind: "unsure"; readonly missing: string }
+  | { readonly kind: "not-ready"; readonly missing: string };
+
+const READY: ProbeAnswer = { kind: "ready" };
+/** Of servers that only take POSTs, or whose framework fails over a GET. */
+const SAID_TO_GET = new Set([404, 500, 501]);
+/** What a server or a proxy in it says while the rest of it is on its way up (RFC 9110, 15.6.3 to 15.6.5). */
+const NOT_YET = new Set([502, 503, 504]);
 
 /**
  * Asks a child once whether it serves MCP here. sse: 200, an event stream and an `endpoint` event;
- * http: any answer but 404 and 5xx. The connection is closed at once, because a GET may have opened a stream.
+ * http: any answer but 502 to 504, though 404, 500 and 501 leave it open. The connection is closed at
+ * once, because a GET may have opened a stream.
  */
 export function probe(
   transport: "sse" | "http",
@@ -30,36 +44,46 @@ export function probe(
       resolve(answer);
       request.destroy();
     };
-    request.on("error", (error: NodeJS.ErrnoException) => finish(`${what}: ${wordsFor(error)}`));
-    request.on("response", (response) => {
+    const lack = (missing: string) => finish({ kind: "not-ready", missing: `${what}${missing}` });
+    const fail = (error: NodeJS.ErrnoException) => lack(`: ${wordsFor(error)}`);
+    const broke = () => lack(": something failed here over the answer");
+    const onResponse = (response: http.IncomingMessage): void => {
       const status = response.statusCode ?? 0;
-      response.on("error", (error: NodeJS.ErrnoException) => finish(`${what}: ${wordsFor(error)}`));
-      if (transport === "http") {
-        const isUp = status !== 404 && status < 500;
-        return finish(isUp ? undefined : `${what} answered ${status}`);
-      }
+      response.on("error", fail);
+      if (transport === "http") return finish(readinessOf(status, `${what} answered ${status}`));
       const type = response.headers["content-type"] ?? "";
-      if (status !== 200) return finish(`${what} answered ${status}`);
+      if (status !== 200) return lack(` answered ${status}`);
       if (!/^text\/event-stream\s*(;|$)/i.test(type))
-        return finish(`${what} answered without an event stream`);
-      awaitEndpoint(response, (isThere) =>
-        finish(isThere ? undefined : `${what} sent no endpoint event`),
-      );
-      return undefined;
-    });
+        return lack(" answered without an event stream");
+      const done = (isThere: boolean) =>
+        isThere ? finish(READY) : lack(" sent no endpoint event");
+      awaitEndpoint(response, done, broke);
+    };
+    request.on("error", fail);
+    request.on("response", guarded("child", broke, onResponse));
   });
 }
 
-function awaitEndpoint(stream: http.IncomingMessage, done: (isThere: boolean) => void): void {
+function readinessOf(status: number, missing: string): ProbeAnswer {
+  if (NOT_YET.has(status)) return { kind: "not-ready", missing };
+  return SAID_TO_GET.has(status) ? { kind: "unsure", missing } : READY;
+}
+
+function awaitEndpoint(
+  stream: http.IncomingMessage,
+  done: (isThere: boolean) => void,
+  broke: () => void,
+): void {
   let bytes = 0;
   const reader = new SseReader((part) => {
     if (part.name === "endpoint" && part.isLast) done(true);
   });
-  stream.on("data", (chunk: Buffer) => {
+  const read = (chunk: Buffer): void => {
     bytes += chunk.length;
     reader.push(chunk);
     if (bytes > MAX_EVENT_BYTES) done(false);
-  });
+  };
+  stream.on("data", guarded("child", broke, read));
   stream.on("end", () => done(false));
 }
 

@@ -4,6 +4,8 @@ import type { Running } from "../runners/runner.ts";
 
 const FIRST_POLL_MS = 10;
 const MAX_POLL_MS = 100;
+/** What leaves it open whether a server is up tells that it is when it has been the answer for so long without a break. */
+const SURE_AFTER_MS = 1000;
 
 export interface ReadinessInput {
   running: Pick<Running, "listenersOn" | "socketPath">;
@@ -28,20 +30,28 @@ export interface Ready {
  */
 export async function untilReady(input: ReadinessInput): Promise<Ready> {
   const { running, port, transport, path, signal, onMissing } = input;
+  /** By URL, since when (`performance.now()`) its answers leave it open. */
+  const unsure = new Map<string, number>();
   for (let pollMs = FIRST_POLL_MS; ; pollMs = Math.min(pollMs * 2, MAX_POLL_MS)) {
     const { ours, foreign } = await running.listenersOn(port);
     signal.throwIfAborted();
     const hosts = reachableHosts(ours, foreign);
     if (hosts.length === 0) {
+      unsure.clear();
       const isTaken = foreign.length > 0;
       onMissing(`${isTaken ? "another process" : "nothing"} listens on port ${port}`);
     }
     for (const host of hosts) {
       const url = new URL(path, `http://${host.includes(":") ? `[${host}]` : host}:${port}`);
-      const missing = await probe(transport, url, signal, running.socketPath);
+      const answer = await probe(transport, url, signal, running.socketPath);
       signal.throwIfAborted();
-      if (missing === undefined) return { url, exposed: ours.filter((at) => !isLoopback(at)) };
-      onMissing(missing);
+      const now = performance.now();
+      if (answer.kind !== "unsure") unsure.delete(url.href);
+      else if (!unsure.has(url.href)) unsure.set(url.href, now);
+      const isSure = now - (unsure.get(url.href) ?? now) >= SURE_AFTER_MS;
+      if (answer.kind === "ready" || isSure)
+        return { url, exposed: ours.filter((at) => !isLoopback(at)) };
+      onMissing(answer.missing);
     }
     await delay(pollMs, undefined, { signal }).catch(() => signal.throwIfAborted());
   }

@@ -24,10 +24,11 @@ async function ask(
   t.after(() => server.close());
   const { port } = server.address() as AddressInfo;
   const url = new URL(`http://127.0.0.1:${port}/sse`);
-  const missing = await probe(transport, url, new AbortController().signal);
+  const answered = await probe(transport, url, new AbortController().signal);
   // Whatever the answer, the child is not left with a stream of nobody.
   await Promise.all(closed);
-  return missing;
+  if (answered.kind === "ready") return undefined;
+  return answered.kind === "unsure" ? `perhaps, but ${answered.missing}` : answered.missing;
 }
 
 test("an sse child is ready with 200, an event stream and an endpoint, however it is cut", async (t) => {
@@ -61,18 +62,18 @@ test("an sse child that answers anything else is not ready, and what is missing 
   for (const [answer, expected] of cases) assert.equal(await ask(t, "sse", answer), expected);
 });
 
-test("an http child is ready with any answer but 404 and 5xx, also one that opens a stream", async (t) => {
-  for (const status of [200, 400, 401, 405, 406])
+test("an http child is ready with any answer but 502 to 504, also one that opens a stream; 404, 500 and 501 leave it open", async (t) => {
+  for (const status of [200, 400, 401, 405, 406, 505])
     assert.equal(await ask(t, "http", (_, res) => res.writeHead(status).end()), undefined);
   assert.equal(
     await ask(t, "http", (_, res) => res.writeHead(200, STREAM).flushHeaders()),
     undefined,
   );
-  for (const status of [404, 500, 503])
-    assert.equal(
-      await ask(t, "http", (_, res) => res.writeHead(status).end()),
-      `GET /sse answered ${status}`,
-    );
+  const answered = (status: number) => ask(t, "http", (_, res) => res.writeHead(status).end());
+  for (const status of [502, 503, 504])
+    assert.equal(await answered(status), `GET /sse answered ${status}`);
+  for (const status of [404, 500, 501])
+    assert.equal(await answered(status), `perhaps, but GET /sse answered ${status}`);
 });
 
 test("an abort ends the question", async (t) => {
@@ -86,5 +87,5 @@ test("an abort ends the question", async (t) => {
   const asked = probe("sse", new URL(`http://127.0.0.1:${port}/sse`), controller.signal);
   await once(server, "request");
   controller.abort();
-  assert.equal(await asked, "GET /sse: no answer in time");
+  assert.deepEqual(await asked, { kind: "not-ready", missing: "GET /sse: no answer in time" });
 });
