@@ -2,6 +2,7 @@ import { statSync } from "node:fs";
 import { setImmediate as nextTurn, setTimeout as delay } from "node:timers/promises";
 import { runAs } from "./as-account.ts";
 import { readProcessTable } from "./process-table.ts";
+import { holdersOfSharedMemory, removeSharedMemory } from "./shared-memory.ts";
 
 const POLL_MS = 20;
 // A process that the kernel cannot end must not keep its account's next child from starting.
@@ -32,6 +33,9 @@ export async function holdAccount(uid: number | undefined): Promise<() => Promis
   return async () => await (released ??= release(uid, account));
 }
 
+/** How many hold the account now. */
+export const holdersOf = (uid: number): number => accounts.get(uid)?.holders ?? 0;
+
 async function release(uid: number, account: Account): Promise<void> {
   if (--account.holders > 0) return;
   account.ending = endAccount(uid);
@@ -39,9 +43,11 @@ async function release(uid: number, account: Account): Promise<void> {
   account.ending = undefined;
 }
 
-/** Ends whatever runs as one of these accounts, of which nobody may be held. */
+/** Ends whatever runs as one of these accounts, of which nobody may be held, and takes away what they left in memory. */
 export async function endAccounts(uids: ReadonlySet<number>): Promise<void> {
-  const inUse = new Set((await readProcessTable()).map(({ pid }) => ownerOf(pid)));
+  if (uids.size === 0) return;
+  const running = (await readProcessTable()).map(({ pid }) => ownerOf(pid));
+  const inUse = new Set([...running, ...(await holdersOfSharedMemory(uids))]);
   for (const uid of inUse) if (uid !== undefined && uids.has(uid)) await endAccount(uid);
 }
 
@@ -53,9 +59,11 @@ async function endAccount(uid: number): Promise<void> {
     // says no where there is nobody.
     await runAs(uid, "kill -9 -1").catch(() => {});
     const isOver = await isUnused(uid).catch(() => false);
-    if (isOver || performance.now() > deadline) return;
+    if (isOver || performance.now() > deadline) break;
     await delay(POLL_MS);
   }
+  // What cannot be removed is counted against the account's next child.
+  await removeSharedMemory(uid).catch(() => {});
 }
 
 async function isUnused(uid: number): Promise<boolean> {

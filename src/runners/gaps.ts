@@ -1,15 +1,24 @@
 import { bubblewrapGaps } from "./bubblewrap-options.ts";
+import { findTool } from "./programs.ts";
 import type { Gap } from "./confinement.ts";
 import { guardGaps } from "./guard.ts";
 import { isRoot, levelFor } from "./levels.ts";
 import type { Machine, NamedWish } from "./levels.ts";
 
+const NO_IPCRM: Gap = {
+  found:
+    "ipcrm of util-linux is missing: System V segments and queues outlive the children at level user that made them",
+  next: "install util-linux (apt install util-linux, apk add util-linux)",
+};
+
 /** What children of this process lack of what stands around them elsewhere. `servers`: all that it runs. */
 export function confinementGaps(machine: Machine, servers: readonly NamedWish[]): Gap[] {
   const areSandboxes = machine.sandbox.length === 0;
+  const haveAccounts = servers.some((server) => levelFor(machine, server).level === "user");
   return [
     ...guardGaps(),
     ...(areSandboxes ? bubblewrapGaps(isRoot()) : []),
+    ...(haveAccounts && findTool("ipcrm") === undefined ? [NO_IPCRM] : []),
     ...neighbourGaps(machine, servers),
   ];
 }

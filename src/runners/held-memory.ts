@@ -1,4 +1,4 @@
-import { closeSync, openSync, readFileSync, readSync } from "node:fs";
+import { closeSync, openSync, readFileSync, readSync, statfsSync } from "node:fs";
 import type { ProcessEntry } from "./process-table.ts";
 
 /** Memory that a child holds in files, whether or not a process has them mapped. */
@@ -6,6 +6,22 @@ export interface HeldFiles {
   bytes: number;
   /** Whether what is mapped there (`device` as `/proc/PID/smaps` writes it) is in `bytes` already. */
   hasMapped: (mapping: { device: string; name: string }) => boolean;
+}
+
+/** What the kernel itself reckons an inode of a file system in memory at (BOGO_INODE_SIZE). */
+export const INODE_BYTES = 1024;
+
+/** What all that lies on the file system of this place takes, in memory. */
+export function bytesOnFileSystem(place: string): number {
+  const { blocks, bfree, bsize, files, ffree } = statfsSync(place);
+  return (blocks - bfree) * bsize + (files - ffree) * INODE_BYTES;
+}
+
+/** A device as `/proc/PID/smaps` writes it, from the number that `stat` gives (gnu_dev_major(3)). */
+export function deviceText(device: number): string {
+  const major = Math.floor(device / 2 ** 8) & 0xfff;
+  const minor = (device & 0xff) | (Math.floor(device / 2 ** 12) & 0xfff00);
+  return [major, minor].map((part) => part.toString(16).padStart(2, "0")).join(":");
 }
 
 export const NO_FILES: HeldFiles = { bytes: 0, hasMapped: () => false };
@@ -32,15 +48,12 @@ export function heldBytes(
  * Resident memory of these processes and what they hold in files, in bytes: programs and files that
  * they have mapped are counted for each. Those that are gone count nothing.
  */
-export function residentBytes(
-  processes: readonly ProcessEntry[],
-  filesOf: (processes: readonly ProcessEntry[]) => HeldFiles,
-): number {
+export function residentBytes(processes: readonly ProcessEntry[], files: HeldFiles): number {
   if (processes.length === 0) return 0;
   const status = (field: RegExp) =>
     sum(processes, ({ pid }) => kibOf(`/proc/${pid}/status`, field)) * 1024;
-  const { bytes } = filesOf(processes);
   // What of the files is mapped is resident already.
+  const { bytes } = files;
   return status(RESIDENT) + (bytes === 0 ? 0 : Math.max(0, bytes - status(SHARED)));
 }
 

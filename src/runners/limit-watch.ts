@@ -4,8 +4,8 @@ import { heldBytes } from "./held-memory.ts";
 import { glanceProcessTable } from "./process-table.ts";
 import type { Cgroup } from "./cgroup.ts";
 import type { CpuLoad } from "./cpu-meter.ts";
-import type { HeldFiles } from "./held-memory.ts";
 import type { LimitHit, Limits } from "./limits.ts";
+import type { MemoryFiles } from "./memory-files.ts";
 import type { ProcessEntry } from "./process-table.ts";
 
 // Between two looks a process can take what it writes to in that time, some hundred MB at worst.
@@ -22,8 +22,7 @@ export interface Watched {
   cgroup: Cgroup | undefined;
   /** The living processes of the child, as this table tells. */
   membersOf: (table: readonly ProcessEntry[]) => ProcessEntry[];
-  /** What these members of it hold in files that are memory. */
-  filesOf: (members: readonly ProcessEntry[]) => HeldFiles;
+  files: MemoryFiles;
   /** Processes of the daemon's own in the tree, beyond the limit. */
   helpers: number;
   /** The system itself refuses a process too many, cgroup or not. */
@@ -124,14 +123,16 @@ class Child implements Watch {
 
   /** `cpuAt`: when (`performance.now()`) the table was read, if the CPU is to be looked at. */
   look(table: readonly ProcessEntry[], cpuAt: number | undefined): void {
-    const { limits, cgroup, membersOf, filesOf, onOver } = this.#watched;
+    const { limits, cgroup, membersOf, files, onOver } = this.#watched;
     const members = this.wantsTable(cpuAt !== undefined) ? membersOf(table) : [];
     if (cpuAt !== undefined && cgroup === undefined) this.#cpu.countProcesses(members, cpuAt);
     if (cpuAt !== undefined && cgroup) this.#cpu.countGroup(cgroup.cpuUse(), performance.now());
     if (cpuAt !== undefined) this.#lookAtLoad();
     const { memoryBytes: bytes, pids: count } = limits;
     if (bytes !== undefined && cgroup?.has("memory") !== true) {
-      const held = heldBytes(members, bytes, filesOf(members));
+      const held = heldBytes(members, bytes, files.of(members));
+      // For the next time: this one is not to wait for it.
+      void files.look();
       this.peakBytes = Math.max(this.peakBytes, held);
       if (held > bytes) this.#once({ kind: "memory", bytes }, onOver);
     }

@@ -167,8 +167,12 @@ export async function startProcess(
   };
 
   // Nothing known for the moment (no descriptor left, say) is asked again by whoever waits for it.
-  const filesOf = filesFor(spec.confinement);
+  const files = filesFor(spec.confinement);
   const members = async () => tree.membersOf(await glanceProcessTable().catch(() => []));
+  const resident = async (): Promise<number> => {
+    const [processes] = await Promise.all([members(), files.look()]);
+    return residentBytes(processes, files.of(processes));
+  };
   let strain!: (hit: LimitHit) => void;
   const strained = new Promise<LimitHit>((resolve) => (strain = resolve));
   const running: Running = {
@@ -190,14 +194,14 @@ export async function startProcess(
     cpuLoad: () => kept.cpuLoad(),
     onBusy: (tell) => kept.onBusy(tell),
     rssBytes: async () => {
-      const bytes = kept.cgroup?.memoryBytes() ?? residentBytes(await members(), filesOf);
+      const bytes = kept.cgroup?.memoryBytes() ?? (await resident());
       return bytes === 0 ? null : bytes;
     },
   };
   try {
     kept.spawned(pid, {
       membersOf: (table) => tree.membersOf(table),
-      filesOf,
+      files,
       isCountedAlone: isCountedAlone(spec.confinement),
       onOver: () => void kill(),
       onStrain: strain,
