@@ -1,17 +1,8 @@
-import { contained, guarded, unawaited } from "../containment.ts";
+import { guarded, unawaited } from "../containment.ts";
 import { SupervisorError } from "../errors.ts";
 import { rpcErrorText } from "../http/error-response.ts";
-import {
-  canonicalId,
-  idAt,
-  isForNobody,
-  isPing,
-  isRequest,
-  isResponse,
-  pongText,
-} from "../mcp/envelope.ts";
+import { idAt, isForNobody, isPing, isRequest, isResponse, pongText } from "../mcp/envelope.ts";
 import type { Message } from "../mcp/envelope.ts";
-import { find, textAt } from "../mcp/json-span.ts";
 import { wholeText } from "../mcp/long-text.ts";
 import type { Text } from "../mcp/long-text.ts";
 import { messagesIn } from "../mcp/outcome.ts";
@@ -23,20 +14,16 @@ import type { HttpOutlet } from "./http-exchange.ts";
 import type { CallWatch } from "./calls.ts";
 import type { InFlight } from "./in-flight.ts";
 import type { MessageLink } from "./message-link.ts";
+import { answerBatch, answerInPart, begin, canCarry, emit, tokenAt, within } from "./open-post.ts";
+import type { Post } from "./open-post.ts";
+import { Presence } from "./presence.ts";
 
-interface Post {
-  readonly outlet: HttpOutlet;
-  /** As `canonicalId` has them. */
-  readonly progressTokens: readonly string[];
-  readonly waiting: Set<string>;
-  readonly isBatch: boolean;
-  isStream: boolean;
-  /** Of a batch whose client takes JSON alone: all go out together. */
-  readonly answers: string[];
-  readonly watch: CallWatch | undefined;
-  /** `performance.now()` when it came. */
-  readonly since: number;
-}
+const TAKES_JSON_ALONE =
+  "the client takes JSON alone and has no stream open, so nothing can be asked of it";
+const HAS_LEFT = "the client has left";
+const TOO_MANY = "too many questions wait for the client's answer";
+/** No client has as many open at once; what a server asks must not fill the daemon. */
+const MAX_QUESTIONS = 100;
 
 /**
  * A Streamable HTTP session (to 2025-11-25) over a server that speaks something else.
@@ -52,12 +39,19 @@ export class HttpBridge {
   /** The session's own streams, the newest last: MCP allows several, and each message goes to one (2025-11-25, transports). */
   readonly #streams: HttpOutlet[] = [];
   #backlog: Text[] = [];
+  /** Questions of the server that the client has not answered, by id; the text of those that wait for a way to it. */
+  readonly #asked = new Map<string, Text | undefined>();
+  readonly #presence: Presence;
   #watch: NodeJS.Timeout | undefined;
   #isLost = false;
 
-  constructor(inFlight: InFlight, maxBacklog: number) {
+  constructor(inFlight: InFlight, maxBacklog: number, resumeWindowMs: number) {
     this.#inFlight = inFlight;
     this.#maxBacklog = maxBacklog;
+    this.#presence = new Presence(
+      resumeWindowMs,
+      guarded("session", this.#break, () => this.#abandon()),
+    );
   }
 
   use(link: MessageLink): void {
@@ -72,6 +66,7 @@ export class HttpBridge {
     outlet: HttpOutlet,
     watch?: CallWatch,
   ): Promise<void> {
+    this.#presence.came();
     const readiness = this.#link!.ready?.();
     if (readiness !== undefined) await readiness;
     this.#inFlight.requireFree(messages);
@@ -91,22 +86,27 @@ export class HttpBridge {
       if (post !== undefined) this.#forget(post);
       throw error;
     }
-    if (post !== undefined) return;
+    for (const { id, method } of messages) if (method === undefined) this.#asked.delete(id!);
+    if (post !== undefined) return this.#askWaiting();
     outlet.head(202, {}, false);
     outlet.end();
   }
 
   /** Opens a stream of the session's own. Earlier ones stay: two living ones that end each other would come back for ever. */
   listen(outlet: HttpOutlet): void {
+    this.#presence.came();
     this.#streams.push(outlet);
     beginStream(outlet);
     const waiting = this.#backlog;
     this.#backlog = [];
     for (const raw of waiting) emitMessage(outlet, raw);
+    this.#askWaiting();
   }
 
-  /** The client has left this POST or stream. That cancels nothing (2025-11-25, transports). */
+  /** The client has left this POST or stream. That cancels nothing (2025-11-25, transports), unless it does not come back. */
   left(outlet: HttpOutlet): void {
+    this.#presence.left();
+    if (this.#inFlight.size > 0 || this.#asked.size > 0) this.#presence.await();
     const index = this.#streams.indexOf(outlet);
     if (index !== -1) this.#streams.splice(index, 1);
     // Nearly always its answer has gone out, and nothing of it is left.
@@ -117,6 +117,7 @@ export class HttpBridge {
 
   close(): void {
     clearTimeout(this.#watch);
+    this.#presence.close();
     for (const post of new Set(this.#posts.values())) this.#forget(post);
     for (const stream of this.#streams) stream.end();
     this.#link?.close();
@@ -128,30 +129,61 @@ export class HttpBridge {
     if (message === undefined) return;
     this.#inFlight.received([message], raw.length);
     if (isResponse(message)) return this.#answer(raw, message.id!);
+    if (isRequest(message))
+      return this.#asked.size < MAX_QUESTIONS
+        ? this.#ask(raw, message)
+        : this.#refuse(message, TOO_MANY);
+    if (message.method === "notifications/cancelled")
+      this.#asked.delete(idAt(raw, ["params", "requestId"]) ?? "");
     const post = this.#postOf(raw, message.method, about);
     if (post !== undefined && canCarry(post)) this.#onPost(post, raw);
     else if (this.#streams.length > 0) emit(this.#streams.at(-1)!, raw);
-    else if (isRequest(message) && this.#posts.size > 0) this.#ask(raw, message);
     // News of a call is old when a stream comes that could carry it.
     else if (post !== undefined && message.method === "notifications/progress") return;
     else if (this.#backlog.length < this.#maxBacklog) this.#backlog.push(raw);
   }
 
-  /** Puts a question on whatever POST can carry it, else answers it in the client's place. */
+  /**
+   * Puts a question on the session's stream, else on a POST that can carry it. Where none of those
+   * that are open can, it is answered in the client's place; where none is, it waits for one.
+   */
   #ask(raw: Text, question: Message): void {
     const post = [...this.#posts.values()].findLast(canCarry);
-    if (post !== undefined) this.#onPost(post, raw);
-    else this.#refuse(question);
+    if (this.#streams.length > 0) emit(this.#streams.at(-1)!, raw);
+    else if (post !== undefined) this.#onPost(post, raw);
+    else if (this.#posts.size > 0) return this.#refuse(question, TAKES_JSON_ALONE);
+    else if (isPing(question)) return this.#refuse(question, "");
+    else {
+      this.#asked.set(question.id!, raw);
+      return this.#presence.await();
+    }
+    if (!isPing(question)) this.#asked.set(question.id!, undefined);
   }
 
-  #refuse(question: Message): void {
-    const answer: Message = { id: question.id, method: undefined };
-    const why = "the client takes JSON alone and has no stream open, so nothing can be asked of it";
-    const error = JSON.stringify({ code: -32603, message: why });
-    const text = isPing(question)
-      ? pongText(question.id!)
-      : `{"jsonrpc":"2.0","id":${question.id},"error":${error}}`;
+  #askWaiting(): void {
+    for (const [id, raw] of this.#asked)
+      if (raw !== undefined) this.#ask(raw, { id, method: undefined });
+  }
+
+  /** The client has not been there for so long that it is taken to have left for good. */
+  #abandon(): void {
+    const method = "notifications/cancelled";
+    for (const id of this.#inFlight.drain()) {
+      const params = `{"requestId":${id},"reason":"${HAS_LEFT}"}`;
+      const raw = Buffer.from(`{"jsonrpc":"2.0","method":"${method}","params":${params}}`);
+      this.#link!.send(raw, { id: undefined, method }, []).catch(() => {});
+    }
+    for (const id of this.#asked.keys()) this.#refuse({ id, method: undefined }, HAS_LEFT);
+  }
+
+  /** Answers the server in the client's place; a ping, which asks for the session, well. */
+  #refuse(question: Message, message: string): void {
+    const id = question.id!;
+    this.#asked.delete(id);
+    const error = JSON.stringify({ code: -32603, message });
+    const text = isPing(question) ? pongText(id) : `{"jsonrpc":"2.0","id":${id},"error":${error}}`;
     const raw = Buffer.from(text);
+    const answer: Message = { id, method: undefined };
     this.#inFlight.sent([answer], raw);
     // A server that is gone waits for no answer; its end tells everybody.
     this.#link!.send(raw, answer, []).catch(() => {});
@@ -199,6 +231,7 @@ export class HttpBridge {
       return { post, unanswered };
     });
     this.#inFlight.drain();
+    this.#asked.clear();
     const reset = error ?? new SupervisorError("UPSTREAM_RESET", "the server ended the session");
     const cause = await explainFailure(reset, live);
     for (const { post, unanswered } of failed) {
@@ -313,45 +346,4 @@ export class HttpBridge {
   #forget(post: Post): void {
     for (const id of post.waiting) if (this.#posts.get(id) === post) this.#posts.delete(id);
   }
-}
-
-/** Whether something can be said before the answer. */
-const canCarry = (post: Post): boolean => post.outlet.accepted !== "json";
-
-/** Of one that was cancelled there is no answer, and of all of them nothing at all. */
-function answerBatch({ outlet, answers }: Post): void {
-  if (answers.length > 0) return answerWith(outlet, Buffer.from(`[${answers.join(",")}]`));
-  outlet.head(202, {}, false);
-  outlet.end();
-}
-
-function answerInPart(post: Post, error: SupervisorError, unanswered: readonly string[]): void {
-  const { answers, watch } = post;
-  watch?.failApart(error);
-  for (const id of unanswered) answers.push(rpcErrorText(error, watch?.requestId ?? "", id));
-  answerBatch(post);
-}
-
-/** What throws on the way to one POST or stream of the client's ends that one, and not its session. */
-function within(outlet: HttpOutlet, unanswered: readonly string[], work: () => void): void {
-  try {
-    work();
-  } catch (error) {
-    outlet.fail(contained("request", error), unanswered);
-  }
-}
-
-function emit(stream: HttpOutlet, raw: Text): void {
-  within(stream, [], () => emitMessage(stream, raw));
-}
-
-function begin(post: Post): void {
-  if (post.isStream) return;
-  post.isStream = true;
-  beginStream(post.outlet);
-}
-
-function tokenAt(raw: Text, path: readonly string[]): string[] {
-  const span = find(raw, path);
-  return span === undefined ? [] : [canonicalId(textAt(raw, span))];
 }

@@ -28,7 +28,7 @@ const POST_TIMEOUT_MS = 30_000;
 const EXPIRY_MS = 60_000;
 
 export interface SessionsOptions {
-  config: Pick<Config, "sessionTtlMs" | "limits" | "eventLog">;
+  config: Pick<Config, "sessionTtlMs" | "resumeWindowMs" | "limits" | "eventLog">;
   /** The instance of a stdio server for clients that declare these capabilities (JSON text). */
   instanceOf: (ref: Ref, capabilities: string) => Instance;
   /** What a stdio server speaks; rejects with what keeps it from starting. */
@@ -133,7 +133,8 @@ export class Sessions {
     const live = await serving.ensure();
     const keeps = new Keeps(serving.usage);
     const inFlight = new InFlight(serving.usage, keeps);
-    const bridge = new HttpBridge(inFlight, this.#options.config.eventLog);
+    const { eventLog, resumeWindowMs } = this.#options.config;
+    const bridge = new HttpBridge(inFlight, eventLog, resumeWindowMs);
     const isRenewed = live.target.transport === "stdio" && !isStateful;
     const renewal: Renewal = {
       instance: serving,

@@ -1,3 +1,5 @@
+import { guarded } from "../containment.ts";
+import type { SupervisorError } from "../errors.ts";
 import { askableIn } from "../mcp/askable.ts";
 import type { Askable } from "../mcp/askable.ts";
 import { CancelledCalls } from "./cancelled-calls.ts";
@@ -23,6 +25,8 @@ export interface QuestionsOptions<Session> {
   sessions: ReadonlySet<Session>;
   /** Those that wait for an answer. */
   calls: ReadonlyMap<number, { readonly client: Session }>;
+  /** Something failed that nobody waits for. */
+  onBroken: (failure: SupervisorError) => void;
 }
 
 /**
@@ -41,9 +45,12 @@ export class Questions<Session extends Respondent> {
   constructor(options: QuestionsOptions<Session>) {
     this.#options = options;
     this.#takesTurns = !options.isOwn && askableIn(options.capabilities).size > 0;
-    this.#cancelled = new CancelledCalls(options.resumeWindowMs, (hadTurn) => {
-      if (hadTurn) this.turns.leave();
-    });
+    this.#cancelled = new CancelledCalls(
+      options.resumeWindowMs,
+      guarded("child", options.onBroken, (hadTurn: boolean) => {
+        if (hadTurn) this.turns.leave();
+      }),
+    );
   }
 
   /** Whether this call has to wait for the turn of its session. */

@@ -226,3 +226,69 @@ test("beyond childrenPerUser the child idle longest gives way, and comes back wi
   }, "the session has a child again");
   assert.notEqual(again, first);
 });
+
+test("a question comes on the session's stream, else on a POST of it that is open, else on the next", async (t) => {
+  const { open } = await rig(t);
+  const session = await open("eager", { isWithoutStream: true });
+  // Nothing was open when it was asked for its roots.
+  start(session, "first", "ask", ELICITATION);
+  const roots = await session.heard("roots/list");
+  await session.send({ id: roots.id, result: { roots: [] } });
+  start(session, "second", "hold", { until: "never" });
+  const asked = await session.heard("elicitation/create");
+  await session.send({ id: asked.id, result: { action: "accept" } });
+  assert.match(textOf(await session.answerTo("first")), /accept/);
+
+  await session.listen();
+  const { body, status } = await (async () => {
+    const posting = session.post(
+      JSON.stringify({
+        jsonrpc: "2.0",
+        id: "third",
+        method: "tools/call",
+        params: { name: "ask", arguments: { method: "sampling/createMessage" } },
+      }),
+    );
+    const { id } = await session.heard("sampling/createMessage");
+    await session.send({ id, result: { model: "m" } });
+    return await posting;
+  })();
+  // It came on the stream: the POST had nothing but the answer.
+  assert.equal(status, 200);
+  assert.match(body, /"third"/);
+});
+
+test("where nothing can carry a question, because JSON alone is accepted, it is refused at once", async (t) => {
+  const { open } = await rig(t);
+  const session = await open("own", { isWithoutStream: true, accept: "application/json" });
+  assert.match(await session.call("asks", "ask", ELICITATION), /takes JSON alone/);
+});
+
+test("a client that has had nothing open for resumeWindow is over for its child; one that is there may take its time", async (t) => {
+  const { open, got } = await rig(t, { resumeWindow: "500ms" });
+  const [gone, there] = [await open("one", {}), await open("one", {})];
+  const [own, stays] = [await open("own", {}), await open("own", {})];
+  start(stays, "slow", "ask", ELICITATION);
+  const slow = await stays.heard("elicitation/create");
+  for (const session of [gone, own]) {
+    start(session, "asks", "ask", ELICITATION);
+    await session.heard("elicitation/create");
+  }
+  start(there, "next", "echo", { text: "its turn" });
+  const deaf = [gone, own];
+  for (const session of deaf) session.close();
+  for (const server of ["one", "own"])
+    await until(
+      () =>
+        got(server).some(({ method }) => method === "notifications/cancelled") &&
+        got(server).some(({ error }) => error?.message === "the client has left"),
+      `the child of ${server} is told that its call is off, and gets an answer`,
+    );
+  assert.equal(textOf(await there.answerTo("next")), "its turn");
+  assert.deepEqual(questions(there), []);
+  assert.equal(isAnswered(stays, "slow"), false);
+  await stays.send({ id: slow.id, result: { action: "accept" } });
+  assert.match(textOf(await stays.answerTo("slow")), /accept/);
+  // The session of the one that left is there still, should it come back.
+  assert.equal(await own.call("back", "echo", { text: "again" }), "again");
+});

@@ -1,0 +1,73 @@
+import { contained } from "../containment.ts";
+import type { SupervisorError } from "../errors.ts";
+import { rpcErrorText } from "../http/error-response.ts";
+import { canonicalId } from "../mcp/envelope.ts";
+import { find, textAt } from "../mcp/json-span.ts";
+import type { Text } from "../mcp/long-text.ts";
+import { answerWith, beginStream, emitMessage } from "./bridged-answer.ts";
+import type { CallWatch } from "./calls.ts";
+import type { HttpOutlet } from "./http-exchange.ts";
+
+/** A POST of a client that waits for answers, over a bridge. */
+export interface Post {
+  readonly outlet: HttpOutlet;
+  /** As `canonicalId` has them. */
+  readonly progressTokens: readonly string[];
+  readonly waiting: Set<string>;
+  readonly isBatch: boolean;
+  isStream: boolean;
+  /** Of a batch whose client takes JSON alone: all go out together. */
+  readonly answers: string[];
+  readonly watch: CallWatch | undefined;
+  /** `performance.now()` when it came. */
+  readonly since: number;
+}
+
+/** Whether something can be said before the answer. */
+export const canCarry = (post: Post): boolean => post.outlet.accepted !== "json";
+
+/** Of one that was cancelled there is no answer, and of all of them nothing at all. */
+export function answerBatch({ outlet, answers }: Post): void {
+  if (answers.length > 0) return answerWith(outlet, Buffer.from(`[${answers.join(",")}]`));
+  outlet.head(202, {}, false);
+  outlet.end();
+}
+
+/** What was answered goes out, with this error for the others. */
+export function answerInPart(
+  post: Post,
+  error: SupervisorError,
+  unanswered: readonly string[],
+): void {
+  const { answers, watch } = post;
+  watch?.failApart(error);
+  for (const id of unanswered) answers.push(rpcErrorText(error, watch?.requestId ?? "", id));
+  answerBatch(post);
+}
+
+/** What throws on the way to one POST or stream of the client's ends that one, and not its session. */
+export function within(outlet: HttpOutlet, unanswered: readonly string[], work: () => void): void {
+  try {
+    work();
+  } catch (error) {
+    outlet.fail(contained("request", error), unanswered);
+  }
+}
+
+/** Puts one message on a stream of the session's own. */
+export function emit(stream: HttpOutlet, raw: Text): void {
+  within(stream, [], () => emitMessage(stream, raw));
+}
+
+/** From here on the answer is an event stream. */
+export function begin(post: Post): void {
+  if (post.isStream) return;
+  post.isStream = true;
+  beginStream(post.outlet);
+}
+
+/** The progress token there, as `canonicalId` has it, or none. */
+export function tokenAt(raw: Text, path: readonly string[]): string[] {
+  const span = find(raw, path);
+  return span === undefined ? [] : [canonicalId(textAt(raw, span))];
+}
