@@ -41,7 +41,7 @@ export async function openControl(rooms: Omit<ControlParts, "closing">): Promise
   await listenOnSocket(local, { path: config.controlSocket, group: config.controlGroup });
   const close = async (...servers: Server[]): Promise<void> => {
     closing.abort();
-    await Promise.all(servers.map(closeServer));
+    await Promise.all(servers.map((server) => closeServer(server)));
   };
   if (config.admin === false) return { address: null, close: () => close(local) };
 

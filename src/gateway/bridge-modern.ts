@@ -100,7 +100,11 @@ async function carry(
   trace.reached(serving.live.generation);
   const answer = new HttpAnswer({ heart, visit, sessionHeader: () => undefined });
   const post = new ModernPost(serving, answer);
-  trace.atEnd(() => post.abort());
+  context.sessions.carried.add(post);
+  trace.atEnd(() => {
+    context.sessions.carried.delete(post);
+    post.abort();
+  });
   // The client may have left while headers were checked.
   if (res.destroyed) post.abort();
   else await post.send(body, messages[0]!, params, trace);

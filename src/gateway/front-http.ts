@@ -46,6 +46,8 @@ async function servePost(context: FrontContext, visit: Visit): Promise<void> {
     messages = seen.messages;
     trace.carries(messages, body.length);
     if (messages.every(isForNobody)) return drop(context, visit);
+    const { refusal } = context.sessions;
+    if (refusal !== undefined && messages.some(isRequest)) throw refusal;
     const isBridged = visit.server.transport !== "http";
     const modern = isBridged ? modernIn(req, body, messages) : undefined;
     if (modern !== undefined) return await serveModern(context, visit, modern, body, messages);
@@ -163,12 +165,14 @@ function relay(
     outlet: answer,
     ...(isStream ? { askAgainAfter: makeRoom(session, end) } : {}),
   });
+  sessions.carried.add(exchange);
   const isCall = session !== undefined && method !== "GET";
   const over = isCall ? sessions.http.hold(session) : undefined;
   if (isStream) session.streams.add(end);
   visit.trace.atEnd(() => {
     over?.();
     if (isStream) closed(session, end);
+    sessions.carried.delete(exchange);
     exchange.abort();
   });
 }

@@ -1,6 +1,6 @@
 import { SupervisorError } from "../errors.ts";
 import { sendText } from "../http/error-response.ts";
-import { faultOfBody, isForNobody, peek } from "../mcp/envelope.ts";
+import { faultOfBody, isForNobody, isRequest, peek } from "../mcp/envelope.ts";
 import { headersToChild, headersToClient } from "../mcp/headers.ts";
 import { formatEvent } from "../mcp/sse.ts";
 import { ACCEPTED } from "../sessions/bridged-link.ts";
@@ -53,12 +53,20 @@ export async function postSseMessage(context: FrontContext, visit: Visit): Promi
   trace.carries(seen.messages, body.length);
   if (seen.messages.every(isForNobody))
     return sendText(res, ACCEPTED.status, headersToClient(ACCEPTED.headers), ACCEPTED.body);
-  const answer = await session.deliver(
-    body,
-    seen.messages,
-    headersToChild(req.rawHeaders, req.headers.connection),
-    trace,
-  );
+  const { refusal } = context.sessions;
+  const answer =
+    refusal !== undefined && seen.messages.some(isRequest)
+      ? session.refuse(
+          seen.messages.filter(isRequest).map(({ id }) => id!),
+          refusal,
+          trace,
+        )
+      : await session.deliver(
+          body,
+          seen.messages,
+          headersToChild(req.rawHeaders, req.headers.connection),
+          trace,
+        );
   if (res.destroyed) return;
   sendText(res, answer.status, headersToClient(answer.headers), answer.body);
 }

@@ -9,7 +9,7 @@ import { Edge } from "../http/edge.ts";
 import type { BodyRequest } from "../http/body-request.ts";
 import { sendError } from "../http/error-response.ts";
 import { createGuard } from "../http/guard.ts";
-import { closeServer, createHttpServer, listen } from "../http/listen.ts";
+import { closeServer, createHttpServer, listen, stopListening } from "../http/listen.ts";
 import { newRequestId } from "../http/request-id.ts";
 import { NO_PAGE } from "../http/safe-response.ts";
 import type { SafeResponse } from "../http/safe-response.ts";
@@ -46,6 +46,7 @@ export interface GatewayOptions {
 export interface Gateway {
   /** Where it listens, which is the configured address unless its port was 0 or the listener was handed over. */
   address: { host: string; port: number };
+  /** Takes nothing new. Resolves when whoever waits for an answer has it, or was told after `stopTimeout` that none comes, and all is closed. */
   close(): Promise<void>;
 }
 
@@ -163,11 +164,17 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
   const port = await listen(server, listenFd === undefined ? config.listen : { fd: listenFd });
   const bound = server.address() as AddressInfo;
   return {
-    address: { host: listenFd === undefined ? config.listen.host : bound.address, port },
     close: async () => {
+      const closed = stopListening(server);
+      const why = "the daemon is stopping; try again when it runs again";
+      await sessions.finish(new SupervisorError("STOPPING", why), config.stopTimeoutMs);
+      // Whoever waits for a start hears of its end. What fails is told to whoever stops the supervisor next.
+      supervisor.stopAll().catch(() => undefined);
+      await sessions.told();
       context.heart.stop();
-      await closeServer(server);
+      await closeServer(server, closed);
     },
+    address: { host: listenFd === undefined ? config.listen.host : bound.address, port },
   };
 }
 

@@ -231,9 +231,13 @@ export async function listen(server: Server, at: ListenAt): Promise<number> {
   throw new SupervisorError("LISTEN_FAILED", `${where} is no TCP listener`);
 }
 
+/** Takes no new connection from now on; resolves when those that are there are over. */
+export async function stopListening(server: Server): Promise<void> {
+  await new Promise<void>((resolve) => server.close(() => resolve()));
+}
+
 /** Resolves when the server and every connection of it is closed, streams included. */
-export async function closeServer(server: Server): Promise<void> {
-  const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+export async function closeServer(server: Server, closed = stopListening(server)): Promise<void> {
   server.closeAllConnections();
   await closed;
 }

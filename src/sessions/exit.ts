@@ -17,6 +17,8 @@ export async function exitOf(live: Live): Promise<Ended | undefined> {
 
 /** The failure of a link, told as the exit that caused it where there was one. */
 export async function explainFailure(error: SupervisorError, live: Live): Promise<SupervisorError> {
+  // Known already, and the exit is only what follows.
+  if (error.code === "STOPPING") return error;
   const ended = live.pid === null ? undefined : await exitOf(live);
   if (ended === undefined) return error;
   if (ended.failure !== undefined) return ended.failure;

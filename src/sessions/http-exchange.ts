@@ -76,6 +76,16 @@ export class HttpExchange implements Receiver {
     this.#exchange?.abort();
   }
 
+  /** Nobody waits for the server any more: the client is told why. */
+  giveUp(error: SupervisorError): void {
+    this.#exchange?.abort();
+    if (this.#options.body !== null) return this.#failWith(error);
+    // A stream that ends is nobody's failure.
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#options.outlet.end();
+  }
+
   #send(url: URL): void {
     const { client, target, method, headers, body } = this.#options;
     this.#url = url;

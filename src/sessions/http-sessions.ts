@@ -125,6 +125,12 @@ export class HttpSessions {
     }
   }
 
+  /** At the end of the daemon, when nobody waits for answers any more: clients are told why. */
+  giveUp(error: SupervisorError): void {
+    for (const { peer, live } of this.#byId.values())
+      if (peer.kind === "bridge") peer.bridge.lost(error, live);
+  }
+
   /** At the end of the daemon, when the servers end as well. */
   closeAll(): void {
     for (const session of this.#byId.values()) this.#tryTo(() => this.close(session));

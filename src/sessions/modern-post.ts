@@ -68,6 +68,14 @@ export class ModernPost implements ModernCaller {
     this.#cancel?.();
   }
 
+  /** Nobody waits for the child any more: the client is told why. */
+  giveUp(error: SupervisorError): void {
+    if (this.#isOver) return;
+    const unanswered = this.#finish();
+    this.#cancel?.();
+    this.#outlet.fail(error, unanswered);
+  }
+
   notify(raw: Text): void {
     if (this.#isOver) return;
     try {

@@ -54,6 +54,18 @@ export class OpenRequests {
     return count;
   }
 
+  /** Streams and others, of all users. */
+  get count(): number {
+    let count = 0;
+    for (const entries of this.#byUser.values()) count += entries.size;
+    return count;
+  }
+
+  /** Those that are no streams, of all users: each has an answer coming. */
+  get requestCount(): number {
+    return this.count - this.streamCount;
+  }
+
   closeKey({ user, keyId }: Holder): void {
     for (const entry of this.#byUser.get(user) ?? [])
       if (entry.holder.keyId === keyId) entry.close();

@@ -1,4 +1,5 @@
 /** Room: sessions. Clients' conversations: which there are, whose they are, what each waits for. In: messages of authenticated users. Out: the same messages, to that user's instance and to no other. Never reads a key or a header that names a user. */
+import { setTimeout as delay } from "node:timers/promises";
 import type { Config, ServerDef } from "../config/config.ts";
 import { SupervisorError } from "../errors.ts";
 import { askableIn } from "../mcp/askable.ts";
@@ -16,7 +17,8 @@ import { openMessageLink } from "./open-message-link.ts";
 import { OpenRequests } from "./open-requests.ts";
 import type { Holder } from "./open-requests.ts";
 import { SseSession } from "./sse-session.ts";
-import type { Outlet, Place } from "./sse-session.ts";
+import type { Outlet } from "./outlet.ts";
+import type { Place } from "./sse-session.ts";
 import { MODERN_VARIANT, isOwnVariant, ownVariant } from "../supervisor/supervisor.ts";
 import type { Era, Instance, Ref } from "../supervisor/supervisor.ts";
 import type { Renewal } from "./stdio-link.ts";
@@ -26,6 +28,21 @@ import { Upstreams } from "./upstreams.ts";
 const POST_TIMEOUT_MS = 30_000;
 /** How often is looked for sessions that have grown old, at least. */
 const EXPIRY_MS = 60_000;
+/** For a client that reads; at the end of the daemon nobody can wait for the others. */
+const LAST_WORDS_MS = 1_000;
+const LOOK_MS = 10;
+
+/** A request of a client that is under way. */
+export interface GivesUp {
+  /** Ends it, and tells its client why. */
+  giveUp(error: SupervisorError): void;
+}
+
+/** Looks for as long, because nothing tells of its end that would be worth an event a call. */
+async function quiet(isQuiet: () => boolean, withinMs: number): Promise<void> {
+  const latest = performance.now() + withinMs;
+  while (!isQuiet() && performance.now() < latest) await delay(LOOK_MS);
+}
 
 export interface SessionsOptions {
   config: Pick<Config, "sessionTtlMs" | "resumeWindowMs" | "limits" | "eventLog">;
@@ -42,6 +59,9 @@ export class Sessions {
   readonly open: OpenRequests;
   readonly http: HttpSessions;
   readonly upstreams = new Upstreams();
+  /** What a client waits for beside its session, or without one. */
+  readonly carried = new Set<GivesUp>();
+  #refusal: SupervisorError | undefined;
   readonly #options: SessionsOptions;
   readonly #sse = new Map<string, SseSession>();
   readonly #postTimeoutMs: number;
@@ -166,6 +186,33 @@ export class Sessions {
     if (live.target.transport !== "stdio" || live.target.era !== "modern")
       throw new SupervisorError("INTERNAL", "a modern request was led to another child");
     return { instance, live, hub: live.target.hub };
+  }
+
+  /** Why no request is taken any more, once the daemon is ending. */
+  get refusal(): SupervisorError | undefined {
+    return this.#refusal;
+  }
+
+  /**
+   * From now on takes no request. Resolves when those under way are answered, or after that time, when
+   * those that the children have not answered are answered with the refusal, and streams have ended.
+   */
+  async finish(refusal: SupervisorError, withinMs: number): Promise<void> {
+    this.#refusal = refusal;
+    await quiet(() => this.open.requestCount === 0 && !this.#isBusy, withinMs);
+    for (const session of this.#sse.values()) session.giveUp(refusal);
+    this.http.giveUp(refusal);
+    for (const one of this.carried) one.giveUp(refusal);
+  }
+
+  /** Resolves when what was said last has gone out, or soon: a client need not read. */
+  async told(): Promise<void> {
+    await quiet(() => this.open.count === 0, LAST_WORDS_MS);
+  }
+
+  get #isBusy(): boolean {
+    for (const session of this.#sse.values()) if (session.isBusy) return true;
+    return false;
   }
 
   /** Ends everything that was opened with this key, at once. */

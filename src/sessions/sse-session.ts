@@ -22,22 +22,13 @@ import type { CallWatch } from "./calls.ts";
 import { InFlight } from "./in-flight.ts";
 import type { Unanswered } from "./in-flight.ts";
 import { Keeps } from "./keeps.ts";
+import type { Outlet } from "./outlet.ts";
+import { requirePassable } from "./passable.ts";
 import { LateAnswers } from "./late-answers.ts";
 import type { MessageLinkEvents } from "./message-link.ts";
 import type { Holder } from "./open-requests.ts";
 import { openMessageLink } from "./open-message-link.ts";
 import type { Upstreams } from "./upstreams.ts";
-
-/** The client's open event stream, as far as a session has to know it. */
-export interface Outlet {
-  /** Takes a part of the server's stream; false asks for a pause. */
-  part(bytes: Buffer, isLast: boolean): boolean;
-  /** Puts an event of the gateway's own on the stream; ends the stream where an event was cut in the middle. */
-  event(text: string): void;
-  /** Calls back once, when there is room again after a pause was asked for. */
-  onceDrained(resume: () => void): void;
-  end(): void;
-}
 
 /** The instance that serves a session, and what its client declared that lets a server ask it. */
 export interface Place {
@@ -147,9 +138,7 @@ export class SseSession {
       const failure = toSupervisorError(error);
       const isTheirs = ERROR_CODES[failure.code].blames === "request";
       if (isTheirs || !messages.some(isRequest) || this.#state.kind === "closed") throw error;
-      watch?.failApart(failure);
-      for (const id of unanswered) this.#answerWith(failure, id, watch);
-      return ACCEPTED;
+      return this.refuse(unanswered, failure, watch);
     }
   }
 
@@ -194,9 +183,26 @@ export class SseSession {
     return ACCEPTED;
   }
 
+  /** Answers requests of a POST (their ids, as JSON text) on the stream with why they get no other answer. */
+  refuse(ids: readonly string[], error: SupervisorError, watch?: CallWatch): PostAnswer {
+    watch?.failApart(error);
+    for (const id of ids) this.#answerWith(error, id, watch);
+    return ACCEPTED;
+  }
+
+  get isBusy(): boolean {
+    return (this.#serving?.inFlight.size ?? 0) > 0;
+  }
+
+  /** Nobody waits for the child any more: calls under way are answered with the error, and the stream ends. */
+  giveUp(error: SupervisorError): void {
+    this.#fail(this.#serving?.inFlight.drainUnanswered() ?? [], error);
+    this.end();
+  }
+
   /** Whether the client has said nothing since (`performance.now()`), and waits for nothing. */
   isUnusedSince(at: number): boolean {
-    return this.#lastUsedAt < at && (this.#serving?.inFlight.size ?? 0) === 0;
+    return this.#lastUsedAt < at && !this.isBusy;
   }
 
   /** The instance that serves the session, once it has begun. */
@@ -367,9 +373,3 @@ export class SseSession {
 
 const idsOf = (messages: readonly Message[]): string[] =>
   messages.filter(isRequest).map(({ id }) => id!);
-
-/** Passed on, a 401 would read as "your access key is wrong", and a redirect would lead around the gateway. */
-function requirePassable({ status }: PostAnswer): void {
-  if (status === 401 || (status >= 300 && status < 400))
-    throw new SupervisorError("UPSTREAM_INVALID", `the server answered the message with ${status}`);
-}

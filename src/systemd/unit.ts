@@ -12,6 +12,8 @@ export interface UnitFacts {
   listen: { host: string; port: number };
   /** `main` where the daemon itself can send messages, `all` where a helper program must. */
   notifyAccess: "main" | "all";
+  /** What calls under way have, and then children, before they are ended. */
+  stopTimeoutMs: number;
   /** Whether something that the daemon needs lies in a home folder. */
   needsHomes: boolean;
 }
@@ -72,9 +74,12 @@ function folders({ dataDir, controlSocket, controlGroup }: UnitFacts): string[] 
   return lines;
 }
 
+/** For all that the daemon does beside waiting for calls and for children. */
+const STOP_SLACK_SECONDS = 20;
+
 /** The service: an ordinary account without a single capability, closed as far as bubblewrap, slirp4netns and delegated cgroups allow. */
 export function serviceUnit(facts: UnitFacts): string {
-  const { user, exec, keyFile, notifyAccess, needsHomes } = facts;
+  const { user, exec, keyFile, notifyAccess, stopTimeoutMs, needsHomes } = facts;
   const credential = keyFile === null ? [] : [`LoadCredential=vault.key:${word(keyFile)}`];
   return `${UNIT_MARK}
 # Changes of your own belong in a drop-in: systemctl edit mcp-supervisor
@@ -100,7 +105,7 @@ RestartPreventExitStatus=78
 ExecStopPost=+/bin/sh -c '[ "$$EXIT_STATUS" != 78 ] || systemctl --no-block stop ${SOCKET_UNIT}'
 WatchdogSec=30s
 TimeoutStartSec=180s
-TimeoutStopSec=30s
+TimeoutStopSec=${2 * Math.ceil(stopTimeoutMs / 1000) + STOP_SLACK_SECONDS}s
 
 # The daemon ends its children in order; whatever is left then is killed. One child that runs out of
 # memory is the end of that child only.

@@ -23,6 +23,7 @@ const FACTS: UnitFacts = {
   keyFile: "/etc/mcp-supervisor/vault.key",
   listen: { host: "127.0.0.1", port: 8040 },
   notifyAccess: "main",
+  stopTimeoutMs: 5_000,
   needsHomes: false,
 };
 
@@ -98,6 +99,11 @@ test("the service holds no capability and is never given up on but for a bad con
   assert.deepEqual(settings({}, "Restart"), ["always"]);
   assert.deepEqual(settings({}, "RestartPreventExitStatus"), ["78"]);
   assert.deepEqual(settings({}, "StartLimitIntervalSec"), ["0"]);
+});
+
+test("the service may take as long to stop as calls and then children may, and 20 s", () => {
+  assert.deepEqual(settings({}, "TimeoutStopSec"), ["30s"]);
+  assert.deepEqual(settings({ stopTimeoutMs: 90_500 }, "TimeoutStopSec"), ["202s"]);
 });
 
 test("the socket unit listens where the config says, in the way that systemd writes it", () => {

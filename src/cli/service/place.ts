@@ -118,6 +118,7 @@ export async function findPlace(options: {
       keyFile: config.keyFile === join(config.dataDir, "vault.key") ? KEY_FILE : null,
       listen: config.listen,
       notifyAccess: (await canNotifyItself()) ? "main" : "all",
+      stopTimeoutMs: config.stopTimeoutMs,
       needsHomes: neededPaths(config, [node, program, configFile]).some(isInHome),
     },
   };
