@@ -1,7 +1,8 @@
 import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
-import { chmod, lstat, readdir, rm } from "node:fs/promises";
+import { lstat, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { SupervisorError } from "../errors.ts";
+import { removeFolder } from "../runners/folders.ts";
 import { userHome } from "../supervisor/private-home.ts";
 import type { ControlParts } from "./parts.ts";
 import type { RemovedUser } from "./shapes.ts";
@@ -10,14 +11,6 @@ type RemovalParts = Pick<
   ControlParts,
   "config" | "registry" | "tokens" | "supervisor" | "sessions" | "log"
 >;
-
-/** Gives the owner of a tree all rights on its folders; a child may have taken them away (Go's module cache does). */
-async function unlock(folder: string): Promise<void> {
-  await chmod(folder, 0o700);
-  for (const entry of await readdir(folder, { withFileTypes: true }))
-    // A link to a folder is no folder here, so nothing outside is touched.
-    if (entry.isDirectory()) await unlock(join(folder, entry.name));
-}
 
 /** Beside a user's homes while a removal that is to keep them goes on, so that a start after a crash knows. */
 const KEEP_MARK = ".keep";
@@ -44,10 +37,11 @@ async function settleHomes(
   const found = await lstat(folder).catch(() => undefined);
   if (found === undefined) return { homes: 0, keptHomes: 0 };
   const names = await readdir(folder);
-  const count = names.filter((name) => name !== KEEP_MARK).length;
+  const count = names.filter((name) => !name.startsWith(".")).length;
   if (names.includes(KEEP_MARK)) return { homes: 0, keptHomes: count };
-  await unlock(folder);
-  await rm(folder, { recursive: true });
+  // One by one, so that each is emptied by its own account.
+  for (const name of names) await removeFolder(join(folder, name));
+  await removeFolder(folder);
   return { homes: count, keptHomes: 0 };
 }
 

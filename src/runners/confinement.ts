@@ -14,6 +14,8 @@ export interface Sandbox {
   uid: number | null;
   /** The one folder that it may write in and that is kept. */
   home: string;
+  /** Another, for what is temporary. */
+  tmp?: string;
   /** `full`: other machines and the addresses of this one, but never its loopback. */
   network: "none" | "full";
   /** Ports of this machine's loopback that the child finds on its own. */

@@ -13,7 +13,7 @@ import type { RunSpec } from "./runner.ts";
 import type { Veil } from "./show-without.ts";
 import type { Mount } from "./visible-files.ts";
 
-/** Folders of a sandbox that are memory; all else that is, is read-only. TMPDIR is on the disk, in the home. */
+/** Folders of a sandbox that are memory; all else that is, is read-only. TMPDIR is on the disk. */
 export const MEMORY_FOLDERS = ["/tmp", "/dev/shm"] as const;
 /** The most that each of them may hold where the child has no limit of memory. */
 const MEMORY_FOLDER_BYTES = 512 * 2 ** 20;
@@ -144,12 +144,18 @@ function shownFiles(mounts: readonly Mount[], veil: Veil): string[] {
   ]);
 }
 
-function ownFiles({ sandbox: { home, shared }, extra }: SandboxInput): string[] {
+function ownFiles({ sandbox: { home, tmp, shared }, extra }: SandboxInput): string[] {
   const common = shared
     .filter((place) => existsSync(place))
     .flatMap((place) => [...folder(path.dirname(place)), "--ro-bind", place, place]);
   const own = [...extra].flatMap(([source, place]) => ["--ro-bind", source, place]);
-  return [...common, ...folder(path.dirname(home)), "--bind", home, home, ...own];
+  const writable = [home, ...(tmp === undefined ? [] : [tmp])].flatMap((place) => [
+    ...folder(path.dirname(place)),
+    "--bind",
+    place,
+    place,
+  ]);
+  return [...common, ...writable, ...own];
 }
 
 /** What was put together here must not be a place to fill memory from. */

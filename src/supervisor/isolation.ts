@@ -14,6 +14,7 @@ import type { Confinement, Level } from "../runners/confinement.ts";
 import type { Choice, Machine } from "../runners/levels.ts";
 import type { Store } from "../store/store.ts";
 import type { Ref } from "./instance-types.ts";
+import type { PrivateHome } from "./private-home.ts";
 
 const STRENGTH: Record<Level, number> = { none: 0, user: 1, sandbox: 2 };
 const recordOf = (server: string) => `isolation ${server}`;
@@ -29,7 +30,7 @@ export interface Box {
   owner: number | undefined;
   /** The port that the child listens on in a network of its own; null where it has to take one of this machine's. */
   privatePort: number | null;
-  confinement: (home: string, port: number | null) => Confinement;
+  confinement: (folders: PrivateHome, port: number | null) => Confinement;
 }
 
 /** What stands around each child: the level in force for its server, and all that belongs to it. */
@@ -171,10 +172,11 @@ export class Isolation {
       level,
       owner: account ?? undefined,
       privatePort: def.transport === "stdio" ? null : privatePort(def, this.#config),
-      confinement: (home, port) => ({
+      confinement: ({ home, tmp }, port) => ({
         level: "sandbox",
         uid: account,
         home,
+        tmp,
         port,
         network: def.network,
         reach: def.reach,

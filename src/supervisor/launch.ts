@@ -3,7 +3,7 @@ import { guarded } from "../containment.ts";
 import { SupervisorError, shortageOf, toSupervisorError } from "../errors.ts";
 import { childSpec } from "./child-spec.ts";
 import { describeExit } from "./describe-exit.ts";
-import { preparePrivateHome } from "./private-home.ts";
+import { preparePrivateHome, removeTmp } from "./private-home.ts";
 import { untilReady } from "./readiness.ts";
 import { untilAnswering } from "./stdio-readiness.ts";
 import { fillTemplate } from "../config/template.ts";
@@ -15,7 +15,7 @@ import type { OutputLog } from "./output-log.ts";
 import type { Ports } from "./ports.ts";
 import { holdAccount } from "../runners/accounts.ts";
 import { CUT_MARK, LineWindow } from "../runners/line-splitter.ts";
-import type { OnLine, Running, StartRunner } from "../runners/runner.ts";
+import type { Exit, OnLine, Running, StartRunner } from "../runners/runner.ts";
 
 /** How often a child may find that somebody else took its port before that is its failure. */
 const MAX_STOLEN_PORTS = 5;
@@ -240,8 +240,7 @@ async function spawnAtHome(input: LaunchInput, box: Box, port: number | null): P
     const failure = new SupervisorError("INSTANCE_SPAWN_FAILED", `${what} (${code})`, { cause });
     throw shortageOf(cause, what) ?? failure;
   }
-  input.signal.throwIfAborted();
-  const confinement = box.confinement(home.home, port);
+  const confinement = box.confinement(home, port);
   const spec = childSpec({
     ref,
     def,
@@ -252,8 +251,11 @@ async function spawnAtHome(input: LaunchInput, box: Box, port: number | null): P
     stopTimeoutMs,
   });
   try {
-    return await input.start(spec, input.onLine);
+    input.signal.throwIfAborted();
+    return withEnd(await input.start(spec, input.onLine), () => removeTmp(home.tmp));
   } catch (cause) {
+    await removeTmp(home.tmp);
+    if (input.signal.aborted) throw cause;
     const { code, message, details, retryAfterSeconds } = toSupervisorError(cause);
     throw new SupervisorError(code, `${name}: the child ${message}`, {
       cause,
@@ -261,4 +263,19 @@ async function spawnAtHome(input: LaunchInput, box: Box, port: number | null): P
       retryAfterSeconds,
     });
   }
+}
+
+/** The same, with something to be done when nothing of it is left. */
+function withEnd(running: Running, atEnd: () => Promise<void>): Running {
+  let done: Promise<void> | undefined;
+  const after = async (ending: Promise<Exit>): Promise<Exit> => {
+    const exit = await ending;
+    await (done ??= atEnd());
+    return exit;
+  };
+  return {
+    ...running,
+    stop: () => after(running.stop()),
+    kill: () => after(running.kill()),
+  };
 }

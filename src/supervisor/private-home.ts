@@ -1,7 +1,7 @@
-import { createHash } from "node:crypto";
-import { chmod, lchown, lstat, mkdir, readdir, rm } from "node:fs/promises";
+import { randomBytes } from "node:crypto";
+import { chmod, lchown, lstat, mkdir, readdir, rename } from "node:fs/promises";
 import path from "node:path";
-import { renewFolderAs } from "../runners/as-account.ts";
+import { bytesIn, giveFolder, removeFolder } from "../runners/folders.ts";
 import type { Ref } from "./instance-types.ts";
 
 export interface PrivateHome {
@@ -14,84 +14,95 @@ export function userHome(dataDir: string, user: string): string {
   return path.join(dataDir, "homes", user);
 }
 
-/** What the files in a folder take on the disk. Follows no link; what vanishes meanwhile counts nothing. */
-async function bytesIn(folder: string): Promise<number> {
-  let bytes = 0;
-  for (const entry of await readdir(folder, { withFileTypes: true }).catch(() => [])) {
-    const file = path.join(folder, entry.name);
-    const found = await lstat(file).catch(() => undefined);
-    bytes += (found?.blocks ?? 0) * 512;
-    if (entry.isDirectory()) bytes += await bytesIn(file);
-  }
-  return bytes;
-}
+/** Beside a user's homes: a TMPDIR for each child, `SERVER.…`. */
+const TMP = ".tmp";
 
-/** The homes of a user's children, variants of one server together, with what they take on the disk. */
+/** What a user's children have on the disk, by server: homes, those of earlier versions (`SERVER.…`) among them, and what is temporary. */
 export async function privateHomes(
   dataDir: string,
   user: string,
 ): Promise<{ server: string; bytes: number }[]> {
   const folder = userHome(dataDir, user);
   const sizes = new Map<string, number>();
-  const names = await readdir(folder).catch(() => []);
-  for (const name of names.filter((each) => !each.startsWith("."))) {
-    const server = name.split(".")[0]!;
-    const bytes = await bytesIn(path.join(folder, name));
-    sizes.set(server, (sizes.get(server) ?? 0) + bytes);
-  }
+  for (const place of [folder, path.join(folder, TMP)])
+    for (const name of (await namesIn(place)).filter((each) => !each.startsWith("."))) {
+      const server = name.split(".")[0]!;
+      const bytes = await bytesIn(path.join(place, name));
+      sizes.set(server, (sizes.get(server) ?? 0) + bytes);
+    }
   return [...sizes].map(([server, bytes]) => ({ server, bytes }));
 }
 
-/** Gives all in the folder to this account. Follows no link: what a child has put there must not be given away. */
-async function giveTo(owner: number, folder: string): Promise<void> {
-  await lchown(folder, owner, owner);
-  for (const entry of await readdir(folder, { withFileTypes: true })) {
-    const file = path.join(folder, entry.name);
-    if (entry.isDirectory()) await giveTo(owner, file);
-    else await lchown(file, owner, owner);
-  }
-}
+const namesIn = async (folder: string): Promise<string[]> => await readdir(folder).catch(() => []);
 
 /**
- * The instance's own HOME, kept between starts, and its TMPDIR, emptied at each; both 0700, and the
- * `owner`'s where the child has an account of its own.
+ * The HOME that all of the user's children of this server share, kept between starts, and a TMPDIR of
+ * this child's own; both 0700, and the `owner`'s where the child has an account of its own. The
+ * folders they are in are the daemon's, so that nothing can be put in their places.
  */
 export async function preparePrivateHome(
   dataDir: string,
-  ref: Ref,
+  { user, server }: Ref,
   owner?: number,
 ): Promise<PrivateHome> {
-  const { user, server, variant } = ref;
-  // A variant is free text. The dot keeps its folder apart from those of all servers, whose names have none.
-  const hash = createHash("sha256").update(variant).digest("hex").slice(0, 16);
-  const home = path.join(userHome(dataDir, user), variant === "" ? server : `${server}.${hash}`);
+  const account = owner ?? process.geteuid!();
+  const homes = userHome(dataDir, user);
+  const home = path.join(homes, server);
+  await mkdir(homes, { recursive: true, mode: 0o700 });
+  await adoptHome(homes, server);
   await mkdir(home, { recursive: true, mode: 0o700 });
-  // Its owner must be able to pass the folder of the user's homes, and sees nothing there.
-  if (owner !== undefined) await chmod(path.dirname(home), 0o711);
   // A folder that was there before may have any mode.
   await chmod(home, 0o700);
-  const tmp = path.join(home, "tmp");
   // The level may have changed since the last start.
-  const account = owner ?? process.geteuid!();
-  if ((await lstat(home)).uid !== account) await giveTo(account, home);
-  if (owner === undefined) await renew(tmp);
-  else await renewFor(owner, tmp);
+  const { uid } = await lstat(home);
+  if (uid !== account) await giveFolder(home, uid, account);
+  const places = path.join(homes, TMP);
+  await mkdir(places, { recursive: true, mode: 0o700 });
+  // Its owner must be able to pass what is around, and sees nothing there.
+  if (owner !== undefined) for (const folder of [homes, places]) await chmod(folder, 0o711);
+  const tmp = path.join(places, `${server}.${randomBytes(4).toString("hex")}`);
+  inUse.add(tmp);
+  await mkdir(tmp, { mode: 0o700 });
+  if (owner !== undefined) await lchown(tmp, owner, owner);
   return { home, tmp };
 }
 
-async function renew(tmp: string): Promise<void> {
-  // The child owns its home and may have put a link here: rm takes the link, not what it points to.
-  await rm(tmp, { recursive: true, force: true });
-  await mkdir(tmp, { mode: 0o700 });
+/**
+ * In earlier versions each variant had a home of its own, `SERVER.…`. Where there was none but those,
+ * the one last used becomes the home; the others stay as they are until the user is removed.
+ */
+async function adoptHome(homes: string, server: string): Promise<void> {
+  const names = await namesIn(homes);
+  if (names.includes(server)) return;
+  const earlier = names.filter((name) => name.startsWith(`${server}.`));
+  const used = await Promise.all(
+    earlier.map(async (name) => {
+      const found = await lstat(path.join(homes, name)).catch(() => undefined);
+      return { name, at: found?.mtimeMs ?? 0 };
+    }),
+  );
+  const [last] = used.toSorted((a, b) => b.at - a.at);
+  if (last === undefined) return;
+  // Another child of this server that starts at the same time may have done it.
+  await rename(path.join(homes, last.name), path.join(homes, server)).catch(() => {});
 }
 
-/** Variants of a server share an account, and one that runs can change what is in the home of another. */
-async function renewFor(owner: number, tmp: string): Promise<void> {
-  const found = await lstat(tmp).catch(() => undefined);
-  if (found === undefined) {
-    await mkdir(tmp, { mode: 0o700 });
-    await lchown(tmp, owner, owner);
-  } else if (!found.isDirectory() || found.uid !== owner || (await readdir(tmp)).length > 0) {
-    await renewFolderAs(owner, tmp);
+/** TMPDIRs that this daemon has made. */
+const inUse = new Set<string>();
+
+/** Nothing of its child is left. What cannot be deleted is tried again by the daemon's next start. */
+export async function removeTmp(tmp: string): Promise<void> {
+  await removeFolder(tmp).catch(() => {});
+  inUse.delete(tmp);
+}
+
+/** Deletes the TMPDIRs of children of a daemon that was killed. Rejects with the system's error. */
+export async function removeLeftTmp(dataDir: string): Promise<void> {
+  for (const user of await namesIn(path.join(dataDir, "homes"))) {
+    const places = path.join(userHome(dataDir, user), TMP);
+    for (const name of await namesIn(places)) {
+      const tmp = path.join(places, name);
+      if (!inUse.has(tmp)) await removeFolder(tmp);
+    }
   }
 }

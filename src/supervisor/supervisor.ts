@@ -11,6 +11,7 @@ import { isDown } from "./instance-row.ts";
 import { Isolation } from "./isolation.ts";
 import { rssOf } from "./memory.ts";
 import { Ports } from "./ports.ts";
+import { removeLeftTmp } from "./private-home.ts";
 import { meterIdleCores } from "./idle-cores.ts";
 import { SpawnSlots } from "./spawn-slots.ts";
 import { StartTimes } from "./start-times.ts";
@@ -73,6 +74,7 @@ export class Supervisor {
   readonly #eras: EraProbe;
   readonly #stopping = new AbortController();
   readonly #idle: IdleWatch;
+  readonly #cleaning: Promise<void>;
   readonly #admission: Admission;
   #refusal: SupervisorError | undefined;
 
@@ -123,6 +125,9 @@ export class Supervisor {
       if (instance !== undefined) this.#admission.left(instance);
     });
     this.#admission.watchMemory();
+    this.#cleaning = removeLeftTmp(config.dataDir).catch((err: unknown) => {
+      log.error({ err }, "temporary files that an earlier daemon left could not be deleted");
+    });
     const { ports, turns } = this.#context;
     const { stopTimeoutMs } = config;
     this.#eras = new EraProbe({
@@ -247,6 +252,7 @@ export class Supervisor {
     const reason = "stopped with the daemon";
     await Promise.all(this.#select({}).map((instance) => instance.close(reason, refusal)));
     await this.#eras.settled();
+    await this.#cleaning;
   }
 
   /** One row for each instance that was ever asked for, by user, server and variant; none for a session's own child that is down. */

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { chmodSync, constants, openSync } from "node:fs";
+import { chmodSync, constants, existsSync, mkdirSync, openSync, readdirSync } from "node:fs";
+import { statSync, writeFileSync } from "node:fs";
 import { Socket } from "node:net";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -28,13 +29,20 @@ const LEVELS = [
 /** A client whose server may ask it back has a child of its own. */
 const OTHER_WINDOW = { sampling: {} };
 
-type As = "plain" | "cleared" | "loop";
+type As = "plain" | "cleared" | "loop" | "swap";
+
+interface Stray {
+  pid: number;
+  isGone: () => boolean;
+  /** What it has printed. */
+  said: () => string;
+}
 
 interface Window {
   /** Of the session's child. */
   pid: () => Promise<number>;
   /** Leaves a process behind; `isGone` tells whether it and all that it forked have ended. */
-  stray: (as?: As) => Promise<{ pid: number; isGone: () => boolean }>;
+  stray: (as?: As, outside?: string) => Promise<Stray>;
 }
 
 interface Rig {
@@ -66,17 +74,19 @@ async function rig(t: TestContext, config: object): Promise<Rig> {
     t.after(() => opened.close());
     return {
       pid: async () => Number(await opened.call(`pid ${(windows += 1)}`, "pid")),
-      stray: async (as = "plain") => {
+      stray: async (as = "plain", outside = "") => {
         const fifo = join(dir, `fifo-${(strays += 1)}`);
         assert.equal(spawnSync("mkfifo", ["-m", "666", fifo]).status, 0);
         // Opened at once, so that whoever writes need not wait.
         const fd = openSync(fifo, constants.O_RDONLY | constants.O_NONBLOCK);
         const reader = new Socket({ fd, readable: true, writable: false });
         t.after(() => reader.destroy());
-        const pid = Number(await opened.call(`stray ${strays}`, "stray", { as, fifo }));
+        const pid = Number(await opened.call(`stray ${strays}`, "stray", { as, fifo, outside }));
         let isGone = false;
-        reader.once("end", () => (isGone = true)).resume();
-        return { pid, isGone: () => isGone };
+        let said = "";
+        reader.once("end", () => (isGone = true));
+        reader.setEncoding("utf8").on("data", (text: string) => (said += text));
+        return { pid, isGone: () => isGone, said: () => said };
       },
     };
   };
@@ -164,3 +174,27 @@ for (const { level, config, skip } of LEVELS) {
     },
   );
 }
+
+test(
+  "level user: whatever a survivor swaps for links, the removal of its user deletes and changes nothing outside of the home",
+  { skip: notRoot || noPerl },
+  async (t) => {
+    const { daemon, open } = await rig(t, LEVELS[1].config);
+    const outside = join(daemon.dir, "outside");
+    const tree = () =>
+      readdirSync(outside, { recursive: true, encoding: "utf8" })
+        .map((name) => `${name} ${statSync(join(outside, name)).mode.toString(8)}`)
+        .toSorted();
+    for (const name of ["a", "b/c"]) mkdirSync(join(outside, name), { recursive: true });
+    for (const name of ["f1", "f2", "a/f3", "b/c/f4"]) writeFileSync(join(outside, name), "root's");
+    const before = tree();
+    const alice = await open("alice");
+    const swap = await alice.stray("swap", outside);
+    await until(() => swap.said().includes("ready"), "it swaps");
+    // What it leaves in its home may be in any state; the removal is the daemon's alone.
+    assert.equal((await daemon.cli(["user", "remove", "alice"])).code, 0);
+    assert.ok(swap.isGone() || !isAlive(swap.pid));
+    assert.ok(!existsSync(join(daemon.dataDir, "homes/alice")));
+    assert.deepEqual(tree(), before);
+  },
+);

@@ -1,9 +1,11 @@
 import { fileURLToPath } from "node:url";
 import assert from "node:assert/strict";
-import { existsSync, mkdirSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readFileSync, statSync, symlinkSync } from "node:fs";
+import { utimesSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { test } from "node:test";
 import { SupervisorError } from "../../src/errors.ts";
+import type { Live } from "../../src/supervisor/supervisor.ts";
 import { isAlive, processesMarked } from "../helpers/leaks.ts";
 import { callTool, fixture, openSupervisor, ref, targetOf } from "../helpers/supervisor.ts";
 import { until } from "../helpers/until.ts";
@@ -63,10 +65,12 @@ test("a child's environment is the allow-list, its private folders, the server's
     (name) => process.env[name] !== undefined,
   );
   const home = path.join(dataDir, "homes/alice/echo");
+  const tmp = seen["TMPDIR"]!;
+  assert.match(path.relative(dataDir, tmp), /^homes\/alice\/\.tmp\/echo\.\w+$/);
   assert.deepEqual(seen, {
     ...Object.fromEntries(inherited.map((name) => [name, process.env[name]])),
     HOME: home,
-    TMPDIR: path.join(home, "tmp"),
+    TMPDIR: tmp,
     GREETING: `hello alice on ${targetOf(live).url.port}`,
     MAIL_TOKEN: "alice-token",
   });
@@ -87,45 +91,72 @@ test("a user without a token gets a child without the variable, and each user th
   assert.notEqual(targetOf(alice).url.port, targetOf(bob).url.port);
 });
 
-test("HOME is kept between starts and TMPDIR is emptied, and both are the owner's only", async (t) => {
+const foldersOf = async (live: Live): Promise<{ home: string; tmp: string }> => {
+  const { HOME, TMPDIR } = JSON.parse(await callTool(live, "env")) as Record<string, string>;
+  return { home: HOME!, tmp: TMPDIR! };
+};
+
+test("HOME is kept between starts, TMPDIR goes with its child, and both are the owner's only", async (t) => {
   const { supervisor, dataDir } = openSupervisor(t, { echo: fixture("echo-sse") });
-  const home = path.join(dataDir, "homes/alice/echo");
-  mkdirSync(home, { recursive: true, mode: 0o755 });
-  await supervisor.ensure(ALICE);
-  for (const folder of [home, path.join(home, "tmp")])
-    assert.equal(statSync(folder).mode & 0o777, 0o700);
+  mkdirSync(path.join(dataDir, "homes/alice/echo"), { recursive: true, mode: 0o755 });
+  const { home, tmp } = await foldersOf(await supervisor.ensure(ALICE));
+  assert.equal(home, path.join(dataDir, "homes/alice/echo"));
+  for (const folder of [home, tmp]) assert.equal(statSync(folder).mode & 0o777, 0o700);
   writeFileSync(path.join(home, "kept"), "");
-  writeFileSync(path.join(home, "tmp/scrap"), "");
+  // As Go's module cache leaves it: its owner may not delete what is in there.
+  mkdirSync(path.join(tmp, "locked/deep"), { recursive: true });
+  chmodSync(path.join(tmp, "locked"), 0);
   await supervisor.stop(ALICE, "stopped by an admin");
-  await supervisor.ensure(ALICE);
+  assert.ok(!existsSync(tmp));
+  const again = await foldersOf(await supervisor.ensure(ALICE));
   assert.ok(existsSync(path.join(home, "kept")));
-  assert.ok(!existsSync(path.join(home, "tmp/scrap")));
+  assert.notEqual(again.tmp, tmp);
 });
 
-test("a link in the place of TMPDIR is removed, not followed", async (t) => {
+test("what a link in TMPDIR leads to stays when TMPDIR goes", async (t) => {
   const { supervisor, dataDir } = openSupervisor(t, { echo: fixture("echo-sse") });
-  const home = path.join(dataDir, "homes/alice/echo");
   const elsewhere = path.join(dataDir, "elsewhere");
-  for (const folder of [home, elsewhere]) mkdirSync(folder, { recursive: true });
+  mkdirSync(elsewhere);
   writeFileSync(path.join(elsewhere, "precious"), "");
-  symlinkSync(elsewhere, path.join(home, "tmp"));
-  await supervisor.ensure(ALICE);
+  const { tmp } = await foldersOf(await supervisor.ensure(ALICE));
+  symlinkSync(elsewhere, path.join(tmp, "away"));
+  await supervisor.stop(ALICE, "stopped by an admin");
+  assert.ok(!existsSync(tmp));
   assert.ok(existsSync(path.join(elsewhere, "precious")));
-  assert.ok(statSync(path.join(home, "tmp")).isDirectory());
 });
 
-test("variants of one server are children of their own with homes of their own", async (t) => {
+test("variants of one server are children of their own with one HOME, and a TMPDIR each", async (t) => {
   const { supervisor } = openSupervisor(t, { echo: fixture("echo-sse") });
   const lives = await Promise.all(
     ["", "a/../../b", "c"].map((variant) => supervisor.ensure(ref("alice", "echo", variant))),
   );
-  const homes = await Promise.all(
-    lives.map(
-      async (live) => (JSON.parse(await callTool(live, "env")) as Record<string, string>)["HOME"]!,
-    ),
-  );
-  assert.equal(new Set(homes).size, 3);
-  assert.equal(new Set(homes.map((home) => path.dirname(home))).size, 1);
+  const folders = await Promise.all(lives.map(foldersOf));
+  assert.equal(new Set(lives.map(({ pid }) => pid)).size, 3);
+  assert.equal(new Set(folders.map(({ home }) => home)).size, 1);
+  assert.equal(new Set(folders.map(({ tmp }) => tmp)).size, 3);
+});
+
+test("the home that a variant had in an earlier version becomes the HOME where there is no other, the last used of them", async (t) => {
+  const { supervisor, dataDir } = openSupervisor(t, { echo: fixture("echo-sse") });
+  const homes = (user: string) => path.join(dataDir, "homes", user);
+  const leave = (place: string, at: number) => {
+    mkdirSync(place, { recursive: true });
+    writeFileSync(path.join(place, "who"), path.basename(place));
+    utimesSync(place, at, at);
+  };
+  leave(path.join(homes("alice"), "echo.0123456789abcdef"), 1_000);
+  leave(path.join(homes("alice"), "echo.fedcba9876543210"), 2_000);
+  leave(path.join(homes("bob"), "echo"), 1_000);
+  leave(path.join(homes("bob"), "echo.0123456789abcdef"), 2_000);
+  const who = async (user: string) =>
+    readFileSync(
+      path.join((await foldersOf(await supervisor.ensure(ref(user, "echo")))).home, "who"),
+      "utf8",
+    );
+  assert.equal(await who("alice"), "echo.fedcba9876543210");
+  assert.equal(await who("bob"), "echo", "the plain one stays");
+  for (const user of ["alice", "bob"])
+    assert.ok(existsSync(path.join(homes(user), "echo.0123456789abcdef")), "nothing is lost");
 });
 
 test("a child that crashes at its start is told with its code and last words, and the next call tries again", async (t) => {
