@@ -1,5 +1,5 @@
 import { SupervisorError } from "../errors.ts";
-import type { Message } from "../mcp/envelope.ts";
+import type { ClientMessage } from "../mcp/client-body.ts";
 import { headersToChild } from "../mcp/headers.ts";
 import type { HttpSession } from "../sessions/http-sessions.ts";
 import { HttpAnswer } from "./http-answer.ts";
@@ -10,8 +10,7 @@ export async function bridgePost(
   context: FrontContext,
   visit: Visit,
   session: HttpSession | undefined,
-  body: Buffer,
-  messages: readonly Message[],
+  messages: readonly ClientMessage[],
 ): Promise<void> {
   const { req, res, principal, instance, server } = visit;
   const isBeginning = messages.some(({ method }) => method === "initialize");
@@ -21,7 +20,7 @@ export async function bridgePost(
       "no session: initialize first, and send its Mcp-Session-Id",
     );
   const { sessions } = context;
-  const begun = session ?? (await sessions.openBridge(principal, instance, server, body, messages));
+  const begun = session ?? (await sessions.openBridge(principal, instance, server, messages));
   if (begun.peer.kind !== "bridge")
     throw new SupervisorError("SESSION_NOT_FOUND", "no such session");
   // Nobody will ever learn the id of a session whose client left, or had to, while it was begun.
@@ -38,7 +37,6 @@ export async function bridgePost(
   visit.trace.atEnd(leave);
   try {
     await bridge.post(
-      body,
       messages,
       headersToChild(req.rawHeaders, req.headers.connection),
       answer,

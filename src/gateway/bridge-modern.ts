@@ -2,7 +2,8 @@ import type { IncomingMessage } from "node:http";
 import { SupervisorError } from "../errors.ts";
 import { rpcErrorText, sendText } from "../http/error-response.ts";
 import { isRequest } from "../mcp/envelope.ts";
-import type { Message } from "../mcp/envelope.ts";
+import { valueOf } from "../mcp/client-body.ts";
+import type { ClientMessage, Posted } from "../mcp/client-body.ts";
 import { SESSION_HEADER, acceptedIn } from "../mcp/headers.ts";
 import { META, RPC, readModern } from "../mcp/modern.ts";
 import type { ModernReading } from "../mcp/modern.ts";
@@ -20,18 +21,14 @@ type Modern = Exclude<ModernReading, { readonly kind: "legacy" }>;
  * What a POST to a bridge says as a request of 2026-07-28, undefined where it belongs to a session
  * or begins one. A session id on a modern request means nothing (MCP 2026-07-28, streamable HTTP).
  */
-export function modernIn(
-  req: IncomingMessage,
-  body: Buffer,
-  messages: readonly Message[],
-): Modern | undefined {
+export function modernIn(req: IncomingMessage, { messages, isBatch }: Posted): Modern | undefined {
   const version = headerOf(req, "mcp-protocol-version");
   const isDiscovery = messages.some(({ method }) => method === "server/discover");
   const isOfSession = version === undefined && headerOf(req, SESSION_HEADER) !== undefined;
   // Nearly every message is of a session, and its body need not be read once more.
   if (!isDiscovery && (isOfSession || (version !== undefined && isLegacyVersion(version))))
     return undefined;
-  const reading = readModern(JSON.parse(body.toString("utf8")), {
+  const reading = readModern(isBatch ? messages : valueOf(messages[0]!), {
     version,
     method: headerOf(req, "mcp-method"),
     name: headerOf(req, "mcp-name"),
@@ -46,8 +43,7 @@ export async function serveModern(
   context: FrontContext,
   visit: Visit,
   modern: Modern,
-  body: Buffer,
-  messages: readonly Message[],
+  messages: readonly ClientMessage[],
 ): Promise<void> {
   const { req, res, instance, server } = visit;
   const { sessions } = context;
@@ -65,7 +61,8 @@ export async function serveModern(
   if (modern.kind === "notification") {
     for (const message of messages) noteUnanswerable(message, visit.trace);
     // Its only one is "cancelled", which over HTTP is said by closing the stream.
-    if (messages[0]?.method !== "notifications/cancelled") await serving.hub.notify(body);
+    if (messages[0]?.method !== "notifications/cancelled")
+      await serving.hub.notify(messages[0]!.raw);
     res.writeHead(202, { "content-length": 0 });
     res.end();
     return;
@@ -84,15 +81,14 @@ export async function serveModern(
   const fault =
     message?.method === "tools/call" ? await paramFault(serving, req, params) : undefined;
   if (fault !== undefined) return refuse(visit, messages, RPC.headerMismatch, fault);
-  await carry(context, visit, serving, body, messages, params);
+  await carry(context, visit, serving, messages, params);
 }
 
 async function carry(
   context: FrontContext,
   visit: Visit,
   serving: ModernServing,
-  body: Buffer,
-  messages: readonly Message[],
+  messages: readonly ClientMessage[],
   params: Extract<Modern, { kind: "request" }>["params"],
 ): Promise<void> {
   const { heart } = context;
@@ -107,7 +103,7 @@ async function carry(
   });
   // The client may have left while headers were checked.
   if (res.destroyed) post.abort();
-  else await post.send(body, messages[0]!, params, trace);
+  else await post.send(messages[0]!, params, trace);
 }
 
 async function paramFault(
@@ -122,7 +118,7 @@ async function paramFault(
 
 function refuseVersion(
   visit: Visit,
-  messages: readonly Message[],
+  messages: readonly ClientMessage[],
   message: string,
   supported: readonly string[],
 ): void {
@@ -133,7 +129,7 @@ function refuseVersion(
 /** 400, with an error of the protocol and not of ours. */
 function refuse(
   { res, requestId, trace }: Visit,
-  messages: readonly Message[],
+  messages: readonly ClientMessage[],
   code: number,
   message: string,
   data: Readonly<Record<string, unknown>> = {},

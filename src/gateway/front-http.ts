@@ -1,7 +1,8 @@
 import { SupervisorError } from "../errors.ts";
 import { errorHeaders, rpcErrorText, sendError, sendText } from "../http/error-response.ts";
-import { faultOfBody, isForNobody, isPing, isRequest, peek, pongText } from "../mcp/envelope.ts";
-import type { Message } from "../mcp/envelope.ts";
+import { faultOfBody } from "../mcp/client-body.ts";
+import type { ClientMessage } from "../mcp/client-body.ts";
+import { isForNobody, isPing, isRequest, pongText } from "../mcp/envelope.ts";
 import { SESSION_HEADER, headersToChild } from "../mcp/headers.ts";
 import { answerWith } from "../sessions/bridged-answer.ts";
 import { HttpExchange, sessionIdIn } from "../sessions/http-exchange.ts";
@@ -15,7 +16,7 @@ import { HttpAnswer } from "./http-answer.ts";
 import { dropBody, readBody } from "./read-body.ts";
 import type { FrontContext, Visit } from "./visit.ts";
 
-const NO_MESSAGES: readonly Message[] = [];
+const NO_MESSAGES: readonly ClientMessage[] = [];
 
 /** `POST|GET|DELETE …/mcp`: Streamable HTTP, of both eras. */
 export function serveHttp(context: FrontContext, visit: Visit): Promise<void> | undefined {
@@ -31,7 +32,10 @@ async function servePost(context: FrontContext, visit: Visit): Promise<void> {
   try {
     const body = await readBody(req, context.config.limits.bodyBytes, context.edge);
     if (body === undefined) return;
-    const seen = peek(body);
+    const id = req.headers[SESSION_HEADER];
+    const ofSession = typeof id === "string" ? `${visit.principal.user} ${id}` : undefined;
+    const reading = context.bodies.read(body, ofSession);
+    const seen = reading instanceof Promise ? await reading : reading;
     if (seen.kind !== "messages") {
       const refusal = new SupervisorError("REQUEST_INVALID", faultOfBody(seen));
       trace.fail(refusal);
@@ -49,11 +53,11 @@ async function servePost(context: FrontContext, visit: Visit): Promise<void> {
     const { refusal } = context.sessions;
     if (refusal !== undefined && messages.some(isRequest)) throw refusal;
     const isBridged = visit.server.transport !== "http";
-    const modern = isBridged ? modernIn(req, body, messages) : undefined;
-    if (modern !== undefined) return await serveModern(context, visit, modern, body, messages);
+    const modern = isBridged ? modernIn(req, seen) : undefined;
+    if (modern !== undefined) return await serveModern(context, visit, modern, messages);
     if (answerPing(context, visit, messages)) return;
     const session = sessionOf(context, visit);
-    if (isBridged) return await bridgePost(context, visit, session, body, messages);
+    if (isBridged) return await bridgePost(context, visit, session, messages);
     // To ask for a child is use, and what is refused, or needs no answer, is none.
     const live = session?.live ?? instance.live ?? (await instance.ensure());
     // The client may have left while the child was starting; the child stays for its next try.
@@ -90,7 +94,7 @@ function serveWithoutBody(context: FrontContext, visit: Visit): void {
 function answerPing(
   { sessions, heart }: FrontContext,
   visit: Visit,
-  messages: readonly Message[],
+  messages: readonly ClientMessage[],
 ): boolean {
   const { req, instance, server } = visit;
   const [ping] = messages;
@@ -120,7 +124,7 @@ function relay(
   live: Live,
   session: HttpSession | undefined,
   body: Buffer | null,
-  messages: readonly Message[],
+  messages: readonly ClientMessage[],
 ): void {
   const { req, res, principal, instance } = visit;
   const { sessions } = context;
@@ -186,7 +190,7 @@ function closed(session: HttpSession, stream: () => void): void {
 export function refusePost(
   visit: Pick<Visit, "res" | "requestId">,
   failure: unknown,
-  messages: readonly Message[],
+  messages: readonly ClientMessage[],
 ): void {
   const { res, requestId } = visit;
   if (!(failure instanceof SupervisorError)) return sendError(res, failure, requestId, "client");

@@ -1,6 +1,7 @@
 import { SupervisorError } from "../errors.ts";
 import { sendText } from "../http/error-response.ts";
-import { faultOfBody, isForNobody, isRequest, peek } from "../mcp/envelope.ts";
+import { faultOfBody } from "../mcp/client-body.ts";
+import { isForNobody, isRequest } from "../mcp/envelope.ts";
 import { headersToChild, headersToClient } from "../mcp/headers.ts";
 import { formatEvent } from "../mcp/sse.ts";
 import { ACCEPTED } from "../sessions/bridged-link.ts";
@@ -46,7 +47,8 @@ export async function postSseMessage(context: FrontContext, visit: Visit): Promi
   trace.atEnd(context.sessions.open.add(principal, false, () => res.destroy()));
   const body = await readBody(req, context.config.limits.bodyBytes, context.edge);
   if (body === undefined) return;
-  const seen = peek(body);
+  const reading = context.bodies.read(body, `${principal.user} ${session.id}`);
+  const seen = reading instanceof Promise ? await reading : reading;
   if (seen.kind !== "messages") {
     throw new SupervisorError("REQUEST_INVALID", faultOfBody(seen));
   }

@@ -19,6 +19,7 @@ import type { Principal, Registry } from "../registry/registry.ts";
 import type { Sessions } from "../sessions/sessions.ts";
 import type { Supervisor } from "../supervisor/supervisor.ts";
 import { authenticate } from "./authenticate.ts";
+import { BodyReader } from "./body-reader.ts";
 import { Heart } from "./client-stream.ts";
 import { answerCors } from "./cors.ts";
 import { refusePost, serveHttp } from "./front-http.ts";
@@ -69,6 +70,7 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     sessions,
     edge,
     heart: new Heart(),
+    bodies: new BodyReader(),
     prefix: prefixOf(config.publicUrl),
   };
   const route = createRouter(context.prefix);

@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Audit, AuditRow } from "../audit/audit.ts";
 import { contained, guarded } from "../containment.ts";
 import type { SupervisorError } from "../errors.ts";
-import type { Message } from "../mcp/envelope.ts";
+import type { ClientMessage } from "../mcp/client-body.ts";
 import type { Logger } from "../observability/logger.ts";
 import { NOTHING_KNOWN } from "../observability/requests.ts";
 import type { RequestRecord, Requests, RouteName } from "../observability/requests.ts";
@@ -80,7 +80,7 @@ export class Trace implements CallWatch {
   }
 
   /** What the client posted. */
-  carries(messages: readonly Message[], bytes: number): void {
+  carries(messages: readonly ClientMessage[], bytes: number): void {
     this.#record.bytesIn = bytes;
     this.#tools = messages.flatMap(({ tool }) => tool ?? []);
     this.#record.tool = this.#tools.at(-1) ?? null;

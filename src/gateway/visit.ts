@@ -5,6 +5,7 @@ import type { Edge } from "../http/edge.ts";
 import type { Principal } from "../registry/registry.ts";
 import type { Sessions } from "../sessions/sessions.ts";
 import type { Instance } from "../supervisor/supervisor.ts";
+import type { BodyReader } from "./body-reader.ts";
 import type { Heart } from "./client-stream.ts";
 import type { Route } from "./routes.ts";
 import type { Trace } from "./trace.ts";
@@ -14,6 +15,7 @@ export interface FrontContext {
   config: Config;
   sessions: Sessions;
   heart: Heart;
+  bodies: BodyReader;
   edge: Edge;
   /** The path prefix that clients see. */
   prefix: string;

@@ -19,8 +19,6 @@ export interface Message {
   readonly method: string | undefined;
   /** Of an answer: what it says went wrong, if anything. */
   readonly outcome?: Exclude<AnswerOutcome, "ok">;
-  /** Of a client's `tools/call`: the name of the tool. */
-  readonly tool?: string;
 }
 
 /** What a server made of a request: a result, a result that says the tool failed (`isError`), or a JSON-RPC error. */
@@ -40,6 +38,16 @@ export const isPing = (message: Message): boolean =>
 
 /** The answer to the ping of that id (JSON text). */
 export const pongText = (id: string): string => `{"jsonrpc":"2.0","id":${id},"result":{}}`;
+
+/** Tells a server that nobody waits for the answer to the request of that id any more. */
+export const leftText = (id: number): string =>
+  `{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":${id},"reason":"the client has left"}}`;
+
+/** The gateway's own `initialize`, with the id 0; `capabilities` is JSON text. */
+export function initializeText(version: string, capabilities: string, own: string): string {
+  const info = JSON.stringify({ name: "mcp-supervisor", version: own });
+  return `{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"${version}","capabilities":${capabilities},"clientInfo":${info}}}`;
+}
 
 /** Longer keys, ids and methods are cut here; no name of the protocol comes near it. */
 const MAX_CAPTURE_BYTES = 1024;
@@ -63,14 +71,12 @@ export function idAt(json: Text, path: readonly string[]): string | undefined {
 /**
  * Finds id, method and outcome of JSON-RPC messages in bytes that come in pieces, without keeping them.
  *
- * It reads the top level and that of the result only, and believes that the text is JSON: what comes from a client is
- * checked with JSON.parse beside it; what comes from a child belongs to the child's own user.
+ * It reads the top level and that of the result only, and believes that the text is JSON: what comes
+ * from a child belongs to the child's own user.
  */
 export class EnvelopeScanner {
   /** The messages seen whole so far; more than one for a batch (2025-03-26). */
   messages: Message[] = [];
-  /** A message had two ids or two methods: readers of it may disagree about which one counts. */
-  hasDuplicate = false;
   isBatch = false;
 
   #depth = 0;
@@ -92,7 +98,6 @@ export class EnvelopeScanner {
   /** Starts over, for the next event on the same stream. */
   reset(): void {
     if (this.messages.length > 0) this.messages = [];
-    this.hasDuplicate = false;
     this.isBatch = false;
     this.#depth = 0;
     this.#base = 1;
@@ -231,10 +236,8 @@ export class EnvelopeScanner {
     if (field === "isError") {
       if (this.#outcome !== "error") this.#outcome = text === "true" ? "tool-error" : "ok";
     } else if (field === "id") {
-      if (this.#id !== undefined) this.hasDuplicate = true;
       this.#id = fromUtf8(text);
     } else {
-      if (this.#method !== undefined) this.hasDuplicate = true;
       this.#method = unescaped(fromUtf8(text));
     }
   }
@@ -270,94 +273,4 @@ function unescaped(jsonString: string): string {
   } catch {
     return jsonString;
   }
-}
-
-export type Peek =
-  | { readonly kind: "messages"; readonly messages: readonly Message[]; readonly isBatch: boolean }
-  | { readonly kind: "not-json" }
-  | { readonly kind: "not-rpc"; readonly why: string };
-
-/** What a client's POST body says, or why it is not JSON (-32700) or not one JSON-RPC envelope (-32600). */
-export function peek(body: Buffer): Peek {
-  const text = body.toString("utf8");
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    return { kind: "not-json" };
-  }
-  if (typeof value !== "object" || value === null)
-    return { kind: "not-rpc", why: "not a JSON-RPC message" };
-  const parts: unknown[] = Array.isArray(value) ? value : [value];
-  if (parts.length === 0) return { kind: "not-rpc", why: "an empty batch" };
-  for (const part of parts) {
-    const why = faultOf(part);
-    if (why !== undefined) return { kind: "not-rpc", why };
-  }
-  const plain = parts.length === 1 ? plainMessage(text, parts[0] as Envelope) : undefined;
-  if (plain !== undefined)
-    return { kind: "messages", messages: [plain], isBatch: Array.isArray(value) };
-  const scanner = new EnvelopeScanner();
-  scanner.write(body, 0, body.length);
-  if (scanner.hasDuplicate)
-    return { kind: "not-rpc", why: "id or method stands twice in one message" };
-  const messages = scanner.messages.map((message, index) =>
-    withTool(message, parts[index] as Envelope),
-  );
-  return { kind: "messages", messages, isBatch: scanner.isBatch };
-}
-
-/** What is wrong with the body, as a sentence that repeats nothing of it. */
-export function faultOfBody(seen: Exclude<Peek, { readonly kind: "messages" }>): string {
-  return seen.kind === "not-json" ? "the body is not JSON" : `the body is ${seen.why}`;
-}
-
-interface Envelope {
-  id?: string | number | null;
-  method?: string;
-  params?: unknown;
-}
-
-function withTool(message: Message, { params }: Envelope): Message {
-  if (message.method !== "tools/call" || typeof params !== "object" || params === null)
-    return message;
-  const { name } = params as { name?: unknown };
-  return typeof name === "string" ? { ...message, tool: name } : message;
-}
-
-/**
- * The message as JSON.parse saw it, where its text leaves no doubt that other readers see the same:
- * the keys stand there once at most, none is written with escapes, and the number is one that
- * parsers keep. Nearly every message is of this kind, and the scanner is spared.
- */
-function plainMessage(text: string, envelope: Envelope): Message | undefined {
-  const { id, method } = envelope;
-  if (text.includes("\\u") || standsTwice(text, '"id"') || standsTwice(text, '"method"'))
-    return undefined;
-  if (typeof id === "number" && !Number.isSafeInteger(id)) return undefined;
-  const canonical = id === undefined || id === null ? undefined : JSON.stringify(id);
-  const isError = "error" in envelope;
-  const message: Message = { id: canonical, method, ...(isError ? { outcome: "error" } : {}) };
-  return withTool(message, envelope);
-}
-
-function standsTwice(text: string, key: string): boolean {
-  const first = text.indexOf(key);
-  return first !== -1 && text.includes(key, first + key.length);
-}
-
-function faultOf(part: unknown): string | undefined {
-  if (typeof part !== "object" || part === null || Array.isArray(part))
-    return "not a JSON-RPC message";
-  const { id, method, result, error } = part as Record<string, unknown>;
-  if (id !== undefined && id !== null && typeof id !== "string" && typeof id !== "number") {
-    return "the id is neither a string nor a number";
-  }
-  if (method === undefined)
-    return result === undefined && error === undefined
-      ? "neither a request nor an answer"
-      : undefined;
-  if (typeof method !== "string") return "the method is not a string";
-  // Some take it for a request and some for a notification; MCP forbids it.
-  return id === null ? "a request whose id is null" : undefined;
 }

@@ -33,13 +33,14 @@ export function locate(json: Text, path: readonly string[]): Span | undefined {
 /** Where no escape begins like this, no ASCII letter is written with one. */
 const ESCAPED_LETTER = "\\u00";
 
-/** False where no key of this name, in ASCII letters, stands anywhere in the text, however it is written. */
+/** False where no key of this name, in printable ASCII, stands anywhere in the text, however it is written. */
 export function mayHold(json: Buffer, name: string): boolean {
-  return json.includes(`"${name}"`) || json.includes(ESCAPED_LETTER);
+  if (json.includes(`"${name}"`) || json.includes(ESCAPED_LETTER)) return true;
+  return name.includes("/") && json.includes("\\/");
 }
 
 /**
- * As `locate`, for a last key of ASCII letters that most messages do not hold: these are told by a
+ * As `locate`, for a last key in printable ASCII that most messages do not hold: these are told by a
  * look at their bytes, and are not walked through.
  */
 export function find(json: Text, path: readonly string[]): Span | undefined {

@@ -1,5 +1,5 @@
+import type { ClientMessage } from "../mcp/client-body.ts";
 import { isForNobody } from "../mcp/envelope.ts";
-import type { Message } from "../mcp/envelope.ts";
 import { elementsOf } from "../mcp/json-span.ts";
 import type { PostAnswer } from "../upstream/sse-link.ts";
 import type { MessageLink } from "./message-link.ts";
@@ -14,7 +14,7 @@ export const ACCEPTED: PostAnswer = {
 /** What an SSE session posts to: its server's own endpoint, or a bridge. */
 export interface PostLink {
   ready?(): Promise<void> | undefined;
-  post(body: Buffer, messages: readonly Message[], headers: string[]): Promise<PostAnswer>;
+  post(body: Buffer, messages: readonly ClientMessage[], headers: string[]): Promise<PostAnswer>;
   pause(): void;
   resume(): void;
   close(): void;
@@ -29,10 +29,8 @@ export function partsOf(body: Buffer): Buffer[] {
 export function bridgePosts(link: MessageLink): PostLink {
   return {
     ...(link.ready === undefined ? {} : { ready: () => link.ready!() }),
-    async post(body, messages, headers) {
-      const parts = partsOf(body);
-      for (let i = 0; i < messages.length; i++)
-        if (!isForNobody(messages[i]!)) await link.send(parts[i]!, messages[i]!, headers);
+    async post(_body, messages, headers) {
+      for (const message of messages) if (!isForNobody(message)) await link.send(message, headers);
       return ACCEPTED;
     },
     // The child of a bridge may serve other sessions too, so it is not held back for this one; a

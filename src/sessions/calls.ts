@@ -1,5 +1,6 @@
 import type { SupervisorError } from "../errors.ts";
-import type { AnswerOutcome, Message } from "../mcp/envelope.ts";
+import type { ClientMessage } from "../mcp/client-body.ts";
+import type { AnswerOutcome } from "../mcp/envelope.ts";
 
 /**
  * What became of a call of a tool. `refused`: the server did not take it. `lost`: nobody will answer
@@ -22,6 +23,6 @@ export interface CallWatch {
 }
 
 /** Takes note of a call without an id: servers may well do what it says, and will never tell. */
-export function noteUnanswerable({ id, tool }: Message, watch: CallWatch): void {
+export function noteUnanswerable({ id, tool }: ClientMessage, watch: CallWatch): void {
   if (id === undefined && tool !== undefined) watch.begin(tool).end("lost", 0);
 }

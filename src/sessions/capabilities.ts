@@ -1,8 +1,13 @@
 import { SupervisorError } from "../errors.ts";
-import type { Message } from "../mcp/envelope.ts";
-import { locate, textAt } from "../mcp/json-span.ts";
+import type { ClientMessage } from "../mcp/client-body.ts";
+import { valueAt } from "../mcp/json-span.ts";
 
 const MAX_CAPABILITIES_BYTES = 4 * 1024;
+/** With the white space of whoever wants to read it. */
+const MAX_WRITTEN_BYTES = 16 * 1024;
+
+const unusable = () =>
+  new SupervisorError("REQUEST_INVALID", "the capabilities in initialize are not usable");
 
 /** Keys in order at every level, so that equal capabilities are equal text. */
 function ordered(value: unknown): unknown {
@@ -18,14 +23,16 @@ function ordered(value: unknown): unknown {
  * Rejects with REQUEST_INVALID for a first message that is not `initialize`, or for more than a
  * client has reason to declare.
  */
-export function capabilitiesOf(body: Buffer, messages: readonly Message[]): string {
-  if (messages.length !== 1 || messages[0]!.method !== "initialize")
+export function capabilitiesOf(messages: readonly ClientMessage[]): string {
+  const [first] = messages;
+  if (messages.length !== 1 || first!.method !== "initialize")
     throw new SupervisorError("REQUEST_INVALID", "a session begins with initialize");
-  const span = locate(body, ["params", "capabilities"]);
-  const declared: unknown = span === undefined ? {} : JSON.parse(textAt(body, span));
+  const span = first!.find(["params", "capabilities"]);
+  // Judged before it is read: to read megabytes of nesting is work that everybody waits for.
+  if (span !== undefined && span.end - span.start > MAX_WRITTEN_BYTES) throw unusable();
+  const declared: unknown = span === undefined ? {} : valueAt(first!.raw, span);
   const isObject = typeof declared === "object" && declared !== null && !Array.isArray(declared);
   const text = isObject ? JSON.stringify(ordered(declared)) : undefined;
-  if (text === undefined || text.length > MAX_CAPABILITIES_BYTES)
-    throw new SupervisorError("REQUEST_INVALID", "the capabilities in initialize are not usable");
+  if (text === undefined || text.length > MAX_CAPABILITIES_BYTES) throw unusable();
   return text;
 }

@@ -1,6 +1,8 @@
 import { guarded, unawaited } from "../containment.ts";
 import { SupervisorError } from "../errors.ts";
 import { rpcErrorText } from "../http/error-response.ts";
+import { cancelledBy, ownMessage } from "../mcp/client-body.ts";
+import type { ClientMessage } from "../mcp/client-body.ts";
 import { idAt, isForNobody, isPing, isRequest, isResponse, pongText } from "../mcp/envelope.ts";
 import type { Message } from "../mcp/envelope.ts";
 import { wholeText } from "../mcp/long-text.ts";
@@ -8,13 +10,12 @@ import type { Text } from "../mcp/long-text.ts";
 import { messagesIn } from "../mcp/outcome.ts";
 import type { Live } from "../supervisor/supervisor.ts";
 import { PATIENCE_MS, answerWith, beginStream, emitMessage } from "./bridged-answer.ts";
-import { partsOf } from "./bridged-link.ts";
 import { explainFailure } from "./exit.ts";
 import type { HttpOutlet } from "./http-exchange.ts";
 import type { CallWatch } from "./calls.ts";
 import type { InFlight } from "./in-flight.ts";
 import type { MessageLink } from "./message-link.ts";
-import { answerBatch, answerInPart, begin, canCarry, emit, tokenAt, within } from "./open-post.ts";
+import { answerBatch, answerInPart, begin, canCarry, emit, tokenIn, within } from "./open-post.ts";
 import type { Post } from "./open-post.ts";
 import { Presence } from "./presence.ts";
 
@@ -34,7 +35,10 @@ const MAX_QUESTIONS = 100;
 export class HttpBridge {
   readonly #inFlight: InFlight;
   readonly #maxBacklog: number;
+  /** Those that wait for an answer: by the ids that they wait for, by their progress tokens, by where the answer goes. */
   readonly #posts = new Map<string, Post>();
+  readonly #byToken = new Map<string, Post>();
+  readonly #outlets = new Map<HttpOutlet, Post>();
   #link: MessageLink | undefined;
   /** The session's own streams, the newest last: MCP allows several, and each message goes to one (2025-11-25, transports). */
   readonly #streams: HttpOutlet[] = [];
@@ -60,8 +64,7 @@ export class HttpBridge {
 
   /** Hands on what the client posted; the answer goes to the outlet. Rejects with REQUEST_INVALID for an id in use, UPSTREAM_* for what cannot be handed on. */
   async post(
-    body: Buffer,
-    messages: readonly Message[],
+    messages: readonly ClientMessage[],
     headers: readonly string[],
     outlet: HttpOutlet,
     watch?: CallWatch,
@@ -71,15 +74,13 @@ export class HttpBridge {
     if (readiness !== undefined) await readiness;
     this.#inFlight.requireFree(messages);
     const requests = messages.filter(isRequest);
-    const parts = partsOf(body);
-    this.#inFlight.sent(messages, body, watch);
-    const post = requests.length === 0 ? undefined : this.#expect(requests, parts, outlet, watch);
+    this.#inFlight.sent(messages, watch);
+    const post = requests.length === 0 ? undefined : this.#expect(requests, outlet, watch);
     try {
-      for (let i = 0; i < messages.length; i++) {
-        const message = messages[i]!;
+      for (const message of messages) {
         if (isForNobody(message)) continue;
-        await this.#link!.send(parts[i]!, message, headers);
-        if (message.method === "notifications/cancelled") this.#cancelled(parts[i]!);
+        await this.#link!.send(message, headers);
+        if (message.method === "notifications/cancelled") this.#cancelled(message);
       }
     } catch (error) {
       this.#inFlight.refused(messages);
@@ -110,15 +111,14 @@ export class HttpBridge {
     const index = this.#streams.indexOf(outlet);
     if (index !== -1) this.#streams.splice(index, 1);
     // Nearly always its answer has gone out, and nothing of it is left.
-    if (this.#posts.size === 0) return;
-    for (const post of new Set(this.#posts.values()))
-      if (post.outlet === outlet) this.#forget(post);
+    const post = this.#outlets.get(outlet);
+    if (post !== undefined) this.#forget(post);
   }
 
   close(): void {
     clearTimeout(this.#watch);
     this.#presence.close();
-    for (const post of new Set(this.#posts.values())) this.#forget(post);
+    for (const post of this.#outlets.values()) this.#forget(post);
     for (const stream of this.#streams) stream.end();
     this.#link?.close();
     this.#inFlight.drain();
@@ -148,7 +148,7 @@ export class HttpBridge {
    * that are open can, it is answered in the client's place; where none is, it waits for one.
    */
   #ask(raw: Text, question: Message): void {
-    const post = [...this.#posts.values()].findLast(canCarry);
+    const post = [...this.#outlets.values()].findLast(canCarry);
     if (this.#streams.length > 0) emit(this.#streams.at(-1)!, raw);
     else if (post !== undefined) this.#onPost(post, raw);
     else if (this.#posts.size > 0) return this.#refuse(question, TAKES_JSON_ALONE);
@@ -170,8 +170,8 @@ export class HttpBridge {
     const method = "notifications/cancelled";
     for (const id of this.#inFlight.drain()) {
       const params = `{"requestId":${id},"reason":"${HAS_LEFT}"}`;
-      const raw = Buffer.from(`{"jsonrpc":"2.0","method":"${method}","params":${params}}`);
-      this.#link!.send(raw, { id: undefined, method }, []).catch(() => {});
+      const text = `{"jsonrpc":"2.0","method":"${method}","params":${params}}`;
+      this.#link!.send(ownMessage(text, undefined, method), []).catch(() => {});
     }
     for (const id of this.#asked.keys()) this.#refuse({ id, method: undefined }, HAS_LEFT);
   }
@@ -182,11 +182,10 @@ export class HttpBridge {
     this.#asked.delete(id);
     const error = JSON.stringify({ code: -32603, message });
     const text = isPing(question) ? pongText(id) : `{"jsonrpc":"2.0","id":${id},"error":${error}}`;
-    const raw = Buffer.from(text);
-    const answer: Message = { id, method: undefined };
-    this.#inFlight.sent([answer], raw);
+    const answer = ownMessage(text, id);
+    this.#inFlight.sent([answer]);
     // A server that is gone waits for no answer; its end tells everybody.
-    this.#link!.send(raw, answer, []).catch(() => {});
+    this.#link!.send(answer, []).catch(() => {});
   }
 
   /** What the server answered to that request is not passed on: its client is told why. */
@@ -225,7 +224,7 @@ export class HttpBridge {
 
   async #interrupted(error: SupervisorError | undefined, live: Live): Promise<void> {
     // Taken at once: what the client asks from now on may be for the next child to answer.
-    const failed = [...new Set(this.#posts.values())].map((post) => {
+    const failed = [...this.#outlets.values()].map((post) => {
       const unanswered = [...post.waiting];
       this.#forget(post);
       return { post, unanswered };
@@ -241,14 +240,11 @@ export class HttpBridge {
   }
 
   #expect(
-    requests: readonly Message[],
-    parts: readonly Buffer[],
+    requests: readonly ClientMessage[],
     outlet: HttpOutlet,
     watch: CallWatch | undefined,
   ): Post {
-    const progressTokens = parts.flatMap((raw) =>
-      tokenAt(raw, ["params", "_meta", "progressToken"]),
-    );
+    const progressTokens = requests.flatMap((request) => tokenIn(request) ?? []);
     const waiting = new Set(requests.map(({ id }) => id!));
     const post: Post = {
       outlet,
@@ -261,7 +257,9 @@ export class HttpBridge {
       since: performance.now(),
     };
     this.#watch ??= this.#losePatienceIn(PATIENCE_MS);
+    this.#outlets.set(outlet, post);
     for (const id of waiting) this.#posts.set(id, post);
+    for (const token of progressTokens) this.#byToken.set(token, post);
     return post;
   }
 
@@ -291,17 +289,14 @@ export class HttpBridge {
   #postOf(raw: Text, method: string | undefined, about: string | undefined): Post | undefined {
     if (about !== undefined) return this.#posts.get(about);
     if (method !== "notifications/progress") return this.#onlyPost();
-    const [token] = tokenAt(raw, ["params", "progressToken"]);
-    return [...this.#posts.values()].find(({ progressTokens }) =>
-      progressTokens.includes(token ?? ""),
-    );
+    return this.#byToken.get(idAt(raw, ["params", "progressToken"]) ?? "");
   }
 
   /** A request or notification outside of any call: with one POST open it most likely belongs to that. */
   #onlyPost(): Post | undefined {
-    if (this.#streams.length > 0) return undefined;
-    const posts = new Set(this.#posts.values());
-    return posts.size === 1 ? [...posts][0] : undefined;
+    if (this.#streams.length > 0 || this.#outlets.size !== 1) return undefined;
+    const [only] = this.#outlets.values();
+    return only;
   }
 
   #onPost(post: Post, raw: Text): void {
@@ -316,6 +311,7 @@ export class HttpBridge {
     if (post === undefined) return;
     this.#posts.delete(id);
     post.waiting.delete(id);
+    if (post.waiting.size === 0) this.#forget(post);
     if (!post.isStream && !post.isBatch) {
       within(post.outlet, [id], () => answerWith(post.outlet, raw));
       return;
@@ -331,19 +327,23 @@ export class HttpBridge {
   }
 
   /** A cancelled request gets no answer (MCP, cancellation), so nothing keeps its POST open. */
-  #cancelled(raw: Buffer): void {
-    const id = idAt(raw, ["params", "requestId"]) ?? "";
+  #cancelled(message: ClientMessage): void {
+    const id = cancelledBy(message) ?? "";
     const post = this.#posts.get(id);
     if (post === undefined) return;
     this.#posts.delete(id);
     post.waiting.delete(id);
     if (post.waiting.size > 0) return;
+    this.#forget(post);
     if (!canCarry(post)) return answerBatch(post);
     begin(post);
     post.outlet.end();
   }
 
   #forget(post: Post): void {
+    this.#outlets.delete(post.outlet);
     for (const id of post.waiting) if (this.#posts.get(id) === post) this.#posts.delete(id);
+    for (const token of post.progressTokens)
+      if (this.#byToken.get(token) === post) this.#byToken.delete(token);
   }
 }

@@ -2,7 +2,7 @@ import { contained, unawaited } from "../containment.ts";
 import { SupervisorError, toSupervisorError } from "../errors.ts";
 import { SESSION_HEADER, isEventStream, withOwnHeaders } from "../mcp/headers.ts";
 import type { Accepted } from "../mcp/headers.ts";
-import type { Message } from "../mcp/envelope.ts";
+import type { ClientMessage } from "../mcp/client-body.ts";
 import { SseReader } from "../mcp/sse.ts";
 import type { HttpTarget, Live } from "../supervisor/supervisor.ts";
 import type {
@@ -38,7 +38,7 @@ export interface HttpExchangeOptions {
   method: HttpRequest["method"];
   headers: string[];
   body: Buffer | null;
-  messages: readonly Message[];
+  messages: readonly ClientMessage[];
   inFlight: InFlight;
   watch: CallWatch;
   outlet: HttpOutlet;
@@ -60,11 +60,11 @@ export class HttpExchange implements Receiver {
 
   /** Sends at once; throws UPSTREAM_INVALID for headers that cannot be sent, REQUEST_INVALID for an id that stands twice. */
   constructor(options: HttpExchangeOptions) {
-    const { inFlight, messages, body, target, watch } = options;
+    const { inFlight, messages, target, watch } = options;
     this.#options = options;
     inFlight.requireFree(messages);
     this.#send(target.url);
-    if (body !== null) inFlight.sent(messages, body, watch);
+    inFlight.sent(messages, watch);
   }
 
   /** The client has left: for 2026-07-28 closing the stream is the cancellation, so the server must see it at once. */

@@ -2,8 +2,9 @@ import { contained } from "../containment.ts";
 import { SupervisorError } from "../errors.ts";
 import type { Text } from "../mcp/long-text.ts";
 import type { MessageAssembler } from "../mcp/message-assembler.ts";
+import { cancelledBy, ownMessage } from "../mcp/client-body.ts";
+import type { ClientMessage } from "../mcp/client-body.ts";
 import { idAt, isRequest } from "../mcp/envelope.ts";
-import type { Message } from "../mcp/envelope.ts";
 import { SESSION_HEADER, isEventStream, withOwnHeaders } from "../mcp/headers.ts";
 import { locate, valueAt } from "../mcp/json-span.ts";
 import { SseReader } from "../mcp/sse.ts";
@@ -44,6 +45,8 @@ export class HttpMessageLink implements MessageLink {
   readonly #events: MessageLinkEvents;
   /** What was sent and is not fully answered, the stream of the GET among it. */
   readonly #posts = new Set<Post>();
+  /** Those of them that are requests, by id. */
+  readonly #requests = new Map<string, Post>();
   readonly #unwatch: () => void;
   #url: URL;
   #redirects = 0;
@@ -63,14 +66,14 @@ export class HttpMessageLink implements MessageLink {
    * Resolves when the server has begun to answer, or has had the time to read the message: what it
    * answers comes by `onMessage`, a refusal that comes late too.
    */
-  async send(raw: Buffer, message: Message): Promise<void> {
+  async send(message: ClientMessage): Promise<void> {
     const isInitialize = message.method === "initialize";
     const id = isRequest(message) ? message.id : undefined;
     const cancelled =
-      message.method === "notifications/cancelled" ? this.#cancelledBy(raw) : undefined;
+      message.method === "notifications/cancelled" ? this.#postCancelledBy(message) : undefined;
     // The session's id and version come with the answer to its first message.
     const post = newPost(id, isInitialize, isInitialize ? undefined : SURELY_READ_MS);
-    this.#exchange("POST", raw, post);
+    this.#exchange("POST", message.raw, post);
     await post.handover.done;
     // Servers leave the stream of a cancelled request open for good.
     cancelled?.exchange?.abort();
@@ -97,9 +100,8 @@ export class HttpMessageLink implements MessageLink {
   }
 
   /** Nobody waits for the answer to that request any more. */
-  #cancelledBy(raw: Buffer): Post | undefined {
-    const id = idAt(raw, ["params", "requestId"]);
-    const post = [...this.#posts].find((other) => other.id !== undefined && other.id === id);
+  #postCancelledBy(message: ClientMessage): Post | undefined {
+    const post = this.#requests.get(cancelledBy(message) ?? "");
     if (post !== undefined) post.isOver = true;
     return post;
   }
@@ -109,7 +111,8 @@ export class HttpMessageLink implements MessageLink {
       message: (raw) => this.#receive(raw, post),
       dropped: (id, error) => this.#dropped(id, error, post),
       // A server that does not take it has lost nothing that it could use.
-      refuse: (raw, message) => void this.send(raw, message).catch(() => {}),
+      refuse: (raw, message) =>
+        void this.send(ownMessage(raw.toString(), message.id)).catch(() => {}),
     });
     let reader: SseReader | undefined;
     const exchange = this.#client.request(this.#request(method, body), {
@@ -135,14 +138,14 @@ export class HttpMessageLink implements MessageLink {
         else messages.push(chunk);
       },
       end: () => {
-        this.#posts.delete(post);
+        this.#over(post);
         if (reader === undefined) messages.end();
         else messages.reset();
         // A server may end its stream early (2025-11-25); a client of the bridge has nothing to resume.
         this.#answerFor(post, "the server ended its answer before it had answered");
       },
       fail: (error) => {
-        this.#posts.delete(post);
+        this.#over(post);
         messages.reset();
         post.handover.refuse(error);
         if (method === "POST") this.#end(error);
@@ -152,10 +155,18 @@ export class HttpMessageLink implements MessageLink {
     post.exchange = exchange;
     post.messages = messages;
     this.#posts.add(post);
+    if (post.id !== undefined) this.#requests.set(post.id, post);
+  }
+
+  #over(post: Post): void {
+    this.#posts.delete(post);
+    // By now the id may be another request's.
+    if (post.id !== undefined && this.#requests.get(post.id) === post)
+      this.#requests.delete(post.id);
   }
 
   #refused(post: Post, error: SupervisorError): void {
-    this.#posts.delete(post);
+    this.#over(post);
     if (!post.handover.refuse(error)) this.#answerFor(post, error.message);
   }
 
@@ -236,6 +247,7 @@ export class HttpMessageLink implements MessageLink {
       );
     }
     this.#posts.clear();
+    this.#requests.clear();
   }
 }
 

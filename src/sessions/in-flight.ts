@@ -1,5 +1,7 @@
 import { SupervisorError } from "../errors.ts";
-import { EnvelopeScanner, canonicalId, isRequest, isResponse } from "../mcp/envelope.ts";
+import { cancelledBy } from "../mcp/client-body.ts";
+import type { ClientMessage } from "../mcp/client-body.ts";
+import { EnvelopeScanner, isRequest, isResponse } from "../mcp/envelope.ts";
 import type { AnswerOutcome, Message } from "../mcp/envelope.ts";
 import type { Keeps } from "./keeps.ts";
 import type { Usage } from "../supervisor/supervisor.ts";
@@ -54,11 +56,11 @@ export class InFlight {
   }
 
   /** Takes note of what the client sends, before it is sent: the answer may overtake the POST's own. */
-  sent(messages: readonly Message[], body: Buffer, watch?: CallWatch): void {
-    this.#keeps?.sent(messages, body);
+  sent(messages: readonly ClientMessage[], watch?: CallWatch): void {
+    this.#keeps?.sent(messages);
     for (const message of messages) {
       if (isRequest(message)) this.#add(message, watch);
-      else if (message.method === "notifications/cancelled") this.#cancel(body);
+      else if (message.method === "notifications/cancelled") this.#cancel(message);
       else if (watch !== undefined) noteUnanswerable(message, watch);
     }
   }
@@ -130,7 +132,7 @@ export class InFlight {
     return unanswered;
   }
 
-  #add({ id, method, tool }: Message, watch: CallWatch | undefined): void {
+  #add({ id, method, tool }: ClientMessage, watch: CallWatch | undefined): void {
     const kind = kindOf(method);
     if (this.#open.has(id!)) return;
     this.#open.set(id!, { kind, watch });
@@ -157,23 +159,11 @@ export class InFlight {
   }
 
   /** A cancelled request gets no answer (MCP, cancellation), so waiting for one would never end. */
-  #cancel(body: Buffer): void {
-    const value: unknown = JSON.parse(body.toString("utf8"), canonicalRequestId);
-    for (const part of Array.isArray(value) ? value : [value]) {
-      const { method, params } = part as { method?: unknown; params?: { requestId?: unknown } };
-      const id = params?.requestId;
-      if (method !== "notifications/cancelled" || typeof id !== "string") continue;
-      this.#endCall(id, "cancelled");
-      this.#end(id, "given up");
-    }
+  #cancel(message: ClientMessage): void {
+    const id = cancelledBy(message) ?? "";
+    this.#endCall(id, "cancelled");
+    this.#end(id, "given up");
   }
-}
-
-/** Reviver for JSON.parse that keeps request ids as `canonicalId` has them: as a number, one beyond 2^53 would be another. */
-function canonicalRequestId(key: string, value: unknown, context?: { source?: string }): unknown {
-  if (key !== "requestId") return value;
-  if (typeof value === "string") return JSON.stringify(value);
-  return typeof value === "number" ? canonicalId(context?.source ?? String(value)) : undefined;
 }
 
 /** What a body says of the request of that id; the only answer is its answer. */

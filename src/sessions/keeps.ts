@@ -1,7 +1,8 @@
 import { hash } from "node:crypto";
 import { isRequest, isResponse } from "../mcp/envelope.ts";
+import type { ClientMessage } from "../mcp/client-body.ts";
 import type { Message } from "../mcp/envelope.ts";
-import { find, locate, textAt, valueAt } from "../mcp/json-span.ts";
+import { textAt, valueAt } from "../mcp/json-span.ts";
 import type { Keeper, Usage } from "../supervisor/supervisor.ts";
 
 /** For a task that names no end; whoever waits for longer asks how it is, which is use. */
@@ -14,7 +15,9 @@ const LONGEST_TASK_MS = 24 * 60 * 60_000;
  */
 export class Keeps implements Keeper {
   readonly #usage: Usage;
-  readonly #reasons = new Set<string>();
+  readonly #subscriptions = new Set<string>();
+  /** Of the child, by id. */
+  readonly #questions = new Set<string>();
   /** Subscriptions that the server may still refuse, by the id of the request. */
   readonly #unsure = new Map<string, string>();
 
@@ -23,12 +26,12 @@ export class Keeps implements Keeper {
   }
 
   /** Takes note of what the client sends. */
-  sent(messages: readonly Message[], body: Buffer): void {
+  sent(messages: readonly ClientMessage[]): void {
     for (const message of messages) {
-      if (isResponse(message)) this.#drop(`question ${message.id}`);
-      else if (message.method === "resources/subscribe") this.#subscribe(message.id, body);
-      else if (message.method === "resources/unsubscribe") this.#drop(subscriptionIn(body));
-      else if (message.method === "tools/call") this.#task(body);
+      if (isResponse(message)) this.#answered(message.id!);
+      else if (message.method === "resources/subscribe") this.#subscribe(message);
+      else if (message.method === "resources/unsubscribe") this.#drop(subscriptionIn(message));
+      else if (message.method === "tools/call") this.#task(message);
     }
   }
 
@@ -36,7 +39,7 @@ export class Keeps implements Keeper {
   received(messages: readonly Message[]): void {
     for (const message of messages) {
       if (isResponse(message)) this.#settle(message);
-      else if (isRequest(message) && message.method !== "ping") this.#add(`question ${message.id}`);
+      else if (isRequest(message) && message.method !== "ping") this.#asked(message.id!);
       else if (message.method === "notifications/cancelled") this.#dropQuestions();
     }
   }
@@ -49,12 +52,14 @@ export class Keeps implements Keeper {
   /** The session, or the child that it was about, is gone. */
   clear(): void {
     this.#unsure.clear();
-    for (const reason of this.#reasons) this.#drop(reason);
+    this.#dropQuestions();
+    for (const reason of this.#subscriptions) this.#drop(reason);
   }
 
-  #subscribe(id: string | undefined, body: Buffer): void {
-    const reason = subscriptionIn(body);
-    if (id === undefined || this.#reasons.has(reason)) return;
+  #subscribe(message: ClientMessage): void {
+    const { id } = message;
+    const reason = subscriptionIn(message);
+    if (id === undefined || this.#subscriptions.has(reason)) return;
     this.#add(reason);
     this.#unsure.set(id, reason);
   }
@@ -66,35 +71,47 @@ export class Keeps implements Keeper {
     if (reason !== undefined && outcome === "error") this.#drop(reason);
   }
 
-  #task(body: Buffer): void {
-    if (find(body, ["params", "task"]) === undefined) return;
-    const span = locate(body, ["params", "task", "ttl"]);
-    const ttl = span === undefined ? NaN : Number(textAt(body, span));
+  #task(message: ClientMessage): void {
+    if (message.find(["params", "task"]) === undefined) return;
+    const span = message.find(["params", "task", "ttl"]);
+    const ttl = span === undefined ? NaN : Number(textAt(message.raw, span));
     const ms = ttl > 0 ? Math.min(ttl, LONGEST_TASK_MS) : TASK_MS;
     this.#usage.keepUntil = Math.max(this.#usage.keepUntil, performance.now() + ms);
   }
 
   /** The server takes a question back. Which one is in the params; a client seldom has two open, and the other is no loss. */
   #dropQuestions(): void {
-    for (const reason of this.#reasons) if (reason.startsWith("question ")) this.#drop(reason);
+    for (const id of this.#questions) this.#answered(id);
+  }
+
+  #asked(id: string): void {
+    this.#questions.add(id);
+    this.#usage.keepers.add(this);
+  }
+
+  #answered(id: string): void {
+    if (this.#questions.delete(id)) this.#dropped();
   }
 
   #add(reason: string): void {
-    this.#reasons.add(reason);
+    this.#subscriptions.add(reason);
     this.#usage.keepers.add(this);
   }
 
   #drop(reason: string): void {
-    if (!this.#reasons.delete(reason)) return;
-    if (this.#reasons.size === 0) this.#usage.keepers.delete(this);
+    if (this.#subscriptions.delete(reason)) this.#dropped();
+  }
+
+  #dropped(): void {
+    if (this.#subscriptions.size + this.#questions.size === 0) this.#usage.keepers.delete(this);
     this.#usage.lastMessageAt = performance.now();
   }
 }
 
 /** A digest: what it is called is the client's choice, and may be as long as a message. */
-function subscriptionIn(body: Buffer): string {
-  const span = locate(body, ["params", "uri"]);
-  return subscriptionTo(span && valueAt(body, span));
+function subscriptionIn(message: ClientMessage): string {
+  const span = message.find(["params", "uri"]);
+  return subscriptionTo(span && valueAt(message.raw, span));
 }
 
 function subscriptionTo(uri: unknown): string {

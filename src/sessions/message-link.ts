@@ -1,5 +1,6 @@
 import type { SupervisorError } from "../errors.ts";
 import type { Askable } from "../mcp/askable.ts";
+import type { ClientMessage } from "../mcp/client-body.ts";
 import type { Message } from "../mcp/envelope.ts";
 import type { Text } from "../mcp/long-text.ts";
 
@@ -11,7 +12,7 @@ export interface MessageLink {
   /** Of a link that outlives its child: resolves when there is one to send to, undefined where there is; see StdioLink. */
   ready?(): Promise<void> | undefined;
   /** Takes one message of the client; rejects with UPSTREAM_* when it cannot be handed on. */
-  send(raw: Buffer, message: Message, headers: readonly string[]): Promise<void>;
+  send(message: ClientMessage, headers: readonly string[]): Promise<void>;
   /** Ends the session at the server; `onClosed` is not called. */
   close(): void;
 }

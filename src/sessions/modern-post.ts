@@ -1,6 +1,6 @@
 import { contained, guarded, unawaited } from "../containment.ts";
 import { SupervisorError } from "../errors.ts";
-import type { Message } from "../mcp/envelope.ts";
+import type { ClientMessage } from "../mcp/client-body.ts";
 import { statusOfError } from "../mcp/modern.ts";
 import type { ModernParams } from "../mcp/modern.ts";
 import { outcomeOf } from "../mcp/outcome.ts";
@@ -43,16 +43,11 @@ export class ModernPost implements ModernCaller {
   }
 
   /** Sends the request. Rejects with UPSTREAM_RESET when the child has closed its input. */
-  async send(
-    body: Buffer,
-    message: Message,
-    params: ModernParams,
-    watch?: CallWatch,
-  ): Promise<void> {
+  async send(message: ClientMessage, params: ModernParams, watch?: CallWatch): Promise<void> {
     this.#id = message.id;
-    this.#inFlight.sent([message], body, watch);
+    this.#inFlight.sent([message], watch);
     try {
-      const cancel = await this.#serving.hub.request(body, message.method!, params, this);
+      const cancel = await this.#serving.hub.request(message, params, this);
       if (this.#isOver) cancel();
       else this.#cancel = cancel;
     } catch (error) {

@@ -1,8 +1,9 @@
 import { contained } from "../containment.ts";
 import type { SupervisorError } from "../errors.ts";
 import { rpcErrorText } from "../http/error-response.ts";
+import type { ClientMessage } from "../mcp/client-body.ts";
 import { canonicalId } from "../mcp/envelope.ts";
-import { find, textAt } from "../mcp/json-span.ts";
+import { textAt } from "../mcp/json-span.ts";
 import type { Text } from "../mcp/long-text.ts";
 import { answerWith, beginStream, emitMessage } from "./bridged-answer.ts";
 import type { CallWatch } from "./calls.ts";
@@ -66,8 +67,8 @@ export function begin(post: Post): void {
   beginStream(post.outlet);
 }
 
-/** The progress token there, as `canonicalId` has it, or none. */
-export function tokenAt(raw: Text, path: readonly string[]): string[] {
-  const span = find(raw, path);
-  return span === undefined ? [] : [canonicalId(textAt(raw, span))];
+/** The progress token of a request, as `canonicalId` has it. */
+export function tokenIn(request: ClientMessage): string | undefined {
+  const span = request.find(["params", "_meta", "progressToken"]);
+  return span && canonicalId(textAt(request.raw, span));
 }

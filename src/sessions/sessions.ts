@@ -3,7 +3,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { Config, ServerDef } from "../config/config.ts";
 import { SupervisorError } from "../errors.ts";
 import { askableIn } from "../mcp/askable.ts";
-import type { Message } from "../mcp/envelope.ts";
+import type { ClientMessage } from "../mcp/client-body.ts";
 import { capabilitiesOf } from "./capabilities.ts";
 import { HttpBridge } from "./http-bridge.ts";
 import { endAtServer } from "./end-at-server.ts";
@@ -95,7 +95,7 @@ export class Sessions {
       holder,
       instance,
       ...(server.transport === "stdio"
-        ? { choose: (body, messages) => this.#choose(instance, server, body, messages) }
+        ? { choose: (messages) => this.#choose(instance, server, messages) }
         : {}),
       outlet,
       isStateful: server.stateful,
@@ -132,10 +132,9 @@ export class Sessions {
     holder: Holder,
     instance: Instance,
     server: ServerDef,
-    body: Buffer,
-    messages: readonly Message[],
+    messages: readonly ClientMessage[],
   ): Promise<HttpSession> {
-    const place = this.#choose(instance, server, body, messages);
+    const place = this.#choose(instance, server, messages);
     const serving = place.instance;
     try {
       const begun = await this.#bridgeTo(place, server.stateful);
@@ -254,13 +253,8 @@ export class Sessions {
    * share one where they declare the same. Throws REQUEST_INVALID for another message than `initialize`,
    * whatever stands behind the session.
    */
-  #choose(
-    instance: Instance,
-    server: ServerDef,
-    body: Buffer,
-    messages: readonly Message[],
-  ): Place {
-    const capabilities = capabilitiesOf(body, messages);
+  #choose(instance: Instance, server: ServerDef, messages: readonly ClientMessage[]): Place {
+    const capabilities = capabilitiesOf(messages);
     const askable = askableIn(capabilities);
     const variant = variantFor(server, capabilities, askable.size > 0);
     const ref = { ...instance.ref, variant };

@@ -35,7 +35,7 @@ export async function openSseMessageLink(
     },
   });
   return {
-    async send(raw) {
+    async send({ raw }) {
       const { status } = await link.post(raw, JSON_POST);
       if (status >= 200 && status < 300) return;
       throw new SupervisorError(

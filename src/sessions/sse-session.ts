@@ -3,8 +3,8 @@ import { unawaited } from "../containment.ts";
 import { ERROR_CODES, SupervisorError, toSupervisorError } from "../errors.ts";
 import { rpcErrorText } from "../http/error-response.ts";
 import type { Askable } from "../mcp/askable.ts";
+import type { ClientMessage } from "../mcp/client-body.ts";
 import { isPing, isRequest, pongText } from "../mcp/envelope.ts";
-import type { Message } from "../mcp/envelope.ts";
 import { messagesIn } from "../mcp/outcome.ts";
 import { RPC } from "../mcp/modern.ts";
 import { formatEvent } from "../mcp/sse.ts";
@@ -41,7 +41,7 @@ export interface SseSessionOptions {
   /** The instance whose path the client came by. */
   instance: Instance;
   /** For stdio: the instance that serves the session, told from its first message. Throws REQUEST_INVALID. */
-  choose?: (body: Buffer, messages: readonly Message[]) => Place;
+  choose?: (messages: readonly ClientMessage[]) => Place;
   outlet: Outlet;
   upstreams: Upstreams;
   postTimeoutMs: number;
@@ -52,7 +52,7 @@ export interface SseSessionOptions {
   requestId: string;
 }
 
-const isDiscovery = (message: Message): boolean =>
+const isDiscovery = (message: ClientMessage): boolean =>
   message.method === "server/discover" && isRequest(message);
 
 type LinkState =
@@ -109,7 +109,7 @@ export class SseSession {
    */
   async deliver(
     body: Buffer,
-    messages: readonly Message[],
+    messages: readonly ClientMessage[],
     headers: string[],
     watch?: CallWatch,
   ): Promise<PostAnswer> {
@@ -117,7 +117,7 @@ export class SseSession {
     if (discovery !== undefined) return this.#refuseDiscovery(discovery.id!, watch);
     this.#lastUsedAt = performance.now();
     if (messages.every(isPing) && !this.#isLinked) return this.#answerPings(messages);
-    const { instance, inFlight } = (this.#serving ??= serve(this.#options.choose!(body, messages)));
+    const { instance, inFlight } = (this.#serving ??= serve(this.#options.choose!(messages)));
     let isSent = false;
     try {
       const link = this.#linkNow(instance) ?? (await this.#link(instance));
@@ -125,7 +125,7 @@ export class SseSession {
       if (readiness !== undefined) await readiness;
       inFlight.requireFree(messages);
       this.#late.forget(messages);
-      inFlight.sent(messages, body, watch);
+      inFlight.sent(messages, watch);
       isSent = true;
       const answer = await link.post(body, messages, headers);
       requirePassable(answer);
@@ -177,7 +177,7 @@ export class SseSession {
   }
 
   /** Clients ask whether the session is there, and it is: no child is started for that. */
-  #answerPings(messages: readonly Message[]): PostAnswer {
+  #answerPings(messages: readonly ClientMessage[]): PostAnswer {
     for (const { id } of messages)
       this.#options.outlet.event(formatEvent("message", pongText(id!)));
     return ACCEPTED;
@@ -371,5 +371,5 @@ export class SseSession {
   }
 }
 
-const idsOf = (messages: readonly Message[]): string[] =>
+const idsOf = (messages: readonly ClientMessage[]): string[] =>
   messages.filter(isRequest).map(({ id }) => id!);

@@ -1,6 +1,6 @@
 import { guarded } from "../containment.ts";
 import { SupervisorError } from "../errors.ts";
-import type { Message } from "../mcp/envelope.ts";
+import type { ClientMessage } from "../mcp/client-body.ts";
 import type { Instance, Live } from "../supervisor/supervisor.ts";
 import type { Remembered, SharedStdio, StdioClient } from "../upstream/shared-stdio.ts";
 import type { MessageLink, MessageLinkEvents } from "./message-link.ts";
@@ -48,10 +48,10 @@ export class StdioLink implements MessageLink {
   }
 
   /** Without a wait between `ready` and here, or a child's end in between would be the new message's end too. */
-  send(raw: Buffer, message: Message): Promise<void> {
+  send(message: ClientMessage): Promise<void> {
     if (this.#seat === undefined)
       return Promise.reject(new SupervisorError("UPSTREAM_RESET", "the child has ended"));
-    return this.#seat.shared.send(this.#seat.client, raw, message);
+    return this.#seat.shared.send(this.#seat.client, message);
   }
 
   close(): void {

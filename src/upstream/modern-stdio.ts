@@ -1,4 +1,7 @@
 import { SupervisorError } from "../errors.ts";
+import { ownMessage } from "../mcp/client-body.ts";
+import type { ClientMessage } from "../mcp/client-body.ts";
+import { leftText } from "../mcp/envelope.ts";
 import { LongText } from "../mcp/long-text.ts";
 import type { Text } from "../mcp/long-text.ts";
 import { locate, splice, textAt } from "../mcp/json-span.ts";
@@ -83,19 +86,19 @@ export class ModernStdio {
    * Throws UPSTREAM_RESET when the child has closed its input.
    */
   async request(
-    raw: Buffer,
-    method: string,
+    message: ClientMessage,
     params: ModernParams,
     caller: ModernCaller,
   ): Promise<() => void> {
     if (this.#isEnded) throw new SupervisorError("UPSTREAM_RESET", "the child has ended");
     this.#lastId += 1;
     const hubId = this.#lastId;
-    const idSpan = locate(raw, ["id"])!;
-    const token = locate(raw, ["params", "_meta", "progressToken"]);
+    const { raw } = message;
+    const idSpan = message.find(["id"])!;
+    const token = message.find(["params", "_meta", "progressToken"]);
     this.#calls.set(hubId, {
       caller,
-      method,
+      method: message.method!,
       rawId: textAt(raw, idSpan),
       progressToken: token && textAt(raw, token),
       logLevel: params._meta?.[META.logLevel],
@@ -202,9 +205,8 @@ export class ModernStdio {
 
   #cancel(hubId: number): void {
     if (!this.#calls.delete(hubId)) return;
-    const text = `{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":${hubId},"reason":"the client has left"}}`;
     // A child that has closed its input has ended or is about to; its exit tells everybody.
-    this.#pipe.write(Buffer.from(text)).catch(() => {});
+    this.#pipe.write(Buffer.from(leftText(hubId))).catch(() => {});
   }
 
   /** A request of our own. Rejects with UPSTREAM_RESET when there is no answer to come. */
@@ -222,9 +224,8 @@ export class ModernStdio {
         dropped: reject,
         over: () => reject(new SupervisorError("UPSTREAM_RESET", "the child did not answer")),
       };
-      this.request(Buffer.from(JSON.stringify(message)), method, message.params, caller).catch(
-        reject,
-      );
+      const own = ownMessage(JSON.stringify(message), "0", method);
+      this.request(own, message.params, caller).catch(reject);
     });
     if (answer instanceof LongText)
       throw new SupervisorError("UPSTREAM_INVALID", "the child's answer is too long to be read");

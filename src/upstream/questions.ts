@@ -3,6 +3,7 @@ import type { SupervisorError } from "../errors.ts";
 import { askableIn } from "../mcp/askable.ts";
 import type { Askable } from "../mcp/askable.ts";
 import { CancelledCalls } from "./cancelled-calls.ts";
+import type { OpenCalls } from "./open-calls.ts";
 import { Turns } from "./turns.ts";
 
 /** Calls during which a server may ask the client something. */
@@ -24,7 +25,7 @@ export interface QuestionsOptions<Session> {
   /** Those that are there, the latest last. */
   sessions: ReadonlySet<Session>;
   /** Those that wait for an answer. */
-  calls: ReadonlyMap<number, { readonly client: Session }>;
+  calls: Pick<OpenCalls<Session>, "clients">;
   /** Something failed that nobody waits for. */
   onBroken: (failure: SupervisorError) => void;
 }
@@ -116,7 +117,7 @@ export class Questions<Session extends Respondent> {
     let only: Session | undefined;
     for (const session of this.#cancelled.sessions())
       if (session === undefined || session !== (only ??= session)) return undefined;
-    for (const { client: session } of this.#options.calls.values())
+    for (const session of this.#options.calls.clients())
       if (session !== (only ??= session)) return undefined;
     return only;
   }

@@ -1,12 +1,16 @@
 import { SupervisorError } from "../errors.ts";
-import { canonicalId, idAt, isRequest, isResponse } from "../mcp/envelope.ts";
+import { cancelledBy } from "../mcp/client-body.ts";
+import type { ClientMessage } from "../mcp/client-body.ts";
+import { idAt, initializeText, isRequest, isResponse, leftText } from "../mcp/envelope.ts";
 import type { Message } from "../mcp/envelope.ts";
 import type { Text } from "../mcp/long-text.ts";
-import { find, locate, splice, textAt, valueAt } from "../mcp/json-span.ts";
+import { locate, splice, textAt, valueAt } from "../mcp/json-span.ts";
 import type { Span } from "../mcp/json-span.ts";
 import { outcomeOf } from "../mcp/outcome.ts";
 import { OFFERED_VERSION, negotiate } from "../mcp/versions.ts";
 import { LogLevels } from "./log-levels.ts";
+import { OpenCalls } from "./open-calls.ts";
+import type { OpenCall } from "./open-calls.ts";
 import { Questions } from "./questions.ts";
 import type { QuestionsOptions, Respondent } from "./questions.ts";
 import { StdioPipe } from "./stdio-pipe.ts";
@@ -36,14 +40,8 @@ export interface SharedStdioOptions
   clientVersion: string;
 }
 
-interface Call {
-  readonly client: StdioClient;
-  /** The client's own id, as it wrote it and as it is compared. */
-  readonly rawId: string;
-  readonly id: string;
-  readonly progressToken: string | undefined;
-  readonly hasTurn: boolean;
-}
+type Call = OpenCall<StdioClient>;
+type Change = readonly [Span, string];
 
 const ACCEPTED = "{}";
 const DONE = Promise.resolve();
@@ -59,7 +57,7 @@ export class SharedStdio {
   readonly #options: SharedStdioOptions;
   readonly #pipe: StdioPipe;
   readonly #clients = new Set<StdioClient>();
-  readonly #calls = new Map<number, Call>();
+  readonly #calls = new OpenCalls<StdioClient>();
   readonly #questions: Questions<StdioClient>;
   readonly #subscriptions = new Subscriptions<StdioClient>();
   readonly #levels = new LogLevels<StdioClient>();
@@ -85,12 +83,8 @@ export class SharedStdio {
   async initialize(): Promise<void> {
     const { capabilities, clientVersion } = this.#options;
     const answered = new Promise<Incoming>((resolve) => (this.#onInitialized = resolve));
-    const info = JSON.stringify({ name: "mcp-supervisor", version: clientVersion });
-    await this.#pipe.write(
-      Buffer.from(
-        `{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"${OFFERED_VERSION}","capabilities":${capabilities},"clientInfo":${info}}}`,
-      ),
-    );
+    const text = initializeText(OFFERED_VERSION, capabilities, clientVersion);
+    await this.#pipe.write(Buffer.from(text));
     const { raw, value } = await answered;
     const span = locate(raw, ["result"]);
     const version = (value.result as { protocolVersion?: unknown } | undefined)?.protocolVersion;
@@ -129,12 +123,9 @@ export class SharedStdio {
   /** The session is over: what it had under way is cancelled, what it was asked is refused. */
   close(client: StdioClient): void {
     if (!this.#clients.delete(client)) return;
-    for (const [id, call] of this.#calls) {
-      if (call.client !== client) continue;
-      this.#cancel(id, call, undefined);
-      this.#tell(
-        `{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":${id},"reason":"the client has left"}}`,
-      );
+    for (const id of this.#calls.of(client)) {
+      this.#cancel(id, this.#calls.get(id)!, undefined);
+      this.#tell(leftText(id));
     }
     for (const id of this.#questions.leave(client)) this.#refuse(id);
     for (const uri of this.#subscriptions.deleteAll(client))
@@ -143,91 +134,104 @@ export class SharedStdio {
   }
 
   /** Takes one message of a session. Rejects with UPSTREAM_RESET when the child has closed its input. */
-  send(client: StdioClient, raw: Buffer, message: Message): Promise<void> {
+  send(client: StdioClient, message: ClientMessage): Promise<void> {
     if (!this.#isGreeted && message.method !== "initialize" && message.method !== "ping")
       this.#greet();
     // From here to the pipe nothing is async: a promise a step would cost more than the steps.
-    if (isRequest(message)) return this.#request(client, raw, message.method!, message.id!);
-    if (isResponse(message)) return this.#response(client, raw, message.id!);
-    return this.#notification(client, raw, message.method);
+    if (isRequest(message)) return this.#request(client, message);
+    if (isResponse(message)) return this.#response(client, message);
+    return this.#notification(client, message);
   }
 
-  #request(client: StdioClient, raw: Buffer, method: string, id: string): Promise<void> {
+  #request(client: StdioClient, message: ClientMessage): Promise<void> {
+    const { raw } = message;
     const answer = (result: string | Buffer): Promise<void> => {
-      this.#answer(client, raw, id, result);
+      this.#answer(client, message, result);
       return DONE;
     };
-    switch (method) {
+    switch (message.method!) {
       case "initialize":
-        return answer(this.#initializeResult(raw));
+        return answer(this.#initializeResult(message));
       case "logging/setLevel": {
-        const level = locate(raw, ["params", "level"]);
+        const level = message.find(["params", "level"]);
         const isNews = this.#levels.set(client, level && valueAt(raw, level));
         const lowest = this.#levels.lowest;
         if (!isNews) return answer(ACCEPTED);
-        const told = level && lowest ? splice(raw, [[level, JSON.stringify(lowest)]]) : raw;
-        return this.#forward(client, told, method, id);
+        const isKnown = level !== undefined && lowest !== undefined;
+        return this.#forward(
+          client,
+          message,
+          isKnown ? [level, JSON.stringify(lowest)] : undefined,
+        );
       }
       case "resources/subscribe":
       case "resources/unsubscribe": {
-        const uri = locate(raw, ["params", "uri"]);
+        const uri = message.find(["params", "uri"]);
         const isNews = this.#subscriptions.change(
           client,
           uri && valueAt(raw, uri),
-          method === "resources/subscribe",
+          message.method === "resources/subscribe",
         );
-        return isNews ? this.#forward(client, raw, method, id) : answer(ACCEPTED);
+        return isNews ? this.#forward(client, message) : answer(ACCEPTED);
       }
       default:
-        return this.#forward(client, raw, method, id);
+        return this.#forward(client, message);
     }
   }
 
-  #forward(client: StdioClient, raw: Buffer, method: string, id: string): Promise<void> {
-    if (!this.#questions.needsTurn(client, method)) return this.#write(client, raw, id, false);
+  /** `change` is made to the message beside those that make it this child's. */
+  #forward(client: StdioClient, message: ClientMessage, change?: Change): Promise<void> {
+    if (!this.#questions.needsTurn(client, message.method!))
+      return this.#write(client, message, false, change);
     // Taken at once, sent when its turn comes: a client may not wait long for its POST to be accepted.
-    this.#questions.turns.enter(client, id, () => {
+    this.#questions.turns.enter(client, message.id!, () => {
       // A child that has closed its input has ended or is about to; its exit tells everybody.
-      this.#write(client, raw, id, true).catch(() => {});
+      this.#write(client, message, true).catch(() => {});
     });
     return DONE;
   }
 
-  #write(client: StdioClient, raw: Buffer, id: string, hasTurn: boolean): Promise<void> {
+  #write(
+    client: StdioClient,
+    message: ClientMessage,
+    hasTurn: boolean,
+    change?: Change,
+  ): Promise<void> {
+    const { raw } = message;
     this.#lastId += 1;
     const hubId = this.#lastId;
-    const idSpan = locate(raw, ["id"])!;
-    const token = find(raw, ["params", "_meta", "progressToken"]);
-    this.#calls.set(hubId, {
+    const idSpan = message.find(["id"])!;
+    const token = message.find(["params", "_meta", "progressToken"]);
+    this.#calls.add(hubId, {
       client,
-      id,
+      id: message.id!,
       rawId: textAt(raw, idSpan),
       progressToken: token && textAt(raw, token),
       hasTurn,
     });
-    const changes: [Span, string][] = [[idSpan, String(hubId)]];
+    const changes: Change[] = [[idSpan, String(hubId)]];
     if (token !== undefined) changes.push([token, String(hubId)]);
+    if (change !== undefined) changes.push(change);
     if (changes.length > 1) changes.sort(([a], [b]) => a.start - b.start);
     return this.#pipe.write(splice(raw, changes));
   }
 
-  async #response(client: StdioClient, raw: Buffer, id: string): Promise<void> {
-    if (this.#questions.accept(id, client)) await this.#pipe.write(raw);
+  async #response(client: StdioClient, { raw, id }: ClientMessage): Promise<void> {
+    if (this.#questions.accept(id!, client)) await this.#pipe.write(raw);
   }
 
-  async #notification(client: StdioClient, raw: Buffer, method: string | undefined): Promise<void> {
-    if (method === "notifications/initialized") return await this.#join(client);
+  async #notification(client: StdioClient, message: ClientMessage): Promise<void> {
+    const { method, raw } = message;
+    if (method === "notifications/initialized") return this.#join(client);
     if (method !== "notifications/cancelled") return await this.#pipe.write(raw);
-    const span = locate(raw, ["params", "requestId"]);
-    if (span === undefined) return;
-    const id = canonicalId(textAt(raw, span));
+    const id = cancelledBy(message);
+    if (id === undefined) return;
     this.#questions.turns.withdraw(client, id);
-    for (const [hubId, call] of this.#calls) {
-      if (call.client !== client || call.id !== id) continue;
-      this.#cancel(hubId, call, client);
-      await this.#pipe.write(splice(raw, [[span, String(hubId)]]));
-      return;
-    }
+    const hubId = this.#calls.find(client, id);
+    if (hubId === undefined) return;
+    this.#cancel(hubId, this.#calls.get(hubId)!, client);
+    const span = message.find(["params", "requestId"])!;
+    await this.#pipe.write(splice(raw, [[span, String(hubId)]]));
   }
 
   /** A server asks no client that has not said so; on its own child the session says it itself. */
@@ -238,11 +242,9 @@ export class SharedStdio {
   }
 
   /** A shared child knows that a client came once only; it asks the latest for its roots if it is told that they changed. */
-  async #join({ askable }: StdioClient): Promise<void> {
+  #join({ askable }: StdioClient): void {
     if (!this.#hasAskedRoots || this.#options.isOwn || !askable.has("roots")) return;
-    await this.#pipe.write(
-      Buffer.from('{"jsonrpc":"2.0","method":"notifications/roots/list_changed"}'),
-    );
+    this.#tell('{"jsonrpc":"2.0","method":"notifications/roots/list_changed"}');
   }
 
   #onMessage(incoming: Incoming): void {
@@ -317,19 +319,17 @@ export class SharedStdio {
     }
   }
 
-  #initializeResult(raw: Buffer): Buffer {
+  #initializeResult(message: ClientMessage): Buffer {
     const { result, version } = this.#initialized!;
-    const wanted = locate(raw, ["params", "protocolVersion"]);
-    const agreed = negotiate(wanted && valueAt(raw, wanted), version);
+    const wanted = message.find(["params", "protocolVersion"]);
+    const agreed = negotiate(wanted && valueAt(message.raw, wanted), version);
     return splice(result, [[locate(result, ["protocolVersion"])!, JSON.stringify(agreed)]]);
   }
 
-  #answer(client: StdioClient, raw: Buffer, id: string, result: string | Buffer): void {
-    const rawId = textAt(raw, locate(raw, ["id"])!);
-    client.receive(
-      Buffer.from(`{"jsonrpc":"2.0","id":${rawId},"result":${result.toString()}}`),
-      id,
-    );
+  #answer(client: StdioClient, message: ClientMessage, result: string | Buffer): void {
+    const rawId = textAt(message.raw, message.find(["id"])!);
+    const text = `{"jsonrpc":"2.0","id":${rawId},"result":${result.toString()}}`;
+    client.receive(Buffer.from(text), message.id);
   }
 
   #endCall(hubId: number, call: Call): void {

@@ -9,7 +9,8 @@
 export class Turns<Holder> {
   #holder: Holder | undefined;
   #running = 0;
-  #waiting: { readonly holder: Holder; readonly id: string; readonly run: () => void }[] = [];
+  /** By holder, in the order in which they came, and by id: what is run when its turn comes. */
+  readonly #waiting = new Map<Holder, Map<string, () => void>>();
 
   /** Whose turn it is, while calls of it run. */
   get holder(): Holder | undefined {
@@ -19,24 +20,27 @@ export class Turns<Holder> {
   /** Runs now or when the holder's turn comes; `leave` is owed for every run that was started. */
   enter(holder: Holder, id: string, run: () => void): void {
     if (this.#running === 0 || this.#holder === holder) this.#start(holder, run);
-    else this.#waiting.push({ holder, id, run });
+    else {
+      const theirs = this.#waiting.get(holder) ?? new Map<string, () => void>();
+      this.#waiting.set(holder, theirs.set(id, run));
+    }
   }
 
   leave(): void {
     this.#running -= 1;
     if (this.#running > 0) return;
-    const next = this.#waiting[0]?.holder;
+    const [next] = this.#waiting;
     if (next === undefined) return;
-    const theirs = this.#waiting.filter(({ holder }) => holder === next);
-    this.#waiting = this.#waiting.filter(({ holder }) => holder !== next);
-    for (const { holder, run } of theirs) this.#start(holder, run);
+    const [holder, theirs] = next;
+    this.#waiting.delete(holder);
+    for (const run of theirs.values()) this.#start(holder, run);
   }
 
   /** Forgets what the holder waits for: the one call of that id, or all. */
   withdraw(holder: Holder, id?: string): void {
-    this.#waiting = this.#waiting.filter(
-      (entry) => entry.holder !== holder || (id !== undefined && entry.id !== id),
-    );
+    const theirs = this.#waiting.get(holder);
+    if (id !== undefined) theirs?.delete(id);
+    if (id === undefined || theirs?.size === 0) this.#waiting.delete(holder);
   }
 
   #start(holder: Holder, run: () => void): void {

@@ -3,7 +3,7 @@ import type { RequestListener } from "node:http";
 import type { TestContext } from "node:test";
 import { test } from "node:test";
 import type { SupervisorError } from "../../src/errors.ts";
-import { peek } from "../../src/mcp/envelope.ts";
+import { peek } from "../../src/mcp/client-body.ts";
 import { HttpExchange } from "../../src/sessions/http-exchange.ts";
 import { InFlight } from "../../src/sessions/in-flight.ts";
 import { HttpClient } from "../../src/upstream/http-client.ts";

@@ -3,7 +3,7 @@ import type { ServerResponse } from "node:http";
 import { text } from "node:stream/consumers";
 import type { TestContext } from "node:test";
 import { test } from "node:test";
-import { peek } from "../../src/mcp/envelope.ts";
+import { peek } from "../../src/mcp/client-body.ts";
 import { HttpMessageLink } from "../../src/sessions/http-message-link.ts";
 import { HttpClient } from "../../src/upstream/http-client.ts";
 import { call, initialize, rpc } from "../helpers/fixtures.ts";
@@ -58,7 +58,7 @@ async function rig(t: TestContext): Promise<Rig> {
     const raw = Buffer.from(body);
     const seen = peek(raw);
     assert.ok(seen.kind === "messages");
-    await link.send(raw, seen.messages[0]!);
+    await link.send(seen.messages[0]!);
   };
   return { send, got, received, closed, end: () => end() };
 }

@@ -1,11 +1,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { EnvelopeScanner, peek } from "../../src/mcp/envelope.ts";
+import { peek } from "../../src/mcp/client-body.ts";
+import type { ClientMessage } from "../../src/mcp/client-body.ts";
+import { EnvelopeScanner } from "../../src/mcp/envelope.ts";
 import type { Message } from "../../src/mcp/envelope.ts";
 import { InFlight } from "../../src/sessions/in-flight.ts";
 import { newUsage } from "../../src/supervisor/usage.ts";
 
-function messagesOf(body: Buffer): readonly Message[] {
+function messagesOf(body: Buffer): readonly ClientMessage[] {
   const seen = peek(body);
   assert.ok(seen.kind === "messages");
   return seen.messages;
@@ -24,7 +26,7 @@ function rig() {
   return {
     usage,
     inFlight,
-    send: (text: string) => inFlight.sent(messagesOf(Buffer.from(text)), Buffer.from(text)),
+    send: (text: string) => inFlight.sent(messagesOf(Buffer.from(text))),
     receive: (text: string) => inFlight.received(messagesOf(Buffer.from(text)), text.length),
     refuse: (text: string) => inFlight.refused(messagesOf(Buffer.from(text))),
   };
@@ -117,7 +119,7 @@ test("the counts of all sessions of an instance add up in its usage", () => {
   const other = new InFlight(usage);
   const body = Buffer.from(request("1"));
   send(request("1"));
-  other.sent(messagesOf(body), body);
+  other.sent(messagesOf(body));
   assert.equal(usage.inFlight, 2);
   inFlight.drain();
   assert.equal(usage.inFlight, 1);
@@ -183,7 +185,7 @@ function watching() {
   const send = (...bodies: object[]) => {
     for (const body of bodies) {
       const bytes = Buffer.from(JSON.stringify(body));
-      inFlight.sent(messagesOf(bytes), bytes, watch);
+      inFlight.sent(messagesOf(bytes), watch);
     }
   };
   const outcomes = () => ended.map(({ tool, outcome }) => `${tool} ${outcome}`);

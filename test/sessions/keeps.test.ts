@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { EnvelopeScanner, peek } from "../../src/mcp/envelope.ts";
+import { peek } from "../../src/mcp/client-body.ts";
+import { EnvelopeScanner } from "../../src/mcp/envelope.ts";
 import { InFlight } from "../../src/sessions/in-flight.ts";
 import { Keeps } from "../../src/sessions/keeps.ts";
 import { clearKeepers, isInUse, newUsage } from "../../src/supervisor/usage.ts";
@@ -16,7 +17,7 @@ function rig() {
       const body = Buffer.from(text);
       const seen = peek(body);
       assert.ok(seen.kind === "messages");
-      inFlight.sent(seen.messages, body);
+      inFlight.sent(seen.messages);
     },
     receive(text: string) {
       const scanner = new EnvelopeScanner();

@@ -3,7 +3,7 @@ import type { ServerResponse } from "node:http";
 import type { TestContext } from "node:test";
 import { test } from "node:test";
 import { SupervisorError } from "../../src/errors.ts";
-import { peek } from "../../src/mcp/envelope.ts";
+import { peek } from "../../src/mcp/client-body.ts";
 import { SseSession } from "../../src/sessions/sse-session.ts";
 import { Upstreams } from "../../src/sessions/upstreams.ts";
 import { call } from "../helpers/fixtures.ts";

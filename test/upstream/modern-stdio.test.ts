@@ -2,6 +2,8 @@ import assert from "node:assert/strict";
 import { PassThrough } from "node:stream";
 import { test } from "node:test";
 import { SupervisorError } from "../../src/errors.ts";
+import { peek } from "../../src/mcp/client-body.ts";
+import type { ClientMessage } from "../../src/mcp/client-body.ts";
 import { META } from "../../src/mcp/modern.ts";
 import type { Text } from "../../src/mcp/long-text.ts";
 import { ModernStdio } from "../../src/upstream/modern-stdio.ts";
@@ -48,15 +50,19 @@ class Caller implements ModernCaller {
   over = () => void this.heard.push("over");
 }
 
-const request = (id: string, meta = "{}") =>
-  Buffer.from(`{"jsonrpc":"2.0","id":${id},"method":"tools/call","params":{"_meta":${meta}}}`);
+function request(id: string, meta = "{}", method = "tools/call"): ClientMessage {
+  const text = `{"jsonrpc":"2.0","id":${id},"method":"${method}","params":{"_meta":${meta}}}`;
+  const seen = peek(Buffer.from(text));
+  assert.ok(seen.kind === "messages");
+  return seen.messages[0]!;
+}
 
 test("callers with the same ids and tokens get their own answers, byte for byte", async () => {
   const { hub, say, next } = rig();
   const [a, b] = [new Caller(), new Caller()];
   const body = request('"x"', '{"progressToken":"t"}');
-  await hub.request(body, "tools/call", {}, a);
-  await hub.request(body, "tools/call", {}, b);
+  await hub.request(body, {}, a);
+  await hub.request(body, {}, b);
   const [first, second] = [(await next(1)).id!, (await next(2)).id!];
   assert.notEqual(first, second);
   const progress = (token: number) =>
@@ -77,8 +83,8 @@ test("callers with the same ids and tokens get their own answers, byte for byte"
 test("what belongs to a subscription reaches its own listener under its own id", async () => {
   const { hub, say, next } = rig();
   const [a, b] = [new Caller(), new Caller()];
-  await hub.request(request("7"), "subscriptions/listen", {}, a);
-  await hub.request(request("7"), "subscriptions/listen", {}, b);
+  await hub.request(request("7", "{}", "subscriptions/listen"), {}, a);
+  await hub.request(request("7", "{}", "subscriptions/listen"), {}, b);
   const id = (await next(2)).id!;
   const changed = (subscription: number) =>
     `{"jsonrpc":"2.0","method":"notifications/tools/list_changed","params":{"_meta":{"${META.subscriptionId}":${subscription}}}}`;
@@ -96,7 +102,7 @@ test("what belongs to a subscription reaches its own listener under its own id",
 test("a subscription that the child tears down is over", async () => {
   const { hub, say, next } = rig();
   const caller = new Caller();
-  await hub.request(request("7"), "subscriptions/listen", {}, caller);
+  await hub.request(request("7", "{}", "subscriptions/listen"), {}, caller);
   const { id } = await next(1);
   say(`{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":${id}}}`);
   await until(() => caller.heard.length > 0, "the end");
@@ -107,9 +113,9 @@ test("log messages reach the calls that asked for their level, and no others", a
   const { hub, say } = rig();
   const [debug, error, none] = [new Caller(), new Caller(), new Caller()];
   const asking = (logLevel: string) => ({ _meta: { [META.logLevel]: logLevel } });
-  await hub.request(request("1"), "tools/call", asking("debug"), debug);
-  await hub.request(request("2"), "tools/call", asking("error"), error);
-  await hub.request(request("3"), "tools/call", {}, none);
+  await hub.request(request("1"), asking("debug"), debug);
+  await hub.request(request("2"), asking("error"), error);
+  await hub.request(request("3"), {}, none);
   const info = '{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info"}}';
   say(info);
   await until(() => debug.heard.length > 0, "the log message");
@@ -119,13 +125,13 @@ test("log messages reach the calls that asked for their level, and no others", a
 test("a caller that leaves has its request cancelled, and hears nothing more", async () => {
   const { hub, say, next, got } = rig();
   const caller = new Caller();
-  const cancel = await hub.request(request("1"), "tools/call", {}, caller);
+  const cancel = await hub.request(request("1"), {}, caller);
   const { id } = await next(1);
   cancel();
   assert.deepEqual((await next(2)).params?.["requestId"], id);
   say(`{"jsonrpc":"2.0","id":${id},"result":{}}`);
   cancel();
-  await hub.request(request("2"), "tools/call", {}, new Caller());
+  await hub.request(request("2"), {}, new Caller());
   await next(3);
   assert.deepEqual(caller.heard, []);
   assert.equal(got.filter(({ method }) => method === "notifications/cancelled").length, 1);
@@ -134,10 +140,10 @@ test("a caller that leaves has its request cancelled, and hears nothing more", a
 test("when the child ends everybody who waits hears of it, and nobody waits after that", async () => {
   const { hub } = rig();
   const caller = new Caller();
-  await hub.request(request("1"), "tools/call", {}, caller);
+  await hub.request(request("1"), {}, caller);
   hub.end();
   assert.deepEqual(caller.heard, ["over"]);
-  await assert.rejects(hub.request(request("2"), "tools/call", {}, caller), {
+  await assert.rejects(hub.request(request("2"), {}, caller), {
     code: "UPSTREAM_RESET",
   });
 });
@@ -165,7 +171,7 @@ test("tools are asked for once to learn which arguments headers mirror, and lear
   assert.deepEqual(await learning, [{ header: "mcp-param-one", path: ["r"] }]);
   await hub.paramHeaders("echo", {});
   assert.equal(got.length, 1);
-  await hub.request(request("1"), "tools/list", {}, new Caller());
+  await hub.request(request("1", "{}", "tools/list"), {}, new Caller());
   say(`{"jsonrpc":"2.0","id":${(await next(2)).id},"result":${tools("echo", "Two")}}`);
   await until(
     async () => (await hub.paramHeaders("echo", {}))[0]?.header === "mcp-param-two",

@@ -3,7 +3,7 @@ import { PassThrough } from "node:stream";
 import type { TestContext } from "node:test";
 import { test } from "node:test";
 import { askableIn } from "../../src/mcp/askable.ts";
-import { peek } from "../../src/mcp/envelope.ts";
+import { peek } from "../../src/mcp/client-body.ts";
 import type { Text } from "../../src/mcp/long-text.ts";
 import { SharedStdio } from "../../src/upstream/shared-stdio.ts";
 import { until } from "../helpers/until.ts";
@@ -77,7 +77,7 @@ class Session {
     const raw = Buffer.from(JSON.stringify({ jsonrpc: "2.0", ...message }));
     const seen = peek(raw);
     assert.ok(seen.kind === "messages");
-    await this.#shared.send(this, raw, seen.messages[0]!);
+    await this.#shared.send(this, seen.messages[0]!);
   }
 
   close(): void {

@@ -1,0 +1,51 @@
+/** A request of a client that the child has. */
+export interface OpenCall<Client> {
+  readonly client: Client;
+  /** The client's own id, as it wrote it and as it is compared. */
+  readonly rawId: string;
+  readonly id: string;
+  readonly progressToken: string | undefined;
+  readonly hasTurn: boolean;
+}
+
+/** What a child that many clients share has to answer, by the id that the child knows it by; what the client calls it leads there too. */
+export class OpenCalls<Client> {
+  readonly #calls = new Map<number, OpenCall<Client>>();
+  readonly #byClient = new Map<Client, Map<string, number>>();
+
+  add(childId: number, call: OpenCall<Client>): void {
+    this.#calls.set(childId, call);
+    const theirs = this.#byClient.get(call.client) ?? new Map<string, number>();
+    theirs.set(call.id, childId);
+    this.#byClient.set(call.client, theirs);
+  }
+
+  get(childId: number): OpenCall<Client> | undefined {
+    return this.#calls.get(childId);
+  }
+
+  /** The child's id of the client's call, by the client's. */
+  find(client: Client, id: string): number | undefined {
+    return this.#byClient.get(client)?.get(id);
+  }
+
+  /** The child's ids of all calls of the client. */
+  of(client: Client): number[] {
+    return [...(this.#byClient.get(client)?.values() ?? [])];
+  }
+
+  /** Those that have any. */
+  clients(): Iterable<Client> {
+    return this.#byClient.keys();
+  }
+
+  delete(childId: number): void {
+    const call = this.#calls.get(childId);
+    if (call === undefined) return;
+    this.#calls.delete(childId);
+    const theirs = this.#byClient.get(call.client);
+    // By now the client's id may be another call's.
+    if (theirs?.get(call.id) === childId) theirs.delete(call.id);
+    if (theirs?.size === 0) this.#byClient.delete(call.client);
+  }
+}
