@@ -5,6 +5,7 @@ import { utimesSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { test } from "node:test";
 import { SupervisorError } from "../../src/errors.ts";
+import { removeLeftTmp } from "../../src/supervisor/private-home.ts";
 import type { Live } from "../../src/supervisor/supervisor.ts";
 import { isAlive, processesMarked } from "../helpers/leaks.ts";
 import { callTool, fixture, openSupervisor, ref, targetOf } from "../helpers/supervisor.ts";
@@ -111,6 +112,16 @@ test("HOME is kept between starts, TMPDIR goes with its child, and both are the 
   const again = await foldersOf(await supervisor.ensure(ALICE));
   assert.ok(existsSync(path.join(home, "kept")));
   assert.notEqual(again.tmp, tmp);
+});
+
+test("the TMPDIRs that a killed daemon left are deleted by the next, and no child's of its own", async (t) => {
+  const { supervisor, dataDir } = openSupervisor(t, { echo: fixture("echo-sse") });
+  const { tmp } = await foldersOf(await supervisor.ensure(ALICE));
+  const left = path.join(path.dirname(tmp), "echo.left");
+  mkdirSync(path.join(left, "scrap"), { recursive: true });
+  await removeLeftTmp(dataDir);
+  assert.ok(!existsSync(left));
+  assert.ok(existsSync(tmp));
 });
 
 test("what a link in TMPDIR leads to stays when TMPDIR goes", async (t) => {
