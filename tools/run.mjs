@@ -59,6 +59,7 @@ const tasks = {
   hog: ["test/hog/main.ts"],
   mixups: ["test/mixups/run.ts"],
   churn: ["test/churn/main.ts"],
+  mutations: ["test/mutations/main.ts"],
 };
 
 const [task, ...rest] = process.argv.slice(2);
