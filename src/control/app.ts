@@ -3,7 +3,7 @@ import express from "express";
 import type { Express, NextFunction, Request, Response } from "express";
 import { contained } from "../containment.ts";
 import { SupervisorError } from "../errors.ts";
-import type { ClientAddress } from "../http/client-address.ts";
+import type { Edge } from "../http/edge.ts";
 import { sendError } from "../http/error-response.ts";
 import { newRequestId } from "../http/request-id.ts";
 import { NOSNIFF } from "../http/safe-response.ts";
@@ -12,22 +12,13 @@ import { watchAdmin } from "./admin-log.ts";
 import { wantJson } from "./answers.ts";
 import { createMetricsRoute } from "./metrics-route.ts";
 import { createRoutes } from "./routes.ts";
+import { jsonBody } from "./json-body.ts";
 import type { ControlParts } from "./parts.ts";
 
-const MAX_BODY = "1mb";
-
-/** What body-parser and the router's own path decoding throw, in our words. */
+/** What the router's own path decoding throws, in our words. */
 function toRefusal(error: unknown): SupervisorError {
   if (error instanceof SupervisorError) return error;
-  const { type, status } = error as { type?: string; status?: number };
-  if (type === "entity.too.large")
-    return new SupervisorError("BODY_TOO_LARGE", "the body is over 1 MiB", { cause: error });
-  if (type === "encoding.unsupported" || type === "charset.unsupported")
-    return new SupervisorError("TYPE_UNSUPPORTED", "the body must be plain UTF-8", {
-      cause: error,
-    });
-  if (type === "entity.parse.failed")
-    return new SupervisorError("REQUEST_INVALID", "the body is not JSON", { cause: error });
+  const { status } = error as { status?: number };
   if (status === 400)
     return new SupervisorError("REQUEST_INVALID", "the request cannot be read", { cause: error });
   return contained("request", error);
@@ -51,7 +42,7 @@ function scrubbed(error: SupervisorError, scrubber: Scrubber): SupervisorError {
 export function createApp(
   parts: ControlParts,
   identify: (req: IncomingMessage) => string | Promise<string>,
-  addresses?: ClientAddress,
+  edge?: Edge,
 ): Express {
   const app = express();
   app.disable("x-powered-by").disable("etag").enable("case sensitive routing");
@@ -60,11 +51,11 @@ export function createApp(
     const requestId = newRequestId();
     res.locals["requestId"] = requestId;
     res.set({ "cache-control": "no-store", ...NOSNIFF });
-    watchAdmin(parts, req, res, addresses?.of(req) ?? "");
+    watchAdmin(parts, req, res, edge?.addresses.of(req) ?? "");
     res.locals["who"] = await identify(req);
     next();
   });
-  app.use(wantJson, express.json({ limit: MAX_BODY, strict: true, type: () => true }));
+  app.use(wantJson, jsonBody(edge));
   app.use("/api", createRoutes(parts));
   app.all("/metrics", createMetricsRoute(parts));
   app.use(() => {

@@ -62,7 +62,7 @@ export async function openControl(rooms: Omit<ControlParts, "closing">): Promise
         edge.admit(req, checkToken);
         return "admin token";
       },
-      edge.addresses,
+      edge,
     ),
     { edge, onRefused },
   );

@@ -1,3 +1,4 @@
+import { sizeText } from "../config/scalars.ts";
 import { SupervisorError } from "../errors.ts";
 import { errorHeaders, rpcErrorText, sendError, sendText } from "../http/error-response.ts";
 import { faultOfBody } from "../mcp/client-body.ts";
@@ -13,7 +14,7 @@ import type { Live } from "../supervisor/supervisor.ts";
 import { bridgePost, bridgeWithoutBody } from "./bridge-http.ts";
 import { modernIn, serveModern } from "./bridge-modern.ts";
 import { HttpAnswer } from "./http-answer.ts";
-import { dropBody, readBody } from "./read-body.ts";
+import { dropBody, readBody } from "../http/read-body.ts";
 import type { FrontContext, Visit } from "./visit.ts";
 
 const NO_MESSAGES: readonly ClientMessage[] = [];
@@ -30,7 +31,7 @@ async function servePost(context: FrontContext, visit: Visit): Promise<void> {
   trace.atEnd(context.sessions.open.add(visit.principal, false, () => res.destroy()));
   let messages = NO_MESSAGES;
   try {
-    const body = await readBody(req, context.config.limits.bodyBytes, context.edge);
+    const body = await readBody(req, context.config.limits.bodyBytes, context.edge, sizeText);
     if (body === undefined) return;
     const id = req.headers[SESSION_HEADER];
     const ofSession = typeof id === "string" ? `${visit.principal.user} ${id}` : undefined;

@@ -1,3 +1,4 @@
+import { sizeText } from "../config/scalars.ts";
 import { SupervisorError } from "../errors.ts";
 import { sendText } from "../http/error-response.ts";
 import { faultOfBody } from "../mcp/client-body.ts";
@@ -6,7 +7,7 @@ import { headersToChild, headersToClient } from "../mcp/headers.ts";
 import { formatEvent } from "../mcp/sse.ts";
 import { ACCEPTED } from "../sessions/bridged-link.ts";
 import { ClientStream } from "./client-stream.ts";
-import { dropBody, readBody } from "./read-body.ts";
+import { dropBody, readBody } from "../http/read-body.ts";
 import { queryOf, valuesOf } from "./routes.ts";
 import type { FrontContext, Visit } from "./visit.ts";
 
@@ -45,7 +46,7 @@ export async function postSseMessage(context: FrontContext, visit: Visit): Promi
   const ids = valuesOf(queryOf(req.url ?? ""), SESSION_PARAM);
   const session = context.sessions.requireSse(ids.length === 1 ? ids[0]! : "", instance);
   trace.atEnd(context.sessions.open.add(principal, false, () => res.destroy()));
-  const body = await readBody(req, context.config.limits.bodyBytes, context.edge);
+  const body = await readBody(req, context.config.limits.bodyBytes, context.edge, sizeText);
   if (body === undefined) return;
   const reading = context.bodies.read(body, `${principal.user} ${session.id}`);
   const seen = reading instanceof Promise ? await reading : reading;

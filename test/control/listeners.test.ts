@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { chmodSync, existsSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
+import { connect, createServer } from "node:net";
 import { join } from "node:path";
 import { test } from "node:test";
+import { until } from "../helpers/until.ts";
 import { openRig, shortFolder } from "./rig.ts";
 
 const mode = (path: string): number => statSync(path).mode & 0o777;
@@ -144,6 +145,40 @@ test("TCP refuses a page that calls across, or by another name, even with the to
     403,
     "ORIGIN_REFUSED",
   ]);
+});
+
+test("on TCP a body that announces too much is refused before it comes, and one that stands still is over", async (t) => {
+  t.mock.timers.enable({ apis: ["setInterval"] });
+  const { daemon, dataDir, socket } = await openRig(t, ADMIN);
+  const { port } = daemon.adminAddress ?? assert.fail();
+  const token = readFileSync(join(dataDir, "admin.token"), "utf8").trim();
+  const head = (framing: string) =>
+    `POST /api/users HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer ${token}\r\ncontent-type: application/json\r\n${framing}\r\n\r\n`;
+  const say = (where: { port: number } | { path: string }, words: string) => {
+    const client = { text: "", isOver: false };
+    const connection = connect(where).setEncoding("latin1");
+    t.after(() => connection.destroy());
+    connection.on("data", (text: string) => (client.text += text));
+    connection.on("close", () => (client.isOver = true)).on("error", () => undefined);
+    connection.write(words);
+    return client;
+  };
+  for (const where of [{ port }, { path: socket }]) {
+    const large = say(where, head("content-length: 5000000000"));
+    await until(() => large.text.includes("BODY_TOO_LARGE"), "it is refused");
+    const chunked = say(
+      where,
+      `${head("transfer-encoding: chunked")}200000\r\n${"x".repeat(0x120000)}`,
+    );
+    await until(() => chunked.text.includes("BODY_TOO_LARGE"), "it is refused");
+  }
+  const still = say({ port }, `${head("content-length: 100")}{"`);
+  // The listener looks every five seconds, and the daemon has to have read the head.
+  await until(() => {
+    t.mock.timers.tick(5_000);
+    return still.text.includes("REQUEST_TIMEOUT") && still.isOver;
+  }, "it is over");
+  assert.match(still.text, /^HTTP\/1\.1 408 /);
 });
 
 test("an admin port that is taken is one clear sentence and leaves nothing open", async (t) => {

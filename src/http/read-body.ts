@@ -1,9 +1,10 @@
 import type { IncomingMessage } from "node:http";
-import { sizeText } from "../config/scalars.ts";
 import { SupervisorError } from "../errors.ts";
-import type { BodyRequest, BodySink } from "../http/body-request.ts";
-import type { IncomingBody } from "../http/body-watch.ts";
-import type { Edge } from "../http/edge.ts";
+import type { BodyRequest, BodySink } from "./body-request.ts";
+import type { IncomingBody } from "./body-watch.ts";
+import type { Edge } from "./edge.ts";
+
+type Incoming = Pick<BodyRequest, "headers" | "socket" | "takeBody">;
 
 const EMPTY = Buffer.alloc(0);
 /** What is read and dropped of a body over the limit before the connection goes too. */
@@ -25,18 +26,20 @@ export function dropBody(req: IncomingMessage): void {
  * the rest is read and dropped, so that a client which is still sending gets to see the answer.
  */
 export function readBody(
-  req: BodyRequest,
+  req: Incoming,
   limitBytes: number,
   edge: Pick<Edge, "watch" | "unwatch">,
+  sizeText: (bytes: number) => string,
 ): Promise<Buffer | undefined> {
   return new Promise((resolve, reject) => {
-    new WholeBody({ req, limitBytes, edge, resolve, reject }).read();
+    new WholeBody({ req, limitBytes, edge, sizeText, resolve, reject }).read();
   });
 }
 
 interface WholeBodyOptions {
-  readonly req: BodyRequest;
+  readonly req: Incoming;
   readonly limitBytes: number;
+  readonly sizeText: (bytes: number) => string;
   readonly edge: Pick<Edge, "watch" | "unwatch">;
   readonly resolve: (body: Buffer | undefined) => void;
   readonly reject: (error: SupervisorError) => void;
@@ -90,7 +93,7 @@ class WholeBody implements BodySink {
   }
 
   #refuseSize(): void {
-    const { limitBytes } = this.#options;
+    const { limitBytes, sizeText } = this.#options;
     this.#refuse("BODY_TOO_LARGE", `the body is over ${sizeText(limitBytes)}, which is the limit`);
   }
 
