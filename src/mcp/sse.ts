@@ -192,25 +192,59 @@ export function formatEvent(name: "endpoint" | "message", data: string): string 
 const MESSAGE_HEAD = Buffer.from("event: message\ndata: ");
 const EVENT_END = Buffer.from("\n\n");
 
-/** The event that carries this JSON in one `data:` line: line breaks stand between its tokens only, so a space means the same. */
+/** Not line ends to an event stream (WHATWG HTML, 9.2.6), but to the readers of many clients: as bytes, and as JSON writes them. */
+const OTHER_BREAKS = ["\u2028", "\u2029", "\u0085"].map((text) => ({
+  bytes: Buffer.from(text),
+  escape: Buffer.from(`\\u${text.charCodeAt(0).toString(16).padStart(4, "0")}`),
+}));
+
+/** The event that carries this JSON in one `data:` line, where clients cut it nowhere. */
 export function messageEvent(json: Buffer): Buffer {
-  const event = Buffer.concat([MESSAGE_HEAD, json, EVENT_END]);
-  if (!json.includes(LF) && !json.includes(CR)) return event;
-  const end = event.length - EVENT_END.length;
-  for (let i = MESSAGE_HEAD.length; i < end; i++)
-    if (event[i] === LF || event[i] === CR) event[i] = SPACE;
-  return event;
+  return Buffer.concat([MESSAGE_HEAD, inOneLine(json), EVENT_END]);
 }
 
 /** The same for any message, in pieces: a long one is not copied. */
 export function messageEventParts(text: Text): readonly Buffer[] {
   if (!(text instanceof LongText)) return [messageEvent(text)];
-  return [MESSAGE_HEAD, ...text.parts.map(inOneLine), EVENT_END];
+  const parts: Buffer[] = [MESSAGE_HEAD];
+  let open: Buffer | undefined;
+  for (const part of text.parts) {
+    const bytes = open === undefined ? part : Buffer.concat([open, part]);
+    // A character may be cut between two pieces.
+    const end = bytes.length - openBytes(bytes);
+    open = end === bytes.length ? undefined : bytes.subarray(end);
+    if (end > 0) parts.push(inOneLine(bytes.subarray(0, end)));
+  }
+  return open === undefined ? [...parts, EVENT_END] : [...parts, open, EVENT_END];
 }
 
-function inOneLine(part: Buffer): Buffer {
-  if (!part.includes(LF) && !part.includes(CR)) return part;
-  return Buffer.from(part.map((byte) => (byte === LF || byte === CR ? SPACE : byte)));
+/** How many bytes at the end may begin one of `OTHER_BREAKS`. */
+function openBytes(bytes: Buffer): number {
+  const last = bytes.at(-1);
+  if (last === 0xe2 || last === 0xc2) return 1;
+  return last === 0x80 && bytes.at(-2) === 0xe2 ? 2 : 0;
+}
+
+/** Line breaks in JSON text stand between its tokens only, so a space means the same; the others stand in strings only. */
+function inOneLine(json: Buffer): Buffer {
+  let line = json;
+  if (json.includes(LF) || json.includes(CR)) {
+    line = Buffer.from(json);
+    for (let i = 0; i < line.length; i++) if (line[i] === LF || line[i] === CR) line[i] = SPACE;
+  }
+  if (!line.includes(0xe2) && !line.includes(0xc2)) return line;
+  for (const { bytes, escape } of OTHER_BREAKS) line = replaced(line, bytes, escape);
+  return line;
+}
+
+function replaced(text: Buffer, from: Buffer, to: Buffer): Buffer {
+  const pieces: Buffer[] = [];
+  let start = 0;
+  for (let at = text.indexOf(from); at !== -1; at = text.indexOf(from, start)) {
+    pieces.push(text.subarray(start, at), to);
+    start = at + from.length;
+  }
+  return start === 0 ? text : Buffer.concat([...pieces, text.subarray(start)]);
 }
 
 /** A comment: keeps clients and proxies from taking a silent stream for a dead one, and is no event to anybody. */

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { SseReader, dataOf, messageEvent } from "../../src/mcp/sse.ts";
+import { LongText } from "../../src/mcp/long-text.ts";
+import { SseReader, dataOf, messageEvent, messageEventParts } from "../../src/mcp/sse.ts";
 import type { EventPart } from "../../src/mcp/sse.ts";
 
 function read(chunks: Buffer[]): EventPart[] {
@@ -103,4 +104,16 @@ test("a message becomes one event of one line, whatever line breaks stand betwee
   const event = messageEvent(Buffer.from(json));
   assert.equal(event.toString(), `event: message\ndata: ${json.replaceAll(/[\r\n]/g, " ")}\n\n`);
   assert.deepEqual(JSON.parse(dataOf(event)), JSON.parse(json));
+});
+
+test("what clients take for a line end is written as an escape, wherever a long message is cut", () => {
+  const said = "a\u2028b\u2029\u2029c\u0085 \u00e9\u2026\u20ac";
+  const json = Buffer.from(JSON.stringify({ said }));
+  const written = messageEvent(json).toString();
+  assert.doesNotMatch(written, /[\u2028\u2029\u0085]/);
+  assert.deepEqual(JSON.parse(written.slice(21, -2)), { said });
+  for (let cut = 0; cut <= json.length; cut++) {
+    const long = new LongText([json.subarray(0, cut), json.subarray(cut)]);
+    assert.equal(Buffer.concat([...messageEventParts(long)]).toString(), written, `cut at ${cut}`);
+  }
 });
