@@ -81,6 +81,7 @@ export const ERROR_CODES = {
   UPSTREAM_INVALID: serverEntry(502),
   UPSTREAM_TIMEOUT: serverEntry(504),
   ANSWER_TOO_LARGE: serverEntry(502),
+  CLIENT_TOO_SLOW: entry(503),
 
   // Ours.
   // What the machine has run out of, whoever used it up. It may be there again in a moment.

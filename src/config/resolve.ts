@@ -43,6 +43,8 @@ export function resolveConfig(parsed: ParsedConfig, place: Place): Config {
       streamsPerUser: limits.streamsPerUser,
       childrenPerUser: limits.childrenPerUser,
       bodyBytes: limits.bodyBytes,
+      unreadBytes: limits.unread,
+      unreadTotalBytes: limits.unreadTotal,
     },
     sessionTtlMs: parsed.sessionTtl,
     resumeWindowMs: parsed.resumeWindow,

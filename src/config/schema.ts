@@ -49,6 +49,8 @@ export const configSchema = z.strictObject({
       streamsPerUser: count.default(32),
       childrenPerUser: count.default(16),
       bodyBytes: size.prefault("4M"),
+      unread: size.prefault("64M"),
+      unreadTotal: size.prefault("256M"),
     })
     .prefault({}),
 

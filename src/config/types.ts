@@ -35,6 +35,9 @@ export interface Config {
     streamsPerUser: number;
     childrenPerUser: number;
     bodyBytes: number;
+    /** Of what waits for a client that reads slowly: for one session, and for all. */
+    unreadBytes: number;
+    unreadTotalBytes: number;
   };
   sessionTtlMs: number;
   resumeWindowMs: number;

@@ -14,6 +14,7 @@ function gaugesOf({ registry, sessions, supervisor, audit, log }: ControlParts):
     auditDropped: audit.dropped,
     auditWaiting: audit.waiting,
     logDropped: droppedLines(log),
+    notificationsDropped: sessions.unread.dropped,
   };
 }
 

@@ -25,7 +25,7 @@ export interface ControlParts {
   registry: Registry;
   tokens: Tokens;
   supervisor: Supervisor;
-  sessions: Pick<Sessions, "closeUser" | "closeServer" | "count" | "open">;
+  sessions: Pick<Sessions, "closeUser" | "closeServer" | "count" | "open" | "unread">;
   /** Reads the config file again; see createReload. */
   reload: () => Promise<Reloaded>;
   log: Logger;

@@ -5,12 +5,6 @@ import { HEARTBEAT } from "../mcp/sse.ts";
 /** Below every read timeout seen in the field: Langflow 30 s, proxies 60 s and up. */
 const HEARTBEAT_MS = 15_000;
 
-/**
- * What may wait for a client that does not read. A relay pauses its child long before; a shared
- * child cannot be paused for one of its sessions, so there the stream ends here.
- */
-const MAX_UNREAD_BYTES = 16 * 1024 * 1024;
-
 /** More than this is not copied to be sent in one write. */
 const ONE_WRITE_BYTES = 16 * 1024;
 const HEARTBEAT_BYTES = Buffer.from(HEARTBEAT);
@@ -74,8 +68,6 @@ export class ClientStream {
   part(bytes: Buffer, isLast: boolean): boolean {
     // A child's last words may come after its end; Node takes a write behind the end for our failure.
     if (this.#isOver) return true;
-    // What has begun is finished.
-    if (!this.#isMidEvent) this.#requireReader();
     this.#isMidEvent = !isLast;
     this.#put(bytes);
     if (this.#isBeatDue && isLast) this.beat();
@@ -84,14 +76,13 @@ export class ClientStream {
 
   event(text: string): void {
     if (this.#isOver) return;
-    this.#requireReader();
     if (this.#isMidEvent) this.end();
     else this.#put(Buffer.from(text));
   }
 
-  /** Judged before a write, so that one large message is no offence. */
-  #requireReader(): void {
-    if (this.#res.writableLength > MAX_UNREAD_BYTES) this.#res.destroy();
+  /** Bytes that the client has not taken yet; a client that takes none for a while is ended by the edge. */
+  get unread(): number {
+    return this.#unsent.length + this.#res.writableLength;
   }
 
   /** Half an event may be out, so nothing can be said on it any more. */

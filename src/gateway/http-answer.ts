@@ -66,6 +66,11 @@ export class HttpAnswer implements HttpOutlet {
     return res.write(bytes);
   }
 
+  get unread(): number {
+    if (this.#state.kind === "stream") return this.#state.stream.unread;
+    return this.#options.visit.res.writableLength;
+  }
+
   onceDrained(resume: () => void): void {
     if (this.#state.kind === "stream") this.#state.stream.onceDrained(resume);
     else this.#options.visit.res.once("drain", guarded("request", this.#cut, resume));

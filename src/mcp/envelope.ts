@@ -29,6 +29,10 @@ export const isRequest = (message: Message): boolean =>
 export const isResponse = (message: Message): boolean =>
   message.id !== undefined && message.method === undefined;
 
+/** Of the requests among them, as canonical JSON text. */
+export const idsOf = (messages: readonly Message[]): string[] =>
+  messages.filter(isRequest).map(({ id }) => id!);
+
 /** An answer without an id, or with null for one: it can be about nothing that was asked. */
 export const isForNobody = (message: Message): boolean =>
   message.id === undefined && message.method === undefined;

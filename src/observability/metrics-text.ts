@@ -89,6 +89,11 @@ export async function metricsText(
   );
   gauge("audit_queue", "Audit entries that are not written yet.", one(gauges.auditWaiting));
   counter("log_dropped_total", "Log lines that nobody took.", one(gauges.logDropped));
+  counter(
+    "notifications_dropped_total",
+    "Notifications of servers for which a slow client left no room.",
+    one(gauges.notificationsDropped),
+  );
   registry.registerMetric(durationMetric(metrics));
   const all = Registry.merge([registry, processRegistry()]);
   return { text: await all.metrics(), contentType: registry.contentType };

@@ -31,6 +31,7 @@ export interface Gauges {
   auditDropped: number;
   auditWaiting: number;
   logDropped: number;
+  notificationsDropped: number;
 }
 
 /** The sampler counts its own pause as delay. */

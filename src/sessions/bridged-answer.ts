@@ -24,8 +24,10 @@ export function answerWith(outlet: HttpOutlet, raw: Text, status = 200): void {
   outlet.end();
 }
 
-/** Puts one message of the server on a stream that has begun. */
-export function emitMessage(outlet: Pick<HttpOutlet, "part">, raw: Text): void {
+/** Puts one message of the server on a stream that has begun. False asks for a pause. */
+export function emitMessage(outlet: Pick<HttpOutlet, "part">, raw: Text): boolean {
   const parts = messageEventParts(raw);
-  for (let i = 0; i < parts.length; i++) outlet.part(parts[i]!, i === parts.length - 1);
+  let hasRoom = true;
+  for (let i = 0; i < parts.length; i++) hasRoom = outlet.part(parts[i]!, i === parts.length - 1);
+  return hasRoom;
 }

@@ -33,10 +33,8 @@ export function bridgePosts(link: MessageLink): PostLink {
       for (const message of messages) if (!isForNobody(message)) await link.send(message, headers);
       return ACCEPTED;
     },
-    // The child of a bridge may serve other sessions too, so it is not held back for this one; a
-    // client that does not read loses its stream (ClientStream) before it fills the memory.
-    pause() {},
-    resume() {},
+    pause: () => link.pause(),
+    resume: () => link.resume(),
     close: () => link.close(),
   };
 }

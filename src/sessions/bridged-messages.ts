@@ -1,3 +1,5 @@
+import { ownMessage } from "../mcp/client-body.ts";
+import type { ClientMessage } from "../mcp/client-body.ts";
 import { isRequest, isResponse } from "../mcp/envelope.ts";
 import type { Message } from "../mcp/envelope.ts";
 import type { Text } from "../mcp/long-text.ts";
@@ -30,7 +32,11 @@ export function assembleFor({ message, dropped, refuse }: BridgedMessages): Mess
 }
 
 /** The answer to a question that reaches nobody. */
-export function refusal(id: string, { message }: SupervisorError): Buffer {
+function refusal(id: string, { message }: SupervisorError): Buffer {
   const error = JSON.stringify({ code: -32_603, message });
   return Buffer.from(`{"jsonrpc":"2.0","id":${id},"error":${error}}`);
 }
+
+/** The same, as a message of the client. */
+export const refused = (id: string, error: SupervisorError): ClientMessage =>
+  ownMessage(refusal(id, error).toString(), id);

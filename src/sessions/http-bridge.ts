@@ -9,8 +9,9 @@ import { wholeText } from "../mcp/long-text.ts";
 import type { Text } from "../mcp/long-text.ts";
 import { messagesIn } from "../mcp/outcome.ts";
 import type { Live } from "../supervisor/supervisor.ts";
-import { PATIENCE_MS, answerWith, beginStream, emitMessage } from "./bridged-answer.ts";
+import { PATIENCE_MS, answerWith, beginStream } from "./bridged-answer.ts";
 import { explainFailure } from "./exit.ts";
+import type { Flow } from "./flow.ts";
 import type { HttpOutlet } from "./http-exchange.ts";
 import type { CallWatch } from "./calls.ts";
 import type { InFlight } from "./in-flight.ts";
@@ -34,7 +35,7 @@ const MAX_QUESTIONS = 100;
  */
 export class HttpBridge {
   readonly #inFlight: InFlight;
-  readonly #maxBacklog: number;
+  readonly #flow: Flow;
   /** Those that wait for an answer: by the ids that they wait for, by their progress tokens, by where the answer goes. */
   readonly #posts = new Map<string, Post>();
   readonly #byToken = new Map<string, Post>();
@@ -42,16 +43,15 @@ export class HttpBridge {
   #link: MessageLink | undefined;
   /** The session's own streams, the newest last: MCP allows several, and each message goes to one (2025-11-25, transports). */
   readonly #streams: HttpOutlet[] = [];
-  #backlog: Text[] = [];
   /** Questions of the server that the client has not answered, by id; the text of those that wait for a way to it. */
   readonly #asked = new Map<string, Text | undefined>();
   readonly #presence: Presence;
   #watch: NodeJS.Timeout | undefined;
   #isLost = false;
 
-  constructor(inFlight: InFlight, maxBacklog: number, resumeWindowMs: number) {
+  constructor(inFlight: InFlight, flow: Flow, resumeWindowMs: number) {
     this.#inFlight = inFlight;
-    this.#maxBacklog = maxBacklog;
+    this.#flow = flow;
     this.#presence = new Presence(
       resumeWindowMs,
       guarded("session", this.#break, () => this.#abandon()),
@@ -60,6 +60,7 @@ export class HttpBridge {
 
   use(link: MessageLink): void {
     this.#link = link;
+    this.#flow.use(link);
   }
 
   /** Hands on what the client posted; the answer goes to the outlet. Rejects with REQUEST_INVALID for an id in use, UPSTREAM_* for what cannot be handed on. */
@@ -97,16 +98,16 @@ export class HttpBridge {
   listen(outlet: HttpOutlet): void {
     this.#presence.came();
     this.#streams.push(outlet);
+    this.#flow.add(outlet);
     beginStream(outlet);
-    const waiting = this.#backlog;
-    this.#backlog = [];
-    for (const raw of waiting) emitMessage(outlet, raw);
+    for (const raw of this.#flow.takeKept()) this.#flow.emit(outlet, raw);
     this.#askWaiting();
   }
 
   /** The client has left this POST or stream. That cancels nothing (2025-11-25, transports), unless it does not come back. */
   left(outlet: HttpOutlet): void {
     this.#presence.left();
+    this.#flow.delete(outlet);
     if (this.#inFlight.size > 0 || this.#asked.size > 0) this.#presence.await();
     const index = this.#streams.indexOf(outlet);
     if (index !== -1) this.#streams.splice(index, 1);
@@ -121,12 +122,15 @@ export class HttpBridge {
     for (const post of this.#outlets.values()) this.#forget(post);
     for (const stream of this.#streams) stream.end();
     this.#link?.close();
+    this.#flow.close();
     this.#inFlight.drain();
   }
 
   receive(raw: Text, about: string | undefined, known?: Message): void {
     const message = known ?? messagesIn(raw)[0];
     if (message === undefined) return;
+    const full = this.#flow.refusal(raw.length);
+    if (full !== undefined) return this.#drop(message, full);
     this.#inFlight.received([message], raw.length);
     if (isResponse(message)) return this.#answer(raw, message.id!);
     if (isRequest(message))
@@ -137,10 +141,17 @@ export class HttpBridge {
       this.#asked.delete(idAt(raw, ["params", "requestId"]) ?? "");
     const post = this.#postOf(raw, message.method, about);
     if (post !== undefined && canCarry(post)) this.#onPost(post, raw);
-    else if (this.#streams.length > 0) emit(this.#streams.at(-1)!, raw);
+    else if (this.#streams.length > 0) emit(this.#flow, this.#streams.at(-1)!, raw);
     // News of a call is old when a stream comes that could carry it.
     else if (post !== undefined && message.method === "notifications/progress") return;
-    else if (this.#backlog.length < this.#maxBacklog) this.#backlog.push(raw);
+    else this.#flow.keep(raw);
+  }
+
+  /** What the server sent finds no room. */
+  #drop(message: Message, error: SupervisorError): void {
+    if (isResponse(message)) this.dropped(message.id!, error);
+    else if (isRequest(message)) this.#refuse(message, error.message);
+    else this.#flow.drop();
   }
 
   /**
@@ -149,7 +160,7 @@ export class HttpBridge {
    */
   #ask(raw: Text, question: Message): void {
     const post = [...this.#outlets.values()].findLast(canCarry);
-    if (this.#streams.length > 0) emit(this.#streams.at(-1)!, raw);
+    if (this.#streams.length > 0) emit(this.#flow, this.#streams.at(-1)!, raw);
     else if (post !== undefined) this.#onPost(post, raw);
     else if (this.#posts.size > 0) return this.#refuse(question, TAKES_JSON_ALONE);
     else if (isPing(question)) return this.#refuse(question, "");
@@ -258,6 +269,7 @@ export class HttpBridge {
     };
     this.#watch ??= this.#losePatienceIn(PATIENCE_MS);
     this.#outlets.set(outlet, post);
+    this.#flow.add(outlet);
     for (const id of waiting) this.#posts.set(id, post);
     for (const token of progressTokens) this.#byToken.set(token, post);
     return post;
@@ -302,7 +314,7 @@ export class HttpBridge {
   #onPost(post: Post, raw: Text): void {
     within(post.outlet, [...post.waiting], () => {
       begin(post);
-      emitMessage(post.outlet, raw);
+      this.#flow.emit(post.outlet, raw);
     });
   }
 

@@ -22,6 +22,8 @@ export interface HttpOutlet {
   /** For whoever chooses the form of the answer; a server that is relayed to chooses for itself. */
   readonly accepted: Accepted;
   head(status: number, headers: ResponseHeaders, isStream: boolean): void;
+  /** Bytes that the client has not taken yet. */
+  readonly unread: number;
   /** A part of the body; false asks for a pause. */
   part(bytes: Buffer, isLast: boolean): boolean;
   /** Calls back once, when there is room again after a pause was asked for. */

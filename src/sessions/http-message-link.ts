@@ -82,6 +82,14 @@ export class HttpMessageLink implements MessageLink {
     if (message.method === "notifications/initialized") await this.#listen();
   }
 
+  pause(): void {
+    for (const { exchange } of this.#posts) exchange?.pause();
+  }
+
+  resume(): void {
+    for (const { exchange } of this.#posts) exchange?.resume();
+  }
+
   close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;

@@ -13,6 +13,9 @@ export interface MessageLink {
   ready?(): Promise<void> | undefined;
   /** Takes one message of the client; rejects with UPSTREAM_* when it cannot be handed on. */
   send(message: ClientMessage, headers: readonly string[]): Promise<void>;
+  /** Reads nothing more of the server until `resume`, where it serves this session alone; a shared one is not kept waiting. */
+  pause(): void;
+  resume(): void;
   /** Ends the session at the server; `onClosed` is not called. */
   close(): void;
 }

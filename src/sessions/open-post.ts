@@ -5,8 +5,9 @@ import type { ClientMessage } from "../mcp/client-body.ts";
 import { canonicalId } from "../mcp/envelope.ts";
 import { textAt } from "../mcp/json-span.ts";
 import type { Text } from "../mcp/long-text.ts";
-import { answerWith, beginStream, emitMessage } from "./bridged-answer.ts";
+import { answerWith, beginStream } from "./bridged-answer.ts";
 import type { CallWatch } from "./calls.ts";
+import type { Flow } from "./flow.ts";
 import type { HttpOutlet } from "./http-exchange.ts";
 
 /** A POST of a client that waits for answers, over a bridge. */
@@ -56,8 +57,8 @@ export function within(outlet: HttpOutlet, unanswered: readonly string[], work: 
 }
 
 /** Puts one message on a stream of the session's own. */
-export function emit(stream: HttpOutlet, raw: Text): void {
-  within(stream, [], () => emitMessage(stream, raw));
+export function emit(flow: Flow, stream: HttpOutlet, raw: Text): void {
+  within(stream, [], () => flow.emit(stream, raw));
 }
 
 /** From here on the answer is an event stream. */

@@ -5,6 +5,7 @@ import { SupervisorError } from "../errors.ts";
 import { askableIn } from "../mcp/askable.ts";
 import type { ClientMessage } from "../mcp/client-body.ts";
 import { capabilitiesOf } from "./capabilities.ts";
+import { Flow } from "./flow.ts";
 import { HttpBridge } from "./http-bridge.ts";
 import { endAtServer } from "./end-at-server.ts";
 import { HttpSessions } from "./http-sessions.ts";
@@ -18,10 +19,11 @@ import { OpenRequests } from "./open-requests.ts";
 import type { Holder } from "./open-requests.ts";
 import { SseSession } from "./sse-session.ts";
 import type { Outlet } from "./outlet.ts";
-import type { Place } from "./sse-session.ts";
+import type { Place } from "./serving.ts";
 import { MODERN_VARIANT, isOwnVariant, ownVariant } from "../supervisor/supervisor.ts";
 import type { Era, Instance, Ref } from "../supervisor/supervisor.ts";
 import type { Renewal } from "./stdio-link.ts";
+import { AllUnread, Unread } from "./unread.ts";
 import { Upstreams } from "./upstreams.ts";
 
 /** A child that has not said "accepted" to a message by then never will. */
@@ -62,6 +64,7 @@ export class Sessions {
   /** What a client waits for beside its session, or without one. */
   readonly carried = new Set<GivesUp>();
   #refusal: SupervisorError | undefined;
+  readonly unread: AllUnread;
   readonly #options: SessionsOptions;
   readonly #sse = new Map<string, SseSession>();
   readonly #postTimeoutMs: number;
@@ -71,6 +74,7 @@ export class Sessions {
     const { config, postTimeoutMs = POST_TIMEOUT_MS } = options;
     this.#options = options;
     this.open = new OpenRequests(config.limits);
+    this.unread = new AllUnread(config.limits);
     this.http = new HttpSessions(config.sessionTtlMs, {
       onClosed: ({ serving }) => this.#discard(serving),
       onAbandoned: (session) => endAtServer(session, this.upstreams),
@@ -98,6 +102,7 @@ export class Sessions {
         ? { choose: (messages) => this.#choose(instance, server, messages) }
         : {}),
       outlet,
+      unread: new Unread(this.unread, outlet),
       isStateful: server.stateful,
       isBridged: server.transport !== "sse",
       requestId,
@@ -153,7 +158,8 @@ export class Sessions {
     const keeps = new Keeps(serving.usage);
     const inFlight = new InFlight(serving.usage, keeps);
     const { eventLog, resumeWindowMs } = this.#options.config;
-    const bridge = new HttpBridge(inFlight, eventLog, resumeWindowMs);
+    const flow = new Flow(eventLog, new Unread(this.unread));
+    const bridge = new HttpBridge(inFlight, flow, resumeWindowMs);
     const isRenewed = live.target.transport === "stdio" && !isStateful;
     const renewal: Renewal = {
       instance: serving,

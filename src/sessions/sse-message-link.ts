@@ -43,6 +43,8 @@ export async function openSseMessageLink(
         `the server answered the message with ${status}`,
       );
     },
+    pause: () => link.pause(),
+    resume: () => link.resume(),
     close: () => {
       messages.reset();
       link.close();

@@ -2,9 +2,9 @@ import { randomBytes } from "node:crypto";
 import { unawaited } from "../containment.ts";
 import { ERROR_CODES, SupervisorError, toSupervisorError } from "../errors.ts";
 import { rpcErrorText } from "../http/error-response.ts";
-import type { Askable } from "../mcp/askable.ts";
 import type { ClientMessage } from "../mcp/client-body.ts";
-import { isPing, isRequest, pongText } from "../mcp/envelope.ts";
+import { idsOf, isPing, isRequest, isResponse, pongText } from "../mcp/envelope.ts";
+import type { Message } from "../mcp/envelope.ts";
 import { messagesIn } from "../mcp/outcome.ts";
 import { RPC } from "../mcp/modern.ts";
 import { formatEvent } from "../mcp/sse.ts";
@@ -12,29 +12,26 @@ import type { EventPart } from "../mcp/sse.ts";
 import { LEGACY_VERSIONS } from "../mcp/versions.ts";
 import type { HttpTarget, Instance, Live } from "../supervisor/supervisor.ts";
 import { SseLink } from "../upstream/sse-link.ts";
-import type { Remembered } from "../upstream/shared-stdio.ts";
+import type { Remembered } from "../upstream/stdio-client.ts";
 import type { PostAnswer } from "../upstream/sse-link.ts";
 import { emitMessage } from "./bridged-answer.ts";
 import { ACCEPTED, bridgePosts } from "./bridged-link.ts";
 import type { PostLink } from "./bridged-link.ts";
+import { refused } from "./bridged-messages.ts";
 import { explainFailure } from "./exit.ts";
 import type { CallWatch } from "./calls.ts";
-import { InFlight } from "./in-flight.ts";
 import type { Unanswered } from "./in-flight.ts";
-import { Keeps } from "./keeps.ts";
-import type { Outlet } from "./outlet.ts";
 import { requirePassable } from "./passable.ts";
+import type { LinkState } from "./link-state.ts";
 import { LateAnswers } from "./late-answers.ts";
 import type { MessageLinkEvents } from "./message-link.ts";
 import type { Holder } from "./open-requests.ts";
 import { openMessageLink } from "./open-message-link.ts";
+import type { Outlet } from "./outlet.ts";
+import { serve } from "./serving.ts";
+import type { Place, Serving } from "./serving.ts";
+import type { Unread } from "./unread.ts";
 import type { Upstreams } from "./upstreams.ts";
-
-/** The instance that serves a session, and what its client declared that lets a server ask it. */
-export interface Place {
-  readonly instance: Instance;
-  readonly askable: ReadonlySet<Askable>;
-}
 
 export interface SseSessionOptions {
   holder: Holder;
@@ -50,28 +47,12 @@ export interface SseSessionOptions {
   /** The server speaks another transport than this front. */
   isBridged: boolean;
   requestId: string;
+  /** Counts what waits on the outlet. */
+  unread: Unread;
 }
 
 const isDiscovery = (message: ClientMessage): boolean =>
   message.method === "server/discover" && isRequest(message);
-
-type LinkState =
-  | { readonly kind: "none" }
-  | { readonly kind: "opening"; readonly opening: Promise<PostLink> }
-  | { readonly kind: "open"; readonly link: PostLink; readonly live: Live }
-  | { readonly kind: "lost" }
-  | { readonly kind: "closed" };
-
-interface Serving extends Place {
-  readonly inFlight: InFlight;
-  readonly keeps: Keeps;
-}
-
-function serve({ instance, askable }: Place): Serving {
-  instance.usage.sessions += 1;
-  const keeps = new Keeps(instance.usage);
-  return { instance, askable, inFlight: new InFlight(instance.usage, keeps), keeps };
-}
 
 /**
  * A client's conversation over HTTP with SSE. It begins with the client's stream and needs no child:
@@ -220,6 +201,7 @@ export class SseSession {
     if (this.#state.kind === "closed") return;
     const state = this.#state;
     this.#state = { kind: "closed" };
+    this.#options.unread.close();
     if (state.kind === "open") state.link.close();
     if (this.#serving === undefined) return;
     this.#serving.inFlight.drain();
@@ -283,7 +265,7 @@ export class SseSession {
   }
 
   async #bridge(live: Live): Promise<PostLink> {
-    const { upstreams, postTimeoutMs, outlet } = this.#options;
+    const { upstreams, postTimeoutMs, outlet, unread } = this.#options;
     const { instance, askable, keeps } = this.#serving!;
     const renewal = {
       instance,
@@ -297,8 +279,10 @@ export class SseSession {
       onMessage: (raw, _about, known) => {
         const messages = known === undefined ? messagesIn(raw) : [known];
         if (this.#late.take(messages)) return;
+        const full = unread.refusal(raw.length);
+        if (full !== undefined) return this.#drop(messages, full);
         this.#serving?.inFlight.received(messages, raw.length);
-        emitMessage(outlet, raw);
+        if (!emitMessage(outlet, raw)) this.#pause();
       },
       onClosed: (error) => this.#settle(this.#onLinkClosed(live, error)),
     };
@@ -314,13 +298,31 @@ export class SseSession {
     const { outlet } = this.#options;
     const bytes = this.#late.sift(part);
     if (bytes === undefined) return;
-    const hasRoom = outlet.part(bytes, part.isLast);
+    if (!outlet.part(bytes, part.isLast)) this.#pause();
+  }
+
+  /** What the server sent finds no room. */
+  #drop(messages: readonly Message[], error: SupervisorError): void {
+    for (const message of messages) {
+      const { id } = message;
+      if (isResponse(message))
+        this.#fail([{ id: id!, watch: this.#serving?.inFlight.failed(id!) }], error);
+      else if (!isRequest(message)) this.#options.unread.drop();
+      else if (this.#state.kind === "open") {
+        // A server that is gone waits for no answer.
+        const answer = refused(id!, error);
+        this.#state.link.post(answer.raw, [answer], []).catch(() => {});
+      }
+    }
+  }
+
+  #pause(): void {
     // A read that was cut into many events brings many parts after the first one that filled up.
-    if (hasRoom || this.#isPaused || this.#state.kind !== "open") return;
+    if (this.#isPaused || this.#state.kind !== "open") return;
     const { link } = this.#state;
     this.#isPaused = true;
     link.pause();
-    outlet.onceDrained(() => {
+    this.#options.outlet.onceDrained(() => {
       this.#isPaused = false;
       link.resume();
     });
@@ -370,6 +372,3 @@ export class SseSession {
     this.#options.outlet.event(formatEvent("message", text));
   }
 }
-
-const idsOf = (messages: readonly ClientMessage[]): string[] =>
-  messages.filter(isRequest).map(({ id }) => id!);

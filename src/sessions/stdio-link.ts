@@ -2,7 +2,8 @@ import { guarded } from "../containment.ts";
 import { SupervisorError } from "../errors.ts";
 import type { ClientMessage } from "../mcp/client-body.ts";
 import type { Instance, Live } from "../supervisor/supervisor.ts";
-import type { Remembered, SharedStdio, StdioClient } from "../upstream/shared-stdio.ts";
+import type { SharedStdio } from "../upstream/shared-stdio.ts";
+import type { Remembered, StdioClient } from "../upstream/stdio-client.ts";
 import type { MessageLink, MessageLinkEvents } from "./message-link.ts";
 
 /** How a session goes on with the next generation of its child. */
@@ -52,6 +53,14 @@ export class StdioLink implements MessageLink {
     if (this.#seat === undefined)
       return Promise.reject(new SupervisorError("UPSTREAM_RESET", "the child has ended"));
     return this.#seat.shared.send(this.#seat.client, message);
+  }
+
+  pause(): void {
+    this.#seat?.shared.pause();
+  }
+
+  resume(): void {
+    this.#seat?.shared.resume();
   }
 
   close(): void {

@@ -3,7 +3,6 @@ import { cancelledBy } from "../mcp/client-body.ts";
 import type { ClientMessage } from "../mcp/client-body.ts";
 import { idAt, initializeText, isRequest, isResponse, leftText } from "../mcp/envelope.ts";
 import type { Message } from "../mcp/envelope.ts";
-import type { Text } from "../mcp/long-text.ts";
 import { locate, splice, textAt, valueAt } from "../mcp/json-span.ts";
 import type { Span } from "../mcp/json-span.ts";
 import { outcomeOf } from "../mcp/outcome.ts";
@@ -12,26 +11,11 @@ import { LogLevels } from "./log-levels.ts";
 import { OpenCalls } from "./open-calls.ts";
 import type { OpenCall } from "./open-calls.ts";
 import { Questions } from "./questions.ts";
-import type { QuestionsOptions, Respondent } from "./questions.ts";
+import type { QuestionsOptions } from "./questions.ts";
 import { StdioPipe } from "./stdio-pipe.ts";
 import type { ChildPipes, Incoming } from "./stdio-pipe.ts";
+import type { Remembered, StdioClient } from "./stdio-client.ts";
 import { Subscriptions } from "./subscriptions.ts";
-
-/** One session on a child. */
-export interface StdioClient extends Respondent {
-  /** A message for this session. `about` is the id (canonical JSON text) of the session's own request that it belongs to, `message` what was read of it already. */
-  receive(raw: Text, about: string | undefined, message?: Message): void;
-  /** The answer to the session's request of that id (canonical JSON text) is not passed on. */
-  dropped(id: string, error: SupervisorError): void;
-  /** The child has ended. Called once at most, and not after `close`. */
-  ended(): void;
-}
-
-/** What a session asked of a child once and for all. */
-export interface Remembered {
-  readonly uris: readonly string[];
-  readonly level: string | undefined;
-}
 
 export interface SharedStdioOptions
   extends
@@ -99,11 +83,21 @@ export class SharedStdio {
     // It may have ended between its readiness and this session's turn.
     if (this.#isEnded) queueMicrotask(() => client.ended());
     else this.#clients.add(client);
+    if (this.#clients.size > 1) this.#pipe.resume();
     if (before !== undefined) this.#greet();
     for (const uri of before?.uris ?? [])
       if (this.#subscriptions.change(client, uri, true)) this.#ask("resources/subscribe", { uri });
     if (before?.level !== undefined && this.#levels.set(client, before.level))
       this.#ask("logging/setLevel", { level: this.#levels.lowest });
+  }
+
+  /** Lets the child wait for its session to read, where it has one alone. */
+  pause(): void {
+    if (this.#clients.size === 1) this.#pipe.pause();
+  }
+
+  resume(): void {
+    this.#pipe.resume();
   }
 
   /** What the session has asked of this child that is to hold for the next one too. */
@@ -123,6 +117,7 @@ export class SharedStdio {
   /** The session is over: what it had under way is cancelled, what it was asked is refused. */
   close(client: StdioClient): void {
     if (!this.#clients.delete(client)) return;
+    this.#pipe.resume();
     for (const id of this.#calls.of(client)) {
       this.#cancel(id, this.#calls.get(id)!, undefined);
       this.#tell(leftText(id));

@@ -50,6 +50,7 @@ export interface StdioPipeOptions extends ChildPipes {
 export class StdioPipe {
   readonly #options: StdioPipeOptions;
   readonly #share: OutputShare;
+  readonly #intake: LineIntake;
   #unsent: Buffer[] = [];
   #draining: Promise<void> | undefined;
   readonly #sendLater: () => void;
@@ -69,9 +70,17 @@ export class StdioPipe {
       broke: options.onBroken,
     };
     this.#share = options.output ?? new OutputShare();
-    // oxlint-disable-next-line no-new -- it reads for as long as the stream lasts
-    new LineIntake(options.stdout, lines, this.#share);
+    this.#intake = new LineIntake(options.stdout, lines, this.#share);
     options.stdout.once("close", () => assembler.reset());
+  }
+
+  /** Reads nothing more of the child, until `resume`. */
+  pause(): void {
+    this.#intake.pause();
+  }
+
+  resume(): void {
+    this.#intake.resume();
   }
 
   /** The child was asked for the message of so many bytes: what comes unasked alone is held against it. */

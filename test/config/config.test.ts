@@ -31,6 +31,8 @@ const FULL = {
     streamsPerUser: 32,
     childrenPerUser: 8,
     bodyBytes: 1000,
+    unread: "8M",
+    unreadTotal: "16M",
   },
   sessionTtl: "2h",
   resumeWindow: "0s",
@@ -105,6 +107,8 @@ test("every key of the design is read, with absolute paths, milliseconds and byt
     streamsPerUser: 32,
     childrenPerUser: 8,
     bodyBytes: 1000,
+    unreadBytes: 8 * 2 ** 20,
+    unreadTotalBytes: 16 * 2 ** 20,
   });
   assert.equal(config.sessionTtlMs, 7_200_000);
   assert.equal(config.resumeWindowMs, 0);

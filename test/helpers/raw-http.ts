@@ -124,6 +124,10 @@ export class EventStream {
     this.#res.pause();
   }
 
+  resume(): void {
+    this.#res.resume();
+  }
+
   close(): void {
     this.#req.destroy();
   }

@@ -67,6 +67,7 @@ async function rig(t: TestContext, handler: RequestListener): Promise<Rig> {
       inFlight: new InFlight(child.instance.usage),
       outlet: {
         accepted: "either",
+        unread: 0,
         head: (status, _headers, isStream) => Object.assign(seen, { status, isStream }),
         part(bytes) {
           seen.text += bytes.toString();

@@ -10,6 +10,7 @@ import { call } from "../helpers/fixtures.ts";
 import { testInstance } from "../helpers/instance.ts";
 import type { TestInstance } from "../helpers/instance.ts";
 import { serve } from "../helpers/serve.ts";
+import { AllUnread, Unread } from "../../src/sessions/unread.ts";
 import { until } from "../helpers/until.ts";
 
 interface Rig {
@@ -55,7 +56,9 @@ async function rig(t: TestContext): Promise<Rig> {
     isStateful: false,
     isBridged: false,
     requestId: "req_1",
+    unread: new Unread(new AllUnread({ unreadBytes: 1024, unreadTotalBytes: 4096 })),
     outlet: {
+      unread: 0,
       part(bytes) {
         got.text += bytes.toString();
         return client.hasRoom;

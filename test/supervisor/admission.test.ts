@@ -15,6 +15,8 @@ const LIMITS = {
   spawnConcurrency: 1,
   streamsPerUser: 1,
   bodyBytes: 1,
+  unreadBytes: 1,
+  unreadTotalBytes: 1,
 };
 
 class Child implements Tenant {

@@ -1,0 +1,83 @@
+import type { SupervisorError } from "../errors.ts";
+import type { Text } from "../mcp/long-text.ts";
+import { emitMessage } from "./bridged-answer.ts";
+import type { HttpOutlet } from "./http-exchange.ts";
+import type { MessageLink } from "./message-link.ts";
+import type { Unread, Waiting } from "./unread.ts";
+
+/**
+ * What goes out to the client of a bridged Streamable HTTP session, on whatever stream, and what waits
+ * for one: the server waits while one of them is full, where it serves this session alone.
+ */
+export class Flow implements Waiting {
+  readonly #maxKept: number;
+  readonly #unread: Unread;
+  readonly #slow = new Set<HttpOutlet>();
+  #link: MessageLink | undefined;
+  #kept: Text[] = [];
+  #keptBytes = 0;
+
+  /** `maxKept`: how many messages may wait for a stream to come. */
+  constructor(maxKept: number, unread: Unread) {
+    this.#maxKept = maxKept;
+    this.#unread = unread;
+    unread.add(this);
+  }
+
+  /** Bytes that wait for a stream to come. */
+  get unread(): number {
+    return this.#keptBytes;
+  }
+
+  use(link: MessageLink): void {
+    this.#link = link;
+  }
+
+  /** The limit that a message of so many bytes would break, undefined where there is room for it. */
+  refusal(bytes: number): SupervisorError | undefined {
+    return this.#unread.refusal(bytes);
+  }
+
+  /** A notification found no room. */
+  drop(): void {
+    this.#unread.drop();
+  }
+
+  add(outlet: HttpOutlet): void {
+    this.#unread.add(outlet);
+  }
+
+  /** The client has left it. */
+  delete(outlet: HttpOutlet): void {
+    this.#unread.delete(outlet);
+    this.#drained(outlet);
+  }
+
+  emit(outlet: HttpOutlet, raw: Text): void {
+    if (emitMessage(outlet, raw) || this.#slow.has(outlet)) return;
+    this.#slow.add(outlet);
+    this.#link?.pause();
+    outlet.onceDrained(() => this.#drained(outlet));
+  }
+
+  keep(raw: Text): void {
+    if (this.#kept.length >= this.#maxKept) return;
+    this.#kept.push(raw);
+    this.#keptBytes += raw.length;
+  }
+
+  takeKept(): Text[] {
+    const kept = this.#kept;
+    this.#kept = [];
+    this.#keptBytes = 0;
+    return kept;
+  }
+
+  close(): void {
+    this.#unread.close();
+  }
+
+  #drained(outlet: HttpOutlet): void {
+    if (this.#slow.delete(outlet) && this.#slow.size === 0) this.#link?.resume();
+  }
+}

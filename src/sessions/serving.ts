@@ -1,0 +1,23 @@
+import type { Askable } from "../mcp/askable.ts";
+import type { Instance } from "../supervisor/supervisor.ts";
+import { InFlight } from "./in-flight.ts";
+import { Keeps } from "./keeps.ts";
+
+/** The instance that serves a session, and what its client declared that lets a server ask it. */
+export interface Place {
+  readonly instance: Instance;
+  readonly askable: ReadonlySet<Askable>;
+}
+
+/** What counts the messages of a session into the instance that serves it. */
+export interface Serving extends Place {
+  readonly inFlight: InFlight;
+  readonly keeps: Keeps;
+}
+
+/** The session is counted from now on. */
+export function serve({ instance, askable }: Place): Serving {
+  instance.usage.sessions += 1;
+  const keeps = new Keeps(instance.usage);
+  return { instance, askable, inFlight: new InFlight(instance.usage, keeps), keeps };
+}
