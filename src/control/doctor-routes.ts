@@ -47,7 +47,8 @@ export function addDoctorRoutes(router: Router, parts: ControlParts): void {
 
   const diagnose = async (name: string): Promise<Diagnosis> => {
     const user = registry.requireUser(name);
-    const rows = await supervisor.status({ user: name });
+    const gone = supervisor.fallen({ user: name }).map((row) => ({ ...row, rssBytes: null }));
+    const rows = [...(await supervisor.status({ user: name })), ...gone];
     const instances = rows.map((row) => ({
       ...row,
       troubles: supervisor.troubles(row),

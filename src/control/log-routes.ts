@@ -16,13 +16,6 @@ interface Wanted {
   server: string | undefined;
 }
 
-const rowOf = ({ user, server, variant }: Ref, line: LogLine): LogRow => ({
-  user,
-  server,
-  variant,
-  ...line,
-});
-
 /** The kept output of a user's children and, on request, every line from then on. */
 export function addLogRoutes(router: Router, parts: ControlParts): void {
   const { registry, supervisor, closing, log } = parts;
@@ -35,10 +28,7 @@ export function addLogRoutes(router: Router, parts: ControlParts): void {
   };
 
   const kept = ({ user, server }: Wanted): LogRow[] => {
-    return supervisor
-      .list({ user, server })
-      .flatMap((ref) => supervisor.logs(ref).map((line) => rowOf(ref, line)))
-      .toSorted((a, b) => a.at - b.at);
+    return supervisor.logs({ user, server }).toSorted((a, b) => a.at - b.at);
   };
 
   const follow = (req: Request, res: Response): void => {
@@ -53,7 +43,7 @@ export function addLogRoutes(router: Router, parts: ControlParts): void {
     const cut = (): void => void res.destroy();
     const onLine = guarded("request", cut, ({ ref, line }: { ref: Ref; line: LogLine }): void => {
       if (ref.user === user && (server === undefined || ref.server === server))
-        write(rowOf(ref, line));
+        write({ user, server: ref.server, ...line });
     });
     res.status(200).setHeader("content-type", "application/x-ndjson");
     res.flushHeaders();

@@ -27,7 +27,7 @@ function openFiles(): number | null {
 
 /** Instances that are down after failures, about to be tried again, or ready and at a limit. */
 function troubled({ supervisor }: ControlParts): MachineReport["troubled"] {
-  return supervisor.list().flatMap((row) => {
+  return [...supervisor.list(), ...supervisor.fallen()].flatMap((row) => {
     const { user, server, state, reason, failures } = row;
     const isStrained = state === "ready" && reason !== null;
     const wasOver = state === "stopped" && reason?.startsWith("was killed: over ") === true;

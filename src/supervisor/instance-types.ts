@@ -92,6 +92,9 @@ export type InstanceState =
   | { name: "backing-off"; since: number; reason: string; retryAt: number }
   | { name: "parked"; since: number; reason: string; retryAt: number };
 
+/** Nothing of it runs, nor is on its way up or out. */
+export type DownState = Extract<InstanceState, { name: "stopped" | "backing-off" | "parked" }>;
+
 export type StateName = InstanceState["name"];
 
 /** What is known of an instance without looking at its processes. Times are epoch ms. */
@@ -125,6 +128,8 @@ export interface InstanceStatus extends InstanceRow {
 export interface LogLine {
   /** Epoch ms. */
   at: number;
+  /** Of the child that wrote it. */
+  variant: string;
   stream: StreamName;
   text: string;
 }

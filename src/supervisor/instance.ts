@@ -3,16 +3,15 @@ import { failureOf, reasonOf } from "./failures.ts";
 import { Generation } from "./generation.ts";
 import { launchChild, releaseAfter } from "./launch.ts";
 import { isDown, rowOf } from "./instance-row.ts";
-import { History } from "./history.ts";
-import { OutputLog } from "./output-log.ts";
 import { remoteTarget } from "./remote-target.ts";
-import { RestartPolicy, isShortage } from "./restart-policy.ts";
+import { isShortage } from "./restart-policy.ts";
 import { watchChild } from "./watch-child.ts";
 import { clearKeepers, idleSince, newUsage } from "./usage.ts";
 import type { ChildServer } from "../config/config.ts";
 import type { Running } from "../runners/runner.ts";
 import type { InstanceContext } from "./instance-context.ts";
 import type { Ended, InstanceRow, InstanceState, Live, Ref, Target } from "./instance-types.ts";
+import type { Standing } from "./standing.ts";
 import type { Trouble } from "./history.ts";
 import type { Launched, NotLaunched } from "./launch.ts";
 
@@ -36,12 +35,11 @@ type State = Exclude<InstanceState, { name: "ready" }> | Ready;
 export class Instance {
   readonly ref: Ref;
   readonly usage = newUsage();
-  readonly output: OutputLog;
-  readonly history = new History();
+  readonly #standing: Standing;
   readonly #context: InstanceContext;
   /** What the clients of a stdio child declared, as JSON text. */
   readonly #capabilities: string;
-  readonly #policy = new RestartPolicy();
+  #begunAt = 0;
   #state: State = { name: "stopped", since: Date.now(), reason: null };
   #generation = 0;
   #restarts = 0;
@@ -54,10 +52,10 @@ export class Instance {
   #refusal: SupervisorError | undefined;
   #wantedAt = 0;
 
-  constructor(ref: Ref, context: InstanceContext, capabilities: string) {
+  constructor(ref: Ref, context: InstanceContext, capabilities: string, standing: Standing) {
     this.ref = ref;
     this.#context = context;
-    this.output = new OutputLog(context.scrubber);
+    this.#standing = standing;
     this.#capabilities = capabilities;
   }
 
@@ -102,9 +100,6 @@ export class Instance {
     if (this.#state.name === "ready") return this.#state.generation.answer;
     if (this.#refusal) return Promise.reject(this.#refusal);
     if (!this.#pending) {
-      const patienceMs = this.#context.servers(this.ref.server)?.startTimeoutMs ?? 0;
-      const tooEarly = this.#policy.refusal(this.ref, patienceMs);
-      if (tooEarly) return Promise.reject(tooEarly);
       this.#pending = this.#begin();
       // A start that `restart` began may have nobody waiting; its failure is in the state.
       this.#pending.catch(() => {});
@@ -145,11 +140,10 @@ export class Instance {
 
   /** Forgets the failures: who waits for the next try goes on, and the next message starts the child at once. */
   forgive(): void {
-    this.#policy.clear();
-    const state = this.#state;
-    if (state.name !== "backing-off" && state.name !== "parked") return;
+    this.#standing.forgive();
+    if (!isDown(this.#state.name) || this.#state.name === "stopped") return;
     if (this.#pending) this.#attempt.abort(AGAIN);
-    else this.#become({ name: "stopped", since: Date.now(), reason: state.reason });
+    else this.#becomeDown("reason" in this.#state ? (this.#state.reason ?? "") : "");
   }
 
   row(): InstanceRow {
@@ -162,7 +156,7 @@ export class Instance {
       generation: this.#generation,
       restarts: this.#restarts,
       // What the one that is ready now made good is held against nobody.
-      failures: isWell ? 0 : this.#policy.failures,
+      failures: isWell ? 0 : this.#standing.policy.failures,
       isolation: this.#context.isolation.rowOf(def),
     });
   }
@@ -179,10 +173,12 @@ export class Instance {
         this.#attempt = new AbortController();
         const { signal } = this.#attempt;
         try {
+          const patienceMs = this.#context.servers(this.ref.server)?.startTimeoutMs ?? 0;
+          const tooEarly = this.#standing.policy.refusal(this.ref, patienceMs);
           // Also keeps this function from ending before `ensure` has noted its promise.
-          await this.#gone;
+          await (tooEarly ? Promise.reject(tooEarly) : this.#gone);
           signal.throwIfAborted();
-          await this.#policy.wait(signal);
+          await this.#standing.policy.wait(signal);
           return await this.#start(signal);
         } catch (error) {
           // A stop may come after a restart had aborted this start already.
@@ -197,24 +193,23 @@ export class Instance {
 
   async #start(signal: AbortSignal): Promise<Live> {
     const { servers, secretsFor, turns } = this.#context;
-    const { user, server } = this.ref;
-    const def = servers(server);
+    const def = servers(this.ref.server);
     if (!def) throw failureOf(this.ref, "SERVER_NOT_FOUND", "there is no such server");
     const earlier = "reason" in this.#state ? this.#state.reason : null;
     this.#generation++;
     try {
       if (def.kind === "remote") {
-        const target = remoteTarget(this.ref, def, secretsFor(user, server));
+        const target = remoteTarget(this.ref, def, secretsFor(this.ref.user, this.ref.server));
         return this.#becomeReady(target, null);
       }
       this.#become({ name: "starting", since: Date.now(), pid: null, port: null });
       await this.#context.admit(this.ref, signal);
-      const wish = { failures: this.#policy.failures, patienceMs: def.startTimeoutMs };
+      const wish = { failures: this.#standing.policy.failures, patienceMs: def.startTimeoutMs };
       return await turns.run(this.ref, signal, () => this.#startChild(def, signal), wish);
     } catch (error) {
       const failure = toSupervisorError(error);
       // It was nobody's turn: why the child failed before is what an admin wants to know still.
-      const isOutOfTurn = failure.code === "INSTANCE_BACKING_OFF";
+      const isOutOfTurn = failure.code === "INSTANCE_BACKING_OFF" || failure === AGAIN;
       const reason = (isOutOfTurn ? earlier : null) ?? reasonOf(this.ref, failure);
       if (this.#state.name !== "draining") this.#becomeDown(reason);
       if (!signal.aborted && !isOutOfTurn) {
@@ -227,6 +222,11 @@ export class Instance {
 
   async #startChild(def: ChildServer, signal: AbortSignal): Promise<Live> {
     const { config, version, secretsFor, ports, start, events, onExposed } = this.#context;
+    const { policy, output } = this.#standing;
+    // Another session's child failed while this one waited for its turn.
+    if (policy.isTooEarly) this.#attempt.abort(AGAIN);
+    signal.throwIfAborted();
+    this.#begunAt = performance.now();
     if (this.#endedUnasked) {
       this.#restarts++;
       events.emit("restarted", { ref: this.ref });
@@ -244,9 +244,9 @@ export class Instance {
       ports,
       isolation: this.#context.isolation,
       start,
-      output: this.output,
+      output,
       onLine: (stream, text) =>
-        events.emit("line", { ref: this.ref, line: this.output.add(stream, text) }),
+        events.emit("line", { ref: this.ref, line: output.add(this.ref.variant, stream, text) }),
       onSpawn: (pid, port) =>
         this.#become({ name: "starting", since: this.#state.since, pid, port }),
       signal,
@@ -254,7 +254,7 @@ export class Instance {
     if (!outcome.isReady) {
       this.#endedUnasked = !signal.aborted;
       if (!signal.aborted && !isShortage(outcome.failure))
-        this.#policy.failed(reasonOf(this.ref, outcome.failure));
+        this.#standing.policy.failed(reasonOf(this.ref, outcome.failure), this.#begunAt);
       throw this.#drainFailed(outcome);
     }
     const { running, port, target, exposed } = outcome;
@@ -270,6 +270,7 @@ export class Instance {
 
   /** `launched` is null for a remote. */
   #becomeReady(target: Target, launched: Launched | null): Live {
+    this.#standing.fallen = undefined;
     const { running = null, port = null } = launched ?? {};
     const { ref, usage } = this;
     const number = this.#generation;
@@ -296,10 +297,10 @@ export class Instance {
     this.#endedUnasked = true;
     const { reason, exit, failure } = ended;
     this.#log("warn", reason);
-    const lines = this.output.tail(LAST_LINES, this.#state.since);
+    const lines = this.#standing.output.tail(this.ref.variant, LAST_LINES, this.#state.since);
     this.#trouble({ code: failure?.code ?? null, reason, exit, lines });
-    if (generation.wasWell) this.#policy.clear();
-    else this.#policy.failed(`${reason} before it had answered a call`);
+    if (generation.wasWell) this.#standing.policy.clear();
+    else this.#standing.policy.failed(`${reason} before it had answered a call`, this.#begunAt);
     // Grandchildren may hold the port, and nobody is left to end them in good order.
     this.#becomeDraining(generation, reason, running.kill());
     this.#finish(generation, ended);
@@ -307,6 +308,7 @@ export class Instance {
 
   #drain({ generation }: Ready, reason: string): void {
     const { running } = generation;
+    if (generation.wasWell) this.#standing.policy.clear();
     this.#log("info", reason);
     this.#becomeDraining(generation, reason, running?.stop());
     if (!running) this.#finish(generation, { reason, exit: null });
@@ -334,11 +336,10 @@ export class Instance {
 
   /** Where nothing runs: stopped, or for how long the policy lets nothing run. */
   #becomeDown(reason: string): void {
-    const { failures, isParked, retryAt } = this.#policy;
-    const since = Date.now();
-    if (failures === 0) return this.#become({ name: "stopped", since, reason });
-    this.#become({ name: isParked ? "parked" : "backing-off", since, reason, retryAt });
-    if (isParked) this.#log("warn", `parked after ${failures} failures in a row: ${reason}`);
+    const { policy } = this.#standing;
+    this.#become(policy.down(Date.now(), reason));
+    if (policy.isParked)
+      this.#log("warn", `parked after ${policy.failures} failures in a row: ${reason}`);
   }
 
   #finish(generation: Generation, ended: Ended): void {
@@ -349,7 +350,6 @@ export class Instance {
   }
 
   async #stop(reason: string, failure: SupervisorError): Promise<void> {
-    this.#policy.clear();
     const pending = this.#pending;
     if (pending) {
       this.#halt = failure;
@@ -357,12 +357,13 @@ export class Instance {
       await pending.catch(() => {});
     }
     if (this.#state.name === "ready") this.#drain(this.#state, reason);
-    else if (isDown(this.#state.name) && this.#state.name !== "stopped") this.#becomeDown(reason);
+    else if (isDown(this.#state.name) && this.#standing.policy.failures === 0)
+      this.#becomeDown(reason);
     await this.#gone;
   }
 
   #trouble(what: Omit<Trouble, "at" | "generation">): void {
-    this.history.add({ at: Date.now(), generation: this.#generation, ...what });
+    this.#standing.note({ at: Date.now(), generation: this.#generation, ...what }, this.row());
     this.#context.events.emit("failed", { ref: this.ref });
   }
 

@@ -145,7 +145,7 @@ async function launchOnce(
     ) =>
       new SupervisorError(code, `${ref.user}/${ref.server}: the child ${what}`, {
         cause,
-        details: input.output.tail(DETAIL_LINES, startedAt),
+        details: input.output.tail(ref.variant, DETAIL_LINES, startedAt),
       });
     if (signal.aborted) failure = toSupervisorError(signal.reason);
     else if (exit.signal.aborted) {

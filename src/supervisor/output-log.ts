@@ -5,7 +5,7 @@ import type { LogLine } from "./instance-types.ts";
 
 const MAX_LINES = 200;
 
-/** The last lines an instance wrote, across its generations, without secrets. */
+/** The last lines that the children of a user and server wrote, across generations, without secrets. */
 export class OutputLog {
   readonly #lines: LogLine[] = [];
   readonly #scrubber: Scrubber;
@@ -15,8 +15,8 @@ export class OutputLog {
     this.#scrubber = scrubber;
   }
 
-  add(stream: StreamName, written: string): LogLine {
-    const line = { at: Date.now(), stream, text: this.#scrub(written) };
+  add(variant: string, stream: StreamName, written: string): LogLine {
+    const line = { at: Date.now(), variant, stream, text: this.#scrub(written) };
     this.#lines[this.#next] = line;
     this.#next = (this.#next + 1) % MAX_LINES;
     return line;
@@ -32,10 +32,10 @@ export class OutputLog {
     return this.#lines.slice(this.#next).concat(this.#lines.slice(0, this.#next));
   }
 
-  /** The text of the last lines written at or after `since` (epoch ms). */
-  tail(count: number, since: number): string[] {
+  /** The text of the last lines that this child wrote at or after `since` (epoch ms). */
+  tail(variant: string, count: number, since: number): string[] {
     return this.lines()
-      .filter((line) => line.at >= since)
+      .filter((line) => line.variant === variant && line.at >= since)
       .slice(-count)
       .map((line) => line.text);
   }

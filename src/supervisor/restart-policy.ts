@@ -1,5 +1,5 @@
 import { SupervisorError, counted, toSupervisorError } from "../errors.ts";
-import type { Ref } from "./instance-types.ts";
+import type { DownState, Ref } from "./instance-types.ts";
 
 /** A child that lived for this long was well, whatever ended it then; so was one that answered a call. */
 export const WELL_AFTER_MS = 10_000;
@@ -19,19 +19,25 @@ export function isShortage(failure: unknown): boolean {
 }
 
 /**
- * When one instance may start again: at once as long as it does well, later and later as it fails.
+ * When a user's server may start again: at once as long as it does well, later and later as it fails.
  *
  * All times are `performance.now()`: a wall clock that is set moves nothing here.
  */
 export class RestartPolicy {
   #failures = 0;
   #last = "";
+  #failedAt = 0;
   #retryAt = 0;
 
-  /** `what` is the failure as a predicate of the child: `exited with code 1 before it was ready`. */
-  failed(what: string): void {
-    this.#failures++;
+  /**
+   * `what` is the failure as a predicate of the child: `exited with code 1 before it was ready`. One
+   * that had begun before the last failure is none in a row: several sessions may start at once.
+   */
+  failed(what: string, begunAt = Infinity): void {
     this.#last = what;
+    if (this.#failures > 0 && begunAt < this.#failedAt) return;
+    this.#failures++;
+    this.#failedAt = performance.now();
     const waitMs = Math.min(FIRST_WAIT_MS * 2 ** (this.#failures - 1), LONGEST_WAIT_MS);
     const jitter = 1 - JITTER + Math.random() * 2 * JITTER;
     this.#retryAt = performance.now() + (this.isParked ? PARKED_MS : waitMs * jitter);
@@ -72,6 +78,22 @@ export class RestartPolicy {
       `${user}/${server}: the child ${this.#last} (${counted(this.#failures, "failure", "failures in a row")}); ${next}`,
       { retryAfterSeconds: seconds },
     );
+  }
+
+  /** The state of a child that nothing is left of, for this reason; `since` is epoch ms. */
+  down(since: number, reason: string): DownState {
+    if (this.#failures === 0) return { name: "stopped", since, reason };
+    return {
+      name: this.isParked ? "parked" : "backing-off",
+      since,
+      reason,
+      retryAt: this.#retryAt,
+    };
+  }
+
+  /** Whether a start now would be before its time. */
+  get isTooEarly(): boolean {
+    return this.#leftMs() > 0;
   }
 
   /** Resolves when the instance may start. Rejects with the signal's reason when that aborts first. */

@@ -19,6 +19,7 @@ import { StartTurns } from "./start-turns.ts";
 import type { Trouble } from "./history.ts";
 import type { Config, ServerDef } from "../config/config.ts";
 import type { Logger } from "../observability/logger.ts";
+import { Standings } from "./standing.ts";
 import { Scrubber } from "../observability/scrubber.ts";
 import type { Level } from "../runners/confinement.ts";
 import type { StartRunner } from "../runners/runner.ts";
@@ -69,6 +70,7 @@ export class Supervisor {
   readonly events = new EventEmitter<SupervisorEvents>();
   readonly #context: InstanceContext;
   readonly #instances = new Map<string, Instance>();
+  readonly #standings: Standings;
   readonly #exposedServers = new Set<string>();
   readonly #startTimes = new StartTimes(this.events);
   readonly #eras: EraProbe;
@@ -89,6 +91,7 @@ export class Supervisor {
     isolation = new Isolation(config),
     eras: memory = forgetful(),
   }: SupervisorOptions) {
+    this.#standings = new Standings(scrubber);
     this.#context = {
       config,
       version,
@@ -164,7 +167,7 @@ export class Supervisor {
     const key = keyOf(ref);
     let instance = this.#instances.get(key);
     if (!instance) {
-      instance = new Instance({ ...ref }, this.#context, capabilities);
+      instance = new Instance({ ...ref }, this.#context, capabilities, this.#standings.of(ref));
       if (this.#refusal) void instance.close("stopped with the daemon", this.#refusal);
       this.#instances.set(key, instance);
     }
@@ -185,9 +188,14 @@ export class Supervisor {
     return this.instance(ref).usage;
   }
 
-  /** The last lines the instance wrote, oldest first; none for one that was never started. */
-  logs(ref: Ref): LogLine[] {
-    return this.#find(ref)?.output.lines() ?? [];
+  /** The last lines that the children of these wrote, oldest first of each user and server. */
+  logs(selector: Selector): (LogLine & Ref)[] {
+    return this.#standings
+      .select(selector)
+      .flatMap(({ owner, standing }) =>
+        standing.output.lines().map((line) => ({ ...owner, ...line })),
+      )
+      .filter(({ variant }) => variant === (selector.variant ?? variant));
   }
 
   /**
@@ -195,6 +203,7 @@ export class Supervisor {
    * and the sessions are told: `stopped by an admin`. The next `ensure` starts them again.
    */
   async stop(selector: Selector, reason: string): Promise<void> {
+    this.#standings.forgive(selector);
     await Promise.all(this.#select(selector).map((instance) => instance.stop(reason)));
   }
 
@@ -231,15 +240,20 @@ export class Supervisor {
   /** Nothing that happened up to now slows the selected ones down. */
   #trust(selector: Selector): void {
     this.#eras.forgive(selector.user);
+    this.#standings.forgive(selector);
     for (const { ref } of this.#select(selector)) this.#context.turns.clear(ref);
   }
 
   /** As `stop`, and their rows are gone. A handle that somebody kept rejects with INSTANCE_NOT_FOUND. */
   async forget(selector: Selector, reason: string): Promise<void> {
     const refusal = new SupervisorError("INSTANCE_NOT_FOUND", "the instance was removed");
+    // What a session's own child failed at outlives it.
+    const isAll = selector.variant === undefined;
+    if (isAll) this.#standings.forgive(selector);
     const selected = this.#select(selector);
     await Promise.all(selected.map((instance) => instance.close(reason, refusal)));
     for (const { ref } of selected) this.#instances.delete(keyOf(ref));
+    if (isAll) this.#standings.delete(selector);
   }
 
   /** Ends every instance; from now on `ensure` rejects with STOPPING. */
@@ -305,15 +319,23 @@ export class Supervisor {
     return this.#context.turns.waiting + this.#admission.waiting;
   }
 
-  /** The last failures of an instance, the newest first. */
+  /** Rows of sessions' own children that failed and are gone, for who asks what is wrong: `status` has none. */
+  fallen(selector: Selector = {}): InstanceRow[] {
+    return this.#standings.select(selector).flatMap(({ standing }) => standing.fallenRow() ?? []);
+  }
+
+  /** The last failures of a user's server, the newest first. */
   troubles(ref: Ref): readonly Trouble[] {
-    return this.#find(ref)?.history.all() ?? [];
+    return this.#standings.find(ref)?.history.all() ?? [];
   }
 
   /** Servers of which some user's child ended or failed to start by itself and is not up again. */
   failingServers(): ReadonlySet<string> {
     const failing = [...this.#instances.values()].filter(({ hasFailed }) => hasFailed);
-    return new Set(failing.map(({ ref }) => ref.server));
+    return new Set([
+      ...failing.map(({ ref }) => ref.server),
+      ...this.fallen().map((row) => row.server),
+    ]);
   }
 
   /** Without the handles that a client's path asked for and that never served anybody. */

@@ -39,6 +39,11 @@ async function rig(t: TestContext, config: object = {}): Promise<Rig> {
     own: asks("own"),
     eager: asks("eager", {}, "--roots"),
     one: asks("one", { sharing: "user" }),
+    broken: {
+      startTimeout: "2s",
+      command: "sh",
+      args: ["-c", "echo error: no such mailbox >&2; exit 3"],
+    },
   };
   const daemon = await startDaemon(t, {
     dir,
@@ -291,4 +296,31 @@ test("a client that has had nothing open for resumeWindow is over for its child;
   assert.match(textOf(await stays.answerTo("slow")), /accept/);
   // The session of the one that left is there still, should it come back.
   assert.equal(await own.call("back", "echo", { text: "again" }), "again");
+});
+
+test("a server that does not start backs off though every try is a new session, and logs and doctor still tell why", async (t) => {
+  const { open, daemon } = await rig(t, {});
+  const refusal = async () =>
+    await open("broken", {}).then(
+      () => "it started",
+      (error: Error) => error.message,
+    );
+  const first = await refusal();
+  assert.match(first, /INSTANCE_EXITED|INSTANCE_START_TIMEOUT/);
+  // Every try that fails makes the next wait longer, until it is longer than a message waits.
+  const later = await until(async () => {
+    const message = await refusal();
+    return message.includes("INSTANCE_BACKING_OFF") ? message : undefined;
+  }, "it backs off");
+  assert.match(later, /alice\/broken: the child exited with code 3 .* failures? in a row/);
+  await until(
+    async () => (await instancesOf(daemon)).every(({ state }) => state === "stopped"),
+    "the children that are down have no row",
+  );
+  const { stdout } = await daemon.cli(["doctor", "alice"]);
+  assert.match(stdout, /alice\/broken: the child exited with code 3 .*no such mailbox/);
+  assert.match((await daemon.cli(["logs", "alice"])).stdout, /no such mailbox/);
+  await daemon.cli(["restart", "alice", "--server", "broken"]);
+  const again = await refusal();
+  assert.doesNotMatch(again, /INSTANCE_BACKING_OFF/);
 });
