@@ -63,7 +63,11 @@ export function bridgeWithoutBody(
     res.end();
     return;
   }
-  const release = context.sessions.open.add(visit.principal, true, () => res.destroy());
+  const release = context.sessions.open.addStream(
+    visit.principal,
+    () => res.destroy(),
+    () => answer.lastMessageAt,
+  );
   const answer = answerOf(context, visit, session, undefined);
   const { bridge } = session.peer;
   visit.trace.atEnd(() => {

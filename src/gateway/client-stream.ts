@@ -1,6 +1,7 @@
 import type { ServerResponse } from "node:http";
 import { guarded } from "../containment.ts";
-import { HEARTBEAT } from "../mcp/sse.ts";
+import { COLON } from "../mcp/bytes.ts";
+import { HEARTBEAT, formatEvent } from "../mcp/sse.ts";
 
 /** Below every read timeout seen in the field: Langflow 30 s, proxies 60 s and up. */
 const HEARTBEAT_MS = 15_000;
@@ -49,6 +50,7 @@ export class ClientStream {
   #isBeatDue = false;
   #isOver = false;
   #unsent = "";
+  #lastMessageAt: number | undefined;
 
   /** Sends the head at once, with a first comment: some clients wait for a byte, not for the head. */
   constructor(
@@ -69,13 +71,25 @@ export class ClientStream {
     // A child's last words may come after its end; Node takes a write behind the end for our failure.
     if (this.#isOver) return true;
     this.#isMidEvent = !isLast;
+    if (bytes[0] !== COLON) this.#lastMessageAt = performance.now();
     this.#put(bytes);
     if (this.#isBeatDue && isLast) this.beat();
     return this.#isFlowing;
   }
 
+  /** When (`performance.now()`) it last carried a message, of whomever; comments and the endpoint are none. */
+  get lastMessageAt(): number | undefined {
+    return this.#lastMessageAt;
+  }
+
+  /** The first event of HTTP with SSE. */
+  endpoint(path: string): void {
+    this.#put(Buffer.from(formatEvent("endpoint", path)));
+  }
+
   event(text: string): void {
     if (this.#isOver) return;
+    this.#lastMessageAt = performance.now();
     if (this.#isMidEvent) this.end();
     else this.#put(Buffer.from(text));
   }

@@ -28,7 +28,7 @@ export function serveHttp(context: FrontContext, visit: Visit): Promise<void> | 
 
 async function servePost(context: FrontContext, visit: Visit): Promise<void> {
   const { req, res, requestId, instance, trace } = visit;
-  trace.atEnd(context.sessions.open.add(visit.principal, false, () => res.destroy()));
+  trace.atEnd(context.sessions.open.add(visit.principal, () => res.destroy()));
   let messages = NO_MESSAGES;
   try {
     const body = await readBody(req, context.config.limits.bodyBytes, context.edge, sizeText);
@@ -79,7 +79,6 @@ function drop(context: FrontContext, visit: Visit): void {
 /** A GET or DELETE is about a session that is there: neither starts a child. */
 function serveWithoutBody(context: FrontContext, visit: Visit): void {
   const { req, res, instance, trace } = visit;
-  const isStream = req.method === "GET";
   dropBody(req);
   const session = sessionOf(context, visit);
   if (visit.server.transport !== "http") return bridgeWithoutBody(context, visit, session);
@@ -87,8 +86,14 @@ function serveWithoutBody(context: FrontContext, visit: Visit): void {
   // Langflow and mcp-remote send these to feel their way; 405 is what servers without streams say (2025-11-25, transports).
   if (live === undefined)
     throw new SupervisorError("METHOD_NOT_ALLOWED", "only POST works without a session");
-  trace.atEnd(context.sessions.open.add(visit.principal, isStream, () => res.destroy()));
-  relay(context, visit, live, session, null, NO_MESSAGES);
+  const { open } = context.sessions;
+  const close = (): void => void res.destroy();
+  trace.atEnd(
+    req.method === "GET"
+      ? open.addStream(visit.principal, close, () => answer.lastMessageAt)
+      : open.add(visit.principal, close),
+  );
+  const answer = relay(context, visit, live, session, null, NO_MESSAGES);
 }
 
 /** A ping asks whether the session is there. While its child is down the answer is ours: nothing is started for that. */
@@ -126,7 +131,7 @@ function relay(
   session: HttpSession | undefined,
   body: Buffer | null,
   messages: readonly ClientMessage[],
-): void {
+): HttpAnswer {
   const { req, res, principal, instance } = visit;
   const { sessions } = context;
   const { target } = live;
@@ -180,6 +185,7 @@ function relay(
     sessions.carried.delete(exchange);
     exchange.abort();
   });
+  return answer;
 }
 
 function closed(session: HttpSession, stream: () => void): void {

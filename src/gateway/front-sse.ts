@@ -4,7 +4,6 @@ import { sendText } from "../http/error-response.ts";
 import { faultOfBody } from "../mcp/client-body.ts";
 import { isForNobody, isRequest } from "../mcp/envelope.ts";
 import { headersToChild, headersToClient } from "../mcp/headers.ts";
-import { formatEvent } from "../mcp/sse.ts";
 import { ACCEPTED } from "../sessions/bridged-link.ts";
 import { ClientStream } from "./client-stream.ts";
 import { dropBody, readBody } from "../http/read-body.ts";
@@ -23,7 +22,11 @@ export function openSseStream(context: FrontContext, visit: Visit): void {
   const { req, res, principal, route, instance, server, requestId, trace } = visit;
   const { sessions } = context;
   // Taken before the head is sent, while a refusal can still be a status.
-  const release = sessions.open.add(principal, true, () => res.destroy());
+  const release = sessions.open.addStream(
+    principal,
+    () => res.destroy(),
+    () => stream.lastMessageAt,
+  );
   dropBody(req);
   const stream = new ClientStream(res, context.heart);
   const session = sessions.openSse(principal, instance, server, stream, requestId);
@@ -35,9 +38,7 @@ export function openSseStream(context: FrontContext, visit: Visit): void {
   const kept = queryOf(req.url ?? "")
     .split("&")
     .filter((pair) => pair !== "" && !pair.startsWith(`${SESSION_PARAM}=`));
-  stream.event(
-    formatEvent("endpoint", `${base}?${[...kept, `${SESSION_PARAM}=${session.id}`].join("&")}`),
-  );
+  stream.endpoint(`${base}?${[...kept, `${SESSION_PARAM}=${session.id}`].join("&")}`);
 }
 
 /** `POST …/messages`: one message of a session; answered with what the child answers. */
@@ -45,7 +46,7 @@ export async function postSseMessage(context: FrontContext, visit: Visit): Promi
   const { req, res, principal, instance, trace } = visit;
   const ids = valuesOf(queryOf(req.url ?? ""), SESSION_PARAM);
   const session = context.sessions.requireSse(ids.length === 1 ? ids[0]! : "", instance);
-  trace.atEnd(context.sessions.open.add(principal, false, () => res.destroy()));
+  trace.atEnd(context.sessions.open.add(principal, () => res.destroy()));
   const body = await readBody(req, context.config.limits.bodyBytes, context.edge, sizeText);
   if (body === undefined) return;
   const reading = context.bodies.read(body, `${principal.user} ${session.id}`);

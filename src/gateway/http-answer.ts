@@ -71,6 +71,11 @@ export class HttpAnswer implements HttpOutlet {
     return this.#options.visit.res.writableLength;
   }
 
+  /** See `ClientStream.lastMessageAt`. */
+  get lastMessageAt(): number | undefined {
+    return this.#state.kind === "stream" ? this.#state.stream.lastMessageAt : undefined;
+  }
+
   onceDrained(resume: () => void): void {
     if (this.#state.kind === "stream") this.#state.stream.onceDrained(resume);
     else this.#options.visit.res.once("drain", guarded("request", this.#cut, resume));

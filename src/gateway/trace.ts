@@ -118,9 +118,8 @@ export class Trace implements CallWatch {
       this.#statusApart ??= error.status;
       return this.fail(error);
     }
-    const { code, message, details, status } = error;
-    const failure = { code, message, details };
-    this.#parts.requests.failedLate({ ...this.#record, status, failure });
+    const { code, message, details } = error;
+    this.#parts.requests.failedLate({ ...this.#record, failure: { code, message, details } });
     const { requestId, user, server } = this.#record;
     this.#parts.log.warn({ requestId, code, user, server, details }, message);
   }

@@ -8,10 +8,14 @@ export interface Holder {
   keyId: string;
 }
 
+/** A stream of which nothing was heard for so long gives its place to a new one. */
+const SILENT_MS = 60_000;
+
 interface Entry {
   readonly holder: Holder;
-  readonly isStream: boolean;
   readonly close: () => void;
+  /** Of a stream: when (`performance.now()`) it last carried a message; undefined where it has carried none. */
+  readonly lastMessageAt: (() => number | undefined) | undefined;
 }
 
 /**
@@ -26,31 +30,43 @@ export class OpenRequests {
     this.#limits = limits;
   }
 
-  /** Returns the function that says "over". Rejects a stream beyond the user's share with TOO_MANY_STREAMS. */
-  add(holder: Holder, isStream: boolean, close: () => void): () => void {
-    const entries = this.#byUser.get(holder.user) ?? new Set();
+  /** Returns the function that says "over". */
+  add(holder: Holder, close: () => void): () => void {
+    return this.#add({ holder, close, lastMessageAt: undefined });
+  }
+
+  /**
+   * As `add`, for a stream. Beyond the user's share the key that has the most gives one up, since it
+   * may be one client that leaks them: the first that never carried a message, else the one that has
+   * been silent for the longest time, where that is over a minute. Rejects with TOO_MANY_STREAMS
+   * where there is none such.
+   */
+  addStream(
+    holder: Holder,
+    close: () => void,
+    lastMessageAt: () => number | undefined,
+  ): () => void {
+    const streams = streamsIn(this.#byUser.get(holder.user));
     const { streamsPerUser } = this.#limits;
-    if (isStream && this.#streams(entries) >= streamsPerUser) {
-      throw new SupervisorError(
-        "TOO_MANY_STREAMS",
-        `${holder.user}: ${counted(streamsPerUser, "stream is", "streams are")} open, which is the limit`,
-        { retryAfterSeconds: RETRY_AFTER_SECONDS },
-      );
+    if (streams.length >= streamsPerUser) {
+      const spare = leastMissed(streams);
+      if (spare === undefined)
+        throw new SupervisorError(
+          "TOO_MANY_STREAMS",
+          `${holder.user}: ${counted(streamsPerUser, "stream is", "streams are")} open, which is the limit`,
+          { retryAfterSeconds: RETRY_AFTER_SECONDS },
+        );
+      // At once: its own word that it is over may come later.
+      this.#delete(spare);
+      spare.close();
     }
-    this.#byUser.set(holder.user, entries);
-    const entry: Entry = { holder, isStream, close };
-    entries.add(entry);
-    return () => {
-      entries.delete(entry);
-      if (entries.size === 0 && this.#byUser.get(holder.user) === entries)
-        this.#byUser.delete(holder.user);
-    };
+    return this.#add({ holder, close, lastMessageAt });
   }
 
   /** Of all users. */
   get streamCount(): number {
     let count = 0;
-    for (const entries of this.#byUser.values()) count += this.#streams(entries);
+    for (const entries of this.#byUser.values()) count += streamsIn(entries).length;
     return count;
   }
 
@@ -79,10 +95,37 @@ export class OpenRequests {
     for (const user of this.#byUser.keys()) this.closeUser(user);
   }
 
-  #streams(entries: ReadonlySet<Entry>): number {
-    // Counted here and not kept: entries are few, and only opening a stream asks.
-    let count = 0;
-    for (const entry of entries) if (entry.isStream) count += 1;
-    return count;
+  #add(entry: Entry): () => void {
+    const { user } = entry.holder;
+    const entries = this.#byUser.get(user) ?? new Set();
+    this.#byUser.set(user, entries.add(entry));
+    return () => this.#delete(entry);
   }
+
+  #delete(entry: Entry): void {
+    const { user } = entry.holder;
+    const entries = this.#byUser.get(user);
+    if (entries?.delete(entry) === true && entries.size === 0) this.#byUser.delete(user);
+  }
+}
+
+/** Counted when asked and not kept: entries are few, and only opening a stream asks. */
+const streamsIn = (entries: Iterable<Entry> = []): Entry[] =>
+  [...entries].filter(({ lastMessageAt }) => lastMessageAt !== undefined);
+
+/** Of the key with the most streams the one that its client will miss least, if any. */
+function leastMissed(streams: readonly Entry[]): Entry | undefined {
+  const ofKey = (entry: Entry) =>
+    streams.filter(({ holder }) => holder.keyId === entry.holder.keyId);
+  const most = streams.map(ofKey).reduce((a, b) => (b.length > a.length ? b : a), []);
+  let found: Entry | undefined;
+  let silentSince = performance.now() - SILENT_MS;
+  for (const entry of most) {
+    const at = entry.lastMessageAt!();
+    if (at === undefined) return entry;
+    if (at >= silentSince) continue;
+    found = entry;
+    silentSince = at;
+  }
+  return found;
 }

@@ -184,6 +184,9 @@ function faultsOf({ port, order, post }: Stage): Record<string, Fault> {
         const path = `/u/${user}/echo/sse`;
         const headers = headersOf(secret);
         const open = await EventStream.open(port, { path, headers });
+        const endpoint = await until(() => open.endpoint, "the endpoint has come");
+        await post(endpoint, secret, initialize("hello"));
+        await until(() => open.messages().length > 0, "the stream is in use", 20_000);
         await ask(port, { path, headers });
         open.close();
       },

@@ -8,7 +8,7 @@ import { EventStream, ask } from "../helpers/raw-http.ts";
 import { instancesOf } from "../helpers/status.ts";
 import { until } from "../helpers/until.ts";
 
-test("streams beyond the user's share are refused with 429 on both fronts, until one is closed", async (t) => {
+test("streams beyond the user's share are refused with 429 on both fronts while all are in use, until one is closed", async (t) => {
   const rig = await startForAlice(
     t,
     { one: echoServer("sse"), two: echoServer("http") },
@@ -16,7 +16,7 @@ test("streams beyond the user's share are refused with 429 on both fronts, until
   );
   const { daemon, auth, post } = rig;
   const session = await rig.http("two");
-  const events = await rig.stream("/u/alice/two/mcp", session);
+  const { stream: events } = await rig.sse("two");
   const { stream, endpoint } = await rig.sse("one");
 
   for (const [path, headers] of [
@@ -55,6 +55,30 @@ test("streams beyond the user's share are refused with 429 on both fronts, until
   }, "the place of the closed stream is free");
   assert.equal(again.status, 200);
   assert.equal(stream.isEnded, false);
+});
+
+test("a client that leaks streams loses those that never carried a message, and no other client's go", async (t) => {
+  const rig = await startForAlice(
+    t,
+    { one: echoServer("sse"), two: echoServer("http") },
+    { limits: { streamsPerUser: 4 } },
+  );
+  const { daemon } = rig;
+  const phone = await daemon.cli(["key", "issue", "alice", "--label", "phone"]);
+  const headers = bearer(phone.json<{ secret: string }>().secret);
+  const other = await EventStream.open(daemon.port, { path: "/u/alice/one/sse", headers });
+  t.after(() => other.close());
+  const { stream: inUse } = await rig.sse("one");
+  const session = await rig.http("two");
+  const leaked: EventStream[] = [];
+  for (const path of ["/u/alice/two/mcp", "/u/alice/one/sse", "/u/alice/two/sse"].flatMap(
+    (each) => [each, each],
+  )) {
+    leaked.push(await rig.stream(path, path.endsWith("mcp") ? session : []));
+    assert.equal(leaked.at(-1)!.status, 200, path);
+  }
+  await until(() => leaked.slice(0, 4).every(({ isEnded }) => isEnded), "the first have ended");
+  for (const stream of [...leaked.slice(4), inUse, other]) assert.equal(stream.isEnded, false);
 });
 
 for (const [limit, who, status, code] of [

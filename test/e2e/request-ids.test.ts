@@ -46,8 +46,7 @@ test("whatever was refused, the id in the answer leads to the reason", async (t)
   const { port, admin } = daemon;
   const bob = bearer((await daemon.addUser("bob")).key.secret);
   const { stream, endpoint } = await alice.sse("echo");
-  const bridged = await alice.stream("/u/alice/stdio/sse");
-  const bridge = await until(() => bridged.endpoint, "the endpoint has come");
+  const { stream: bridged, endpoint: bridge } = await alice.sse("stdio");
   const wrong = ["authorization", "Bearer wrong"];
   const path = "/u/alice/mcp";
   const body = async (answer: Promise<{ body: string }>) => (await answer).body;
@@ -95,7 +94,7 @@ test("whatever was refused, the id in the answer leads to the reason", async (t)
   ];
   await post(bridge, rpc("early", "server/discover"));
   const early = await until(() => /data: (.*"early".*)\n/.exec(bridged.text)?.[1], "an answer");
-  cases.push(["an error on the stream", 202, "REQUEST_INVALID", early]);
+  cases.push(["an error on the stream", 400, "REQUEST_INVALID", early]);
   assert.equal((await post(endpoint, call("slow", "sleep", { ms: 60_000 }))).status, 202);
   process.kill((await alice.row("echo")).pid, "SIGKILL");
   const late = await until(() => /data: (.*"slow".*)\n/.exec(stream.text)?.[1], "an answer");
