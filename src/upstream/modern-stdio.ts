@@ -11,6 +11,7 @@ import type { ModernParams } from "../mcp/modern.ts";
 import { paramHeadersOf } from "../mcp/param-headers.ts";
 import type { ParamHeader } from "../mcp/param-headers.ts";
 import { isAtLeast } from "./log-levels.ts";
+import { OwnIds, headOf, numberIn, numberOf } from "./own-ids.ts";
 import { StdioPipe } from "./stdio-pipe.ts";
 import type { ChildPipes, Incoming, IncomingValue } from "./stdio-pipe.ts";
 
@@ -53,17 +54,18 @@ export class ModernStdio {
   readonly #pipe: StdioPipe;
   readonly #calls = new Map<number, Call>();
   readonly #paramHeaders = new Map<string, readonly ParamHeader[]>();
-  #lastId = 0;
+  readonly #ids: OwnIds;
   #isEnded = false;
   #versions: readonly string[] = MODERN_VERSIONS;
 
   constructor(options: ModernStdioOptions) {
     this.#options = options;
+    this.#ids = new OwnIds(options.onFault);
     this.#pipe = new StdioPipe({
       ...options,
       onMessage: (incoming) => this.#onMessage(incoming),
       onDropped: ({ id, method }, error) => {
-        if (method === undefined) this.#take(Number(id))?.caller.dropped(error);
+        if (method === undefined) this.#take(numberIn(id))?.caller.dropped(error);
       },
     });
   }
@@ -91,8 +93,7 @@ export class ModernStdio {
     caller: ModernCaller,
   ): Promise<() => void> {
     if (this.#isEnded) throw new SupervisorError("UPSTREAM_RESET", "the child has ended");
-    this.#lastId += 1;
-    const hubId = this.#lastId;
+    const hubId = this.#ids.next();
     const { raw } = message;
     const idSpan = message.find(["id"])!;
     const token = message.find(["params", "_meta", "progressToken"]);
@@ -159,8 +160,9 @@ export class ModernStdio {
   }
 
   #onAnswer({ raw, value }: Incoming): void {
-    const call = this.#take(value.id);
-    if (call === undefined) return;
+    const hubId = numberOf(value.id);
+    const call = this.#take(hubId);
+    if (call === undefined) return this.#ids.unclaimed(hubId, raw);
     this.#pipe.wasAsked(raw.length);
     if (call.method === "tools/list") this.#learnTools(value.result);
     const changes: [Span, string][] = [[locate(raw, ["id"])!, call.rawId]];
@@ -174,7 +176,7 @@ export class ModernStdio {
   #onNotification({ raw, value }: Incoming): void {
     const { method, params } = value;
     if (method === "notifications/progress") {
-      const call = this.#find(params?.["progressToken"]);
+      const call = this.#find(numberOf(params?.["progressToken"]));
       if (call?.progressToken === undefined) return;
       const span = locate(raw, ["params", "progressToken"])!;
       call.caller.notify(splice(raw, [[span, call.progressToken]]));
@@ -183,23 +185,23 @@ export class ModernStdio {
       for (const { caller, logLevel } of this.#calls.values())
         if (logLevel !== undefined && isAtLeast(params?.["level"], logLevel)) caller.notify(raw);
     } else if (method === "notifications/cancelled") {
-      this.#take(params?.["requestId"])?.caller.over();
+      this.#take(numberOf(params?.["requestId"]))?.caller.over();
     } else {
       const meta = params?.["_meta"] as Record<string, unknown> | undefined;
-      const call = this.#find(meta?.[META.subscriptionId]);
+      const call = this.#find(numberOf(meta?.[META.subscriptionId]));
       if (call === undefined) return;
       const span = locate(raw, ["params", "_meta", META.subscriptionId])!;
       call.caller.notify(splice(raw, [[span, call.rawId]]));
     }
   }
 
-  #find(id: unknown): Call | undefined {
-    return typeof id === "number" ? this.#calls.get(id) : undefined;
+  #find(hubId: number | undefined): Call | undefined {
+    return hubId === undefined ? undefined : this.#calls.get(hubId);
   }
 
-  #take(id: unknown): Call | undefined {
-    const call = this.#find(id);
-    if (call !== undefined) this.#calls.delete(id as number);
+  #take(hubId: number | undefined): Call | undefined {
+    const call = this.#find(hubId);
+    if (call !== undefined) this.#calls.delete(hubId!);
     return call;
   }
 
@@ -239,5 +241,3 @@ export class ModernStdio {
       if (typeof name === "string") this.#paramHeaders.set(name, paramHeadersOf(inputSchema));
   }
 }
-
-const headOf = (raw: Text): Buffer | undefined => (raw instanceof LongText ? raw.parts[0] : raw);

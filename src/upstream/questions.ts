@@ -65,8 +65,8 @@ export class Questions<Session extends Respondent> {
   }
 
   /** The child has answered what may have been a cancelled call. */
-  answered(hubId: number): void {
-    this.#cancelled.answered(hubId);
+  answered(hubId: number | undefined): void {
+    if (hubId !== undefined) this.#cancelled.answered(hubId);
   }
 
   /** Notes the question and returns whom it goes to; undefined where it is to be refused. */

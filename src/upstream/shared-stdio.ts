@@ -1,15 +1,17 @@
-import { SupervisorError } from "../errors.ts";
+import type { SupervisorError } from "../errors.ts";
 import { cancelledBy } from "../mcp/client-body.ts";
 import type { ClientMessage } from "../mcp/client-body.ts";
-import { idAt, initializeText, isRequest, isResponse, leftText } from "../mcp/envelope.ts";
+import { idAt, isRequest, isResponse, leftText } from "../mcp/envelope.ts";
 import type { Message } from "../mcp/envelope.ts";
 import { locate, splice, textAt, valueAt } from "../mcp/json-span.ts";
 import type { Span } from "../mcp/json-span.ts";
 import { outcomeOf } from "../mcp/outcome.ts";
-import { OFFERED_VERSION, negotiate } from "../mcp/versions.ts";
+import { Handshake } from "./handshake.ts";
+import type { HandshakeOptions } from "./handshake.ts";
 import { LogLevels } from "./log-levels.ts";
 import { OpenCalls } from "./open-calls.ts";
 import type { OpenCall } from "./open-calls.ts";
+import { OwnIds, numberIn, numberOf } from "./own-ids.ts";
 import { Questions } from "./questions.ts";
 import type { QuestionsOptions } from "./questions.ts";
 import { StdioPipe } from "./stdio-pipe.ts";
@@ -20,9 +22,8 @@ import { Subscriptions } from "./subscriptions.ts";
 export interface SharedStdioOptions
   extends
     ChildPipes,
-    Pick<QuestionsOptions<StdioClient>, "capabilities" | "isOwn" | "resumeWindowMs"> {
-  clientVersion: string;
-}
+    HandshakeOptions,
+    Pick<QuestionsOptions<StdioClient>, "isOwn" | "resumeWindowMs"> {}
 
 type Call = OpenCall<StdioClient>;
 type Change = readonly [Span, string];
@@ -48,12 +49,13 @@ export class SharedStdio {
   #hasAskedRoots = false;
   #isGreeted = false;
   #isEnded = false;
-  #lastId = 0;
-  #initialized: { readonly result: Buffer; readonly version: string } | undefined;
-  #onInitialized: ((answer: Incoming) => void) | undefined;
+  readonly #ids: OwnIds;
+  readonly #handshake: Handshake;
 
   constructor(options: SharedStdioOptions) {
     this.#options = options;
+    this.#ids = new OwnIds(options.onFault);
+    this.#handshake = new Handshake(options);
     const [sessions, calls] = [this.#clients, this.#calls];
     this.#questions = new Questions({ ...options, sessions, calls });
     this.#pipe = new StdioPipe({
@@ -65,16 +67,7 @@ export class SharedStdio {
 
   /** Resolves when the child has answered `initialize`. Rejects with UPSTREAM_INVALID for a refusal. */
   async initialize(): Promise<void> {
-    const { capabilities, clientVersion } = this.#options;
-    const answered = new Promise<Incoming>((resolve) => (this.#onInitialized = resolve));
-    const text = initializeText(OFFERED_VERSION, capabilities, clientVersion);
-    await this.#pipe.write(Buffer.from(text));
-    const { raw, value } = await answered;
-    const span = locate(raw, ["result"]);
-    const version = (value.result as { protocolVersion?: unknown } | undefined)?.protocolVersion;
-    if (!Buffer.isBuffer(raw) || span === undefined || typeof version !== "string")
-      throw new SupervisorError("UPSTREAM_INVALID", "the child refused to initialize");
-    this.#initialized = { result: raw.subarray(span.start, span.end), version };
+    await this.#handshake.make((message) => this.#pipe.write(message));
     if (!this.#options.isOwn) this.#greet();
   }
 
@@ -146,7 +139,7 @@ export class SharedStdio {
     };
     switch (message.method!) {
       case "initialize":
-        return answer(this.#initializeResult(message));
+        return answer(this.#handshake.resultFor(message));
       case "logging/setLevel": {
         const level = message.find(["params", "level"]);
         const isNews = this.#levels.set(client, level && valueAt(raw, level));
@@ -193,8 +186,7 @@ export class SharedStdio {
     change?: Change,
   ): Promise<void> {
     const { raw } = message;
-    this.#lastId += 1;
-    const hubId = this.#lastId;
+    const hubId = this.#ids.next();
     const idSpan = message.find(["id"])!;
     const token = message.find(["params", "_meta", "progressToken"]);
     this.#calls.add(hubId, {
@@ -249,17 +241,19 @@ export class SharedStdio {
     else this.#onNotification(incoming);
   }
 
-  #onAnswer({ raw, value }: Incoming): void {
-    if (value.id === 0 && this.#onInitialized !== undefined) {
-      this.#onInitialized({ raw, value });
-      this.#onInitialized = undefined;
+  #onAnswer(incoming: Incoming): void {
+    if (this.#handshake.takes(incoming)) return;
+    const { raw, value } = incoming;
+    const hubId = numberOf(value.id);
+    const call = this.#callOf(hubId);
+    if (call === undefined) {
+      // It may answer what was cancelled, or what we asked on nobody's behalf.
+      this.#questions.answered(hubId);
+      this.#ids.unclaimed(hubId, raw);
       return;
     }
-    const call = typeof value.id === "number" ? this.#calls.get(value.id) : undefined;
-    // An answer to what was cancelled, or to what we asked on nobody's behalf.
-    if (call === undefined) return this.#questions.answered(Number(value.id));
     this.#pipe.wasAsked(raw.length);
-    this.#endCall(value.id as number, call);
+    this.#endCall(hubId!, call);
     const answer = splice(raw, [[locate(raw, ["id"])!, call.rawId]]);
     const outcome = outcomeOf(raw);
     const seen = { id: call.id, method: undefined };
@@ -268,9 +262,10 @@ export class SharedStdio {
 
   #onDropped({ id, method }: Message, error: SupervisorError): void {
     if (method !== undefined) return id === undefined ? undefined : this.#refuse(id, error.message);
-    const call = this.#calls.get(Number(id));
-    if (call === undefined) return this.#questions.answered(Number(id));
-    this.#endCall(Number(id), call);
+    const hubId = numberIn(id);
+    const call = this.#callOf(hubId);
+    if (call === undefined) return this.#questions.answered(hubId);
+    this.#endCall(hubId!, call);
     call.client.dropped(call.id, error);
   }
 
@@ -289,8 +284,7 @@ export class SharedStdio {
   #onNotification({ raw, value }: Incoming): void {
     switch (value.method ?? "") {
       case "notifications/progress": {
-        const token = value.params?.["progressToken"];
-        const call = typeof token === "number" ? this.#calls.get(token) : undefined;
+        const call = this.#callOf(numberOf(value.params?.["progressToken"]));
         if (call?.progressToken === undefined) return;
         const span = locate(raw, ["params", "progressToken"])!;
         return call.client.receive(splice(raw, [[span, call.progressToken]]), call.id);
@@ -314,11 +308,8 @@ export class SharedStdio {
     }
   }
 
-  #initializeResult(message: ClientMessage): Buffer {
-    const { result, version } = this.#initialized!;
-    const wanted = message.find(["params", "protocolVersion"]);
-    const agreed = negotiate(wanted && valueAt(message.raw, wanted), version);
-    return splice(result, [[locate(result, ["protocolVersion"])!, JSON.stringify(agreed)]]);
+  #callOf(hubId: number | undefined): Call | undefined {
+    return hubId === undefined ? undefined : this.#calls.get(hubId);
   }
 
   #answer(client: StdioClient, message: ClientMessage, result: string | Buffer): void {
@@ -344,8 +335,7 @@ export class SharedStdio {
 
   /** A request of our own, whose answer nobody waits for. */
   #ask(method: string, params: object): void {
-    this.#lastId += 1;
-    this.#tell(JSON.stringify({ jsonrpc: "2.0", id: this.#lastId, method, params }));
+    this.#tell(JSON.stringify({ jsonrpc: "2.0", id: this.#ids.next(), method, params }));
   }
 
   #tell(text: string): void {

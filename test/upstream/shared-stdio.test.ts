@@ -290,7 +290,7 @@ test("what is no message is the child's fault and nobody's end", async (t) => {
   child.say({ method: "notifications/tools/list_changed" });
   await until(() => a.messages.length === 1, "the message after the noise has come");
   assert.equal(a.messages[0]?.method, "notifications/tools/list_changed");
-  assert.equal(child.faults.length, 4);
+  assert.equal(child.faults.length, 5);
 });
 
 test("a question when nobody is there is refused, and a ping of the child is answered", async (t) => {
