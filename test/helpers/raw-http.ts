@@ -97,7 +97,8 @@ export class EventStream {
       .split("\n\n")
       .slice(0, -1)
       .flatMap((block) => {
-        const data = /^data: ?(.*)$/m.exec(block)?.[1];
+        // Not `.*$`, which would end at U+2028 too.
+        const data = /^data: ?([^\r\n]*)/m.exec(block)?.[1];
         return data === undefined
           ? []
           : [{ name: /^event: ?(.*)$/m.exec(block)?.[1] ?? "message", data }];
