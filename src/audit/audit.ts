@@ -7,8 +7,8 @@ export type { AuditFilter, AuditKind, AuditRow } from "../store/store.ts";
 
 /** Rows are written together and not within the request: a moment later is soon enough to read about it. */
 const GATHER_MS = 300;
-/** As many are written at once. */
-const BATCH = 500;
+/** As many are written at once, which takes a few milliseconds. */
+const BATCH = 100;
 /** What waits when the disk does not take it; entries beyond are dropped and counted. */
 const MAX_WAITING = 10_000;
 
@@ -69,10 +69,7 @@ export class Audit {
       return;
     }
     this.#waiting.push(entry);
-    this.#timer ??= setTimeout(() => {
-      this.#timer = undefined;
-      this.#flush();
-    }, GATHER_MS).unref();
+    this.#flushIn(GATHER_MS);
   }
 
   /** The newest first, what is not in the database yet among them. May reject with STORE_FAILED. */
@@ -95,21 +92,34 @@ export class Audit {
       this.#log.error({ lost: this.#waiting.length }, "the last audit entries were not written");
   }
 
+  /** A batch a turn: thousands of calls that end together hold up nobody. */
+  #flushIn(ms: number): void {
+    this.#timer ??= setTimeout(() => {
+      this.#timer = undefined;
+      if (this.#write() && this.#waiting.length > 0) this.#flushIn(0);
+    }, ms).unref();
+  }
+
   #flush(): void {
+    while (this.#waiting.length > 0 && this.#write()) continue;
+  }
+
+  /** False where the database does not take it. */
+  #write(): boolean {
     try {
-      while (this.#waiting.length > 0) {
-        const batch = this.#waiting.slice(0, BATCH);
-        for (const row of batch) this.#bound(row);
-        this.#rows.insertAll(batch);
-        this.#waiting = this.#waiting.slice(batch.length);
-        this.#sincePruned += batch.length;
-      }
-      if (this.#sincePruned < PRUNE_EVERY) return;
+      const batch = this.#waiting.slice(0, BATCH);
+      for (const row of batch) this.#bound(row);
+      this.#rows.insertAll(batch);
+      this.#waiting = this.#waiting.slice(batch.length);
+      this.#sincePruned += batch.length;
+      if (this.#sincePruned < PRUNE_EVERY) return true;
       this.#sincePruned = 0;
       this.#rows.prune(MAX_ROWS, Date.now() - MAX_AGE_MS);
+      return true;
     } catch (error) {
       // They stay where they are, and the next entry tries again.
       this.#tell(error);
+      return false;
     }
   }
 

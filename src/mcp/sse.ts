@@ -3,6 +3,7 @@ import { EnvelopeScanner } from "./envelope.ts";
 import type { Message } from "./envelope.ts";
 import { LongText } from "./long-text.ts";
 import type { Text } from "./long-text.ts";
+import { oneLine } from "./one-line.ts";
 
 /** An event is held back until it is whole, up to here; what is longer passes in pieces and cannot be an endpoint. */
 const MAX_HELD_BYTES = 64 * 1024;
@@ -225,13 +226,9 @@ function openBytes(bytes: Buffer): number {
   return last === 0x80 && bytes.at(-2) === 0xe2 ? 2 : 0;
 }
 
-/** Line breaks in JSON text stand between its tokens only, so a space means the same; the others stand in strings only. */
+/** In one line for every reader: `OTHER_BREAKS` stand in strings only. */
 function inOneLine(json: Buffer): Buffer {
-  let line = json;
-  if (json.includes(LF) || json.includes(CR)) {
-    line = Buffer.from(json);
-    for (let i = 0; i < line.length; i++) if (line[i] === LF || line[i] === CR) line[i] = SPACE;
-  }
+  let line = oneLine(json);
   if (!line.includes(0xe2) && !line.includes(0xc2)) return line;
   for (const { bytes, escape } of OTHER_BREAKS) line = replaced(line, bytes, escape);
   return line;

@@ -1,4 +1,3 @@
-import { CR, LF, SPACE } from "../mcp/bytes.ts";
 import type { Readable, Writable } from "node:stream";
 import { guarded } from "../containment.ts";
 import { SupervisorError } from "../errors.ts";
@@ -6,6 +5,7 @@ import type { Message } from "../mcp/envelope.ts";
 import { elementsOf } from "../mcp/json-span.ts";
 import { MessageAssembler } from "../mcp/message-assembler.ts";
 import type { Text } from "../mcp/long-text.ts";
+import { oneLine } from "../mcp/one-line.ts";
 import { LineIntake } from "../net/line-intake.ts";
 import { OutputShare } from "../net/output-share.ts";
 
@@ -152,10 +152,4 @@ export class StdioPipe {
     }
     this.#options.onMessage({ raw, value });
   }
-}
-
-/** Line breaks in JSON text stand between tokens only, so a space means the same. */
-function oneLine(message: Buffer): Buffer {
-  if (!message.includes(LF) && !message.includes(CR)) return message;
-  return Buffer.from(message.map((byte) => (byte === LF || byte === CR ? SPACE : byte)));
 }
