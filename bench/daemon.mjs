@@ -31,16 +31,25 @@ export function makeFolder(servers, overrides = {}) {
   };
 }
 
-export async function startDaemon({ folder, config, url, logFile }) {
+/** `preload` is a module that runs in the daemon beside it; `onMessage` gets what that sends by `process.send`. */
+export async function startDaemon({ folder, config, url, logFile }, { preload, onMessage } = {}) {
   const log = logFile === undefined ? "inherit" : openSync(logFile, "a");
   const started = performance.now();
   const child = spawn(
     process.execPath,
-    ["--max-semi-space-size=2", join(root, "bin/mcp-supervisor.js"), "serve", "--config", config],
+    [
+      ...(preload === undefined ? [] : ["--import", preload]),
+      "--max-semi-space-size=2",
+      join(root, "bin/mcp-supervisor.js"),
+      "serve",
+      "--config",
+      config,
+    ],
     {
-      stdio: ["ignore", "ignore", log],
+      stdio: ["ignore", "ignore", log, ...(preload === undefined ? [] : ["ipc"])],
     },
   );
+  if (onMessage !== undefined) child.on("message", onMessage);
   if (logFile !== undefined) closeSync(log);
   let exited = false;
   child.once("exit", () => (exited = true));
@@ -53,6 +62,7 @@ export async function startDaemon({ folder, config, url, logFile }) {
   return {
     pid: child.pid,
     startMs,
+    send: (message) => child.send(message),
     api: (method, path, body) => api(join(folder, "data", "control.sock"), method, path, body),
     async stop() {
       child.kill("SIGTERM");

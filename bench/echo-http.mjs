@@ -58,7 +58,7 @@ const server = http.createServer((req, res) => {
         return fail(res, 400, "bad JSON");
       }
       res.writeHead(202, { "content-type": "text/plain", "content-length": 8 }).end("Accepted");
-      handle(msg, (s) => out.write(event(s)));
+      for (const one of [msg].flat()) handle(one, (s) => out.write(event(s)));
     });
   }
   if (leaf === "sse" && req.method === "GET") {
@@ -87,6 +87,14 @@ const server = http.createServer((req, res) => {
           const id = (head["mcp-session-id"] = randomUUID());
           mcp.set(id, {});
         } else if (!mcp.has(sid)) return fail(res, 404, "no such session");
+        if (Array.isArray(msg)) {
+          const answers = [];
+          for (const one of msg) handle(one, (s) => answers.push(s));
+          if (answers.length === 0) return void res.writeHead(202, { "content-length": 0 }).end();
+          return void res
+            .writeHead(200, { "content-type": "application/json" })
+            .end(`[${answers.join(",")}]`);
+        }
         if (msg.id === undefined || msg.method === undefined)
           return void res.writeHead(202, { "content-length": 0 }).end();
         if (opt.answer === "json" && msg.params?.name !== "progress") {
