@@ -1,7 +1,7 @@
-import { guarded } from "../containment.ts";
+import { contained, guarded } from "../containment.ts";
 import { SupervisorError } from "../errors.ts";
 import type { ClientMessage } from "../mcp/client-body.ts";
-import type { Instance, Live } from "../supervisor/supervisor.ts";
+import type { Instance, Live, Unseated } from "../supervisor/supervisor.ts";
 import type { SharedStdio } from "../upstream/shared-stdio.ts";
 import type { Remembered, StdioClient } from "../upstream/stdio-client.ts";
 import type { MessageLink, MessageLinkEvents } from "./message-link.ts";
@@ -23,9 +23,10 @@ interface Seat {
 
 /**
  * A session's place on a shared stdio child. The gateway itself has initialised that child, so
- * another generation of it can take the session over; without a `renewal` the link ends with the child.
+ * another generation of it takes the session over, whichever session started it: one that only
+ * listens has no message to come back with. Without a `renewal` the link ends with the child.
  */
-export class StdioLink implements MessageLink {
+export class StdioLink implements MessageLink, Unseated {
   readonly #events: MessageLinkEvents;
   readonly #renewal: Renewal | undefined;
   #seat: Seat | undefined;
@@ -44,7 +45,7 @@ export class StdioLink implements MessageLink {
     const seat = this.#seat;
     if (this.#renewal === undefined || this.#isClosed) return undefined;
     if (seat !== undefined && seat.live === this.#renewal.instance.live) return undefined;
-    this.#opening ??= this.#renew(this.#renewal, seat).finally(() => (this.#opening = undefined));
+    this.#opening ??= this.#awake(this.#renewal, seat).finally(() => (this.#opening = undefined));
     return this.#opening;
   }
 
@@ -66,16 +67,27 @@ export class StdioLink implements MessageLink {
   close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
+    this.#renewal?.instance.usage.unseated.delete(this);
     this.#seat?.shared.close(this.#seat.client);
   }
 
-  async #renew({ instance, onRenewed }: Renewal, seat: Seat | undefined): Promise<void> {
+  /** Takes a place on the child that is there now, which is told what the session had asked of the last one. */
+  seat(): void {
+    const { instance, onRenewed } = this.#renewal!;
+    instance.usage.unseated.delete(this);
+    try {
+      this.#sit(instance.live!);
+      onRenewed(this.#remembered!);
+    } catch (error) {
+      this.#end(contained("session", error));
+    }
+  }
+
+  /** Where there is a child again, the session has been seated on it. */
+  async #awake({ instance }: Renewal, seat: Seat | undefined): Promise<void> {
     // On its way out it still answers what it was asked; its end is told to `ended` first.
     await seat?.live.exited;
-    const live = await instance.ensure();
-    if (this.#isClosed) return;
-    this.#sit(live);
-    if (this.#remembered !== undefined) onRenewed(this.#remembered);
+    await instance.ensure();
   }
 
   #sit(live: Live): void {
@@ -117,6 +129,7 @@ export class StdioLink implements MessageLink {
       return;
     }
     this.#remembered = shared.recall(client);
+    this.#renewal.instance.usage.unseated.add(this);
     this.#renewal.onInterrupted(live);
   }
 }

@@ -6,7 +6,7 @@ import { isDown, rowOf } from "./instance-row.ts";
 import { remoteTarget } from "./remote-target.ts";
 import { isShortage } from "./restart-policy.ts";
 import { watchChild } from "./watch-child.ts";
-import { clearKeepers, idleSince, newUsage } from "./usage.ts";
+import { clearKeepers, idleSince, newUsage, seatAll } from "./usage.ts";
 import type { ChildServer } from "../config/config.ts";
 import type { Running } from "../runners/runner.ts";
 import type { InstanceContext } from "./instance-context.ts";
@@ -285,6 +285,7 @@ export class Instance {
         busy: (how) => this.#log("warn", how),
         ended: (how) => this.#crashed(generation, launched.running, how),
       });
+    seatAll(usage);
     return generation.live;
   }
 

@@ -40,7 +40,7 @@ import type { Usage } from "./usage.ts";
 
 export type { Instance } from "./instance.ts";
 export type * from "./instance-types.ts";
-export type { Keeper, Usage } from "./usage.ts";
+export type { Keeper, Unseated, Usage } from "./usage.ts";
 export type { Trouble } from "./history.ts";
 export { MODERN_VARIANT, isOwnVariant, ownVariant } from "./instance-types.ts";
 

@@ -4,6 +4,12 @@ export interface Keeper {
   clear(): void;
 }
 
+/** A session without a place on a child: its own is gone, and the next takes it over. */
+export interface Unseated {
+  /** The next child is ready. Throws nothing. */
+  seat(): void;
+}
+
 /** What sessions tell the supervisor about an instance. They write, the supervisor reads. */
 export interface Usage {
   sessions: number;
@@ -13,6 +19,8 @@ export interface Usage {
   answered: number;
   /** Sessions with subscriptions, or with questions of the child that wait for their client's answer. */
   readonly keepers: Set<Keeper>;
+  /** They are seated before anybody can send to the next child, and so miss nothing that it says. */
+  readonly unseated: Set<Unseated>;
   /** Until then (`performance.now()`) a task may run. */
   keepUntil: number;
   /** `performance.now()` of the last use: the end of a request, or of what kept the child. */
@@ -25,6 +33,7 @@ export function newUsage(): Usage {
     inFlight: 0,
     answered: 0,
     keepers: new Set(),
+    unseated: new Set(),
     keepUntil: 0,
     lastMessageAt: null,
   };
@@ -34,6 +43,11 @@ export function newUsage(): Usage {
 export function clearKeepers(usage: Usage): void {
   usage.keepUntil = 0;
   for (const keeper of usage.keepers) keeper.clear();
+}
+
+/** There is a child again, whoever wanted it. */
+export function seatAll({ unseated }: Usage): void {
+  for (const session of unseated) session.seat();
 }
 
 /** Whether the child is needed now, whatever the clock says. */

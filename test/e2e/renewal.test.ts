@@ -1,8 +1,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { FIXTURE } from "../conformance/fixture.ts";
 import { startForAlice } from "../helpers/alice.ts";
+import { Conversation } from "../helpers/conversation.ts";
+import type { Place } from "../helpers/conversation.ts";
+import { startDaemon } from "../helpers/daemon.ts";
 import { call, rpc } from "../helpers/fixtures.ts";
+import { instancesOf } from "../helpers/status.ts";
 import { until } from "../helpers/until.ts";
 
 const ECHO = fileURLToPath(new URL("../../bench/echo-stdio.mjs", import.meta.url));
@@ -35,6 +40,58 @@ test("a session over a stdio child outlives it: calls under way fail by their id
   assert.equal(stream.isEnded, false);
   assert.notEqual((await rig.row("one")).pid, pid);
 });
+
+for (const [front, otherFront] of [
+  ["sse", "mcp"],
+  ["mcp", "sse"],
+] as const) {
+  test(`a session at /${front} that only listens hears the child that one at /${otherFront} started after a crash`, async (t) => {
+    const one = { command: process.execPath, args: ["--no-warnings", FIXTURE, "--stdio"] };
+    const daemon = await startDaemon(t, { config: { servers: { one } } });
+    const { secret } = (await daemon.addUser("alice")).key;
+    const place = { origin: daemon.origin, user: "alice", secret, server: "one" };
+    const open = async (at: Place["front"]) => {
+      const opened = await Conversation.open({ ...place, front: at });
+      t.after(() => opened.close());
+      return opened;
+    };
+    const [silent, leaver, speaker] = [
+      await open(front),
+      await open(front),
+      await open(otherFront),
+    ];
+    const [watched, left] = ["test://watched-resource", "test://static-text"];
+    await silent.request("level", "logging/setLevel", { level: "info" });
+    await silent.request("on", "resources/subscribe", { uri: watched });
+    await leaver.request("on", "resources/subscribe", { uri: left });
+    const row = async () => (await instancesOf(daemon))[0]!;
+    const update = async (id: string, uri: string) =>
+      await speaker.call(id, "test_update_resource", { uri });
+
+    for (const round of [1, 2]) {
+      const { pid } = await row();
+      process.kill(pid!, "SIGKILL");
+      await until(async () => (await row()).pid !== pid, "the child is gone");
+      if (round === 1) {
+        await leaver.end();
+        await until(async () => (await row()).sessions === 2, "its session is over");
+      }
+      const before = silent.received.length;
+      // The speaker's first word starts the child; all that comes of it reaches who was silent.
+      assert.equal(await update(`u${round}`, watched), "Told.");
+      await speaker.call(`t${round}`, "test_trigger_tool_change");
+      await speaker.call(`l${round}`, "test_tool_with_logging");
+      const heard = () =>
+        silent.received.slice(before).filter(({ method }) => method !== undefined);
+      const count = (method: string) =>
+        heard().filter((message) => message.method === method).length;
+      await until(() => count("notifications/message") === 3, "all three lines are heard");
+      assert.equal(count("notifications/resources/updated"), 1);
+      assert.ok(count("notifications/tools/list_changed") > 0);
+      assert.equal(await update(`n${round}`, left), "Nobody watches.");
+    }
+  });
+}
 
 test("an idle child is stopped under open sessions, a ping is answered without it, a call brings it back", async (t) => {
   const rig = await startForAlice(t, { one: stdio({ idleTimeout: "300ms" }) });
