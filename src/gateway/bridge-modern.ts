@@ -95,7 +95,7 @@ async function carry(
   const { res, trace } = visit;
   trace.reached(serving.live.generation);
   const answer = new HttpAnswer({ heart, visit, sessionHeader: () => undefined });
-  const post = new ModernPost(serving, answer);
+  const post = new ModernPost(serving, answer, context.sessions.unreadOf(answer));
   context.sessions.carried.add(post);
   trace.atEnd(() => {
     context.sessions.carried.delete(post);

@@ -12,6 +12,7 @@ import { explainFailure } from "./exit.ts";
 import type { CallWatch } from "./calls.ts";
 import type { HttpOutlet } from "./http-exchange.ts";
 import { InFlight } from "./in-flight.ts";
+import type { Unread } from "./unread.ts";
 
 /** A ready child that speaks 2026-07-28 over stdio. */
 export interface ModernServing {
@@ -27,6 +28,7 @@ export interface ModernServing {
 export class ModernPost implements ModernCaller {
   readonly #serving: ModernServing;
   readonly #outlet: HttpOutlet;
+  readonly #unread: Unread;
   readonly #inFlight: InFlight;
   readonly #timer: NodeJS.Timeout;
   #cancel: (() => void) | undefined;
@@ -34,9 +36,11 @@ export class ModernPost implements ModernCaller {
   #isStream = false;
   #isOver = false;
 
-  constructor(serving: ModernServing, outlet: HttpOutlet) {
+  /** `unread` counts what waits for this client: the child has other callers and cannot wait for it. */
+  constructor(serving: ModernServing, outlet: HttpOutlet, unread: Unread) {
     this.#serving = serving;
     this.#outlet = outlet;
+    this.#unread = unread;
     this.#inFlight = new InFlight(serving.instance.usage);
     const begin = guarded("request", this.#broke, () => this.#begin());
     this.#timer = setTimeout(begin, PATIENCE_MS);
@@ -73,6 +77,7 @@ export class ModernPost implements ModernCaller {
 
   notify(raw: Text): void {
     if (this.#isOver) return;
+    if (this.#unread.refusal(raw.length) !== undefined) return this.#unread.drop();
     try {
       this.#begin();
       // Beside JSON alone there is nowhere to say it: this era has no other stream.
@@ -84,6 +89,8 @@ export class ModernPost implements ModernCaller {
 
   answer(raw: Text, errorCode: number | undefined): void {
     if (this.#isOver) return;
+    const full = this.#unread.refusal(raw.length);
+    if (full !== undefined) return this.dropped(full);
     try {
       this.#answer(raw, errorCode);
     } catch (error) {
@@ -135,6 +142,7 @@ export class ModernPost implements ModernCaller {
   #finish(): string[] {
     this.#isOver = true;
     clearTimeout(this.#timer);
+    this.#unread.close();
     return this.#inFlight.drain();
   }
 }

@@ -24,6 +24,7 @@ import { MODERN_VARIANT, isOwnVariant, ownVariant } from "../supervisor/supervis
 import type { Era, Instance, Ref } from "../supervisor/supervisor.ts";
 import type { Renewal } from "./stdio-link.ts";
 import { AllUnread, Unread } from "./unread.ts";
+import type { Waiting } from "./unread.ts";
 import { Upstreams } from "./upstreams.ts";
 
 /** A child that has not said "accepted" to a message by then never will. */
@@ -102,7 +103,7 @@ export class Sessions {
         ? { choose: (messages) => this.#choose(instance, server, messages) }
         : {}),
       outlet,
-      unread: new Unread(this.unread, outlet),
+      unread: this.unreadOf(outlet),
       isStateful: server.stateful,
       isBridged: server.transport !== "sse",
       requestId,
@@ -176,6 +177,11 @@ export class Sessions {
     const { upstreams } = this;
     bridge.use(await openMessageLink(live, upstreams, this.#postTimeoutMs, events, goesOn));
     return { live, peer: { kind: "bridge", bridge }, keeps, isRenewed };
+  }
+
+  /** Counts what waits for a client on this outlet, until it is closed. */
+  unreadOf(outlet: Waiting): Unread {
+    return new Unread(this.unread, outlet);
   }
 
   /** Whether a stdio server knows 2026-07-28. Rejects with what keeps it from starting. */
