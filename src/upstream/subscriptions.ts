@@ -1,17 +1,21 @@
 /** Which sessions of one child want to hear of which resource; the child is told of the first and the last. */
 export class Subscriptions<Session> {
   readonly #byUri = new Map<string, Set<Session>>();
+  /** The same by session: when a child ends, each asks for its own, and there may be many of both. */
+  readonly #bySession = new Map<Session, Set<string>>();
 
   /** Tells whether the child has to hear of the change, because it is the first or the last, or not to be understood here. */
   change(session: Session, uri: unknown, isWanted: boolean): boolean {
     if (typeof uri !== "string") return true;
-    const sessions = this.#byUri.get(uri) ?? new Set();
-    const before = sessions.size;
-    if (isWanted) sessions.add(session);
-    else sessions.delete(session);
-    if (sessions.size === 0) this.#byUri.delete(uri);
-    else this.#byUri.set(uri, sessions);
-    return before === 0 || sessions.size === 0;
+    const before = this.#byUri.get(uri)?.size ?? 0;
+    if (isWanted) {
+      add(this.#byUri, uri, session);
+      add(this.#bySession, session, uri);
+    } else {
+      drop(this.#byUri, uri, session);
+      drop(this.#bySession, session, uri);
+    }
+    return before === 0 || !this.#byUri.has(uri);
   }
 
   of(uri: unknown): Iterable<Session> {
@@ -19,16 +23,21 @@ export class Subscriptions<Session> {
   }
 
   urisOf(session: Session): string[] {
-    return [...this.#byUri].filter(([, sessions]) => sessions.has(session)).map(([uri]) => uri);
+    return [...(this.#bySession.get(session) ?? [])];
   }
 
   /** Forgets the session; the URIs that nobody wants any more. */
   deleteAll(session: Session): string[] {
-    const last: string[] = [];
-    for (const [uri, sessions] of this.#byUri) {
-      if (sessions.delete(session) && sessions.size === 0) last.push(uri);
-    }
-    for (const uri of last) this.#byUri.delete(uri);
-    return last;
+    return this.urisOf(session).filter((uri) => this.change(session, uri, false));
   }
+}
+
+function add<Key, Value>(map: Map<Key, Set<Value>>, key: Key, value: Value): void {
+  const values = map.get(key) ?? new Set();
+  map.set(key, values.add(value));
+}
+
+function drop<Key, Value>(map: Map<Key, Set<Value>>, key: Key, value: Value): void {
+  const values = map.get(key);
+  if (values?.delete(value) === true && values.size === 0) map.delete(key);
 }
