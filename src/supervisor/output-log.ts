@@ -16,7 +16,7 @@ export class OutputLog {
   }
 
   add(variant: string, stream: StreamName, written: string): LogLine {
-    const line = { at: Date.now(), variant, stream, text: this.#scrub(written) };
+    const line = { variant, at: Date.now(), stream, text: this.#scrub(written) };
     this.#lines[this.#next] = line;
     this.#next = (this.#next + 1) % MAX_LINES;
     return line;
