@@ -178,7 +178,10 @@ test("what a child writes beside its messages is the child's fault: it is logged
   assert.equal(await other.call("after", "pid"), pid);
   const { stdout } = await daemon.cli(["logs", "alice", "--server", "stdio"]);
   assert.match(stdout, /\[the child wrote a line that is not JSON\] starting up …/);
-  assert.match(stdout, /\[the child wrote a line of over 64 MiB, which was dropped\]/);
+  assert.match(
+    stdout,
+    /\[the child wrote a long line that is no JSON-RPC message\] x{500} … \(cut\)/,
+  );
   assert.ok(stdout.length < 1_000_000, "the flood itself is not kept");
 });
 

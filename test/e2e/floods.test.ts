@@ -3,8 +3,11 @@ import { fileURLToPath } from "node:url";
 import { test } from "node:test";
 import { Conversation } from "../helpers/conversation.ts";
 import { startDaemon } from "../helpers/daemon.ts";
+import { instancesOf } from "../helpers/status.ts";
+import { until } from "../helpers/until.ts";
 
 const NOISY = fileURLToPath(new URL("../fixtures/servers/noisy.ts", import.meta.url));
+const SKIPS_AHEAD = new URL("../helpers/skips-ahead.ts", import.meta.url).href;
 const noisy = { command: process.execPath, args: ["--no-warnings", NOISY] };
 
 /** Every kind of line that is of no use to anybody. */
@@ -35,4 +38,42 @@ test("children that write lines of every useless kind without end: a neighbour i
   for (let i = 0; i < 200; i++) assert.equal(await bob.call(i, "echo", { text: `${i}` }), `${i}`);
   for (const name of names)
     assert.equal((await daemon.cli(["stop", "mallory", "--server", name])).code, 0);
+});
+
+test("a child that has flooded its stdout or stderr for longer than ten seconds is named in the log, by status and by doctor, and one that began just now is not", async (t) => {
+  const streams = ["stdout", "stderr"];
+  const daemon = await startDaemon(t, {
+    config: {
+      servers: Object.fromEntries(streams.map((stream) => [stream, noisy])),
+      defaultServer: "stdout",
+    },
+    env: { NODE_OPTIONS: `--import ${SKIPS_AHEAD}` },
+  });
+  const named = /has written more than is read for (\d+) s, so it is read slowly/;
+  const rowOf = async (user: string) =>
+    (await instancesOf(daemon)).find((row) => row.user === user)!;
+  for (const stream of streams) {
+    const { secret } = (await daemon.addUser(stream)).key;
+    const place = { origin: daemon.origin, user: stream, secret, server: stream };
+    const session = await Conversation.open({ ...place, front: "sse" });
+    t.after(() => session.close());
+    // Long ones, for it is lines that are counted.
+    await session.call("f", "flood", { stream, text: `${"x".repeat(1023)}\n` });
+    await session.call("w", "flooded", { bytes: 12 * 1024 * 1024 });
+    assert.doesNotMatch(String((await rowOf(stream)).reason), named);
+    process.kill(daemon.pid, "SIGUSR2");
+    const row = await until(
+      async () => [await rowOf(stream)].find(({ reason }) => named.test(reason ?? "")),
+      "status names it",
+    );
+    assert.ok(Number(named.exec(row.reason!)![1]) >= 100);
+    const lines = () => daemon.log().split("\n");
+    await until(
+      () => lines().some((line) => named.test(line) && line.includes(`"user":"${stream}"`)),
+      "the log names it",
+    );
+    const { stdout } = await daemon.cli(["doctor", stream], { isForPeople: true });
+    assert.match(stdout, new RegExp(`^${stream}/${stream}: the child ${named.source}`, "m"));
+    assert.match(stdout, new RegExp(`logs ${stream} --server ${stream}`));
+  }
 });
