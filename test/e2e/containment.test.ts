@@ -137,10 +137,32 @@ test("whatever throws while something of one user's is handled ends its smallest
     },
   );
 
+  await t.test(
+    "what throws while a session is seated on the next child ends that session, and the others are seated",
+    async () => {
+      const [hit, other] = [await rig.sse("pipe"), await rig.sse("pipe")];
+      const session = await rig.http("pipe");
+      const before = await rig.pids("pipe");
+      // As the client writes it, it passes.
+      const uri = MARKS.seat.replace("seat", "sea\\u0074");
+      const subscribe = `{"jsonrpc":"2.0","id":"on","method":"resources/subscribe","params":{"uri":"${uri}"}}`;
+      await rig.post(hit.endpoint, subscribe);
+      await rig.post("/u/alice/pipe/mcp", subscribe, session);
+      for (const pid of before) process.kill(pid, "SIGKILL");
+      await until(async () => (await rig.pids("pipe"))[0] !== before[0], "the child is gone");
+      await rig.post(other.endpoint, call("well", "echo", { text: "well" }));
+      await until(() => other.stream.text.includes('"well"'), "the other session is answered");
+      await until(() => hit.stream.isEnded, "the session has ended");
+      const late = await rig.post("/u/alice/pipe/mcp", call("late", "echo"), session);
+      assert.equal(late.status, 404);
+      await rig.counted({ request: 5, session: 3, child: 1 });
+    },
+  );
+
   await t.test("doctor counts what was contained, and the log has the stack of each", async () => {
     const { stdout } = await rig.daemon.cli(["doctor"], { isForPeople: true });
-    assert.match(stdout, /failures of its own: .* ended 5 requests, 1 session, 1 child\n/);
+    assert.match(stdout, /failures of its own: .* ended 5 requests, 3 sessions, 1 child\n/);
     const stacks = rig.daemon.log().match(/"owner":"[a-z]+".*a mistake at throws-in-\w+\\n +at /g);
-    assert.equal(stacks?.length, 7);
+    assert.equal(stacks?.length, 9);
   });
 });

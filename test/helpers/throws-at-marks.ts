@@ -10,6 +10,8 @@ export const MARKS = {
   write: "throws-in-write",
   /** In bytes that are cut into lines or events. */
   cut: "throws-in-cut",
+  /** In a subscription of which a session's next child is told. */
+  seat: "throws-in-seat",
 } as const;
 
 const failAt = (mark: string): never => {
@@ -36,4 +38,12 @@ Buffer.prototype.indexOf = function found(this: Buffer, ...args: unknown[]) {
   if (typeof args[0] === "number" && Reflect.apply(includes, this, [MARKS.cut])) failAt(MARKS.cut);
   return Reflect.apply(indexOf, this, args) as number;
 };
+
+const { from } = Buffer;
+Buffer.from = ((...args: unknown[]) => {
+  const [text] = args;
+  const told = `"resources/subscribe","params":{"uri":"${MARKS.seat}"`;
+  if (typeof text === "string" && text.includes(told)) failAt(MARKS.seat);
+  return Reflect.apply(from, Buffer, args) as Buffer;
+}) as typeof from;
 /* oxlint-enable typescript/unbound-method */
