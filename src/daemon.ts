@@ -30,7 +30,6 @@ import { headerHider } from "./supervisor/header-hider.ts";
 import { openIsolation } from "./supervisor/isolation.ts";
 import type { Isolation } from "./supervisor/isolation.ts";
 import { Supervisor } from "./supervisor/supervisor.ts";
-import type { Era } from "./supervisor/supervisor.ts";
 import { openTokens } from "./tokens/tokens.ts";
 import type { Tokens } from "./tokens/tokens.ts";
 import { openVault } from "./vault/vault.ts";
@@ -210,17 +209,15 @@ export async function openDaemon(options: DaemonOptions): Promise<Daemon> {
       log,
       start: runner.start,
       isolation,
-      eras: {
-        find: (definition) => eraIn(store.meta.find(`era ${definition}`)),
-        keep: (definition, era) => store.meta.set(`era ${definition}`, Buffer.from(era)),
-      },
+      eras: store.meta.under("era"),
+      versions: store.meta.under("version"),
       scrubber,
     });
     unhideAfterUse(supervisor, scrubber);
     closers.push(() => supervisor.stopAll());
     const sessions = new Sessions({
       config,
-      instanceOf: (ref, capabilities) => supervisor.instance(ref, capabilities),
+      instanceOf: (ref, capabilities, wanted) => supervisor.instance(ref, capabilities, wanted),
       eraOf: (ref) => supervisor.eraOf(ref),
       discard: ({ ref }) => {
         supervisor.forget(ref, "its session is over").catch((error: unknown) => {
@@ -319,11 +316,6 @@ function summaryOf(registry: Registry, supervisor: Supervisor): string {
   const users = registry.countUsers();
   const children = supervisor.list().filter(({ pid }) => pid !== null).length;
   return `${counted(users, "user")}, ${counted(children, "child", "children")}`;
-}
-
-function eraIn(value: Buffer | undefined): Era | undefined {
-  const text = value?.toString();
-  return text === "modern" || text === "legacy" ? text : undefined;
 }
 
 function killGroups(supervisor: Supervisor): void {

@@ -47,10 +47,15 @@ export const pongText = (id: string): string => `{"jsonrpc":"2.0","id":${id},"re
 export const leftText = (id: number): string =>
   `{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":${id},"reason":"the client has left"}}`;
 
-/** The gateway's own `initialize`, with the id 0; `capabilities` is JSON text. */
-export function initializeText(version: string, capabilities: string, own: string): string {
+/** The gateway's own `initialize`; `capabilities` is JSON text, `own` the gateway's version. */
+export function initializeText(
+  id: number,
+  version: string,
+  capabilities: string,
+  own: string,
+): string {
   const info = JSON.stringify({ name: "mcp-supervisor", version: own });
-  return `{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"${version}","capabilities":${capabilities},"clientInfo":${info}}}`;
+  return `{"jsonrpc":"2.0","id":${id},"method":"initialize","params":{"protocolVersion":"${version}","capabilities":${capabilities},"clientInfo":${info}}}`;
 }
 
 /** Longer keys, ids and methods are cut here; no name of the protocol comes near it. */

@@ -1,6 +1,7 @@
 import { SupervisorError } from "../errors.ts";
 import type { ClientMessage } from "../mcp/client-body.ts";
-import { valueAt } from "../mcp/json-span.ts";
+import { textAt, valueAt } from "../mcp/json-span.ts";
+import { LEGACY_VERSIONS } from "../mcp/versions.ts";
 
 const MAX_CAPABILITIES_BYTES = 4 * 1024;
 /** With the white space of whoever wants to read it. */
@@ -35,4 +36,10 @@ export function capabilitiesOf(messages: readonly ClientMessage[]): string {
   const text = isObject ? JSON.stringify(ordered(declared)) : undefined;
   if (text === undefined || text.length > MAX_CAPABILITIES_BYTES) throw unusable();
   return text;
+}
+
+/** Which legacy version the client asks for in its `initialize`, if it is one that we know. */
+export function versionWantedBy(message: ClientMessage): string | undefined {
+  const span = message.find(["params", "protocolVersion"]);
+  return LEGACY_VERSIONS.find((version) => span && textAt(message.raw, span) === `"${version}"`);
 }

@@ -4,7 +4,7 @@ import type { Config, ServerDef } from "../config/config.ts";
 import { SupervisorError } from "../errors.ts";
 import { askableIn } from "../mcp/askable.ts";
 import type { ClientMessage } from "../mcp/client-body.ts";
-import { capabilitiesOf } from "./capabilities.ts";
+import { capabilitiesOf, versionWantedBy } from "./capabilities.ts";
 import { Flow } from "./flow.ts";
 import { HttpBridge } from "./http-bridge.ts";
 import { endAtServer } from "./end-at-server.ts";
@@ -49,8 +49,8 @@ async function quiet(isQuiet: () => boolean, withinMs: number): Promise<void> {
 
 export interface SessionsOptions {
   config: Pick<Config, "sessionTtlMs" | "resumeWindowMs" | "limits" | "eventLog">;
-  /** The instance of a stdio server for clients that declare these capabilities (JSON text). */
-  instanceOf: (ref: Ref, capabilities: string) => Instance;
+  /** The instance of a stdio server for clients that declare these capabilities (JSON text), of which one asks for the version `wanted`. */
+  instanceOf: (ref: Ref, capabilities: string, wanted?: string) => Instance;
   /** What a stdio server speaks; rejects with what keeps it from starting. */
   eraOf: (ref: Ref) => Promise<Era>;
   /** The instance served one session only, and that is over. */
@@ -270,7 +270,8 @@ export class Sessions {
     const askable = askableIn(capabilities);
     const variant = variantFor(server, capabilities, askable.size > 0);
     const ref = { ...instance.ref, variant };
-    return { instance: this.#options.instanceOf(ref, capabilities), askable };
+    const wanted = versionWantedBy(messages[0]!);
+    return { instance: this.#options.instanceOf(ref, capabilities, wanted), askable };
   }
 
   #discard(serving: Instance): void {

@@ -19,4 +19,15 @@ export class MetaRows {
   find(name: string): Buffer | undefined {
     return this.#find.get(name)?.value;
   }
+
+  /** Text by names that all begin with this word. */
+  under(word: string): {
+    find: (name: string) => string | undefined;
+    keep: (name: string, text: string) => void;
+  } {
+    return {
+      find: (name) => this.find(`${word} ${name}`)?.toString(),
+      keep: (name, text) => this.set(`${word} ${name}`, Buffer.from(text)),
+    };
+  }
 }

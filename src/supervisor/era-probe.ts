@@ -1,5 +1,6 @@
-import { createHash } from "node:crypto";
 import { SupervisorError } from "../errors.ts";
+import { definitionOf } from "./definition.ts";
+import type { DefinitionMemory } from "./definition.ts";
 import { launchChild } from "./launch.ts";
 import { MODERN_VARIANT } from "./instance-types.ts";
 import { OutputLog } from "./output-log.ts";
@@ -13,15 +14,9 @@ import type { StartEnd } from "./spawn-slots.ts";
 /** A legacy server may say nothing at all to what comes before `initialize`. */
 const DISCOVER_PATIENCE_MS = 10_000;
 
-/** What is known of server definitions beyond this life of the daemon. */
-export interface EraMemory {
-  find(definition: string): Era | undefined;
-  keep(definition: string, era: Era): void;
-}
-
 export interface EraProbeOptions {
   scrubber: Scrubber;
-  memory: EraMemory;
+  memory: DefinitionMemory;
   /** Aborts when the daemon stops. */
   signal: AbortSignal;
   /** How a throw-away child of this user and server is started. Rejects as a start does. */
@@ -29,7 +24,7 @@ export interface EraProbeOptions {
     ref: Ref,
     def: ChildServer,
   ) => Promise<{
-    input: Omit<LaunchInput, "ref" | "output" | "onLine" | "onSpawn" | "capabilities">;
+    input: Omit<LaunchInput, "ref" | "output" | "onLine" | "onSpawn" | "capabilities" | "wanted">;
     endTurn: (end: StartEnd) => void;
   }>;
 }
@@ -58,7 +53,7 @@ export class EraProbe {
   async of(ref: Ref, def: ChildServer): Promise<Era> {
     const definition = definitionOf(def);
     for (;;) {
-      const known = this.#options.memory.find(definition) ?? this.#assumed.get(definition);
+      const known = eraIn(this.#options.memory.find(definition)) ?? this.#assumed.get(definition);
       if (known !== undefined) return known;
       const asking = this.#asking.get(definition);
       if (asking === undefined) break;
@@ -138,6 +133,7 @@ export class EraProbe {
         ...input,
         ref: { ...ref, variant: era === "modern" ? MODERN_VARIANT : "probe" },
         capabilities: "{}",
+        wanted: undefined,
         startTimeoutMs: Math.min(patienceMs, input.startTimeoutMs),
         output: new OutputLog(this.#options.scrubber),
         onLine() {},
@@ -156,8 +152,5 @@ export class EraProbe {
   }
 }
 
-/** The same for two users and two daemons, and no way back to what stands in it. */
-function definitionOf({ command, args, cwd, env }: ChildServer): string {
-  const text = JSON.stringify([command, args, cwd, Object.entries(env)]);
-  return createHash("sha256").update(text).digest("hex");
-}
+const eraIn = (text: string | undefined): Era | undefined =>
+  text === "modern" || text === "legacy" ? text : undefined;

@@ -9,7 +9,7 @@ import type { StartTurns } from "./start-turns.ts";
 /** What all instances share. */
 export interface InstanceContext extends Pick<
   LaunchInput,
-  "version" | "ports" | "isolation" | "start"
+  "version" | "versions" | "ports" | "isolation" | "start"
 > {
   config: Config;
   servers: (name: string) => ServerDef | undefined;

@@ -35,6 +35,8 @@ type State = Exclude<InstanceState, { name: "ready" }> | Ready;
 export class Instance {
   readonly ref: Ref;
   readonly usage = newUsage();
+  /** The version that the client asked for that came last. */
+  wanted: string | undefined;
   readonly #standing: Standing;
   readonly #context: InstanceContext;
   /** What the clients of a stdio child declared, as JSON text. */
@@ -221,7 +223,7 @@ export class Instance {
   }
 
   async #startChild(def: ChildServer, signal: AbortSignal): Promise<Live> {
-    const { config, version, secretsFor, ports, start, events, onExposed } = this.#context;
+    const { config, secretsFor, ports, events, onExposed } = this.#context;
     const { policy, output } = this.#standing;
     // Another session's child failed while this one waited for its turn.
     if (policy.isTooEarly) this.#attempt.abort(AGAIN);
@@ -233,17 +235,14 @@ export class Instance {
     }
     this.#endedUnasked = false;
     const outcome = await launchChild({
+      ...this.#context,
       ref: this.ref,
       def,
       capabilities: this.#capabilities,
-      version,
+      wanted: this.wanted,
       token: secretsFor(this.ref.user, this.ref.server),
-      config,
       startTimeoutMs: def.startTimeoutMs,
       stopTimeoutMs: config.stopTimeoutMs,
-      ports,
-      isolation: this.#context.isolation,
-      start,
       output,
       onLine: (stream, text) =>
         events.emit("line", { ref: this.ref, line: output.add(this.ref.variant, stream, text) }),

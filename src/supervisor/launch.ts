@@ -2,6 +2,8 @@ import { setTimeout as delay } from "node:timers/promises";
 import { guarded } from "../containment.ts";
 import { SupervisorError, shortageOf, toSupervisorError } from "../errors.ts";
 import { childSpec } from "./child-spec.ts";
+import { definitionOf } from "./definition.ts";
+import type { DefinitionMemory } from "./definition.ts";
 import { describeExit } from "./describe-exit.ts";
 import { preparePrivateHome, removeTmp } from "./private-home.ts";
 import { untilReady } from "./readiness.ts";
@@ -15,6 +17,7 @@ import type { OutputLog } from "./output-log.ts";
 import type { Ports } from "./ports.ts";
 import { holdAccount } from "../runners/accounts.ts";
 import { CUT_MARK, LineWindow } from "../runners/line-splitter.ts";
+import { Offers } from "../upstream/offers.ts";
 import type { Exit, OnLine, Running, StartRunner } from "../runners/runner.ts";
 
 /** How often a child may find that somebody else took its port before that is its failure. */
@@ -34,8 +37,12 @@ export interface LaunchInput {
   def: ChildServer;
   /** What the clients of a stdio child declared, as JSON text. */
   capabilities: string;
+  /** The version that a client asked for that waits for this start. */
+  wanted: string | undefined;
   token: string | undefined;
   version: string;
+  /** Which version a stdio server took that had refused another. */
+  versions: DefinitionMemory;
   config: Pick<Config, "dataDir" | "resumeWindowMs">;
   startTimeoutMs: number;
   stopTimeoutMs: number;
@@ -85,19 +92,43 @@ export async function releaseAfter(
  */
 export async function launchChild(input: LaunchInput): Promise<Launched | NotLaunched> {
   const deadline = AbortSignal.timeout(input.startTimeoutMs);
-  for (let stolen = 0; ; stolen++) {
-    const outcome = await launchOnce(input, deadline);
-    if (outcome.isReady || !outcome.isPortStolen) return outcome;
-    const isLast = stolen === MAX_STOLEN_PORTS || input.ports.pinOf(input.ref) !== undefined;
-    if (isLast || input.signal.aborted || deadline.aborted) return outcome;
+  const definition = definitionOf(input.def);
+  const offers = new Offers({
+    remembered: input.versions.find(definition),
+    wanted: input.wanted,
+    clean: (text) => input.output.scrub(cut(text)),
+  });
+  let stolen = 0;
+  for (;;) {
+    const outcome = await launchOnce(input, deadline, offers);
+    if (outcome.isReady) {
+      const { next, refusal } = offers;
+      if (refusal !== undefined && next !== undefined) input.versions.keep(definition, next);
+      return outcome;
+    }
+    const isPinned = input.ports.pinOf(input.ref) !== undefined;
+    const goesOn = outcome.isPortStolen
+      ? stolen++ < MAX_STOLEN_PORTS && !isPinned
+      : outcome.hasEnded && offers.processEnded();
+    if (!goesOn || input.signal.aborted || deadline.aborted) return outcome;
     await outcome.gone;
   }
+}
+
+const cut = (text: string): string =>
+  text.length > FAULT_BYTES ? text.slice(0, FAULT_BYTES) + CUT_MARK : text;
+
+interface Failed extends NotLaunched {
+  isPortStolen: boolean;
+  /** It ended by itself, or closed its input. */
+  hasEnded: boolean;
 }
 
 async function launchOnce(
   given: LaunchInput,
   deadline: AbortSignal,
-): Promise<Launched | (NotLaunched & { isPortStolen: boolean })> {
+  offers: Offers,
+): Promise<Launched | Failed> {
   const broken = new AbortController();
   const onBroken = (failure: SupervisorError): void => broken.abort(failure);
   const input = { ...given, onLine: guarded("child", onBroken, given.onLine) };
@@ -120,6 +151,7 @@ async function launchOnce(
       port,
       gone: Promise.resolve(),
       isPortStolen: false,
+      hasEnded: false,
     };
   }
   const { pid } = running;
@@ -133,11 +165,15 @@ async function launchOnce(
       signal: AbortSignal.any([signal, deadline, exit.signal, broken.signal]),
       onMissing: (what) => (missing = what),
       onBroken,
+      offers,
     });
     return { isReady: true, running, port, broken: broken.signal, ...ready };
   } catch (error) {
     let failure: SupervisorError;
     let isPortStolen = false;
+    let hasEnded = exit.signal.aborted;
+    // What it said first is what tells why: what came after it is about other versions.
+    const refusal = offers.refusal?.message;
     const fail = (
       code: "INSTANCE_EXITED" | "INSTANCE_START_TIMEOUT",
       what: string,
@@ -154,22 +190,23 @@ async function launchOnce(
       await Promise.race([running.drained, delay(LAST_WORDS_MS)]);
       failure = fail(
         "INSTANCE_EXITED",
-        `${how} before it was ready${isPortStolen ? `, and another process holds port ${port}` : ""}`,
+        `${how} before it was ready${isPortStolen ? `, and another process holds port ${port}` : ""}${refusal === undefined ? "" : `: ${refusal}`}`,
       );
     } else if (deadline.aborted) {
       failure = fail(
         "INSTANCE_START_TIMEOUT",
-        `was not ready within ${input.startTimeoutMs / 1000} s: ${missing}`,
+        `was not ready within ${input.startTimeoutMs / 1000} s: ${refusal ?? missing}`,
       );
     } else {
       const cause = toSupervisorError(error);
-      const what = `was ended before it was ready: ${cause.message}`;
+      hasEnded = cause.code === "UPSTREAM_RESET";
+      const what = `was ended before it was ready: ${broken.signal.aborted ? cause.message : (refusal ?? cause.message)}`;
       failure = fail("INSTANCE_EXITED", what, cause);
     }
     // What a dead leader left behind has nobody to end it in good order.
     const ending = exit.signal.aborted ? running.kill() : running.stop();
     const gone = releaseAfter(ending, ports, port);
-    return { isReady: false, failure, pid, port, gone, isPortStolen };
+    return { isReady: false, failure, pid, port, gone, isPortStolen, hasEnded };
   }
 }
 
@@ -177,6 +214,7 @@ interface Wait {
   signal: AbortSignal;
   onMissing: (missing: string) => void;
   onBroken: (failure: SupervisorError) => void;
+  offers: Offers;
 }
 
 /** Waits until the child is ready, in the way of its transport. */

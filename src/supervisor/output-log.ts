@@ -16,13 +16,14 @@ export class OutputLog {
   }
 
   add(variant: string, stream: StreamName, written: string): LogLine {
-    const line = { variant, at: Date.now(), stream, text: this.#scrub(written) };
+    const line = { variant, at: Date.now(), stream, text: this.scrub(written) };
     this.#lines[this.#next] = line;
     this.#next = (this.#next + 1) % MAX_LINES;
     return line;
   }
 
-  #scrub(text: string): string {
+  /** The text without secrets, as a line of this log has it. */
+  scrub(text: string): string {
     if (!text.endsWith(CUT_MARK)) return this.#scrubber.scrub(text);
     return this.#scrubber.scrubCut(text.slice(0, -CUT_MARK.length)) + CUT_MARK;
   }

@@ -1,5 +1,6 @@
 import type { SupervisorError } from "../errors.ts";
 import { ModernStdio } from "../upstream/modern-stdio.ts";
+import type { Offers } from "../upstream/offers.ts";
 import { SharedStdio } from "../upstream/shared-stdio.ts";
 import type { Running } from "../runners/runner.ts";
 import type { Era, StdioTarget } from "./instance-types.ts";
@@ -13,6 +14,8 @@ export interface StdioReadinessInput {
   isOwn: boolean;
   resumeWindowMs: number;
   version: string;
+  /** Which versions a legacy child is offered. */
+  offers: Offers;
   /** Ends the wait: the child's exit, the deadline, or a stop. */
   signal: AbortSignal;
   onMissing: (missing: string) => void;
@@ -42,7 +45,7 @@ export async function untilAnswering(input: StdioReadinessInput): Promise<StdioT
   const { capabilities, isOwn, resumeWindowMs } = input;
   const shared = new SharedStdio({ ...pipes, capabilities, isOwn, resumeWindowMs });
   end(shared);
-  await Promise.race([shared.initialize(), aborted(signal)]);
+  await Promise.race([shared.initialize(input.offers), aborted(signal)]);
   return { transport: "stdio", era, shared };
 }
 

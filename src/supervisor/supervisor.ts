@@ -23,7 +23,8 @@ import { Standings } from "./standing.ts";
 import { Scrubber } from "../observability/scrubber.ts";
 import type { Level } from "../runners/confinement.ts";
 import type { StartRunner } from "../runners/runner.ts";
-import type { EraMemory } from "./era-probe.ts";
+import { forgetful } from "./definition.ts";
+import type { DefinitionMemory } from "./definition.ts";
 import type { InstanceContext } from "./instance-context.ts";
 import { isOwnVariant, keyOf } from "./instance-types.ts";
 import type {
@@ -63,7 +64,10 @@ export interface SupervisorOptions {
   start?: StartRunner;
   /** Without it, servers of level none can be run and no others. */
   isolation?: Isolation;
-  eras?: EraMemory;
+  /** Which era a stdio server speaks. */
+  eras?: DefinitionMemory;
+  /** Which version a stdio server took that had refused another. */
+  versions?: DefinitionMemory;
 }
 
 export class Supervisor {
@@ -90,6 +94,7 @@ export class Supervisor {
     start = startProcess,
     isolation = new Isolation(config),
     eras: memory = forgetful(),
+    versions = forgetful(),
   }: SupervisorOptions) {
     this.#standings = new Standings(scrubber);
     this.#context = {
@@ -100,6 +105,7 @@ export class Supervisor {
       log,
       scrubber,
       start,
+      versions,
       isolation,
       ports: new Ports(config.ports),
       turns: new StartTurns(slotsFor(config)),
@@ -143,7 +149,10 @@ export class Supervisor {
         const endTurn = await turns.take(ref, signal);
         const { startTimeoutMs } = def;
         const settings = { version, config, startTimeoutMs, stopTimeoutMs };
-        return { input: { ...settings, def, token, ports, isolation, start, signal }, endTurn };
+        return {
+          input: { ...settings, def, token, ports, isolation, start, versions, signal },
+          endTurn,
+        };
       },
     });
   }
@@ -162,8 +171,9 @@ export class Supervisor {
   /**
    * The handle of an instance, running or not. Keep it: its `live` and `ensure()` cost no look-up.
    * `capabilities` is what the clients of a stdio child declared, as JSON text; one variant has one.
+   * `wanted` is the version that the client asks for that wants the instance now.
    */
-  instance(ref: Ref, capabilities = "{}"): Instance {
+  instance(ref: Ref, capabilities = "{}", wanted?: string): Instance {
     const key = keyOf(ref);
     let instance = this.#instances.get(key);
     if (!instance) {
@@ -171,6 +181,7 @@ export class Supervisor {
       if (this.#refusal) void instance.close("stopped with the daemon", this.#refusal);
       this.#instances.set(key, instance);
     }
+    if (wanted !== undefined) instance.wanted = wanted;
     return instance;
   }
 
@@ -371,10 +382,4 @@ export class Supervisor {
     this.#exposedServers.add(server);
     this.#context.log.warn({ server, addresses }, "child: listens on more than loopback");
   }
-}
-
-/** Remembers what it is told, and only while it lives. */
-function forgetful(): EraMemory {
-  const eras = new Map<string, Era>();
-  return { find: (name) => eras.get(name), keep: (name, era) => void eras.set(name, era) };
 }

@@ -2,8 +2,10 @@ import { SupervisorError } from "../errors.ts";
 import type { ClientMessage } from "../mcp/client-body.ts";
 import { initializeText } from "../mcp/envelope.ts";
 import { locate, splice, valueAt } from "../mcp/json-span.ts";
-import { OFFERED_VERSION, negotiate } from "../mcp/versions.ts";
+import { negotiate } from "../mcp/versions.ts";
+import type { Offers } from "./offers.ts";
 import { numberOf } from "./own-ids.ts";
+import type { OwnIds } from "./own-ids.ts";
 import type { Incoming } from "./stdio-pipe.ts";
 
 export interface HandshakeOptions {
@@ -16,31 +18,50 @@ export interface HandshakeOptions {
 export class Handshake {
   readonly #options: HandshakeOptions;
   #agreed: { readonly result: Buffer; readonly version: string } | undefined;
-  #onAnswer: ((answer: Incoming) => void) | undefined;
+  readonly #ids: OwnIds;
+  #waiting: { readonly id: number; readonly take: (answer: Incoming) => void } | undefined;
 
-  constructor(options: HandshakeOptions) {
+  constructor(options: HandshakeOptions, ids: OwnIds) {
     this.#options = options;
+    this.#ids = ids;
   }
 
-  /** Resolves when the child has agreed. Rejects with UPSTREAM_INVALID for a refusal. */
-  async make(write: (message: Buffer) => Promise<void>): Promise<void> {
-    const { capabilities, clientVersion } = this.#options;
-    const answered = new Promise<Incoming>((resolve) => (this.#onAnswer = resolve));
-    await write(Buffer.from(initializeText(OFFERED_VERSION, capabilities, clientVersion)));
-    const { raw, value } = await answered;
-    const span = locate(raw, ["result"]);
-    const version = (value.result as { protocolVersion?: unknown } | undefined)?.protocolVersion;
-    if (!Buffer.isBuffer(raw) || span === undefined || typeof version !== "string")
-      throw new SupervisorError("UPSTREAM_INVALID", "the child refused to initialize");
-    this.#agreed = { result: raw.subarray(span.start, span.end), version };
+  /** Resolves when the child has agreed. Rejects with UPSTREAM_INVALID for one that refuses all that it is offered. */
+  async make(offers: Offers, write: (message: Buffer) => Promise<void>): Promise<void> {
+    for (;;) {
+      const version = offers.next;
+      if (version === undefined) throw offers.refusal!;
+      const { raw, value } = await this.#offer(version, write);
+      const span = locate(raw, ["result"]);
+      const agreed = (value.result as { protocolVersion?: unknown } | undefined)?.protocolVersion;
+      if (Buffer.isBuffer(raw) && span !== undefined && typeof agreed === "string") {
+        this.#agreed = { result: raw.subarray(span.start, span.end), version: agreed };
+        return;
+      }
+      if (typeof value.error !== "object" || value.error === null)
+        throw new SupervisorError(
+          "UPSTREAM_INVALID",
+          "the child's answer to initialize has no version",
+        );
+      offers.refused(version, value.error);
+    }
   }
 
   /** Whether the answer is the one that is waited for here, and taken. */
   takes(answer: Incoming): boolean {
-    if (this.#onAnswer === undefined || numberOf(answer.value.id) !== 0) return false;
-    this.#onAnswer(answer);
-    this.#onAnswer = undefined;
+    const waiting = this.#waiting;
+    if (waiting === undefined || numberOf(answer.value.id) !== waiting.id) return false;
+    this.#waiting = undefined;
+    waiting.take(answer);
     return true;
+  }
+
+  async #offer(version: string, write: (message: Buffer) => Promise<void>): Promise<Incoming> {
+    const { capabilities, clientVersion } = this.#options;
+    const id = this.#ids.next();
+    const answered = new Promise<Incoming>((take) => (this.#waiting = { id, take }));
+    await write(Buffer.from(initializeText(id, version, capabilities, clientVersion)));
+    return await answered;
   }
 
   /** The child's answer as it is for a session that asks with this `initialize`. */

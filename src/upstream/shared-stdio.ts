@@ -9,6 +9,7 @@ import { outcomeOf } from "../mcp/outcome.ts";
 import { Handshake } from "./handshake.ts";
 import type { HandshakeOptions } from "./handshake.ts";
 import { LogLevels } from "./log-levels.ts";
+import { Offers } from "./offers.ts";
 import { OpenCalls } from "./open-calls.ts";
 import type { OpenCall } from "./open-calls.ts";
 import { OwnIds, numberIn, numberOf } from "./own-ids.ts";
@@ -55,7 +56,7 @@ export class SharedStdio {
   constructor(options: SharedStdioOptions) {
     this.#options = options;
     this.#ids = new OwnIds(options.onFault);
-    this.#handshake = new Handshake(options);
+    this.#handshake = new Handshake(options, this.#ids);
     const [sessions, calls] = [this.#clients, this.#calls];
     this.#questions = new Questions({ ...options, sessions, calls });
     this.#pipe = new StdioPipe({
@@ -65,9 +66,9 @@ export class SharedStdio {
     });
   }
 
-  /** Resolves when the child has answered `initialize`. Rejects with UPSTREAM_INVALID for a refusal. */
-  async initialize(): Promise<void> {
-    await this.#handshake.make((message) => this.#pipe.write(message));
+  /** Resolves when the child has answered `initialize`. Rejects with UPSTREAM_INVALID when it refuses all offers. */
+  async initialize(offers = new Offers()): Promise<void> {
+    await this.#handshake.make(offers, (message) => this.#pipe.write(message));
     if (!this.#options.isOwn) this.#greet();
   }
 

@@ -26,7 +26,7 @@ export interface IncomingValue {
   readonly method?: string;
   readonly params?: Readonly<Record<string, unknown>>;
   readonly result?: unknown;
-  readonly error?: { readonly code?: number; readonly data?: unknown };
+  readonly error?: { readonly code?: number; readonly message?: unknown; readonly data?: unknown };
 }
 
 export interface ChildPipes {

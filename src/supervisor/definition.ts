@@ -1,0 +1,20 @@
+import { createHash } from "node:crypto";
+import type { ChildServer } from "../config/config.ts";
+
+/** What is known of server definitions beyond this life of the daemon. */
+export interface DefinitionMemory {
+  find(definition: string): string | undefined;
+  keep(definition: string, text: string): void;
+}
+
+/** Remembers what it is told, and only while it lives. */
+export function forgetful(): DefinitionMemory {
+  const known = new Map<string, string>();
+  return { find: (name) => known.get(name), keep: (name, text) => void known.set(name, text) };
+}
+
+/** The same for two users and two daemons, and no way back to what stands in it. */
+export function definitionOf({ command, args, cwd, env }: ChildServer): string {
+  const text = JSON.stringify([command, args, cwd, Object.entries(env)]);
+  return createHash("sha256").update(text).digest("hex");
+}
