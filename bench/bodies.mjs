@@ -80,7 +80,7 @@ async function costOf(work) {
   return await probe();
 }
 
-function send(method, path, headers, body, onData) {
+function send(method, path, headers, body, onData, underWay) {
   return new Promise((resolve, reject) => {
     const all = {
       authorization: `Bearer ${key}`,
@@ -97,7 +97,12 @@ function send(method, path, headers, body, onData) {
       if (onData !== undefined) return resolve({ close: () => req.destroy() });
       res.once("end", () => resolve({ text, session: res.headers["mcp-session-id"] }));
     });
+    underWay?.add(req);
     req.on("error", reject);
+    req.on("close", () => {
+      underWay?.delete(req);
+      reject(new Error("closed"));
+    });
     req.end(body);
   });
 }
@@ -116,9 +121,14 @@ async function open(front, server) {
   if (front === "mcp") {
     const { session } = await send("POST", path, {}, INITIALIZE);
     const headers = { "mcp-session-id": session };
+    const posts = new Set();
     return {
-      post: (body) => send("POST", path, headers, body),
-      close: () => send("DELETE", path, headers),
+      post: (body) => send("POST", path, headers, body, undefined, posts),
+      async close() {
+        await send("DELETE", path, headers);
+        // Those that wait are its client's to end.
+        for (const req of posts) req.destroy();
+      },
     };
   }
   let [got, wanted, head] = [0, 1, ""];
@@ -211,7 +221,7 @@ async function openCalls(front) {
     return longestMs;
   });
   const many = MANY_CALLS.toLocaleString("en");
-  await pauseRow(`${front} over stdio, a session with ${many} calls under way ends`, async () => {
+  const withMany = async (end) => {
     const session = await open(front, "by-stdio");
     const waiting = [];
     for (let i = 0; i < MANY_CALLS; i += 1000) {
@@ -221,11 +231,25 @@ async function openCalls(front) {
     }
     await sleep(500);
     const { longestMs } = await costOf(async () => {
-      await session.close();
+      await end(session);
       await Promise.all(waiting);
       // Their rows of the audit are written a moment later.
       await sleep(1500);
     });
+    return longestMs;
+  };
+  await pauseRow(`${front} over stdio, a session with ${many} calls under way ends`, () =>
+    withMany((session) => session.close()),
+  );
+  await pauseRow(`${front} over stdio, a child with ${many} calls under way ends`, async () => {
+    let ended;
+    const longestMs = await withMany(async (session) => {
+      const { instances } = await daemon.api("GET", "/api/status");
+      const child = instances.find(({ server, pid }) => server === "by-stdio" && pid !== null);
+      process.kill(child.pid, "SIGKILL");
+      ended = session;
+    });
+    await ended.close();
     return longestMs;
   });
 }

@@ -8,6 +8,7 @@ import type { Message } from "../mcp/envelope.ts";
 import { wholeText } from "../mcp/long-text.ts";
 import type { Text } from "../mcp/long-text.ts";
 import { messagesIn } from "../mcp/outcome.ts";
+import { inTurns } from "../net/in-turns.ts";
 import type { Live } from "../supervisor/supervisor.ts";
 import { PATIENCE_MS, answerWith, beginStream } from "./bridged-answer.ts";
 import { explainFailure } from "./exit.ts";
@@ -244,10 +245,11 @@ export class HttpBridge {
     this.#asked.clear();
     const reset = error ?? new SupervisorError("UPSTREAM_RESET", "the server ended the session");
     const cause = await explainFailure(reset, live);
-    for (const { post, unanswered } of failed) {
-      if (post.answers.length === 0) post.outlet.fail(cause, unanswered);
-      else answerInPart(post, cause, unanswered);
-    }
+    await inTurns(
+      failed,
+      ({ post, unanswered }) => answerInPart(post, cause, unanswered),
+      ({ unanswered }) => unanswered.length,
+    );
   }
 
   #expect(
@@ -282,11 +284,8 @@ export class HttpBridge {
     for (const post of this.#posts.values()) {
       if (post.isStream || !canCarry(post)) continue;
       const leftMs = post.since + PATIENCE_MS - now;
-      if (leftMs <= 0) begin(post);
-      else {
-        this.#watch = this.#losePatienceIn(leftMs);
-        return;
-      }
+      if (leftMs > 0) return void (this.#watch = this.#losePatienceIn(leftMs));
+      begin(post);
     }
   }
 

@@ -1,8 +1,10 @@
+import { unawaited } from "../containment.ts";
 import { SupervisorError } from "../errors.ts";
 import { cancelledBy } from "../mcp/client-body.ts";
 import type { ClientMessage } from "../mcp/client-body.ts";
 import { EnvelopeScanner, isRequest, isResponse } from "../mcp/envelope.ts";
 import type { AnswerOutcome, Message } from "../mcp/envelope.ts";
+import { inTurns } from "../net/in-turns.ts";
 import type { Keeps } from "./keeps.ts";
 import type { Usage } from "../supervisor/supervisor.ts";
 import { noteUnanswerable } from "./calls.ts";
@@ -127,8 +129,15 @@ export class InFlight {
   /** As `drain`, with who wants to know. */
   drainUnanswered(): Unanswered[] {
     const unanswered = Array.from(this.#open, ([id, { watch }]) => ({ id, watch }));
-    for (const id of this.#calls.keys()) this.#endCall(id, "lost");
-    for (const { id } of unanswered) this.#end(id, "given up");
+    const calls = [...this.#calls.values()];
+    let used = 0;
+    for (const { kind } of this.#open.values()) if (kind !== "ping") used += 1;
+    this.#calls.clear();
+    this.#open.clear();
+    this.#usage.inFlight -= used;
+    if (used > 0) this.#usage.lastMessageAt = performance.now();
+    const told = inTurns(calls, (call) => call.end("lost", 0));
+    unawaited("request", () => {}, told);
     return unanswered;
   }
 

@@ -41,7 +41,8 @@ export function answerInPart(
   error: SupervisorError,
   unanswered: readonly string[],
 ): void {
-  const { answers, watch } = post;
+  const { answers, watch, outlet } = post;
+  if (answers.length === 0) return outlet.fail(error, unanswered);
   watch?.failApart(error);
   for (const id of unanswered) answers.push(rpcErrorText(error, watch?.requestId ?? "", id));
   answerBatch(post);

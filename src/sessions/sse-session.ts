@@ -10,6 +10,7 @@ import { RPC } from "../mcp/modern.ts";
 import { formatEvent } from "../mcp/sse.ts";
 import type { EventPart } from "../mcp/sse.ts";
 import { LEGACY_VERSIONS } from "../mcp/versions.ts";
+import { inTurns } from "../net/in-turns.ts";
 import type { HttpTarget, Instance, Live } from "../supervisor/supervisor.ts";
 import { SseLink } from "../upstream/sse-link.ts";
 import type { Remembered } from "../upstream/stdio-client.ts";
@@ -177,7 +178,7 @@ export class SseSession {
 
   /** Nobody waits for the child any more: calls under way are answered with the error, and the stream ends. */
   giveUp(error: SupervisorError): void {
-    this.#fail(this.#serving?.inFlight.drainUnanswered() ?? [], error);
+    for (const one of this.#serving?.inFlight.drainUnanswered() ?? []) this.#fail(one, error);
     this.end();
   }
 
@@ -269,13 +270,12 @@ export class SseSession {
     const { instance, askable, keeps } = this.#serving!;
     const renewal = {
       instance,
-      onInterrupted: (ended: Live) => this.#settle(this.#onInterrupted(ended)),
+      onInterrupted: (ended: Live) => this.#settle(this.#interrupted(this.#lost(), ended)),
       onRenewed: ({ uris }: Remembered) => keeps.restore(uris),
     };
     const events: MessageLinkEvents = {
       askable,
-      onDropped: (id, error) =>
-        this.#fail([{ id, watch: this.#serving?.inFlight.failed(id) }], error),
+      onDropped: (id, error) => this.#dropped(id, error),
       onMessage: (raw, _about, known) => {
         const messages = known === undefined ? messagesIn(raw) : [known];
         if (this.#late.take(messages)) return;
@@ -305,8 +305,7 @@ export class SseSession {
   #drop(messages: readonly Message[], error: SupervisorError): void {
     for (const message of messages) {
       const { id } = message;
-      if (isResponse(message))
-        this.#fail([{ id: id!, watch: this.#serving?.inFlight.failed(id!) }], error);
+      if (isResponse(message)) this.#dropped(id!, error);
       else if (!isRequest(message)) this.#options.unread.drop();
       else if (this.#state.kind === "open") {
         // A server that is gone waits for no answer.
@@ -328,20 +327,19 @@ export class SseSession {
     });
   }
 
-  /** The child is gone and the session is not. */
-  async #onInterrupted(live: Live): Promise<void> {
-    // Taken at once: what the client asks from now on is for the next child to answer.
+  /** The child is gone. Taken at once: what the client asks from now on is for the next one to answer. */
+  async #interrupted(error: SupervisorError, live: Live): Promise<void> {
     const unanswered = this.#serving?.inFlight.drainUnanswered() ?? [];
-    if (unanswered.length > 0) this.#fail(unanswered, await explainFailure(this.#lost(), live));
+    if (unanswered.length === 0) return;
+    const cause = await explainFailure(error, live);
+    await inTurns(unanswered, (one) => this.#fail(one, cause));
   }
 
   /** Nothing takes a session over SSE or HTTP to another child yet: its client has to begin anew, and the end of its stream tells it so. */
   async #onLinkClosed(live: Live, error: SupervisorError | undefined): Promise<void> {
     if (this.#state.kind === "closed") return;
     this.#state = { kind: "lost" };
-    const unanswered = this.#serving?.inFlight.drainUnanswered() ?? [];
-    if (unanswered.length > 0)
-      this.#fail(unanswered, await explainFailure(error ?? this.#lost(), live));
+    await this.#interrupted(error ?? this.#lost(), live);
     this.#options.outlet.end();
   }
 
@@ -353,12 +351,14 @@ export class SseSession {
     );
   }
 
-  /** Answers requests in the server's place, after their POSTs were accepted. */
-  #fail(unanswered: readonly Unanswered[], error: SupervisorError): void {
-    for (const { id, watch } of unanswered) {
-      watch?.failApart(error);
-      this.#answerWith(error, id, watch);
-    }
+  #dropped(id: string, error: SupervisorError): void {
+    this.#fail({ id, watch: this.#serving?.inFlight.failed(id) }, error);
+  }
+
+  /** Answers a request in the server's place, after its POST was accepted. */
+  #fail({ id, watch }: Unanswered, error: SupervisorError): void {
+    watch?.failApart(error);
+    this.#answerWith(error, id, watch);
   }
 
   #answerWith(

@@ -1,3 +1,4 @@
+import { unawaited } from "../containment.ts";
 import type { SupervisorError } from "../errors.ts";
 import { cancelledBy } from "../mcp/client-body.ts";
 import type { ClientMessage } from "../mcp/client-body.ts";
@@ -8,6 +9,7 @@ import type { Span } from "../mcp/json-span.ts";
 import { outcomeOf } from "../mcp/outcome.ts";
 import { Handshake } from "./handshake.ts";
 import type { HandshakeOptions } from "./handshake.ts";
+import { inTurns } from "../net/in-turns.ts";
 import { LogLevels } from "./log-levels.ts";
 import { Offers } from "./offers.ts";
 import { OpenCalls } from "./open-calls.ts";
@@ -112,14 +114,20 @@ export class SharedStdio {
   close(client: StdioClient): void {
     if (!this.#clients.delete(client)) return;
     this.#pipe.resume();
-    for (const id of this.#calls.of(client)) {
-      this.#cancel(id, this.#calls.get(id)!, undefined);
-      this.#tell(leftText(id));
-    }
+    const left = inTurns(this.#calls.of(client), (id) => this.#leave(id));
+    unawaited("child", this.#options.onBroken, left);
     for (const id of this.#questions.leave(client)) this.#refuse(id);
     for (const uri of this.#subscriptions.deleteAll(client))
       this.#ask("resources/unsubscribe", { uri });
     this.#levels.delete(client);
+  }
+
+  #leave(id: number): void {
+    const call = this.#calls.get(id);
+    // Answered meanwhile, or never to be.
+    if (call === undefined || this.#isEnded) return;
+    this.#cancel(id, call, undefined);
+    this.#tell(leftText(id));
   }
 
   /** Takes one message of a session. Rejects with UPSTREAM_RESET when the child has closed its input. */

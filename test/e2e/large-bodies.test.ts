@@ -9,6 +9,7 @@ import { fileURLToPath } from "node:url";
 import { daemonFolder, startDaemon } from "../helpers/daemon.ts";
 import { bearer, initialize, json, rpc } from "../helpers/fixtures.ts";
 import { EventStream, ask } from "../helpers/raw-http.ts";
+import { instancesOf } from "../helpers/status.ts";
 import { until } from "../helpers/until.ts";
 
 const SAYS = fileURLToPath(new URL("../fixtures/servers/says.ts", import.meta.url));
@@ -126,4 +127,34 @@ test("what a client says behind a large message stays behind it", async (t) => {
     }, "the child has read both");
     assert.match(lines[1]!, /"behind"/, front);
   }
+});
+
+test("however many calls are under way, none is forgotten at their end", async (t) => {
+  const { daemon, open, read } = await rig(t);
+  const CALLS = 2500;
+  const begin = async ({ path, headers }: Awaited<ReturnType<typeof open>>) => {
+    for (let from = 0; from < CALLS; from += 500) {
+      const calls = Array.from({ length: 500 }, (_, i) =>
+        rpc(1000 + from + i, "tools/call", { name: "say", arguments: { lines: [] } }),
+      );
+      await ask(daemon.port, { method: "POST", path, headers, body: `[${calls.join(",")}]` });
+    }
+    const taken = () => read().filter((line) => line.includes('"lines":[]')).length;
+    const before = taken();
+    await until(() => taken() >= before && taken() % CALLS === 0, "the child has them all");
+  };
+  const cancelled = () => read().filter((line) => line.includes("notifications/cancelled")).length;
+  const left = await open("sse", "by-stdio");
+  await begin(left);
+  left.stream!.close();
+  await until(() => cancelled() === CALLS, "the child hears that each is cancelled");
+
+  const stays = await open("sse", "by-stdio");
+  await begin(stays);
+  const [child] = await instancesOf(daemon);
+  process.kill(child!.pid!, "SIGKILL");
+  const failed = () => stays.stream!.text.split('"error"').length - 1;
+  await until(() => failed() === CALLS, "each gets an error");
+  const ids = stays.stream!.messages().flatMap(({ id, error }) => (error === undefined ? [] : id));
+  assert.equal(new Set(ids).size, CALLS);
 });
