@@ -63,7 +63,7 @@ test("the screen of doctor NAME has all that an admin would look for elsewhere",
   // State and since when, memory, sessions.
   has(new RegExp(`^echo: ready since ${time}$`, "m"));
   has(/^ {2}pid \d+, [1-9]\d*M of memory, 1 session, 0 calls under way, 0 restarts$/m);
-  has(/^ {2}no process, 1 session, 0 calls under way, \d+ restarts?$/m);
+  has(/^ {2}no process, 0 sessions, 0 calls under way, \d+ restarts?$/m);
   assert.doesNotMatch(stdout, /\b1 (?:sessions|calls|restarts|failures|warnings)\b|- memory|pid -/);
   has(
     new RegExp(
