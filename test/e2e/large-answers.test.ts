@@ -2,9 +2,12 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { test } from "node:test";
+import { startForAlice } from "../helpers/alice.ts";
 import { Conversation } from "../helpers/conversation.ts";
+import type { Rpc } from "../helpers/conversation.ts";
 import { startDaemon } from "../helpers/daemon.ts";
-import { fixture } from "../helpers/fixtures.ts";
+import { fixture, modernCall } from "../helpers/fixtures.ts";
+import { ask } from "../helpers/raw-http.ts";
 import type { Large } from "../fixtures/servers/noisy.ts";
 
 const MIB = 1024 * 1024;
@@ -57,4 +60,24 @@ test("over every bridge an answer of megabytes arrives whole, and one over the l
   const status = readFileSync(`/proc/${daemon.pid}/status`, "utf8");
   const peakMiB = Number(/VmHWM:\s+(\d+)/.exec(status)?.[1]) / 1024;
   assert.ok(peakMiB < 250, `the daemon has had ${peakMiB} MiB`);
+});
+
+test("a child of 2026-07-28 answers with megabytes too, and with an error for the id that names the limit beyond it", async (t) => {
+  const { daemon, auth } = await startForAlice(t, { lines: servers.lines });
+  for (const isIdFirst of [false, true]) {
+    const large = async (id: string, bytes: number): Promise<Rpc> => {
+      const asked = { name: "large", arguments: { bytes, isIdFirst } };
+      const { body } = await ask(daemon.port, modernCall(auth, id, asked));
+      return JSON.parse(body) as Rpc;
+    };
+    const whole = await large("whole", 3 * MIB);
+    assert.equal(whole.id, "whole");
+    const [content] = whole.result!["content"] as { text: string }[];
+    assert.equal(content!.text.length, 3 * MIB);
+    const { id, error } = await large("too long", 66 * MIB);
+    assert.deepEqual([id, error?.data?.type], ["too long", "ANSWER_TOO_LARGE"]);
+    assert.match(error!.message, /64 MiB/);
+  }
+  const echo = { name: "echo", arguments: { text: "still here" } };
+  assert.match((await ask(daemon.port, modernCall(auth, "after", echo))).body, /still here/);
 });
