@@ -29,11 +29,16 @@ export class AllUnread {
     const own = session.bytes;
     const { unreadBytes, unreadTotalBytes } = this.#limits;
     // Where nothing waits even the largest message passes.
-    if (own > 0 && own + bytes > unreadBytes) return noRoom("limits.unread", unreadBytes);
+    if (own > 0 && own + bytes > unreadBytes)
+      return noRoom(
+        "the client reads more slowly than the server writes",
+        "limits.unread",
+        unreadBytes,
+      );
     if (own + bytes <= OWN_BYTES) return undefined;
     this.#crowded.add(session);
     return this.#total + bytes > unreadTotalBytes
-      ? noRoom("limits.unreadTotal", unreadTotalBytes)
+      ? noRoom("much waits for clients that read slowly", "limits.unreadTotal", unreadTotalBytes)
       : undefined;
   }
 
@@ -52,11 +57,8 @@ export class AllUnread {
   }
 }
 
-const noRoom = (name: string, bytes: number): SupervisorError =>
-  new SupervisorError(
-    "CLIENT_TOO_SLOW",
-    `the client reads more slowly than the server writes, and ${name} (${bytes >> 20} MiB) is used up`,
-  );
+const noRoom = (why: string, name: string, bytes: number): SupervisorError =>
+  new SupervisorError("CLIENT_TOO_SLOW", `${why}, and ${name} (${bytes >> 20} MiB) is used up`);
 
 /** What waits for the client of one session, on all its streams. */
 export class Unread {
