@@ -8,7 +8,6 @@ import type { Message } from "../mcp/envelope.ts";
 import { wholeText } from "../mcp/long-text.ts";
 import type { Text } from "../mcp/long-text.ts";
 import { messagesIn } from "../mcp/outcome.ts";
-import { inTurns } from "../net/in-turns.ts";
 import type { Live } from "../supervisor/supervisor.ts";
 import { PATIENCE_MS, answerWith, beginStream } from "./bridged-answer.ts";
 import { explainFailure } from "./exit.ts";
@@ -17,12 +16,20 @@ import type { HttpOutlet } from "./http-exchange.ts";
 import type { CallWatch } from "./calls.ts";
 import type { InFlight } from "./in-flight.ts";
 import type { MessageLink } from "./message-link.ts";
-import { answerBatch, answerInPart, begin, canCarry, emit, tokenIn, within } from "./open-post.ts";
-import type { Post } from "./open-post.ts";
+import {
+  ENDED,
+  TAKES_JSON_ALONE,
+  answerAll,
+  answerBatch,
+  begin,
+  canCarry,
+  emit,
+  newPost,
+  within,
+} from "./open-post.ts";
+import type { Failed, Post } from "./open-post.ts";
 import { Presence } from "./presence.ts";
 
-const TAKES_JSON_ALONE =
-  "the client takes JSON alone and has no stream open, so nothing can be asked of it";
 const HAS_LEFT = "the client has left";
 const TOO_MANY = "too many questions wait for the client's answer";
 /** No client has as many open at once; what a server asks must not fill the daemon. */
@@ -120,7 +127,7 @@ export class HttpBridge {
   close(): void {
     clearTimeout(this.#watch);
     this.#presence.close();
-    for (const post of this.#outlets.values()) this.#forget(post);
+    this.#answerAll(ENDED);
     for (const stream of this.#streams) stream.end();
     this.#link?.close();
     this.#flow.close();
@@ -220,8 +227,9 @@ export class HttpBridge {
   }
 
   /** Something of ours threw between two messages: the session cannot go on. */
-  readonly #break = (): void => {
+  readonly #break = (failure: SupervisorError): void => {
     this.#isLost = true;
+    this.#answerAll(failure);
     for (const stream of this.#streams) stream.end();
   };
 
@@ -236,20 +244,24 @@ export class HttpBridge {
 
   async #interrupted(error: SupervisorError | undefined, live: Live): Promise<void> {
     // Taken at once: what the client asks from now on may be for the next child to answer.
-    const failed = [...this.#outlets.values()].map((post) => {
+    const failed = this.#takePosts();
+    this.#inFlight.drain();
+    this.#asked.clear();
+    const reset = error ?? new SupervisorError("UPSTREAM_RESET", "the server ended the session");
+    await answerAll(failed, await explainFailure(reset, live));
+  }
+
+  /** Answers what waits in the server's place, which will not. */
+  #answerAll(error: SupervisorError): void {
+    unawaited("session", () => {}, answerAll(this.#takePosts(), error));
+  }
+
+  #takePosts(): Failed[] {
+    return [...this.#outlets.values()].map((post) => {
       const unanswered = [...post.waiting];
       this.#forget(post);
       return { post, unanswered };
     });
-    this.#inFlight.drain();
-    this.#asked.clear();
-    const reset = error ?? new SupervisorError("UPSTREAM_RESET", "the server ended the session");
-    const cause = await explainFailure(reset, live);
-    await inTurns(
-      failed,
-      ({ post, unanswered }) => answerInPart(post, cause, unanswered),
-      ({ unanswered }) => unanswered.length,
-    );
   }
 
   #expect(
@@ -257,23 +269,12 @@ export class HttpBridge {
     outlet: HttpOutlet,
     watch: CallWatch | undefined,
   ): Post {
-    const progressTokens = requests.flatMap((request) => tokenIn(request) ?? []);
-    const waiting = new Set(requests.map(({ id }) => id!));
-    const post: Post = {
-      outlet,
-      progressTokens,
-      waiting,
-      isBatch: requests.length > 1,
-      isStream: false,
-      answers: [],
-      watch,
-      since: performance.now(),
-    };
+    const post = newPost(requests, outlet, watch);
     this.#watch ??= this.#losePatienceIn(PATIENCE_MS);
     this.#outlets.set(outlet, post);
     this.#flow.add(outlet);
-    for (const id of waiting) this.#posts.set(id, post);
-    for (const token of progressTokens) this.#byToken.set(token, post);
+    for (const id of post.waiting) this.#posts.set(id, post);
+    for (const token of post.progressTokens) this.#byToken.set(token, post);
     return post;
   }
 

@@ -1,14 +1,25 @@
 import { contained } from "../containment.ts";
-import type { SupervisorError } from "../errors.ts";
+import { SupervisorError } from "../errors.ts";
 import { rpcErrorText } from "../http/error-response.ts";
 import type { ClientMessage } from "../mcp/client-body.ts";
 import { canonicalId } from "../mcp/envelope.ts";
 import { textAt } from "../mcp/json-span.ts";
 import type { Text } from "../mcp/long-text.ts";
+import { inTurns } from "../net/in-turns.ts";
 import { answerWith, beginStream } from "./bridged-answer.ts";
 import type { CallWatch } from "./calls.ts";
 import type { Flow } from "./flow.ts";
 import type { HttpOutlet } from "./http-exchange.ts";
+
+/** What is said in a client's place that has no stream for a question. */
+export const TAKES_JSON_ALONE =
+  "the client takes JSON alone and has no stream open, so nothing can be asked of it";
+
+/** What is said in the server's place when the client itself, or an admin, has ended the session. */
+export const ENDED = new SupervisorError(
+  "SESSION_NOT_FOUND",
+  "the session was ended before the server had answered",
+);
 
 /** A POST of a client that waits for answers, over a bridge. */
 export interface Post {
@@ -33,6 +44,23 @@ export function answerBatch({ outlet, answers }: Post): void {
   if (answers.length > 0) return answerWith(outlet, Buffer.from(`[${answers.join(",")}]`));
   outlet.head(202, {}, false);
   outlet.end();
+}
+
+export function newPost(
+  requests: readonly ClientMessage[],
+  outlet: HttpOutlet,
+  watch: CallWatch | undefined,
+): Post {
+  return {
+    outlet,
+    progressTokens: requests.flatMap((request) => tokenIn(request) ?? []),
+    waiting: new Set(requests.map(({ id }) => id!)),
+    isBatch: requests.length > 1,
+    isStream: false,
+    answers: [],
+    watch,
+    since: performance.now(),
+  };
 }
 
 /** What was answered goes out, with this error for the others. */
@@ -74,3 +102,17 @@ export function tokenIn(request: ClientMessage): string | undefined {
   const span = request.find(["params", "_meta", "progressToken"]);
   return span && canonicalId(textAt(request.raw, span));
 }
+
+/** A POST that the server will not answer any more, and what of it has no answer, as JSON text. */
+export interface Failed {
+  readonly post: Post;
+  readonly unanswered: readonly string[];
+}
+
+/** Answers all of them in the server's place. */
+export const answerAll = (failed: readonly Failed[], error: SupervisorError): Promise<void> =>
+  inTurns(
+    failed,
+    ({ post, unanswered }) => answerInPart(post, error, unanswered),
+    ({ unanswered }) => unanswered.length,
+  );
