@@ -10,9 +10,9 @@ export const MARKER_NAME = "MCP_SUPERVISOR_CHILD";
 
 /** Each takes up to 50 µs. */
 const SLICE = 16;
-/** How long, and how often at least, one look runs after processes that fork faster than a look goes. */
-const CHASE_MS = 1;
-const CHASE_ROUNDS = 4;
+/** For how long one look runs after processes that fork faster than a look goes: at most, and after the last that it saw. */
+const CHASE_MS = 8;
+const CHASE_CALM_MS = 1;
 /** Others fork too, and who waits for the CPU is not the newest for long. */
 const CHASE_PIDS = 16;
 /** Of an environment, at a time. */
@@ -29,7 +29,7 @@ export interface MarkedTable {
   table: ProcessEntry[];
   /** The marks of those among them that have one, by pid. */
   marks: ReadonlyMap<number, string>;
-  /** None that was there when the look began was gone when it was looked at. */
+  /** None that was there when the look began was gone, or a zombie, when it was looked at. */
   isSteady: boolean;
 }
 
@@ -65,25 +65,35 @@ async function look(): Promise<MarkedTable> {
   for (const [index, pid] of listPids().toReversed().entries()) {
     if (index > 0 && index % SLICE === 0) await nextTurn();
     const entry = findProcess(pid);
-    hasVanished ||= entry === undefined;
+    hasVanished ||= entry === undefined || entry.isZombie;
     if (entry === undefined) continue;
     table.push(entry);
     note(entry);
   }
   // What was gone before it was looked at may have left another, which will be gone just so.
-  if (hasVanished && doomed.size > 0) chase((entry) => (table.push(entry), note(entry)));
+  if (hasVanished && doomed.size > 0)
+    chase((entry, mark) => (table.push(entry), marks.set(entry.pid, mark)));
   return { table, marks, isSteady: !hasVanished };
 }
 
-/** Shows the marked ones among the processes that were started last, over and over: in between there is no time to fork. */
-function chase(show: (entry: ProcessEntry) => void): void {
-  const deadline = performance.now() + CHASE_MS;
-  for (let round = 0; round < CHASE_ROUNDS || performance.now() < deadline; round++) {
+/**
+ * Kills the doomed among the processes that were started last, over and over, and shows them. Each is
+ * killed before anything more is asked about it: it is about to fork.
+ */
+function chase(show: (entry: ProcessEntry, mark: string) => void): void {
+  const begun = performance.now();
+  let lastSeen = begun;
+  for (let now = begun; now - begun < CHASE_MS && now - lastSeen < CHASE_CALM_MS;) {
     const newest = newestPid();
     for (let pid = newest; pid > newest - CHASE_PIDS && pid > 0; pid--) {
-      const entry = markOf(pid) === undefined ? undefined : findProcess(pid);
-      if (entry !== undefined) show(entry);
+      const mark = markOf(pid);
+      if (mark === undefined || !doomed.has(mark)) continue;
+      send(pid, "SIGKILL");
+      lastSeen = performance.now();
+      const entry = findProcess(pid);
+      if (entry !== undefined) show(entry, mark);
     }
+    now = performance.now();
   }
 }
 
