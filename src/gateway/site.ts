@@ -33,7 +33,7 @@ export function createSite(
     traceOf(res).by("health");
     if (isSelfCheck(req)) traceOf(res).isOwn = true;
     res.setHeader("cache-control", "no-store");
-    res.json(health(options, performance.now() - started));
+    res.type("json").json(health(options, performance.now() - started));
   });
   app.use((req: Request, res: Response) => {
     if (!OAUTH_PATHS.test(req.path)) traceOf(res).from(identify(req));

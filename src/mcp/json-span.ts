@@ -48,19 +48,28 @@ export function find(json: Text, path: readonly string[]): Span | undefined {
   return mayHold(json, path.at(-1)!) ? locate(json, path) : undefined;
 }
 
-/** The elements of an array, or undefined where the text is not one. */
-export function elementsOf(json: Buffer): Span[] | undefined {
+/** The text, if it is JSON, is that of an array. */
+export const isArray = (json: Buffer): boolean => json[skipSpace(json, 0)] === OPEN_BRACKET;
+
+/**
+ * The elements of an array: at most `most` of them, however many there are. Undefined where the text
+ * is no array, or its brackets show that it is no JSON.
+ */
+export function elementsOf(json: Buffer, most = Infinity): Span[] | undefined {
+  if (!isArray(json)) return undefined;
   let at = skipSpace(json, 0);
-  if (json[at] !== OPEN_BRACKET) return undefined;
   const spans: Span[] = [];
   at = skipSpace(json, at + 1);
   while (at < json.length && json[at] !== CLOSE_BRACKET) {
+    if (spans.length === most) return spans;
     const end = skipValue(json, at);
+    // No value stands here ("[}"): to look again would be to look for ever.
+    if (end === at) return undefined;
     spans.push({ start: at, end });
     at = skipSpace(json, end);
     if (json[at] === COMMA) at = skipSpace(json, at + 1);
   }
-  return spans;
+  return at < json.length ? spans : undefined;
 }
 
 type Changes = readonly (readonly [Span, string])[];

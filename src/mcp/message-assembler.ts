@@ -1,5 +1,6 @@
 import { SupervisorError } from "../errors.ts";
 import { OPEN_BRACE, OPEN_BRACKET, SPACE } from "./bytes.ts";
+import { MAX_BATCH } from "./client-body.ts";
 import { EnvelopeScanner } from "./envelope.ts";
 import type { Message } from "./envelope.ts";
 import { LongText } from "./long-text.ts";
@@ -7,8 +8,11 @@ import { MessageScanner } from "./message-scanner.ts";
 
 /** Up to here a message is read in one go, by JSON.parse. */
 const SHORT_BYTES = 256 * 1024;
-/** A batch is taken apart in one go, so it may not be as long as a message. */
+/** A batch is taken apart in one go, so it may not be as long as a message, nor have more messages than a client's. */
 const BATCH_BYTES = 4 * 1024 * 1024;
+const OF_BATCH = `a batch may have ${MAX_BATCH} messages and ${BATCH_BYTES >> 20} MiB at most`;
+/** Of a batch that broke a limit so many are answered for; one that never ends must not fill the daemon. */
+const MOST_ANSWERED_FOR = 10 * MAX_BATCH;
 /** A result may be large; a message that never ends must not fill the daemon. */
 const MOST_BYTES = 64 * 1024 * 1024;
 /** Of all servers together, in messages that are not whole yet: the longest gives way. */
@@ -62,8 +66,8 @@ export class MessageAssembler {
     if (this.#broken !== undefined) return;
     this.#hold(bytes);
     heldByAll += bytes.length;
-    if (this.#look.kind === "batch" && this.#heldBytes > BATCH_BYTES)
-      this.#break(`a batch may have ${BATCH_BYTES >> 20} MiB at most`);
+    if (this.#look.kind === "batch" && isOverBatch(this.#look.scanner, this.#heldBytes))
+      this.#break(OF_BATCH);
     else if (this.#heldBytes > MOST_BYTES)
       this.#break(`a message may have ${MOST_BYTES >> 20} MiB at most`);
     else if (heldByAll > MOST_BYTES_OF_ALL) MessageAssembler.#longest().#break(OF_ALL);
@@ -74,13 +78,21 @@ export class MessageAssembler {
     const [parts, look, broken] = [this.#parts, this.#look, this.#broken];
     this.reset();
     if (look === undefined) {
-      if (parts.some(hasToken))
-        this.#sink.text(parts.length === 1 ? parts[0]! : Buffer.concat(parts));
+      if (parts.some(hasToken)) this.#short(parts.length === 1 ? parts[0]! : Buffer.concat(parts));
     } else if (look.kind === "nothing") this.#sink.noMessage(look.head);
     else if (broken !== undefined) this.#sink.dropped(messagesIn(look), tooLarge(broken));
     else if (look.kind === "batch") this.#sink.text(Buffer.concat(parts));
     else if (look.scanner.isWhole) this.#sink.long(new LongText(parts, look.scanner));
     else this.#sink.noMessage(parts[0]!.subarray(0, HEAD_BYTES));
+  }
+
+  #short(text: Buffer): void {
+    if (firstToken(text) !== OPEN_BRACKET) return this.#sink.text(text);
+    const look = { kind: "batch", scanner: new EnvelopeScanner() } as const;
+    lookAt(look, text);
+    if (isOverBatch(look.scanner, text.length))
+      this.#sink.dropped(messagesIn(look), tooLarge(OF_BATCH));
+    else this.#sink.text(text);
   }
 
   /** Forgets what came of a message that nobody will hear the end of. */
@@ -141,8 +153,15 @@ function firstToken(part: Buffer): number | undefined {
 
 function lookAt(look: Look, bytes: Buffer): void {
   if (look.kind === "message") look.scanner.write(bytes);
-  else if (look.kind === "batch") look.scanner.write(bytes, 0, bytes.length);
+  else if (look.kind === "batch") {
+    const { scanner } = look;
+    scanner.write(bytes, 0, bytes.length);
+    if (scanner.messages.length > MOST_ANSWERED_FOR) scanner.messages.length = MOST_ANSWERED_FOR;
+  }
 }
+
+const isOverBatch = ({ messages }: EnvelopeScanner, bytes: number): boolean =>
+  messages.length > MAX_BATCH || bytes > BATCH_BYTES;
 
 const messagesIn = ({ kind, scanner }: Exclude<Look, { kind: "nothing" }>): readonly Message[] =>
   kind === "batch" ? scanner.messages : [scanner.message];

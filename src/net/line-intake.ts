@@ -4,14 +4,17 @@ import type { SupervisorError } from "../errors.ts";
 import type { OutputShare } from "./output-share.ts";
 
 const LF = 0x0a;
-/** The most of one turn of the event loop: what lines cost is not in their length alone. */
+/** The most of one turn of the event loop: what lines cost is not in their length or number alone, so time counts as well. */
 const LINES_A_TURN = 64;
+const TURN_MS = 3;
 /** Node reads so much at once; less means that nothing more is there. */
 const FULL_READ_BYTES = 64 * 1024;
 const FULL_READS_A_TURN = 4;
 /** Of a child that floods, and then it is another one's turn. */
 const LINES_A_SLOW_TURN = 32;
 const SLOW_TURN_MS = 5;
+/** A line may take longer than a turn: the others' pause after it is so many times as long. */
+const REST = 4;
 /** Of what is left when the stream is over: last words, and not the rest of a flood. */
 const LAST_LINES = 8192;
 
@@ -35,8 +38,17 @@ function inSlowTurn(act: () => void): void {
 }
 
 function takeSlowTurn(): void {
-  timer = waiting.length > 1 ? setTimeout(takeSlowTurn, SLOW_TURN_MS) : undefined;
-  waiting.shift()!();
+  const begun = performance.now();
+  timer = undefined;
+  try {
+    waiting.shift()!();
+  } finally {
+    const restMs = Math.max(SLOW_TURN_MS, REST * (performance.now() - begun));
+    if (waiting.length > 0) {
+      clearTimeout(timer);
+      timer = setTimeout(takeSlowTurn, restMs);
+    }
+  }
 }
 
 /**
@@ -96,11 +108,20 @@ export class LineIntake {
     const chunk = this.#chunk!;
     const from = this.#at;
     const before = this.#lines;
-    while (this.#at < chunk.length && this.#lines < mostLines && !this.#isHeld) this.#step(chunk);
+    const begun = performance.now();
+    let now = begun;
+    while (this.#at < chunk.length && this.#lines < mostLines && !this.#isHeld) {
+      this.#step(chunk);
+      now = performance.now();
+      if (now - begun >= TURN_MS) break;
+    }
     const hasMore = this.#at < chunk.length;
     const isFull = chunk.length >= FULL_READ_BYTES;
     const lines = this.#lines - before;
-    const isFast = this.#share.spend(lines, this.#at - from, hasMore || isFull);
+    const spent = { lines, bytes: this.#at - from, ms: now - begun };
+    const isFast = this.#share.spend(spent, hasMore || isFull);
+    // A turn that took its time is over, whatever is left of it.
+    if (spent.ms >= TURN_MS) this.#fullReads = FULL_READS_A_TURN;
     if (!hasMore) {
       this.#chunk = undefined;
       this.#fullReads += 1;

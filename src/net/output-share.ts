@@ -1,13 +1,14 @@
-/** Lines and bytes, as they are counted against a child. */
-interface Amount {
+/** What is counted against a child: how much it wrote, and for how long (ms) the loop was busy with it. */
+export interface Amount {
   readonly lines: number;
   readonly bytes: number;
+  readonly ms: number;
 }
 
 /** What a child may write unasked at full speed, before it is read slowly. */
-const BURST: Amount = { lines: 8192, bytes: 128 * 1024 * 1024 };
+const BURST: Amount = { lines: 8192, bytes: 128 * 1024 * 1024, ms: 1000 };
 /** What it is given back of that in a second. */
-const A_SECOND: Amount = { lines: 1000, bytes: 16 * 1024 * 1024 };
+const A_SECOND: Amount = { lines: 1000, bytes: 16 * 1024 * 1024, ms: 250 };
 /** A flood is over when for so long all that was written could be read at once. */
 const CALM_MS = 1000;
 /** Programs that say much at their start, or once in a while, are no news. */
@@ -28,6 +29,10 @@ interface Flood {
 export class OutputShare {
   #lines = BURST.lines;
   #bytes = BURST.bytes;
+  #ms = BURST.ms;
+  /** Since the last whole line: whether it was asked for is not known yet. */
+  #heldMs = 0;
+  #asked = 0;
   #refilledAt = performance.now();
   #flood: Flood | undefined;
   #tell: ((ms: number) => void) | undefined;
@@ -48,25 +53,40 @@ export class OutputShare {
   }
 
   /** Takes note of what was read; `isBehind` where more is there to be read already. False where the child is to be read slowly. */
-  spend(lines: number, bytes: number, isBehind: boolean): boolean {
+  spend({ lines, bytes, ms }: Amount, isBehind: boolean): boolean {
     if (this.#flood !== undefined) return this.#isCalm(this.#flood, isBehind);
     this.#lines -= lines;
     this.#bytes -= bytes;
-    if (this.#lines >= 0 && this.#bytes >= 0) return true;
+    this.#ms -= this.#unaskedMs(lines, ms);
+    if (this.#isWithin) return true;
     const now = performance.now();
     const seconds = (now - this.#refilledAt) / 1000;
     this.#refilledAt = now;
     this.#lines = Math.min(BURST.lines, this.#lines + seconds * A_SECOND.lines);
     this.#bytes = Math.min(BURST.bytes, this.#bytes + seconds * A_SECOND.bytes);
-    if (this.#lines >= 0 && this.#bytes >= 0) return true;
+    this.#ms = Math.min(BURST.ms, this.#ms + seconds * A_SECOND.ms);
+    if (this.#isWithin) return true;
     this.#flood = { since: now, windowAt: now, isBehind, isTold: false };
     return false;
+  }
+
+  get #isWithin(): boolean {
+    return this.#lines >= 0 && this.#bytes >= 0 && this.#ms >= 0;
   }
 
   /** A line of so many bytes was asked for, as an answer is: it is held against nobody. */
   refund(bytes: number): void {
     this.#lines += 1;
     this.#bytes += bytes;
+    this.#asked += 1;
+  }
+
+  #unaskedMs(lines: number, ms: number): number {
+    this.#heldMs += ms;
+    if (lines === 0) return 0;
+    const unasked = this.#heldMs * Math.max(0, 1 - this.#asked / lines);
+    this.#heldMs = this.#asked = 0;
+    return unasked;
   }
 
   #isCalm(flood: Flood, isBehind: boolean): boolean {
@@ -77,6 +97,7 @@ export class OutputShare {
       this.#flood = undefined;
       this.#lines = A_SECOND.lines;
       this.#bytes = A_SECOND.bytes;
+      this.#ms = A_SECOND.ms;
       this.#refilledAt = now;
       return true;
     }

@@ -2,7 +2,8 @@ import type { Readable, Writable } from "node:stream";
 import { guarded } from "../containment.ts";
 import { SupervisorError } from "../errors.ts";
 import type { Message } from "../mcp/envelope.ts";
-import { elementsOf } from "../mcp/json-span.ts";
+import { MAX_BATCH } from "../mcp/client-body.ts";
+import { elementsOf, isArray } from "../mcp/json-span.ts";
 import { MessageAssembler } from "../mcp/message-assembler.ts";
 import type { Text } from "../mcp/long-text.ts";
 import { oneLine } from "../mcp/one-line.ts";
@@ -133,16 +134,31 @@ export class StdioPipe {
   }
 
   #read(line: Buffer): void {
-    let value: unknown;
-    try {
-      value = JSON.parse(line.toString("utf8"));
-    } catch {
-      this.#options.onFault("a line that is not JSON", line);
-      return;
+    if (isArray(line)) return this.#readBatch(line);
+    const value = this.#parse(line);
+    if (value !== undefined) this.#give(line, value);
+  }
+
+  /** Nothing of it is parsed before it is known to have no more parts than a batch may have. */
+  #readBatch(line: Buffer): void {
+    const spans = elementsOf(line, MAX_BATCH + 1);
+    if (spans === undefined) return this.#options.onFault("a line that is not JSON", line);
+    if (spans.length > MAX_BATCH)
+      return this.#options.onFault(`a batch of over ${MAX_BATCH} parts`, line);
+    for (const { start, end } of spans) {
+      const part = line.subarray(start, end);
+      const value = this.#parse(part);
+      if (value !== undefined) this.#give(part, value);
     }
-    if (!Array.isArray(value)) return this.#give(line, value);
-    const spans = elementsOf(line) ?? [];
-    value.forEach((part, i) => this.#give(line.subarray(spans[i]!.start, spans[i]!.end), part));
+  }
+
+  #parse(text: Buffer): unknown {
+    try {
+      return JSON.parse(text.toString("utf8"));
+    } catch {
+      this.#options.onFault("a line that is not JSON", text);
+      return undefined;
+    }
   }
 
   #give(raw: Buffer, value: unknown): void {

@@ -17,6 +17,10 @@ const FLOODS: Record<string, { text: string; stream?: string }> = {
   empty: { text: "{}\n" },
   pings: { text: '{"jsonrpc":"2.0","id":"q","method":"ping"}\n' },
   stderr: { text: "x\n", stream: "stderr" },
+  // What a line costs is in its parts, not in its length.
+  batches: { text: `[${Array(15_000).fill('{"jsonrpc":"2.0","method":"x"}').join()}]\n` },
+  values: { text: `[${Array(250_000).fill("1").join()}]\n` },
+  deep: { text: `${"[".repeat(500_000)}\n` },
 };
 
 test("children that write lines of every useless kind without end: a neighbour is served beside all of them, and an admin stops them", async (t) => {

@@ -113,6 +113,7 @@ test("answers of the gateway's own are no pages either, on streams, without a bo
       assert.deepEqual(missingForBrowsers(answer), []);
     }
   const health = await ask(rig.daemon.port, { path: "/health" });
+  assert.match(String(health.headers["content-type"]), /^application\/json/);
   assert.deepEqual(missingForBrowsers(health), []);
 });
 

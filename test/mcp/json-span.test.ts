@@ -65,3 +65,33 @@ test("the elements of a batch are told apart", () => {
   assert.deepEqual(elementsOf(Buffer.from("[]")), []);
   assert.equal(elementsOf(Buffer.from("{}")), undefined);
 });
+
+test("text that is no JSON is looked through once, whatever stands in it", () => {
+  for (const text of [
+    "[}",
+    "[,]",
+    "[1,}",
+    "[{}}",
+    "[1 2",
+    '["',
+    '["a"}',
+    "[[}",
+    "[]]",
+    "[\0",
+    "{]",
+    '{"a":]',
+    '{"a":,}',
+    '{"id"',
+    "{,",
+    "{}}",
+  ]) {
+    const json = Buffer.from(text);
+    const spans = elementsOf(json) ?? [];
+    assert.ok(spans.length <= json.length, text);
+    locate(json, ["id"]);
+    locate(json, ["a", "b"]);
+  }
+  for (const text of ["[}", "[1", "[[", '["a'])
+    assert.equal(elementsOf(Buffer.from(text)), undefined);
+  assert.equal(elementsOf(Buffer.from("[1,2,3,4]"), 3)?.length, 3);
+});
