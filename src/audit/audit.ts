@@ -8,7 +8,7 @@ export type { AuditFilter, AuditKind, AuditRow } from "../store/store.ts";
 /** Rows are written together and not within the request: a moment later is soon enough to read about it. */
 const GATHER_MS = 300;
 /** As many are written at once, which takes a few milliseconds. */
-const BATCH = 100;
+const BATCH = 1000;
 /** What waits when the disk does not take it; entries beyond are dropped and counted. */
 const MAX_WAITING = 10_000;
 

@@ -98,16 +98,13 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
       res,
       requestId,
     );
-    const refuse = guarded(
-      "request",
-      () => res.destroy(),
-      (error: unknown): void => {
-        trace.fail(error, hintFor(toSupervisorError(error), req, registry));
-        if (req.method === "POST" && route(req.url ?? "")?.leaf === "mcp")
-          refusePost({ res, requestId }, error, []);
-        else sendError(res, error, requestId, "client");
-      },
-    );
+    const say = (error: unknown): void => {
+      trace.fail(error, hintFor(toSupervisorError(error), req, registry));
+      if (req.method === "POST" && route(req.url ?? "")?.leaf === "mcp")
+        refusePost({ res, requestId }, error, []);
+      else sendError(res, error, requestId, "client");
+    };
+    const refuse = (error: unknown): void => guarded("request", () => res.destroy(), say)(error);
     try {
       serve(req, res, trace)?.catch(refuse);
     } catch (error) {

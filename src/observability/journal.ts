@@ -1,3 +1,4 @@
+import { UnderWay } from "../net/under-way.ts";
 import type { RequestRecord } from "./requests.ts";
 
 const MAX_FAILED = 500;
@@ -22,7 +23,7 @@ export interface ErrorRun {
 
 /** What is under way and the last requests, in memory, for whoever asks what became of one. */
 export class Journal {
-  readonly #open = new Set<RequestRecord>();
+  readonly #open = new UnderWay<RequestRecord>();
   readonly #runs = new Map<string, ErrorRun & { readonly user: string }>();
   readonly #failed = new Ring(MAX_FAILED);
   readonly #good = new Ring(MAX_GOOD);
@@ -73,6 +74,8 @@ export class Journal {
 
   /** A call of a tool has ended; `outcome` as the audit has it. */
   called(user: string, server: string, tool: string, outcome: string): void {
+    // Nearly always: every call comes by here.
+    if (outcome === "ok" && this.#runs.size === 0) return;
     const key = `${user}/${server}`;
     if (outcome === "ok") return void this.#runs.delete(key);
     if (outcome !== "error" && outcome !== "tool-error") return;

@@ -23,6 +23,7 @@ import type { Place } from "./serving.ts";
 import { MODERN_VARIANT, isOwnVariant, ownVariant } from "../supervisor/supervisor.ts";
 import type { Era, Instance, Ref } from "../supervisor/supervisor.ts";
 import type { Renewal } from "./stdio-link.ts";
+import { UnderWay } from "../net/under-way.ts";
 import { AllUnread, Unread } from "./unread.ts";
 import type { Waiting } from "./unread.ts";
 import { Upstreams } from "./upstreams.ts";
@@ -63,7 +64,7 @@ export class Sessions {
   readonly http: HttpSessions;
   readonly upstreams = new Upstreams();
   /** What a client waits for beside its session, or without one. */
-  readonly carried = new Set<GivesUp>();
+  readonly carried = new UnderWay<GivesUp>();
   #refusal: SupervisorError | undefined;
   readonly unread: AllUnread;
   readonly #options: SessionsOptions;
