@@ -1,5 +1,6 @@
 import type { Config } from "../config/config.ts";
 import { SupervisorError } from "../errors.ts";
+import { UnderWay } from "../net/under-way.ts";
 
 /** What every session may have waiting, however much waits for the others. */
 const OWN_BYTES = 1024 * 1024;
@@ -60,10 +61,12 @@ export class AllUnread {
 const noRoom = (why: string, name: string, bytes: number): SupervisorError =>
   new SupervisorError("CLIENT_TOO_SLOW", `${why}, and ${name} (${bytes >> 20} MiB) is used up`);
 
+const unreadOf = ({ unread }: Waiting): number => unread;
+
 /** What waits for the client of one session, on all its streams. */
 export class Unread {
   readonly #all: AllUnread;
-  readonly #places = new Set<Waiting>();
+  #places = new UnderWay<Waiting>();
 
   constructor(all: AllUnread, ...places: readonly Waiting[]) {
     this.#all = all;
@@ -71,9 +74,7 @@ export class Unread {
   }
 
   get bytes(): number {
-    let sum = 0;
-    for (const { unread } of this.#places) sum += unread;
-    return sum;
+    return this.#places.sum(unreadOf);
   }
 
   add(place: Waiting): void {
@@ -95,7 +96,7 @@ export class Unread {
   }
 
   close(): void {
-    this.#places.clear();
+    this.#places = new UnderWay();
     this.#all.forget(this);
   }
 }

@@ -11,13 +11,14 @@ export interface OpenCall<Client> {
 /** What a child that many clients share has to answer, by the id that the child knows it by; what the client calls it leads there too. */
 export class OpenCalls<Client> {
   readonly #calls = new Map<number, OpenCall<Client>>();
+  /** Of a client that has none now an empty one stays until it leaves: a map for each call is garbage for each call. */
   readonly #byClient = new Map<Client, Map<string, number>>();
 
   add(childId: number, call: OpenCall<Client>): void {
     this.#calls.set(childId, call);
-    const theirs = this.#byClient.get(call.client) ?? new Map<string, number>();
-    theirs.set(call.id, childId);
-    this.#byClient.set(call.client, theirs);
+    const theirs = this.#byClient.get(call.client);
+    if (theirs === undefined) this.#byClient.set(call.client, new Map([[call.id, childId]]));
+    else theirs.set(call.id, childId);
   }
 
   get(childId: number): OpenCall<Client> | undefined {
@@ -29,14 +30,16 @@ export class OpenCalls<Client> {
     return this.#byClient.get(client)?.get(id);
   }
 
-  /** The child's ids of all calls of the client. */
-  of(client: Client): number[] {
-    return [...(this.#byClient.get(client)?.values() ?? [])];
+  /** The client leaves: the child's ids of all its calls, which are under way until they are deleted. */
+  leave(client: Client): number[] {
+    const theirs = this.#byClient.get(client);
+    this.#byClient.delete(client);
+    return [...(theirs?.values() ?? [])];
   }
 
   /** Those that have any. */
-  clients(): Iterable<Client> {
-    return this.#byClient.keys();
+  *clients(): Iterable<Client> {
+    for (const [client, { size }] of this.#byClient) if (size > 0) yield client;
   }
 
   delete(childId: number): void {
@@ -46,6 +49,5 @@ export class OpenCalls<Client> {
     const theirs = this.#byClient.get(call.client);
     // By now the client's id may be another call's.
     if (theirs?.get(call.id) === childId) theirs.delete(call.id);
-    if (theirs?.size === 0) this.#byClient.delete(call.client);
   }
 }

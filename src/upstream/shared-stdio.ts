@@ -114,7 +114,7 @@ export class SharedStdio {
   close(client: StdioClient): void {
     if (!this.#clients.delete(client)) return;
     this.#pipe.resume();
-    const left = inTurns(this.#calls.of(client), (id) => this.#leave(id));
+    const left = inTurns(this.#calls.leave(client), (id) => this.#leave(id));
     unawaited("child", this.#options.onBroken, left);
     for (const id of this.#questions.leave(client)) this.#refuse(id);
     for (const uri of this.#subscriptions.deleteAll(client))
