@@ -37,7 +37,10 @@ test("a parked child answers at once why, and a new token or config ends that", 
   };
   const park = async (): Promise<void> => {
     const isParked = async (): Promise<boolean> => {
-      if ((await instancesOf(daemon))[0]?.state === "parked") return true;
+      const state = (await instancesOf(daemon))[0]?.state;
+      if (state === "parked") return true;
+      // What it becomes is told when nothing of the child is left: until then no time is to pass.
+      if (state === "draining") return false;
       process.kill(daemon.pid, "SIGUSR2");
       await knock();
       return false;

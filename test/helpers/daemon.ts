@@ -19,6 +19,7 @@ import { fileURLToPath } from "node:url";
 import { until } from "./until.ts";
 
 const MAIN = fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url));
+const BUILT = fileURLToPath(new URL("../../bin/mcp-supervisor.js", import.meta.url));
 const FIRST_PORT = 10_000 + (process.pid % 400) * 20;
 /** What a daemon that was closed in order leaves in its data folder; anything else was forgotten. */
 const MAY_STAY =
@@ -138,6 +139,8 @@ export interface DaemonOptions {
   through?: readonly string[];
   /** Whom it runs as, where the test is root: the CLI stays root's. */
   account?: Account | undefined;
+  /** The built program, which is what users run: of the memory of the other a part is the compiler's. */
+  isBuilt?: boolean;
   /** For tests that kill the daemon: children of level none outlive it, and the helper ends them. */
   mayOrphan?: boolean;
 }
@@ -253,7 +256,8 @@ export async function startDaemon(t: TestContext, options: DaemonOptions): Promi
   const flags = ["serve", "--config", configPath, ...(isForPeople ? [] : ["--json"])];
   const { account, through = account === undefined ? [] : becoming(account) } = options;
   if (account) for (const file of [dir, configPath]) chownSync(file, account.uid, account.uid);
-  const argv = [...through, process.execPath, "--no-warnings", MAIN, ...flags];
+  const program = options.isBuilt === true ? ["--max-semi-space-size=2", BUILT] : [MAIN];
+  const argv = [...through, process.execPath, "--no-warnings", ...program, ...flags];
   const child = spawn(argv[0]!, argv.slice(1), {
     stdio: ["ignore", "pipe", "pipe"],
     env: { ...process.env, ...options.env },
