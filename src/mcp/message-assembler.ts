@@ -3,6 +3,7 @@ import { OPEN_BRACE, OPEN_BRACKET, SPACE } from "./bytes.ts";
 import { MAX_BATCH } from "./client-body.ts";
 import { EnvelopeScanner } from "./envelope.ts";
 import type { Message } from "./envelope.ts";
+import { elementsOf, isArray } from "./json-span.ts";
 import { LongText } from "./long-text.ts";
 import { MessageScanner } from "./message-scanner.ts";
 
@@ -81,16 +82,21 @@ export class MessageAssembler {
       if (parts.some(hasToken)) this.#short(parts.length === 1 ? parts[0]! : Buffer.concat(parts));
     } else if (look.kind === "nothing") this.#sink.noMessage(look.head);
     else if (broken !== undefined) this.#sink.dropped(messagesIn(look), tooLarge(broken));
-    else if (look.kind === "batch") this.#sink.text(Buffer.concat(parts));
+    else if (look.kind === "batch") this.#batch(Buffer.concat(parts), look);
     else if (look.scanner.isWhole) this.#sink.long(new LongText(parts, look.scanner));
     else this.#sink.noMessage(parts[0]!.subarray(0, HEAD_BYTES));
   }
 
   #short(text: Buffer): void {
-    if (firstToken(text) !== OPEN_BRACKET) return this.#sink.text(text);
+    if (!isArray(text)) return this.#sink.text(text);
     const look = { kind: "batch", scanner: new EnvelopeScanner() } as const;
     lookAt(look, text);
-    if (isOverBatch(look.scanner, text.length))
+    this.#batch(text, look);
+  }
+
+  /** What is no message counts as a part all the same: to take it apart costs as much. */
+  #batch(text: Buffer, look: Extract<Look, { kind: "batch" }>): void {
+    if ((elementsOf(text, MAX_BATCH + 1)?.length ?? 0) > MAX_BATCH)
       this.#sink.dropped(messagesIn(look), tooLarge(OF_BATCH));
     else this.#sink.text(text);
   }

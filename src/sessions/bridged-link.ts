@@ -1,4 +1,3 @@
-import { MAX_BATCH } from "../mcp/client-body.ts";
 import type { ClientMessage } from "../mcp/client-body.ts";
 import { isForNobody } from "../mcp/envelope.ts";
 import { elementsOf, isArray } from "../mcp/json-span.ts";
@@ -21,11 +20,10 @@ export interface PostLink {
   close(): void;
 }
 
-/** One message of a body each; a batch (2025-03-26) is taken apart. One with more parts than it may have, or that is no JSON, has none. */
+/** One message of a body each; a batch (2025-03-26) is taken apart, one that is no JSON has none. */
 export function partsOf(body: Buffer): Buffer[] {
   if (!isArray(body)) return [body];
-  const spans = elementsOf(body, MAX_BATCH + 1) ?? [];
-  return spans.length > MAX_BATCH ? [] : spans.map(({ start, end }) => body.subarray(start, end));
+  return (elementsOf(body) ?? []).map(({ start, end }) => body.subarray(start, end));
 }
 
 /** Takes the posts of an SSE session to a server that speaks something else. */

@@ -2,7 +2,6 @@ import type { Readable, Writable } from "node:stream";
 import { guarded } from "../containment.ts";
 import { SupervisorError } from "../errors.ts";
 import type { Message } from "../mcp/envelope.ts";
-import { MAX_BATCH } from "../mcp/client-body.ts";
 import { elementsOf, isArray } from "../mcp/json-span.ts";
 import { MessageAssembler } from "../mcp/message-assembler.ts";
 import type { Text } from "../mcp/long-text.ts";
@@ -139,12 +138,10 @@ export class StdioPipe {
     if (value !== undefined) this.#give(line, value);
   }
 
-  /** Nothing of it is parsed before it is known to have no more parts than a batch may have. */
+  /** It has no more parts than a batch may have (MessageAssembler). */
   #readBatch(line: Buffer): void {
-    const spans = elementsOf(line, MAX_BATCH + 1);
+    const spans = elementsOf(line);
     if (spans === undefined) return this.#options.onFault("a line that is not JSON", line);
-    if (spans.length > MAX_BATCH)
-      return this.#options.onFault(`a batch of over ${MAX_BATCH} parts`, line);
     for (const { start, end } of spans) {
       const part = line.subarray(start, end);
       const value = this.#parse(part);
