@@ -4,6 +4,9 @@ import { SupervisorError } from "../errors.ts";
 import { prepareDataDir, preparePrivateFile } from "./data-dir.ts";
 import { storeFailure } from "./failure.ts";
 
+// A connection that nothing refers to is closed by the garbage collector, and its lock with it.
+const heldByThisProcess = new Set<Database.Database>();
+
 /**
  * Takes the data folder for this process until `release`, and makes it where it is missing.
  * ALREADY_RUNNING where another daemon has it; CONFIG_INVALID where other accounts may write in it.
@@ -27,5 +30,11 @@ export function lockDataDir(dataDir: string): { release(): void } {
       );
     throw storeFailure(error);
   }
-  return { release: () => void lock.close() };
+  heldByThisProcess.add(lock);
+  return {
+    release: () => {
+      heldByThisProcess.delete(lock);
+      lock.close();
+    },
+  };
 }
