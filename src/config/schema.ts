@@ -4,76 +4,169 @@ import { ISOLATION, server, serverName } from "./server-schema.ts";
 import { filePath, groupName, host, hostName, origin, proxyAddress, publicUrl } from "./strings.ts";
 
 const LATER = "is not available in this version";
+const RESERVED = "reserved for a later version";
 
 /** The levels of pino. */
 const LOG_LEVEL = z.enum(["fatal", "error", "warn", "info", "debug", "trace", "silent"]);
 
 const address = z.strictObject({ host, port: listenPort });
 
-/** The config file, key by key. What one key means for another is in relations.ts. */
+/**
+ * The config file, key by key; what one key means for another is in relations.ts. The descriptions are
+ * what editors show beside a key, and docs/configuration.md is made from them.
+ */
 export const configSchema = z.strictObject({
-  // Lets an editor complete the file from what `config schema` prints.
-  $schema: z.string().optional(),
+  $schema: z
+    .string()
+    .optional()
+    .describe("the JSON Schema for your editor: the file that `config schema` printed"),
 
-  dataDir: filePath.default("./data"),
-  controlSocket: filePath.nullable().default(null),
-  controlGroup: groupName.nullable().default(null),
-  keyFile: filePath.nullable().default(null),
+  dataDir: filePath
+    .default("./data")
+    .describe("database, keys, control socket and private homes; made with mode 0700"),
+  controlSocket: filePath
+    .nullable()
+    .default(null)
+    .describe("where the command line finds the daemon; `control.sock` in `dataDir` unless set"),
+  controlGroup: groupName
+    .nullable()
+    .default(null)
+    .describe("a group that may use the control socket, which gets mode 0660 instead of 0600"),
+  keyFile: filePath
+    .nullable()
+    .default(null)
+    .describe(
+      "the key of the vault; unless set, the systemd credential `vault.key`, else `vault.key` in `dataDir`",
+    ),
 
   listen: z
-    .strictObject({ host: host.default("127.0.0.1"), port: listenPort.default(8040) })
+    .strictObject({
+      host: host.default("127.0.0.1").describe("the address that the gateway listens on"),
+      port: listenPort.default(8040).describe("its port; 0 lets the system choose one"),
+    })
     .prefault({}),
-  publicUrl: publicUrl.optional(),
-  allowedHosts: z.array(hostName).default([]),
-  allowedOrigins: z.array(origin).default([]),
-  trustProxy: z.array(proxyAddress).default([]),
+  publicUrl: publicUrl
+    .optional()
+    .describe(
+      "what personal URLs begin with; made from `listen` unless set; its path prefix may be there or stripped when a request arrives",
+    ),
+  allowedHosts: z
+    .array(hostName)
+    .default([])
+    .describe(
+      "further names in the Host header, beside loopback names, IP addresses and the host of `publicUrl`",
+    ),
+  allowedOrigins: z
+    .array(origin)
+    .default([])
+    .describe(
+      "further web origins, beside that of `publicUrl` and loopback ones (on the control listener: beside its own)",
+    ),
+  trustProxy: z
+    .array(proxyAddress)
+    .default([])
+    .describe("addresses and CIDR ranges of proxies whose X-Forwarded-For is believed"),
   admin: z
     .union([z.literal(false), address], { error: "must be false or an object with host and port" })
-    .default(false),
+    .default(false)
+    .describe(
+      '`{ "host": …, "port": … }` serves the control API on TCP too, with the token in `admin.token` of `dataDir`',
+    ),
 
   ports: z
     .strictObject({
-      from: port.default(42_000),
-      to: port.default(42_999),
-      pin: z.record(z.string(), port).default({}),
+      from: port.default(42_000).describe("the first port for children that listen on one"),
+      to: port.default(42_999).describe("the last one"),
+      pin: z
+        .record(z.string(), port)
+        .default({})
+        .describe(
+          'a fixed port for one user\'s server: `{ "alice/gmail": 8841 }`; not in a sandbox',
+        ),
     })
     .prefault({}),
-  isolation: ISOLATION.default("auto"),
+  isolation: ISOLATION.default("auto").describe(
+    "`none`, `user`, `sandbox`, or `auto`: the strongest of `user` and `sandbox` that works here",
+  ),
   limits: z
     .strictObject({
-      children: count.default(200),
-      memory: size.prefault("8G"),
+      children: count.default(200).describe("children on this machine"),
+      memory: size.prefault("8G").describe("resident memory of all children together"),
       spawnConcurrency: z
         .union([z.literal("cores"), count], { error: 'must be "cores" or a whole number' })
-        .default("cores"),
-      streamsPerUser: count.default(32),
-      childrenPerUser: count.default(16),
-      bodyBytes: size.prefault("4M"),
-      unread: size.prefault("64M"),
-      unreadTotal: size.prefault("256M"),
+        .default("cores")
+        .describe("starts at a time; `cores` adapts to idle cores, a number holds as it stands"),
+      streamsPerUser: count.default(32).describe("open streams of one user"),
+      childrenPerUser: count
+        .default(16)
+        .describe("children of one user; two IDE windows with five servers each need ten"),
+      bodyBytes: size.prefault("4M").describe("one request body of a client"),
+      unread: size
+        .prefault("64M")
+        .describe("what the clients of one session have not read yet before answers are refused"),
+      unreadTotal: size.prefault("256M").describe("the same for all sessions together"),
     })
     .prefault({}),
 
-  sessionTtl: duration().prefault("24h"),
-  resumeWindow: duration(0).prefault("30s"),
-  eventLog: z.int().min(0).default(256),
-  stopTimeout: duration(0).prefault("5s"),
-  startTimeout: duration().prefault("30s"),
-  idleTimeout: duration().prefault("15m"),
+  sessionTtl: duration()
+    .prefault("24h")
+    .describe("a session ends when its client has sent nothing for so long"),
+  resumeWindow: duration(0)
+    .prefault("30s")
+    .describe("how long a session waits for a client that has left before its calls are cancelled"),
+  eventLog: z
+    .int()
+    .min(0)
+    .default(256)
+    .describe(
+      "notifications that a bridged Streamable HTTP session keeps while its client has no stream open; later ones are dropped",
+    ),
+  stopTimeout: duration(0)
+    .prefault("5s")
+    .describe(
+      "how long a child has to end before it is killed, and, when the daemon ends, how long calls under way have to finish",
+    ),
+  startTimeout: duration().prefault("30s").describe("how long a child may take to become ready"),
+  idleTimeout: duration()
+    .prefault("15m")
+    .describe("a child that nobody uses is stopped after this"),
 
-  selfService: z.literal(false, { error: LATER }).default(false),
-  allowPrivate: z.boolean().default(true),
-  log: z.strictObject({ level: LOG_LEVEL.default("info") }).prefault({}),
-  metrics: z.strictObject({ perUser: z.boolean().default(false) }).prefault({}),
-  jwt: z.null({ error: LATER }).default(null),
+  selfService: z.literal(false, { error: LATER }).default(false).describe(RESERVED),
+  allowPrivate: z.boolean().default(true).describe(RESERVED),
+  log: z
+    .strictObject({
+      level: LOG_LEVEL.default("info").describe(
+        "`fatal`, `error`, `warn`, `info`, `debug`, `trace` or `silent`",
+      ),
+    })
+    .prefault({}),
+  metrics: z
+    .strictObject({
+      perUser: z
+        .boolean()
+        .default(false)
+        .describe("`/metrics` counts calls for each user too: one more series for each of them"),
+    })
+    .prefault({}),
+  jwt: z.null({ error: LATER }).default(null).describe(RESERVED),
   providers: z
     .record(z.string(), z.unknown())
     .refine((providers) => Object.keys(providers).length === 0, LATER)
-    .default({}),
-  uids: z.strictObject({ from: z.int(), to: z.int() }).nullable().default(null),
+    .default({})
+    .describe(RESERVED),
+  uids: z
+    .strictObject({ from: z.int(), to: z.int() })
+    .nullable()
+    .default(null)
+    .describe(
+      'accounts for children: `{ "from": 61001, "to": 61183 }`; needs a daemon that is root',
+    ),
 
-  defaultServer: z.string().optional(),
-  servers: z.record(serverName, server),
+  defaultServer: z
+    .string()
+    .optional()
+    .describe("the server behind `/u/NAME/sse`; the only one there is, else `everything`"),
+  servers: z.record(serverName, server).describe("the MCP servers by name; see the next table"),
 });
 
 export type ParsedConfig = z.output<typeof configSchema>;

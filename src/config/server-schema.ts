@@ -34,33 +34,75 @@ const transportIn = <Name extends string>(names: readonly Name[]) =>
   z.enum([...names, ...HTTP_NAMES]).transform((name) => transportNamed(name));
 
 const common = {
-  disabled: z.boolean().default(false),
-  idleTimeout: duration().optional(),
-  startTimeout: duration().optional(),
-  stateful: z.boolean().default(false),
+  disabled: z.boolean().default(false).describe("to everybody as if the server were not there"),
+  idleTimeout: duration().optional().describe("in place of the config's `idleTimeout`"),
+  startTimeout: duration().optional().describe("in place of the config's `startTimeout`"),
+  stateful: z
+    .boolean()
+    .default(false)
+    .describe(
+      "the server keeps in memory what clients rely on: no idle stop, and sessions end with it",
+    ),
   // Left out, it is for what the clients declare to decide.
-  sharing: z.enum(["user", "session"]).optional(),
-  resend: z.enum(["never", "reads", "annotated"]).default("reads"),
+  sharing: z
+    .enum(["user", "session"])
+    .optional()
+    .describe(
+      "of a stdio server: `user` for one child for all sessions of a user, `session` for one each; unless set, sessions share a child where they cannot be asked anything back",
+    ),
+  resend: z
+    .enum(["never", "reads", "annotated"])
+    .default("reads")
+    .describe("reserved for a later version"),
 };
 
 const childOnly = {
-  args: z.array(template(["port", "user"])).default([]),
-  cwd: filePath.optional(),
-  env: z.record(environmentName, template(["port", "user"])).default({}),
-  path: routePath.optional(),
-  tokenEnv: environmentName.default(DEFAULT_TOKEN_ENV),
-  isolation: ISOLATION.optional(),
-  network: z.enum(["none", "full"]).default("full"),
+  args: z
+    .array(template(["port", "user"]))
+    .default([])
+    .describe("its arguments; `${port}` and `${user}` are filled in"),
+  cwd: filePath.optional().describe("where it starts; the folder of the config file unless set"),
+  env: z
+    .record(environmentName, template(["port", "user"]))
+    .default({})
+    .describe("variables of its environment; `${port}` and `${user}` are filled in"),
+  path: routePath
+    .optional()
+    .describe(
+      "where it serves its transport; `/sse` or `/mcp` unless set; `${port}` and `${user}` are filled in",
+    ),
+  tokenEnv: environmentName
+    .default(DEFAULT_TOKEN_ENV)
+    .describe("the variable that carries the user's token"),
+  isolation: ISOLATION.optional().describe("in place of the config's `isolation`"),
+  network: z
+    .enum(["none", "full"])
+    .default("full")
+    .describe("in a sandbox: `full` reaches other machines, `none` only what `reach` names"),
   // In a sandbox the child's account listens there itself, and lower ones are not for ordinary accounts.
-  reach: z.array(port.min(1024, "must be at least 1024, where any account may listen")).default([]),
+  reach: z
+    .array(port.min(1024, "must be at least 1024, where any account may listen"))
+    .default([])
+    .describe(
+      "in a sandbox: ports of this machine's loopback that the server may call, 1024 and above",
+    ),
   paths: z
-    .strictObject({ read: z.array(filePath).default([]), write: z.array(filePath).default([]) })
+    .strictObject({
+      read: z
+        .array(filePath)
+        .default([])
+        .describe("in a sandbox: what it may read besides its own"),
+      write: z
+        .array(filePath)
+        .default([])
+        .describe("in a sandbox: what it may write besides its own"),
+    })
     .prefault({}),
   limits: z
     .strictObject({
-      memory: size.optional(),
-      pids: count.optional(),
-      cpu: z.number().positive().optional(),
+      memory: size.optional().describe("memory of each child with all that it starts"),
+      pids: count.optional().describe("processes and threads of each child"),
+      cpu: z.number().positive().optional().describe("cores of each child, such as `0.5`"),
     })
     .prefault({}),
 };
@@ -71,7 +113,10 @@ const foreign: object = Object.fromEntries(
 );
 
 const remoteOnly = {
-  headers: z.record(headerName, headerValue).default({}),
+  headers: z
+    .record(headerName, headerValue)
+    .default({})
+    .describe("headers of its requests; `${token}` and `${user}` are filled in"),
 };
 
 /** Keys of the other kind of server: no typo, yet without effect here. They leave no trace in the type. */
@@ -80,11 +125,16 @@ const refused = (keys: readonly string[], problem: string): object =>
 
 const refusedAll = refused(RESTRICTING_KEYS, RESTRICTS);
 
+const TRANSPORT =
+  "what it speaks; `stdio` for a `command`, `sse` for a `url` that ends in `/sse`, else `http`, unless set";
+const OTHER_TRANSPORT = "another name for `type`";
+const OTHER_URL = "another name for `url`";
+
 const childTransport = transportIn(["stdio", "sse", "http"]).optional();
 const childServer = z.strictObject({
-  type: childTransport,
-  transport: childTransport,
-  command: filePath,
+  type: childTransport.describe(TRANSPORT),
+  transport: childTransport.describe(OTHER_TRANSPORT),
+  command: filePath.describe("the program; looked up in PATH, or, with a slash, from `cwd`"),
   ...childOnly,
   ...common,
   ...foreign,
@@ -94,8 +144,8 @@ const childServer = z.strictObject({
 
 const remoteTransport = transportIn(["sse", "http"]).optional();
 const remote = {
-  type: remoteTransport,
-  transport: remoteTransport,
+  type: remoteTransport.describe(TRANSPORT),
+  transport: remoteTransport.describe(OTHER_TRANSPORT),
   ...remoteOnly,
   ...common,
   ...foreign,
@@ -103,11 +153,14 @@ const remote = {
   ...refusedAll,
 };
 const remoteServer = z.strictObject({
-  url: remoteUrl,
-  serverUrl: remoteUrl.optional(),
+  url: remoteUrl.describe("where a server that runs elsewhere is reached; `${user}` is filled in"),
+  serverUrl: remoteUrl.optional().describe(OTHER_URL),
   ...remote,
 });
-const remoteByServerUrl = z.strictObject({ serverUrl: remoteUrl, ...remote });
+const remoteByServerUrl = z.strictObject({
+  serverUrl: remoteUrl.describe(OTHER_URL),
+  ...remote,
+});
 
 export const server = z.union([childServer, remoteServer, remoteByServerUrl], {
   error: 'must be an object with a "command" or a "url"',
