@@ -1,15 +1,16 @@
-// The rows of a bench: told as they come, and at the end as the table of the README.
+// The rows of a bench: told as they come, and at the end as the table of docs/performance.md.
 import { spawnSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import { table as tableOf } from "../tools/markdown.mjs";
 
-const README = fileURLToPath(new URL("../README.md", import.meta.url));
+const PAGE = fileURLToPath(new URL("../docs/performance.md", import.meta.url));
 const HEAD = ["what", "measured", "figure to hold", ""];
 
 const rows = [];
 const verdict = (isMet) => (isMet === undefined ? "" : isMet ? "held" : "**missed**");
 
-/** Of a line of `table`. */
+/** Of a line of the table. */
 const cellsOf = (line) =>
   line
     .split("|")
@@ -43,23 +44,16 @@ export function atMost(measured, limit, unit) {
   return limit === undefined ? ["–", undefined] : [`≤ ${limit} ${unit}`, measured <= limit];
 }
 
-/** As the formatter has it, so that the README needs no second hand. */
-export function table() {
-  const widths = HEAD.map((_, i) =>
-    Math.max(3, ...[HEAD, ...rows].map((cells) => cells[i].length)),
-  );
-  const line = (cells) => `| ${cells.map((cell, i) => cell.padEnd(widths[i])).join(" | ")} |`;
-  const rule = `| ${widths.map((width) => "-".repeat(width)).join(" | ")} |`;
-  return [line(HEAD), rule, ...rows.map(line)].join("\n");
-}
+/** The rows so far. */
+export const table = () => tableOf(HEAD, rows);
 
 /** Puts the text in the place of the paragraph and the table that begin with the number of cores. */
-export function renewReadme(text) {
+export function renewFigures(text) {
   const figures = /^\d+ cores \(.*\n\n(?:\|.*\n)+/m;
-  const before = readFileSync(README, "utf8");
-  if (!figures.test(before)) throw new Error("the README has no table of figures to renew");
+  const before = readFileSync(PAGE, "utf8");
+  if (!figures.test(before)) throw new Error("the page has no table of figures to renew");
   writeFileSync(
-    README,
+    PAGE,
     before.replace(figures, () => text),
   );
 }

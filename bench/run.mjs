@@ -1,7 +1,7 @@
 // The figures that this project holds, as ratios of runs in turn on one machine.
 //   npm run bench                 all rows
 //   npm run bench -- --quick      fewer rounds, for a look
-//   npm run bench -- --markdown   all rows, and the table of the README renewed with them
+//   npm run bench -- --markdown   all rows, and the table of docs/performance.md renewed with them
 import { readFileSync } from "node:fs";
 import { cpus, release, totalmem } from "node:os";
 import { fileURLToPath } from "node:url";
@@ -10,7 +10,7 @@ import { makeFolder, removeFolder, rssMiB, startDaemon } from "./daemon.mjs";
 import { levelRows } from "./levels.mjs";
 import { load } from "./load.mjs";
 import { fetchPeers, startPeer } from "./peers.mjs";
-import { atMost, median, renewReadme, sum, table, tell, tellThoseOf } from "./report.mjs";
+import { atMost, median, renewFigures, sum, table, tell, tellThoseOf } from "./report.mjs";
 import { slowClients } from "./slow.mjs";
 import { spawnRow } from "./spawn.mjs";
 import { stormRows } from "./storm.mjs";
@@ -259,5 +259,5 @@ const model =
 const machine = `${cpus().length} cores (${model}), ${Math.round(totalmem() / 2 ** 30)} GiB, Linux ${release().split(".", 2).join(".")}, Node ${process.versions.node}; loader, gateway and child share the cores; medians of ${ROUNDS} rounds.`;
 const text = `${machine}\n\n${table()}\n`;
 console.log(`\n${text}`);
-if (process.argv.includes("--markdown")) renewReadme(text);
+if (process.argv.includes("--markdown")) renewFigures(text);
 process.exit(errors === 0 ? 0 : 1);

@@ -84,9 +84,9 @@ test("every room has exactly one file that says what it is for", () => {
   assert.deepEqual(headed.toSorted(), LINES.flatMap((line) => Object.keys(line)).toSorted());
 });
 
-test("the README's map names exactly the rooms that there are", () => {
-  const readme = readFileSync(join(root, "README.md"), "utf8");
-  const map = /## Rooms[^]*?\n```\n([^]*?)```/.exec(readme)?.[1] ?? "";
+test("the map of docs/architecture.md names exactly the rooms that there are", () => {
+  const page = readFileSync(join(root, "docs", "architecture.md"), "utf8");
+  const map = /## Rooms[^]*?\n```\n([^]*?)```/.exec(page)?.[1] ?? "";
   const named = [...map.matchAll(/^ *src\/([\w.-]+)\/? /gm)].map((match) => match[1]!);
   assert.deepEqual(named.toSorted(), LINES.flatMap((line) => Object.keys(line)).toSorted());
 });

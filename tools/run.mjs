@@ -53,6 +53,7 @@ const tasks = {
   test: ["tools/test.mjs"],
   "test:systemd": ["test/boot/run.ts"],
   bench: ["bench/run.mjs"],
+  docs: ["tools/docs.mjs"],
   bodies: ["bench/bodies.mjs"],
   conformance: ["test/conformance/run.ts"],
   interop: ["test/interop/run.ts"],

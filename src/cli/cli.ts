@@ -19,8 +19,8 @@ import { readVersion } from "./version.ts";
 
 const USAGE_EXIT = 2;
 
-/** Commands inherit these settings, so they must be made before any command is added. */
-function createProgram(onError: (text: string) => void): Command {
+/** All commands. They inherit these settings, so they must be made before any command is added. */
+export function createProgram(onError: (text: string) => void): Command {
   const program = new Command("mcp-supervisor")
     .description("Runs one MCP server per user and gives each user a personal URL.")
     .option("--config <file>", "the config file (default: the first one found)")

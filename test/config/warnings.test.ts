@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { globSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { test } from "node:test";
+import { fileURLToPath } from "node:url";
 import { parseConfig } from "../../src/config/config.ts";
 import { maySandbox, warningsOf } from "../../src/config/warnings.ts";
 
@@ -85,16 +87,22 @@ test("what is no call to the machine's loopback is passed over", () => {
       );
 });
 
-test("the configs that the README shows are valid, and nothing is odd about them", () => {
-  const readme = readFileSync(new URL("../../README.md", import.meta.url), "utf8");
-  const shown = [...readme.matchAll(/```json\n(.*?)```/gs)].map((match) => match[1]!);
-  const whole = shown.filter((text) => text.includes('"servers"'));
-  assert.ok(whole.length >= 2);
+test("the configs that the documents show are valid, and nothing is odd about them", () => {
+  const root = fileURLToPath(new URL("../../", import.meta.url));
+  const shown = (page: string): string[] =>
+    [...readFileSync(join(root, page), "utf8").matchAll(/```json\n(.*?)```/gs)]
+      .map((match) => match[1]!)
+      .filter((text) => text.includes('"servers"'));
+  const recipes = shown("docs/servers.md");
+  // VS Code's own file has "servers" too.
+  const pages = globSync("docs/*.md", { cwd: root }).filter((page) => !page.endsWith("clients.md"));
+  const whole = pages.flatMap(shown);
+  assert.ok(recipes.length >= 3 && whole.length > recipes.length);
   for (const text of whole) {
     const config = parseConfig(JSON.parse(text), "/srv", { env: {} });
     assert.deepEqual(warningsOf(config, maySandbox), []);
     assert.deepEqual(config.ports.pin, {});
   }
-  const [first] = whole.map((text) => parseConfig(JSON.parse(text), "/srv").servers["gmail"]);
+  const [first] = recipes.map((text) => parseConfig(JSON.parse(text), "/srv").servers["gmail"]);
   assert.equal(first!.transport, "stdio");
 });

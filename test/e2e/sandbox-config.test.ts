@@ -8,7 +8,7 @@ import { until } from "../helpers/until.ts";
 
 type File = Record<string, unknown>;
 
-/** The recipe of the README, with and without a way to what it calls on this machine. */
+/** The recipe of docs/servers.md, with and without a way to what it calls on this machine. */
 const mail = (more: object = {}): object => ({
   type: "sse",
   command: "python",

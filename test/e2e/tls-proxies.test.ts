@@ -8,12 +8,12 @@ import { fileURLToPath } from "node:url";
 import { daemonFolder, startDaemon } from "../helpers/daemon.ts";
 import { echoServer } from "../helpers/echo.ts";
 import { freePort } from "../helpers/free-port.ts";
-import { makeCertificate, missing, readmeBlock, startProxy } from "../helpers/proxies.ts";
+import { makeCertificate, missing, proxyExample, startProxy } from "../helpers/proxies.ts";
 
 const VISITOR = fileURLToPath(new URL("../fixtures/clients/visit.ts", import.meta.url));
 
-/** The config that the README gives to the supervisor beside this one for the proxy. */
-const BESIDE = JSON.parse(readmeBlock("json", "trustProxy")) as Record<string, unknown>;
+/** What the example has for the supervisor, beside its config for the proxy. */
+const BESIDE = JSON.parse(proxyExample("supervisor.json")) as Record<string, unknown>;
 
 async function visit(base: string, secret: string, ca: string): Promise<Record<string, unknown>> {
   const urls = [`${base}/u/alice/sse`, `${base}/u/alice/two/mcp`];
@@ -28,7 +28,7 @@ async function visit(base: string, secret: string, ca: string): Promise<Record<s
 }
 
 for (const program of ["nginx", "caddy"] as const) {
-  test(`an ordinary client through ${program} with the README's config, over TLS and both fronts, with the prefix and without`, async (t) => {
+  test(`an ordinary client through ${program} with the example's config, over TLS and both fronts, with the prefix and without`, async (t) => {
     const lack =
       missing("openssl", "version") ?? missing(program, program === "nginx" ? "-v" : "version");
     if (lack !== undefined) return t.skip(lack);

@@ -4,23 +4,12 @@ import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
-import { fileURLToPath } from "node:url";
 import { until } from "./until.ts";
 
-const README = fileURLToPath(new URL("../../README.md", import.meta.url));
+const EXAMPLES = new URL("../../examples/proxy/", import.meta.url);
 
-/** The one block of the README in this language that has this in it: what people copy is what is tested. */
-export function readmeBlock(language: string, mark: string): string {
-  const blocks = readFileSync(README, "utf8").matchAll(
-    new RegExp(`^\`\`\`${language}\\n([^]*?)^\`\`\`$`, "gm"),
-  );
-  const [block, ...others] = Array.from(blocks, (match) => match[1]!).filter((text) =>
-    text.includes(mark),
-  );
-  if (block === undefined || others.length > 0)
-    throw new Error(`the README has no block of ${language} with ${mark}, or several`);
-  return block;
-}
+/** One of the files that people copy. */
+export const proxyExample = (name: string): string => readFileSync(new URL(name, EXAMPLES), "utf8");
 
 /** Why a program cannot be used, undefined where it can. */
 export function missing(program: string, ...args: string[]): string | undefined {
@@ -60,7 +49,7 @@ const fill = (text: string, { port, gatewayPort, cert, key }: ProxyPlan): string
 
 function nginx(plan: ProxyPlan): string[] {
   const { dir, gatewayPort, isStripped } = plan;
-  let site = fill(readmeBlock("nginx", "proxy_pass"), plan).replace("mcp.example.com", "localhost");
+  let site = fill(proxyExample("nginx.conf"), plan).replace("mcp.example.com", "localhost");
   if (isStripped) site = site.replace(`:${gatewayPort};`, `:${gatewayPort}/;`);
   const temp = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
     .map((name) => `${name}_temp_path ${join(dir, name)};`)
@@ -76,7 +65,7 @@ events {} http { access_log off;\n${temp}\n${site}}`,
 }
 
 function caddy(plan: ProxyPlan): string[] {
-  let site = fill(readmeBlock("caddyfile", "reverse_proxy"), plan).replace(
+  let site = fill(proxyExample("Caddyfile"), plan).replace(
     "mcp.example.com",
     `localhost:${plan.port}`,
   );
@@ -91,7 +80,7 @@ function caddy(plan: ProxyPlan): string[] {
 
 const COMMANDS = { nginx, caddy };
 
-/** Runs the proxy with the README's config, until the test is over. */
+/** Runs the proxy with the example's config, until the test is over. */
 export async function startProxy(
   t: TestContext,
   program: keyof typeof COMMANDS,

@@ -1,0 +1,134 @@
+// Writes the parts of the documents that are made from the code, each between two marks:
+//   <!-- generated: NAME -->  …  <!-- end of generated -->
+//   npm run docs                writes them
+//   npm run docs -- --check     writes nothing; names the pages that are out of date, and exits 1
+import { globSync, readFileSync, writeFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { createProgram } from "../src/cli/cli.ts";
+import { snippetsFor } from "../src/cli/snippets.ts";
+import { configJsonSchema } from "../src/config/config.ts";
+import { fenced, table } from "./markdown.mjs";
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+const MARKED = /(<!-- generated: ([\w-]+) -->\n)[^]*?(<!-- end of generated -->)/g;
+
+const capitalised = (text) => text[0].toUpperCase() + text.slice(1);
+const code = (value) => `\`${typeof value === "string" ? value : JSON.stringify(value)}\``;
+
+/** The keys of a JSON Schema, those of objects within it too: `limits.memory`. Keys without a description are refused. */
+function keysOf({ properties }, above = "") {
+  return Object.entries(properties).flatMap(([name, node]) => {
+    const key = above + name;
+    if (node.description !== undefined)
+      return [{ key, byDefault: node.default, what: node.description }];
+    if (node.properties !== undefined) return keysOf(node, `${key}.`);
+    throw new Error(`${key} has no description in the schema`);
+  });
+}
+
+const isEmpty = (value) =>
+  value === undefined || value === null || /^(\[\]|\{\})$/.test(JSON.stringify(value));
+const shownDefault = (value) => (isEmpty(value) ? "" : code(value));
+
+function config() {
+  const rows = keysOf(configJsonSchema()).map(({ key, byDefault, what }) => [
+    code(key),
+    shownDefault(byDefault),
+    what,
+  ]);
+  return table(["key", "default", "what"], rows);
+}
+
+/** Not refused for this kind of server, and not another program's key that is passed over. */
+const isOurs = ([, node]) => node.not === undefined && Object.keys(node).length > 0;
+const ourKeysOf = ({ properties }) =>
+  keysOf({ properties: Object.fromEntries(Object.entries(properties).filter(isOurs)) });
+
+function servers() {
+  const [child, remote] = configJsonSchema().properties.servers.additionalProperties.anyOf;
+  const of = { "`command`": ourKeysOf(child), "`url`": ourKeysOf(remote) };
+  const rows = new Map();
+  for (const [whose, keys] of Object.entries(of))
+    for (const { key, byDefault, what } of keys) {
+      const both = rows.has(key) ? "both" : whose;
+      rows.set(key, [code(key), both, shownDefault(byDefault), what]);
+    }
+  return table(["key", "of", "default", "what"], [...rows.values()]);
+}
+
+/** What `--help` prints, without the options that every command has. */
+function helpOf(command) {
+  let text = "";
+  command
+    .configureHelp({ sortSubcommands: false, showGlobalOptions: false })
+    .configureOutput({ writeOut: (part) => (text += part), getOutHelpWidth: () => 88 })
+    .outputHelp();
+  return fenced("", text);
+}
+
+function commands() {
+  const program = createProgram(() => undefined);
+  const section = (command, level) => [
+    `${"#".repeat(level)} ${command.parent === program ? command.name() : `${command.parent.name()} ${command.name()}`}`,
+    ...(command.commands.length === 0
+      ? [helpOf(command)]
+      : [
+          `${capitalised(command.description())}.`,
+          ...command.commands.flatMap((inner) => section(inner, level + 1)),
+        ]),
+  ];
+  return [helpOf(program), ...program.commands.flatMap((command) => section(command, 2))].join(
+    "\n\n",
+  );
+}
+
+const LANGUAGES = { Cursor: "json", "VS Code": "json", FastMCP: "python", Langflow: "", n8n: "" };
+
+function snippets(level, names) {
+  const row = {
+    server: "gmail",
+    sse: "https://mcp.example.com/u/alice/gmail/sse",
+    http: "https://mcp.example.com/u/alice/gmail/mcp",
+  };
+  return snippetsFor({ row, front: "http" })
+    .filter(({ client }) => names === undefined || names.includes(client))
+    .map(({ client, where, text }) => {
+      const place = where === "shell" ? "in a shell:" : `in ${where}:`;
+      const block = fenced(LANGUAGES[client] ?? "sh", text);
+      return level === 0
+        ? `**${client}**, ${place}\n\n${block}`
+        : `${"#".repeat(level)} ${client}\n\n${capitalised(place)}\n\n${block}`;
+    })
+    .join("\n\n");
+}
+
+const example = (language, path) => () =>
+  fenced(language, readFileSync(`${root}/examples/${path}`, "utf8"));
+
+const PARTS = {
+  config,
+  servers,
+  commands,
+  clients: () => snippets(3),
+  "three-clients": () => snippets(0, ["Claude Code", "Cursor", "FastMCP"]),
+  "behind-a-proxy": example("json", "proxy/supervisor.json"),
+  nginx: example("nginx", "proxy/nginx.conf"),
+  caddy: example("caddyfile", "proxy/Caddyfile"),
+};
+
+function renewed(text, page) {
+  return text.replace(MARKED, (_, begin, name, end) => {
+    if (PARTS[name] === undefined) throw new Error(`${page}: nothing makes a part "${name}"`);
+    return `${begin}\n${PARTS[name]()}\n\n${end}`;
+  });
+}
+
+const isCheck = process.argv.includes("--check");
+for (const page of ["README.md", ...globSync("docs/*.md", { cwd: root })]) {
+  const before = readFileSync(`${root}/${page}`, "utf8");
+  const after = renewed(before, page);
+  if (after === before) continue;
+  console.error(`${page} ${isCheck ? "is out of date: npm run docs renews it" : "renewed"}`);
+  if (isCheck) process.exitCode = 1;
+  else writeFileSync(`${root}/${page}`, after);
+}
