@@ -12,21 +12,39 @@ import { Client } from "@modelcontextprotocol/sdk/client/index.js";
 import { SSEClientTransport } from "@modelcontextprotocol/sdk/client/sse.js";
 import { StreamableHTTPClientTransport } from "@modelcontextprotocol/sdk/client/streamableHttp.js";
 import { runCli, startDaemon } from "../helpers/daemon.ts";
+import { noSandbox } from "../helpers/isolation.ts";
 import { ROOT } from "./pages.ts";
 
 const EXAMPLE = join(ROOT, "examples", "gmail");
+const NO_PYTHON = "python3 of 3.8 or newer is not installed";
 const CONFIG = join(EXAMPLE, "supervisor.config.json");
 
 interface Recipe {
+  command: string;
   cwd: string;
   env: Record<string, string>;
+  reach: number[];
 }
 
-/** Python itself: a wrapper such as pyenv's finds its versions by the HOME that a child does not have. */
+type Config = { servers: Record<string, Recipe>; defaultServer: string };
+
+/** What the servers call: where it is, and what mail came out of them. */
+interface Services {
+  env: Record<string, string>;
+  reach: number[];
+  sent: () => string;
+}
+
+/**
+ * Python itself: a wrapper such as pyenv's finds its versions by the HOME that a child does not have.
+ * That of the system comes first, which every account may read.
+ */
 function python(): string | undefined {
   const asked = ["-c", "import sys; print(sys.executable if sys.version_info >= (3, 8) else '')"];
-  const { stdout } = spawnSync("python3", asked, { encoding: "utf8" });
-  return stdout?.trim() || undefined;
+  const found = ["/usr/bin/python3", "python3"].map(
+    (program) => spawnSync(program, asked, { encoding: "utf8" }).stdout?.trim() ?? "",
+  );
+  return found.find((path) => path !== "");
 }
 
 async function listen(t: TestContext, server: Server): Promise<number> {
@@ -37,10 +55,7 @@ async function listen(t: TestContext, server: Server): Promise<number> {
 }
 
 /** A mail service in miniature: whose token it is, what is in the mailbox, and what was sent. */
-async function startServices(t: TestContext): Promise<{
-  env: Record<string, string>;
-  sent: () => string;
-}> {
+async function startServices(t: TestContext): Promise<Services> {
   const api = createHttpServer((req, res) => {
     const person = /^Bearer tok_(\w+)$/.exec(req.headers.authorization ?? "")?.[1];
     res.statusCode = person === undefined ? 401 : 200;
@@ -60,9 +75,29 @@ async function startServices(t: TestContext): Promise<{
       if (isEnd) socket.end();
     });
   });
-  const url = `http://localhost:${await listen(t, api)}`;
-  const MAILPIT_SMTP_PORT = String(await listen(t, smtp));
-  return { env: { AUTH_API_URL: url, API_PROXY_URL: url, MAILPIT_SMTP_PORT }, sent: () => sent };
+  const [apiPort, smtpPort] = [await listen(t, api), await listen(t, smtp)];
+  const url = `http://localhost:${apiPort}`;
+  const env = { AUTH_API_URL: url, API_PROXY_URL: url, MAILPIT_SMTP_PORT: String(smtpPort) };
+  return { env, reach: [apiPort, smtpPort], sent: () => sent };
+}
+
+/** The example's servers, with the Python and the ports that there are here. */
+function configFor(command: string, { env, reach }: Services, more: object = {}): Config {
+  const { servers, defaultServer } = JSON.parse(readFileSync(CONFIG, "utf8")) as Config;
+  const here = (recipe: Recipe): Recipe => ({
+    ...recipe,
+    command,
+    cwd: join(EXAMPLE, recipe.cwd),
+    env: { ...recipe.env, ...env },
+    reach,
+    ...more,
+  });
+  return {
+    servers: Object.fromEntries(
+      Object.entries(servers).map(([name, recipe]) => [name, here(recipe)]),
+    ),
+    defaultServer,
+  };
 }
 
 /** Calls a tool as an ordinary client does; what it says. */
@@ -88,18 +123,9 @@ test("the config of the mail server's example is valid, and nothing is odd about
 
 test("each user of the mail server's example sees the own mailbox, over stdio and over SSE", async (t) => {
   const command = python();
-  if (command === undefined) return t.skip("python3 of 3.8 or newer is not installed");
+  if (command === undefined) return t.skip(NO_PYTHON);
   const services = await startServices(t);
-  const { servers, defaultServer } = JSON.parse(readFileSync(CONFIG, "utf8")) as {
-    servers: Record<string, Recipe>;
-    defaultServer: string;
-  };
-  const recipes = Object.entries(servers).map(([name, recipe]) => {
-    const env = { ...recipe.env, ...services.env };
-    return [name, { ...recipe, command, env, cwd: join(EXAMPLE, recipe.cwd) }] as const;
-  });
-  const config = { servers: Object.fromEntries(recipes), defaultServer };
-  const daemon = await startDaemon(t, { config });
+  const daemon = await startDaemon(t, { config: configFor(command, services) });
   for (const name of ["alice", "bob"]) {
     const { key } = await daemon.addUser(name, `tok_${name}`);
     for (const path of ["sse", "mcp", "gmail-sse/sse", "gmail-sse/mcp"]) {
@@ -115,3 +141,20 @@ test("each user of the mail server's example sees the own mailbox, over stdio an
     assert.match(services.sent(), new RegExp(`From: ${name}@example.com`));
   }
 });
+
+test(
+  "the mail server's example reaches its services out of a sandbox, too",
+  { skip: noSandbox },
+  async (t) => {
+    const command = python();
+    if (command === undefined) return t.skip(NO_PYTHON);
+    const services = await startServices(t);
+    const more = { isolation: "sandbox", network: "none" };
+    const daemon = await startDaemon(t, { config: configFor(command, services, more) });
+    const { key } = await daemon.addUser("alice", "tok_alice");
+    for (const path of ["mcp", "gmail-sse/mcp"]) {
+      const url = `${daemon.origin}/u/alice/${path}`;
+      assert.equal(await callTool(url, key.secret, "whoami", {}), "alice@example.com", path);
+    }
+  },
+);
