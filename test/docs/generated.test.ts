@@ -44,6 +44,19 @@ test("the page about operations has a row for every metric that there is", () =>
   for (const name of names) assert.ok(page.includes(`\`${name}\``), name);
 });
 
+test("the fixed messages that the page about operations explains are those of the code", () => {
+  const page = readPage("docs/operations.md");
+  const table = /### Messages[^]*?(?=\n## )/.exec(page)?.[0] ?? "";
+  const messages = Array.from(table.matchAll(/^\| `(.+?)` +\|/gm), (match) => match[1]!);
+  // Without names, numbers and the like, which the code fills in.
+  const fixed = messages.filter((message) => !/alice|…|\d|"/.test(message));
+  assert.ok(fixed.length > 10);
+  assert.deepEqual(
+    fixed.filter((message) => !source.includes(message)),
+    [],
+  );
+});
+
 test("the page about clients explains every refusal that is a server's or the machine's", () => {
   const page = readPage("docs/clients.md");
   const codes = Object.entries(ERROR_CODES).filter(
