@@ -1,7 +1,7 @@
 import { QUOTE } from "./bytes.ts";
 import { canonicalId } from "./envelope.ts";
 import type { Message } from "./envelope.ts";
-import { find, textAt, valueAt } from "./json-span.ts";
+import { find, locate, textAt, valueAt } from "./json-span.ts";
 import type { Span } from "./json-span.ts";
 import { JsonWalk } from "./json-walk.ts";
 import type { Names, Place } from "./json-walk.ts";
@@ -120,7 +120,7 @@ export function valueOf(message: ClientMessage): unknown {
 
 /** A message of our own, which goes the same way; `id` as `canonicalId` has it. */
 export function ownMessage(text: string, id: string | undefined, method?: string): ClientMessage {
-  return new PlainMessage(Buffer.from(text), id, method, undefined);
+  return new PlainMessage(Buffer.from(text), id, method, (JSON.parse(text) as Envelope).params);
 }
 
 /** The id, as `canonicalId` has it, of the request that this message cancels. */
@@ -143,22 +143,29 @@ class PlainMessage implements ClientMessage {
   readonly id: string | undefined;
   readonly method: string | undefined;
   readonly tool: string | undefined;
+  /** Of the params that are asked for in every message and stand in few: without them no byte is looked at. */
+  readonly #hasMeta: boolean;
+  readonly #hasTask: boolean;
 
   constructor(raw: Buffer, id: string | undefined, method: string | undefined, params: unknown) {
+    const { name, _meta, task } = (params ?? {}) as {
+      name?: unknown;
+      _meta?: unknown;
+      task?: unknown;
+    };
     this.raw = raw;
     this.id = id;
     this.method = method;
-    this.tool = method === "tools/call" ? nameIn(params) : undefined;
+    this.tool = method === "tools/call" && typeof name === "string" ? name : undefined;
+    this.#hasMeta = _meta !== undefined;
+    this.#hasTask = task !== undefined;
   }
 
   find(path: readonly string[]): Span | undefined {
-    return find(this.raw, path);
+    if (path[1] === "_meta" && !this.#hasMeta) return undefined;
+    if (path[1] === "task" && !this.#hasTask) return undefined;
+    return path.length === 1 ? locate(this.raw, path) : find(this.raw, path);
   }
-}
-
-function nameIn(params: unknown): string | undefined {
-  const { name } = (params ?? {}) as { name?: unknown };
-  return typeof name === "string" ? name : undefined;
 }
 
 /**

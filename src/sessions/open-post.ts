@@ -51,10 +51,17 @@ export function newPost(
   outlet: HttpOutlet,
   watch: CallWatch | undefined,
 ): Post {
+  const progressTokens: string[] = [];
+  const waiting = new Set<string>();
+  for (const request of requests) {
+    const token = tokenIn(request);
+    if (token !== undefined) progressTokens.push(token);
+    waiting.add(request.id!);
+  }
   return {
     outlet,
-    progressTokens: requests.flatMap((request) => tokenIn(request) ?? []),
-    waiting: new Set(requests.map(({ id }) => id!)),
+    progressTokens,
+    waiting,
     isBatch: requests.length > 1,
     isStream: false,
     answers: [],
