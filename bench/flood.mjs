@@ -35,13 +35,14 @@ const writing = (stream, line) =>
     const more = () => process.${stream}.write(chunk, () => setImmediate(more));
     more();`);
 
-/** One line of 60 MiB after the other. */
-const LONG = program(`
+/** One line after the other of so many pieces of 64 KiB. */
+const long = (pieces) =>
+  program(`
     const chunk = Buffer.alloc(65536, "x");
     const write = (data) => new Promise((done) => process.stdout.write(data, () => setImmediate(done)));
     (async () => { for (;;) {
       await write('{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":"');
-      for (let i = 0; i < 960; i++) await write(chunk);
+      for (let i = 0; i < ${pieces}; i++) await write(chunk);
       await write('"}}\\n');
     } })();`);
 
@@ -51,7 +52,8 @@ const KINDS = {
   "empty messages": writing("stdout", "{}\n"),
   "questions of the child": writing("stdout", '{"jsonrpc":"2.0","id":"q","method":"ping"}\n'),
   "short lines to stderr": writing("stderr", "x\n"),
-  "lines of 60 MiB": LONG,
+  "lines of 60 MiB": long(960),
+  "100 MB without a line break": long(1600),
 };
 
 const burning = (share) =>

@@ -17,7 +17,7 @@ const MOST_ANSWERED_FOR = 10 * MAX_BATCH;
 /** A result may be large; a message that never ends must not fill the daemon. */
 const MOST_BYTES = 64 * 1024 * 1024;
 /** Of all servers together, in messages that are not whole yet: the longest gives way. */
-const MOST_BYTES_OF_ALL = 128 * 1024 * 1024;
+const MOST_BYTES_OF_ALL = 72 * 1024 * 1024;
 const OF_ALL = `what is read of all servers at a time may have ${MOST_BYTES_OF_ALL >> 20} MiB, and this was the longest`;
 const HEAD_BYTES = 1024;
 
@@ -56,6 +56,7 @@ export class MessageAssembler {
     this.#sink = sink;
   }
 
+  /** Takes the piece over: of a message that breaks a limit the memory is given back. */
   push(bytes: Buffer): void {
     if (this.#look === undefined) {
       this.#hold(bytes);
@@ -137,7 +138,10 @@ export class MessageAssembler {
 
   #break(limit: string): void {
     this.#broken = limit;
+    const parts = this.#parts;
     this.#release();
+    // The last one may still be in the hands of whoever reads.
+    for (const part of parts.slice(0, -1)) freeNow(part);
   }
 
   static #longest(): MessageAssembler {
@@ -146,6 +150,14 @@ export class MessageAssembler {
       if (found === undefined || one.#heldBytes > found.#heldBytes) found = one;
     return found!;
   }
+}
+
+/**
+ * Gives the memory of a piece back at once, where no other piece shares it: a server that writes one
+ * endless line after the other is faster than the garbage collector.
+ */
+function freeNow({ buffer, byteLength }: Buffer): void {
+  if (buffer instanceof ArrayBuffer && buffer.byteLength === byteLength) buffer.transfer(0);
 }
 
 const tooLarge = (limit: string): SupervisorError =>

@@ -12,7 +12,7 @@ const FULL_READ_BYTES = 64 * 1024;
 const FULL_READS_A_TURN = 4;
 /** Of a child that floods, and then it is another one's turn. */
 const LINES_A_SLOW_TURN = 32;
-const SLOW_TURN_MS = 5;
+const SLOW_TURN_MS = 10;
 /** A line may take longer than a turn: the others' pause after it is so many times as long. */
 const REST = 4;
 /** Of what is left when the stream is over: last words, and not the rest of a flood. */

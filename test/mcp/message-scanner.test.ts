@@ -136,13 +136,22 @@ test("of what is too long it is told whose it was, in batches too, and the longe
   const [long, longer, longest] = [assembling(), assembling(), assembling()];
   const begin = ({ assembler }: Heard, mib: number): void => {
     assembler.push(Buffer.from('{"id":3,"result":"'));
-    for (let i = 0; i < mib; i++) assembler.push(MIB);
+    for (let i = 0; i < mib; i++) assembler.push(Buffer.from(MIB));
   };
-  begin(longer, 50);
-  begin(longest, 60);
-  begin(long, 30);
+  begin(longer, 30);
+  begin(longest, 40);
+  begin(long, 20);
   for (const one of [long, longer, longest]) say(one, '"}');
-  assert.deepEqual(longer.heard, [`long ${50 * MIB.length + 20} 3`]);
-  assert.deepEqual(long.heard, [`long ${30 * MIB.length + 20} 3`]);
-  assert.match(longest.heard[0]!, /^dropped 3: .*128 MiB/);
+  assert.deepEqual(longer.heard, [`long ${30 * MIB.length + 20} 3`]);
+  assert.deepEqual(long.heard, [`long ${20 * MIB.length + 20} 3`]);
+  assert.match(longest.heard[0]!, /^dropped 3: .*72 MiB/);
+});
+
+test("what was read of a message that broke a limit is given back at once", () => {
+  const { assembler } = assembling();
+  assembler.push(Buffer.from('{"id":3,"result":"'));
+  const pieces = Array.from({ length: 66 }, () => Buffer.from(MIB));
+  for (const piece of pieces) assembler.push(piece);
+  assert.ok(pieces.slice(0, 60).every(({ length }) => length === 0));
+  assembler.end();
 });
