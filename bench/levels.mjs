@@ -7,9 +7,9 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { setTimeout as sleep } from "node:timers/promises";
-import { startProcess } from "../dist/runners/process-runner.js";
-import { probeMachine } from "../dist/runners/levels.js";
-import { readProcessTable, treeOf } from "../dist/runners/process-table.js";
+import { startProcess } from "../dist/engines/process/process-runner.js";
+import { probeMachine } from "../dist/engines/process/levels.js";
+import { readProcessTable, treeOf } from "../dist/engines/process/process-table.js";
 
 const NOBODY = 65_534;
 const CALLS = 2_000;

@@ -1,35 +1,35 @@
 /** Room: daemon. The composition root: opens the rooms in order, wires their events, closes them in reverse. In: a config. Out: a running daemon. Decides nothing else. */
 import { join } from "node:path";
+import { Catalog } from "./catalog/catalog.ts";
 import { Audit } from "./audit/audit.ts";
 import { childServers } from "./config/child-servers.ts";
 import type { Config } from "./config/config.ts";
-import { openControl } from "./control/control.ts";
-import { auditedReload, createReload } from "./control/reload.ts";
-import { finishRemovals } from "./control/removal.ts";
-import type { Reloaded } from "./control/shapes.ts";
+import { openControl } from "./api/control.ts";
+import { auditedReload, createReload } from "./operations/reload.ts";
+import { finishRemovals } from "./operations/removal.ts";
+import type { Reloaded } from "./api/shapes.ts";
 import { onContained } from "./containment.ts";
 import { SupervisorError, counted } from "./errors.ts";
 import { openGateway } from "./gateway/gateway.ts";
 import { answersItself } from "./http/self-check.ts";
-import { Journal } from "./observability/journal.ts";
-import type { Logger } from "./observability/logger.ts";
-import { Metrics } from "./observability/metrics.ts";
-import { Requests } from "./observability/requests.ts";
-import { MIN_SECRET_LENGTH, Scrubber } from "./observability/scrubber.ts";
-import { openRegistry } from "./registry/registry.ts";
-import type { Registry } from "./registry/registry.ts";
-import { confinementGaps } from "./runners/gaps.ts";
-import { KEEP_LIMITS, unkeptLimits } from "./runners/limits.ts";
-import type { Unkept } from "./runners/limits.ts";
-import { openProcessRunner } from "./runners/process-runner.ts";
-import type { ProcessRunner } from "./runners/process-runner.ts";
+import { Journal } from "./telemetry/journal.ts";
+import type { Logger } from "./telemetry/logger.ts";
+import { Metrics } from "./telemetry/metrics.ts";
+import { Requests } from "./telemetry/requests.ts";
+import { MIN_SECRET_LENGTH, Scrubber } from "./telemetry/scrubber.ts";
+import { Registry } from "./auth/registry.ts";
+import { confinementGaps } from "./engines/process/gaps.ts";
+import { KEEP_LIMITS, unkeptLimits } from "./engines/process/limits.ts";
+import type { Unkept } from "./engines/process/limits.ts";
+import { openProcessRunner } from "./engines/process/process-runner.ts";
+import type { ProcessRunner } from "./engines/process/process-runner.ts";
 import { Sessions } from "./sessions/sessions.ts";
 import { lockDataDir } from "./store/lock.ts";
 import { DATABASE_FILE, openStore } from "./store/store.ts";
-import { headerHider } from "./supervisor/header-hider.ts";
-import { openIsolation } from "./supervisor/isolation.ts";
-import type { Isolation } from "./supervisor/isolation.ts";
-import { Supervisor } from "./supervisor/supervisor.ts";
+import { headerHider } from "./instances/header-hider.ts";
+import { openIsolation } from "./instances/isolation.ts";
+import type { Isolation } from "./instances/isolation.ts";
+import { Supervisor } from "./instances/supervisor.ts";
 import { openTokens } from "./tokens/tokens.ts";
 import type { Tokens } from "./tokens/tokens.ts";
 import { openVault } from "./vault/vault.ts";
@@ -179,7 +179,8 @@ export async function openDaemon(options: DaemonOptions): Promise<Daemon> {
       store,
       hide: (key) => void scrubber.set("vault key", key),
     });
-    const registry = openRegistry({ store, servers: config.servers });
+    const registry = new Registry(store);
+    const catalog = new Catalog(config.servers);
     const tokens = openTokens({ store, vault });
     const isolation = await openIsolation(config, store);
     closers.push(() => isolation.close());
@@ -196,7 +197,7 @@ export async function openDaemon(options: DaemonOptions): Promise<Daemon> {
     const supervisor = new Supervisor({
       config,
       version,
-      servers: (name) => registry.findServer(name),
+      servers: (name) => catalog.find(name),
       // Asked at each start, so this is where a request that was let in before its user was disabled,
       // and is only now at the child, finds the door shut.
       secretsFor: (user, server) => {
@@ -247,6 +248,7 @@ export async function openDaemon(options: DaemonOptions): Promise<Daemon> {
     const gateway = await openGateway({
       config,
       registry,
+      catalog,
       sessions,
       supervisor,
       log,
@@ -269,7 +271,7 @@ export async function openDaemon(options: DaemonOptions): Promise<Daemon> {
       hideHeaders(next.servers);
       return isolation.warningsOf(next);
     };
-    const reload = createReload({ config, registry, supervisor, sessions, log, check });
+    const reload = createReload({ config, catalog, supervisor, sessions, log, check });
     const control = await openControl({
       reload,
       config,
@@ -277,6 +279,7 @@ export async function openDaemon(options: DaemonOptions): Promise<Daemon> {
       version,
       store,
       registry,
+      catalog,
       tokens,
       supervisor,
       sessions,

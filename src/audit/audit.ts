@@ -1,6 +1,7 @@
 /** Room: audit. Who did what: every tool call, every order of an admin, every refused request. In: entries, as things end. Out: the same, from the database. Never sees an argument, a result or a secret. */
-import type { Logger } from "../observability/logger.ts";
-import type { Scrubber } from "../observability/scrubber.ts";
+import type { SupervisorError } from "../errors.ts";
+import type { Logger } from "../telemetry/logger.ts";
+import type { Scrubber } from "../telemetry/scrubber.ts";
 import type { AuditFilter, AuditRow } from "../store/store.ts";
 
 export type { AuditFilter, AuditKind, AuditRow } from "../store/store.ts";
@@ -21,6 +22,19 @@ const MAX_WHAT = 200;
 const MAX_REASON = 400;
 /** A disk that is full stays so for a while, and saying it once a minute is enough. */
 const TELL_EVERY_MS = 60_000;
+
+type Order = Pick<AuditRow, "what" | "user" | "server" | "requestId" | "who" | "durationMs">;
+
+/** The entry of an admin's order, with what it failed of. */
+export const orderRow = (order: Order, failure: SupervisorError | undefined): AuditRow => ({
+  at: Date.now(),
+  kind: "admin",
+  ...order,
+  outcome: failure?.code ?? "ok",
+  reason: failure?.message ?? null,
+  bytesIn: null,
+  bytesOut: null,
+});
 
 /** As much of the store as is needed here. */
 interface Rows {

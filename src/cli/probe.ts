@@ -5,11 +5,11 @@ import { extname, join } from "node:path";
 import { childServers } from "../config/child-servers.ts";
 import type { Config } from "../config/config.ts";
 import { SupervisorError } from "../errors.ts";
-import { confinementGaps } from "../runners/gaps.ts";
-import { UNTRIED, isRoot, probeMachine } from "../runners/levels.ts";
-import { NOBODY } from "../runners/confinement.ts";
-import type { Gap } from "../runners/confinement.ts";
-import type { Machine, NamedWish } from "../runners/levels.ts";
+import { confinementGaps } from "../engines/process/gaps.ts";
+import { UNTRIED, isRoot, probeMachine } from "../engines/process/levels.ts";
+import { NOBODY } from "../engines/process/confinement.ts";
+import type { Gap } from "../engines/process/confinement.ts";
+import type { Machine, NamedWish } from "../engines/process/levels.ts";
 import { ENVIRONMENT, findAccount } from "./service/system.ts";
 import type { Account } from "./service/system.ts";
 

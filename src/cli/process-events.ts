@@ -1,4 +1,4 @@
-import type { Logger } from "../observability/logger.ts";
+import type { Logger } from "../telemetry/logger.ts";
 
 /** What a process that serves must be able to end. */
 export interface Endable {

@@ -2,7 +2,7 @@ import { basename, delimiter, dirname, relative, resolve } from "node:path";
 import type { Command } from "commander";
 import type { Daemon } from "../daemon.ts";
 import { SupervisorError, toSupervisorError } from "../errors.ts";
-import type { Logger } from "../observability/logger.ts";
+import type { Logger } from "../telemetry/logger.ts";
 import { answer, globalsOf } from "./output.ts";
 import { readVersion } from "./version.ts";
 
@@ -52,8 +52,8 @@ async function serve(_options: object, command: Command): Promise<void> {
     { ServiceManager },
   ] = await Promise.all([
     import("../config/config.ts"),
-    import("../observability/logger.ts"),
-    import("../observability/scrubber.ts"),
+    import("../telemetry/logger.ts"),
+    import("../telemetry/scrubber.ts"),
     import("../daemon.ts"),
     import("./process-events.ts"),
     import("../systemd/systemd.ts"),

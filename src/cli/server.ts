@@ -33,7 +33,7 @@ function sourceOf({ npm, pip }: InstallFlags): [PackageSpec["from"], string] {
 
 async function install(server: string, flags: InstallFlags, command: Command): Promise<void> {
   const { parseSpec, installServer, dataDir } = await load(command);
-  const { requireSlug } = await import("../config/slug.ts");
+  const { requireSlug } = await import("../platform/slug.ts");
   requireSlug("server", server);
   const isQuiet = globalsOf(command).json;
   const done = await installServer(dataDir, server, parseSpec(...sourceOf(flags)), {
@@ -71,7 +71,7 @@ async function list(_options: object, command: Command): Promise<void> {
 
 async function uninstall(server: string, _options: object, command: Command): Promise<void> {
   const { removeInstalls, dataDir } = await load(command);
-  const { requireSlug } = await import("../config/slug.ts");
+  const { requireSlug } = await import("../platform/slug.ts");
   requireSlug("server", server);
   const removed = removeInstalls(dataDir, server);
   const lines = removed.map(({ folder }) => `removed ${folder}`);

@@ -1,4 +1,4 @@
-import type { UrlRow } from "../control/shapes.ts";
+import type { UrlRow } from "../api/shapes.ts";
 
 export interface Snippet {
   client: string;

@@ -7,7 +7,7 @@ import {
   transportNamed,
 } from "./foreign.ts";
 import { count, duration, port, size } from "./scalars.ts";
-import { SLUG, SLUG_RULE } from "./slug.ts";
+import { SLUG, SLUG_RULE } from "../platform/slug.ts";
 import {
   environmentName,
   filePath,

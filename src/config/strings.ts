@@ -1,6 +1,6 @@
 import { isIP } from "node:net";
 import { z } from "zod";
-import { isForbidden } from "../net/address.ts";
+import { isForbidden } from "../platform/address.ts";
 import { templateProblem } from "./template.ts";
 import type { Placeholder } from "./template.ts";
 

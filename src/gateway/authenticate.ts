@@ -1,6 +1,6 @@
 import type { IncomingMessage } from "node:http";
 import { SupervisorError } from "../errors.ts";
-import type { Principal, Registry } from "../registry/registry.ts";
+import type { Principal, Registry } from "../auth/registry.ts";
 import { queryOf, valuesOf } from "./routes.ts";
 
 const keyInvalid = (): SupervisorError =>

@@ -10,7 +10,7 @@ import { HttpExchange, sessionIdIn } from "../sessions/http-exchange.ts";
 import type { HttpSession } from "../sessions/http-sessions.ts";
 import { InFlight } from "../sessions/in-flight.ts";
 import { makeRoom } from "../sessions/second-stream.ts";
-import type { Live } from "../supervisor/supervisor.ts";
+import type { Live } from "../instances/supervisor.ts";
 import { bridgePost, bridgeWithoutBody } from "./bridge-http.ts";
 import { modernIn, serveModern } from "./bridge-modern.ts";
 import { HttpAnswer } from "./http-answer.ts";

@@ -13,11 +13,12 @@ import { closeServer, createHttpServer, listen, stopListening } from "../http/li
 import { newRequestId } from "../http/request-id.ts";
 import { NO_PAGE } from "../http/safe-response.ts";
 import type { SafeResponse } from "../http/safe-response.ts";
-import type { Logger } from "../observability/logger.ts";
-import type { Requests } from "../observability/requests.ts";
-import type { Principal, Registry } from "../registry/registry.ts";
+import type { Logger } from "../telemetry/logger.ts";
+import type { Requests } from "../telemetry/requests.ts";
+import type { Principal, Registry } from "../auth/registry.ts";
+import type { Catalog } from "../catalog/catalog.ts";
 import type { Sessions } from "../sessions/sessions.ts";
-import type { Supervisor } from "../supervisor/supervisor.ts";
+import type { Supervisor } from "../instances/supervisor.ts";
 import { authenticate } from "./authenticate.ts";
 import { BodyReader } from "./body-reader.ts";
 import { Heart } from "./client-stream.ts";
@@ -34,6 +35,7 @@ import type { FrontContext, Visit } from "./visit.ts";
 export interface GatewayOptions {
   config: Config;
   registry: Registry;
+  catalog: Catalog;
   sessions: Sessions;
   supervisor: Supervisor;
   log: Logger;
@@ -59,7 +61,7 @@ const METHODS: Record<Leaf, readonly string[]> = {
 
 /** Opens the public listener. Rejects with LISTEN_FAILED. */
 export async function openGateway(options: GatewayOptions): Promise<Gateway> {
-  const { config, registry, sessions, supervisor, log, requests, audit } = options;
+  const { config, registry, catalog, sessions, supervisor, log, requests, audit } = options;
   const edge = new Edge(config.trustProxy, (address) =>
     log.warn({ remote_addr: address }, "too many connections: new ones are turned away"),
   );
@@ -149,7 +151,7 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     principal: Principal,
     found: Route,
   ): Visit {
-    const def = registry.findServer(found.server ?? config.defaultServer);
+    const def = catalog.find(found.server ?? config.defaultServer);
     if (def === undefined) throw new SupervisorError("SERVER_NOT_FOUND", "there is no such server");
     trace.to(def.name);
     requireMethod(req, res, found.leaf);

@@ -1,7 +1,7 @@
 import type { IncomingMessage } from "node:http";
 import type { SupervisorError } from "../errors.ts";
-import { bounded } from "../observability/bounded.ts";
-import type { Registry } from "../registry/registry.ts";
+import { bounded } from "../telemetry/bounded.ts";
+import type { Registry } from "../auth/registry.ts";
 import { explainRefusal } from "./authenticate.ts";
 
 const MAX_HINT = 100;

@@ -4,14 +4,16 @@ import type { Express, NextFunction, Request, Response } from "express";
 import { SupervisorError, toSupervisorError } from "../errors.ts";
 import { sendError } from "../http/error-response.ts";
 import { isSelfCheck } from "../http/self-check.ts";
-import type { Principal, Registry } from "../registry/registry.ts";
+import type { Principal, Registry } from "../auth/registry.ts";
+import type { Catalog } from "../catalog/catalog.ts";
 import type { Sessions } from "../sessions/sessions.ts";
-import type { Supervisor } from "../supervisor/supervisor.ts";
+import type { Supervisor } from "../instances/supervisor.ts";
 import { hintFor } from "./hints.ts";
 import type { Trace } from "./trace.ts";
 
 export interface SiteOptions {
   registry: Registry;
+  catalog: Catalog;
   sessions: Sessions;
   supervisor: Supervisor;
   version: string;
@@ -53,11 +55,11 @@ function traceOf(res: Response): Trace {
 }
 
 function health(
-  { registry, sessions, supervisor, version }: SiteOptions,
+  { registry, catalog, sessions, supervisor, version }: SiteOptions,
   uptimeMs: number,
 ): object {
   const failing = supervisor.failingServers();
-  const servers = registry.listServers().length;
+  const servers = catalog.list().length;
   return {
     status: "ok",
     version,

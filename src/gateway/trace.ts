@@ -3,10 +3,10 @@ import type { Audit, AuditRow } from "../audit/audit.ts";
 import { contained, guarded } from "../containment.ts";
 import type { SupervisorError } from "../errors.ts";
 import type { ClientMessage } from "../mcp/client-body.ts";
-import type { Logger } from "../observability/logger.ts";
-import { NOTHING_KNOWN } from "../observability/requests.ts";
-import type { RequestRecord, Requests, RouteName } from "../observability/requests.ts";
-import type { Principal } from "../registry/registry.ts";
+import type { Logger } from "../telemetry/logger.ts";
+import { NOTHING_KNOWN } from "../telemetry/requests.ts";
+import type { RequestRecord, Requests, RouteName } from "../telemetry/requests.ts";
+import type { Principal } from "../auth/registry.ts";
 import type { CallWatch, OpenCall } from "../sessions/calls.ts";
 
 /** As nginx has it: the client left before there was an answer. */

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from "node:http";
 import { BlockList, isIP } from "node:net";
-import { wordsOfIpv6 } from "../net/address.ts";
+import { wordsOfIpv6 } from "../platform/address.ts";
 
 /** As addresses are compared: an IPv4 client of a listener on `::` has no other address for that, and a zone names an interface of ours. */
 export function plainAddress(address: string): string {

@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
 import type { Socket } from "node:net";
-import { wordsOfIpv6 } from "../net/address.ts";
-import { readKernelAddress } from "../net/kernel-address.ts";
+import { wordsOfIpv6 } from "../platform/address.ts";
+import { readKernelAddress } from "../platform/kernel-address.ts";
 import { plainAddress } from "./client-address.ts";
 
 const TABLES = ["/proc/self/net/tcp", "/proc/self/net/tcp6"];

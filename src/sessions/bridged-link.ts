@@ -1,7 +1,7 @@
 import type { ClientMessage } from "../mcp/client-body.ts";
 import { isForNobody } from "../mcp/envelope.ts";
 import { elementsOf, isArray } from "../mcp/json-span.ts";
-import type { PostAnswer } from "../upstream/sse-link.ts";
+import type { PostAnswer } from "../links/sse-link.ts";
 import type { MessageLink } from "./message-link.ts";
 
 /** What servers answer to a message whose own answer comes on the stream. */

@@ -1,5 +1,5 @@
 import { SupervisorError } from "../errors.ts";
-import type { Ended, Live } from "../supervisor/supervisor.ts";
+import type { Ended, Live } from "../instances/supervisor.ts";
 
 /** A dying child's connections break before its exit is known; this much later it is, on a loaded machine too. */
 const EXIT_GRACE_MS = 100;

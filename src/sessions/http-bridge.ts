@@ -8,7 +8,7 @@ import type { Message } from "../mcp/envelope.ts";
 import { wholeText } from "../mcp/long-text.ts";
 import type { Text } from "../mcp/long-text.ts";
 import { messagesIn } from "../mcp/outcome.ts";
-import type { Live } from "../supervisor/supervisor.ts";
+import type { Live } from "../instances/supervisor.ts";
 import { PATIENCE_MS, answerWith, beginStream } from "./bridged-answer.ts";
 import { explainFailure } from "./exit.ts";
 import type { Flow } from "./flow.ts";

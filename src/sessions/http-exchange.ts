@@ -4,15 +4,15 @@ import { SESSION_HEADER, isEventStream, withOwnHeaders } from "../mcp/headers.ts
 import type { Accepted } from "../mcp/headers.ts";
 import type { ClientMessage } from "../mcp/client-body.ts";
 import { SseReader } from "../mcp/sse.ts";
-import type { HttpTarget, Live } from "../supervisor/supervisor.ts";
+import type { HttpTarget, Live } from "../instances/supervisor.ts";
 import type {
   Exchange,
   HttpClient,
   HttpRequest,
   Receiver,
   ResponseHeaders,
-} from "../upstream/http-client.ts";
-import { redirectTarget } from "../upstream/redirect.ts";
+} from "../links/http1/client.ts";
+import { redirectTarget } from "../links/http1/redirect.ts";
 import { explainFailure } from "./exit.ts";
 import type { CallWatch } from "./calls.ts";
 import type { InFlight } from "./in-flight.ts";

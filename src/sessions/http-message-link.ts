@@ -8,14 +8,9 @@ import { idAt, isRequest } from "../mcp/envelope.ts";
 import { SESSION_HEADER, isEventStream, withOwnHeaders } from "../mcp/headers.ts";
 import { locate, valueAt } from "../mcp/json-span.ts";
 import { SseReader } from "../mcp/sse.ts";
-import type { HttpTarget } from "../supervisor/supervisor.ts";
-import type {
-  Exchange,
-  HttpClient,
-  HttpRequest,
-  ResponseHeaders,
-} from "../upstream/http-client.ts";
-import { redirectTarget } from "../upstream/redirect.ts";
+import type { HttpTarget } from "../instances/supervisor.ts";
+import type { Exchange, HttpClient, HttpRequest, ResponseHeaders } from "../links/http1/client.ts";
+import { redirectTarget } from "../links/http1/redirect.ts";
 import { UNHEARD } from "./end-at-server.ts";
 import { assembleFor } from "./bridged-messages.ts";
 import { Handover } from "./handover.ts";

@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { guarded } from "../containment.ts";
 import { SupervisorError } from "../errors.ts";
-import type { Instance, Live } from "../supervisor/supervisor.ts";
+import type { Instance, Live } from "../instances/supervisor.ts";
 import type { HttpBridge } from "./http-bridge.ts";
 import { Keeps } from "./keeps.ts";
 import type { Holder } from "./open-requests.ts";

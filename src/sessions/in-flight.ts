@@ -4,9 +4,9 @@ import { cancelledBy } from "../mcp/client-body.ts";
 import type { ClientMessage } from "../mcp/client-body.ts";
 import { EnvelopeScanner, isRequest, isResponse } from "../mcp/envelope.ts";
 import type { AnswerOutcome, Message } from "../mcp/envelope.ts";
-import { inTurns } from "../net/in-turns.ts";
+import { inTurns } from "../platform/in-turns.ts";
 import type { Keeps } from "./keeps.ts";
-import type { Usage } from "../supervisor/supervisor.ts";
+import type { Usage } from "../instances/supervisor.ts";
 import { noteUnanswerable } from "./calls.ts";
 import type { CallOutcome, CallWatch, OpenCall } from "./calls.ts";
 

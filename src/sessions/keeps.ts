@@ -3,7 +3,7 @@ import { isRequest, isResponse } from "../mcp/envelope.ts";
 import type { ClientMessage } from "../mcp/client-body.ts";
 import type { Message } from "../mcp/envelope.ts";
 import { textAt, valueAt } from "../mcp/json-span.ts";
-import type { Keeper, Usage } from "../supervisor/supervisor.ts";
+import type { Keeper, Usage } from "../instances/supervisor.ts";
 
 /** For a task that names no end; whoever waits for longer asks how it is, which is use. */
 const TASK_MS = 60 * 60_000;

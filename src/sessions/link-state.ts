@@ -1,4 +1,4 @@
-import type { Live } from "../supervisor/supervisor.ts";
+import type { Live } from "../instances/supervisor.ts";
 import type { PostLink } from "./bridged-link.ts";
 
 /** The link of an SSE session to its server. */

@@ -1,4 +1,4 @@
-import type { Live } from "../supervisor/supervisor.ts";
+import type { Live } from "../instances/supervisor.ts";
 import { HttpMessageLink } from "./http-message-link.ts";
 import type { MessageLink, MessageLinkEvents } from "./message-link.ts";
 import { openSseMessageLink } from "./sse-message-link.ts";

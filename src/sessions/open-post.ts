@@ -5,7 +5,7 @@ import type { ClientMessage } from "../mcp/client-body.ts";
 import { canonicalId } from "../mcp/envelope.ts";
 import { textAt } from "../mcp/json-span.ts";
 import type { Text } from "../mcp/long-text.ts";
-import { inTurns } from "../net/in-turns.ts";
+import { inTurns } from "../platform/in-turns.ts";
 import { answerWith, beginStream } from "./bridged-answer.ts";
 import type { CallWatch } from "./calls.ts";
 import type { Flow } from "./flow.ts";

@@ -1,5 +1,5 @@
 import type { Askable } from "../mcp/askable.ts";
-import type { Instance } from "../supervisor/supervisor.ts";
+import type { Instance } from "../instances/supervisor.ts";
 import { InFlight } from "./in-flight.ts";
 import { Keeps } from "./keeps.ts";
 

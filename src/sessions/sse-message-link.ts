@@ -1,7 +1,7 @@
 import { SupervisorError } from "../errors.ts";
-import type { HttpTarget } from "../supervisor/supervisor.ts";
-import type { HttpClient } from "../upstream/http-client.ts";
-import { SseLink } from "../upstream/sse-link.ts";
+import type { HttpTarget } from "../instances/supervisor.ts";
+import type { HttpClient } from "../links/http1/client.ts";
+import { SseLink } from "../links/sse-link.ts";
 import { assembleFor } from "./bridged-messages.ts";
 import type { MessageLink, MessageLinkEvents } from "./message-link.ts";
 

@@ -1,9 +1,9 @@
 import { contained, guarded } from "../containment.ts";
 import { SupervisorError } from "../errors.ts";
 import type { ClientMessage } from "../mcp/client-body.ts";
-import type { Instance, Live, Unseated } from "../supervisor/supervisor.ts";
-import type { SharedStdio } from "../upstream/shared-stdio.ts";
-import type { Remembered, StdioClient } from "../upstream/stdio-client.ts";
+import type { Instance, Live, Unseated } from "../instances/supervisor.ts";
+import type { SharedStdio } from "../links/shared-stdio.ts";
+import type { Remembered, StdioClient } from "../links/stdio-client.ts";
 import type { MessageLink, MessageLinkEvents } from "./message-link.ts";
 
 /** How a session goes on with the next generation of its child. */

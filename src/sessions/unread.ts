@@ -1,6 +1,6 @@
 import type { Config } from "../config/config.ts";
 import { SupervisorError } from "../errors.ts";
-import { UnderWay } from "../net/under-way.ts";
+import { UnderWay } from "../platform/under-way.ts";
 
 /** What every session may have waiting, however much waits for the others. */
 const OWN_BYTES = 1024 * 1024;

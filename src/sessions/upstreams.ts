@@ -1,6 +1,6 @@
 import { guarded } from "../containment.ts";
-import type { HttpTarget, Live } from "../supervisor/supervisor.ts";
-import { HttpClient } from "../upstream/http-client.ts";
+import type { HttpTarget, Live } from "../instances/supervisor.ts";
+import { HttpClient } from "../links/http1/client.ts";
 
 interface Upstream {
   readonly client: HttpClient;

@@ -1,7 +1,7 @@
 /** Room: tokens. The users' secrets for the services outside. In: a token, once. Out: the token for one child, fingerprints for everybody else, and an event when one changed. Never logs, compares or tries a token. */
 import { createHash } from "node:crypto";
 import { EventEmitter } from "node:events";
-import { SLUG } from "../config/slug.ts";
+import { SLUG } from "../platform/slug.ts";
 import { SupervisorError } from "../errors.ts";
 import type { Store, UserRow } from "../store/store.ts";
 import type { Vault } from "../vault/vault.ts";

@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import type { TestContext } from "node:test";
-import { findTool } from "../../src/runners/programs.ts";
+import { findTool } from "../../src/engines/process/programs.ts";
 import { runCli } from "../helpers/daemon.ts";
 import { noSandbox, notRoot } from "../helpers/isolation.ts";
 import { temporaryFolder } from "../helpers/store.ts";

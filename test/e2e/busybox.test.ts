@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { mkdirSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { findTool } from "../../src/runners/programs.ts";
+import { findTool } from "../../src/engines/process/programs.ts";
 import { startForAlice } from "../helpers/alice.ts";
 import { daemonFolder } from "../helpers/daemon.ts";
 import { call, fixture } from "../helpers/fixtures.ts";

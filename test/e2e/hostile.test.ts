@@ -8,7 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import type { TestContext } from "node:test";
-import { readProcessTable, treeOf } from "../../src/runners/process-table.ts";
+import { readProcessTable, treeOf } from "../../src/engines/process/process-table.ts";
 import { atEnd, daemonFolder, startDaemon } from "../helpers/daemon.ts";
 import type { Account } from "../helpers/daemon.ts";
 import { boxed, callOver, noOutbound, noSandbox, notRoot } from "../helpers/isolation.ts";

@@ -11,7 +11,7 @@ import type { Arbitrary, AsyncCommand } from "fast-check";
 import { loadConfig } from "../../src/config/config.ts";
 import { openDaemon } from "../../src/daemon.ts";
 import type { Daemon } from "../../src/daemon.ts";
-import { createLogger } from "../../src/observability/logger.ts";
+import { createLogger } from "../../src/telemetry/logger.ts";
 import { call, fixture, initialize } from "../helpers/fixtures.ts";
 import { assertNoneLeft } from "../helpers/leaks.ts";
 import { until } from "../helpers/until.ts";

@@ -3,7 +3,7 @@ import { spawnSync } from "node:child_process";
 import { chmodSync, chownSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { findTool } from "../../src/runners/programs.ts";
+import { findTool } from "../../src/engines/process/programs.ts";
 import { startForAlice } from "../helpers/alice.ts";
 import { daemonFolder } from "../helpers/daemon.ts";
 import { call } from "../helpers/fixtures.ts";

@@ -4,7 +4,7 @@ import { chmodSync, lstatSync, readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import type { TestContext } from "node:test";
-import { findTool } from "../../src/runners/programs.ts";
+import { findTool } from "../../src/engines/process/programs.ts";
 import { startForAlice } from "../helpers/alice.ts";
 import type { Alice } from "../helpers/alice.ts";
 import { daemonFolder } from "../helpers/daemon.ts";

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import type { TestContext } from "node:test";
 import { fileURLToPath } from "node:url";
-import { findTool } from "../../src/runners/programs.ts";
+import { findTool } from "../../src/engines/process/programs.ts";
 import { Conversation } from "../helpers/conversation.ts";
 import { daemonFolder, startDaemon } from "../helpers/daemon.ts";
 import type { TestDaemon } from "../helpers/daemon.ts";

@@ -1,5 +1,5 @@
-import { newUsage } from "../../src/supervisor/usage.ts";
-import type { Ended, Instance, Live } from "../../src/supervisor/supervisor.ts";
+import { newUsage } from "../../src/instances/usage.ts";
+import type { Ended, Instance, Live } from "../../src/instances/supervisor.ts";
 
 export interface TestInstance {
   instance: Instance;

@@ -1,6 +1,6 @@
 import { accessSync, constants } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { findTool } from "../../src/runners/programs.ts";
+import { findTool } from "../../src/engines/process/programs.ts";
 import { call, fixture } from "./fixtures.ts";
 import { ask, EventStream } from "./raw-http.ts";
 import { bearer, initialize, json } from "./fixtures.ts";

@@ -4,10 +4,10 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import type { TestContext } from "node:test";
 import { parseConfig } from "../../src/config/config.ts";
-import { createLogger } from "../../src/observability/logger.ts";
-import { Supervisor } from "../../src/supervisor/supervisor.ts";
+import { createLogger } from "../../src/telemetry/logger.ts";
+import { Supervisor } from "../../src/instances/supervisor.ts";
 import type { Config } from "../../src/config/config.ts";
-import type { HttpTarget, Live, Ref } from "../../src/supervisor/supervisor.ts";
+import type { HttpTarget, Live, Ref } from "../../src/instances/supervisor.ts";
 import { assertNoneLeft } from "./leaks.ts";
 
 /** An entry of `servers` that runs one of the fixtures. */

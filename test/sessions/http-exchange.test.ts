@@ -6,7 +6,7 @@ import type { SupervisorError } from "../../src/errors.ts";
 import { peek } from "../../src/mcp/client-body.ts";
 import { HttpExchange } from "../../src/sessions/http-exchange.ts";
 import { InFlight } from "../../src/sessions/in-flight.ts";
-import { HttpClient } from "../../src/upstream/http-client.ts";
+import { HttpClient } from "../../src/links/http1/client.ts";
 import { call } from "../helpers/fixtures.ts";
 import { testInstance } from "../helpers/instance.ts";
 import { serve } from "../helpers/serve.ts";

@@ -5,7 +5,7 @@ import type { TestContext } from "node:test";
 import { test } from "node:test";
 import { peek } from "../../src/mcp/client-body.ts";
 import { HttpMessageLink } from "../../src/sessions/http-message-link.ts";
-import { HttpClient } from "../../src/upstream/http-client.ts";
+import { HttpClient } from "../../src/links/http1/client.ts";
 import { call, initialize, rpc } from "../helpers/fixtures.ts";
 import { serve } from "../helpers/serve.ts";
 import { until } from "../helpers/until.ts";

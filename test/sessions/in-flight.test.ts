@@ -5,7 +5,7 @@ import type { ClientMessage } from "../../src/mcp/client-body.ts";
 import { EnvelopeScanner } from "../../src/mcp/envelope.ts";
 import type { Message } from "../../src/mcp/envelope.ts";
 import { InFlight } from "../../src/sessions/in-flight.ts";
-import { newUsage } from "../../src/supervisor/usage.ts";
+import { newUsage } from "../../src/instances/usage.ts";
 
 function messagesOf(body: Buffer): readonly ClientMessage[] {
   const seen = peek(body);

@@ -4,7 +4,7 @@ import { peek } from "../../src/mcp/client-body.ts";
 import { EnvelopeScanner } from "../../src/mcp/envelope.ts";
 import { InFlight } from "../../src/sessions/in-flight.ts";
 import { Keeps } from "../../src/sessions/keeps.ts";
-import { clearKeepers, isInUse, newUsage } from "../../src/supervisor/usage.ts";
+import { clearKeepers, isInUse, newUsage } from "../../src/instances/usage.ts";
 
 function rig() {
   const usage = newUsage();

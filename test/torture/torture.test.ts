@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { lackText } from "../../src/runners/lacks.ts";
-import { probeMachine } from "../../src/runners/levels.ts";
+import { lackText } from "../../src/engines/process/lacks.ts";
+import { probeMachine } from "../../src/engines/process/levels.ts";
 import { temporaryFolder } from "../helpers/store.ts";
 import { torture } from "./torture.ts";
 

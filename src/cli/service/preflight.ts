@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
 import { SupervisorError } from "../../errors.ts";
-import { remedyFor } from "../../runners/lacks.ts";
-import { isRoot, levelFor } from "../../runners/levels.ts";
+import { remedyFor } from "../../engines/process/lacks.ts";
+import { isRoot, levelFor } from "../../engines/process/levels.ts";
 import type { Finding } from "../finding.ts";
 import * as checks from "../machine-checks.ts";
 import { accountLike, probe, probeAs, wantedBy } from "../probe.ts";

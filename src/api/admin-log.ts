@@ -1,0 +1,101 @@
+import type { Request, Response } from "express";
+import { orderRow } from "../audit/audit.ts";
+import type { Audit } from "../audit/audit.ts";
+import type { SupervisorError } from "../errors.ts";
+import type { Journal } from "../telemetry/journal.ts";
+import type { Logger } from "../telemetry/logger.ts";
+import { NOTHING_KNOWN } from "../telemetry/requests.ts";
+import type { Scrubber } from "../telemetry/scrubber.ts";
+
+/** Longer is no name, and no program's. */
+const MAX_TEXT = 160;
+const cut = (text: string | null): string | null => text?.slice(0, MAX_TEXT) ?? null;
+
+export interface AdminLogParts {
+  log: Logger;
+  audit: Audit;
+  journal: Pick<Journal, "add">;
+  scrubber: Scrubber;
+}
+
+/** For routes whose path does not say whom they are about. */
+export function isAbout(req: Request, user: string): void {
+  if (req.res !== undefined) req.res.locals["about"] = user;
+}
+
+/** What an admin ordered, in the words of the command line; requests that no command sends are told as they are. */
+function orderOf({ method, path, body }: Request): { what: string; user: string | null } {
+  const [, noun, name = "", verb = ""] = path.replace(/^\/api/, "").split("/");
+  if (noun === "users" && name === "" && method === "POST") {
+    const { user } = (body ?? {}) as { user?: unknown };
+    return { what: "user add", user: typeof user === "string" ? user : null };
+  }
+  if (noun === "keys" && method === "DELETE") return { what: `key revoke ${name}`, user: null };
+  if (noun !== "users") return { what: noun === "reload" ? noun : `${method} ${path}`, user: null };
+  const nouns: Record<string, string> = {
+    "DELETE ": "user remove",
+    "POST disable": "user disable",
+    "POST enable": "user enable",
+    "PUT token": "token set",
+    "DELETE token": "token clear",
+    "POST keys": "key issue",
+  };
+  return { what: nouns[`${method} ${verb}`] ?? verb, user: name };
+}
+
+/** Logs a request of an admin when it has ended; what was meant to change something goes to the audit too. */
+export function watchAdmin(
+  { log, audit, journal, scrubber }: AdminLogParts,
+  req: Request,
+  res: Response,
+  remoteAddress: string,
+): void {
+  const startedAt = performance.now();
+  const { path, method } = req;
+  const userAgent = req.headers["user-agent"] ?? "";
+  const requestId = String(res.locals["requestId"]);
+  res.on("close", () => {
+    const durationMs = performance.now() - startedAt;
+    const who = res.locals["who"] as string | undefined;
+    const failure = res.locals["failure"] as SupervisorError | undefined;
+    const order = orderOf(req);
+    const user = order.user ?? (res.locals["about"] as string | undefined) ?? null;
+    const server = typeof req.query["server"] === "string" ? req.query["server"] : null;
+    if (failure !== undefined) {
+      const { code, message, details } = failure;
+      journal.add({
+        ...NOTHING_KNOWN,
+        requestId,
+        at: Date.now(),
+        method,
+        path,
+        status: res.statusCode,
+        durationMs,
+        remoteAddress,
+        userAgent,
+        failure: { code, message, details },
+      });
+    }
+    // What nobody was let in for names whatever a stranger likes.
+    const isIn = who !== undefined;
+    log.info(
+      {
+        requestId,
+        // Paths hold names only; secrets travel in bodies.
+        request: `${method} ${path}`,
+        status_code: res.statusCode,
+        execution_time_ms: Math.round(durationMs),
+        remote_addr: remoteAddress,
+        user_agent: scrubber.scrubCut(userAgent.slice(0, MAX_TEXT)),
+        user: isIn ? cut(user) : null,
+        server: isIn ? cut(server) : null,
+        tool: null,
+        who,
+      },
+      "control request",
+    );
+    // Whoever was not let in gave no orders.
+    if (method === "GET" || who === undefined) return;
+    audit.add(orderRow({ what: order.what, user, server, requestId, who, durationMs }, failure));
+  });
+}

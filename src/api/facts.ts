@@ -1,0 +1,77 @@
+import type { ErrorRun } from "../telemetry/journal.ts";
+import type { RequestRecord } from "../telemetry/requests.ts";
+import type { AccessKey, User } from "../auth/registry.ts";
+import type { InstanceStatus, Trouble } from "../instances/supervisor.ts";
+import type { StoredToken } from "../tokens/tokens.ts";
+
+/** All that is known about a user; what the cause is told from. */
+export interface Facts {
+  user: User;
+  now: number;
+  instances: readonly (InstanceStatus & {
+    troubles: readonly Trouble[];
+    /** The last lines it wrote. */
+    lines: readonly string[];
+    /** How long the last good start of this server took, for whomever; null where none is known. */
+    lastStartMs: number | null;
+  })[];
+  /** What the user's clients wait for. */
+  open: readonly RequestRecord[];
+  /** The latest first. */
+  errorRuns: readonly ErrorRun[];
+  /** The newest first. */
+  failures: readonly RequestRecord[];
+  lastGood: RequestRecord | undefined;
+  keys: readonly AccessKey[];
+  tokens: readonly StoredToken[];
+  /** Where the user's clients should go. */
+  url: string;
+}
+
+export interface Cause {
+  /** A code of the error catalogue, or a word of the same kind. */
+  code: string;
+  /** One sentence that begins with the user's name. */
+  cause: string;
+  /** What to do about it. */
+  next: string;
+}
+
+/** What was refused longer ago says little about now. */
+export const RECENT_MS = 3_600_000;
+/** Of one line of a child or a client, where it is told in a sentence. */
+export const MAX_LINE = 200;
+/** What to do about a failure that nobody foresaw. */
+export const LOOK_AT_LOG =
+  'look for "contained" in the log of the daemon, and report what you find there';
+
+/** The token that the server is given has expired. */
+export function expiredFor(facts: Facts, server: string): Cause | undefined {
+  const own = facts.tokens.find((token) => token.server === server);
+  const given = own ?? facts.tokens.find((token) => token.server === null);
+  return given && ifExpired(facts, given);
+}
+
+export function ifExpired(
+  { user: { name }, now }: Facts,
+  { server, expiresAt }: StoredToken,
+): Cause | undefined {
+  if (expiresAt === null || expiresAt > now) return undefined;
+  const which = server === null ? "general token" : `token for ${server}`;
+  const flag = server === null ? "" : ` --server ${server}`;
+  return {
+    code: "TOKEN_EXPIRED",
+    cause: `${name}'s ${which} expired ${ago(now - expiresAt)} ago`,
+    next: `mcp-supervisor token set ${name}${flag}`,
+  };
+}
+
+/** A length of time in its largest whole unit. */
+export function ago(ms: number): string {
+  const seconds = Math.round(ms / 1000);
+  if (seconds < 120) return `${seconds} s`;
+  if (seconds < 7200) return `${Math.round(seconds / 60)} min`;
+  return seconds < 172_800
+    ? `${Math.round(seconds / 3600)} h`
+    : `${Math.round(seconds / 86_400)} d`;
+}

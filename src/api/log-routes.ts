@@ -1,0 +1,72 @@
+import type { Request, Response, Router } from "express";
+import { guarded } from "../containment.ts";
+import { SupervisorError } from "../errors.ts";
+import type { LogLine, Ref } from "../instances/supervisor.ts";
+import { mount, param } from "./answers.ts";
+import { readQuery } from "./input.ts";
+import type { ControlParts } from "./parts.ts";
+import type { LogRow } from "./shapes.ts";
+import { requireServer, requireUser } from "./subjects.ts";
+
+/** A reader that is this far behind is stuck; a child that floods must not fill the daemon for it. */
+const MAX_BEHIND_BYTES = 1024 * 1024;
+
+interface Wanted {
+  user: string;
+  server: string | undefined;
+}
+
+/** The kept output of a user's children and, on request, every line from then on. */
+export function addLogRoutes(router: Router, parts: ControlParts): void {
+  const { registry, catalog, supervisor, closing, log } = parts;
+
+  const wanted = (req: Request): Wanted => {
+    const { name } = requireUser(registry, param(req, "user"));
+    const server = readQuery(req, "server");
+    if (server !== undefined) requireServer(catalog, server);
+    return { user: name, server };
+  };
+
+  const kept = ({ user, server }: Wanted): LogRow[] => {
+    return supervisor.logs({ user, server }).toSorted((a, b) => a.at - b.at);
+  };
+
+  const follow = (req: Request, res: Response): void => {
+    const { user, server } = wanted(req);
+    const write = (row: LogRow): void => {
+      res.write(`${JSON.stringify(row)}\n`);
+      if (res.writableLength <= MAX_BEHIND_BYTES || res.destroyed) return;
+      log.warn({ user }, "cut off a reader of logs who does not read");
+      res.destroy();
+    };
+    // The line is the child's, but what follows it is the admin's own.
+    const cut = (): void => void res.destroy();
+    const onLine = guarded("request", cut, ({ ref, line }: { ref: Ref; line: LogLine }): void => {
+      if (ref.user === user && (server === undefined || ref.server === server))
+        write({ user, server: ref.server, ...line });
+    });
+    res.status(200).setHeader("content-type", "application/x-ndjson");
+    res.flushHeaders();
+    for (const row of kept({ user, server })) write(row);
+    const end = (): void => void res.end();
+    supervisor.events.on("line", onLine);
+    closing.addEventListener("abort", end);
+    res.on("close", () => {
+      supervisor.events.off("line", onLine);
+      closing.removeEventListener("abort", end);
+    });
+  };
+
+  router.get("/users/:user/logs", (req, res, next) => {
+    const mode = readQuery(req, "follow");
+    if (mode === "1") follow(req, res);
+    else if (mode === undefined || mode === "0") next();
+    else throw new SupervisorError("REQUEST_INVALID", "follow must be 0 or 1");
+  });
+  mount(router, "/users/:user/logs", {
+    get: (req) => {
+      const which = wanted(req);
+      return { body: { user: which.user, logs: kept(which) } };
+    },
+  });
+}

@@ -1,0 +1,60 @@
+import { readFileSync, statSync } from "node:fs";
+import { dirname, resolve } from "node:path";
+import { childServers } from "../config/child-servers.ts";
+import type { OwnerKind } from "../containment.ts";
+import { confinementGaps } from "../engines/process/gaps.ts";
+import { levelFor } from "../engines/process/levels.ts";
+import type { ControlParts } from "./parts.ts";
+import type { MachineReport } from "./shapes.ts";
+
+function keyOf(file: string): MachineReport["key"] {
+  const credentials = process.env["CREDENTIALS_DIRECTORY"];
+  const isCredential = !!credentials && dirname(file) === resolve(credentials);
+  const mode = statSync(file, { throwIfNoEntry: false })?.mode;
+  return { file, isCredential, mode: mode === undefined ? null : mode & 0o777 };
+}
+
+/** How many files this process may have open; null where it has no bound, or the system does not say. */
+function openFiles(): number | null {
+  try {
+    const limits = readFileSync("/proc/self/limits", "latin1");
+    const soft = /^Max open files +(\d+)/m.exec(limits)?.[1];
+    return soft === undefined ? null : Number(soft);
+  } catch {
+    return null;
+  }
+}
+
+/** Instances that are down after failures, about to be tried again, or ready and at a limit. */
+function troubled({ supervisor }: ControlParts): MachineReport["troubled"] {
+  return [...supervisor.list(), ...supervisor.fallen()].flatMap((row) => {
+    const { user, server, state, reason, failures } = row;
+    const isStrained = state === "ready" && reason !== null;
+    const wasOver = state === "stopped" && reason?.startsWith("was killed: over ") === true;
+    const isFailing = state !== "ready" && failures > 0;
+    if (!isFailing && !isStrained && !wasOver) return [];
+    return [{ user, server, reason: reason ?? supervisor.troubles(row)[0]?.reason ?? "failed" }];
+  });
+}
+
+/** What the admin's own process could not find out, or only for its own account. */
+export function reportMachine(parts: ControlParts): MachineReport {
+  const { config, version, supervisor, isolation, unkept, controllers, metrics } = parts;
+  const children = childServers(config);
+  return {
+    version,
+    pid: process.pid,
+    isolation: supervisor.isolationLevel,
+    levels: children.map((def) => levelFor(isolation.machine, def)),
+    gaps: confinementGaps(isolation.machine, children),
+    key: keyOf(config.keyFile),
+    exposed: supervisor.exposedServers,
+    unkept: [...unkept],
+    controllers: [...controllers],
+    openFiles: openFiles(),
+    contained: metrics
+      .samples("contained")
+      .map(({ labels, value }) => ({ owner: labels["owner"] as OwnerKind, count: value })),
+    troubled: troubled(parts),
+  };
+}

@@ -1,0 +1,46 @@
+import type { Audit } from "../audit/audit.ts";
+import type { Config } from "../config/config.ts";
+import type { Logger } from "../telemetry/logger.ts";
+import type { Journal } from "../telemetry/journal.ts";
+import type { Metrics } from "../telemetry/metrics.ts";
+import type { Requests } from "../telemetry/requests.ts";
+import type { Scrubber } from "../telemetry/scrubber.ts";
+import type { Registry } from "../auth/registry.ts";
+import type { Catalog } from "../catalog/catalog.ts";
+import type { Controller } from "../engines/process/cgroup.ts";
+import type { Unkept } from "../engines/process/limits.ts";
+import type { Sessions } from "../sessions/sessions.ts";
+import type { Reloaded } from "./shapes.ts";
+import type { Store } from "../store/store.ts";
+import type { Isolation } from "../instances/isolation.ts";
+import type { Supervisor } from "../instances/supervisor.ts";
+import type { Tokens } from "../tokens/tokens.ts";
+
+/** What the control API works on. */
+export interface ControlParts {
+  config: Config;
+  /** What personal URLs start with; differs from the config's where that leaves the port to the system. */
+  publicUrl: URL;
+  version: string;
+  store: Pick<Store, "transaction">;
+  registry: Registry;
+  catalog: Catalog;
+  tokens: Tokens;
+  supervisor: Supervisor;
+  sessions: Pick<Sessions, "closeUser" | "closeServer" | "count" | "open" | "unread">;
+  /** Reads the config file again; see createReload. */
+  reload: () => Promise<Reloaded>;
+  log: Logger;
+  audit: Audit;
+  metrics: Metrics;
+  journal: Journal;
+  requests: Pick<Requests, "refusedUnread">;
+  /** Limits of the config that nothing keeps on this machine. */
+  unkept: readonly Unkept[];
+  /** The delegated controllers of cgroups. */
+  controllers: ReadonlySet<Controller>;
+  isolation: Pick<Isolation, "machine">;
+  scrubber: Scrubber;
+  /** Aborted when the control API closes: what would go on for ever ends its answer then. */
+  closing: AbortSignal;
+}

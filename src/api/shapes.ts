@@ -1,0 +1,174 @@
+import type { AuditRow } from "../audit/audit.ts";
+import type { OwnerKind } from "../containment.ts";
+import type { Gap } from "../engines/process/confinement.ts";
+import type { ServerLevel } from "../engines/process/levels.ts";
+import type { Unkept } from "../engines/process/limits.ts";
+import type { ServerDef } from "../config/config.ts";
+import type { AccessKey, User } from "../auth/registry.ts";
+import type { InstanceStatus, LogLine, Trouble } from "../instances/supervisor.ts";
+import type { StoredToken } from "../tokens/tokens.ts";
+
+// The JSON of the control API. Times are epoch ms or null.
+
+/** A row of `status`. */
+export type StatusRow = InstanceStatus;
+
+export interface UserRow {
+  user: string;
+  state: User["state"];
+  createdAt: number;
+}
+
+export interface UrlRow {
+  server: string;
+  sse: string;
+  http: string;
+}
+
+export interface Urls {
+  user: string;
+  urls: UrlRow[];
+  /** What each server speaks by itself; a client does best with the same. */
+  transports: Record<string, ServerDef["transport"]>;
+}
+
+/** `prefix` is how the secret begins. */
+export type KeyRow = AccessKey;
+
+/** The only answer that ever holds the secret. */
+export interface IssuedKey {
+  id: string;
+  secret: string;
+  label: string | null;
+  expiresAt: number | null;
+}
+
+/** `server` is null for the general token, which every server without one of its own gets. */
+export type TokenRow = StoredToken;
+
+export interface AddedUser {
+  user: string;
+  key: { id: string; secret: string };
+  urls: UrlRow[];
+}
+
+export interface ShownUser extends UserRow {
+  keys: KeyRow[];
+  tokens: TokenRow[];
+  urls: UrlRow[];
+  transports: Urls["transports"];
+  instances: StatusRow[];
+  /** What the children keep between starts; `bytes` as they lie on the disk, of all variants together. */
+  homes: { server: string; bytes: number }[];
+}
+
+export type { RemovedUser } from "../operations/removal.ts";
+
+export interface Status {
+  version: string;
+  pid: number;
+  uptimeSeconds: number;
+  isolation: string;
+  /** Starts of children. */
+  queue: { starting: number; waiting: number };
+  instances: StatusRow[];
+}
+
+export interface LogRow extends LogLine {
+  user: string;
+  server: string;
+  variant: string;
+}
+
+export type { Reloaded } from "../operations/reload.ts";
+
+export type AuditEntry = AuditRow;
+
+/** The oldest first. */
+export interface AuditLog {
+  entries: AuditEntry[];
+}
+
+/** A request of the gateway, as far as it is remembered. */
+export interface ToldRequest {
+  requestId: string;
+  at: number;
+  request: string;
+  status: number;
+  durationMs: number;
+  remoteAddress: string;
+  userAgent: string;
+  /** Whose access key it was; null where none was valid. */
+  user: string | null;
+  server: string | null;
+  tool: string | null;
+  keyLabel: string | null;
+  generation: number | null;
+  code: string | null;
+  message: string | null;
+  details: readonly string[];
+}
+
+/** Why a user is failing. */
+export interface Diagnosis {
+  user: string;
+  ok: boolean;
+  /** Null where nothing is wrong, like `cause` and `next`. */
+  code: string | null;
+  cause: string | null;
+  next: string | null;
+  /** What is no cause of a failure yet. */
+  warnings: string[];
+  state: User["state"];
+  instances: (StatusRow & {
+    troubles: readonly Trouble[];
+    lines: string[];
+    /** Of the last good start of this server, for whomever. */
+    lastStartMs: number | null;
+  })[];
+  keys: KeyRow[];
+  tokens: TokenRow[];
+  /** The newest first, like `troubles`. */
+  refused: ToldRequest[];
+  lastGood: ToldRequest | null;
+}
+
+/** What only the running daemon knows of the machine. */
+export interface MachineReport {
+  version: string;
+  pid: number;
+  /** The weakest level in force by the config's own "isolation". */
+  isolation: string;
+  /** What each child server gets. */
+  levels: ServerLevel[];
+  /** What children lack of what stands around them elsewhere. */
+  gaps: Gap[];
+  /** Where the vault's key came from; `mode` is null where the file is gone since. */
+  key: { file: string; isCredential: boolean; mode: number | null };
+  /** Servers whose children listen beyond loopback. */
+  exposed: string[];
+  /** Limits of the config that nothing keeps here. */
+  unkept: Unkept[];
+  /** What of cgroups was delegated to the daemon, for the limits of its children. */
+  controllers: string[];
+  /** How many files the daemon may have open, null where that is not known. */
+  openFiles: number | null;
+  /** Failures of the daemon's own since it started, by what each ended in its place. */
+  contained: { owner: OwnerKind; count: number }[];
+  /** Whose child fails or is at a limit; `doctor NAME` says more. */
+  troubled: { user: string; server: string; reason: string }[];
+}
+
+/** What became of one request. */
+export interface RequestStory {
+  requestId: string;
+  /** Null where the daemon was started anew since, or many came after it. */
+  request: ToldRequest | null;
+  entries: AuditEntry[];
+}
+
+/** What `start`, `stop` and `restart` were about, as it is afterwards. */
+export interface ActedOn {
+  user: string;
+  instances: StatusRow[];
+}

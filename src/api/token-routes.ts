@@ -1,0 +1,51 @@
+import type { Request, Router } from "express";
+import { SupervisorError } from "../errors.ts";
+import { mount, param } from "./answers.ts";
+import { readBody, readInstant, readQuery, readToken } from "./input.ts";
+import type { ControlParts } from "./parts.ts";
+import type { TokenRow } from "./shapes.ts";
+import { requireServer, requireUser } from "./subjects.ts";
+
+export function addTokenRoutes(router: Router, { registry, catalog, tokens }: ControlParts): void {
+  const subject = (req: Request): { user: string; server: string | null } => {
+    const user = requireUser(registry, param(req, "user")).name;
+    const server = readQuery(req, "server") ?? null;
+    if (server !== null) requireServer(catalog, server);
+    return { user, server };
+  };
+
+  const set = (req: Request): TokenRow & { user: string } => {
+    const { user, server } = subject(req);
+    const body = readBody(req, ["token", "expiresAt"]);
+    const value = readToken(body["token"]);
+    tokens.set(user, server, value, readInstant(body["expiresAt"], "expiresAt"));
+    const stored = tokens.show(user).find((row) => row.server === server);
+    if (stored === undefined)
+      throw new SupervisorError("STORE_FAILED", `${user}: the token was not kept`);
+    return { user, ...stored };
+  };
+
+  const show = (req: Request): { user: string; tokens: TokenRow[] } => {
+    const user = requireUser(registry, param(req, "user")).name;
+    const server = readQuery(req, "server");
+    const rows = tokens.show(user);
+    return {
+      user,
+      tokens: server === undefined ? rows : rows.filter((row) => row.server === server),
+    };
+  };
+
+  const clear = (req: Request): { user: string; server: string | null } => {
+    // The server may have left the config since; its token must still be deletable.
+    const user = requireUser(registry, param(req, "user")).name;
+    const server = readQuery(req, "server") ?? null;
+    tokens.clear(user, server);
+    return { user, server };
+  };
+
+  mount(router, "/users/:user/token", {
+    get: (req) => ({ body: show(req) }),
+    put: (req) => ({ body: set(req) }),
+    delete: (req) => ({ body: clear(req) }),
+  });
+}

@@ -1,0 +1,206 @@
+/** Room: auth. Who may come in. In: names, access keys. Out: users, principals, and an event when one of them ends. Never sees a token, a child or a request. */
+import { EventEmitter } from "node:events";
+import { requireSlug, SLUG } from "../platform/slug.ts";
+import { SupervisorError } from "../errors.ts";
+import type { AccessKeyRow, Store, UserRow, UserState } from "../store/store.ts";
+import { digestOf, isAccessKey, newAccessKey, newKeyId, shownPrefix } from "./access-key.ts";
+import { KeyExpiry } from "./expiry.ts";
+import { KeyCache } from "./key-cache.ts";
+import type { Principal } from "./key-cache.ts";
+
+export type { Principal } from "./key-cache.ts";
+
+export type User = Pick<UserRow, "name" | "state" | "createdAt">;
+
+/** An access key as it can be shown: `prefix` is its beginning. */
+export type AccessKey = Pick<AccessKeyRow, "id" | "prefix" | "label" | "createdAt" | "expiresAt">;
+
+/** Emitted when the change is on the disk and in force, before the call that made it returns. */
+export interface RegistryEvents {
+  /** The key was revoked, or has been in use and its time has come. */
+  "key-ended": [{ keyId: string; user: string }];
+  /** The user was disabled, or the removal has begun. */
+  "user-ended": [{ user: string }];
+}
+
+/** Users and access keys. Every change may reject with STORE_FAILED, and has then changed nothing. */
+export class Registry {
+  readonly events = new EventEmitter<RegistryEvents>();
+  readonly #store: Store;
+  readonly #keys: KeyCache;
+  readonly #expiry: KeyExpiry;
+
+  constructor(store: Store) {
+    this.#store = store;
+    this.#expiry = new KeyExpiry(({ keyId, user }) =>
+      this.events.emit("key-ended", { keyId, user }),
+    );
+    this.#keys = new KeyCache(store.accessKeys, (principal, expiresAt) =>
+      this.#expiry.watch(principal, expiresAt),
+    );
+  }
+
+  /** A new, enabled user. REQUEST_INVALID for what is no slug, USER_EXISTS for a name in use. */
+  addUser(name: string): User {
+    requireSlug("user", name);
+    const found = this.#store.users.find(name);
+    if (found !== undefined)
+      throw new SupervisorError(
+        "USER_EXISTS",
+        found.state === "removing"
+          ? "a user of that name is still being removed"
+          : "there is a user of that name already",
+      );
+    return shown(this.#store.users.insert(name, Date.now()));
+  }
+
+  findUser(name: string): User | undefined {
+    const row = this.#findRow(name);
+    return row === undefined ? undefined : shown(row);
+  }
+
+  /** The user, in whatever state; else USER_NOT_FOUND. */
+  requireUser(name: string): User {
+    return shown(this.#requireRow(name));
+  }
+
+  /** In order of their names. */
+  listUsers(): User[] {
+    return this.#store.users.list().map(shown);
+  }
+
+  countUsers(): number {
+    return this.#store.users.count();
+  }
+
+  /** From here on no key of the user opens anything. USER_NOT_FOUND also for a user who is being removed. */
+  disableUser(name: string): User {
+    return this.#switch(name, "disabled");
+  }
+
+  /** The keys that were not revoked open again. USER_NOT_FOUND also for a user who is being removed. */
+  enableUser(name: string): User {
+    return this.#switch(name, "enabled");
+  }
+
+  /**
+   * Deletes the user's keys and marks the row, so that a removal that is cut short can be found and
+   * taken up again with this same call. USER_NOT_FOUND.
+   */
+  beginRemoval(name: string): User {
+    const row = this.#requireRow(name);
+    this.#store.transaction(() => {
+      this.#store.accessKeys.deleteAll(row.id);
+      this.#store.users.setState(row.id, "removing");
+    });
+    this.#keys.forget();
+    this.events.emit("user-ended", { user: name });
+    return shown({ ...row, state: "removing" });
+  }
+
+  /** Deletes the row and what still hangs on it; the name is free then. USER_NOT_FOUND unless a removal has begun. */
+  finishRemoval(name: string): void {
+    const row = this.#requireRow(name);
+    if (row.state !== "removing")
+      throw new SupervisorError("USER_NOT_FOUND", "no such user is being removed");
+    this.#store.users.delete(row.id);
+  }
+
+  /** A new access key. `secret` is in no other place: what is kept is its hash. USER_NOT_FOUND as in `disableUser`. */
+  issueKey(
+    name: string,
+    { label = null, expiresAt = null }: { label?: string | null; expiresAt?: number | null } = {},
+  ): { id: string; secret: string; label: string | null; expiresAt: number | null } {
+    const { id: userId } = this.#requireStaying(name);
+    const id = newKeyId();
+    const secret = newAccessKey();
+    const prefix = shownPrefix(secret);
+    const hash = Buffer.from(digestOf(secret), "base64");
+    const createdAt = Date.now();
+    this.#store.accessKeys.insert({ id, userId, prefix, label, createdAt, expiresAt }, hash);
+    return { id, secret, label, expiresAt };
+  }
+
+  /** The keys that were not revoked, the expired ones among them, oldest first. USER_NOT_FOUND. */
+  listKeys(name: string): AccessKey[] {
+    return this.#store.accessKeys
+      .list(this.#requireRow(name).id)
+      .filter(({ revokedAt }) => revokedAt === null)
+      .map(({ id, prefix, label, createdAt, expiresAt }) => ({
+        id,
+        prefix,
+        label,
+        createdAt,
+        expiresAt,
+      }));
+  }
+
+  /** From here on the key opens nothing; once more is no error. KEY_NOT_FOUND. */
+  revokeKey(id: string): { id: string; user: string } {
+    const row = this.#store.accessKeys.find(id);
+    if (row === undefined) throw new SupervisorError("KEY_NOT_FOUND", "no such access key");
+    if (this.#store.accessKeys.revoke(row.id, Date.now())) {
+      this.#keys.forget();
+      this.#expiry.forget(row.id);
+      this.events.emit("key-ended", { keyId: row.id, user: row.user });
+    }
+    return { id: row.id, user: row.user };
+  }
+
+  /**
+   * Whose access key this is; undefined for what is malformed, unknown, revoked or expired and for a
+   * user who is not enabled. Microseconds for a key that was seen before, less for the one that came
+   * last on the same `connection` (any object that lives as long). May reject with STORE_FAILED.
+   */
+  verify(secret: string, connection: object = {}): Principal | undefined {
+    return this.#keys.verify(secret, connection);
+  }
+
+  /**
+   * What became of a key that opens nothing any more, as a sentence for the admin; undefined for what
+   * was never a key here. A client is told the same in every case. May reject with STORE_FAILED.
+   */
+  endOf(secret: string): { user: string; why: string } | undefined {
+    if (!isAccessKey(secret)) return undefined;
+    const row = this.#store.accessKeys.findByHash(Buffer.from(digestOf(secret), "base64"));
+    if (row === undefined) return undefined;
+    const { user, prefix, label, revokedAt, expiresAt, userState } = row;
+    const key = `the access key ${prefix}…${label === null ? "" : ` (${label})`} of ${user}`;
+    if (revokedAt !== null) return { user, why: `${key} was revoked at ${instantOf(revokedAt)}` };
+    if (expiresAt !== null && expiresAt <= Date.now())
+      return { user, why: `${key} expired at ${instantOf(expiresAt)}` };
+    return userState === "enabled" ? undefined : { user, why: `${key} is that of a disabled user` };
+  }
+
+  #switch(name: string, state: Exclude<UserState, "removing">): User {
+    const row = this.#requireStaying(name);
+    if (row.state === state) return shown(row);
+    this.#store.users.setState(row.id, state);
+    this.#keys.forget();
+    if (state === "disabled") this.events.emit("user-ended", { user: name });
+    return shown({ ...row, state });
+  }
+
+  #findRow(name: string): UserRow | undefined {
+    return SLUG.test(name) ? this.#store.users.find(name) : undefined;
+  }
+
+  #requireRow(name: string): UserRow {
+    const row = this.#findRow(name);
+    if (row === undefined) throw new SupervisorError("USER_NOT_FOUND", "no such user");
+    return row;
+  }
+
+  #requireStaying(name: string): UserRow {
+    const row = this.#requireRow(name);
+    if (row.state === "removing")
+      throw new SupervisorError("USER_NOT_FOUND", "the user is being removed");
+    return row;
+  }
+}
+
+const instantOf = (epochMs: number): string => new Date(epochMs).toISOString();
+
+function shown({ name, state, createdAt }: UserRow): User {
+  return { name, state, createdAt };
+}

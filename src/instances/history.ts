@@ -1,0 +1,32 @@
+import type { ErrorCode } from "../errors.ts";
+import type { Exit } from "../engines/process/runner.ts";
+
+/** As many tell a loop from a mishap. */
+const MAX_TROUBLES = 10;
+
+/** A start that failed, or an end that nobody asked for. */
+export interface Trouble {
+  /** Epoch ms. */
+  at: number;
+  generation: number;
+  /** Null for a child that was ready. */
+  code: ErrorCode | null;
+  /** A predicate of the child: `exited with code 1 before it was ready`. */
+  reason: string;
+  exit: Exit | null;
+  /** The last lines it wrote. */
+  lines: readonly string[];
+}
+
+/** The last troubles of one instance, the newest first. */
+export class History {
+  #troubles: Trouble[] = [];
+
+  add(trouble: Trouble): void {
+    this.#troubles = [trouble, ...this.#troubles].slice(0, MAX_TROUBLES);
+  }
+
+  all(): readonly Trouble[] {
+    return this.#troubles;
+  }
+}

@@ -1,0 +1,146 @@
+import { randomBytes } from "node:crypto";
+import type { SupervisorError } from "../errors.ts";
+import type { ModernStdio } from "../links/modern-stdio.ts";
+import type { SharedStdio } from "../links/shared-stdio.ts";
+import type { Exit, Running, StreamName } from "../engines/process/runner.ts";
+
+/** Names one instance; `variant` is "" unless a user has several of one server. */
+export interface Ref {
+  readonly user: string;
+  readonly server: string;
+  readonly variant: string;
+}
+
+/** Of one instance and no other: slugs have no slash, so it is clear where the variant begins. */
+export const keyOf = ({ user, server, variant }: Ref): string => `${user}/${server}/${variant}`;
+
+/** Every instance whose ref has these values; `{}` selects all. */
+export type Selector = Partial<Ref>;
+
+/** Where messages for a ready instance go. */
+export type Target = HttpTarget | StdioTarget;
+
+export interface HttpTarget {
+  transport: "sse" | "http";
+  url: URL;
+  /** Sent with every request; of a remote they may hold the user's token. */
+  headers: Readonly<Record<string, string>>;
+  isRemote: boolean;
+  /** The unix socket that leads there, for a child in a network of its own; else null. */
+  socketPath: string | null;
+}
+
+/** What a server speaks: revisions that begin with `initialize`, or those in which every request stands for itself. */
+export type Era = "legacy" | "modern";
+
+/** The variant of a stdio child that serves requests of 2026-07-28; a child keeps to the era it was opened in. */
+export const MODERN_VARIANT = "modern";
+
+export const eraOfVariant = (variant: string): Era =>
+  variant === MODERN_VARIANT ? "modern" : "legacy";
+
+/** What the variant of an instance begins with that serves one session; no set of capabilities does. */
+const OWN = "session ";
+
+/** A variant for one more session that has a child of its own. */
+export const ownVariant = (): string => OWN + randomBytes(8).toString("hex");
+
+export const isOwnVariant = (variant: string): boolean => variant.startsWith(OWN);
+
+/** The pipes of a child that has answered already: `initialize`, or `server/discover`. */
+export type StdioTarget =
+  | { transport: "stdio"; era: "legacy"; shared: SharedStdio }
+  | { transport: "stdio"; era: "modern"; hub: ModernStdio };
+
+/** Why a generation ended: `exited with code 1`, `was killed by SIGKILL`, or the reason of who ended it. */
+export interface Ended {
+  reason: string;
+  /** Null for a remote, which has no process. */
+  exit: Exit | null;
+  /** What its callers are told, where that is more than its end: something of ours failed over what it wrote. */
+  failure?: SupervisorError;
+}
+
+/** One ready generation. It is handed out only while it is ready, and never becomes another one. */
+export interface Live {
+  readonly ref: Ref;
+  readonly generation: number;
+  readonly target: Target;
+  /** The top of the process tree, null for a remote. */
+  readonly pid: number | null;
+  readonly exited: Promise<Ended>;
+}
+
+/**
+ * `since` is epoch ms, `reason` why the instance is in this state, null where nothing needs saying.
+ * From `retryAt` (`performance.now()`) on a message starts it again.
+ */
+export type InstanceState =
+  | { name: "stopped"; since: number; reason: string | null }
+  | { name: "starting"; since: number; pid: number | null; port: number | null }
+  | {
+      name: "ready";
+      since: number;
+      /** A limit that it hit and lives on with. */
+      reason: string | null;
+      live: Live;
+      /** Null for a remote. */
+      running: Running | null;
+      port: number | null;
+    }
+  | { name: "draining"; since: number; reason: string; pid: number | null; port: number | null }
+  | { name: "backing-off"; since: number; reason: string; retryAt: number }
+  | { name: "parked"; since: number; reason: string; retryAt: number };
+
+/** Nothing of it runs, nor is on its way up or out. */
+export type DownState = Extract<InstanceState, { name: "stopped" | "backing-off" | "parked" }>;
+
+export type StateName = InstanceState["name"];
+
+/** What is known of an instance without looking at its processes. Times are epoch ms. */
+export interface InstanceRow {
+  user: string;
+  server: string;
+  variant: string;
+  state: StateName;
+  since: number;
+  reason: string | null;
+  retryAt: number | null;
+  pid: number | null;
+  port: number | null;
+  generation: number;
+  /** Starts that followed an end nobody asked for. */
+  restarts: number;
+  /** In a row, held against its next start; 0 once it did well or somebody saw to it. */
+  failures: number;
+  sessions: number;
+  inFlight: number;
+  idleSeconds: number | null;
+  /** Null for a remote. */
+  isolation: "none" | "user" | "sandbox" | null;
+}
+
+/** A row of `status`: with the memory of the whole process tree, null where none is alive. */
+export interface InstanceStatus extends InstanceRow {
+  rssBytes: number | null;
+}
+
+export interface LogLine {
+  /** Epoch ms. */
+  at: number;
+  /** Of the child that wrote it. */
+  variant: string;
+  stream: StreamName;
+  text: string;
+}
+
+export interface SupervisorEvents {
+  /** A generation that was ready is no more, whoever ended it. Once per generation. */
+  exited: [{ ref: Ref; generation: number; reason: string }];
+  line: [{ ref: Ref; line: LogLine }];
+  /** A start failed, or a child ended unasked. */
+  failed: [{ ref: Ref }];
+  /** A start begins that follows an end nobody asked for. */
+  restarted: [{ ref: Ref }];
+  state: [{ ref: Ref; state: StateName }];
+}

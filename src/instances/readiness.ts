@@ -1,0 +1,77 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { probe } from "./probe.ts";
+import type { Running } from "../engines/process/runner.ts";
+
+const FIRST_POLL_MS = 10;
+const MAX_POLL_MS = 100;
+/** What leaves it open whether a server is up tells that it is when it has been the answer for so long without a break. */
+const SURE_AFTER_MS = 1000;
+
+export interface ReadinessInput {
+  running: Pick<Running, "listenersOn" | "socketPath">;
+  port: number;
+  transport: "sse" | "http";
+  path: string;
+  /** Ends the wait: the child's exit, the deadline, or a stop. */
+  signal: AbortSignal;
+  /** What was still missing when it was last looked at, for the message of a failure. */
+  onMissing: (missing: string) => void;
+}
+
+export interface Ready {
+  url: URL;
+  /** Addresses the child listens on that other machines may reach. */
+  exposed: string[];
+}
+
+/**
+ * Resolves once the child answers on a socket of its own; until then no byte is sent to the port,
+ * because whoever else listens there would get a user's messages. Rejects with the signal's reason.
+ */
+export async function untilReady(input: ReadinessInput): Promise<Ready> {
+  const { running, port, transport, path, signal, onMissing } = input;
+  /** By URL, since when (`performance.now()`) its answers leave it open. */
+  const unsure = new Map<string, number>();
+  for (let pollMs = FIRST_POLL_MS; ; pollMs = Math.min(pollMs * 2, MAX_POLL_MS)) {
+    const { ours, foreign } = await running.listenersOn(port);
+    signal.throwIfAborted();
+    const hosts = reachableHosts(ours, foreign);
+    if (hosts.length === 0) {
+      unsure.clear();
+      const isTaken = foreign.length > 0;
+      onMissing(`${isTaken ? "another process" : "nothing"} listens on port ${port}`);
+    }
+    for (const host of hosts) {
+      const url = new URL(path, `http://${host.includes(":") ? `[${host}]` : host}:${port}`);
+      const answer = await probe(transport, url, signal, running.socketPath);
+      signal.throwIfAborted();
+      const now = performance.now();
+      if (answer.kind !== "unsure") unsure.delete(url.href);
+      else if (!unsure.has(url.href)) unsure.set(url.href, now);
+      const isSure = now - (unsure.get(url.href) ?? now) >= SURE_AFTER_MS;
+      if (answer.kind === "ready" || isSure)
+        return { url, exposed: ours.filter((at) => !isLoopback(at)) };
+      onMissing(answer.missing);
+    }
+    await delay(pollMs, undefined, { signal }).catch(() => signal.throwIfAborted());
+  }
+}
+
+/** Where a connection is sure to reach the child: an address that no foreign listener also covers. */
+function reachableHosts(ours: readonly string[], foreign: readonly string[]): string[] {
+  const taken = new Set(foreign.flatMap(hostsCovered));
+  const hosts = new Set(ours.flatMap(hostsCovered).filter((host) => !taken.has(host)));
+  // IPv4 loopback first: it is what clients and allow-lists of hosts know best.
+  return [...hosts].toSorted((a, b) => Number(b === "127.0.0.1") - Number(a === "127.0.0.1"));
+}
+
+function hostsCovered(address: string): string[] {
+  if (address === "0.0.0.0") return ["127.0.0.1"];
+  // It may serve IPv6 only, which the kernel does not tell: then the first one is refused.
+  if (address === "::") return ["127.0.0.1", "::1"];
+  return [address];
+}
+
+function isLoopback(address: string): boolean {
+  return address === "::1" || address.startsWith("127.");
+}

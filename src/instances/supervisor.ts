@@ -1,0 +1,385 @@
+/** Room: instances. Keeps at most one generation of each instance alive, ready and ours. In: a ref (user, server, variant). Out: where to send its messages, and word when it ended. Never imports sessions, never sees a message. */
+import { EventEmitter } from "node:events";
+import { availableParallelism } from "node:os";
+import { SupervisorError } from "../errors.ts";
+import { startProcess } from "../engines/process/process-runner.ts";
+import { EraProbe } from "./era-probe.ts";
+import { Admission } from "./admission.ts";
+import { IdleWatch } from "./idle.ts";
+import { Instance } from "./instance.ts";
+import { isDown } from "./instance-row.ts";
+import { Isolation } from "./isolation.ts";
+import { rssOf } from "./memory.ts";
+import { Ports } from "./ports.ts";
+import { removeLeftTmp } from "./private-home.ts";
+import { meterIdleCores } from "./idle-cores.ts";
+import { SpawnSlots } from "./spawn-slots.ts";
+import { StartTimes } from "./start-times.ts";
+import { StartTurns } from "./start-turns.ts";
+import type { Trouble } from "./history.ts";
+import type { Config, ServerDef } from "../config/config.ts";
+import type { Logger } from "../telemetry/logger.ts";
+import { Standings } from "./standing.ts";
+import { Scrubber } from "../telemetry/scrubber.ts";
+import type { Level } from "../engines/process/confinement.ts";
+import type { StartRunner } from "../engines/process/runner.ts";
+import { forgetful } from "./definition.ts";
+import type { DefinitionMemory } from "./definition.ts";
+import type { InstanceContext } from "./instance-context.ts";
+import { isOwnVariant, keyOf } from "./instance-types.ts";
+import type {
+  Era,
+  InstanceRow,
+  InstanceStatus,
+  Live,
+  LogLine,
+  Ref,
+  Selector,
+} from "./instance-types.ts";
+import type { StateName, SupervisorEvents } from "./instance-types.ts";
+import type { Usage } from "./usage.ts";
+
+export type { Instance } from "./instance.ts";
+export type * from "./instance-types.ts";
+export type { Keeper, Unseated, Usage } from "./usage.ts";
+export type { Trouble } from "./history.ts";
+export { MODERN_VARIANT, isOwnVariant, ownVariant } from "./instance-types.ts";
+
+function slotsFor({ limits: { spawnConcurrency } }: Config): SpawnSlots {
+  if (spawnConcurrency !== "cores") return new SpawnSlots(spawnConcurrency, { restTimes: () => 0 });
+  const cores = availableParallelism();
+  // Those who come next may fail as well; where a core is idle, they do not wait for it.
+  return new SpawnSlots(cores, { idleCores: meterIdleCores(cores), restTimes: () => 1 });
+}
+
+export interface SupervisorOptions {
+  config: Config;
+  version: string;
+  servers: (name: string) => ServerDef | undefined;
+  /** The token that goes to this user's instance of this server, asked at each start. */
+  secretsFor: (user: string, server: string) => string | undefined;
+  log: Logger;
+  /** What children write is kept without the secrets that it knows. */
+  scrubber?: Scrubber;
+  start?: StartRunner;
+  /** Without it, servers of level none can be run and no others. */
+  isolation?: Isolation;
+  /** Which era a stdio server speaks. */
+  eras?: DefinitionMemory;
+  /** Which version a stdio server took that had refused another. */
+  versions?: DefinitionMemory;
+}
+
+export class Supervisor {
+  readonly events = new EventEmitter<SupervisorEvents>();
+  readonly #context: InstanceContext;
+  readonly #instances = new Map<string, Instance>();
+  readonly #standings: Standings;
+  readonly #exposedServers = new Set<string>();
+  readonly #startTimes = new StartTimes(this.events);
+  readonly #eras: EraProbe;
+  readonly #stopping = new AbortController();
+  readonly #idle: IdleWatch;
+  readonly #cleaning: Promise<void>;
+  readonly #admission: Admission;
+  #refusal: SupervisorError | undefined;
+
+  constructor({
+    config,
+    version,
+    servers,
+    secretsFor,
+    log,
+    scrubber = new Scrubber(),
+    start = startProcess,
+    isolation = new Isolation(config),
+    eras: memory = forgetful(),
+    versions = forgetful(),
+  }: SupervisorOptions) {
+    this.#standings = new Standings(scrubber);
+    this.#context = {
+      config,
+      version,
+      servers,
+      secretsFor,
+      log,
+      scrubber,
+      start,
+      versions,
+      isolation,
+      ports: new Ports(config.ports),
+      turns: new StartTurns(slotsFor(config)),
+      events: this.events,
+      onExposed: (server, addresses) => this.#warnExposed(server, addresses),
+      admit: async (ref, signal) => await this.#admission.admit(this.instance(ref), signal),
+    };
+    const isSpare = (name: string): boolean => servers(name)?.stateful === false;
+    const onFailure = ({ ref }: { ref: Ref }, error: unknown): void =>
+      log.error({ ...ref, err: error }, "a child could not be stopped");
+    this.#admission = new Admission({ limits: config.limits, isSpare, onFailure });
+    this.#idle = new IdleWatch({
+      instances: () => this.#instances.values(),
+      timeoutOf: (name) => {
+        const def = servers(name);
+        // A remote costs nothing while it waits, and its sessions would be lost.
+        return def?.kind === "child" && !def.stateful ? def.idleTimeoutMs : undefined;
+      },
+      stop: (instance, reason) => {
+        instance.stop(reason).catch((error: unknown) => onFailure(instance, error));
+      },
+    });
+    this.events.on("state", ({ ref, state }) => {
+      if (state === "ready") this.#idle.watch(ref.server);
+      const instance = isDown(state) ? this.#find(ref) : undefined;
+      if (instance !== undefined) this.#admission.left(instance);
+    });
+    this.#admission.watchMemory();
+    this.#cleaning = removeLeftTmp(config.dataDir).catch((err: unknown) => {
+      log.error({ err }, "temporary files that an earlier daemon left could not be deleted");
+    });
+    const { ports, turns } = this.#context;
+    const { stopTimeoutMs } = config;
+    this.#eras = new EraProbe({
+      scrubber,
+      memory,
+      signal: this.#stopping.signal,
+      prepare: async (ref, def) => {
+        const { signal } = this.#stopping;
+        const token = secretsFor(ref.user, ref.server);
+        const endTurn = await turns.take(ref, signal);
+        const { startTimeoutMs } = def;
+        const settings = { version, config, startTimeoutMs, stopTimeoutMs };
+        return {
+          input: { ...settings, def, token, ports, isolation, start, versions, signal },
+          endTurn,
+        };
+      },
+    });
+  }
+
+  /**
+   * The era of a stdio server: asked of a throw-away child of this user where it is not known yet.
+   * Rejects as a start does.
+   */
+  async eraOf(ref: Ref): Promise<Era> {
+    const def = this.#context.servers(ref.server);
+    if (def?.kind !== "child" || def.transport !== "stdio")
+      throw new SupervisorError("SERVER_NOT_FOUND", "there is no such stdio server");
+    return await this.#eras.of(ref, def);
+  }
+
+  /**
+   * The handle of an instance, running or not. Keep it: its `live` and `ensure()` cost no look-up.
+   * `capabilities` is what the clients of a stdio child declared, as JSON text; one variant has one.
+   * `wanted` is the version that the client asks for that wants the instance now.
+   */
+  instance(ref: Ref, capabilities = "{}", wanted?: string): Instance {
+    const key = keyOf(ref);
+    let instance = this.#instances.get(key);
+    if (!instance) {
+      instance = new Instance({ ...ref }, this.#context, capabilities, this.#standings.of(ref));
+      if (this.#refusal) void instance.close("stopped with the daemon", this.#refusal);
+      this.#instances.set(key, instance);
+    }
+    if (wanted !== undefined) instance.wanted = wanted;
+    return instance;
+  }
+
+  /** See `Instance.ensure`. */
+  ensure(ref: Ref): Promise<Live> {
+    return this.instance(ref).ensure();
+  }
+
+  live(ref: Ref): Live | undefined {
+    return this.#find(ref)?.live;
+  }
+
+  /** The instance's counters, to be kept and written by the sessions. */
+  usage(ref: Ref): Usage {
+    return this.instance(ref).usage;
+  }
+
+  /** The last lines that the children of these wrote, oldest first of each user and server. */
+  logs(selector: Selector): (LogLine & Ref)[] {
+    return this.#standings
+      .select(selector)
+      .flatMap(({ owner, standing }) =>
+        standing.output.lines().map((line) => ({ ...owner, ...line })),
+      )
+      .filter(({ variant }) => variant === (selector.variant ?? variant));
+  }
+
+  /**
+   * Ends the selected instances; resolves when nothing of them is left. `reason` is what the admin
+   * and the sessions are told: `stopped by an admin`. The next `ensure` starts them again.
+   */
+  async stop(selector: Selector, reason: string): Promise<void> {
+    this.#standings.forgive(selector);
+    await Promise.all(this.#select(selector).map((instance) => instance.stop(reason)));
+  }
+
+  /**
+   * Replaces the selected instances that run or start, and only those; see `Instance.restart`. The
+   * new generations are under way when it resolves.
+   */
+  async restart(selector: Selector, reason: string): Promise<void> {
+    this.#trust(selector);
+    await Promise.all(this.#select(selector).map((instance) => instance.restart(reason)));
+  }
+
+  /**
+   * Sees to it that the selected instances are as they would be if they were started now: what runs
+   * ends, and the next message starts it; what starts begins anew, for the same callers.
+   */
+  async renew(selector: Selector, why: string): Promise<void> {
+    this.#trust(selector);
+    await Promise.all(
+      this.#select(selector).map((instance) =>
+        instance.live === undefined
+          ? instance.restart(`restarted: ${why}`)
+          : instance.stop(`stopped: ${why}`),
+      ),
+    );
+  }
+
+  /** What the selected instances failed at is forgotten; see `Instance.forgive`. */
+  forgive(selector: Selector): void {
+    this.#trust(selector);
+    for (const instance of this.#select(selector)) instance.forgive();
+  }
+
+  /** Nothing that happened up to now slows the selected ones down. */
+  #trust(selector: Selector): void {
+    this.#eras.forgive(selector.user);
+    this.#standings.forgive(selector);
+    for (const { ref } of this.#select(selector)) this.#context.turns.clear(ref);
+  }
+
+  /** As `stop`, and their rows are gone. A handle that somebody kept rejects with INSTANCE_NOT_FOUND. */
+  async forget(selector: Selector, reason: string): Promise<void> {
+    const refusal = new SupervisorError("INSTANCE_NOT_FOUND", "the instance was removed");
+    // What a session's own child failed at outlives it.
+    const isAll = selector.variant === undefined;
+    if (isAll) this.#standings.forgive(selector);
+    const selected = this.#select(selector);
+    await Promise.all(selected.map((instance) => instance.close(reason, refusal)));
+    for (const { ref } of selected) this.#instances.delete(keyOf(ref));
+    if (isAll) this.#standings.delete(selector);
+  }
+
+  /** Ends every instance; from now on `ensure` rejects with STOPPING. */
+  async stopAll(): Promise<void> {
+    const refusal = new SupervisorError("STOPPING", "the supervisor is stopping");
+    this.#refusal = refusal;
+    this.#idle.close();
+    this.#admission.close();
+    this.#stopping.abort(refusal);
+    const reason = "stopped with the daemon";
+    await Promise.all(this.#select({}).map((instance) => instance.close(reason, refusal)));
+    await this.#eras.settled();
+    await this.#cleaning;
+  }
+
+  /** One row for each instance that was ever asked for, by user, server and variant; none for a session's own child that is down. */
+  list(selector: Selector = {}): InstanceRow[] {
+    return this.#shown(selector).map((instance) => instance.row());
+  }
+
+  /** As `list`, but for those that never served anybody, with the memory of each, for which the process table is read once. */
+  async status(selector: Selector = {}): Promise<InstanceStatus[]> {
+    const instances = this.#begun(selector);
+    const sizes = await rssOf(instances);
+    return instances.map((instance, at) => ({ ...instance.row(), rssBytes: sizes[at] ?? null }));
+  }
+
+  /** How many starts are under way, and how many of others wait for theirs. */
+  queue(): { starting: number; waiting: number } {
+    const waiting = this.waitingStarts;
+    return { starting: Math.max(0, (this.counts().starting ?? 0) - waiting), waiting };
+  }
+
+  /** The level in force for the daemon as a whole; each row says that of its own. */
+  get isolationLevel(): Level {
+    return this.#context.isolation.level;
+  }
+
+  /** The accounts of this user's children may be given to others: the user and the homes are gone. */
+  releaseAccounts(user: string): void {
+    this.#context.isolation.releaseUids(user);
+  }
+
+  /** How many instances are in each state; states without any are left out. */
+  counts(): Partial<Record<StateName, number>> {
+    const counts: Partial<Record<StateName, number>> = {};
+    for (const { state } of this.#begun({})) counts[state] = (counts[state] ?? 0) + 1;
+    return counts;
+  }
+
+  /** Servers whose children listen on more than loopback. */
+  get exposedServers(): string[] {
+    return [...this.#exposedServers];
+  }
+
+  /** See `StartTimes.lastMs`. */
+  lastStartMs(server: string): number | undefined {
+    return this.#startTimes.lastMs(server);
+  }
+
+  /** Starts that wait for their turn. */
+  get waitingStarts(): number {
+    return this.#context.turns.waiting + this.#admission.waiting;
+  }
+
+  /** Rows of sessions' own children that failed and are gone, for who asks what is wrong: `status` has none. */
+  fallen(selector: Selector = {}): InstanceRow[] {
+    return this.#standings.select(selector).flatMap(({ standing }) => standing.fallenRow() ?? []);
+  }
+
+  /** The last failures of a user's server, the newest first. */
+  troubles(ref: Ref): readonly Trouble[] {
+    return this.#standings.find(ref)?.history.all() ?? [];
+  }
+
+  /** Servers of which some user's child ended or failed to start by itself and is not up again. */
+  failingServers(): ReadonlySet<string> {
+    const failing = [...this.#instances.values()].filter(({ hasFailed }) => hasFailed);
+    return new Set([
+      ...failing.map(({ ref }) => ref.server),
+      ...this.fallen().map((row) => row.server),
+    ]);
+  }
+
+  /** Without the handles that a client's path asked for and that never served anybody. */
+  #begun(selector: Selector): Instance[] {
+    return this.#shown(selector).filter(
+      ({ state, generation, usage }) => state !== "stopped" || generation > 0 || usage.sessions > 0,
+    );
+  }
+
+  #shown(selector: Selector): Instance[] {
+    return this.#select(selector).filter(
+      ({ ref, state }) => !isOwnVariant(ref.variant) || !isDown(state),
+    );
+  }
+
+  #find(ref: Ref): Instance | undefined {
+    return this.#instances.get(keyOf(ref));
+  }
+
+  #select({ user, server, variant }: Selector): Instance[] {
+    return [...this.#instances.values()]
+      .filter(
+        ({ ref }) =>
+          (user === undefined || ref.user === user) &&
+          (server === undefined || ref.server === server) &&
+          (variant === undefined || ref.variant === variant),
+      )
+      .toSorted((a, b) => (keyOf(a.ref) < keyOf(b.ref) ? -1 : 1));
+  }
+
+  #warnExposed(server: string, addresses: readonly string[]): void {
+    if (this.#exposedServers.has(server)) return;
+    this.#exposedServers.add(server);
+    this.#context.log.warn({ server, addresses }, "child: listens on more than loopback");
+  }
+}

@@ -1,0 +1,338 @@
+/** Room: links. Links from a session to its child or remote: opens them, posts to them, reads them. Never sees a client, a key or a user's name. */
+import { connect as connectTcp } from "node:net";
+import type { OnReadOpts, Socket } from "node:net";
+import { connect as connectTls } from "node:tls";
+import { contained } from "../../containment.ts";
+import { SupervisorError } from "../../errors.ts";
+import { guardedLookup, requireAllowedHost } from "../../platform/address.ts";
+import { ResponseParser } from "./response-parser.ts";
+import type { ResponseHeaders } from "./response-parser.ts";
+
+export type { ResponseHeaders } from "./response-parser.ts";
+
+const CONNECT_TIMEOUT_MS = 10_000;
+/**
+ * Shorter than the 5 s after which Node and uvicorn close an idle connection, so that a request
+ * never races that close: a POST that was sent must not be sent twice. A server that names a shorter
+ * time is believed.
+ */
+const MAX_IDLE_MS = 3_000;
+const IDLE_SWEEP_MS = 1_000;
+const MAX_IDLE_CONNECTIONS = 32;
+/** Up to here head and body go out as one string: one system call in place of a gathered write. */
+const ONE_WRITE_BYTES = 16 * 1024;
+/** Where every connection is read to, one after the other: Node's own way takes 64 KiB of fresh memory for each read. */
+const READ_BUFFER = Buffer.allocUnsafeSlow(64 * 1024);
+
+export interface Receiver {
+  head(status: number, headers: ResponseHeaders): void;
+  data(chunk: Buffer): void;
+  end(): void;
+  /** The exchange failed: UPSTREAM_REFUSED before a connection, UPSTREAM_RESET or UPSTREAM_INVALID after. Not called after `abort`. */
+  fail(error: SupervisorError): void;
+  /**
+   * Something threw while this receiver was handed a part of the answer, its end among them, or a
+   * failure: its owner has to end with `contained(…, thrown)`. The connection is gone, and nothing follows.
+   */
+  broke(thrown: unknown): void;
+}
+
+export interface Exchange {
+  /** Closes the connection; the receiver hears nothing more. */
+  abort(): void;
+  pause(): void;
+  resume(): void;
+}
+
+export interface HttpRequest {
+  method: "GET" | "POST" | "DELETE";
+  path: string;
+  /** Names and values in turn. */
+  headers: readonly string[];
+  body: Buffer | null;
+}
+
+/**
+ * Connections to one origin, or to the unix socket that leads to it. Written here and not taken from a library because a message costs its
+ * gateway little else: what a general client does for one POST takes longer than all the rest.
+ * A connection serves one request at a time and is dropped when its request is aborted.
+ */
+export class HttpClient {
+  readonly #origin: URL;
+  readonly #isRemote: boolean;
+  readonly #socketPath: string | null;
+  readonly #idle: Connection[] = [];
+  readonly #busy = new Set<Connection>();
+  /** Runs while there are idle connections: one timer for all costs less than one each. */
+  #sweeper: NodeJS.Timeout | undefined;
+  #isClosed = false;
+
+  /** Throws UPSTREAM_REFUSED for an origin that is never called. */
+  constructor(origin: URL, isRemote: boolean, socketPath: string | null = null) {
+    if (isRemote) requireAllowedHost(origin.hostname);
+    this.#origin = origin;
+    this.#isRemote = isRemote;
+    this.#socketPath = socketPath;
+  }
+
+  /** Sends at once; throws UPSTREAM_INVALID for a header that would break out of its line. */
+  request(request: HttpRequest, receiver: Receiver): Exchange {
+    const text = headOf(request, this.#origin.host);
+    const connection =
+      this.#takeIdle() ??
+      new Connection(
+        (onread) => this.#connect(onread),
+        this.#readyEvent,
+        (done, isReusable) => this.#release(done, isReusable),
+      );
+    this.#busy.add(connection);
+    connection.send(text, request.body, receiver);
+    return new ConnectionExchange(connection, receiver);
+  }
+
+  /** Ends every connection; exchanges under way fail with UPSTREAM_RESET. */
+  close(): void {
+    this.#isClosed = true;
+    for (const connection of [...this.#idle, ...this.#busy]) connection.close();
+  }
+
+  get #readyEvent(): "connect" | "secureConnect" {
+    return this.#origin.protocol === "https:" ? "secureConnect" : "connect";
+  }
+
+  #connect(onread: OnReadOpts): Socket {
+    if (this.#socketPath !== null) return connectTcp({ path: this.#socketPath, onread });
+    const { hostname, port, protocol } = this.#origin;
+    const host = hostname.replace(/^\[|\]$/g, "");
+    const lookup = this.#isRemote ? { lookup: guardedLookup } : {};
+    const options = {
+      host,
+      port: Number(port) || (protocol === "https:" ? 443 : 80),
+      noDelay: true,
+      ...lookup,
+    };
+    return protocol === "https:"
+      ? connectTls({ ...options, servername: host })
+      : connectTcp({ ...options, onread });
+  }
+
+  #release(connection: Connection, isReusable: boolean): void {
+    if (!this.#busy.delete(connection)) this.#idle.splice(this.#idle.indexOf(connection), 1);
+    if (!isReusable) return;
+    if (this.#isClosed || this.#idle.length >= MAX_IDLE_CONNECTIONS) {
+      connection.close();
+      return;
+    }
+    this.#idle.push(connection);
+    this.#sweeper ??= setInterval(() => this.#sweep(), IDLE_SWEEP_MS).unref();
+  }
+
+  /** The one used last whose server will not just now be closing it. */
+  #takeIdle(): Connection | undefined {
+    for (;;) {
+      const connection = this.#idle.pop();
+      if (connection === undefined || performance.now() < connection.usableUntil) return connection;
+      // Back to where its end takes it from.
+      this.#idle.push(connection);
+      connection.close();
+    }
+  }
+
+  #sweep(): void {
+    const now = performance.now();
+    for (const connection of this.#idle.filter(({ usableUntil }) => usableUntil <= now))
+      connection.close();
+    if (this.#idle.length > 0) return;
+    clearInterval(this.#sweeper);
+    this.#sweeper = undefined;
+  }
+}
+
+/** Beyond Latin-1 too: such a character goes out as its low byte, and "\u010a" as a line feed. */
+const BREAKS_OUT = /[^\t\x20-\x7e\x80-\xff]/;
+
+function headOf({ method, path, headers, body }: HttpRequest, host: string): string {
+  // Identity: a compressed stream would be held back by its compressor and hide its events.
+  let text = `${method} ${path} HTTP/1.1\r\nhost: ${host}\r\naccept-encoding: identity\r\n`;
+  for (let i = 0; i < headers.length; i += 2) {
+    const value = headers[i + 1]!;
+    // Values come from Node's parser, which lets none through, and from recipes with tokens in them.
+    if (BREAKS_OUT.test(value))
+      throw new SupervisorError(
+        "UPSTREAM_INVALID",
+        "a header for the server holds a character that headers cannot carry",
+      );
+    text += `${headers[i]}: ${value}\r\n`;
+  }
+  return body === null ? `${text}\r\n` : `${text}content-length: ${body.length}\r\n\r\n`;
+}
+
+/** One request on a connection; once it is over, the connection may be another's and is not touched. */
+class ConnectionExchange implements Exchange {
+  readonly #connection: Connection;
+  readonly #receiver: Receiver;
+
+  constructor(connection: Connection, receiver: Receiver) {
+    this.#connection = connection;
+    this.#receiver = receiver;
+  }
+
+  abort(): void {
+    if (this.#connection.serves(this.#receiver)) this.#connection.abort();
+  }
+
+  pause(): void {
+    if (this.#connection.serves(this.#receiver)) this.#connection.socket.pause();
+  }
+
+  resume(): void {
+    if (this.#connection.serves(this.#receiver)) this.#connection.socket.resume();
+  }
+}
+
+/** One socket and the receiver that it serves, if any. */
+class Connection {
+  readonly socket: Socket;
+  /** Until when (`performance.now()`) it may be given another request. */
+  usableUntil = 0;
+  readonly #parser: ResponseParser;
+  readonly #release: (connection: Connection, isReusable: boolean) => void;
+  #receiver: Receiver | undefined;
+  #isConnected = false;
+  #isOver = false;
+
+  constructor(
+    connect: (onread: OnReadOpts) => Socket,
+    readyEvent: "connect" | "secureConnect",
+    release: (connection: Connection, isReusable: boolean) => void,
+  ) {
+    const socket = connect({ buffer: READ_BUFFER, callback: (size) => this.#onRead(size) });
+    this.socket = socket;
+    this.#release = release;
+    this.#parser = new ResponseParser({
+      head: (status, headers) => this.#receiver?.head(status, headers),
+      data: (chunk) => this.#receiver?.data(chunk),
+      end: (reuseMs) => this.#end(reuseMs),
+    });
+    socket.setTimeout(CONNECT_TIMEOUT_MS);
+    socket.once(readyEvent, () => {
+      this.#isConnected = true;
+      socket.setTimeout(0);
+    });
+    socket.on("timeout", () =>
+      this.#fail(Object.assign(new Error("timed out"), { code: "ETIMEDOUT" })),
+    );
+    // What came through TLS was never read to a buffer of ours.
+    if (readyEvent === "secureConnect") socket.on("data", (chunk: Buffer) => this.#onData(chunk));
+    socket.on("error", (error) => this.#fail(error));
+    socket.on("close", () => this.#onClose());
+  }
+
+  send(head: string, body: Buffer | null, receiver: Receiver): void {
+    this.#receiver = receiver;
+    this.#parser.expect();
+    if (body === null) {
+      this.socket.write(head, "latin1");
+    } else if (body.length <= ONE_WRITE_BYTES) {
+      this.socket.write(head + body.toString("latin1"), "latin1");
+    } else {
+      this.socket.cork();
+      this.socket.write(head, "latin1");
+      this.socket.write(body);
+      this.socket.uncork();
+    }
+  }
+
+  serves(receiver: Receiver): boolean {
+    return this.#receiver === receiver;
+  }
+
+  abort(): void {
+    this.#receiver = undefined;
+    this.close();
+  }
+
+  close(): void {
+    this.#fail(Object.assign(new Error("closed here"), { code: "ECONNRESET" }));
+  }
+
+  #onRead(size: number): true {
+    this.#onData(Buffer.from(READ_BUFFER.subarray(0, size)));
+    return true;
+  }
+
+  #onData(chunk: Buffer): void {
+    const receiver = this.#receiver;
+    try {
+      this.#parser.push(chunk);
+    } catch (error) {
+      this.#threw(this.#receiver ?? receiver, error);
+    }
+  }
+
+  /** What is wrong with the server's answer fails the exchange; anything else was half way through something of its owner's. */
+  #threw(receiver: Receiver | undefined, error: unknown): void {
+    const isOfAnswer = error instanceof SupervisorError && error.code !== "INTERNAL";
+    if (isOfAnswer && !this.#isOver) return this.#fail(error);
+    this.#receiver = undefined;
+    this.#fail(undefined);
+    try {
+      receiver?.broke(error);
+    } catch (again) {
+      contained("request", again);
+    }
+  }
+
+  #end(reuseMs: number): void {
+    // Aborted from within its own head: the rest of the answer was in the same read.
+    if (this.#isOver) return;
+    const receiver = this.#receiver;
+    this.#receiver = undefined;
+    if (reuseMs > 0) {
+      this.usableUntil = performance.now() + Math.min(reuseMs, MAX_IDLE_MS);
+      if (this.socket.isPaused()) this.socket.resume();
+      this.#release(this, true);
+    } else {
+      this.#fail(undefined);
+    }
+    receiver?.end();
+  }
+
+  #onClose(): void {
+    if (this.#isOver) return;
+    const receiver = this.#receiver;
+    try {
+      const isInOrder = this.#parser.close();
+      if (!isInOrder) this.#fail(Object.assign(new Error("closed"), { code: "ECONNRESET" }));
+      else this.#fail(undefined);
+    } catch (error) {
+      this.#threw(receiver, error);
+    }
+  }
+
+  #fail(cause: (Error & { code?: string }) | undefined): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    const receiver = this.#receiver;
+    this.#receiver = undefined;
+    this.socket.destroy();
+    this.#release(this, false);
+    if (cause === undefined) return;
+    try {
+      receiver?.fail(wrap(cause, this.#isConnected));
+    } catch (error) {
+      this.#threw(receiver, error);
+    }
+  }
+}
+
+function wrap(cause: Error & { code?: string }, wasConnected: boolean): SupervisorError {
+  if (cause instanceof SupervisorError) return cause;
+  return wasConnected
+    ? new SupervisorError(
+        "UPSTREAM_RESET",
+        "the server closed the connection before it had answered",
+        { cause },
+      )
+    : new SupervisorError("UPSTREAM_REFUSED", "the server cannot be reached", { cause });
+}

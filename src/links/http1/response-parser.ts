@@ -1,0 +1,272 @@
+import { SupervisorError } from "../../errors.ts";
+import { SPACE, TAB } from "../../mcp/bytes.ts";
+
+export type ResponseHeaders = Readonly<Record<string, string | undefined>>;
+
+export interface ResponseSink {
+  head(status: number, headers: ResponseHeaders): void;
+  data(chunk: Buffer): void;
+  /** The response is whole; for so many milliseconds from now the connection may begin another, Infinity where the server names no bound. */
+  end(reuseMs: number): void;
+}
+
+const MAX_HEAD_BYTES = 64 * 1024;
+const MAX_CHUNK_LINE_BYTES = 1024;
+const CRLF = "\r\n";
+const TOKEN = /^[!#$%&'*+.^_`|~0-9a-z-]+$/;
+/** Of a status line or a field (RFC 9110, 5.5): obs-text is allowed, every other control is refused. */
+const STATUS_LINE = /^HTTP\/1\.([01]) ([1-5]\d\d)(?: [\t\x20-\x7e\x80-\xff]*)?$/;
+const NOT_IN_VALUE = /[^\t\x20-\x7e\x80-\xff]/;
+/** The size, and an extension that means nothing here (RFC 9112, 7.1.1). */
+const CHUNK_LINE = /^([0-9a-f]{1,12})(?:[\t ]*;[\t\x20-\x7e\x80-\xff]*)?$/i;
+/** `Keep-Alive: timeout=5, max=100`, which Node, uvicorn and Apache send. */
+const IDLE_TIMEOUT = /(?:^|[,;])[\t ]*timeout[\t ]*=[\t ]*"?(\d{1,9})/i;
+/** A server that closes an idle connection in so many seconds is not asked in the last of them: the request would meet the close. */
+const IDLE_MARGIN_MS = 1_000;
+/** Header names as servers spell them, with the lower case that they were checked as. */
+const KNOWN_NAMES = new Map<string, string>();
+const MOST_KNOWN_NAMES = 500;
+const MAX_KNOWN_NAME = 40;
+
+type State =
+  | { readonly kind: "head" }
+  | { readonly kind: "length"; left: number }
+  | { readonly kind: "chunk-size" }
+  | { readonly kind: "chunk"; left: number }
+  | { readonly kind: "chunk-end" }
+  | { readonly kind: "trailers"; left: number }
+  | { readonly kind: "until-close" }
+  | { readonly kind: "idle" };
+
+interface Head {
+  readonly text: string;
+  readonly code: number;
+  readonly headers: ResponseHeaders;
+  readonly reuseMs: number;
+}
+
+/** Of any server: they answer in the same words for as long as their Date says the same second. */
+let latest: Head | undefined;
+
+const HEAD: State = { kind: "head" };
+const IDLE: State = { kind: "idle" };
+const CHUNK_SIZE: State = { kind: "chunk-size" };
+const CHUNK_END: State = { kind: "chunk-end" };
+const UNTIL_CLOSE: State = { kind: "until-close" };
+
+const invalid = (what: string): SupervisorError =>
+  new SupervisorError("UPSTREAM_INVALID", `the server's answer is not HTTP/1.1: ${what}`);
+
+/**
+ * Reads HTTP/1.1 responses (RFC 9112) from one connection, one at a time.
+ *
+ * Strict where leniency would let a server make two answers of one: a length and chunks together,
+ * lengths that differ, folded lines, a coding other than chunked, bytes after the end, or a control
+ * character anywhere in its head, which would be one in ours, all throw UPSTREAM_INVALID, after which
+ * the connection must be dropped.
+ */
+export class ResponseParser {
+  readonly #sink: ResponseSink;
+  #state: State = IDLE;
+  #rest: Buffer | undefined;
+  #reuseMs = Infinity;
+
+  constructor(sink: ResponseSink) {
+    this.#sink = sink;
+  }
+
+  get isIdle(): boolean {
+    return this.#state.kind === "idle";
+  }
+
+  /** A request was sent: its response is what comes next. */
+  expect(): void {
+    this.#state = HEAD;
+  }
+
+  push(chunk: Buffer): void {
+    let bytes = this.#rest === undefined ? chunk : Buffer.concat([this.#rest, chunk]);
+    this.#rest = undefined;
+    while (bytes.length > 0) {
+      const used = this.#step(bytes);
+      if (used === 0) {
+        this.#rest = bytes;
+        return;
+      }
+      bytes = used === bytes.length ? EMPTY : bytes.subarray(used);
+    }
+  }
+
+  /** The server closed its side. Returns true when that ended a response in order. */
+  close(): boolean {
+    if (this.#state.kind !== "until-close") return this.#state.kind === "idle";
+    this.#finish(0);
+    return true;
+  }
+
+  /** Takes what it can use of the bytes and tells how many that were; none means "more is needed". */
+  #step(bytes: Buffer): number {
+    switch (this.#state.kind) {
+      case "head":
+        return this.#readHead(bytes);
+      case "length":
+      case "chunk":
+        return this.#body(bytes, this.#state);
+      case "until-close":
+        this.#sink.data(bytes);
+        return bytes.length;
+      case "chunk-size":
+        return this.#chunkSize(bytes);
+      case "chunk-end":
+        if (bytes.length < 2) return 0;
+        if (bytes[0] !== 13 || bytes[1] !== 10) throw invalid("a chunk is longer than it said");
+        this.#state = CHUNK_SIZE;
+        return 2;
+      case "trailers":
+        return this.#trailer(bytes, this.#state);
+      case "idle":
+        throw invalid("bytes that no request asked for");
+    }
+  }
+
+  #readHead(bytes: Buffer): number {
+    const end = bytes.indexOf("\r\n\r\n");
+    requireRoom(end === -1 ? bytes.length : end, MAX_HEAD_BYTES);
+    if (end === -1) return 0;
+    const text = bytes.toString("latin1", 0, end);
+    if (latest?.text !== text) latest = parseHead(text);
+    const { code, headers, reuseMs } = latest;
+    if (code < 200) {
+      if (code === 101) throw invalid("an upgrade that nobody asked for");
+      return end + 4;
+    }
+    this.#reuseMs = reuseMs;
+    const isEmpty = this.#frame(code, headers);
+    this.#sink.head(code, headers);
+    if (isEmpty) this.#finish(this.#reuseMs);
+    return end + 4;
+  }
+
+  /** Decides how the body ends (RFC 9112, 6.3); true when there is none. */
+  #frame(code: number, headers: ResponseHeaders): boolean {
+    const coding = headers["transfer-encoding"];
+    const length = headers["content-length"];
+    if (code === 204 || code === 304) return true;
+    if (coding !== undefined) {
+      if (coding.toLowerCase() !== "chunked" || length !== undefined) throw invalid("its framing");
+      this.#state = CHUNK_SIZE;
+      return false;
+    }
+    if (length === undefined) {
+      this.#state = UNTIL_CLOSE;
+      return false;
+    }
+    if (!/^\d{1,15}$/.test(length)) throw invalid("its length");
+    this.#state = { kind: "length", left: Number(length) };
+    return Number(length) === 0;
+  }
+
+  #body(bytes: Buffer, state: { readonly kind: "length" | "chunk"; left: number }): number {
+    const part = bytes.length > state.left ? bytes.subarray(0, state.left) : bytes;
+    state.left -= part.length;
+    if (state.left === 0 && state.kind === "chunk") this.#state = CHUNK_END;
+    this.#sink.data(part);
+    if (state.left === 0 && state.kind === "length") this.#finish(this.#reuseMs);
+    return part.length;
+  }
+
+  #chunkSize(bytes: Buffer): number {
+    const end = bytes.indexOf(CRLF);
+    requireRoom(end === -1 ? bytes.length : end, MAX_CHUNK_LINE_BYTES);
+    if (end === -1) return 0;
+    const size = CHUNK_LINE.exec(bytes.toString("latin1", 0, end))?.[1];
+    if (size === undefined) throw invalid("the size of a chunk");
+    const left = Number.parseInt(size, 16);
+    this.#state = left === 0 ? { kind: "trailers", left: MAX_HEAD_BYTES } : { kind: "chunk", left };
+    return end + 2;
+  }
+
+  /** Nobody is told of trailers, but what is none may be the next answer's beginning. */
+  #trailer(bytes: Buffer, state: { readonly kind: "trailers"; left: number }): number {
+    const end = bytes.indexOf(CRLF);
+    requireRoom(end === -1 ? bytes.length : end, state.left);
+    if (end === -1) return 0;
+    state.left -= end;
+    if (end === 0) this.#finish(this.#reuseMs);
+    else fieldIn(bytes.toString("latin1", 0, end));
+    return end + 2;
+  }
+
+  #finish(reuseMs: number): void {
+    this.#state = IDLE;
+    this.#sink.end(reuseMs);
+  }
+}
+
+const EMPTY = Buffer.alloc(0);
+
+function requireRoom(bytes: number, limit: number): void {
+  if (bytes > limit) throw invalid("a head that has no end");
+}
+
+function parseHead(text: string): Head {
+  const lines = text.split(CRLF);
+  const status = STATUS_LINE.exec(lines[0]!);
+  if (status === null) throw invalid("its status line");
+  const headers = parseFields(lines);
+  return { text, code: Number(status[2]), headers, reuseMs: reuseMsOf(headers, status[1] === "1") };
+}
+
+function reuseMsOf(headers: ResponseHeaders, isPersistent: boolean): number {
+  const options = headers["connection"]?.toLowerCase().split(",").map(trimmed) ?? [];
+  // Framing that HTTP/1.0 does not know is faulty, so what follows it is not to be believed (RFC 9112, 6.1).
+  const isKept = isPersistent
+    ? !options.includes("close")
+    : options.includes("keep-alive") && headers["transfer-encoding"] === undefined;
+  if (!isKept) return 0;
+  const seconds = IDLE_TIMEOUT.exec(headers["keep-alive"] ?? "")?.[1];
+  return seconds === undefined ? Infinity : Math.max(0, Number(seconds) * 1000 - IDLE_MARGIN_MS);
+}
+
+function parseFields(lines: readonly string[]): ResponseHeaders {
+  const headers: Record<string, string> = Object.create(null);
+  for (let i = 1; i < lines.length; i++) {
+    const [name, value] = fieldIn(lines[i]!);
+    const known = headers[name];
+    if (known !== undefined && name === "content-length" && known !== value)
+      throw invalid("two lengths");
+    headers[name] = known === undefined || name === "content-length" ? value : `${known}, ${value}`;
+  }
+  return headers;
+}
+
+function fieldIn(line: string): readonly [name: string, value: string] {
+  const colon = line.indexOf(":");
+  const name = nameOf(line.slice(0, colon === -1 ? 0 : colon));
+  const value = trimmed(line.slice(colon + 1));
+  if (NOT_IN_VALUE.test(value)) throw invalid("a header's value");
+  return [name, value];
+}
+
+/** Not trim(): what that takes for white space is more than HTTP's, controls and obs-text among it. */
+function trimmed(text: string): string {
+  let from = 0;
+  let to = text.length;
+  while (from < to && isBlank(text.charCodeAt(from))) from += 1;
+  while (to > from && isBlank(text.charCodeAt(to - 1))) to -= 1;
+  return text.slice(from, to);
+}
+
+const isBlank = (code: number): boolean => code === SPACE || code === TAB;
+
+/** Folded lines (RFC 9112, 5.2) begin with white space and are refused here too. */
+function nameOf(text: string): string {
+  const known = KNOWN_NAMES.get(text);
+  if (known !== undefined) return known;
+  const name = text.toLowerCase();
+  if (!TOKEN.test(name)) throw invalid("a header");
+  if (KNOWN_NAMES.size < MOST_KNOWN_NAMES && text.length <= MAX_KNOWN_NAME)
+    // Of bytes of their own: a slice would keep the whole head that it was cut from.
+    KNOWN_NAMES.set(Buffer.from(text, "latin1").toString("latin1"), name);
+  return name;
+}

@@ -1,0 +1,168 @@
+import type { Readable, Writable } from "node:stream";
+import { guarded } from "../containment.ts";
+import { SupervisorError } from "../errors.ts";
+import type { Message } from "../mcp/envelope.ts";
+import { elementsOf, isArray } from "../mcp/json-span.ts";
+import { MessageAssembler } from "../mcp/message-assembler.ts";
+import type { Text } from "../mcp/long-text.ts";
+import { oneLine } from "../mcp/one-line.ts";
+import { LineIntake } from "../platform/line-intake.ts";
+import { OutputShare } from "../platform/output-share.ts";
+
+const NEW_LINE = Buffer.from("\n");
+const DONE = Promise.resolve();
+
+const closed = (): SupervisorError =>
+  new SupervisorError("UPSTREAM_RESET", "the child has closed its input");
+
+/** One message of the child, as bytes and as JSON.parse sees it. */
+export interface Incoming {
+  readonly raw: Text;
+  readonly value: IncomingValue;
+}
+
+export interface IncomingValue {
+  readonly id?: string | number | null;
+  readonly method?: string;
+  readonly params?: Readonly<Record<string, unknown>>;
+  readonly result?: unknown;
+  readonly error?: { readonly code?: number; readonly message?: unknown; readonly data?: unknown };
+}
+
+export interface ChildPipes {
+  stdin: Writable;
+  stdout: Readable;
+  /** What the child may write; a share of its own where none is given. */
+  output?: OutputShare;
+  /** The child wrote what is no message; `what` says so without quoting it. */
+  onFault: (what: string, line: Buffer | undefined) => void;
+  /** Something of ours threw over what the child wrote or was to be told: this generation of it has to end. Nothing of it is read any more. */
+  onBroken: (failure: SupervisorError) => void;
+}
+
+export interface StdioPipeOptions extends ChildPipes {
+  onMessage: (incoming: Incoming) => void;
+  /** What the child wrote as one message broke a limit, and is not there any more. */
+  onDropped: (message: Message, error: SupervisorError) => void;
+}
+
+/** The two pipes of a stdio child: one JSON-RPC message a line (MCP, stdio transport). */
+export class StdioPipe {
+  readonly #options: StdioPipeOptions;
+  readonly #share: OutputShare;
+  readonly #intake: LineIntake;
+  #unsent: Buffer[] = [];
+  #draining: Promise<void> | undefined;
+  readonly #sendLater: () => void;
+
+  constructor(options: StdioPipeOptions) {
+    this.#options = options;
+    this.#sendLater = guarded("child", options.onBroken, () => this.#send());
+    const assembler = new MessageAssembler({
+      text: (line) => this.#read(line),
+      long: (text) => this.#options.onMessage({ raw: text, value: text.seen!.value }),
+      dropped: (messages, error) => this.#dropped(messages, error),
+      noMessage: (head) => options.onFault("a long line that is no JSON-RPC message", head),
+    });
+    const lines = {
+      piece: (bytes: Buffer) => assembler.push(bytes),
+      end: () => assembler.end(),
+      broke: options.onBroken,
+    };
+    this.#share = options.output ?? new OutputShare();
+    this.#intake = new LineIntake(options.stdout, lines, this.#share);
+    options.stdout.once("close", () => assembler.reset());
+  }
+
+  /** Reads nothing more of the child, until `resume`. */
+  pause(): void {
+    this.#intake.pause();
+  }
+
+  resume(): void {
+    this.#intake.resume();
+  }
+
+  /** The child was asked for the message of so many bytes: what comes unasked alone is held against it. */
+  wasAsked(bytes: number): void {
+    this.#share.refund(bytes);
+  }
+
+  /**
+   * Hands on one message. Resolves at once, or when the pipe has room again; rejects with
+   * UPSTREAM_RESET when the child has closed it.
+   *
+   * The messages of one turn of the event loop leave in one write: with many sessions at work the
+   * writes to their child are what its gateway does most.
+   */
+  write(message: Buffer): Promise<void> {
+    const { stdin } = this.#options;
+    if (!stdin.writable) return Promise.reject(closed());
+    if (this.#unsent.length === 0) setImmediate(this.#sendLater);
+    this.#unsent.push(oneLine(message), NEW_LINE);
+    // The child does not read: its clients wait, and nothing piles up here.
+    return stdin.writableNeedDrain ? this.#drained() : DONE;
+  }
+
+  #send(): void {
+    const { stdin } = this.#options;
+    const lines = Buffer.concat(this.#unsent);
+    this.#unsent = [];
+    // Closed within this turn: the child has ended or is about to, and its exit tells everybody.
+    if (stdin.writable) stdin.write(lines);
+  }
+
+  /** One pair of listeners for all that wait. */
+  #drained(): Promise<void> {
+    const { stdin } = this.#options;
+    this.#draining ??= new Promise((resolve) => {
+      const over = (): void => {
+        stdin.off("drain", over).off("close", over);
+        this.#draining = undefined;
+        resolve();
+      };
+      stdin.on("drain", over).on("close", over);
+    });
+    return this.#draining;
+  }
+
+  #dropped(messages: readonly Message[], error: SupervisorError): void {
+    const { onDropped, onFault } = this.#options;
+    onFault(`a line that was dropped: ${error.message}`, undefined);
+    for (const message of messages) onDropped(message, error);
+  }
+
+  #read(line: Buffer): void {
+    if (isArray(line)) return this.#readBatch(line);
+    const value = this.#parse(line);
+    if (value !== undefined) this.#give(line, value);
+  }
+
+  /** It has no more parts than a batch may have (MessageAssembler). */
+  #readBatch(line: Buffer): void {
+    const spans = elementsOf(line);
+    if (spans === undefined) return this.#options.onFault("a line that is not JSON", line);
+    for (const { start, end } of spans) {
+      const part = line.subarray(start, end);
+      const value = this.#parse(part);
+      if (value !== undefined) this.#give(part, value);
+    }
+  }
+
+  #parse(text: Buffer): unknown {
+    try {
+      return JSON.parse(text.toString("utf8"));
+    } catch {
+      this.#options.onFault("a line that is not JSON", text);
+      return undefined;
+    }
+  }
+
+  #give(raw: Buffer, value: unknown): void {
+    if (typeof value !== "object" || value === null || Array.isArray(value)) {
+      this.#options.onFault("a line that is no JSON-RPC message", raw);
+      return;
+    }
+    this.#options.onMessage({ raw, value });
+  }
+}

@@ -1,0 +1,99 @@
+/** Room: operations. What an order does, whoever gives it: add and remove a user, read the config again. In: the rooms that an order changes. Out: what became of it. Knows no request. */
+import { orderRow } from "../audit/audit.ts";
+import type { Audit } from "../audit/audit.ts";
+import type { Catalog } from "../catalog/catalog.ts";
+import { applyLive, compareConfigs } from "../config/compare.ts";
+import type { ConfigChanges } from "../config/compare.ts";
+import { loadConfig } from "../config/config.ts";
+import type { Config, ServerDef } from "../config/config.ts";
+import { SupervisorError, toSupervisorError } from "../errors.ts";
+import { newRequestId } from "../http/request-id.ts";
+import type { Supervisor } from "../instances/supervisor.ts";
+import type { Sessions } from "../sessions/sessions.ts";
+import type { Logger } from "../telemetry/logger.ts";
+
+/** What became of a reload, with the file that was read. */
+export interface Reloaded extends ConfigChanges {
+  path: string;
+  /** What is odd about it, a line each; absent where nothing is. */
+  warnings?: string[];
+}
+
+export interface ReloadParts {
+  config: Config;
+  catalog: Catalog;
+  supervisor: Supervisor;
+  sessions: Pick<Sessions, "closeServer">;
+  log: Logger;
+  /** Resolves with what is odd about it, a line each. Rejects with ISOLATION_UNAVAILABLE for what this machine cannot give. */
+  check: (config: Config) => Promise<string[]>;
+}
+
+/** A session was begun in the way of its server; one of these changed, it could not go on. */
+const SHAPE = ["kind", "transport", "sharing", "stateful"] as const;
+
+const isReshaped = (before: ServerDef | undefined, after: ServerDef | undefined): boolean =>
+  SHAPE.some((key) => before?.[key] !== after?.[key]);
+
+async function reloadOnce(parts: ReloadParts): Promise<Reloaded> {
+  const { config, catalog, supervisor, sessions, log, check } = parts;
+  if (config.path === null)
+    throw new SupervisorError("CONFIG_UNREADABLE", "the config did not come from a file");
+  const next = loadConfig({ path: config.path });
+  const warnings = await check(next);
+  const changes = compareConfigs(config, next);
+  const before = config.servers;
+  applyLive(config, next);
+  catalog.replace(next.servers);
+  log.level = config.log.level;
+  const touched = [...changes.changed, ...changes.removed];
+  for (const server of touched)
+    if (isReshaped(before[server], next.servers[server])) sessions.closeServer(server);
+  await Promise.all([
+    ...changes.changed.map((server) => supervisor.renew({ server }, "the config changed")),
+    ...changes.removed.map((server) =>
+      supervisor.forget({ server }, "stopped: the server is gone"),
+    ),
+  ]);
+  log.info({ path: config.path, ...changes }, "config reloaded");
+  for (const warning of warnings) log.warn(`config: ${warning}`);
+  return { path: config.path, ...changes, ...(warnings.length > 0 && { warnings }) };
+}
+
+/** The reload that nobody asks for over the control API, with its row among the orders of admins. */
+export function auditedReload(
+  audit: Audit,
+  who: string,
+  reload: () => Promise<Reloaded>,
+): () => Promise<Reloaded> {
+  return async () => {
+    const startedAt = performance.now();
+    let failure: SupervisorError | undefined;
+    try {
+      return await reload();
+    } catch (error) {
+      failure = toSupervisorError(error);
+      throw error;
+    } finally {
+      const [requestId, durationMs] = [newRequestId(), performance.now() - startedAt];
+      const order = { what: "reload", user: null, server: null, requestId, who, durationMs };
+      audit.add(orderRow(order, failure));
+    }
+  };
+}
+
+/**
+ * A function that reads the config file again. Only instances whose server changed or vanished are
+ * ended; the next message starts them as they are now. Calls run one after the other.
+ *
+ * Rejects with CONFIG_UNREADABLE, CONFIG_INVALID (all problems as details) or ISOLATION_UNAVAILABLE,
+ * and has then changed nothing.
+ */
+export function createReload(parts: ReloadParts): () => Promise<Reloaded> {
+  let last: Promise<unknown> = Promise.resolve();
+  return async () => {
+    const reloading = last.then(() => reloadOnce(parts));
+    last = reloading.catch(() => {});
+    return await reloading;
+  };
+}

@@ -1,0 +1,86 @@
+/** Which addresses may be connected to. Decides on the address after the name is resolved, so that a name cannot change its mind. */
+import { lookup as systemLookup } from "node:dns";
+import type { LookupAddress, LookupOptions } from "node:dns";
+import { BlockList, isIP } from "node:net";
+import { SupervisorError } from "../errors.ts";
+
+/**
+ * Link-local addresses and the metadata services of clouds: what answers there hands out the
+ * machine's own credentials, so no configuration makes them a place for an MCP server.
+ */
+const NEVER = new BlockList();
+NEVER.addSubnet("169.254.0.0", 16, "ipv4");
+NEVER.addSubnet("fe80::", 10, "ipv6");
+NEVER.addAddress("fd00:ec2::254", "ipv6");
+NEVER.addAddress("100.100.100.200", "ipv4");
+
+/** The four bytes of an IPv4 address that an IPv6 one carries: 6to4 (RFC 3056) or NAT64 (RFC 6052). */
+function embeddedIpv4(address: string): string | undefined {
+  const words = wordsOfIpv6(address);
+  if (words === undefined) return undefined;
+  const at = words[0] === 0x2002 ? 1 : words[0] === 0x64 && words[1] === 0xff9b ? 6 : undefined;
+  if (at === undefined) return undefined;
+  const [high, low] = [words[at]!, words[at + 1]!];
+  return `${high >> 8}.${high & 255}.${low >> 8}.${low & 255}`;
+}
+
+const wordsOf = (part: string): number[] =>
+  part === "" ? [] : part.split(":").map((word) => Number.parseInt(word, 16));
+
+/** The eight words of an IPv6 address, in whatever form it is written; undefined for what is none. */
+export function wordsOfIpv6(address: string): number[] | undefined {
+  const [head = "", tail] = address.split("::");
+  const [front, back] = [wordsOf(head), wordsOf(tail ?? "")];
+  const words =
+    tail === undefined
+      ? front
+      : [...front, ...Array.from({ length: 8 - front.length - back.length }, () => 0), ...back];
+  return words.length === 8 && words.every((word) => word >= 0 && word <= 0xffff)
+    ? words
+    : undefined;
+}
+
+/** True for addresses that are never connected to, whoever configured them. */
+export function isForbidden(address: string): boolean {
+  const family = isIP(address);
+  if (family === 0) return false;
+  if (NEVER.check(address, family === 4 ? "ipv4" : "ipv6")) return true;
+  const inner = family === 6 ? embeddedIpv4(address) : undefined;
+  return inner !== undefined && NEVER.check(inner, "ipv4");
+}
+
+function refuse(): SupervisorError {
+  return new SupervisorError(
+    "UPSTREAM_REFUSED",
+    "the server's address is a link-local or metadata address, which is never called",
+  );
+}
+
+/** Throws UPSTREAM_REFUSED where the host is written as a forbidden address: no lookup happens for those. */
+export function requireAllowedHost(hostname: string): void {
+  if (isForbidden(hostname.replace(/^\[|\]$/g, ""))) throw refuse();
+}
+
+type LookupCallback = (
+  error: Error | null,
+  address: string | LookupAddress[],
+  family?: number,
+) => void;
+
+/** The system's lookup, refusing names with any forbidden address; for the `lookup` option of a socket. */
+export function guardedLookup(
+  hostname: string,
+  options: LookupOptions,
+  callback: LookupCallback,
+): void {
+  systemLookup(
+    hostname,
+    options,
+    (error: Error | null, found: string | LookupAddress[], family?: number) => {
+      if (error !== null) return callback(error, found, family);
+      const addresses = typeof found === "string" ? [found] : found.map((entry) => entry.address);
+      if (addresses.some(isForbidden)) return callback(refuse(), found, family);
+      callback(null, found, family);
+    },
+  );
+}

@@ -1,0 +1,14 @@
+/** Room: platform. Small tools that several rooms need, each once: names, addresses, work in turns, output read in shares. Knows nothing of users, servers or requests. */
+import { SupervisorError } from "../errors.ts";
+
+/** What users and servers may be called: plain ASCII, so that a name is the same in a path, a row and a folder. */
+export const SLUG = /^[a-z0-9][a-z0-9_-]{0,62}$/;
+
+export const SLUG_RULE =
+  "must be 1 to 63 characters from a-z, 0-9, _ and -, and begin with a letter or a digit";
+
+/** The text itself when it is a slug; else REQUEST_INVALID, which never repeats the text. */
+export function requireSlug(kind: "user" | "server", text: unknown): string {
+  if (typeof text === "string" && SLUG.test(text)) return text;
+  throw new SupervisorError("REQUEST_INVALID", `the name of a ${kind} ${SLUG_RULE}`);
+}

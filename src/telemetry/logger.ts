@@ -1,0 +1,57 @@
+/** Room: telemetry. What the daemon says about itself: one JSON object a line on stderr, what became of requests, counters. Never sees a request body or a query string; live secrets are removed from all it says. */
+import { pino } from "pino";
+import type { DestinationStream, Logger as PinoLogger } from "pino";
+import { inertJson } from "../errors.ts";
+import { openLogSink } from "./log-sink.ts";
+import type { LogSink } from "./log-sink.ts";
+import { Scrubber } from "./scrubber.ts";
+
+export type Logger = PinoLogger;
+export const LOG_LEVELS = ["fatal", "error", "warn", "info", "debug", "trace", "silent"] as const;
+export type LogLevel = (typeof LOG_LEVELS)[number];
+
+const STDERR = 2;
+
+const destinations = new WeakMap<Logger, DestinationStream>();
+
+export interface LoggerOptions {
+  scrubber?: Scrubber;
+  /** For tests; each line comes whole and scrubbed. */
+  destination?: DestinationStream;
+}
+
+/** A logger that writes to stderr, so that stdout stays free for what a command answers. */
+export function createLogger(
+  level: LogLevel,
+  { scrubber = new Scrubber(), destination }: LoggerOptions = {},
+): Logger {
+  // An admin reads it in a terminal, too.
+  const scrub = (text: string): string => inertJson(scrubber.scrub(text));
+  const sink =
+    destination === undefined
+      ? openLogSink(STDERR, scrub)
+      : { write: (line: string) => destination.write(scrub(line)) };
+  const log = pino(
+    {
+      level,
+      base: { pid: process.pid },
+      timestamp: () => `,"timestamp":"${new Date().toISOString()}"`,
+      messageKey: "message",
+      formatters: { level: (label) => ({ level: label }) },
+    },
+    sink,
+  );
+  destinations.set(log, sink);
+  return log;
+}
+
+/** How many lines nobody took. */
+export function droppedLines(log: Logger): number {
+  const sink = destinations.get(log) as Partial<LogSink> | undefined;
+  return sink?.dropped ?? 0;
+}
+
+/** Writes a line that is JSON already, for what is logged too often to be built by the library. */
+export function writeLine(log: Logger, line: string): void {
+  destinations.get(log)?.write(line);
+}

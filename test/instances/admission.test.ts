@@ -1,0 +1,176 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { TestContext } from "node:test";
+import { Admission } from "../../src/instances/admission.ts";
+import type { Tenant } from "../../src/instances/admission.ts";
+import { fixture, openSupervisor, ref } from "../helpers/supervisor.ts";
+import { until } from "../helpers/until.ts";
+
+const never = new AbortController().signal;
+const settled = () => new Promise((resolve) => setImmediate(resolve));
+const LIMITS = {
+  children: 3,
+  childrenPerUser: 2,
+  memoryBytes: 1_000,
+  spawnConcurrency: 1,
+  streamsPerUser: 1,
+  bodyBytes: 1,
+  unreadBytes: 1,
+  unreadTotalBytes: 1,
+};
+
+class Child implements Tenant {
+  readonly ref;
+  state: Tenant["state"] = "ready";
+  idleSince: number | undefined;
+  bytes = 10;
+  reason = "";
+  gone!: () => void;
+
+  constructor(user: string, server = "mail") {
+    this.ref = ref(user, server);
+  }
+
+  async stop(reason: string): Promise<void> {
+    this.state = "draining";
+    this.idleSince = undefined;
+    this.reason = reason;
+    await new Promise<void>((resolve) => (this.gone = resolve));
+    this.bytes = 0;
+  }
+
+  async rssBytes(): Promise<number> {
+    return this.bytes;
+  }
+}
+
+function rig(t: TestContext, limits: Partial<typeof LIMITS> = {}) {
+  let now = 100_000;
+  t.mock.method(performance, "now", () => now);
+  const admission = new Admission({
+    limits: { ...LIMITS, ...limits },
+    isSpare: (server) => server !== "stateful",
+    onFailure: (_tenant, error) => assert.fail(String(error)),
+  });
+  return {
+    admission,
+    pass: (ms: number) => (now += ms),
+    async add(this: void, user: string, idleForMs?: number, server?: string): Promise<Child> {
+      const child = new Child(user, server);
+      await admission.admit(child, never);
+      if (idleForMs !== undefined) child.idleSince = now - idleForMs;
+      return child;
+    },
+    end(this: void, child: Child) {
+      child.state = "stopped";
+      admission.left(child);
+      child.gone();
+    },
+  };
+}
+
+test("when the machine is full, the child that has been idle for the longest time makes room", async (t) => {
+  const { admission, add, end } = rig(t);
+  await add("alice", 5_000, "stateful");
+  const bob = await add("bob", 3_000);
+  const carol = await add("carol", 4_000);
+  const dave = add("dave");
+  const erin = add("erin");
+  await settled();
+  assert.equal(admission.waiting, 2);
+  assert.equal(carol.reason, "stopped: idle, and its place was needed");
+  assert.equal(bob.state, "draining");
+  end(bob);
+  await erin;
+  assert.equal(admission.waiting, 1);
+  end(carol);
+  await dave;
+  await assert.rejects(add("frank"), {
+    code: "INSTANCE_LIMIT",
+    status: 503,
+    retryAfterSeconds: 10,
+    message:
+      "frank/mail: 3 children run on this machine, which is the limit (limits.children), and none is idle",
+  });
+});
+
+test("a user at the own limit loses the own idle child, and nobody else's", async (t) => {
+  const { add, end } = rig(t);
+  const bob = await add("bob", 9_000);
+  const first = await add("alice", 2_000);
+  const second = await add("alice");
+  const third = add("alice");
+  await settled();
+  assert.deepEqual([bob.state, first.state, second.state], ["ready", "draining", "ready"]);
+  end(first);
+  await third;
+  await assert.rejects(add("alice"), { code: "TOO_MANY_CHILDREN", status: 429 });
+});
+
+test("a child that was wanted a moment ago is not idle yet", async (t) => {
+  const { add, pass, end } = rig(t, { children: 1 });
+  const bob = await add("bob", 0);
+  await assert.rejects(add("alice"), { code: "INSTANCE_LIMIT" });
+  pass(1_000);
+  const alice = add("alice");
+  await settled();
+  end(bob);
+  await alice;
+});
+
+test("a child that ends anyway hands its place on, and one that gives up takes none", async (t) => {
+  const { admission, add, end } = rig(t, { children: 1 });
+  const bob = await add("bob");
+  void bob.stop("stopped by an admin");
+  const leaving = new AbortController();
+  const left = assert.rejects(admission.admit(new Child("alice"), leaving.signal), /left/);
+  leaving.abort(new Error("left"));
+  await left;
+  const carol = add("carol");
+  await settled();
+  assert.equal(bob.reason, "stopped by an admin");
+  end(bob);
+  await carol;
+  assert.equal(admission.waiting, 0);
+});
+
+test("when the memory is full, idle children end one by one until there is room", async (t) => {
+  const { add, end, pass } = rig(t, { children: 9 });
+  const big = await add("alice", 9_000);
+  const idle = await add("bob", 8_000);
+  const busy = await add("carol");
+  Object.assign(big, { bytes: 600 });
+  Object.assign(idle, { bytes: 600 });
+  Object.assign(busy, { bytes: 700 });
+  pass(5_000);
+  const dave = add("dave");
+  await until(() => big.state === "draining", "the longest idle one ends");
+  assert.equal(big.reason, "stopped: idle, and its memory was needed");
+  assert.equal(idle.state, "ready");
+  end(big);
+  await until(() => idle.state === "draining", "the next one ends");
+  end(idle);
+  await dave;
+  busy.bytes = 2 ** 21;
+  pass(5_000);
+  await assert.rejects(add("erin"), { code: "INSTANCE_LIMIT", message: /limits\.memory/ });
+});
+
+test("real children: the idle one ends for a new user, and comes back when it is wanted", async (t) => {
+  const { supervisor } = openSupervisor(
+    t,
+    { echo: fixture("echo-sse") },
+    { limits: { children: 1 } },
+  );
+  const [alice, bob] = [ref("alice", "echo"), ref("bob", "echo")];
+  await supervisor.ensure(alice);
+  const refused = await supervisor.ensure(bob).catch((error: unknown) => error);
+  assert.equal((refused as { code: string }).code, "INSTANCE_LIMIT");
+  const real = performance.now.bind(performance);
+  t.mock.method(performance, "now", () => real() + 2_000);
+  await supervisor.ensure(bob);
+  assert.equal(supervisor.list(alice)[0]?.reason, "stopped: idle, and its place was needed");
+  assert.deepEqual(supervisor.queue(), { starting: 0, waiting: 0 });
+  supervisor.usage(bob).inFlight = 1;
+  await assert.rejects(supervisor.ensure(alice), { code: "INSTANCE_LIMIT" });
+});

@@ -1,0 +1,78 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { HttpClient } from "../../../src/links/http1/client.ts";
+import type { Exchange, HttpRequest } from "../../../src/links/http1/client.ts";
+import { serve } from "../../helpers/serve.ts";
+import { until } from "../../helpers/until.ts";
+
+const GET: HttpRequest = { method: "GET", path: "/", headers: [], body: null };
+
+function ask(client: HttpClient, request: HttpRequest): Promise<string> {
+  return new Promise((resolve, reject) => {
+    let body = "";
+    client.request(request, {
+      head() {},
+      data: (chunk) => (body += chunk.toString()),
+      end: () => resolve(body),
+      fail: reject,
+      broke: reject,
+    });
+  });
+}
+
+/** Aborts in the very moment the head arrives, as a redirect or a refusal that is not passed on does. */
+function abortAtHead(client: HttpClient, request: HttpRequest): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const exchange: Exchange = client.request(request, {
+      head() {
+        exchange.abort();
+        resolve();
+      },
+      data: () => reject(new Error("data after the abort")),
+      end: () => reject(new Error("an end after the abort")),
+      fail: reject,
+      broke: reject,
+    });
+  });
+}
+
+for (const [what, body] of [
+  ["without a body", ""],
+  ["whole in one read", "gone"],
+] as const) {
+  test(`an exchange that is aborted at its head, ${what}, leaves no dead connection to the next ones`, async (t) => {
+    const served = await serve(t, (req, res) => {
+      res.writeHead(req.url === "/gone" ? 307 : 200, { "content-length": String(body.length) });
+      res.end(body);
+    });
+    const client = new HttpClient(served.url, false);
+    t.after(() => client.close());
+    // An idle connection that the abort must not throw away instead of its own.
+    await Promise.all([ask(client, GET), ask(client, GET)]);
+    for (let i = 0; i < 3; i++) {
+      await abortAtHead(client, { ...GET, path: "/gone" });
+      assert.equal(await ask(client, GET), body);
+    }
+    client.close();
+    await until(async () => (await served.connections()) === 0, "no connection is left");
+  });
+}
+
+test("a token with characters that would turn into a line break on the wire adds no header", async (t) => {
+  const seen: string[] = [];
+  const { url } = await serve(t, (req, res) => {
+    seen.push(...req.rawHeaders);
+    res.end();
+  });
+  const client = new HttpClient(url, false);
+  t.after(() => client.close());
+  // In Latin-1 only the low byte of a character is sent: U+010D and U+010A are CR and LF then.
+  for (const value of ["Bearer a\u010d\u010aevil: yes", "Bearer \u0100", "Bearer \u0001"]) {
+    await assert.rejects(ask(client, { ...GET, headers: ["authorization", value] }), {
+      code: "UPSTREAM_INVALID",
+    });
+  }
+  await ask(client, { ...GET, headers: ["x-name", "caf\u00e9\t!"] });
+  assert.equal(seen[seen.indexOf("x-name") + 1], "caf\u00e9\t!");
+  assert.equal(seen.includes("evil"), false);
+});

@@ -1,0 +1,179 @@
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import type { ServerResponse } from "node:http";
+import { test } from "node:test";
+import type { SupervisorError } from "../../../src/errors.ts";
+import { HttpClient } from "../../../src/links/http1/client.ts";
+import type { HttpRequest } from "../../../src/links/http1/client.ts";
+import { serve } from "../../helpers/serve.ts";
+import { until } from "../../helpers/until.ts";
+
+const GET: HttpRequest = { method: "GET", path: "/", headers: [], body: null };
+
+/** The whole answer to one request. */
+function ask(client: HttpClient, request: HttpRequest): Promise<{ status: number; body: string }> {
+  return new Promise((resolve, reject) => {
+    let status = 0;
+    let body = "";
+    client.request(request, {
+      head: (code) => (status = code),
+      data: (chunk) => (body += chunk.toString()),
+      end: () => resolve({ status, body }),
+      fail: reject,
+      broke: reject,
+    });
+  });
+}
+
+test("a body arrives as it was, small and large, with its length", async (t) => {
+  const { url } = await serve(t, (req, res) => {
+    const chunks: Buffer[] = [];
+    req.on("data", (chunk: Buffer) => chunks.push(chunk));
+    req.on("end", () => {
+      assert.equal(req.headers["content-length"], String(Buffer.concat(chunks).length));
+      res.end(Buffer.concat(chunks));
+    });
+  });
+  const client = new HttpClient(url, false);
+  t.after(() => client.close());
+  for (const body of ["", "{}", "ключ \u0001 🙂", "x".repeat(100_000)]) {
+    assert.equal(
+      (await ask(client, { ...GET, method: "POST", body: Buffer.from(body) })).body,
+      body,
+    );
+  }
+});
+
+test("requests one after the other share a connection", async (t) => {
+  const served = await serve(t, (_req, res) => res.end("ok"));
+  const client = new HttpClient(served.url, false);
+  t.after(() => client.close());
+  let count = 0;
+  served.server.on("connection", () => (count += 1));
+  for (let i = 0; i < 20; i++) assert.equal((await ask(client, GET)).status, 200);
+  assert.equal(count, 1);
+});
+
+test("streams that came and went leave no connection", async (t) => {
+  const served = await serve(t, (_req, res) => {
+    res.writeHead(200, { "content-type": "text/event-stream" });
+    res.write(":\n\n");
+  });
+  const client = new HttpClient(served.url, false);
+  t.after(() => client.close());
+  const exchanges = Array.from({ length: 50 }, () =>
+    client.request(GET, { head() {}, data() {}, end() {}, fail: assert.fail, broke: assert.fail }),
+  );
+  await until(async () => (await served.connections()) === 50, "all streams are open");
+  for (const exchange of exchanges) exchange.abort();
+  await until(async () => (await served.connections()) === 0, "no connection is left");
+});
+
+test("an exchange that is over does not touch the connection's next one", async (t) => {
+  let second: ServerResponse | undefined;
+  const { url } = await serve(t, (req, res) => {
+    if (req.url === "/1") res.end("one");
+    else second = res;
+  });
+  const client = new HttpClient(url, false);
+  t.after(() => client.close());
+  const first = await new Promise<ReturnType<HttpClient["request"]>>((resolve) => {
+    const exchange = client.request(
+      { ...GET, path: "/1" },
+      { head() {}, data() {}, end: () => resolve(exchange), fail: assert.fail, broke: assert.fail },
+    );
+  });
+  const answer = ask(client, { ...GET, path: "/2" });
+  await until(() => second, "the second request has arrived");
+  first.abort();
+  second!.end("two");
+  assert.equal((await answer).body, "two");
+});
+
+test("a reader that pauses stops the server, and gets everything after it resumes", async (t) => {
+  const total = 64 * 1024 * 1024;
+  let sent = 0;
+  const { url } = await serve(t, (_req, res) => {
+    const chunk = Buffer.alloc(64 * 1024, "x");
+    const pump = () => {
+      while (sent < total) {
+        sent += chunk.length;
+        if (!res.write(chunk)) return res.once("drain", pump);
+      }
+      return res.end();
+    };
+    pump();
+  });
+  const client = new HttpClient(url, false);
+  t.after(() => client.close());
+  let received = 0;
+  const done = new Promise<void>((resolve, reject) => {
+    const exchange = client.request(GET, {
+      head: () => setImmediate(() => exchange.pause()),
+      data: (chunk) => (received += chunk.length),
+      end: resolve,
+      fail: reject,
+      broke: reject,
+    });
+    // Two looks at the same number: nothing moves while the reader is paused.
+    let last = -1;
+    void until(
+      () => (sent > 0 && sent === last) || ((last = sent), false),
+      "the server has stopped",
+    ).then(() => {
+      assert.ok(sent < total / 2, `${sent} bytes were accepted`);
+      exchange.resume();
+    });
+  });
+  await done;
+  assert.equal(received, total);
+});
+
+test("a server that is not there and one that hangs up are told apart", async (t) => {
+  const served = await serve(t, (req) => req.socket.destroy());
+  const client = new HttpClient(served.url, false);
+  await assert.rejects(ask(client, GET), { code: "UPSTREAM_RESET" });
+  served.server.close();
+  await once(served.server, "close");
+  await assert.rejects(ask(client, GET), { code: "UPSTREAM_REFUSED" });
+});
+
+test("closing the client fails what is under way and frees every connection", async (t) => {
+  const served = await serve(t, () => {});
+  const client = new HttpClient(served.url, false);
+  const answers = [1, 2, 3].map(() =>
+    ask(client, GET).catch((error: SupervisorError) => error.code),
+  );
+  await until(async () => (await served.connections()) === 3, "all are connected");
+  client.close();
+  assert.deepEqual(await Promise.all(answers), [
+    "UPSTREAM_RESET",
+    "UPSTREAM_RESET",
+    "UPSTREAM_RESET",
+  ]);
+  await until(async () => (await served.connections()) === 0, "no connection is left");
+});
+
+test("a token with a line break in it cannot add a header", async (t) => {
+  const { url } = await serve(t, (_req, res) => res.end());
+  const client = new HttpClient(url, false);
+  t.after(() => client.close());
+  for (const value of ["a\r\nx: y", "a\nb", "a\0"]) {
+    assert.throws(
+      () =>
+        client.request(
+          { ...GET, headers: ["authorization", value] },
+          { head() {}, data() {}, end() {}, fail() {}, broke() {} },
+        ),
+      {
+        code: "UPSTREAM_INVALID",
+      },
+    );
+  }
+});
+
+test("a remote at a metadata address is refused before any connection", () => {
+  assert.throws(() => new HttpClient(new URL("http://169.254.169.254/latest"), true), {
+    code: "UPSTREAM_REFUSED",
+  });
+});
