@@ -7,7 +7,7 @@ import type { Config } from "./config/config.ts";
 import { openControl } from "./api/control.ts";
 import { auditedReload, createReload } from "./operations/reload.ts";
 import { finishRemovals } from "./operations/removal.ts";
-import type { Reloaded } from "./api/shapes.ts";
+import type { Reloaded } from "./api/types.ts";
 import { onContained } from "./containment.ts";
 import { SupervisorError, counted } from "./errors.ts";
 import { openGateway } from "./gateway/gateway.ts";

@@ -3,7 +3,7 @@ import { SupervisorError } from "../errors.ts";
 import { mount } from "./answers.ts";
 import { readQuery } from "./input.ts";
 import type { ControlParts } from "./parts.ts";
-import type { AuditLog } from "./shapes.ts";
+import type { AuditLog } from "./types.ts";
 
 const DEFAULT_LIMIT = 1_000;
 const MAX_LIMIT = 10_000;

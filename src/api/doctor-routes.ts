@@ -2,10 +2,10 @@ import type { Router } from "express";
 import { SupervisorError } from "../errors.ts";
 import type { RequestRecord } from "../telemetry/requests.ts";
 import { mount, param } from "./answers.ts";
-import { causeOf, warningsOf } from "./causes.ts";
+import { causeOf, warningsOf } from "./diagnosis.ts";
 import { reportMachine } from "./machine-report.ts";
 import type { ControlParts } from "./parts.ts";
-import type { Diagnosis, RequestStory, ToldRequest } from "./shapes.ts";
+import type { Diagnosis, RequestStory, ToldRequest } from "./types.ts";
 import { personalUrls } from "./urls.ts";
 
 const MAX_TOLD = 10;

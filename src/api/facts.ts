@@ -1,7 +1,7 @@
 import type { ErrorRun } from "../telemetry/journal.ts";
 import type { RequestRecord } from "../telemetry/requests.ts";
 import type { AccessKey, User } from "../auth/registry.ts";
-import type { InstanceStatus, Trouble } from "../instances/supervisor.ts";
+import type { InstanceStatus, InstanceFailure } from "../instances/supervisor.ts";
 import type { StoredToken } from "../tokens/tokens.ts";
 
 /** All that is known about a user; what the cause is told from. */
@@ -9,7 +9,7 @@ export interface Facts {
   user: User;
   now: number;
   instances: readonly (InstanceStatus & {
-    troubles: readonly Trouble[];
+    troubles: readonly InstanceFailure[];
     /** The last lines it wrote. */
     lines: readonly string[];
     /** How long the last good start of this server took, for whomever; null where none is known. */

@@ -4,7 +4,7 @@ import type { Ref, Selector } from "../instances/supervisor.ts";
 import { mount, param } from "./answers.ts";
 import { readBody, readQuery } from "./input.ts";
 import type { ControlParts } from "./parts.ts";
-import type { ActedOn } from "./shapes.ts";
+import type { ActedOn } from "./types.ts";
 import { statusOf } from "./status.ts";
 import { requireServer, requireUser } from "./subjects.ts";
 

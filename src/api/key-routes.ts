@@ -4,7 +4,7 @@ import { isAbout } from "./admin-log.ts";
 import { mount, param } from "./answers.ts";
 import { readBody, readInstant, readLabel } from "./input.ts";
 import type { ControlParts } from "./parts.ts";
-import type { IssuedKey } from "./shapes.ts";
+import type { IssuedKey } from "./types.ts";
 import { requireUser } from "./subjects.ts";
 
 export function addKeyRoutes(router: Router, { registry }: ControlParts): void {

@@ -5,7 +5,7 @@ import type { LogLine, Ref } from "../instances/supervisor.ts";
 import { mount, param } from "./answers.ts";
 import { readQuery } from "./input.ts";
 import type { ControlParts } from "./parts.ts";
-import type { LogRow } from "./shapes.ts";
+import type { LogRow } from "./types.ts";
 import { requireServer, requireUser } from "./subjects.ts";
 
 /** A reader that is this far behind is stuck; a child that floods must not fill the daemon for it. */

@@ -5,7 +5,7 @@ import type { OwnerKind } from "../containment.ts";
 import { confinementGaps } from "../engines/process/gaps.ts";
 import { levelFor } from "../engines/process/levels.ts";
 import type { ControlParts } from "./parts.ts";
-import type { MachineReport } from "./shapes.ts";
+import type { MachineReport } from "./types.ts";
 
 function keyOf(file: string): MachineReport["key"] {
   const credentials = process.env["CREDENTIALS_DIRECTORY"];

@@ -10,7 +10,7 @@ import type { Catalog } from "../catalog/catalog.ts";
 import type { Controller } from "../engines/process/cgroup.ts";
 import type { Unkept } from "../engines/process/limits.ts";
 import type { Sessions } from "../sessions/sessions.ts";
-import type { Reloaded } from "./shapes.ts";
+import type { Reloaded } from "./types.ts";
 import type { Store } from "../store/store.ts";
 import type { Isolation } from "../instances/isolation.ts";
 import type { Supervisor } from "../instances/supervisor.ts";

@@ -1,5 +1,5 @@
 import type { ControlParts } from "./parts.ts";
-import type { Status } from "./shapes.ts";
+import type { Status } from "./types.ts";
 
 /** The daemon and its instances, of all users or of one. */
 export async function statusOf(

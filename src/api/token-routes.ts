@@ -3,7 +3,7 @@ import { SupervisorError } from "../errors.ts";
 import { mount, param } from "./answers.ts";
 import { readBody, readInstant, readQuery, readToken } from "./input.ts";
 import type { ControlParts } from "./parts.ts";
-import type { TokenRow } from "./shapes.ts";
+import type { TokenRow } from "./types.ts";
 import { requireServer, requireUser } from "./subjects.ts";
 
 export function addTokenRoutes(router: Router, { registry, catalog, tokens }: ControlParts): void {

@@ -1,5 +1,5 @@
 import type { Catalog } from "../catalog/catalog.ts";
-import type { UrlRow } from "./shapes.ts";
+import type { UrlRow } from "./types.ts";
 
 /** A user's personal URLs, the default server's first and without its name in the path. */
 export function personalUrls(

@@ -6,7 +6,7 @@ import { privateHomes } from "../instances/private-home.ts";
 import type { ControlParts } from "./parts.ts";
 import { addUser } from "../operations/add-user.ts";
 import { createRemoval } from "../operations/removal.ts";
-import type { AddedUser, ShownUser, Urls, UserRow } from "./shapes.ts";
+import type { AddedUser, ShownUser, Urls, UserRow } from "./types.ts";
 import { requireServer, requireUser } from "./subjects.ts";
 import { personalUrls } from "./urls.ts";
 

@@ -14,7 +14,7 @@ interface LiveKey {
 }
 
 /** About 5 MB when full. */
-const MOST_KEYS = 10_000;
+const MAX_KEYS = 10_000;
 
 /**
  * Answers whose access key this is, from memory where it was asked before.
@@ -58,7 +58,7 @@ export class KeyCache {
       return undefined;
     const principal = Object.freeze({ user: row.user, keyId: row.id, label: row.label });
     const key = { principal, expiresAt: row.expiresAt };
-    if (this.#live.size >= MOST_KEYS) this.#live.clear();
+    if (this.#live.size >= MAX_KEYS) this.#live.clear();
     this.#live.set(digest, key);
     if (row.expiresAt !== null) this.#onExpiring(principal, row.expiresAt);
     return key;

@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import type { AuditEntry, AuditLog } from "../api/shapes.ts";
+import type { AuditEntry, AuditLog } from "../api/types.ts";
 import { apiPath, clientFor } from "./client.ts";
 import { answer, orDash, table } from "./output.ts";
 import { parseInstant, parseLifetime } from "./times.ts";

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import type { Command } from "commander";
 import { parseConfig } from "../config/config.ts";
 import type { Config } from "../config/config.ts";
-import type { AddedUser, Status } from "../api/shapes.ts";
+import type { AddedUser, Status } from "../api/types.ts";
 import { openDaemon } from "../daemon.ts";
 import type { Daemon } from "../daemon.ts";
 import { createLogger } from "../telemetry/logger.ts";

@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Command } from "commander";
 import type { Config } from "../config/config.ts";
-import type { MachineReport } from "../api/shapes.ts";
+import type { MachineReport } from "../api/types.ts";
 import { SupervisorError, counted, isClosed, toSupervisorError } from "../errors.ts";
 import { isRoot } from "../engines/process/levels.ts";
 import type { ServerLevel } from "../engines/process/levels.ts";

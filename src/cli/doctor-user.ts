@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import type { Diagnosis, RequestStory, StatusRow, ToldRequest, TokenRow } from "../api/shapes.ts";
+import type { Diagnosis, RequestStory, StatusRow, ToldRequest, TokenRow } from "../api/types.ts";
 import { apiPath, clientFor } from "./client.ts";
 import { answer, duration, instant, known, mebibytes, printable, span } from "./output.ts";
 import { counted } from "../errors.ts";

@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import type { LogRow, StatusRow } from "../api/shapes.ts";
+import type { LogRow, StatusRow } from "../api/types.ts";
 import { apiPath, clientFor } from "./client.ts";
 import { answer, globalsOf, jsonLine, known, printable } from "./output.ts";
 

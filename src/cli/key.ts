@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import type { IssuedKey, KeyRow } from "../api/shapes.ts";
+import type { IssuedKey, KeyRow } from "../api/types.ts";
 import { apiPath, clientFor } from "./client.ts";
 import { answer, instant, orDash, table } from "./output.ts";
 import { parseLifetime } from "./times.ts";

@@ -9,7 +9,7 @@ import { confinementGaps } from "../engines/process/gaps.ts";
 import { UNTRIED, isRoot, probeMachine } from "../engines/process/levels.ts";
 import { NOBODY } from "../engines/process/confinement.ts";
 import type { Gap } from "../engines/process/confinement.ts";
-import type { Machine, NamedWish } from "../engines/process/levels.ts";
+import type { Machine, NamedServer } from "../engines/process/levels.ts";
 import { ENVIRONMENT, findAccount } from "./service/system.ts";
 import type { Account } from "./service/system.ts";
 
@@ -22,7 +22,7 @@ export function accountLike(name: string): { name: string } & Account {
 export interface Wanted {
   dataDir: string;
   uids: Config["uids"];
-  servers: NamedWish[];
+  servers: NamedServer[];
 }
 
 /** What one account gets on this machine. */

@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import type { Reloaded } from "../api/shapes.ts";
+import type { Reloaded } from "../api/types.ts";
 import { apiPath, clientFor } from "./client.ts";
 import { answer } from "./output.ts";
 

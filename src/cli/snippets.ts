@@ -1,4 +1,4 @@
-import type { UrlRow } from "../api/shapes.ts";
+import type { UrlRow } from "../api/types.ts";
 
 export interface Snippet {
   client: string;

@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import type { Status, StatusRow } from "../api/shapes.ts";
+import type { Status, StatusRow } from "../api/types.ts";
 import { apiPath, clientFor } from "./client.ts";
 import { answer, mebibytes, orDash, span, table } from "./output.ts";
 import { counted } from "../errors.ts";

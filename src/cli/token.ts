@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import type { TokenRow } from "../api/shapes.ts";
+import type { TokenRow } from "../api/types.ts";
 import { SupervisorError } from "../errors.ts";
 import { apiPath, clientFor } from "./client.ts";
 import { answer, instant, table } from "./output.ts";

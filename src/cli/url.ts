@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import type { Urls } from "../api/shapes.ts";
+import type { Urls } from "../api/types.ts";
 import { apiPath, clientFor } from "./client.ts";
 import { answer } from "./output.ts";
 import { snippetsFor } from "./snippets.ts";

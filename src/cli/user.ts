@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import type { AddedUser, RemovedUser, ShownUser, UserRow } from "../api/shapes.ts";
+import type { AddedUser, RemovedUser, ShownUser, UserRow } from "../api/types.ts";
 import { apiPath, clientFor } from "./client.ts";
 import { keyTable } from "./key.ts";
 import { answer, instant, mebibytes, table } from "./output.ts";

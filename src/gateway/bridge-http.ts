@@ -3,16 +3,16 @@ import type { ClientMessage } from "../mcp/client-body.ts";
 import { headersToChild } from "../mcp/headers.ts";
 import type { HttpSession } from "../sessions/http-sessions.ts";
 import { HttpAnswer } from "./http-answer.ts";
-import type { FrontContext, Visit } from "./visit.ts";
+import type { FrontContext, RequestContext } from "./request-context.ts";
 
 /** A POST to a server that does not speak Streamable HTTP itself. */
 export async function bridgePost(
   context: FrontContext,
-  visit: Visit,
+  request: RequestContext,
   session: HttpSession | undefined,
   messages: readonly ClientMessage[],
 ): Promise<void> {
-  const { req, res, principal, instance, server } = visit;
+  const { req, res, principal, instance, server } = request;
   const isBeginning = messages.some(({ method }) => method === "initialize");
   if (session === undefined && !isBeginning)
     throw new SupervisorError(
@@ -26,7 +26,7 @@ export async function bridgePost(
   // Nobody will ever learn the id of a session whose client left, or had to, while it was begun.
   if (session === undefined && res.destroyed) return sessions.http.close(begun);
   const { bridge } = begun.peer;
-  const answer = answerOf(context, visit, begun, session === undefined ? begun.id : undefined);
+  const answer = answerOf(context, request, begun, session === undefined ? begun.id : undefined);
   const release = sessions.http.hold(begun);
   const leave = (): void => {
     release();
@@ -34,13 +34,13 @@ export async function bridgePost(
     // Without the answer to `initialize` the client never knew of this session, and nobody will end it.
     if (session === undefined && !res.writableFinished) sessions.http.close(begun);
   };
-  visit.trace.atEnd(leave);
+  request.trace.atEnd(leave);
   try {
     await bridge.post(
       messages,
       headersToChild(req.rawHeaders, req.headers.connection),
       answer,
-      visit.trace,
+      request.trace,
     );
   } catch (error) {
     if (session === undefined) sessions.http.close(begun);
@@ -51,10 +51,10 @@ export async function bridgePost(
 /** A GET opens the session's own stream, a DELETE ends the session; neither means anything without one. */
 export function bridgeWithoutBody(
   context: FrontContext,
-  visit: Visit,
+  request: RequestContext,
   session: HttpSession | undefined,
 ): void {
-  const { req, res } = visit;
+  const { req, res } = request;
   if (session?.peer.kind !== "bridge")
     throw new SupervisorError("METHOD_NOT_ALLOWED", "only POST works without a session");
   if (req.method === "DELETE") {
@@ -64,13 +64,13 @@ export function bridgeWithoutBody(
     return;
   }
   const release = context.sessions.open.addStream(
-    visit.principal,
+    request.principal,
     () => res.destroy(),
     () => answer.lastMessageAt,
   );
-  const answer = answerOf(context, visit, session, undefined);
+  const answer = answerOf(context, request, session, undefined);
   const { bridge } = session.peer;
-  visit.trace.atEnd(() => {
+  request.trace.atEnd(() => {
     release();
     bridge.left(answer);
   });
@@ -79,11 +79,11 @@ export function bridgeWithoutBody(
 
 function answerOf(
   context: FrontContext,
-  visit: Visit,
+  request: RequestContext,
   session: HttpSession,
   id: string | undefined,
 ): HttpAnswer {
   const { heart } = context;
-  visit.trace.reached((session.serving.live ?? session.live).generation);
-  return new HttpAnswer({ heart, visit, sessionHeader: () => id });
+  request.trace.setGeneration((session.serving.live ?? session.live).generation);
+  return new HttpAnswer({ heart, request, sessionHeader: () => id });
 }

@@ -13,7 +13,7 @@ import { noteUnanswerable } from "../sessions/calls.ts";
 import { ModernPost } from "../sessions/modern-post.ts";
 import type { ModernServing } from "../sessions/modern-post.ts";
 import { HttpAnswer } from "./http-answer.ts";
-import type { FrontContext, Visit } from "./visit.ts";
+import type { FrontContext, RequestContext } from "./request-context.ts";
 
 type Modern = Exclude<ModernReading, { readonly kind: "legacy" }>;
 
@@ -41,25 +41,25 @@ export function modernIn(req: IncomingMessage, { messages, isBatch }: Posted): M
 /** Answers a modern request: by a child that speaks 2026-07-28, or so that the client falls back to `initialize`. */
 export async function serveModern(
   context: FrontContext,
-  visit: Visit,
+  request: RequestContext,
   modern: Modern,
   messages: readonly ClientMessage[],
 ): Promise<void> {
-  const { req, res, instance, server } = visit;
+  const { req, res, instance, server } = request;
   const { sessions } = context;
   // Eras are not bridged, and only stdio has children that may be of this one.
   if (server.transport !== "stdio" || !(await sessions.isModern(instance)))
     return refuseVersion(
-      visit,
+      request,
       messages,
       "this server speaks an earlier revision of MCP: begin with initialize",
       LEGACY_VERSIONS,
     );
-  if (modern.kind === "fault") return refuse(visit, messages, modern.code, modern.message);
+  if (modern.kind === "fault") return refuse(request, messages, modern.code, modern.message);
   const serving = await sessions.modern(instance);
   if (res.destroyed) return;
   if (modern.kind === "notification") {
-    for (const message of messages) noteUnanswerable(message, visit.trace);
+    for (const message of messages) noteUnanswerable(message, request.trace);
     // Its only one is "cancelled", which over HTTP is said by closing the stream.
     if (messages[0]?.method !== "notifications/cancelled")
       await serving.hub.notify(messages[0]!.raw);
@@ -69,7 +69,7 @@ export async function serveModern(
   }
   if (!serving.hub.versions.includes(modern.version))
     return refuseVersion(
-      visit,
+      request,
       messages,
       "this server does not speak that revision of MCP",
       serving.hub.versions,
@@ -80,21 +80,21 @@ export async function serveModern(
   const { params } = modern;
   const fault =
     message?.method === "tools/call" ? await paramFault(serving, req, params) : undefined;
-  if (fault !== undefined) return refuse(visit, messages, RPC.headerMismatch, fault);
-  await carry(context, visit, serving, messages, params);
+  if (fault !== undefined) return refuse(request, messages, RPC.headerMismatch, fault);
+  await carry(context, request, serving, messages, params);
 }
 
 async function carry(
   context: FrontContext,
-  visit: Visit,
+  request: RequestContext,
   serving: ModernServing,
   messages: readonly ClientMessage[],
   params: Extract<Modern, { kind: "request" }>["params"],
 ): Promise<void> {
   const { heart } = context;
-  const { res, trace } = visit;
-  trace.reached(serving.live.generation);
-  const answer = new HttpAnswer({ heart, visit, sessionHeader: () => undefined });
+  const { res, trace } = request;
+  trace.setGeneration(serving.live.generation);
+  const answer = new HttpAnswer({ heart, request, sessionHeader: () => undefined });
   const post = new ModernPost(serving, answer, context.sessions.unreadOf(answer));
   context.sessions.carried.add(post);
   trace.atEnd(() => {
@@ -117,18 +117,18 @@ async function paramFault(
 }
 
 function refuseVersion(
-  visit: Visit,
+  request: RequestContext,
   messages: readonly ClientMessage[],
   message: string,
   supported: readonly string[],
 ): void {
-  const requested = headerOf(visit.req, "mcp-protocol-version") ?? null;
-  refuse(visit, messages, RPC.unsupportedVersion, message, { supported, requested });
+  const requested = headerOf(request.req, "mcp-protocol-version") ?? null;
+  refuse(request, messages, RPC.unsupportedVersion, message, { supported, requested });
 }
 
 /** 400, with an error of the protocol and not of ours. */
 function refuse(
-  { res, requestId, trace }: Visit,
+  { res, requestId, trace }: RequestContext,
   messages: readonly ClientMessage[],
   code: number,
   message: string,

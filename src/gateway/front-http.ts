@@ -15,26 +15,29 @@ import { bridgePost, bridgeWithoutBody } from "./bridge-http.ts";
 import { modernIn, serveModern } from "./bridge-modern.ts";
 import { HttpAnswer } from "./http-answer.ts";
 import { dropBody, readBody } from "../http/read-body.ts";
-import type { FrontContext, Visit } from "./visit.ts";
+import type { FrontContext, RequestContext } from "./request-context.ts";
 
 const NO_MESSAGES: readonly ClientMessage[] = [];
 
 /** `POST|GET|DELETE …/mcp`: Streamable HTTP, of both eras. */
-export function serveHttp(context: FrontContext, visit: Visit): Promise<void> | undefined {
-  if (visit.req.method === "POST") return servePost(context, visit);
-  serveWithoutBody(context, visit);
+export function serveHttp(
+  context: FrontContext,
+  request: RequestContext,
+): Promise<void> | undefined {
+  if (request.req.method === "POST") return servePost(context, request);
+  serveWithoutBody(context, request);
   return undefined;
 }
 
-async function servePost(context: FrontContext, visit: Visit): Promise<void> {
-  const { req, res, requestId, instance, trace } = visit;
-  trace.atEnd(context.sessions.open.add(visit.principal, () => res.destroy()));
+async function servePost(context: FrontContext, request: RequestContext): Promise<void> {
+  const { req, res, requestId, instance, trace } = request;
+  trace.atEnd(context.sessions.open.add(request.principal, () => res.destroy()));
   let messages = NO_MESSAGES;
   try {
     const body = await readBody(req, context.config.limits.bodyBytes, context.edge, sizeText);
     if (body === undefined) return;
     const id = req.headers[SESSION_HEADER];
-    const ofSession = typeof id === "string" ? `${visit.principal.user} ${id}` : undefined;
+    const ofSession = typeof id === "string" ? `${request.principal.user} ${id}` : undefined;
     const reading = context.bodies.read(body, ofSession);
     const seen = reading instanceof Promise ? await reading : reading;
     if (seen.kind !== "messages") {
@@ -49,39 +52,39 @@ async function servePost(context: FrontContext, visit: Visit): Promise<void> {
       return sendText(res, 400, {}, text);
     }
     messages = seen.messages;
-    trace.carries(messages, body.length);
-    if (messages.every(isForNobody)) return drop(context, visit);
+    trace.setMessages(messages, body.length);
+    if (messages.every(isForNobody)) return drop(context, request);
     const { refusal } = context.sessions;
     if (refusal !== undefined && messages.some(isRequest)) throw refusal;
-    const isBridged = visit.server.transport !== "http";
+    const isBridged = request.server.transport !== "http";
     const modern = isBridged ? modernIn(req, seen) : undefined;
-    if (modern !== undefined) return await serveModern(context, visit, modern, messages);
-    if (answerPing(context, visit, messages)) return;
-    const session = sessionOf(context, visit);
-    if (isBridged) return await bridgePost(context, visit, session, messages);
+    if (modern !== undefined) return await serveModern(context, request, modern, messages);
+    if (answerPing(context, request, messages)) return;
+    const session = sessionOf(context, request);
+    if (isBridged) return await bridgePost(context, request, session, messages);
     // To ask for a child is use, and what is refused, or needs no answer, is none.
     const live = session?.live ?? instance.live ?? (await instance.ensure());
     // The client may have left while the child was starting; the child stays for its next try.
-    if (!res.destroyed) relay(context, visit, live, session, body, messages);
+    if (!res.destroyed) relay(context, request, live, session, body, messages);
   } catch (error) {
     trace.fail(error);
-    refusePost(visit, error, messages);
+    refusePost(request, error, messages);
   }
 }
 
 /** Takes what nobody waits for, and starts nothing for it. */
-function drop(context: FrontContext, visit: Visit): void {
-  sessionOf(context, visit);
-  visit.res.writeHead(202, { "content-length": 0 });
-  visit.res.end();
+function drop(context: FrontContext, request: RequestContext): void {
+  sessionOf(context, request);
+  request.res.writeHead(202, { "content-length": 0 });
+  request.res.end();
 }
 
 /** A GET or DELETE is about a session that is there: neither starts a child. */
-function serveWithoutBody(context: FrontContext, visit: Visit): void {
-  const { req, res, instance, trace } = visit;
+function serveWithoutBody(context: FrontContext, request: RequestContext): void {
+  const { req, res, instance, trace } = request;
   dropBody(req);
-  const session = sessionOf(context, visit);
-  if (visit.server.transport !== "http") return bridgeWithoutBody(context, visit, session);
+  const session = sessionOf(context, request);
+  if (request.server.transport !== "http") return bridgeWithoutBody(context, request, session);
   const live = session?.live ?? instance.live;
   // Langflow and mcp-remote send these to feel their way; 405 is what servers without streams say (2025-11-25, transports).
   if (live === undefined)
@@ -90,19 +93,19 @@ function serveWithoutBody(context: FrontContext, visit: Visit): void {
   const close = (): void => void res.destroy();
   trace.atEnd(
     req.method === "GET"
-      ? open.addStream(visit.principal, close, () => answer.lastMessageAt)
-      : open.add(visit.principal, close),
+      ? open.addStream(request.principal, close, () => answer.lastMessageAt)
+      : open.add(request.principal, close),
   );
-  const answer = relay(context, visit, live, session, null, NO_MESSAGES);
+  const answer = relay(context, request, live, session, null, NO_MESSAGES);
 }
 
 /** A ping asks whether the session is there. While its child is down the answer is ours: nothing is started for that. */
 function answerPing(
   { sessions, heart }: FrontContext,
-  visit: Visit,
+  request: RequestContext,
   messages: readonly ClientMessage[],
 ): boolean {
-  const { req, instance, server } = visit;
+  const { req, instance, server } = request;
   const [ping] = messages;
   if (messages.length !== 1 || !isPing(ping!)) return false;
   const id = req.headers[SESSION_HEADER];
@@ -112,27 +115,27 @@ function answerPing(
   if (session !== undefined) session.lastUsedAt = performance.now();
   const answer = new HttpAnswer({
     heart,
-    visit,
+    request,
     sessionHeader: () => undefined,
   });
   answerWith(answer, Buffer.from(pongText(ping!.id!)));
   return true;
 }
 
-function sessionOf(context: FrontContext, visit: Visit): HttpSession | undefined {
-  const id = visit.req.headers[SESSION_HEADER];
-  return typeof id === "string" ? context.sessions.http.require(id, visit.instance) : undefined;
+function sessionOf(context: FrontContext, request: RequestContext): HttpSession | undefined {
+  const id = request.req.headers[SESSION_HEADER];
+  return typeof id === "string" ? context.sessions.http.require(id, request.instance) : undefined;
 }
 
 function relay(
   context: FrontContext,
-  visit: Visit,
+  request: RequestContext,
   live: Live,
   session: HttpSession | undefined,
   body: Buffer | null,
   messages: readonly ClientMessage[],
 ): HttpAnswer {
-  const { req, res, principal, instance } = visit;
+  const { req, res, principal, instance } = request;
   const { sessions } = context;
   const { target } = live;
   // Only servers of this transport get here; a silent end would leave the client waiting.
@@ -140,13 +143,13 @@ function relay(
     throw new SupervisorError("INTERNAL", "a stdio child cannot be relayed to");
   const method = req.method as "POST" | "GET" | "DELETE";
   const headers = headersToChild(req.rawHeaders, req.headers.connection);
-  visit.trace.reached(live.generation);
+  request.trace.setGeneration(live.generation);
   const known = session?.peer.kind === "relay" ? session.peer.childId : undefined;
   if (known !== undefined) headers.push(SESSION_HEADER, known);
   const isInitialize = messages.some((message) => message.method === "initialize");
   const answer = new HttpAnswer({
     heart: context.heart,
-    visit,
+    request,
     sessionHeader(status, received) {
       const childId = sessionIdIn(received);
       const isOk = status >= 200 && status < 300;
@@ -170,8 +173,8 @@ function relay(
     headers,
     body,
     messages,
-    inFlight: new InFlight(instance.usage, session?.keeps),
-    watch: visit.trace,
+    inFlight: new InFlight(instance.usage, session?.holds),
+    watch: request.trace,
     outlet: answer,
     ...(isStream ? { askAgainAfter: makeRoom(session, end) } : {}),
   });
@@ -179,7 +182,7 @@ function relay(
   const isCall = session !== undefined && method !== "GET";
   const over = isCall ? sessions.http.hold(session) : undefined;
   if (isStream) session.streams.add(end);
-  visit.trace.atEnd(() => {
+  request.trace.atEnd(() => {
     over?.();
     if (isStream) closed(session, end);
     sessions.carried.delete(exchange);
@@ -195,11 +198,11 @@ function closed(session: HttpSession, stream: () => void): void {
 
 /** Answers a POST with a JSON-RPC error that names the request it belongs to. */
 export function refusePost(
-  visit: Pick<Visit, "res" | "requestId">,
+  request: Pick<RequestContext, "res" | "requestId">,
   failure: unknown,
   messages: readonly ClientMessage[],
 ): void {
-  const { res, requestId } = visit;
+  const { res, requestId } = request;
   if (!(failure instanceof SupervisorError)) return sendError(res, failure, requestId, "client");
   const id = messages.find(isRequest)?.id ?? "null";
   sendText(res, failure.status, errorHeaders(failure), rpcErrorText(failure, requestId, id));

@@ -8,7 +8,7 @@ import { ACCEPTED } from "../sessions/bridged-link.ts";
 import { ClientStream } from "./client-stream.ts";
 import { dropBody, readBody } from "../http/read-body.ts";
 import { queryOf, valuesOf } from "./routes.ts";
-import type { FrontContext, Visit } from "./visit.ts";
+import type { FrontContext, RequestContext } from "./request-context.ts";
 
 const SESSION_PARAM = "session_id";
 
@@ -18,8 +18,8 @@ const SESSION_PARAM = "session_id";
  * (clients in Java and Python refuse other forms) and repeats the query of the stream, so that
  * clients which cannot send headers carry their key to the POSTs.
  */
-export function openSseStream(context: FrontContext, visit: Visit): void {
-  const { req, res, principal, route, instance, server, requestId, trace } = visit;
+export function openSseStream(context: FrontContext, request: RequestContext): void {
+  const { req, res, principal, route, instance, server, requestId, trace } = request;
   const { sessions } = context;
   // Taken before the head is sent, while a refusal can still be a status.
   const release = sessions.open.addStream(
@@ -42,8 +42,11 @@ export function openSseStream(context: FrontContext, visit: Visit): void {
 }
 
 /** `POST …/messages`: one message of a session; answered with what the child answers. */
-export async function postSseMessage(context: FrontContext, visit: Visit): Promise<void> {
-  const { req, res, principal, instance, trace } = visit;
+export async function postSseMessage(
+  context: FrontContext,
+  request: RequestContext,
+): Promise<void> {
+  const { req, res, principal, instance, trace } = request;
   const ids = valuesOf(queryOf(req.url ?? ""), SESSION_PARAM);
   const session = context.sessions.requireSse(ids.length === 1 ? ids[0]! : "", instance);
   trace.atEnd(context.sessions.open.add(principal, () => res.destroy()));
@@ -54,7 +57,7 @@ export async function postSseMessage(context: FrontContext, visit: Visit): Promi
   if (seen.kind !== "messages") {
     throw new SupervisorError("REQUEST_INVALID", faultOfBody(seen));
   }
-  trace.carries(seen.messages, body.length);
+  trace.setMessages(seen.messages, body.length);
   if (seen.messages.every(isForNobody))
     return sendText(res, ACCEPTED.status, headersToClient(ACCEPTED.headers), ACCEPTED.body);
   const { refusal } = context.sessions;

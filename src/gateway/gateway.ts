@@ -30,7 +30,7 @@ import type { Leaf, Route } from "./routes.ts";
 import { hintFor } from "./hints.ts";
 import { createSite } from "./site.ts";
 import { Trace } from "./trace.ts";
-import type { FrontContext, Visit } from "./visit.ts";
+import type { FrontContext, RequestContext } from "./request-context.ts";
 
 export interface GatewayOptions {
   config: Config;
@@ -117,7 +117,7 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
   function serve(req: BodyRequest, res: SafeResponse, trace: Trace): Promise<void> | undefined {
     const url = req.url ?? "";
     const found = route(url);
-    if (found !== undefined) trace.by(found.leaf, found.user);
+    if (found !== undefined) trace.setRoute(found.leaf, found.user);
     guard(req);
     if (answerCors(req, res, config.allowedOrigins)) return undefined;
     if (!isPersonal(url) || url.includes("/.well-known/")) {
@@ -132,15 +132,15 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
       return undefined;
     }
     const principal = identify(req);
-    trace.from(principal);
+    trace.setPrincipal(principal);
     if (found === undefined)
       throw new SupervisorError("NOT_FOUND", "there is nothing at this path");
     if (found.user !== principal.user)
       throw new SupervisorError("USER_MISMATCH", "this access key does not open that path");
-    const visit = admit(req, res, trace, principal, found);
-    if (found.leaf === "messages") return postSseMessage(context, visit);
-    if (found.leaf === "mcp") return serveHttp(context, visit);
-    openSseStream(context, visit);
+    const request = admit(req, res, trace, principal, found);
+    if (found.leaf === "messages") return postSseMessage(context, request);
+    if (found.leaf === "mcp") return serveHttp(context, request);
+    openSseStream(context, request);
     return undefined;
   }
 
@@ -150,10 +150,10 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     trace: Trace,
     principal: Principal,
     found: Route,
-  ): Visit {
+  ): RequestContext {
     const def = catalog.find(found.server ?? config.defaultServer);
     if (def === undefined) throw new SupervisorError("SERVER_NOT_FOUND", "there is no such server");
-    trace.to(def.name);
+    trace.setServer(def.name);
     requireMethod(req, res, found.leaf);
     // Last: what is refused leaves no instance behind, not even a stopped one.
     const instance = supervisor.instance({ user: principal.user, server: def.name, variant: "" });

@@ -8,13 +8,13 @@ import type { HttpOutlet } from "../sessions/http-exchange.ts";
 import type { ResponseHeaders } from "../links/http1/client.ts";
 import { ClientStream } from "./client-stream.ts";
 import type { Heart } from "./client-stream.ts";
-import type { Visit } from "./visit.ts";
+import type { RequestContext } from "./request-context.ts";
 
 const ONE_WRITE_BYTES = 16 * 1024;
 
 export interface HttpAnswerOptions {
   heart: Heart;
-  visit: Visit;
+  request: RequestContext;
   /** The session id to show to the client, for an answer with this head. */
   sessionHeader(status: number, headers: ResponseHeaders): string | undefined;
 }
@@ -40,21 +40,21 @@ export class HttpAnswer implements HttpOutlet {
   }
 
   get accepted(): Accepted {
-    return acceptedIn(this.#options.visit.req.headers.accept);
+    return acceptedIn(this.#options.request.req.headers.accept);
   }
 
   head(status: number, received: ResponseHeaders, isStream: boolean): void {
-    const { visit, heart } = this.#options;
+    const { request, heart } = this.#options;
     const passed = headersToClient(received);
     const id = this.#options.sessionHeader(status, received);
     const headers = id === undefined ? passed : { ...passed, [SESSION_HEADER]: id };
     this.#state = isStream
-      ? { kind: "stream", stream: new ClientStream(visit.res, heart, status, headers) }
+      ? { kind: "stream", stream: new ClientStream(request.res, heart, status, headers) }
       : { kind: "body", status, headers, held: undefined, isSent: false };
   }
 
   part(bytes: Buffer, isLast: boolean): boolean {
-    const { res } = this.#options.visit;
+    const { res } = this.#options.request;
     if (this.#state.kind === "stream") return this.#state.stream.part(bytes, isLast);
     if (this.#state.kind === "waiting") return true;
     // The first piece waits for the second: most bodies are one piece, and go out with their length.
@@ -68,7 +68,7 @@ export class HttpAnswer implements HttpOutlet {
 
   get unread(): number {
     if (this.#state.kind === "stream") return this.#state.stream.unread;
-    return this.#options.visit.res.writableLength;
+    return this.#options.request.res.writableLength;
   }
 
   /** See `ClientStream.lastMessageAt`. */
@@ -78,11 +78,11 @@ export class HttpAnswer implements HttpOutlet {
 
   onceDrained(resume: () => void): void {
     if (this.#state.kind === "stream") this.#state.stream.onceDrained(resume);
-    else this.#options.visit.res.once("drain", guarded("request", this.#cut, resume));
+    else this.#options.request.res.once("drain", guarded("request", this.#cut, resume));
   }
 
   end(): void {
-    const { res } = this.#options.visit;
+    const { res } = this.#options.request;
     if (this.#state.kind === "stream") {
       this.#state.stream.end();
     } else if (this.#state.kind === "body") {
@@ -109,30 +109,32 @@ export class HttpAnswer implements HttpOutlet {
   }
 
   /** Nothing more can be said to this client. */
-  readonly #cut = (): void => void this.#options.visit.res.destroy();
+  readonly #cut = (): void => void this.#options.request.res.destroy();
 
   #fail(error: SupervisorError, unanswered: readonly string[]): void {
-    const { visit } = this.#options;
-    visit.trace.fail(error);
+    const { request } = this.#options;
+    request.trace.fail(error);
     if (this.#state.kind === "stream") {
       for (const id of unanswered)
-        this.#state.stream.event(formatEvent("message", rpcErrorText(error, visit.requestId, id)));
+        this.#state.stream.event(
+          formatEvent("message", rpcErrorText(error, request.requestId, id)),
+        );
       this.#state.stream.end();
-    } else if (visit.req.method === "POST") {
+    } else if (request.req.method === "POST") {
       sendText(
-        visit.res,
+        request.res,
         error.status,
         errorHeaders(error),
-        rpcErrorText(error, visit.requestId, unanswered[0] ?? "null"),
+        rpcErrorText(error, request.requestId, unanswered[0] ?? "null"),
       );
     } else {
-      sendError(visit.res, error, visit.requestId, "client");
+      sendError(request.res, error, request.requestId, "client");
     }
   }
 
   #sendHead(): void {
     if (this.#state.kind !== "body" || this.#state.isSent) return;
-    const { res } = this.#options.visit;
+    const { res } = this.#options.request;
     res.writeHead(this.#state.status, this.#state.headers);
     if (this.#state.held !== undefined) res.write(this.#state.held);
     this.#state.held = undefined;

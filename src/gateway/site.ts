@@ -32,13 +32,13 @@ export function createSite(
   app.disable("x-powered-by");
   app.disable("etag");
   app.get("/health", (req, res) => {
-    traceOf(res).by("health");
+    traceOf(res).setRoute("health");
     if (isSelfCheck(req)) traceOf(res).isOwn = true;
     res.setHeader("cache-control", "no-store");
     res.type("json").json(health(options, performance.now() - started));
   });
   app.use((req: Request, res: Response) => {
-    if (!OAUTH_PATHS.test(req.path)) traceOf(res).from(identify(req));
+    if (!OAUTH_PATHS.test(req.path)) traceOf(res).setPrincipal(identify(req));
     throw new SupervisorError("NOT_FOUND", "there is nothing at this path");
   });
   // Express knows an error handler by its four parameters.

@@ -65,28 +65,28 @@ export class Trace implements CallWatch {
     this.#atEnd = [...this.#atEnd, work];
   }
 
-  by(route: RouteName, pathUser: string | null = null): void {
+  setRoute(route: RouteName, pathUser: string | null = null): void {
     this.#record.route = route;
     this.#record.pathUser = pathUser;
   }
 
-  from({ user, label }: Principal): void {
+  setPrincipal({ user, label }: Principal): void {
     this.#record.user = user;
     this.#record.keyLabel = label;
   }
 
-  to(server: string): void {
+  setServer(server: string): void {
     this.#record.server = server;
   }
 
   /** What the client posted. */
-  carries(messages: readonly ClientMessage[], bytes: number): void {
+  setMessages(messages: readonly ClientMessage[], bytes: number): void {
     this.#record.bytesIn = bytes;
     this.#tools = messages.flatMap(({ tool }) => tool ?? []);
     this.#record.tool = this.#tools.at(-1) ?? null;
   }
 
-  reached(generation: number): void {
+  setGeneration(generation: number): void {
     this.#record.generation = generation;
   }
 

@@ -3,9 +3,9 @@ import { readFileSync } from "node:fs";
 import { isLoopback, networkOf } from "./client-address.ts";
 
 /** Five hundred users behind one NAT, each with a stream and a connection for messages. */
-const MOST_PER_NETWORK = 1024;
+const MAX_PER_NETWORK = 1024;
 /** Connections of one address that no valid secret has come over. */
-const MOST_STRANGERS = 32;
+const MAX_STRANGERS = 32;
 /** A stranger is left alone for so long: the clients of an office that all come back at once are strangers too. */
 const GRACE_MS = 5_000;
 
@@ -100,8 +100,8 @@ export class Connections {
     if (this.#sockets.size >= this.#most && !this.#endOldest(this.#strangers, 0)) return false;
     const known = network === undefined ? undefined : this.#networks.get(network);
     if (known === undefined) return true;
-    if (known.count >= MOST_PER_NETWORK) return this.#endOldest(known.strangers, 0);
-    if (known.strangers.size >= MOST_STRANGERS) this.#endOldest(known.strangers, GRACE_MS);
+    if (known.count >= MAX_PER_NETWORK) return this.#endOldest(known.strangers, 0);
+    if (known.strangers.size >= MAX_STRANGERS) this.#endOldest(known.strangers, GRACE_MS);
     return true;
   }
 

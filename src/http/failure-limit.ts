@@ -1,10 +1,10 @@
 import { isLoopback, networkOf } from "./client-address.ts";
 
 /** Failures that an address may have in a window before it is told to wait. */
-const MOST_FAILURES = 10;
+const MAX_FAILURES = 10;
 const WINDOW_MS = 60_000;
 /** About 1 MB when full. An attacker with more addresses than this gets more tries; at 178 bits a key that is none the worse for it. */
-const MOST_NETWORKS = 10_000;
+const MAX_NETWORKS = 10_000;
 
 /**
  * Counts requests with a wrong secret by the address they come from.
@@ -41,12 +41,12 @@ export class FailureLimit {
       this.#windows.set(network, window);
     }
     window.count += 1;
-    return window.count > MOST_FAILURES ? Math.ceil((window.endsAt - now) / 1000) : undefined;
+    return window.count > MAX_FAILURES ? Math.ceil((window.endsAt - now) / 1000) : undefined;
   }
 
   #forgetBefore(now: number): void {
     for (const [network, { endsAt }] of this.#windows) {
-      if (endsAt > now && this.#windows.size < MOST_NETWORKS) return;
+      if (endsAt > now && this.#windows.size < MAX_NETWORKS) return;
       this.#windows.delete(network);
     }
   }

@@ -8,7 +8,7 @@ type Incoming = Pick<BodyRequest, "headers" | "socket" | "takeBody">;
 
 const EMPTY = Buffer.alloc(0);
 /** What is read and dropped of a body over the limit before the connection goes too. */
-const MOST_DROPPED_BYTES = 16 * 1024 * 1024;
+const MAX_DROPPED_BYTES = 16 * 1024 * 1024;
 
 /**
  * Reads and drops a body where none is wanted. Unread, it would keep the connection from being read,
@@ -70,7 +70,7 @@ class WholeBody implements BodySink {
     this.#incoming.received += bytes.length;
     const { received } = this.#incoming;
     if (this.#isRefused) {
-      if (received > limitBytes + MOST_DROPPED_BYTES) req.socket.destroy();
+      if (received > limitBytes + MAX_DROPPED_BYTES) req.socket.destroy();
     } else if (received > limitBytes) {
       this.#refuseSize();
     } else if (this.#first === undefined) {

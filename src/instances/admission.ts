@@ -13,7 +13,7 @@ const LOOK_MS = 10_000;
 const RETRY_AFTER_SECONDS = 10;
 
 /** An instance, as far as its place is concerned. */
-export interface Tenant {
+export interface Candidate {
   readonly ref: Ref;
   readonly state: StateName;
   readonly idleSince: number | undefined;
@@ -26,11 +26,11 @@ export interface AdmissionOptions {
   limits: Config["limits"];
   /** Whether children of this server may be stopped to make room. */
   isSpare: (server: string) => boolean;
-  onFailure: (tenant: Tenant, error: unknown) => void;
+  onFailure: (candidate: Candidate, error: unknown) => void;
 }
 
-interface Heir {
-  tenant: Tenant;
+interface Successor {
+  candidate: Candidate;
   enter: () => void;
 }
 
@@ -42,9 +42,9 @@ interface Heir {
  */
 export class Admission {
   readonly #options: AdmissionOptions;
-  readonly #places = new Set<Tenant>();
+  readonly #places = new Set<Candidate>();
   /** Children that are on their way out, and who comes after them. */
-  readonly #heirs = new Map<Tenant, Heir>();
+  readonly #successors = new Map<Candidate, Successor>();
   #sample: { at: number; bytes: Promise<number> } | undefined;
   /** One at a time: two that find the memory full at once must not stop two children for it. */
   #memoryTurn: Promise<unknown> = Promise.resolve();
@@ -56,7 +56,7 @@ export class Admission {
 
   /** How many wait for the place of a child that is on its way out. */
   get waiting(): number {
-    return this.#heirs.size;
+    return this.#successors.size;
   }
 
   /**
@@ -64,28 +64,28 @@ export class Admission {
    * TOO_MANY_CHILDREN or INSTANCE_LIMIT where nothing can be stopped for it, or with the signal's
    * reason.
    */
-  async admit(tenant: Tenant, signal: AbortSignal): Promise<void> {
+  async admit(candidate: Candidate, signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
     const { limits } = this.#options;
-    const others = [...this.#places].filter((other) => other !== tenant);
-    const own = others.filter(({ ref }) => ref.user === tenant.ref.user);
-    if (own.length >= limits.childrenPerUser) await this.#succeed(tenant, own, signal);
-    else if (others.length >= limits.children) await this.#succeed(tenant, others, signal);
-    else this.#places.add(tenant);
+    const others = [...this.#places].filter((other) => other !== candidate);
+    const own = others.filter(({ ref }) => ref.user === candidate.ref.user);
+    if (own.length >= limits.childrenPerUser) await this.#evict(candidate, own, signal);
+    else if (others.length >= limits.children) await this.#evict(candidate, others, signal);
+    else this.#places.add(candidate);
     if (others.length === 0) return;
-    const turn = this.#memoryTurn.then(() => this.#makeMemory(tenant, signal));
+    const turn = this.#memoryTurn.then(() => this.#makeMemory(candidate, signal));
     this.#memoryTurn = turn.catch(() => {});
     await turn;
   }
 
   /** Nothing of the instance runs any more, or it did not come to that. */
-  left(tenant: Tenant): void {
-    if (!this.#places.delete(tenant)) return;
-    const heir = this.#heirs.get(tenant);
-    this.#heirs.delete(tenant);
-    if (heir === undefined) return;
-    this.#places.add(heir.tenant);
-    heir.enter();
+  left(candidate: Candidate): void {
+    if (!this.#places.delete(candidate)) return;
+    const successor = this.#successors.get(candidate);
+    this.#successors.delete(candidate);
+    if (successor === undefined) return;
+    this.#places.add(successor.candidate);
+    successor.enter();
   }
 
   /** The children that run are looked at from time to time, until `close`. */
@@ -97,37 +97,41 @@ export class Admission {
     clearInterval(this.#timer);
   }
 
-  async #succeed(tenant: Tenant, among: readonly Tenant[], signal: AbortSignal): Promise<void> {
-    const free = among.filter((other) => !this.#heirs.has(other));
+  async #evict(
+    candidate: Candidate,
+    among: readonly Candidate[],
+    signal: AbortSignal,
+  ): Promise<void> {
+    const free = among.filter((other) => !this.#successors.has(other));
     const leaving = free.find(({ state }) => state === "draining");
     const victim = leaving ?? this.#longestIdle(free);
-    if (victim === undefined) throw this.#noPlace(tenant, among);
+    if (victim === undefined) throw this.#noPlace(candidate, among);
     await new Promise<void>((resolve, reject) => {
       const leave = (): void => {
-        if (this.#heirs.get(victim)?.tenant === tenant) this.#heirs.delete(victim);
+        if (this.#successors.get(victim)?.candidate === candidate) this.#successors.delete(victim);
         reject(signal.reason as Error);
       };
       const enter = (): void => {
         signal.removeEventListener("abort", leave);
         resolve();
       };
-      this.#heirs.set(victim, { tenant, enter });
+      this.#successors.set(victim, { candidate, enter });
       signal.addEventListener("abort", leave, { once: true });
       if (leaving === undefined)
         void this.#retire(victim, "stopped: idle, and its place was needed");
     });
   }
 
-  async #makeMemory(tenant: Tenant, signal: AbortSignal): Promise<void> {
+  async #makeMemory(candidate: Candidate, signal: AbortSignal): Promise<void> {
     for (;;) {
       signal.throwIfAborted();
       const bytes = await this.#memoryBytes();
       const { memoryBytes } = this.#options.limits;
       if (bytes < memoryBytes) return;
-      const victim = this.#longestIdle([...this.#places].filter((other) => other !== tenant));
+      const victim = this.#longestIdle([...this.#places].filter((other) => other !== candidate));
       if (victim === undefined)
         throw refusal(
-          tenant,
+          candidate,
           "INSTANCE_LIMIT",
           `the children of this machine hold ${mebibytes(bytes)} MiB of the ${mebibytes(memoryBytes)} they may (limits.memory), and none of them is idle`,
         );
@@ -151,46 +155,46 @@ export class Admission {
     return await this.#sample.bytes;
   }
 
-  #longestIdle(among: readonly Tenant[]): Tenant | undefined {
+  #longestIdle(among: readonly Candidate[]): Candidate | undefined {
     const latest = performance.now() - WANTED_MS;
-    let found: Tenant | undefined;
+    let found: Candidate | undefined;
     let since = Infinity;
-    for (const tenant of among) {
-      const { idleSince } = tenant;
+    for (const candidate of among) {
+      const { idleSince } = candidate;
       if (idleSince === undefined || idleSince > latest || idleSince >= since) continue;
-      if (!this.#options.isSpare(tenant.ref.server)) continue;
-      found = tenant;
+      if (!this.#options.isSpare(candidate.ref.server)) continue;
+      found = candidate;
       since = idleSince;
     }
     return found;
   }
 
-  async #retire(tenant: Tenant, reason: string): Promise<void> {
+  async #retire(candidate: Candidate, reason: string): Promise<void> {
     try {
-      await tenant.stop(reason);
+      await candidate.stop(reason);
     } catch (error) {
-      this.#options.onFailure(tenant, error);
+      this.#options.onFailure(candidate, error);
     }
   }
 
-  #noPlace(tenant: Tenant, among: readonly Tenant[]): SupervisorError {
-    const isOwn = among.every(({ ref }) => ref.user === tenant.ref.user);
+  #noPlace(candidate: Candidate, among: readonly Candidate[]): SupervisorError {
+    const isOwn = among.every(({ ref }) => ref.user === candidate.ref.user);
     const { children, childrenPerUser } = this.#options.limits;
     return isOwn && among.length >= childrenPerUser
       ? refusal(
-          tenant,
+          candidate,
           "TOO_MANY_CHILDREN",
           `${counted(childrenPerUser, "child of this user runs", "children of this user run")}, which is the limit (limits.childrenPerUser), and none is idle`,
         )
       : refusal(
-          tenant,
+          candidate,
           "INSTANCE_LIMIT",
           `${counted(children, "child runs", "children run")} on this machine, which is the limit (limits.children), and none is idle`,
         );
   }
 }
 
-async function sumOf(tenants: readonly Tenant[]): Promise<number> {
+async function sumOf(tenants: readonly Candidate[]): Promise<number> {
   const sizes = await rssOf(tenants);
   return sizes.reduce<number>((sum, bytes) => sum + (bytes ?? 0), 0);
 }
@@ -198,7 +202,7 @@ async function sumOf(tenants: readonly Tenant[]): Promise<number> {
 const mebibytes = (bytes: number): number => Math.round(bytes / 1024 ** 2);
 
 function refusal(
-  { ref: { user, server } }: Tenant,
+  { ref: { user, server } }: Candidate,
   code: "TOO_MANY_CHILDREN" | "INSTANCE_LIMIT",
   what: string,
 ): SupervisorError {

@@ -9,7 +9,7 @@ import type { ChildServer } from "../config/config.ts";
 import type { Scrubber } from "../telemetry/scrubber.ts";
 import type { Era, Ref } from "./instance-types.ts";
 import type { LaunchInput } from "./launch.ts";
-import type { StartEnd } from "./spawn-slots.ts";
+import type { StartEnd } from "./start-slots.ts";
 
 /** A legacy server may say nothing at all to what comes before `initialize`. */
 const DISCOVER_PATIENCE_MS = 10_000;

@@ -5,7 +5,7 @@ import type { Exit } from "../engines/process/runner.ts";
 const MAX_TROUBLES = 10;
 
 /** A start that failed, or an end that nobody asked for. */
-export interface Trouble {
+export interface InstanceFailure {
   /** Epoch ms. */
   at: number;
   generation: number;
@@ -20,13 +20,13 @@ export interface Trouble {
 
 /** The last troubles of one instance, the newest first. */
 export class History {
-  #troubles: Trouble[] = [];
+  #troubles: InstanceFailure[] = [];
 
-  add(trouble: Trouble): void {
+  add(trouble: InstanceFailure): void {
     this.#troubles = [trouble, ...this.#troubles].slice(0, MAX_TROUBLES);
   }
 
-  all(): readonly Trouble[] {
+  all(): readonly InstanceFailure[] {
     return this.#troubles;
   }
 }

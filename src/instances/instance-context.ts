@@ -4,7 +4,7 @@ import type { Logger } from "../telemetry/logger.ts";
 import type { Scrubber } from "../telemetry/scrubber.ts";
 import type { Ref, SupervisorEvents } from "./instance-types.ts";
 import type { LaunchInput } from "./launch.ts";
-import type { StartTurns } from "./start-turns.ts";
+import type { StartScheduler } from "./start-scheduler.ts";
 
 /** What all instances share. */
 export interface InstanceContext extends Pick<
@@ -16,7 +16,7 @@ export interface InstanceContext extends Pick<
   secretsFor: (user: string, server: string) => string | undefined;
   log: Logger;
   scrubber: Scrubber;
-  turns: StartTurns;
+  turns: StartScheduler;
   events: EventEmitter<SupervisorEvents>;
   onExposed: (server: string, addresses: readonly string[]) => void;
   /** Resolves when the instance of this ref may have a child; see Admission. */

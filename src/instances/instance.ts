@@ -6,13 +6,13 @@ import { isDown, rowOf } from "./instance-row.ts";
 import { remoteTarget } from "./remote-target.ts";
 import { isShortage } from "./restart-policy.ts";
 import { watchChild } from "./watch-child.ts";
-import { clearKeepers, idleSince, newUsage, seatAll } from "./usage.ts";
+import { releaseHolds, idleSince, newUsage, attachAll } from "./usage.ts";
 import type { ChildServer } from "../config/config.ts";
 import type { Running } from "../engines/process/runner.ts";
 import type { InstanceContext } from "./instance-context.ts";
 import type { Ended, InstanceRow, InstanceState, Live, Ref, Target } from "./instance-types.ts";
 import type { Standing } from "./standing.ts";
-import type { Trouble } from "./history.ts";
+import type { InstanceFailure } from "./history.ts";
 import type { Launched, NotLaunched } from "./launch.ts";
 
 /** The reason of an abort that wants the same callers served by another generation. */
@@ -284,7 +284,7 @@ export class Instance {
         busy: (how) => this.#log("warn", how),
         ended: (how) => this.#crashed(generation, launched.running, how),
       });
-    seatAll(usage);
+    attachAll(usage);
     return generation.live;
   }
 
@@ -344,7 +344,7 @@ export class Instance {
 
   #finish(generation: Generation, ended: Ended): void {
     generation.finish(ended);
-    clearKeepers(this.usage);
+    releaseHolds(this.usage);
     const { ref, generation: number } = generation.live;
     this.#context.events.emit("exited", { ref, generation: number, reason: ended.reason });
   }
@@ -362,7 +362,7 @@ export class Instance {
     await this.#gone;
   }
 
-  #trouble(what: Omit<Trouble, "at" | "generation">): void {
+  #trouble(what: Omit<InstanceFailure, "at" | "generation">): void {
     this.#standing.note({ at: Date.now(), generation: this.#generation, ...what }, this.row());
     this.#context.events.emit("failed", { ref: this.ref });
   }

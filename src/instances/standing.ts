@@ -5,7 +5,7 @@ import { OutputLog } from "./output-log.ts";
 import { RestartPolicy } from "./restart-policy.ts";
 import { newUsage } from "./usage.ts";
 import type { Scrubber } from "../telemetry/scrubber.ts";
-import type { Trouble } from "./history.ts";
+import type { InstanceFailure } from "./history.ts";
 import type { InstanceRow, Ref, Selector } from "./instance-types.ts";
 
 /**
@@ -25,7 +25,7 @@ export class Standing {
   }
 
   /** A start failed, or a child ended unasked; `row` is its as it stands. */
-  note(trouble: Trouble, row: InstanceRow): void {
+  note(trouble: InstanceFailure, row: InstanceRow): void {
     this.history.add(trouble);
     if (isOwnVariant(row.variant)) this.fallen = row;
   }

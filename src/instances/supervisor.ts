@@ -13,10 +13,10 @@ import { rssOf } from "./memory.ts";
 import { Ports } from "./ports.ts";
 import { removeLeftTmp } from "./private-home.ts";
 import { meterIdleCores } from "./idle-cores.ts";
-import { SpawnSlots } from "./spawn-slots.ts";
+import { StartSlots } from "./start-slots.ts";
 import { StartTimes } from "./start-times.ts";
-import { StartTurns } from "./start-turns.ts";
-import type { Trouble } from "./history.ts";
+import { StartScheduler } from "./start-scheduler.ts";
+import type { InstanceFailure } from "./history.ts";
 import type { Config, ServerDef } from "../config/config.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import { Standings } from "./standing.ts";
@@ -41,15 +41,15 @@ import type { Usage } from "./usage.ts";
 
 export type { Instance } from "./instance.ts";
 export type * from "./instance-types.ts";
-export type { Keeper, Unseated, Usage } from "./usage.ts";
-export type { Trouble } from "./history.ts";
+export type { IdleHold, Unattached, Usage } from "./usage.ts";
+export type { InstanceFailure } from "./history.ts";
 export { MODERN_VARIANT, isOwnVariant, ownVariant } from "./instance-types.ts";
 
-function slotsFor({ limits: { spawnConcurrency } }: Config): SpawnSlots {
-  if (spawnConcurrency !== "cores") return new SpawnSlots(spawnConcurrency, { restTimes: () => 0 });
+function slotsFor({ limits: { spawnConcurrency } }: Config): StartSlots {
+  if (spawnConcurrency !== "cores") return new StartSlots(spawnConcurrency, { restTimes: () => 0 });
   const cores = availableParallelism();
   // Those who come next may fail as well; where a core is idle, they do not wait for it.
-  return new SpawnSlots(cores, { idleCores: meterIdleCores(cores), restTimes: () => 1 });
+  return new StartSlots(cores, { idleCores: meterIdleCores(cores), restTimes: () => 1 });
 }
 
 export interface SupervisorOptions {
@@ -108,7 +108,7 @@ export class Supervisor {
       versions,
       isolation,
       ports: new Ports(config.ports),
-      turns: new StartTurns(slotsFor(config)),
+      turns: new StartScheduler(slotsFor(config)),
       events: this.events,
       onExposed: (server, addresses) => this.#warnExposed(server, addresses),
       admit: async (ref, signal) => await this.#admission.admit(this.instance(ref), signal),
@@ -336,7 +336,7 @@ export class Supervisor {
   }
 
   /** The last failures of a user's server, the newest first. */
-  troubles(ref: Ref): readonly Trouble[] {
+  troubles(ref: Ref): readonly InstanceFailure[] {
     return this.#standings.find(ref)?.history.all() ?? [];
   }
 

@@ -1,13 +1,13 @@
 /** What keeps a child though no request is under way. */
-export interface Keeper {
+export interface IdleHold {
   /** The child is gone, and with it what it was kept for. */
   clear(): void;
 }
 
 /** A session without a place on a child: its own is gone, and the next takes it over. */
-export interface Unseated {
+export interface Unattached {
   /** The next child is ready. Throws nothing. */
-  seat(): void;
+  attach(): void;
 }
 
 /** What sessions tell the supervisor about an instance. They write, the supervisor reads. */
@@ -18,9 +18,9 @@ export interface Usage {
   /** Calls that a child has answered, of all generations; neither `initialize` nor a ping is one. */
   answered: number;
   /** Sessions with subscriptions, or with questions of the child that wait for their client's answer. */
-  readonly keepers: Set<Keeper>;
-  /** They are seated before anybody can send to the next child, and so miss nothing that it says. */
-  readonly unseated: Set<Unseated>;
+  readonly holds: Set<IdleHold>;
+  /** They are attached before anybody can send to the next child, and so miss nothing that it says. */
+  readonly unattached: Set<Unattached>;
   /** Until then (`performance.now()`) a task may run. */
   keepUntil: number;
   /** `performance.now()` of the last use: the end of a request, or of what kept the child. */
@@ -32,27 +32,27 @@ export function newUsage(): Usage {
     sessions: 0,
     inFlight: 0,
     answered: 0,
-    keepers: new Set(),
-    unseated: new Set(),
+    holds: new Set(),
+    unattached: new Set(),
     keepUntil: 0,
     lastMessageAt: null,
   };
 }
 
 /** The child is gone: nothing of what it was kept for is left. */
-export function clearKeepers(usage: Usage): void {
+export function releaseHolds(usage: Usage): void {
   usage.keepUntil = 0;
-  for (const keeper of usage.keepers) keeper.clear();
+  for (const keeper of usage.holds) keeper.clear();
 }
 
 /** There is a child again, whoever wanted it. */
-export function seatAll({ unseated }: Usage): void {
-  for (const session of unseated) session.seat();
+export function attachAll({ unattached }: Usage): void {
+  for (const session of unattached) session.attach();
 }
 
 /** Whether the child is needed now, whatever the clock says. */
-export function isInUse({ inFlight, keepers, keepUntil }: Usage): boolean {
-  return inFlight > 0 || keepers.size > 0 || keepUntil > performance.now();
+export function isInUse({ inFlight, holds, keepUntil }: Usage): boolean {
+  return inFlight > 0 || holds.size > 0 || keepUntil > performance.now();
 }
 
 /** Since when (`performance.now()`) the child has been of no use, at the earliest from `from` on; undefined while it is in use. */

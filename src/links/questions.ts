@@ -4,7 +4,7 @@ import { askableIn } from "../mcp/askable.ts";
 import type { Askable } from "../mcp/askable.ts";
 import { CancelledCalls } from "./cancelled-calls.ts";
 import type { OpenCalls } from "./open-calls.ts";
-import { Turns } from "./turns.ts";
+import { CallMutex } from "./call-mutex.ts";
 
 /** Calls during which a server may ask the client something. */
 const MAY_ASK_BACK = new Set(["tools/call", "prompts/get", "resources/read"]);
@@ -36,7 +36,7 @@ export interface QuestionsOptions<Session> {
  * whose call is under way there, and where sessions share it that can be asked, their calls take turns.
  */
 export class Questions<Session extends Respondent> {
-  readonly turns = new Turns<Session>();
+  readonly turns = new CallMutex<Session>();
   readonly #options: QuestionsOptions<Session>;
   readonly #takesTurns: boolean;
   readonly #cancelled: CancelledCalls<Session>;

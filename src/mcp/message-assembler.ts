@@ -13,12 +13,12 @@ const SHORT_BYTES = 256 * 1024;
 const BATCH_BYTES = 4 * 1024 * 1024;
 const OF_BATCH = `a batch may have ${MAX_BATCH} messages and ${BATCH_BYTES >> 20} MiB at most`;
 /** Of a batch that broke a limit so many are answered for; one that never ends must not fill the daemon. */
-const MOST_ANSWERED_FOR = 10 * MAX_BATCH;
+const MAX_ANSWERED_FOR = 10 * MAX_BATCH;
 /** A result may be large; a message that never ends must not fill the daemon. */
-const MOST_BYTES = 64 * 1024 * 1024;
+const MAX_BYTES = 64 * 1024 * 1024;
 /** Of all servers together, in messages that are not whole yet: the longest gives way. */
-const MOST_BYTES_OF_ALL = 72 * 1024 * 1024;
-const OF_ALL = `what is read of all servers at a time may have ${MOST_BYTES_OF_ALL >> 20} MiB, and this was the longest`;
+const MAX_BYTES_OF_ALL = 72 * 1024 * 1024;
+const OF_ALL = `what is read of all servers at a time may have ${MAX_BYTES_OF_ALL >> 20} MiB, and this was the longest`;
 const HEAD_BYTES = 1024;
 
 export interface MessageSink {
@@ -70,9 +70,9 @@ export class MessageAssembler {
     heldByAll += bytes.length;
     if (this.#look.kind === "batch" && isOverBatch(this.#look.scanner, this.#heldBytes))
       this.#break(OF_BATCH);
-    else if (this.#heldBytes > MOST_BYTES)
-      this.#break(`a message may have ${MOST_BYTES >> 20} MiB at most`);
-    else if (heldByAll > MOST_BYTES_OF_ALL) MessageAssembler.#longest().#break(OF_ALL);
+    else if (this.#heldBytes > MAX_BYTES)
+      this.#break(`a message may have ${MAX_BYTES >> 20} MiB at most`);
+    else if (heldByAll > MAX_BYTES_OF_ALL) MessageAssembler.#longest().#break(OF_ALL);
   }
 
   /** The message is whole. */
@@ -174,7 +174,7 @@ function lookAt(look: Look, bytes: Buffer): void {
   else if (look.kind === "batch") {
     const { scanner } = look;
     scanner.write(bytes, 0, bytes.length);
-    if (scanner.messages.length > MOST_ANSWERED_FOR) scanner.messages.length = MOST_ANSWERED_FOR;
+    if (scanner.messages.length > MAX_ANSWERED_FOR) scanner.messages.length = MAX_ANSWERED_FOR;
   }
 }
 

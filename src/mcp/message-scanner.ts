@@ -38,7 +38,7 @@ function nameOf(path: readonly string[]): string {
 }
 
 /** Keys and values that are longer are cut here: none of them is one that means anything. */
-const MOST_BYTES_KEPT = 1024;
+const MAX_BYTES_KEPT = 1024;
 
 /** A value that was found: where it stands, and its text. */
 export interface Found extends Span {
@@ -221,7 +221,7 @@ export class MessageScanner {
   }
 
   #keep(chunk: Buffer, end: number): void {
-    const most = this.#keptFrom + MOST_BYTES_KEPT - this.#text.length;
+    const most = this.#keptFrom + MAX_BYTES_KEPT - this.#text.length;
     this.#text += chunk.toString("latin1", this.#keptFrom, Math.min(end, most));
   }
 

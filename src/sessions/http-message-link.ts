@@ -13,7 +13,7 @@ import type { Exchange, HttpClient, HttpRequest, ResponseHeaders } from "../link
 import { redirectTarget } from "../links/http1/redirect.ts";
 import { UNHEARD } from "./end-at-server.ts";
 import { assembleFor } from "./bridged-messages.ts";
-import { Handover } from "./handover.ts";
+import { Acceptance } from "./acceptance.ts";
 import type { MessageLink, MessageLinkEvents } from "./message-link.ts";
 
 const ACCEPT = ["accept", "application/json, text/event-stream"];
@@ -258,7 +258,7 @@ interface Post {
   /** The request that the answer is about, if it was one. */
   readonly id: string | undefined;
   readonly isInitialize: boolean;
-  readonly handover: Handover;
+  readonly handover: Acceptance;
   exchange: Exchange | undefined;
   /** What has come of its answer and is not whole yet. */
   messages: MessageAssembler | undefined;
@@ -267,6 +267,6 @@ interface Post {
 }
 
 function newPost(id: string | undefined, isInitialize: boolean, patienceMs?: number): Post {
-  const handover = new Handover(patienceMs);
+  const handover = new Acceptance(patienceMs);
   return { id, isInitialize, handover, exchange: undefined, messages: undefined, isOver: false };
 }

@@ -3,7 +3,7 @@ import { guarded } from "../containment.ts";
 import { SupervisorError } from "../errors.ts";
 import type { Instance, Live } from "../instances/supervisor.ts";
 import type { HttpBridge } from "./http-bridge.ts";
-import { Keeps } from "./keeps.ts";
+import { IdleHolds } from "./idle-holds.ts";
 import type { Holder } from "./open-requests.ts";
 
 /** How the session reaches its server: under the id that the server gave, or over a bridge. */
@@ -22,7 +22,7 @@ export interface NewHttpSession {
   /** Another generation of the child takes the session over. */
   readonly isRenewed?: boolean;
   /** Of a session that has begun to keep its child before it is open. */
-  readonly keeps?: Keeps;
+  readonly holds?: IdleHolds;
 }
 
 /** A client's conversation over Streamable HTTP (2025-03-26 to 2025-11-25). */
@@ -32,7 +32,7 @@ export interface HttpSession extends NewHttpSession {
   /** Requests under way; the stream of a GET is none. */
   openRequests: number;
   lastUsedAt: number;
-  readonly keeps: Keeps;
+  readonly holds: IdleHolds;
   /** Ends what is open in its name and would go on without it. */
   readonly streams: Set<() => void>;
   /** `performance.now()` when the last of its streams ended. */
@@ -61,14 +61,14 @@ export class HttpSessions {
 
   open(begun: NewHttpSession): HttpSession {
     const id = randomBytes(16).toString("base64url");
-    const { keeps = new Keeps(begun.serving.usage) } = begun;
+    const { holds = new IdleHolds(begun.serving.usage) } = begun;
     const lastUsedAt = performance.now();
     const session: HttpSession = {
       ...begun,
       id,
       openRequests: 0,
       lastUsedAt,
-      keeps,
+      holds,
       streams: new Set(),
       streamEndedAt: -Infinity,
     };
@@ -111,7 +111,7 @@ export class HttpSessions {
   close(session: HttpSession): void {
     if (!this.#byId.delete(session.id)) return;
     session.serving.usage.sessions -= 1;
-    session.keeps.clear();
+    session.holds.clear();
     for (const end of session.streams) end();
     if (session.peer.kind === "bridge") session.peer.bridge.close();
     this.#events.onClosed?.(session);

@@ -5,7 +5,7 @@ import type { ClientMessage } from "../mcp/client-body.ts";
 import { EnvelopeScanner, isRequest, isResponse } from "../mcp/envelope.ts";
 import type { AnswerOutcome, Message } from "../mcp/envelope.ts";
 import { inTurns } from "../platform/in-turns.ts";
-import type { Keeps } from "./keeps.ts";
+import type { IdleHolds } from "./idle-holds.ts";
 import type { Usage } from "../instances/supervisor.ts";
 import { noteUnanswerable } from "./calls.ts";
 import type { CallOutcome, CallWatch, OpenCall } from "./calls.ts";
@@ -36,12 +36,12 @@ export class InFlight {
   /** Of an answer that comes in pieces. */
   #bytesSeen = 0;
   #scanner: EnvelopeScanner | undefined;
-  readonly #keeps: Keeps | undefined;
+  readonly #holds: IdleHolds | undefined;
 
   /** `keeps` is for messages of a session, which may leave behind what keeps the child. */
-  constructor(usage: Usage, keeps?: Keeps) {
+  constructor(usage: Usage, holds?: IdleHolds) {
     this.#usage = usage;
-    this.#keeps = keeps;
+    this.#holds = holds;
   }
 
   get size(): number {
@@ -59,7 +59,7 @@ export class InFlight {
 
   /** Takes note of what the client sends, before it is sent: the answer may overtake the POST's own. */
   sent(messages: readonly ClientMessage[], watch?: CallWatch): void {
-    this.#keeps?.sent(messages);
+    this.#holds?.sent(messages);
     for (const message of messages) {
       if (isRequest(message)) this.#add(message, watch);
       else if (message.method === "notifications/cancelled") this.#cancel(message);
@@ -69,7 +69,7 @@ export class InFlight {
 
   /** Takes note of what the server sends, in so many bytes beside those that `saw` had. */
   received(messages: readonly Message[], bytes: number): void {
-    this.#keeps?.received(messages);
+    this.#holds?.received(messages);
     for (const message of messages) {
       if (!isResponse(message)) continue;
       this.#endCall(message.id!, message.outcome ?? "ok", this.#bytesSeen + bytes);

@@ -1,7 +1,7 @@
 import type { Askable } from "../mcp/askable.ts";
 import type { Instance } from "../instances/supervisor.ts";
 import { InFlight } from "./in-flight.ts";
-import { Keeps } from "./keeps.ts";
+import { IdleHolds } from "./idle-holds.ts";
 
 /** The instance that serves a session, and what its client declared that lets a server ask it. */
 export interface Place {
@@ -12,12 +12,12 @@ export interface Place {
 /** What counts the messages of a session into the instance that serves it. */
 export interface Serving extends Place {
   readonly inFlight: InFlight;
-  readonly keeps: Keeps;
+  readonly holds: IdleHolds;
 }
 
 /** The session is counted from now on. */
 export function serve({ instance, askable }: Place): Serving {
   instance.usage.sessions += 1;
-  const keeps = new Keeps(instance.usage);
-  return { instance, askable, inFlight: new InFlight(instance.usage, keeps), keeps };
+  const holds = new IdleHolds(instance.usage);
+  return { instance, askable, inFlight: new InFlight(instance.usage, holds), holds };
 }

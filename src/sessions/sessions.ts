@@ -11,7 +11,7 @@ import { endAtServer } from "./end-at-server.ts";
 import { HttpSessions } from "./http-sessions.ts";
 import type { HttpSession, NewHttpSession } from "./http-sessions.ts";
 import { InFlight } from "./in-flight.ts";
-import { Keeps } from "./keeps.ts";
+import { IdleHolds } from "./idle-holds.ts";
 import type { MessageLinkEvents } from "./message-link.ts";
 import type { ModernServing } from "./modern-post.ts";
 import { openMessageLink } from "./open-message-link.ts";
@@ -155,10 +155,10 @@ export class Sessions {
   async #bridgeTo(
     { instance: serving, askable }: Place,
     isStateful: boolean,
-  ): Promise<Pick<NewHttpSession, "live" | "peer" | "keeps" | "isRenewed">> {
+  ): Promise<Pick<NewHttpSession, "live" | "peer" | "holds" | "isRenewed">> {
     const live = await serving.ensure();
-    const keeps = new Keeps(serving.usage);
-    const inFlight = new InFlight(serving.usage, keeps);
+    const holds = new IdleHolds(serving.usage);
+    const inFlight = new InFlight(serving.usage, holds);
     const { eventLog, resumeWindowMs } = this.#options.config;
     const flow = new Flow(eventLog, new Unread(this.unread));
     const bridge = new HttpBridge(inFlight, flow, resumeWindowMs);
@@ -166,7 +166,7 @@ export class Sessions {
     const renewal: Renewal = {
       instance: serving,
       onInterrupted: (ended) => bridge.interrupted(undefined, ended),
-      onRenewed: ({ uris }) => keeps.restore(uris),
+      onRenewed: ({ uris }) => holds.restore(uris),
     };
     const events: MessageLinkEvents = {
       askable,
@@ -177,7 +177,7 @@ export class Sessions {
     const goesOn = isRenewed ? renewal : undefined;
     const { upstreams } = this;
     bridge.use(await openMessageLink(live, upstreams, this.#postTimeoutMs, events, goesOn));
-    return { live, peer: { kind: "bridge", bridge }, keeps, isRenewed };
+    return { live, peer: { kind: "bridge", bridge }, holds, isRenewed };
   }
 
   /** Counts what waits for a client on this outlet, until it is closed. */

@@ -206,7 +206,7 @@ export class SseSession {
     if (state.kind === "open") state.link.close();
     if (this.#serving === undefined) return;
     this.#serving.inFlight.drain();
-    this.#serving.keeps.clear();
+    this.#serving.holds.clear();
     this.#serving.instance.usage.sessions -= 1;
   }
 
@@ -267,11 +267,11 @@ export class SseSession {
 
   async #bridge(live: Live): Promise<PostLink> {
     const { upstreams, postTimeoutMs, outlet, unread } = this.#options;
-    const { instance, askable, keeps } = this.#serving!;
+    const { instance, askable, holds } = this.#serving!;
     const renewal = {
       instance,
       onInterrupted: (ended: Live) => this.#settle(this.#interrupted(this.#lost(), ended)),
-      onRenewed: ({ uris }: Remembered) => keeps.restore(uris),
+      onRenewed: ({ uris }: Remembered) => holds.restore(uris),
     };
     const events: MessageLinkEvents = {
       askable,

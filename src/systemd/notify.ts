@@ -59,7 +59,7 @@ export async function canNotifyItself(): Promise<boolean> {
 
 const RETRY_MS = 100;
 /** Where nobody has read for so long, the oldest news is worth the least. */
-const MOST_WAITING = 32;
+const MAX_WAITING = 32;
 
 /** Messages to the service manager, in order (sd_notify(3)). What cannot be said is reported once; the daemon goes on. */
 export class Notifier {
@@ -78,7 +78,7 @@ export class Notifier {
   /** Lines of `VARIABLE=value`, as one message. Values must hold no line break. */
   send(...lines: readonly string[]): void {
     this.#waiting.push(lines.join("\n"));
-    if (this.#waiting.length > MOST_WAITING) this.#waiting.shift();
+    if (this.#waiting.length > MAX_WAITING) this.#waiting.shift();
     if (!this.#isDraining) void this.#drain();
   }
 

@@ -7,7 +7,7 @@ import type { Store, UserRow } from "../store/store.ts";
 import type { Vault } from "../vault/vault.ts";
 
 /** The kernel passes at most 128 KiB as one string of the environment, with the variable's name. */
-const MOST_BYTES = 127 * 1024;
+const MAX_BYTES = 127 * 1024;
 
 /** The name of the general token in a row. */
 const GENERAL = "";
@@ -113,7 +113,7 @@ function requireToken(value: string): void {
 
 function tokenProblem(value: string): string | undefined {
   if (value === "") return "is empty";
-  if (Buffer.byteLength(value) > MOST_BYTES) return `is longer than ${MOST_BYTES / 1024} KiB`;
+  if (Buffer.byteLength(value) > MAX_BYTES) return `is longer than ${MAX_BYTES / 1024} KiB`;
   if (value.includes("\0")) return "holds a NUL character, which no environment can carry";
   // Half of a surrogate pair would be replaced in UTF-8, and the child would get another token.
   return /\p{Cs}/u.test(value) ? "is not valid Unicode" : undefined;

@@ -4,7 +4,7 @@ import { request } from "node:http";
 import type { IncomingMessage } from "node:http";
 import { test } from "node:test";
 import type { TestContext } from "node:test";
-import type { LogRow, StatusRow } from "../../src/api/shapes.ts";
+import type { LogRow, StatusRow } from "../../src/api/types.ts";
 import { until } from "../helpers/until.ts";
 import { openRig } from "./rig.ts";
 import type { Rig } from "./rig.ts";

@@ -6,7 +6,7 @@ import { test } from "node:test";
 import { running } from "../../src/cli/daemon-checks.ts";
 import * as checks from "../../src/cli/machine-checks.ts";
 import type { Finding } from "../../src/cli/finding.ts";
-import type { MachineReport } from "../../src/api/shapes.ts";
+import type { MachineReport } from "../../src/api/types.ts";
 import { parseConfig } from "../../src/config/config.ts";
 import { temporaryFolder } from "../helpers/store.ts";
 

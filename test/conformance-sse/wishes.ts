@@ -37,10 +37,10 @@ export interface Call {
   arguments: Params;
 }
 
-export type Wish = keyof typeof WISHES;
+export type IsolationOptions = keyof typeof WISHES;
 
 /** The call that shows what is wished for; skips the check when the server has no tool of a known name. */
-export function callFor(visit: Visit, wish: Wish): Call {
+export function callFor(visit: Visit, wish: IsolationOptions): Call {
   const candidates: Candidates = WISHES[wish];
   const found = visit.survey.tools.find(({ name }) => Object.hasOwn(candidates, name));
   if (!found) throw new Skip(`no tool for ${wish} (${Object.keys(candidates).join(", ")})`);

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
 import { test } from "node:test";
-import type { AuditEntry } from "../../src/api/shapes.ts";
+import type { AuditEntry } from "../../src/api/types.ts";
 import { startForAlice } from "../helpers/alice.ts";
 import type { Alice } from "../helpers/alice.ts";
 import { EVERYTHING } from "../helpers/everything.ts";

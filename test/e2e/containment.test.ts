@@ -138,7 +138,7 @@ test("whatever throws while something of one user's is handled ends its smallest
   );
 
   await t.test(
-    "what throws while a session is seated on the next child ends that session, and the others are seated",
+    "what throws while a session is attached on the next child ends that session, and the others are attached",
     async () => {
       const [hit, other] = [await rig.sse("pipe"), await rig.sse("pipe")];
       const session = await rig.http("pipe");

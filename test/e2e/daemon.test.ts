@@ -7,7 +7,7 @@ import { test } from "node:test";
 import { Client } from "@modelcontextprotocol/sdk/client/index.js";
 import { SSEClientTransport } from "@modelcontextprotocol/sdk/client/sse.js";
 import { StreamableHTTPClientTransport } from "@modelcontextprotocol/sdk/client/streamableHttp.js";
-import type { Status, StatusRow } from "../../src/api/shapes.ts";
+import type { Status, StatusRow } from "../../src/api/types.ts";
 import {
   daemonFolder,
   isListening,

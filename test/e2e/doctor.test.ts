@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { test } from "node:test";
 import type { TestContext } from "node:test";
-import type { Diagnosis, RequestStory } from "../../src/api/shapes.ts";
+import type { Diagnosis, RequestStory } from "../../src/api/types.ts";
 import { atEnd, daemonFolder, startDaemon } from "../helpers/daemon.ts";
 import type { AddedUser } from "../helpers/daemon.ts";
 import { bearer, call, fixture, initialize, json } from "../helpers/fixtures.ts";

@@ -5,7 +5,7 @@ import type { IncomingMessage } from "node:http";
 import { connect } from "node:net";
 import { json as jsonOf, text } from "node:stream/consumers";
 import { test } from "node:test";
-import type { RequestStory } from "../../src/api/shapes.ts";
+import type { RequestStory } from "../../src/api/types.ts";
 import { startForAlice } from "../helpers/alice.ts";
 import { EVERYTHING } from "../helpers/everything.ts";
 import { bearer, call, fixture, initialize, json, rpc } from "../helpers/fixtures.ts";

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { TestContext } from "node:test";
 import { Admission } from "../../src/instances/admission.ts";
-import type { Tenant } from "../../src/instances/admission.ts";
+import type { Candidate } from "../../src/instances/admission.ts";
 import { fixture, openSupervisor, ref } from "../helpers/supervisor.ts";
 import { until } from "../helpers/until.ts";
 
@@ -19,9 +19,9 @@ const LIMITS = {
   unreadTotalBytes: 1,
 };
 
-class Child implements Tenant {
+class Child implements Candidate {
   readonly ref;
-  state: Tenant["state"] = "ready";
+  state: Candidate["state"] = "ready";
   idleSince: number | undefined;
   bytes = 10;
   reason = "";

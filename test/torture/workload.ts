@@ -3,7 +3,7 @@ import { pick } from "./random.ts";
 import type { Ledger } from "./ledger.ts";
 import type { Life } from "./life.ts";
 
-const MOST_USERS = 3;
+const MAX_USERS = 3;
 
 interface Key {
   id: string;
@@ -43,7 +43,7 @@ export async function administrate(work: Workload, prefix: string): Promise<void
     const mine = ledger.names(prefix);
     const name = mine.length === 0 ? undefined : pick(random, mine);
     const lot = random();
-    if (name === undefined || (lot < 0.3 && mine.length < MOST_USERS)) {
+    if (name === undefined || (lot < 0.3 && mine.length < MAX_USERS)) {
       await add(work, `${prefix}${Math.floor(random() * 1e9)}`);
     } else if (lot < 0.45) {
       await remove(work, name);

@@ -3,7 +3,7 @@ import { findTool } from "./programs.ts";
 import type { Gap } from "./confinement.ts";
 import { guardGaps } from "./guard.ts";
 import { isRoot, levelFor } from "./levels.ts";
-import type { Machine, NamedWish } from "./levels.ts";
+import type { Machine, NamedServer } from "./levels.ts";
 
 const NO_IPCRM: Gap = {
   found:
@@ -12,7 +12,7 @@ const NO_IPCRM: Gap = {
 };
 
 /** What children of this process lack of what stands around them elsewhere. `servers`: all that it runs. */
-export function confinementGaps(machine: Machine, servers: readonly NamedWish[]): Gap[] {
+export function confinementGaps(machine: Machine, servers: readonly NamedServer[]): Gap[] {
   const areSandboxes = machine.sandbox.length === 0;
   const haveAccounts = servers.some((server) => levelFor(machine, server).level === "user");
   return [
@@ -24,7 +24,7 @@ export function confinementGaps(machine: Machine, servers: readonly NamedWish[])
 }
 
 /** A wall keeps a child in, not its neighbours out: what a child's account owns, a program of that account may read. */
-function neighbourGaps(machine: Machine, servers: readonly NamedWish[]): Gap[] {
+function neighbourGaps(machine: Machine, servers: readonly NamedServer[]): Gap[] {
   const levels = servers.map((server) => levelFor(machine, server));
   const namesOf = (isWanted: (level: string) => boolean): string =>
     levels

@@ -30,12 +30,12 @@ const NOT_TRIED: readonly Lack[] = [{ found: "it was not tried" }];
 export const UNTRIED: Machine = { user: NOT_TRIED, sandbox: NOT_TRIED, outbound: NOT_TRIED };
 
 /** What a server asks for. */
-export interface Wish {
+export interface IsolationOptions {
   isolation: Level | "auto";
   network: "none" | "full";
 }
 
-export type NamedWish = Wish & { name: string };
+export type NamedServer = IsolationOptions & { name: string };
 
 export type Choice = { level: Level } | ({ level?: undefined } & Missing);
 
@@ -51,7 +51,7 @@ const NO_NETWORK_BY_USER: Lack = {
 };
 
 /** The level that this machine gives the server: the one it names, or the strongest that serves it. Never none unless that is named. */
-export function chooseLevel(machine: Machine, { isolation, network }: Wish): Choice {
+export function chooseLevel(machine: Machine, { isolation, network }: IsolationOptions): Choice {
   const lacks = {
     sandbox: [...machine.sandbox, ...(network === "full" ? machine.outbound : [])],
     user: network === "none" ? [...machine.user, NO_NETWORK_BY_USER] : machine.user,
@@ -71,7 +71,7 @@ export interface ServerLevel extends Missing {
   level: Level | null;
 }
 
-export function levelFor(machine: Machine, def: NamedWish): ServerLevel {
+export function levelFor(machine: Machine, def: NamedServer): ServerLevel {
   const choice = chooseLevel(machine, def);
   const { missing, lacks } = choice.level === undefined ? choice : { missing: [], lacks: [] };
   return { server: def.name, asked: def.isolation, level: choice.level ?? null, missing, lacks };

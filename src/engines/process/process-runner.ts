@@ -9,7 +9,7 @@ import { confine } from "./confine.ts";
 import { takeDelegation } from "./delegation.ts";
 import { DyingTree } from "./dying-tree.ts";
 import { closeForkServer, forkServer } from "./forks.ts";
-import { Keeper } from "./keeper.ts";
+import { ResourceControl } from "./resource-control.ts";
 import { OutputShare } from "../../platform/output-share.ts";
 import { helpersIn, isCountedAlone } from "./limits.ts";
 import { residentBytes } from "./held-memory.ts";
@@ -24,7 +24,7 @@ import type { CgroupRoot, Controller } from "./cgroup.ts";
 import type { Confined } from "./confine.ts";
 import type { TreeSigns } from "./dying-tree.ts";
 import type { Forked } from "./forks.ts";
-import type { Kept } from "./keeper.ts";
+import type { ChildControl } from "./resource-control.ts";
 import type { LimitHit } from "./limits.ts";
 import type { Reaped } from "./reaper.ts";
 import type { Exit, OnLine, RunSpec, Running, StartRunner } from "./runner.ts";
@@ -32,7 +32,7 @@ import type { Exit, OnLine, RunSpec, Running, StartRunner } from "./runner.ts";
 const LAST_WORDS_MS = 500;
 
 // A daemon that ends by accident takes its children along, and what they started.
-const leaders = new Map<number, Kept>();
+const leaders = new Map<number, ChildControl>();
 function killLeaders(): void {
   for (const [pid, { cgroup }] of leaders) {
     cgroup?.kill();
@@ -74,7 +74,7 @@ export async function openProcessRunner(
   const reaped = await reapEarlierLives(journal.earlier, cgroups?.leftOver());
   await endAccounts(accounts);
   journal.begin(reaped.left);
-  const keeper = new Keeper(journal, cgroups);
+  const keeper = new ResourceControl(journal, cgroups);
   return {
     start: (spec, onLine) => startProcess(spec, onLine, keeper),
     reaped,
@@ -100,7 +100,7 @@ export async function openProcessRunner(
 export async function startProcess(
   spec: RunSpec,
   onLine: OnLine,
-  keeper = new Keeper(),
+  keeper = new ResourceControl(),
 ): Promise<Running> {
   const [command] = spec.argv;
   const found = findProgram(command, spec.cwd, spec.env["PATH"]);
@@ -215,7 +215,7 @@ export async function startProcess(
   return running;
 }
 
-function signsOf({ cgroup, mark }: Kept, { confinement: { level } }: RunSpec): TreeSigns {
+function signsOf({ cgroup, mark }: ChildControl, { confinement: { level } }: RunSpec): TreeSigns {
   // A sandbox ends as a whole, and another account's process cannot leave its cgroup; the daemon's own can.
   const isSure = level === "sandbox" || (level === "user" && cgroup !== undefined);
   return { cgroup, mark: isSure ? undefined : mark, isWrapped: level === "sandbox" };
@@ -228,7 +228,7 @@ interface Started {
   releaseAccount: () => Promise<void>;
 }
 
-async function forkConfined(spec: RunSpec, file: string, kept: Kept): Promise<Started> {
+async function forkConfined(spec: RunSpec, file: string, kept: ChildControl): Promise<Started> {
   const { confinement } = spec;
   let confined: Confined | undefined;
   const uid = confinement.level === "user" ? confinement.uid : undefined;

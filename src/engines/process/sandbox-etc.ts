@@ -12,9 +12,9 @@ import {
   writeFileSync,
 } from "node:fs";
 import path from "node:path";
-import { showWithout } from "./show-without.ts";
+import { maskSecrets } from "./mask.ts";
 import type { Sandbox } from "./confinement.ts";
-import type { Veil } from "./show-without.ts";
+import type { Mask } from "./mask.ts";
 
 /** Of /etc, what programs need to find libraries, names, certificates and the time; none of it is secret. */
 const FILES = [
@@ -47,7 +47,7 @@ const DNS_OF_SLIRP = "nameserver 10.0.2.3\n";
  * a millisecond: files are copies in one folder, kept up to date, that links lead into. `own` is the
  * folder inside for what the daemon brings in. Throws the system's error when a copy cannot be made.
  */
-export function etcMounts(sandbox: Sandbox, own: string, veil: Veil): string[] {
+export function etcMounts(sandbox: Sandbox, own: string, mask: Mask): string[] {
   const { socketDir, paths } = sandbox;
   const wanted = new Set([...paths.read, ...paths.write]);
   const common = path.join(socketDir, "etc");
@@ -62,7 +62,7 @@ export function etcMounts(sandbox: Sandbox, own: string, veil: Veil): string[] {
     return isThere ? ["--symlink", `${own}/etc/${name}`, `/etc/${name}`] : [];
   });
   const folders = ETC_FOLDERS.filter((folder) => existsSync(folder)).flatMap((folder) =>
-    showWithout(folder, veil, "--ro-bind"),
+    maskSecrets(folder, mask, "--ro-bind"),
   );
   const account = accountFiles(sandbox);
   const accountLinks = account.names

@@ -4,13 +4,13 @@ import { knows } from "./bubblewrap-options.ts";
 import { asAccount } from "./guard.ts";
 import { findTool } from "./programs.ts";
 import { ETC_FOLDERS, etcMounts } from "./sandbox-etc.ts";
-import { realNames, showWithout, splitFolders } from "./show-without.ts";
+import { realNames, maskSecrets, splitFolders } from "./mask.ts";
 import { SYSTEM_FOLDERS, isLink, visibleFiles } from "./visible-files.ts";
 import type { LateOption } from "./bubblewrap-options.ts";
 import type { Sandbox } from "./confinement.ts";
 import type { Limits } from "./limits.ts";
 import type { RunSpec } from "./runner.ts";
-import type { Veil } from "./show-without.ts";
+import type { Mask } from "./mask.ts";
 import type { Mount } from "./visible-files.ts";
 
 /** Folders of a sandbox that are memory; all else that is, is read-only. TMPDIR is on the disk. */
@@ -53,7 +53,7 @@ export function bubblewrap(input: SandboxInput): [string, ...string[]] {
     existsSync(place),
   );
   const splits = new Map(places.map((place) => [place, splitFolders(place, secrets)]));
-  const veil = { secrets, uid, splits };
+  const mask = { secrets, uid, splits };
   // As root the namespaces need no user namespace, and the child's account can be one of this machine's.
   const account =
     uid === null
@@ -70,7 +70,7 @@ export function bubblewrap(input: SandboxInput): [string, ...string[]] {
     "--new-session",
     ...account,
     ...(filterFd === undefined ? [] : ["--seccomp", String(filterFd)]),
-    ...systemFolders(veil),
+    ...systemFolders(mask),
     "--proc",
     "/proc",
     "--dev",
@@ -80,16 +80,16 @@ export function bubblewrap(input: SandboxInput): [string, ...string[]] {
     "/dev",
     ...folder(OWN_FOLDER),
     ...folder("/etc"),
-    ...etcMounts(sandbox, OWN_FOLDER, veil),
+    ...etcMounts(sandbox, OWN_FOLDER, mask),
     ...folder("/var"),
     "--symlink",
     "../tmp",
     "/var/tmp",
-    ...shownFiles(mounts, veil),
+    ...shownFiles(mounts, mask),
     ...ownFiles(input),
     "--chdir",
     spec.cwd,
-    ...closed(veil),
+    ...closed(mask),
     "--remount-ro",
     "/",
     "--",
@@ -122,10 +122,10 @@ function memoryFolder(place: string, { memoryBytes = MEMORY_FOLDER_BYTES }: Limi
   return ["--perms", "1777", ...ifKnown("--size", String(memoryBytes)), "--tmpfs", place];
 }
 
-function systemFolders(veil: Veil): string[] {
+function systemFolders(mask: Mask): string[] {
   return SYSTEM_FOLDERS.flatMap((place) => {
     if (isLink(place)) return ["--symlink", readlinkSync(place), place];
-    return existsSync(place) ? showWithout(place, veil, "--ro-bind") : [];
+    return existsSync(place) ? maskSecrets(place, mask, "--ro-bind") : [];
   });
 }
 
@@ -137,10 +137,10 @@ function folder(place: string): string[] {
   return place === "/" ? [] : [...folder(path.dirname(place)), "--perms", "0755", "--dir", place];
 }
 
-function shownFiles(mounts: readonly Mount[], veil: Veil): string[] {
+function shownFiles(mounts: readonly Mount[], mask: Mask): string[] {
   return mounts.flatMap((mount) => [
     ...folder(path.dirname(mount.path)),
-    ...showWithout(mount.path, veil, mount.isWritable ? "--bind" : "--ro-bind"),
+    ...maskSecrets(mount.path, mask, mount.isWritable ? "--bind" : "--ro-bind"),
   ]);
 }
 
@@ -159,6 +159,6 @@ function ownFiles({ sandbox: { home, tmp, shared }, extra }: SandboxInput): stri
 }
 
 /** What was put together here must not be a place to fill memory from. */
-function closed({ splits }: Veil): string[] {
+function closed({ splits }: Mask): string[] {
   return [...new Set([...splits.values()].flat())].flatMap((place) => ["--remount-ro", place]);
 }

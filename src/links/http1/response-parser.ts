@@ -25,7 +25,7 @@ const IDLE_TIMEOUT = /(?:^|[,;])[\t ]*timeout[\t ]*=[\t ]*"?(\d{1,9})/i;
 const IDLE_MARGIN_MS = 1_000;
 /** Header names as servers spell them, with the lower case that they were checked as. */
 const KNOWN_NAMES = new Map<string, string>();
-const MOST_KNOWN_NAMES = 500;
+const MAX_KNOWN_NAMES = 500;
 const MAX_KNOWN_NAME = 40;
 
 type State =
@@ -265,7 +265,7 @@ function nameOf(text: string): string {
   if (known !== undefined) return known;
   const name = text.toLowerCase();
   if (!TOKEN.test(name)) throw invalid("a header");
-  if (KNOWN_NAMES.size < MOST_KNOWN_NAMES && text.length <= MAX_KNOWN_NAME)
+  if (KNOWN_NAMES.size < MAX_KNOWN_NAMES && text.length <= MAX_KNOWN_NAME)
     // Of bytes of their own: a slice would keep the whole head that it was cut from.
     KNOWN_NAMES.set(Buffer.from(text, "latin1").toString("latin1"), name);
   return name;

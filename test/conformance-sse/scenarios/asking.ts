@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import type { Check, Scenario, Visit } from "../check.ts";
 import { type Hello, type Params, RpcError, type Session } from "../session.ts";
-import { call, callFor, textOf, type Wish } from "../wishes.ts";
+import { call, callFor, textOf, type IsolationOptions } from "../wishes.ts";
 
 const SAMPLING = "2024-11-05/client/sampling";
 const ROOTS = "2024-11-05/client/roots";
@@ -39,7 +39,12 @@ interface Asked {
 }
 
 /** Calls the tool that makes the server ask, as a client that answers. */
-async function beAsked(visit: Visit, wish: Wish, method: string, hello: Hello): Promise<Asked> {
+async function beAsked(
+  visit: Visit,
+  wish: IsolationOptions,
+  method: string,
+  hello: Hello,
+): Promise<Asked> {
   const wanted = callFor(visit, wish);
   const session = await visit.start(hello);
   const told = textOf(await call(session, wanted));

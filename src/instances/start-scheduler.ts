@@ -1,7 +1,7 @@
 import { SupervisorError } from "../errors.ts";
-import { SpawnSlots } from "./spawn-slots.ts";
+import { StartSlots } from "./start-slots.ts";
 import type { Ref } from "./instance-types.ts";
-import type { StartEnd } from "./spawn-slots.ts";
+import type { StartEnd } from "./start-slots.ts";
 
 /** So many users for whom a server did not start, and none for whom it did, say that no user is at fault. */
 const TELLING_USERS = 2;
@@ -19,7 +19,7 @@ interface Failing {
 }
 
 /** What is known of one that wants to start. */
-export interface StartWish {
+export interface StartOptions {
   /** Of it, in a row. */
   failures?: number;
   /** How long it waits behind others that fail; undefined: as long as it takes. */
@@ -27,13 +27,13 @@ export interface StartWish {
 }
 
 /** Whose turn it is to start. */
-export class StartTurns {
-  readonly #slots: SpawnSlots;
+export class StartScheduler {
+  readonly #slots: StartSlots;
   /** Beside a slot: a crash loop leaves the machine to the others. */
-  readonly #gentle = new SpawnSlots(1, { restTimes: gentleRestTimes });
+  readonly #gentle = new StartSlots(1, { restTimes: gentleRestTimes });
   readonly #failing = new Map<string, Failing>();
 
-  constructor(slots: SpawnSlots) {
+  constructor(slots: StartSlots) {
     this.#slots = slots;
   }
 
@@ -54,7 +54,7 @@ export class StartTurns {
     ref: Ref,
     signal: AbortSignal,
     start: () => Promise<T>,
-    wish: StartWish = {},
+    wish: StartOptions = {},
   ): Promise<T> {
     const end = await this.take(ref, signal, wish);
     try {
@@ -76,7 +76,7 @@ export class StartTurns {
   async take(
     ref: Pick<Ref, "user" | "server">,
     signal: AbortSignal,
-    { failures = 0, patienceMs }: StartWish = {},
+    { failures = 0, patienceMs }: StartOptions = {},
   ): Promise<(end: StartEnd) => void> {
     for (;;) {
       const broken = this.#broken(ref.server);

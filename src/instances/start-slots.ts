@@ -2,11 +2,11 @@
 // everybody else's children from starting.
 const HOLD_MS = 5000;
 /** No rest is longer: what kept a server from starting may be over. */
-const MOST_REST_MS = 8000;
+const MAX_REST_MS = 8000;
 /** How often it is looked, while starts wait, whether those under way leave a core to them. */
 const LOOK_MS = 100;
 /** That many times the count may be under way where they do: a child that waits for something now may compute next. */
-const MOST_TIMES = 8;
+const MAX_TIMES = 8;
 
 /** What became of a start; `unknown` where it never began, or others see to what follows. */
 export type StartEnd = "well" | "failed" | "unknown";
@@ -38,7 +38,7 @@ interface Rest {
  * With `idleCores` those that wait for the network or a timer do not keep the others waiting, nor do
  * those that rest: one more begins as often as a core is found idle.
  */
-export class SpawnSlots {
+export class StartSlots {
   readonly #most: number;
   readonly #idleCores: (() => number) | undefined;
   readonly #restTimes: (failedInARow: number) => number;
@@ -51,7 +51,7 @@ export class SpawnSlots {
 
   constructor(count: number, { idleCores, restTimes }: SpawnSlotsOptions) {
     this.#free = count;
-    this.#most = count * (MOST_TIMES - 1);
+    this.#most = count * (MAX_TIMES - 1);
     this.#idleCores = idleCores;
     this.#restTimes = restTimes;
   }
@@ -87,7 +87,7 @@ export class SpawnSlots {
       if (end !== "failed") return giveBack();
       const now = performance.now();
       const restMs = this.#restTimes(++this.#failedInARow) * (now - since);
-      giveBack({ rank, until: now + Math.min(restMs, MOST_REST_MS) });
+      giveBack({ rank, until: now + Math.min(restMs, MAX_REST_MS) });
     };
   }
 

@@ -1,7 +1,7 @@
 import type { SupervisorError } from "../errors.ts";
 
 /** Whether a server has taken a message: told by its first word on it, or after `patienceMs` by its silence. */
-export class Handover {
+export class Acceptance {
   /** Resolves when it was taken. Rejects with what the server had against it. */
   readonly done: Promise<void>;
   #settle: { resolve: () => void; reject: (error: SupervisorError) => void } | undefined;

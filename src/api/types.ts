@@ -5,7 +5,7 @@ import type { ServerLevel } from "../engines/process/levels.ts";
 import type { Unkept } from "../engines/process/limits.ts";
 import type { ServerDef } from "../config/config.ts";
 import type { AccessKey, User } from "../auth/registry.ts";
-import type { InstanceStatus, LogLine, Trouble } from "../instances/supervisor.ts";
+import type { InstanceStatus, LogLine, InstanceFailure } from "../instances/supervisor.ts";
 import type { StoredToken } from "../tokens/tokens.ts";
 
 // The JSON of the control API. Times are epoch ms or null.
@@ -121,7 +121,7 @@ export interface Diagnosis {
   warnings: string[];
   state: User["state"];
   instances: (StatusRow & {
-    troubles: readonly Trouble[];
+    troubles: readonly InstanceFailure[];
     lines: string[];
     /** Of the last good start of this server, for whomever. */
     lastStartMs: number | null;

@@ -22,7 +22,7 @@ export interface FrontContext {
 }
 
 /** One authenticated request on its own user's path. */
-export interface Visit {
+export interface RequestContext {
   req: BodyRequest;
   res: ServerResponse;
   requestId: string;

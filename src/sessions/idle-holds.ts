@@ -3,7 +3,7 @@ import { isRequest, isResponse } from "../mcp/envelope.ts";
 import type { ClientMessage } from "../mcp/client-body.ts";
 import type { Message } from "../mcp/envelope.ts";
 import { textAt, valueAt } from "../mcp/json-span.ts";
-import type { Keeper, Usage } from "../instances/supervisor.ts";
+import type { IdleHold, Usage } from "../instances/supervisor.ts";
 
 /** For a task that names no end; whoever waits for longer asks how it is, which is use. */
 const TASK_MS = 60 * 60_000;
@@ -13,7 +13,7 @@ const LONGEST_TASK_MS = 24 * 60 * 60_000;
  * Why one session needs its child to stay though no request of its is under way: subscriptions,
  * questions of the child that it has not answered, tasks (2025-11-25).
  */
-export class Keeps implements Keeper {
+export class IdleHolds implements IdleHold {
   readonly #usage: Usage;
   readonly #subscriptions = new Set<string>();
   /** Of the child, by id. */
@@ -86,7 +86,7 @@ export class Keeps implements Keeper {
 
   #asked(id: string): void {
     this.#questions.add(id);
-    this.#usage.keepers.add(this);
+    this.#usage.holds.add(this);
   }
 
   #answered(id: string): void {
@@ -95,7 +95,7 @@ export class Keeps implements Keeper {
 
   #add(reason: string): void {
     this.#subscriptions.add(reason);
-    this.#usage.keepers.add(this);
+    this.#usage.holds.add(this);
   }
 
   #drop(reason: string): void {
@@ -103,7 +103,7 @@ export class Keeps implements Keeper {
   }
 
   #dropped(): void {
-    if (this.#subscriptions.size + this.#questions.size === 0) this.#usage.keepers.delete(this);
+    if (this.#subscriptions.size + this.#questions.size === 0) this.#usage.holds.delete(this);
     this.#usage.lastMessageAt = performance.now();
   }
 }

@@ -22,7 +22,7 @@ const LAST_WORDS_MS = 200;
 const SHARE_NEAR_LIMIT = 0.4;
 
 /** Keeps hold of children: marks them and writes them down for the next life, limits them, sees to it that all of them ends. */
-export class Keeper {
+export class ResourceControl {
   readonly #journal: ChildJournal | undefined;
   readonly #cgroups: CgroupRoot | undefined;
   readonly #watch = new LimitWatch();
@@ -33,9 +33,9 @@ export class Keeper {
   }
 
   /** Makes room for one child, and for so many processes beside it. Rejects with INSTANCE_SPAWN_FAILED, or for a shortage. */
-  admit(limits: Limits, helpers = 0): Kept {
+  admit(limits: Limits, helpers = 0): ChildControl {
     const [journal, cgroups, watch] = [this.#journal, this.#cgroups, this.#watch];
-    return new Kept({ journal, cgroups, watch, limits, helpers });
+    return new ChildControl({ journal, cgroups, watch, limits, helpers });
   }
 }
 
@@ -48,7 +48,7 @@ interface Means {
 }
 
 /** One child in the keeper's hold, from before its start until nothing of it is left. */
-export class Kept {
+export class ChildControl {
   readonly cgroup: Cgroup | undefined;
   /** In the environment of all that it starts, unless that was taken out; undefined without a journal. */
   readonly mark: string | undefined;

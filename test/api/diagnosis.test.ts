@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { causeOf, warningsOf } from "../../src/api/causes.ts";
+import { causeOf, warningsOf } from "../../src/api/diagnosis.ts";
 import type { Facts } from "../../src/api/facts.ts";
 import { NOTHING_KNOWN } from "../../src/telemetry/requests.ts";
 

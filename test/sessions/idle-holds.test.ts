@@ -3,16 +3,16 @@ import { test } from "node:test";
 import { peek } from "../../src/mcp/client-body.ts";
 import { EnvelopeScanner } from "../../src/mcp/envelope.ts";
 import { InFlight } from "../../src/sessions/in-flight.ts";
-import { Keeps } from "../../src/sessions/keeps.ts";
-import { clearKeepers, isInUse, newUsage } from "../../src/instances/usage.ts";
+import { IdleHolds } from "../../src/sessions/idle-holds.ts";
+import { releaseHolds, isInUse, newUsage } from "../../src/instances/usage.ts";
 
 function rig() {
   const usage = newUsage();
-  const keeps = new Keeps(usage);
-  const inFlight = new InFlight(usage, keeps);
+  const holds = new IdleHolds(usage);
+  const inFlight = new InFlight(usage, holds);
   return {
     usage,
-    keeps,
+    holds,
     send(text: string) {
       const body = Buffer.from(text);
       const seen = peek(body);
@@ -113,12 +113,12 @@ test("a task keeps the child for as long as it may run", (t) => {
 
 test("neither a session that is over nor a child that is gone leaves anything that keeps", () => {
   const it = rig();
-  const other = new Keeps(it.usage);
+  const other = new IdleHolds(it.usage);
   it.send(rpc(1, "resources/subscribe", { uri: "file:///a" }));
   it.receive(result(1));
   other.received([{ id: "1", method: "elicitation/create" }]);
-  it.keeps.clear();
+  it.holds.clear();
   assert.equal(isInUse(it.usage), true);
-  clearKeepers(it.usage);
+  releaseHolds(it.usage);
   assert.equal(isInUse(it.usage), false);
 });

@@ -1,8 +1,8 @@
 import { counted } from "../errors.ts";
-import type { Trouble } from "../instances/supervisor.ts";
+import type { InstanceFailure } from "../instances/supervisor.ts";
 import { LOOK_AT_LOG, MAX_LINE, ago, expiredFor, ifExpired } from "./facts.ts";
 import type { Cause, Facts } from "./facts.ts";
-import { failingCalls, refusedRequest } from "./request-causes.ts";
+import { failingCalls, refusedRequest } from "./request-diagnosis.ts";
 
 /** Lines in which programs say what is wrong. */
 const TELLING =
@@ -125,7 +125,7 @@ function loopOf(
 }
 
 /** What the child itself had to say, if one of its last lines sounds like it. */
-const said = ({ lines }: Trouble): string => wordOf(lines);
+const said = ({ lines }: InstanceFailure): string => wordOf(lines);
 
 function wordOf(lines: readonly string[]): string {
   const own = lines.filter((line) => !STACK.test(line) && line.trim() !== "");
@@ -133,7 +133,7 @@ function wordOf(lines: readonly string[]): string {
   return telling === undefined ? "" : `: ${telling.trim().slice(0, MAX_LINE)}`;
 }
 
-function remedyFor({ code, reason, lines }: Trouble, user: string, server: string): string {
+function remedyFor({ code, reason, lines }: InstanceFailure, user: string, server: string): string {
   if (code === "TOKEN_MISSING") return `mcp-supervisor token set ${user} --server ${server}`;
   if (code === "INTERNAL") return LOOK_AT_LOG;
   if (code === "DISK_FULL") return "make room on the disk; the next message starts the child";

@@ -3,9 +3,9 @@ import { EventEmitter, once } from "node:events";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { meterIdleCores } from "../../src/instances/idle-cores.ts";
-import { SpawnSlots } from "../../src/instances/spawn-slots.ts";
-import { StartTurns } from "../../src/instances/start-turns.ts";
-import type { StartEnd } from "../../src/instances/spawn-slots.ts";
+import { StartSlots } from "../../src/instances/start-slots.ts";
+import { StartScheduler } from "../../src/instances/start-scheduler.ts";
+import type { StartEnd } from "../../src/instances/start-slots.ts";
 import type { Ref } from "../../src/instances/instance-types.ts";
 import { until } from "../helpers/until.ts";
 
@@ -15,7 +15,7 @@ const of = (user: string, server = "s"): Ref => ({ user, server, variant: "" });
 const settled = () => new Promise((resolve) => setImmediate(resolve));
 
 test("starts beyond the limit wait and go in order of arrival", async () => {
-  const slots = new SpawnSlots(2, noRest);
+  const slots = new StartSlots(2, noRest);
   const order: string[] = [];
   const take = async (name: string) => {
     const release = await slots.take(never);
@@ -37,7 +37,7 @@ test("starts beyond the limit wait and go in order of arrival", async () => {
 });
 
 test("one that gives up while it waits leaves the queue to the others", async () => {
-  const slots = new SpawnSlots(1, noRest);
+  const slots = new StartSlots(1, noRest);
   const release = await slots.take(never);
   const leaving = new AbortController();
   const left = assert.rejects(slots.take(leaving.signal), /left/);
@@ -53,7 +53,7 @@ test("a slot rests after a start that failed, the longer the more failed in a ro
   t.mock.timers.enable({ apis: ["setTimeout"] });
   let now = 1000;
   t.mock.method(performance, "now", () => now);
-  const slots = new SpawnSlots(1, { restTimes: (failedInARow) => 3 * failedInARow });
+  const slots = new StartSlots(1, { restTimes: (failedInARow) => 3 * failedInARow });
   const rests: number[] = [];
   for (const [tookMs, what] of [
     [100, "failed"],
@@ -79,7 +79,7 @@ test("a slot rests after a start that failed, the longer the more failed in a ro
 });
 
 /** A start that is under way until its end is decided here. */
-function startOf(turns: StartTurns, ref: Ref, failures = 0, patienceMs?: number) {
+function startOf(turns: StartScheduler, ref: Ref, failures = 0, patienceMs?: number) {
   const decided = new EventEmitter();
   let isUnderWay = false;
   const start = () => {
@@ -106,7 +106,7 @@ function startOf(turns: StartTurns, ref: Ref, failures = 0, patienceMs?: number)
 type Start = ReturnType<typeof startOf>;
 
 test("starts after a failure go one at a time, and keep nobody else waiting", async () => {
-  const turns = new StartTurns(new SpawnSlots(2, noRest));
+  const turns = new StartScheduler(new StartSlots(2, noRest));
   const [retry, waiting] = [startOf(turns, of("alice"), 1), startOf(turns, of("bob"), 1)];
   const other = startOf(turns, of("carol"));
   await settled();
@@ -119,7 +119,7 @@ test("starts after a failure go one at a time, and keep nobody else waiting", as
 });
 
 test("a server that starts for nobody is started one at a time too, until it does for one", async () => {
-  const turns = new StartTurns(new SpawnSlots(2, noRest));
+  const turns = new StartScheduler(new StartSlots(2, noRest));
   const users = ["alice", "bob", "carol", "dave", "erin", "frank", "grace", "heidi"];
   // They come at once, before any has failed.
   const starts = users.map((user) => startOf(turns, of(user)));
@@ -144,7 +144,7 @@ test("starts after a failure that fail in a row rest longer each time, up to for
   t.mock.timers.enable({ apis: ["setTimeout"] });
   let now = 1000;
   t.mock.method(performance, "now", () => now);
-  const turns = new StartTurns(new SpawnSlots(2, noRest));
+  const turns = new StartScheduler(new StartSlots(2, noRest));
   const rests: number[] = [];
   let start = startOf(turns, of("alice"), 1);
   while (rests.length < 6) {
@@ -165,7 +165,7 @@ test("starts after a failure that fail in a row rest longer each time, up to for
 });
 
 test("who failed less often comes first among those who failed", async () => {
-  const turns = new StartTurns(new SpawnSlots(2, noRest));
+  const turns = new StartScheduler(new StartSlots(2, noRest));
   const [first, often, twice, lucky, luckless] = [
     startOf(turns, of("alice"), 9),
     startOf(turns, of("bob"), 9),
@@ -185,7 +185,7 @@ test("who failed less often does not wait for the rest of one who failed more of
     t.mock.timers.tick(ms);
     await settled();
   };
-  const turns = new StartTurns(new SpawnSlots(2, noRest));
+  const turns = new StartScheduler(new StartSlots(2, noRest));
   const often = startOf(turns, of("alice"), 9);
   const waiting = startOf(turns, of("bob"), 1);
   await passing(1000);
@@ -208,7 +208,7 @@ test("who failed less often does not wait for the rest of one who failed more of
 
 test("who waits longer for such a turn than it may is told to come again, and keeps nobody waiting", async (t) => {
   t.mock.timers.enable({ apis: ["setTimeout"] });
-  const turns = new StartTurns(new SpawnSlots(2, noRest));
+  const turns = new StartScheduler(new StartSlots(2, noRest));
   const first = startOf(turns, of("alice"), 1);
   const late = startOf(turns, of("bob"), 1, 3000);
   const next = startOf(turns, of("carol"), 1, 4000);
@@ -230,7 +230,7 @@ test("who waits longer for such a turn than it may is told to come again, and ke
 
 test("one user's failures are not held against the server", async (t) => {
   t.mock.timers.enable({ apis: ["setTimeout"] });
-  const turns = new StartTurns(new SpawnSlots(2, noRest));
+  const turns = new StartScheduler(new StartSlots(2, noRest));
   for (let failures = 0; failures < 9; failures += 1) await startOf(turns, of("alice")).fail();
   const both = [startOf(turns, of("bob")), startOf(turns, of("carol"))];
   await settled();
@@ -240,7 +240,7 @@ test("one user's failures are not held against the server", async (t) => {
 
 test("a start that hangs loses its slot, so that it does not keep the others from starting", async (t) => {
   t.mock.timers.enable({ apis: ["setTimeout"] });
-  const slots = new SpawnSlots(1, noRest);
+  const slots = new StartSlots(1, noRest);
   await slots.take(never);
   let isStarted = false;
   const next = slots.take(never).then((release) => {
@@ -257,7 +257,7 @@ test("a start that hangs loses its slot, so that it does not keep the others fro
 test("starts that leave a core idle do not keep the next ones waiting, up to a bound", async (t) => {
   t.mock.timers.enable({ apis: ["setTimeout", "setInterval"] });
   let idle = 0;
-  const slots = new SpawnSlots(1, { idleCores: () => idle, restTimes: () => 0 });
+  const slots = new StartSlots(1, { idleCores: () => idle, restTimes: () => 0 });
   const releases: ((end: StartEnd) => void)[] = [];
   for (let start = 0; start < 12; start++)
     void slots.take(never).then((release) => releases.push(release));

@@ -6,7 +6,7 @@
  * running may add more at once: a client that answers a question may need the server for it, and
  * would wait for itself.
  */
-export class Turns<Holder> {
+export class CallMutex<Holder> {
   #holder: Holder | undefined;
   #running = 0;
   /** By holder, in the order in which they came, and by id: what is run when its turn comes. */

@@ -3,9 +3,9 @@ import path from "node:path";
 import { chainOf, isLink, isWithin, refuse } from "./visible-files.ts";
 
 /** Each is a mount of its own, and all of them together must not keep a start waiting. */
-const MOST_ENTRIES = 200;
+const MAX_ENTRIES = 200;
 
-export interface Veil {
+export interface Mask {
   /** Real names, as `realNames` gives them. */
   secrets: readonly string[];
   /** The child's account where it is not the daemon's. */
@@ -51,15 +51,15 @@ export function splitFolders(place: string, secrets: readonly string[]): string[
 }
 
 /** Shows this place as it is but for the secrets in it. Throws INSTANCE_SPAWN_FAILED where that takes too much. */
-export function showWithout(place: string, veil: Veil, bind: "--bind" | "--ro-bind"): string[] {
-  const folders = veil.splits.get(place) ?? splitFolders(place, veil.secrets);
+export function maskSecrets(place: string, mask: Mask, bind: "--bind" | "--ro-bind"): string[] {
+  const folders = mask.splits.get(place) ?? splitFolders(place, mask.secrets);
   if (folders.length === 0) return [bind, place, place];
   return folders.flatMap((folder) => [
-    ...emptyFolder(folder, veil.uid),
+    ...emptyFolder(folder, mask.uid),
     ...entriesOf(folder)
       .map((name) => path.join(folder, name))
       .filter((entry) => !folders.includes(entry))
-      .flatMap((entry) => showEntry(entry, veil, bind)),
+      .flatMap((entry) => showEntry(entry, mask, bind)),
   ]);
 }
 
@@ -80,13 +80,13 @@ function entriesOf(folder: string): string[] {
     const { code } = error as NodeJS.ErrnoException;
     throw refuse(`${folder} holds files of the daemon and cannot be listed (${code}): ${advice}`);
   }
-  if (names.length <= MOST_ENTRIES) return names;
+  if (names.length <= MAX_ENTRIES) return names;
   throw refuse(
-    `${folder} holds files of the daemon among ${names.length} entries, too many to show one by one (over ${MOST_ENTRIES}): ${advice}`,
+    `${folder} holds files of the daemon among ${names.length} entries, too many to show one by one (over ${MAX_ENTRIES}): ${advice}`,
   );
 }
 
-function showEntry(entry: string, { secrets, splits }: Veil, bind: string): string[] {
+function showEntry(entry: string, { secrets, splits }: Mask, bind: string): string[] {
   if (secrets.includes(entry) || secrets.includes(realNameOf(entry))) return [];
   // It may be gone by now.
   if (!isLink(entry)) return [`${bind}-try`, entry, entry];
