@@ -8,7 +8,6 @@ import { parseConfig } from "../config/config.ts";
 import type { Config } from "../config/config.ts";
 import type { AddedUser, Status } from "../api/types.ts";
 import { openDaemon } from "../daemon.ts";
-import type { Daemon } from "../daemon.ts";
 import { createLogger } from "../telemetry/logger.ts";
 import { Scrubber } from "../telemetry/scrubber.ts";
 import { apiPath, createControlClient } from "./client.ts";
@@ -162,10 +161,10 @@ function invitation({ guests }: Show): string[] {
 }
 
 /** Resolves with whether every user saw the own token only. */
-async function present(command: Command, daemon: Daemon, isOnce: boolean): Promise<boolean> {
+async function present(command: Command, controlSocket: string, isOnce: boolean): Promise<boolean> {
   if (!globalsOf(command).json)
     process.stderr.write("Starting a daemon, two users and their four children …\n");
-  const show = await play(createControlClient(daemon.controlSocket));
+  const show = await play(createControlClient(controlSocket));
   const { ok, sights, refusal } = show;
   answer(command, { ok, sights, refusal }, [...summary(show), ...(isOnce ? [] : invitation(show))]);
   return ok;
@@ -182,7 +181,7 @@ export async function runDemo(command: Command, isOnce: boolean): Promise<number
     const daemon = await openDaemon({ config, log, scrubber, version: readVersion() });
     events.hold(daemon);
     try {
-      const shown = present(command, daemon, isOnce);
+      const shown = present(command, config.controlSocket, isOnce);
       // Ctrl-C in the middle of the show ends it there.
       const isAsPromised = await Promise.race([shown, events.asked.then(() => undefined)]);
       if (isAsPromised !== undefined && !isOnce) await events.asked;

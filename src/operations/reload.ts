@@ -8,6 +8,7 @@ import { loadConfig } from "../config/config.ts";
 import type { Config, ServerDef } from "../config/config.ts";
 import { SupervisorError, toSupervisorError } from "../errors.ts";
 import { newRequestId } from "../http/request-id.ts";
+import type { Isolation } from "../instances/isolation.ts";
 import type { Supervisor } from "../instances/supervisor.ts";
 import type { Sessions } from "../sessions/sessions.ts";
 import type { Logger } from "../telemetry/logger.ts";
@@ -25,8 +26,9 @@ export interface ReloadParts {
   supervisor: Supervisor;
   sessions: Pick<Sessions, "closeServer">;
   log: Logger;
-  /** Resolves with what is odd about it, a line each. Rejects with ISOLATION_UNAVAILABLE for what this machine cannot give. */
-  check: (config: Config) => Promise<string[]>;
+  isolation: Pick<Isolation, "admit" | "warningsOf">;
+  /** Removes from logs what these servers are sent in headers. */
+  hideHeaders: (servers: Config["servers"]) => void;
 }
 
 /** A session was begun in the way of its server; one of these changed, it could not go on. */
@@ -36,11 +38,13 @@ const isReshaped = (before: ServerDef | undefined, after: ServerDef | undefined)
   SHAPE.some((key) => before?.[key] !== after?.[key]);
 
 async function reloadOnce(parts: ReloadParts): Promise<Reloaded> {
-  const { config, catalog, supervisor, sessions, log, check } = parts;
+  const { config, catalog, supervisor, sessions, log, isolation } = parts;
   if (config.path === null)
     throw new SupervisorError("CONFIG_UNREADABLE", "the config did not come from a file");
   const next = loadConfig({ path: config.path });
-  const warnings = await check(next);
+  await isolation.admit(next);
+  parts.hideHeaders(next.servers);
+  const warnings = isolation.warningsOf(next);
   const changes = compareConfigs(config, next);
   const before = config.servers;
   applyLive(config, next);

@@ -4,6 +4,7 @@ import { AccessKeyRows } from "./access-keys.ts";
 import { AuditRows } from "./audit.ts";
 import { Connection } from "./connection.ts";
 import { prepareDataDir } from "./data-dir.ts";
+import { lockDataDir } from "./lock.ts";
 import { MetaRows } from "./meta.ts";
 import { TokenRows } from "./tokens.ts";
 import { UidRows } from "./uids.ts";
@@ -54,4 +55,25 @@ export class Store {
 export function openStore(file: string): Store {
   prepareDataDir(path.dirname(file));
   return new Store(new Connection(file));
+}
+
+/**
+ * Takes the data folder for this process and opens its database; `close` gives both back. Throws as
+ * `lockDataDir` and `openStore` do, and has then kept neither.
+ */
+export function openDataDir(dataDir: string): { store: Store; close(): void } {
+  const lock = lockDataDir(dataDir);
+  try {
+    const store = openStore(path.join(dataDir, DATABASE_FILE));
+    return {
+      store,
+      close: () => {
+        store.close();
+        lock.release();
+      },
+    };
+  } catch (error) {
+    lock.release();
+    throw error;
+  }
 }

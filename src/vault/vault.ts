@@ -24,7 +24,7 @@ export interface VaultOptions {
   keyFile: string;
   store: Store;
   /** Sees the key once, to keep it out of all output; the bytes are wiped afterwards. */
-  hide?: (key: Buffer) => void;
+  hide?: (key: Buffer) => unknown;
 }
 
 /**

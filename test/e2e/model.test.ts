@@ -12,6 +12,7 @@ import { loadConfig } from "../../src/config/config.ts";
 import { openDaemon } from "../../src/daemon.ts";
 import type { Daemon } from "../../src/daemon.ts";
 import { createLogger } from "../../src/telemetry/logger.ts";
+import { Scrubber } from "../../src/telemetry/scrubber.ts";
 import { call, fixture, initialize } from "../helpers/fixtures.ts";
 import { assertNoneLeft } from "../helpers/leaks.ts";
 import { until } from "../helpers/until.ts";
@@ -51,7 +52,9 @@ class Real {
   async open(): Promise<void> {
     this.configure("hello");
     const config = loadConfig({ path: join(this.#folder, "supervisor.config.json") });
-    this.#daemon = await openDaemon({ config, log: createLogger("silent"), version: "0" });
+    const scrubber = new Scrubber();
+    const log = createLogger("silent", { scrubber });
+    this.#daemon = await openDaemon({ config, log, scrubber, version: "0" });
   }
 
   configure(greeting: string): void {
@@ -70,7 +73,7 @@ class Real {
   }
 
   async admin(method: string, path: string, body: object = {}): Promise<Answer> {
-    const socketPath = this.#daemon!.controlSocket;
+    const socketPath = join(this.#folder, "data", "control.sock");
     const sent = method === "GET" ? "" : JSON.stringify(body);
     const headers = { "content-type": "application/json", "content-length": sent.length };
     const req = request({ socketPath, method, path, headers });

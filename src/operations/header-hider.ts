@@ -2,10 +2,16 @@ import type { Config } from "../config/config.ts";
 import { headerSecrets } from "../config/header-secrets.ts";
 import type { Scrubber } from "../telemetry/scrubber.ts";
 
-/** A function that removes from logs what these servers are sent in headers, in place of what it was given before. */
-export function headerHider(scrubber: Scrubber): (servers: Config["servers"]) => void {
+/**
+ * Removes from logs what these servers are sent in headers. Gives a function that does so for others,
+ * in the place of those it was given before.
+ */
+export function headerHider(
+  scrubber: Scrubber,
+  first: Config["servers"],
+): (servers: Config["servers"]) => void {
   let names: string[] = [];
-  return (servers) => {
+  const hide = (servers: Config["servers"]): void => {
     const secrets = new Map(
       Object.entries(servers).flatMap(([server, definition]) =>
         headerSecrets(definition).map((secret, index) => [`header ${server} ${index}`, secret]),
@@ -15,4 +21,6 @@ export function headerHider(scrubber: Scrubber): (servers: Config["servers"]) =>
     for (const [name, secret] of secrets) scrubber.set(name, secret);
     names = [...secrets.keys()];
   };
+  hide(first);
+  return hide;
 }

@@ -1,0 +1,171 @@
+import type { IncomingMessage } from "node:http";
+import type { Audit } from "../audit/audit.ts";
+import type { Principal, Registry } from "../auth/registry.ts";
+import type { Catalog } from "../catalog/catalog.ts";
+import type { ServerDef } from "../config/config.ts";
+import { guarded } from "../containment.ts";
+import { SupervisorError, toSupervisorError } from "../errors.ts";
+import type { BodyRequest } from "../http/body-request.ts";
+import { sendError } from "../http/error-response.ts";
+import { createGuard } from "../http/guard.ts";
+import { newRequestId } from "../http/request-id.ts";
+import { NO_PAGE } from "../http/safe-response.ts";
+import type { SafeResponse } from "../http/safe-response.ts";
+import type { Supervisor } from "../instances/supervisor.ts";
+import type { Logger } from "../telemetry/logger.ts";
+import type { Requests } from "../telemetry/requests.ts";
+import { authenticate } from "./authenticate.ts";
+import { answerCors } from "./cors.ts";
+import { refusePost, serveHttp } from "./front-http.ts";
+import { openSseStream, postSseMessage } from "./front-sse.ts";
+import { hintFor } from "./hints.ts";
+import type { FrontContext, RequestContext } from "./request-context.ts";
+import { createRouter } from "./routes.ts";
+import type { Leaf, Route } from "./routes.ts";
+import { createSite } from "./site.ts";
+import type { SiteOptions } from "./site.ts";
+import { Trace } from "./trace.ts";
+
+export interface DispatcherOptions extends SiteOptions {
+  registry: Registry;
+  catalog: Catalog;
+  supervisor: Supervisor;
+  log: Logger;
+  requests: Requests;
+  audit: Audit;
+}
+
+/** A request as it came in, before anything is known of it. */
+interface Incoming {
+  req: BodyRequest;
+  res: SafeResponse;
+  trace: Trace;
+}
+
+const METHODS: Record<Leaf, readonly string[]> = {
+  sse: ["GET"],
+  messages: ["POST"],
+  mcp: ["POST", "GET", "DELETE"],
+};
+
+/** Takes each request of the public listener: finds out who asks, holds the path against it, and hands it to its front. */
+export class Dispatcher {
+  readonly #options: DispatcherOptions;
+  readonly #context: FrontContext;
+  readonly #route: ReturnType<typeof createRouter>;
+  readonly #guard: ReturnType<typeof createGuard>;
+  readonly #site: ReturnType<typeof createSite>;
+  readonly #authenticate = (req: IncomingMessage): Principal =>
+    authenticate(req, this.#options.registry);
+
+  constructor(options: DispatcherOptions, context: FrontContext) {
+    const { publicUrl, listen, allowedHosts, allowedOrigins } = context.config;
+    this.#options = options;
+    this.#context = context;
+    this.#route = createRouter(context.prefix);
+    this.#guard = createGuard({
+      hosts: [publicUrl.host, listen.host, ...allowedHosts],
+      origins: [publicUrl.origin, ...allowedOrigins],
+      pages: "loopback",
+    });
+    this.#site = createSite(options, (req) => this.#identify(req));
+  }
+
+  /** Answers the request, or refuses it; never throws. */
+  answer(req: BodyRequest, res: SafeResponse): void {
+    // No answer of ours is a page for a browser, whatever the path and whoever answers.
+    res.forBrowsers = NO_PAGE;
+    const { requests, audit, log } = this.#options;
+    const address = this.#context.edge.addresses.of(req);
+    const trace = new Trace({ requests, audit, log, address }, req, res, newRequestId());
+    const incoming = { req, res, trace };
+    const say = (error: unknown): void => this.#refuse(incoming, error);
+    const refuse = (error: unknown): void => guarded("request", () => res.destroy(), say)(error);
+    try {
+      this.#serve(incoming)?.catch(refuse);
+    } catch (error) {
+      refuse(error);
+    }
+  }
+
+  #serve(incoming: Incoming): Promise<void> | undefined {
+    const { req, res, trace } = incoming;
+    const url = req.url ?? "";
+    const route = this.#route(url);
+    if (route !== undefined) trace.setRoute(route.leaf, route.user);
+    this.#guard(req);
+    if (answerCors(req, res, this.#context.config.allowedOrigins)) return undefined;
+    if (!this.#isPersonal(url) || url.includes("/.well-known/")) {
+      this.#serveSite(incoming, url);
+      return undefined;
+    }
+    const principal = this.#identify(req);
+    trace.setPrincipal(principal);
+    if (route === undefined)
+      throw new SupervisorError("NOT_FOUND", "there is nothing at this path");
+    if (route.user !== principal.user)
+      throw new SupervisorError("USER_MISMATCH", "this access key does not open that path");
+    const server = this.#requireServer(route);
+    trace.setServer(server.name);
+    requireMethod(req, res, route.leaf);
+    // Last: what is refused leaves no instance behind, not even a stopped one.
+    const ref = { user: principal.user, server: server.name, variant: "" };
+    const instance = this.#options.supervisor.instance(ref);
+    const { requestId } = trace;
+    return this.#serveFront({ req, res, requestId, trace, principal, route, server, instance });
+  }
+
+  /** Paths that are nobody's: the site knows them without the prefix. */
+  #serveSite({ req, res, trace }: Incoming, url: string): void {
+    const { prefix } = this.#context;
+    req.url = prefix !== "" && url.startsWith(`${prefix}/`) ? url.slice(prefix.length) : url;
+    Object.assign(res, { locals: { trace } });
+    res.settle();
+    this.#site(req, res);
+  }
+
+  #serveFront(request: RequestContext): Promise<void> | undefined {
+    switch (request.route.leaf) {
+      case "messages":
+        return postSseMessage(this.#context, request);
+      case "mcp":
+        return serveHttp(this.#context, request);
+      case "sse":
+        openSseStream(this.#context, request);
+        return undefined;
+    }
+  }
+
+  #refuse({ req, res, trace }: Incoming, error: unknown): void {
+    const { requestId } = trace;
+    trace.fail(error, hintFor(toSupervisorError(error), req, this.#options.registry));
+    if (req.method === "POST" && this.#route(req.url ?? "")?.leaf === "mcp")
+      refusePost({ res, requestId }, error, []);
+    else sendError(res, error, requestId, "client");
+  }
+
+  #identify(req: IncomingMessage): Principal {
+    return this.#context.edge.admit(req, this.#authenticate);
+  }
+
+  #isPersonal(url: string): boolean {
+    const { prefix } = this.#context;
+    return url.startsWith("/u/") || (prefix !== "" && url.startsWith(`${prefix}/u/`));
+  }
+
+  #requireServer(route: Route): ServerDef {
+    const { defaultServer } = this.#context.config;
+    const server = this.#options.catalog.find(route.server ?? defaultServer);
+    if (server === undefined)
+      throw new SupervisorError("SERVER_NOT_FOUND", "there is no such server");
+    return server;
+  }
+}
+
+/** What is sent with a refused method is not read: DELETE and friends may carry a body that nobody asked for. */
+function requireMethod(req: BodyRequest, res: SafeResponse, leaf: Leaf): void {
+  const allowed = METHODS[leaf];
+  if (allowed.includes(req.method ?? "")) return;
+  res.setHeader("allow", allowed.join(", "));
+  throw new SupervisorError("METHOD_NOT_ALLOWED", `only ${allowed.join(", ")} here`);
+}

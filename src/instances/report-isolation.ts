@@ -1,0 +1,17 @@
+import { childServers } from "../config/child-servers.ts";
+import type { Config } from "../config/config.ts";
+import { confinementGaps } from "../engines/process/gaps.ts";
+import type { Logger } from "../telemetry/logger.ts";
+import type { Isolation } from "./isolation.ts";
+
+/** Logs, at the start, what the isolation of this config's servers leaves open on this machine. */
+export function reportIsolation(config: Config, isolation: Isolation, log: Logger): void {
+  const { level, machine } = isolation;
+  if (level === "none")
+    log.warn(
+      "isolation is \"none\": children run as the daemon's own account and can read each other's tokens",
+    );
+  for (const { found, next } of confinementGaps(machine, childServers(config)))
+    log.warn(`${found}; to have that closed, ${next}`);
+  for (const warning of isolation.warningsOf(config)) log.warn(`config: ${warning}`);
+}

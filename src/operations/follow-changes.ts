@@ -1,0 +1,45 @@
+import type { Registry } from "../auth/registry.ts";
+import type { Instance, Supervisor } from "../instances/supervisor.ts";
+import type { Sessions } from "../sessions/sessions.ts";
+import type { Logger } from "../telemetry/logger.ts";
+import type { Tokens } from "../tokens/tokens.ts";
+
+export interface FollowParts {
+  registry: Pick<Registry, "events">;
+  tokens: Pick<Tokens, "events">;
+  supervisor: Pick<Supervisor, "stop" | "renew">;
+  sessions: Pick<Sessions, "closeKey" | "closeUser">;
+  log: Logger;
+}
+
+/**
+ * What follows when a key or a user ends, or a token changes. Sessions end within the event, so before
+ * the change is acknowledged; children end soon after.
+ */
+export function followChanges({ registry, tokens, supervisor, sessions, log }: FollowParts): void {
+  const logFailure = (user: string, work: Promise<void>): void => {
+    work.catch((error: unknown) => log.error({ user, err: error }, "a child could not be stopped"));
+  };
+  registry.events.on("key-ended", (key) => sessions.closeKey(key));
+  registry.events.on("user-ended", ({ user }) => {
+    sessions.closeUser(user);
+    const reason = "stopped: the user was disabled or removed";
+    logFailure(user, supervisor.stop({ user }, reason));
+  });
+  tokens.events.on("changed", ({ user, server }) => {
+    const selector = { user, server: server ?? undefined };
+    logFailure(user, supervisor.renew(selector, "the token changed"));
+  });
+}
+
+/** A function that ends an instance which served a single session that is over. */
+export function discardWith(
+  supervisor: Pick<Supervisor, "forget">,
+  log: Logger,
+): (instance: Pick<Instance, "ref">) => void {
+  return ({ ref }) => {
+    supervisor.forget(ref, "its session is over").catch((error: unknown) => {
+      log.error({ ...ref, err: error }, "a child could not be ended with its session");
+    });
+  };
+}
