@@ -1,7 +1,11 @@
+import { setTimeout as delay } from "node:timers/promises";
 import { WELL_AFTER_MS } from "./restart-policy.ts";
 import type { Ended, Live, Ref, Target } from "./instance-types.ts";
 import type { Usage } from "./usage.ts";
 import type { Running } from "../engines/process/runner.ts";
+
+/** How long the end of a child may take that is on its way out, on a loaded machine too. */
+const MAX_ENDING_MS = 100;
 
 export interface GenerationInput {
   ref: Ref;
@@ -21,13 +25,17 @@ export class Generation {
   readonly running: Running | null;
   readonly port: number | null;
   readonly readyAt = performance.now();
+  /** It was asked to end. */
+  isDraining = false;
   readonly #usage: Usage;
   readonly #answeredBefore: number;
   #finish!: (ended: Ended) => void;
+  #hasFinished = false;
 
   constructor({ ref, number, target, running, port, usage }: GenerationInput) {
     const exited = new Promise<Ended>((resolve) => (this.#finish = resolve));
-    this.live = { ref, generation: number, target, pid: running?.pid ?? null, exited };
+    const ending = () => this.#ending();
+    this.live = { ref, generation: number, target, pid: running?.pid ?? null, exited, ending };
     this.answer = Promise.resolve(this.live);
     this.running = running;
     this.port = port;
@@ -44,6 +52,18 @@ export class Generation {
   }
 
   finish(ended: Ended): void {
+    this.#hasFinished = true;
     this.#finish(ended);
+  }
+
+  /** See `Live.ending`. */
+  async #ending(): Promise<Ended | undefined> {
+    const isOver = this.isDraining || ((await this.running?.isEnding(this.port)) ?? false);
+    if (!isOver && !this.#hasFinished) return undefined;
+    const timer = new AbortController();
+    const late = delay(MAX_ENDING_MS, undefined, { signal: timer.signal }).catch(() => undefined);
+    const ended = await Promise.race([this.live.exited, late]);
+    timer.abort();
+    return ended;
   }
 }

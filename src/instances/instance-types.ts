@@ -68,7 +68,14 @@ export interface Live {
   readonly target: Target;
   /** The top of the process tree, null for a remote. */
   readonly pid: number | null;
+  /** Resolves once when the generation has ended, whoever ended it. */
   readonly exited: Promise<Ended>;
+  /**
+   * For whoever finds its link to the child broken: how the child ended, if that is why. Resolves with
+   * undefined at once where the child lives on. Where the engine says that it is on its way out, or it
+   * was asked to end, waits for its end, within 100 ms.
+   */
+  ending(): Promise<Ended | undefined>;
 }
 
 /**

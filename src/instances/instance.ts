@@ -308,6 +308,7 @@ export class Instance {
 
   #drain({ generation }: Ready, reason: string): void {
     const { running } = generation;
+    generation.isDraining = true;
     if (generation.wasWell) this.#standing.policy.clear();
     this.#log("info", reason);
     this.#becomeDraining(generation, reason, running?.stop());

@@ -23,11 +23,14 @@ export function testInstance(user = "alice", server = "one"): TestInstance {
   let url: URL | undefined;
   let live: Live | undefined;
   let finish: ((ended: Ended) => void) | undefined;
+  let over: { isDraining: boolean; ended?: Ended } = { isDraining: false };
   let pending: { promise: Promise<Live>; settle: (outcome: Live | Error) => void } | undefined;
 
   const become = (at: URL): Live => {
     generation += 1;
     const exited = new Promise<Ended>((resolve) => (finish = resolve));
+    const state: typeof over = { isDraining: false };
+    over = state;
     const transport = at.pathname.endsWith("/sse") ? "sse" : "http";
     live = {
       ref,
@@ -35,6 +38,7 @@ export function testInstance(user = "alice", server = "one"): TestInstance {
       target: { transport, url: at, headers: {}, isRemote: false, socketPath: null },
       pid: 1,
       exited,
+      ending: () => (state.isDraining ? exited : Promise.resolve(state.ended)),
     };
     return live;
   };
@@ -73,11 +77,13 @@ export function testInstance(user = "alice", server = "one"): TestInstance {
     },
     refuse: decide,
     drain() {
+      over.isDraining = true;
       live = undefined;
     },
     end(reason) {
       live = undefined;
-      finish?.({ reason, exit: null });
+      over.ended = { reason, exit: null };
+      finish?.(over.ended);
     },
   };
 }

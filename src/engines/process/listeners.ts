@@ -48,11 +48,21 @@ function readTable(path: string, port: number, found: Socket[]): void {
   }
 }
 
-function socketsOn(port: number): Socket[] {
+/** `process`: whose network is meant, as /proc names it. */
+function socketsOn(port: number, process = "self"): Socket[] {
   const found: Socket[] = [];
-  readTable("/proc/net/tcp", port, found);
-  readTable("/proc/net/tcp6", port, found);
+  readTable(`/proc/${process}/net/tcp`, port, found);
+  readTable(`/proc/${process}/net/tcp6`, port, found);
   return found;
+}
+
+/** Undefined where it cannot be told: the process is gone, or not ours to look into. */
+function networkOf(pid: number | "self"): string | undefined {
+  try {
+    return readlinkSync(`/proc/${pid}/ns/net`);
+  } catch {
+    return undefined;
+  }
 }
 
 /** Takes out of `sockets` the inodes this process holds, and gives them back. */
@@ -74,6 +84,16 @@ function takeHeldBy(pid: number, inodes: Set<string>): string[] {
     // Gone, or another user's process, which is then not the one that is looked for.
   }
   return held;
+}
+
+/** Whether one of these processes listens on this port of a network that is not this machine's. */
+export function listensInside(port: number, pids: readonly number[]): boolean {
+  const outside = networkOf("self");
+  const inside = pids.find((pid) => ![undefined, outside].includes(networkOf(pid)));
+  if (inside === undefined) return false;
+  const inodes = new Set(socketsOn(port, `${inside}`).map((socket) => socket.inode));
+  // A socket that is listed still, and that nobody holds, is one that the kernel is about to close.
+  return pids.some((pid) => takeHeldBy(pid, inodes).length > 0);
 }
 
 /**

@@ -14,6 +14,7 @@ import { OutputShare } from "../../platform/output-share.ts";
 import { helpersIn, isCountedAlone } from "./limits.ts";
 import { residentBytes } from "./held-memory.ts";
 import { splitLines } from "./line-splitter.ts";
+import { isChildEnding } from "./is-ending.ts";
 import { listenersOn } from "./listeners.ts";
 import { filesFor } from "./memory-files.ts";
 import { findProgram } from "./programs.ts";
@@ -124,7 +125,9 @@ export async function startProcess(
   splitLines(stderr, hear, output, broke);
   const drained = closed(stdout, stderr);
 
+  let hasEnded = false;
   const exited = forked.exited.then(async ({ code, signal }): Promise<Exit> => {
+    hasEnded = true;
     const at = Date.now();
     const end = confined.isWrapped ? unwrapped(code, signal) : { code, signal };
     return { ...end, at, limit: await kept.limitBehind(end, drained) };
@@ -169,6 +172,7 @@ export async function startProcess(
   // Nothing known for the moment (no descriptor left, say) is asked again by whoever waits for it.
   const files = filesFor(spec.confinement);
   const members = async () => tree.membersOf(await glanceProcessTable().catch(() => []));
+  const pids = async () => (await members()).map((entry) => entry.pid);
   const resident = async (): Promise<number> => {
     const [processes] = await Promise.all([members(), files.look()]);
     return residentBytes(processes, files.of(processes));
@@ -186,10 +190,20 @@ export async function startProcess(
     drained,
     stop: () => (ending ??= stop()),
     kill: () => kill(),
+    isEnding: async (port) =>
+      hasEnded ||
+      (await isChildEnding({
+        leader: pid,
+        port,
+        hasClosedPipe: !stdin.writable || stdout.readableEnded || stdout.destroyed,
+        hasOwnNetwork: confined.socketPath !== null,
+        listenersOn: (at) => running.listenersOn(at),
+        members: pids,
+      })),
     listenersOn: async (port) =>
       // Its network has nobody else in it.
       confined.socketPath === null
-        ? await listenersOn(port, pid, async () => (await members()).map((entry) => entry.pid))
+        ? await listenersOn(port, pid, pids)
         : { ours: ["127.0.0.1"], foreign: [] },
     cpuLoad: () => kept.cpuLoad(),
     onBusy: (tell) => kept.onBusy(tell),

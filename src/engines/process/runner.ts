@@ -57,6 +57,11 @@ export interface Running {
   stop(): Promise<Exit>;
   /** SIGKILL to the group at once. Resolves when no process of the group is left. */
   kill(): Promise<Exit>;
+  /**
+   * Whether it is on its way out, or gone: the system tells of that before it closes the first of its
+   * connections, and so before `exited`. `port` is where it listens, null where its pipes are all it has.
+   */
+  isEnding(port: number | null): Promise<boolean>;
   /** Who listens on this port of the network the child sees, told apart into the child's tree and others. */
   listenersOn(port: number): Promise<Listeners>;
   /** Null unless the whole tree uses all the CPU it may, and has for a while. */

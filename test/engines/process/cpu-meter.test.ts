@@ -16,6 +16,7 @@ const entry = (pid: number, ran: number, reaped = 0): ProcessEntry => ({
   group: 1,
   session: 1,
   isZombie: false,
+  isExiting: false,
   threads: 1,
   ownTicks: ran / 10,
   reapedTicks: reaped / 10,
