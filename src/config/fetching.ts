@@ -15,7 +15,7 @@ const WORDS: Readonly<Record<string, RegExp>> = {
 /**
  * Whether the recipe fetches its package at every start, as `npx -y PACKAGE` and `uvx PACKAGE` do:
  * each user waits for it and keeps a cache of it in the private home, and its version is whatever is
- * newest then. `server install` fetches it once for all.
+ * newest then. `package install` fetches it once for all.
  */
 export function fetchesAtStart(server: ServerDef): boolean {
   if (server.kind === "remote") return false;

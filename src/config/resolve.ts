@@ -53,7 +53,6 @@ export function resolveConfig(parsed: ParsedConfig, place: Place): Config {
     startTimeoutMs: parsed.startTimeout,
     idleTimeoutMs: parsed.idleTimeout,
     selfService: parsed.selfService,
-    allowPrivate: parsed.allowPrivate,
     log: parsed.log,
     metrics: parsed.metrics,
     jwt: parsed.jwt,
@@ -74,14 +73,13 @@ function resolveServer(
   config: ParsedConfig,
   baseDir: string,
 ): ServerDef {
-  const { stateful, resend } = server;
+  const { stateful } = server;
   const common = {
     name,
     idleTimeoutMs: server.idleTimeout ?? config.idleTimeout,
     startTimeoutMs: server.startTimeout ?? config.startTimeout,
     stateful,
     sharing: server.sharing ?? ("capabilities" as const),
-    resend,
   };
   if (!("command" in server)) {
     const url = "url" in server ? server.url : server.serverUrl;

@@ -1,9 +1,10 @@
 import { z } from "zod";
 import { count, duration, listenPort, port, size } from "./scalars.ts";
-import { ISOLATION, server, serverName } from "./server-schema.ts";
+import { ISOLATION, LATER, server, serverName } from "./server-schema.ts";
 import { filePath, groupName, host, hostName, origin, proxyAddress, publicUrl } from "./strings.ts";
 
-const LATER = "is not available in this version";
+const ALLOW_PRIVATE =
+  "cannot be false in this version, which does not keep servers from private addresses yet; leave it out or write true";
 const RESERVED = "reserved for a later version";
 
 /** The levels of pino. */
@@ -119,7 +120,7 @@ export const configSchema = z.strictObject({
     .min(0)
     .default(256)
     .describe(
-      "notifications that a bridged Streamable HTTP session keeps while its client has no stream open; later ones are dropped",
+      "notifications that a bridged Streamable HTTP session keeps while its client has no stream open; further ones are dropped",
     ),
   stopTimeout: duration(0)
     .prefault("5s")
@@ -132,7 +133,7 @@ export const configSchema = z.strictObject({
     .describe("a child that nobody uses is stopped after this"),
 
   selfService: z.literal(false, { error: LATER }).default(false).describe(RESERVED),
-  allowPrivate: z.boolean().default(true).describe(RESERVED),
+  allowPrivate: z.literal(true, { error: ALLOW_PRIVATE }).default(true).describe(RESERVED),
   log: z
     .strictObject({
       level: LOG_LEVEL.default("info").describe(

@@ -19,6 +19,8 @@ import {
 } from "./strings.ts";
 
 export const ISOLATION = z.enum(["auto", "none", "user", "sandbox"]);
+/** Of keys that are reserved: without effect they are refused, not ignored. */
+export const LATER = "is not available in this version";
 export const DEFAULT_TOKEN_ENV = "USER_ACCESS_TOKEN";
 
 /** Words of the path grammar: `/u/alice/sse` cannot also mean alice's server called sse. */
@@ -50,10 +52,6 @@ const common = {
     .describe(
       "of a stdio server: `user` for one child for all sessions of a user, `session` for one each; unless set, sessions share a child where they cannot be asked anything back",
     ),
-  resend: z
-    .enum(["never", "reads", "annotated"])
-    .default("reads")
-    .describe("reserved for a later version"),
 };
 
 const childOnly = {
@@ -123,7 +121,7 @@ const remoteOnly = {
 const refused = (keys: readonly string[], problem: string): object =>
   Object.fromEntries(keys.map((key) => [key, z.never({ error: problem }).optional()]));
 
-const refusedAll = refused(RESTRICTING_KEYS, RESTRICTS);
+const refusedAll = { ...refused(RESTRICTING_KEYS, RESTRICTS), ...refused(["resend"], LATER) };
 
 const TRANSPORT =
   "what it speaks; `stdio` for a `command`, `sse` for a `url` that ends in `/sse`, else `http`, unless set";

@@ -46,7 +46,6 @@ export interface Config {
   startTimeoutMs: number;
   idleTimeoutMs: number;
   selfService: boolean;
-  allowPrivate: boolean;
   log: ParsedConfig["log"];
   metrics: { perUser: boolean };
   jwt: null;
@@ -68,7 +67,6 @@ interface AnyServer {
   stateful: boolean;
   /** Whose a stdio child is: all sessions' that declare the same and cannot be asked, all sessions' of the user, or one session's. */
   sharing: "capabilities" | "user" | "session";
-  resend: "never" | "reads" | "annotated";
 }
 
 /** A server that is started here, once per user. */

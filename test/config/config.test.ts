@@ -41,7 +41,7 @@ const FULL = {
   startTimeout: "30s",
   idleTimeout: "7d",
   selfService: false,
-  allowPrivate: false,
+  allowPrivate: true,
   log: { level: "debug" },
   jwt: null,
   providers: {},
@@ -64,7 +64,6 @@ const FULL = {
       idleTimeout: "15m",
       stateful: true,
       sharing: "user",
-      resend: "never",
       isolation: "user",
       network: "none",
       paths: { read: ["shared"], write: ["/var/lib/mail"] },
@@ -121,7 +120,6 @@ test("every key of the design is read, with absolute paths, milliseconds and byt
     startTimeoutMs: 30_000,
     stateful: true,
     sharing: "user",
-    resend: "never",
     transport: "sse",
     command: "python",
     args: FULL.servers.gmail.args,
@@ -142,7 +140,6 @@ test("every key of the design is read, with absolute paths, milliseconds and byt
     startTimeoutMs: 30_000,
     stateful: false,
     sharing: "capabilities",
-    resend: "reads",
     transport: "sse",
     url: "http://localhost:3001/sse",
     headers: { Authorization: "Bearer ${token}", "X-For": "${user}" },
@@ -170,7 +167,6 @@ test("what is left out takes the defaults of the design", () => {
   assert.equal(config.idleTimeoutMs, 900_000);
   assert.equal(config.sessionTtlMs, 86_400_000);
   assert.equal(config.eventLog, 256);
-  assert.equal(config.allowPrivate, true);
 });
 
 test("the public URL follows the listener where it is not given", () => {
@@ -276,6 +272,14 @@ test("keys of later versions are refused by name", () => {
     problemsOf({ ...MINIMAL, ...later }),
     Object.keys(later).map((key) => `${key}: is not available in this version`),
   );
+  assert.match(
+    problemsOf({ ...MINIMAL, allowPrivate: false })[0]!,
+    /^allowPrivate: cannot be false/,
+  );
+  for (const server of [{ command: "x" }, { url: "http://x/mcp" }])
+    assert.deepEqual(problemsOf(withServer({ ...server, resend: "reads" })), [
+      "servers.one.resend: is not available in this version",
+    ]);
 });
 
 test("placeholders stand only where they are filled in", () => {
