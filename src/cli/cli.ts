@@ -6,9 +6,9 @@ import { addDoctorCommand } from "./doctor.ts";
 import { explain, failureOf } from "./explain.ts";
 import { addInstanceCommands } from "./instance.ts";
 import { addKeyCommands } from "./key.ts";
+import { addPackageCommands } from "./package.ts";
 import { addReloadCommand } from "./reload.ts";
 import { addServeCommands } from "./serve.ts";
-import { addServerCommands } from "./server.ts";
 import { addServiceCommands } from "./service/commands.ts";
 import { addStatusCommand } from "./status.ts";
 import { addTokenCommands } from "./token.ts";
@@ -49,7 +49,7 @@ export function createProgram(onError: (text: string) => void): Command {
   addDoctorCommand(program);
   addConfigCommands(program);
   addReloadCommand(program);
-  addServerCommands(program);
+  addPackageCommands(program);
   addServiceCommands(program);
   return program;
 }

@@ -238,7 +238,7 @@ export function recipes({ servers }: Config): Finding[] {
           warn(
             `recipe of ${def.name}`,
             `${def.command} fetches the server at each user's first start: up to 20 s, and a copy in each private home`,
-            "`mcp-supervisor server install` fetches it once for all",
+            "`mcp-supervisor package install` fetches it once for all",
           ),
         ]
       : [],

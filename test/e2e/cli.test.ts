@@ -50,6 +50,7 @@ const COMMANDS = [
   "doctor",
   "config check",
   "config schema",
+  ...["install", "list", "uninstall"].map((verb) => `package ${verb}`),
   "server install",
   "server list",
   "server uninstall",

@@ -51,6 +51,6 @@ test("an admin who forgets sudo is told so, whatever is closed to the account", 
   const { status, said } = ask("doctor");
   assert.equal(status, 1);
   assert.match(said, /^warn {2}daemon: this account may not open .*\n +→ use sudo/m);
-  for (const line of ["server list", "server uninstall one"]) assert.equal(ask(line).status, 1);
+  for (const line of ["package list", "package uninstall one"]) assert.equal(ask(line).status, 1);
   open(dataDir, 0o700);
 });

@@ -64,7 +64,7 @@ async function rig(t: TestContext): Promise<Rig> {
   writeFileSync(config, JSON.stringify({ servers: { tools: { command: "true" } } }));
   const registry = await startNpmRegistry(t, PACKAGES);
   const run: Rig["run"] = (...args) =>
-    runCli(["server", ...args, "--json", "--config", config], { env: registry.env });
+    runCli(["package", ...args, "--json", "--config", config], { env: registry.env });
   return { dataDir: join(dir, "data"), registry, run };
 }
 
@@ -177,4 +177,23 @@ test("what is no package with its exact version is a mistake of usage", async (t
   const both = ["--npm", "server@1.0.0", "--pip", "server==1.0.0"];
   assert.equal((await run("install", "tools", ...both)).code, 2);
   assert.equal((await run("install", "../tools", "--npm", "server@1.0.0")).code, 1);
+});
+
+test("the former names of install, list and uninstall work, and the first and last say their new one", async (t) => {
+  const dir = temporaryFolder(t);
+  const config = join(dir, "supervisor.config.json");
+  writeFileSync(config, JSON.stringify({ servers: { tools: { command: "true" } } }));
+  const run = (...args: string[]) => runCli(["server", ...args, "--config", config]);
+
+  const installed = await run("install", "tools");
+  assert.equal(installed.code, 2);
+  assert.match(installed.stderr, /^mcp-supervisor: `server install` is now `package install`/);
+  const listed = await run("list");
+  assert.deepEqual([listed.code, listed.stderr], [0, ""]);
+  const removed = await run("uninstall", "tools");
+  assert.deepEqual([removed.code, removed.stdout], [0, "nothing is installed for tools\n"]);
+  assert.match(removed.stderr, /^mcp-supervisor: `server uninstall` is now `package uninstall`/);
+
+  const forPrograms = await run("uninstall", "tools", "--json");
+  assert.deepEqual([forPrograms.code, forPrograms.stderr], [0, ""]);
 });

@@ -58,7 +58,7 @@ for (const { name, cannot, env } of WAYS) {
     const config = join(dir, "supervisor.config.json");
     writeFileSync(config, JSON.stringify({ servers: { tiny: { command: "true" } } }));
     const run = (...args: string[]) =>
-      runCli(["server", "install", "tiny", ...args, "--json", "--config", config], {
+      runCli(["package", "install", "tiny", ...args, "--json", "--config", config], {
         env: env(wheels),
       });
 

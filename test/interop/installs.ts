@@ -31,7 +31,7 @@ export async function visitInstalls(): Promise<void> {
     await writeFile(file, JSON.stringify({ servers: { none: { command: "true" } } }));
     const installed: Record<string, Installed> = {};
     for (const [by, path] of Object.entries(paths)) {
-      const args = ["server", "install", by, "--pip", PACKAGE];
+      const args = ["package", "install", by, "--pip", PACKAGE];
       const done = await runCli(file, args, { PATH: path.join(delimiter) }).catch(String);
       if (typeof done === "string") skip(`${PACKAGE} by ${by}: ${done.split("\n").at(-1)}`);
       else installed[by] = done as Installed;

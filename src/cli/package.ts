@@ -64,7 +64,7 @@ async function list(_options: object, command: Command): Promise<void> {
   ]);
   const lines =
     rows.length === 0
-      ? ["Nothing is installed; `mcp-supervisor server install NAME` fetches a server."]
+      ? ["Nothing is installed; `mcp-supervisor package install NAME` fetches a server."]
       : table(["SERVER", "FROM", "PACKAGE", "VERSION", "INSTALLED", "IN"], rows);
   answer(command, { servers }, lines);
 }
@@ -78,11 +78,43 @@ async function uninstall(server: string, _options: object, command: Command): Pr
   answer(command, { removed }, lines.length === 0 ? [`nothing is installed for ${server}`] : lines);
 }
 
-export function addServerCommands(program: Command): void {
-  const server = program
-    .command("server")
-    .description("fetch MCP servers once, for all users; needs no daemon");
-  server
+/** The commands of a group under which they go by these names. */
+interface Group {
+  name: "package" | "server";
+  description: string;
+  run: <A extends unknown[]>(verb: string, action: Action<A>) => Action<A>;
+}
+
+type Action<A extends unknown[]> = (...args: [...A, Command]) => Promise<void>;
+
+/** What `server install` and `server uninstall` were called before; they go with the next version. */
+const formerly =
+  <A extends unknown[]>(verb: string, action: Action<A>): Action<A> =>
+  async (...args) => {
+    const command = args.at(-1) as Command;
+    // A program that reads stderr as JSON finds nothing else there.
+    if (!globalsOf(command).json)
+      process.stderr.write(
+        `mcp-supervisor: \`server ${verb}\` is now \`package ${verb}\`; the old name works in this version only\n`,
+      );
+    await action(...args);
+  };
+
+const GROUPS: readonly Group[] = [
+  {
+    name: "package",
+    description: "fetch packages of MCP servers once, for all users; needs no daemon",
+    run: (_verb, action) => action,
+  },
+  {
+    name: "server",
+    description: "the same by its former name",
+    run: formerly,
+  },
+];
+
+function addInstall(group: Command, { name, run }: Group): void {
+  group
     .command("install")
     .description("fetch a package into a read-only folder that all users' children share")
     .argument("<name>", "the name of the server in the config")
@@ -92,18 +124,33 @@ export function addServerCommands(program: Command): void {
     .option("--allow-scripts", "let packages run code of their own while they are installed")
     .addHelpText(
       "after",
-      "\nExample:\n  mcp-supervisor server install everything --npm @modelcontextprotocol/server-everything@2026.8.31",
+      `\nExample:\n  mcp-supervisor ${name} install everything --npm @modelcontextprotocol/server-everything@2026.8.31`,
     )
-    .action(install);
-  server
+    .action(run("install", install));
+}
+
+function addList(group: Command, { name }: Group): void {
+  group
     .command("list")
     .description("show what is installed")
-    .addHelpText("after", "\nExample:\n  mcp-supervisor server list")
+    .addHelpText("after", `\nExample:\n  mcp-supervisor ${name} list`)
     .action(list);
-  server
+}
+
+function addUninstall(group: Command, { name, run }: Group): void {
+  group
     .command("uninstall")
     .description("remove every installed version of a server")
     .argument("<name>", "the name of the server")
-    .addHelpText("after", "\nExample:\n  mcp-supervisor server uninstall everything")
-    .action(uninstall);
+    .addHelpText("after", `\nExample:\n  mcp-supervisor ${name} uninstall everything`)
+    .action(run("uninstall", uninstall));
+}
+
+export function addPackageCommands(program: Command): void {
+  for (const group of GROUPS) {
+    const command = program.command(group.name).description(group.description);
+    addInstall(command, group);
+    addList(command, group);
+    addUninstall(command, group);
+  }
 }
