@@ -137,7 +137,7 @@ function refuse(
   const error = new SupervisorError("REQUEST_INVALID", message);
   trace.fail(error);
   const id = messages.find(isRequest)?.id ?? "null";
-  sendText(res, error.status, {}, rpcErrorText(error, requestId, id, code, data));
+  sendText(res, error.status, {}, rpcErrorText(error, requestId, id, { code, data }));
 }
 
 /** One value, as Node gives it; a header that stands twice is joined by commas and matches nothing. */

@@ -3,7 +3,8 @@ import { SupervisorError } from "../errors.ts";
 import { errorHeaders, rpcErrorText, sendError, sendText } from "../http/error-response.ts";
 import { faultOfBody } from "../mcp/client-body.ts";
 import type { ClientMessage } from "../mcp/client-body.ts";
-import { isForNobody, isPing, isRequest, pongText } from "../mcp/envelope.ts";
+import { isForNobody, isPing, isRequest } from "../mcp/envelope.ts";
+import { pongText } from "../mcp/messages.ts";
 import { SESSION_HEADER, headersToChild } from "../mcp/headers.ts";
 import { answerWith } from "../sessions/bridged-answer.ts";
 import { HttpExchange, sessionIdIn } from "../sessions/http-exchange.ts";
@@ -43,12 +44,9 @@ async function servePost(context: FrontContext, request: RequestContext): Promis
     if (seen.kind !== "messages") {
       const refusal = new SupervisorError("REQUEST_INVALID", faultOfBody(seen));
       trace.fail(refusal);
-      const text = rpcErrorText(
-        refusal,
-        requestId,
-        "null",
-        seen.kind === "not-json" ? -32700 : -32600,
-      );
+      const text = rpcErrorText(refusal, requestId, "null", {
+        code: seen.kind === "not-json" ? -32700 : -32600,
+      });
       return sendText(res, 400, {}, text);
     }
     messages = seen.messages;

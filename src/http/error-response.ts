@@ -2,6 +2,7 @@
 import type { ServerResponse } from "node:http";
 import { ERROR_CODES, toSupervisorError } from "../errors.ts";
 import type { SupervisorError } from "../errors.ts";
+import { errorText } from "../mcp/messages.ts";
 
 export interface ErrorBody {
   error: {
@@ -25,7 +26,7 @@ function shown(error: SupervisorError, audience: Audience): { type: string; mess
   };
 }
 
-/** The error body of DESIGN §5; `error.code` is the HTTP status. */
+/** The body of every refusal that is not JSON-RPC; `error.code` is the HTTP status. */
 export function errorBody(
   error: SupervisorError,
   requestId: string,
@@ -36,22 +37,26 @@ export function errorBody(
   return body;
 }
 
+interface RpcErrorParts {
+  /** In place of the HTTP status. */
+  code?: number | undefined;
+  /** What stands in the error's data, beside type and request id. */
+  data?: Readonly<Record<string, unknown>> | undefined;
+}
+
 /**
  * The JSON-RPC error that `POST /mcp` answers with. The code is the HTTP status, because the range
  * from -32020 to -32099 is reserved by MCP 2026-07-28; clients show the message to their users.
- * `id` is the raw JSON text of the request's id, `"null"` where it is not known; `more` goes into the
- * error's data.
+ * `id` is the raw JSON text of the request's id, `"null"` where it is not known.
  */
 export function rpcErrorText(
   error: SupervisorError,
   requestId: string,
   id: string,
-  code = error.status,
-  more: Readonly<Record<string, unknown>> = {},
+  { code = error.status, data = {} }: RpcErrorParts = {},
 ): string {
   const { type, message } = shown(error, "client");
-  const rest = JSON.stringify({ code, message, data: { type, requestId, ...more } });
-  return `{"jsonrpc":"2.0","id":${id},"error":${rest}}`;
+  return errorText(id, { code, message, data: { type, requestId, ...data } });
 }
 
 /** Headers that belong to a refusal whatever the body looks like. */

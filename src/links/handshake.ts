@@ -1,6 +1,6 @@
 import { SupervisorError } from "../errors.ts";
 import type { ClientMessage } from "../mcp/client-body.ts";
-import { initializeText } from "../mcp/envelope.ts";
+import { initializeText } from "../mcp/messages.ts";
 import { locate, splice, valueAt } from "../mcp/json-span.ts";
 import { negotiate } from "../mcp/versions.ts";
 import type { Offers } from "./offers.ts";

@@ -1,7 +1,7 @@
 import { SupervisorError } from "../errors.ts";
 import { ownMessage } from "../mcp/client-body.ts";
 import type { ClientMessage } from "../mcp/client-body.ts";
-import { leftText } from "../mcp/envelope.ts";
+import { leftText, requestText } from "../mcp/messages.ts";
 import { LongText } from "../mcp/long-text.ts";
 import type { Text } from "../mcp/long-text.ts";
 import { locate, splice, textAt } from "../mcp/json-span.ts";
@@ -218,7 +218,7 @@ export class ModernStdio {
       [META.clientInfo]: { name: "mcp-supervisor", version: this.#options.clientVersion },
       [META.clientCapabilities]: capabilities,
     };
-    const message = { jsonrpc: "2.0", id: 0, method, params: { ...params, _meta: meta } };
+    const asked = { ...params, _meta: meta };
     const answer = await new Promise<Text>((resolve, reject) => {
       const caller: ModernCaller = {
         notify() {},
@@ -226,8 +226,8 @@ export class ModernStdio {
         dropped: reject,
         over: () => reject(new SupervisorError("UPSTREAM_RESET", "the child did not answer")),
       };
-      const own = ownMessage(JSON.stringify(message), "0", method);
-      this.request(own, message.params, caller).catch(reject);
+      const own = ownMessage(requestText(0, method, JSON.stringify(asked)), "0", method);
+      this.request(own, asked, caller).catch(reject);
     });
     if (answer instanceof LongText)
       throw new SupervisorError("UPSTREAM_INVALID", "the child's answer is too long to be read");

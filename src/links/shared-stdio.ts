@@ -2,8 +2,10 @@ import { unawaited } from "../containment.ts";
 import type { SupervisorError } from "../errors.ts";
 import { cancelledBy } from "../mcp/client-body.ts";
 import type { ClientMessage } from "../mcp/client-body.ts";
-import { idAt, isRequest, isResponse, leftText } from "../mcp/envelope.ts";
+import { idAt, isRequest, isResponse } from "../mcp/envelope.ts";
 import type { Message } from "../mcp/envelope.ts";
+import { leftText, notificationText, pongText } from "../mcp/messages.ts";
+import { refusalText, requestText, resultText } from "../mcp/messages.ts";
 import { locate, splice, textAt, valueAt } from "../mcp/json-span.ts";
 import type { Span } from "../mcp/json-span.ts";
 import { outcomeOf } from "../mcp/outcome.ts";
@@ -234,13 +236,13 @@ export class SharedStdio {
   #greet(): void {
     if (this.#isGreeted) return;
     this.#isGreeted = true;
-    this.#tell('{"jsonrpc":"2.0","method":"notifications/initialized"}');
+    this.#tell(notificationText("notifications/initialized"));
   }
 
   /** A shared child knows that a client came once only; it asks the latest for its roots if it is told that they changed. */
   #join({ askable }: StdioClient): void {
     if (!this.#hasAskedRoots || this.#options.isOwn || !askable.has("roots")) return;
-    this.#tell('{"jsonrpc":"2.0","method":"notifications/roots/list_changed"}');
+    this.#tell(notificationText("notifications/roots/list_changed"));
   }
 
   #onMessage(incoming: Incoming): void {
@@ -281,7 +283,7 @@ export class SharedStdio {
   #onRequest({ raw, value }: Incoming): void {
     const id = idAt(raw, ["id"])!;
     if (value.method === "ping") {
-      this.#tell(`{"jsonrpc":"2.0","id":${id},"result":{}}`);
+      this.#tell(pongText(id));
       return;
     }
     if (value.method === "roots/list") this.#hasAskedRoots = true;
@@ -323,7 +325,7 @@ export class SharedStdio {
 
   #answer(client: StdioClient, message: ClientMessage, result: string | Buffer): void {
     const rawId = textAt(message.raw, message.find(["id"])!);
-    const text = `{"jsonrpc":"2.0","id":${rawId},"result":${result.toString()}}`;
+    const text = resultText(rawId, result.toString());
     client.receive(Buffer.from(text), message.id);
   }
 
@@ -338,13 +340,12 @@ export class SharedStdio {
   }
 
   #refuse(id: string, message = "no client is there to answer"): void {
-    const error = JSON.stringify({ code: -32_603, message });
-    this.#tell(`{"jsonrpc":"2.0","id":${id},"error":${error}}`);
+    this.#tell(refusalText(id, message));
   }
 
   /** A request of our own, whose answer nobody waits for. */
   #ask(method: string, params: object): void {
-    this.#tell(JSON.stringify({ jsonrpc: "2.0", id: this.#ids.next(), method, params }));
+    this.#tell(requestText(this.#ids.next(), method, JSON.stringify(params)));
   }
 
   #tell(text: string): void {

@@ -40,24 +40,6 @@ export const isForNobody = (message: Message): boolean =>
 export const isPing = (message: Message): boolean =>
   message.method === "ping" && message.id !== undefined;
 
-/** The answer to the ping of that id (JSON text). */
-export const pongText = (id: string): string => `{"jsonrpc":"2.0","id":${id},"result":{}}`;
-
-/** Tells a server that nobody waits for the answer to the request of that id any more. */
-export const leftText = (id: number): string =>
-  `{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":${id},"reason":"the client has left"}}`;
-
-/** The gateway's own `initialize`; `capabilities` is JSON text, `own` the gateway's version. */
-export function initializeText(
-  id: number,
-  version: string,
-  capabilities: string,
-  own: string,
-): string {
-  const info = JSON.stringify({ name: "mcp-supervisor", version: own });
-  return `{"jsonrpc":"2.0","id":${id},"method":"initialize","params":{"protocolVersion":"${version}","capabilities":${capabilities},"clientInfo":${info}}}`;
-}
-
 /** Longer keys, ids and methods are cut here; no name of the protocol comes near it. */
 const MAX_CAPTURE_BYTES = 1024;
 

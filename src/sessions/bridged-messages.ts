@@ -2,6 +2,7 @@ import { ownMessage } from "../mcp/client-body.ts";
 import type { ClientMessage } from "../mcp/client-body.ts";
 import { isRequest, isResponse } from "../mcp/envelope.ts";
 import type { Message } from "../mcp/envelope.ts";
+import { refusalText } from "../mcp/messages.ts";
 import type { Text } from "../mcp/long-text.ts";
 import { MessageAssembler } from "../mcp/message-assembler.ts";
 import type { SupervisorError } from "../errors.ts";
@@ -33,8 +34,7 @@ export function assembleFor({ message, dropped, refuse }: BridgedMessages): Mess
 
 /** The answer to a question that reaches nobody. */
 function refusal(id: string, { message }: SupervisorError): Buffer {
-  const error = JSON.stringify({ code: -32_603, message });
-  return Buffer.from(`{"jsonrpc":"2.0","id":${id},"error":${error}}`);
+  return Buffer.from(refusalText(id, message));
 }
 
 /** The same, as a message of the client. */

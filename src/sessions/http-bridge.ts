@@ -3,7 +3,8 @@ import { SupervisorError } from "../errors.ts";
 import { rpcErrorText } from "../http/error-response.ts";
 import { cancelledBy, ownMessage } from "../mcp/client-body.ts";
 import type { ClientMessage } from "../mcp/client-body.ts";
-import { idAt, isForNobody, isPing, isRequest, isResponse, pongText } from "../mcp/envelope.ts";
+import { idAt, isForNobody, isPing, isRequest, isResponse } from "../mcp/envelope.ts";
+import { HAS_LEFT, leftText, pongText, refusalText } from "../mcp/messages.ts";
 import type { Message } from "../mcp/envelope.ts";
 import { wholeText } from "../mcp/long-text.ts";
 import type { Text } from "../mcp/long-text.ts";
@@ -30,7 +31,6 @@ import {
 import type { Failed, Post } from "./open-post.ts";
 import { Presence } from "./presence.ts";
 
-const HAS_LEFT = "the client has left";
 const TOO_MANY = "too many questions wait for the client's answer";
 /** No client has as many open at once; what a server asks must not fill the daemon. */
 const MAX_QUESTIONS = 100;
@@ -186,11 +186,9 @@ export class HttpBridge {
 
   /** The client has not been there for so long that it is taken to have left for good. */
   #abandon(): void {
-    const method = "notifications/cancelled";
     for (const id of this.#inFlight.drain()) {
-      const params = `{"requestId":${id},"reason":"${HAS_LEFT}"}`;
-      const text = `{"jsonrpc":"2.0","method":"${method}","params":${params}}`;
-      this.#link!.send(ownMessage(text, undefined, method), []).catch(() => {});
+      const message = ownMessage(leftText(id), undefined, "notifications/cancelled");
+      this.#link!.send(message, []).catch(() => {});
     }
     for (const id of this.#asked.keys()) this.#refuse({ id, method: undefined }, HAS_LEFT);
   }
@@ -199,8 +197,7 @@ export class HttpBridge {
   #refuse(question: Message, message: string): void {
     const id = question.id!;
     this.#asked.delete(id);
-    const error = JSON.stringify({ code: -32603, message });
-    const text = isPing(question) ? pongText(id) : `{"jsonrpc":"2.0","id":${id},"error":${error}}`;
+    const text = isPing(question) ? pongText(id) : refusalText(id, message);
     const answer = ownMessage(text, id);
     this.#inFlight.sent([answer]);
     // A server that is gone waits for no answer; its end tells everybody.

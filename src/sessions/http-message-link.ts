@@ -5,6 +5,7 @@ import type { MessageAssembler } from "../mcp/message-assembler.ts";
 import { cancelledBy, ownMessage } from "../mcp/client-body.ts";
 import type { ClientMessage } from "../mcp/client-body.ts";
 import { idAt, isRequest } from "../mcp/envelope.ts";
+import { errorText } from "../mcp/messages.ts";
 import { SESSION_HEADER, isEventStream, withOwnHeaders } from "../mcp/headers.ts";
 import { locate, valueAt } from "../mcp/json-span.ts";
 import { SseReader } from "../mcp/sse.ts";
@@ -199,7 +200,7 @@ export class HttpMessageLink implements MessageLink {
   #answerFor(post: Post, message: string): void {
     if (post.id === undefined || post.isOver) return;
     post.isOver = true;
-    const text = `{"jsonrpc":"2.0","id":${post.id},"error":${JSON.stringify({ code: 502, message })}}`;
+    const text = errorText(post.id, { code: 502, message });
     this.#events.onMessage(Buffer.from(text), post.id);
   }
 

@@ -3,7 +3,8 @@ import { unawaited } from "../containment.ts";
 import { ERROR_CODES, SupervisorError, toSupervisorError } from "../errors.ts";
 import { rpcErrorText } from "../http/error-response.ts";
 import type { ClientMessage } from "../mcp/client-body.ts";
-import { idsOf, isPing, isRequest, isResponse, pongText } from "../mcp/envelope.ts";
+import { idsOf, isPing, isRequest, isResponse } from "../mcp/envelope.ts";
+import { pongText } from "../mcp/messages.ts";
 import type { Message } from "../mcp/envelope.ts";
 import { messagesIn } from "../mcp/outcome.ts";
 import { RPC } from "../mcp/modern.ts";
@@ -365,10 +366,9 @@ export class SseSession {
     error: SupervisorError,
     id: string,
     watch: CallWatch | undefined,
-    { code, data }: { code?: number; data?: Readonly<Record<string, unknown>> } = {},
+    more?: Parameters<typeof rpcErrorText>[3],
   ): void {
-    const requestId = watch?.requestId ?? this.#options.requestId;
-    const text = rpcErrorText(error, requestId, id, code, data);
+    const text = rpcErrorText(error, watch?.requestId ?? this.#options.requestId, id, more);
     this.#options.outlet.event(formatEvent("message", text));
   }
 }
