@@ -1,6 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { WELL_AFTER_MS } from "./restart-policy.ts";
-import type { Ended, Live, Ref, Target } from "./instance-types.ts";
+import type { Ended, Live, Ref, StdioTarget, Target } from "./instance-types.ts";
 import type { Usage } from "./usage.ts";
 import type { Running } from "../engines/process/runner.ts";
 
@@ -16,6 +16,8 @@ export interface GenerationInput {
   port: number | null;
   usage: Usage;
 }
+
+const linkOf = (target: StdioTarget) => (target.era === "modern" ? target.hub : target.shared);
 
 /** One generation from the moment it is ready: what callers are handed, and how it did. */
 export class Generation {
@@ -51,9 +53,17 @@ export class Generation {
     );
   }
 
+  /** Nothing that it is told from now on is answered: its end is known, or has to follow. */
+  get isSpent(): boolean {
+    return this.running?.isSpent ?? false;
+  }
+
+  /** Tells everybody, once, that it has ended. */
   finish(ended: Ended): void {
     this.#hasFinished = true;
     this.#finish(ended);
+    const { target } = this.live;
+    if (target.transport === "stdio") linkOf(target).end();
   }
 
   /** See `Live.ending`. */

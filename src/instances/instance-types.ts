@@ -68,7 +68,7 @@ export interface Live {
   readonly target: Target;
   /** The top of the process tree, null for a remote. */
   readonly pid: number | null;
-  /** Resolves once when the generation has ended, whoever ended it. */
+  /** Resolves when the generation has ended, whoever ended it: the one event by which anybody hears of it. */
   readonly exited: Promise<Ended>;
   /**
    * For whoever finds its link to the child broken: how the child ended, if that is why. Resolves with
@@ -142,8 +142,6 @@ export interface LogLine {
 }
 
 export interface SupervisorEvents {
-  /** A generation that was ready is no more, whoever ended it. Once per generation. */
-  exited: [{ ref: Ref; generation: number; reason: string }];
   line: [{ ref: Ref; line: LogLine }];
   /** A start failed, or a child ended unasked. */
   failed: [{ ref: Ref }];

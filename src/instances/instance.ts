@@ -77,7 +77,8 @@ export class Instance {
 
   /** The generation that is ready now. */
   get live(): Live | undefined {
-    return this.#state.name === "ready" ? this.#state.live : undefined;
+    if (this.#state.name !== "ready" || this.#state.generation.isSpent) return undefined;
+    return this.#state.live;
   }
 
   /** Since when (`performance.now()`) the child that is ready has been of no use; undefined where it is in use, down or a remote. */
@@ -99,7 +100,11 @@ export class Instance {
   ensure(): Promise<Live> {
     // Until the message that wants it is under way, nothing else keeps the child.
     this.#wantedAt = performance.now();
-    if (this.#state.name === "ready") return this.#state.generation.answer;
+    if (this.#state.name === "ready") {
+      const { isSpent, answer, live } = this.#state.generation;
+      // Its end is told in a moment.
+      return isSpent ? live.exited.then(() => this.ensure()) : answer;
+    }
     if (this.#refusal) return Promise.reject(this.#refusal);
     if (!this.#pending) {
       this.#pending = this.#begin();
@@ -114,8 +119,8 @@ export class Instance {
    * for a start get INSTANCE_EXITED with the reason (`stopped by an admin`).
    */
   async stop(reason: string): Promise<void> {
-    const what = `the child was ended before it was ready: ${reason}`;
-    await this.#stop(reason, failureOf(this.ref, "INSTANCE_EXITED", what));
+    const what = `was ended before it was ready: ${reason}`;
+    await this.#stop(reason, failureOf(this.ref, "INSTANCE_EXITED", `the child ${what}`));
   }
 
   /** As `stop`, and from now on `ensure` rejects with `refusal`. */
@@ -165,8 +170,7 @@ export class Instance {
 
   /** Memory of the whole process tree, null where none is alive or it cannot be read. */
   async rssBytes(): Promise<number | null> {
-    const running = this.#state.name === "ready" ? this.#state.running : null;
-    return (await running?.rssBytes()) ?? null;
+    return this.#state.name === "ready" ? ((await this.#state.running?.rssBytes()) ?? null) : null;
   }
 
   async #begin(): Promise<Live> {
@@ -271,10 +275,10 @@ export class Instance {
   #becomeReady(target: Target, launched: Launched | null): Live {
     this.#standing.fallen = undefined;
     const { running = null, port = null } = launched ?? {};
-    const { ref, usage } = this;
-    const number = this.#generation;
+    const { ref, usage, generation: number } = this;
     const generation = new Generation({ ref, number, target, running, port, usage });
-    const serving = { live: generation.live, running, port, generation };
+    const { live } = generation;
+    const serving = { live, running, port, generation };
     this.#become({ name: "ready", since: Date.now(), reason: null, ...serving });
     this.#log("info", "ready");
     if (launched !== null)
@@ -284,8 +288,8 @@ export class Instance {
         busy: (how) => this.#log("warn", how),
         ended: (how) => this.#crashed(generation, launched.running, how),
       });
-    attachAll(usage);
-    return generation.live;
+    attachAll(usage, live);
+    return live;
   }
 
   #strained(reason: string): void {
@@ -344,10 +348,8 @@ export class Instance {
   }
 
   #finish(generation: Generation, ended: Ended): void {
-    generation.finish(ended);
     releaseHolds(this.usage);
-    const { ref, generation: number } = generation.live;
-    this.#context.events.emit("exited", { ref, generation: number, reason: ended.reason });
+    generation.finish(ended);
   }
 
   async #stop(reason: string, failure: SupervisorError): Promise<void> {

@@ -313,6 +313,9 @@ function withEnd(running: Running, atEnd: () => Promise<void>): Running {
   };
   return {
     ...running,
+    get isSpent() {
+      return running.isSpent;
+    },
     stop: () => after(running.stop()),
     kill: () => after(running.kill()),
   };

@@ -6,7 +6,7 @@ import type { Running } from "../engines/process/runner.ts";
 import type { Era, StdioTarget } from "./instance-types.ts";
 
 export interface StdioReadinessInput {
-  running: Pick<Running, "stdin" | "stdout" | "output" | "exited">;
+  running: Pick<Running, "stdin" | "stdout" | "output">;
   era: Era;
   /** What the child is told that its clients declared, as JSON text. */
   capabilities: string;
@@ -33,18 +33,15 @@ export async function untilAnswering(input: StdioReadinessInput): Promise<StdioT
   const { running, era, version, signal, onMissing, onFault, onBroken } = input;
   const { stdin, stdout, output } = running;
   const pipes = { stdin, stdout, output, clientVersion: version, onFault, onBroken };
-  const end = (hub: ModernStdio | SharedStdio) => void running.exited.then(() => hub.end());
   if (era === "modern") {
     onMissing("it did not answer server/discover");
     const hub = new ModernStdio(pipes);
-    end(hub);
     await Promise.race([hub.discover(), aborted(signal)]);
     return { transport: "stdio", era, hub };
   }
   onMissing("it did not answer initialize");
   const { capabilities, isOwn, resumeWindowMs } = input;
   const shared = new SharedStdio({ ...pipes, capabilities, isOwn, resumeWindowMs });
-  end(shared);
   await Promise.race([shared.initialize(input.offers), aborted(signal)]);
   return { transport: "stdio", era, shared };
 }

@@ -1,3 +1,5 @@
+import type { Live } from "./instance-types.ts";
+
 /** What keeps a child though no request is under way. */
 export interface IdleHold {
   /** The child is gone, and with it what it was kept for. */
@@ -7,7 +9,7 @@ export interface IdleHold {
 /** A session without a place on a child: its own is gone, and the next takes it over. */
 export interface Unattached {
   /** The next child is ready. Throws nothing. */
-  attach(): void;
+  attach(live: Live): void;
 }
 
 /** What sessions tell the supervisor about an instance. They write, the supervisor reads. */
@@ -46,8 +48,8 @@ export function releaseHolds(usage: Usage): void {
 }
 
 /** There is a child again, whoever wanted it. */
-export function attachAll({ unattached }: Usage): void {
-  for (const session of unattached) session.attach();
+export function attachAll({ unattached }: Usage, live: Live): void {
+  for (const session of unattached) session.attach(live);
 }
 
 /** Whether the child is needed now, whatever the clock says. */

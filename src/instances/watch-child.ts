@@ -13,7 +13,7 @@ export interface ChildWatcher {
   /** It reached a limit that it lives on with. */
   strained(how: string): void;
   busy(how: string): void;
-  /** It ended by itself, or it has to: what it wrote made something of ours throw. */
+  /** It ended by itself, or it has to: it closed a pipe, or what it wrote made something of ours throw. */
   ended(how: Ended): void;
 }
 
@@ -26,6 +26,8 @@ export function watchChild({ running, broken }: Launched, watcher: ChildWatcher)
   void running.strained.then((hit) => tell(() => watcher.strained(describeStrain(hit))));
   onOverload(running, (how) => tell(() => watcher.busy(how)));
   void running.exited.then((exit) => end({ reason: describeExit(exit), exit }));
+  // Nothing more can be said to it, or heard of it.
+  void running.disconnected.then((pipe) => end({ reason: `closed its ${pipe}`, exit: null }));
   const broke = (): void =>
     end({ reason: BROKEN, exit: null, failure: broken.reason as SupervisorError });
   if (broken.aborted) broke();

@@ -75,11 +75,11 @@ export class StdioLink implements MessageLink, Unattached {
   }
 
   /** Takes a place on the child that is there now, which is told what the session had asked of the last one. */
-  attach(): void {
+  attach(live: Live): void {
     const { instance, onRenewed } = this.#renewal!;
     instance.usage.unattached.delete(this);
     try {
-      this.#attach(instance.live!);
+      this.#attach(live);
       onRenewed(this.#remembered!);
     } catch (error) {
       this.#end(contained("session", error));

@@ -17,6 +17,7 @@ import { splitLines } from "./line-splitter.ts";
 import { isChildEnding } from "./is-ending.ts";
 import { listenersOn } from "./listeners.ts";
 import { filesFor } from "./memory-files.ts";
+import { MessagePipes } from "./message-pipes.ts";
 import { findProgram } from "./programs.ts";
 import { glanceProcessTable } from "./process-table.ts";
 import { reapEarlierLives } from "./reaper.ts";
@@ -125,6 +126,7 @@ export async function startProcess(
   splitLines(stderr, hear, output, broke);
   const drained = closed(stdout, stderr);
 
+  const pipes = spec.stdout === "messages" ? new MessagePipes(stdin, stdout) : undefined;
   let hasEnded = false;
   const exited = forked.exited.then(async ({ code, signal }): Promise<Exit> => {
     hasEnded = true;
@@ -187,6 +189,10 @@ export async function startProcess(
     socketPath: confined.socketPath,
     exited,
     strained,
+    get isSpent() {
+      return hasEnded || pipes?.closed !== undefined;
+    },
+    disconnected: pipes?.disconnected(forked.exited) ?? new Promise(() => {}),
     drained,
     stop: () => (ending ??= stop()),
     kill: () => kill(),
@@ -195,7 +201,7 @@ export async function startProcess(
       (await isChildEnding({
         leader: pid,
         port,
-        hasClosedPipe: !stdin.writable || stdout.readableEnded || stdout.destroyed,
+        hasClosedPipe: pipes?.closed !== undefined,
         hasOwnNetwork: confined.socketPath !== null,
         listenersOn: (at) => running.listenersOn(at),
         members: pids,

@@ -5,6 +5,7 @@ import type { Confinement } from "./confinement.ts";
 import type { CpuLoad } from "./cpu-meter.ts";
 import type { LimitHit, Limits } from "./limits.ts";
 import type { Listeners } from "./listeners.ts";
+import type { PipeName } from "./message-pipes.ts";
 
 export interface RunSpec {
   /** The program and its arguments, handed to the system as they are: no shell reads them. */
@@ -48,6 +49,10 @@ export interface Running {
   readonly exited: Promise<Exit>;
   /** Resolves when it reached a limit that it lives on with, as that of processes; never, if it does not. */
   readonly strained: Promise<LimitHit>;
+  /** Its end is known, or that of a pipe which its messages go through: nothing that it is told now is answered. */
+  readonly isSpent: boolean;
+  /** Resolves with the pipe of its messages that it has closed though it lives on; never, if it does not. */
+  readonly disconnected: Promise<PipeName>;
   /** Both output streams were read to their end; a grandchild that keeps them open holds this back. */
   readonly drained: Promise<void>;
   /**

@@ -1,0 +1,37 @@
+import { setTimeout as delay } from "node:timers/promises";
+import type { Readable, Writable } from "node:stream";
+
+/** A child that ends closes its pipes before its exit is known; so much later it is, on a loaded machine too. */
+const EXIT_GRACE_MS = 100;
+
+/** Names a pipe as its child sees it. */
+export type PipeName = "input" | "output";
+
+/** The two pipes that a child's messages go through. */
+export class MessagePipes {
+  readonly #stdin: Writable;
+  readonly #stdout: Readable;
+
+  constructor(stdin: Writable, stdout: Readable) {
+    this.#stdin = stdin;
+    this.#stdout = stdout;
+  }
+
+  /** The one that is closed, as far as that was noticed: at the end of what it wrote, or after a write that failed. */
+  get closed(): PipeName | undefined {
+    if (this.#stdout.readableEnded || this.#stdout.destroyed) return "output";
+    return this.#stdin.writable ? undefined : "input";
+  }
+
+  /** Resolves with the one that the child has closed though it lives on; never, if it ends. */
+  disconnected(exited: Promise<unknown>): Promise<PipeName> {
+    return new Promise((resolve) => {
+      const look = async (): Promise<void> => {
+        const lives = await Promise.race([exited.then(() => false), delay(EXIT_GRACE_MS, true)]);
+        if (lives) resolve(this.closed ?? "output");
+      };
+      this.#stdout.once("end", () => void look());
+      this.#stdin.once("close", () => void look());
+    });
+  }
+}
