@@ -1,5 +1,6 @@
 import type { Router } from "express";
 import { SupervisorError } from "../errors.ts";
+import type { InstanceStatus } from "../instances/supervisor.ts";
 import type { RequestRecord } from "../telemetry/requests.ts";
 import { mount, param } from "./answers.ts";
 import { causeOf, warningsOf } from "./diagnosis.ts";
@@ -12,7 +13,8 @@ const MAX_TOLD = 10;
 const MAX_LINES = 10;
 
 /** What is shown of a request; its path and agent are a stranger's text, and are scrubbed before they are cut. */
-function tellRequest(record: RequestRecord, scrub: (text: string) => string): ToldRequest {
+function tellRequest(record: RequestRecord, { scrubber }: ControlParts): ToldRequest {
+  const scrub = (text: string): string => scrubber.scrub(text);
   const { requestId, at, method, path, status, durationMs, remoteAddress, userAgent } = record;
   const { user, server, tool, keyLabel, generation, failure } = record;
   return {
@@ -34,73 +36,85 @@ function tellRequest(record: RequestRecord, scrub: (text: string) => string): To
   };
 }
 
+/** Whether a user is served, and if not, why. USER_NOT_FOUND. */
+async function diagnose(parts: ControlParts, name: string): Promise<Diagnosis> {
+  const { registry, tokens, supervisor, journal, publicUrl } = parts;
+  const user = registry.requireUser(name);
+  const gone = supervisor.fallen({ user: name }).map((row) => ({ ...row, rssBytes: null }));
+  const rows = [...(await supervisor.status({ user: name })), ...gone];
+  const instances = rows.map((row) => withHistory(parts, row));
+  const failures = journal.failuresOf(name);
+  const lastGood = journal.lastGoodOf(name);
+  const keys = registry.listKeys(name);
+  const stored = tokens.show(name);
+  const facts = {
+    user,
+    now: Date.now(),
+    url: personalUrls(publicUrl, parts, name)[0]?.sse ?? "",
+    instances,
+    failures,
+    lastGood,
+    open: journal.openOf(name),
+    errorRuns: journal.errorRunsOf(name),
+    keys,
+    tokens: stored,
+  };
+  const cause = causeOf(facts);
+  return {
+    user: name,
+    ok: cause === undefined,
+    code: cause?.code ?? null,
+    cause: cause?.cause ?? null,
+    next: cause?.next ?? null,
+    warnings: warningsOf(facts, cause),
+    state: user.state,
+    instances,
+    keys,
+    tokens: stored,
+    refused: failures.slice(0, MAX_TOLD).map((record) => tellRequest(record, parts)),
+    lastGood: lastGood === undefined ? null : tellRequest(lastGood, parts),
+  };
+}
+
+function withHistory(
+  { supervisor }: ControlParts,
+  row: InstanceStatus,
+): Diagnosis["instances"][number] {
+  const lines = supervisor.logs(row).slice(-MAX_LINES);
+  return {
+    ...row,
+    troubles: supervisor.troubles(row),
+    lastStartMs: supervisor.lastStartMs(row.server) ?? null,
+    lines: lines.map(({ text }) => text),
+  };
+}
+
+/** What became of one request. NOT_FOUND. */
+function tellStory(parts: ControlParts, requestId: string): RequestStory {
+  const record = parts.journal.find(requestId);
+  const entries = parts.audit.find(requestId);
+  if (record === undefined && entries.length === 0)
+    throw new SupervisorError(
+      "NOT_FOUND",
+      "no such request is remembered: refused ones are for 90 days, others for a while",
+    );
+  const request = record === undefined ? null : tellRequest(record, parts);
+  return { requestId, request, entries };
+}
+
 /** Why a user fails, and what became of one request. */
 export function addDoctorRoutes(router: Router, parts: ControlParts): void {
-  const { registry, tokens, supervisor, journal, audit, scrubber, publicUrl } = parts;
-
-  const told = (record: RequestRecord): ToldRequest =>
-    tellRequest(record, (text) => scrubber.scrub(text));
-
   /** Strangers' text may hold what they should not have sent. */
   const clean = <T extends object>(answer: T): T =>
-    JSON.parse(scrubber.scrub(JSON.stringify(answer))) as T;
-
-  const diagnose = async (name: string): Promise<Diagnosis> => {
-    const user = registry.requireUser(name);
-    const gone = supervisor.fallen({ user: name }).map((row) => ({ ...row, rssBytes: null }));
-    const rows = [...(await supervisor.status({ user: name })), ...gone];
-    const instances = rows.map((row) => ({
-      ...row,
-      troubles: supervisor.troubles(row),
-      lastStartMs: supervisor.lastStartMs(row.server) ?? null,
-      lines: supervisor
-        .logs(row)
-        .slice(-MAX_LINES)
-        .map(({ text }) => text),
-    }));
-    const failures = journal.failuresOf(name);
-    const lastGood = journal.lastGoodOf(name);
-    const keys = registry.listKeys(name);
-    const stored = tokens.show(name);
-    const now = Date.now();
-    const url = personalUrls(publicUrl, parts, name)[0]?.sse ?? "";
-    const open = journal.openOf(name);
-    const errorRuns = journal.errorRunsOf(name);
-    const known = { instances, failures, lastGood, open, errorRuns, keys, tokens: stored };
-    const facts = { user, now, url, ...known };
-    const cause = causeOf(facts);
-    return clean({
-      user: name,
-      ok: cause === undefined,
-      code: cause?.code ?? null,
-      cause: cause?.cause ?? null,
-      next: cause?.next ?? null,
-      warnings: warningsOf(facts, cause),
-      state: user.state,
-      instances,
-      keys,
-      tokens: stored,
-      refused: failures.slice(0, MAX_TOLD).map(told),
-      lastGood: lastGood === undefined ? null : told(lastGood),
-    });
-  };
-
-  const tell = (requestId: string): RequestStory => {
-    const record = journal.find(requestId);
-    const entries = audit.find(requestId);
-    if (record === undefined && entries.length === 0)
-      throw new SupervisorError(
-        "NOT_FOUND",
-        "no such request is remembered: refused ones are for 90 days, others for a while",
-      );
-    return clean({ requestId, request: record === undefined ? null : told(record), entries });
-  };
+    JSON.parse(parts.scrubber.scrub(JSON.stringify(answer))) as T;
 
   mount(router, "/users/:user/doctor", {
-    get: async (req) => ({ body: await diagnose(param(req, "user")) }),
+    get: async (req) => ({ body: clean(await diagnose(parts, param(req, "user"))) }),
   });
   mount(router, "/machine", {
     get: () => ({ body: clean(reportMachine(parts)) }),
   });
-  mount(router, "/requests/:id", { get: (req) => ({ body: tell(param(req, "id")) }) });
+  mount(router, "/requests/:id", {
+    get: (req) => ({ body: clean(tellStory(parts, param(req, "id"))) }),
+  });
 }

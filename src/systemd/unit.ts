@@ -77,7 +77,37 @@ function folders({ dataDir, controlSocket, controlGroup }: UnitFacts): string[] 
 /** For all that the daemon does beside waiting for calls and for children. */
 const STOP_SLACK_SECONDS = 20;
 
-/** The service: an ordinary account without a single capability, closed as far as bubblewrap, slirp4netns and delegated cgroups allow. */
+/** Closed as far as bubblewrap, slirp4netns and delegated cgroups allow. */
+const confinement = (needsHomes: boolean): string => `CapabilityBoundingSet=
+AmbientCapabilities=
+NoNewPrivileges=yes
+ProtectSystem=strict
+ProtectHome=${needsHomes ? "read-only" : "yes"}
+PrivateTmp=yes
+# The private network of a sandbox that may call out is made by slirp4netns.
+DevicePolicy=closed
+DeviceAllow=/dev/net/tun rw
+ProtectProc=invisible
+# Not ProtectKernelTunables: it makes /proc/sys read-only, where bubblewrap forbids each sandbox further
+# namespaces. An account without capabilities can change no tunable of the machine anyway.
+ProtectKernelModules=yes
+ProtectKernelLogs=yes
+ProtectClock=yes
+ProtectHostname=yes
+RestrictRealtime=yes
+RestrictSUIDSGID=yes
+LockPersonality=yes
+RemoveIPC=yes
+KeyringMode=private
+# What bubblewrap needs: its namespaces, mounts in them, netlink to raise their loopback.
+RestrictNamespaces=user mnt pid net ipc uts cgroup
+RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK
+SystemCallArchitectures=native
+SystemCallFilter=@system-service @mount
+SystemCallErrorNumber=EPERM
+`;
+
+/** The service: an ordinary account without a single capability. */
 export function serviceUnit(facts: UnitFacts): string {
   const { user, exec, keyFile, notifyAccess, stopTimeoutMs, needsHomes } = facts;
   const credential = keyFile === null ? [] : [`LoadCredential=vault.key:${word(keyFile)}`];
@@ -117,34 +147,7 @@ TasksMax=16384
 LimitNOFILE=65536
 LimitCORE=0
 
-CapabilityBoundingSet=
-AmbientCapabilities=
-NoNewPrivileges=yes
-ProtectSystem=strict
-ProtectHome=${needsHomes ? "read-only" : "yes"}
-PrivateTmp=yes
-# The private network of a sandbox that may call out is made by slirp4netns.
-DevicePolicy=closed
-DeviceAllow=/dev/net/tun rw
-ProtectProc=invisible
-# Not ProtectKernelTunables: it makes /proc/sys read-only, where bubblewrap forbids each sandbox further
-# namespaces. An account without capabilities can change no tunable of the machine anyway.
-ProtectKernelModules=yes
-ProtectKernelLogs=yes
-ProtectClock=yes
-ProtectHostname=yes
-RestrictRealtime=yes
-RestrictSUIDSGID=yes
-LockPersonality=yes
-RemoveIPC=yes
-KeyringMode=private
-# What bubblewrap needs: its namespaces, mounts in them, netlink to raise their loopback.
-RestrictNamespaces=user mnt pid net ipc uts cgroup
-RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK
-SystemCallArchitectures=native
-SystemCallFilter=@system-service @mount
-SystemCallErrorNumber=EPERM
-
+${confinement(needsHomes)}
 [Install]
 WantedBy=multi-user.target
 Also=${SOCKET_UNIT}

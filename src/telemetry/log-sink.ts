@@ -13,110 +13,129 @@ const MAX_WAITING_BYTES = 1024 * 1024;
 /** One system call, and one pass of the scrubber, takes no more than this. */
 const MAX_BATCH_BYTES = 64 * 1024;
 
-export interface LogSink extends DestinationStream {
-  /** Writes what waits, at the end of the process; gives up on a reader that does not read. */
-  flush(): void;
-  /** Lines that were lost because nobody took them. */
-  readonly dropped: number;
-}
-
 /**
  * The place that log lines go to. It never blocks the daemon: lines are gathered, written by a thread
  * of their own, and dropped where a full pipe or disk does not take them; how many is said in the log
  * as soon as it takes lines again.
- *
- * `scrub` is applied to whole lines, many at a time, just before they are written.
  */
-export function openLogSink(fd: number, scrub: (text: string) => string): LogSink {
-  const target = withoutWaiting(fd);
-  let waiting: string[] = [];
-  let waitingBytes = 0;
+export class LogSink implements DestinationStream {
+  readonly #target: number;
+  readonly #scrub: (text: string) => string;
+  readonly #waiting: string[] = [];
+  #waitingBytes = 0;
   /** What is being written; the rest of a partial write goes on from here. */
-  let batch: Buffer | undefined;
-  let isWriting = false;
-  let timer: NodeJS.Timeout | undefined;
-  let dropped = 0;
-  let reported = 0;
+  #batch: Buffer | undefined;
+  #isWriting = false;
+  #timer: NodeJS.Timeout | undefined;
+  #dropped = 0;
+  #reported = 0;
 
-  const later = (ms: number): void => {
-    timer ??= setTimeout(() => {
-      timer = undefined;
-      writeOn();
-    }, ms).unref();
-  };
+  /** See `openLogSink`. */
+  constructor(target: number, scrub: (text: string) => string) {
+    this.#target = target;
+    this.#scrub = scrub;
+  }
 
-  const nextBatch = (): Buffer | undefined => {
-    if (dropped > reported) {
-      const count = dropped - reported;
-      reported = dropped;
-      waiting.unshift(lossLine(count));
+  /** Lines that were lost because nobody took them. */
+  get dropped(): number {
+    return this.#dropped;
+  }
+
+  write(line: string): void {
+    if (this.#waitingBytes + line.length > MAX_WAITING_BYTES) {
+      this.#dropped += 1;
+      return;
     }
-    if (waiting.length === 0) return undefined;
-    let take = 0;
-    for (let size = 0; take < waiting.length && size < MAX_BATCH_BYTES; take += 1)
-      size += waiting[take]!.length;
-    const lines = waiting.splice(0, take);
-    for (const line of lines) waitingBytes -= line.length;
-    waitingBytes = Math.max(waitingBytes, 0);
-    return Buffer.from(scrub(lines.join("")));
-  };
+    this.#waiting.push(line);
+    this.#waitingBytes += line.length;
+    this.#writeIn(GATHER_MS);
+  }
 
-  const writeOn = (): void => {
-    if (isWriting) return;
-    batch ??= nextBatch();
+  /** Writes what waits, at the end of the process; gives up on a reader that does not read. */
+  flush(): void {
+    if (this.#isWriting) {
+      // The thread has a part already, and nobody will be told how far it came: it gets the time
+      // that a reader who reads leaves it to need, so that the last words come behind it.
+      pause(PAUSE_MS);
+      this.#batch = undefined;
+    }
+    const until = performance.now() + LAST_WORDS_MS;
+    while ((this.#batch ??= this.#nextBatch()) !== undefined) {
+      try {
+        this.#wrote(writeSync(this.#target, this.#batch));
+      } catch (error) {
+        const isFull = (error as NodeJS.ErrnoException).code === "EAGAIN";
+        if (!isFull || performance.now() > until) return;
+        pause(PAUSE_MS);
+      }
+    }
+  }
+
+  #writeIn(ms: number): void {
+    if (this.#timer !== undefined) return;
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined;
+      this.#writeOn();
+    }, ms).unref();
+  }
+
+  #writeOn(): void {
+    if (this.#isWriting) return;
+    this.#batch ??= this.#nextBatch();
+    const batch = this.#batch;
     if (batch === undefined) return;
-    isWriting = true;
-    write(target, batch, 0, batch.length, null, (error, written) => {
-      isWriting = false;
-      settle(error, written);
+    this.#isWriting = true;
+    write(this.#target, batch, 0, batch.length, null, (error, written) => {
+      this.#isWriting = false;
+      this.#settle(error, written);
     });
-  };
+  }
 
-  const settle = (error: NodeJS.ErrnoException | null, written: number): void => {
-    if (batch === undefined) return;
+  #settle(error: NodeJS.ErrnoException | null, written: number): void {
+    if (this.#batch === undefined) return;
     if (error === null) {
-      batch = written < batch.length ? batch.subarray(written) : undefined;
-      if (batch !== undefined || waiting.length > 0) writeOn();
+      this.#wrote(written);
+      if (this.#hasMore) this.#writeOn();
       return;
     }
     // Nobody will ever read it again (EPIPE), or it is no place to write to: the service goes on without.
-    if (error.code !== "EAGAIN" && error.code !== "ENOSPC") batch = undefined;
-    if (batch !== undefined || waiting.length > 0) later(RETRY_MS);
-  };
+    if (error.code !== "EAGAIN" && error.code !== "ENOSPC") this.#batch = undefined;
+    if (this.#hasMore) this.#writeIn(RETRY_MS);
+  }
 
-  const sink: LogSink = {
-    write(line) {
-      if (waitingBytes + line.length > MAX_WAITING_BYTES) {
-        dropped += 1;
-        return;
-      }
-      waiting.push(line);
-      waitingBytes += line.length;
-      later(GATHER_MS);
-    },
-    flush() {
-      if (isWriting) {
-        // The thread has a part already, and nobody will be told how far it came: it gets the time
-        // that a reader who reads leaves it to need, so that the last words come behind it.
-        pause(PAUSE_MS);
-        batch = undefined;
-      }
-      const until = performance.now() + LAST_WORDS_MS;
-      while ((batch ??= nextBatch()) !== undefined) {
-        try {
-          const written = writeSync(target, batch);
-          batch = written < batch.length ? batch.subarray(written) : undefined;
-        } catch (error) {
-          const isFull = (error as NodeJS.ErrnoException).code === "EAGAIN";
-          if (!isFull || performance.now() > until) return;
-          pause(PAUSE_MS);
-        }
-      }
-    },
-    get dropped() {
-      return dropped;
-    },
-  };
+  get #hasMore(): boolean {
+    return this.#batch !== undefined || this.#waiting.length > 0;
+  }
+
+  #wrote(bytes: number): void {
+    const batch = this.#batch!;
+    this.#batch = bytes < batch.length ? batch.subarray(bytes) : undefined;
+  }
+
+  /** The next lines, scrubbed; before them the word of those that were lost. */
+  #nextBatch(): Buffer | undefined {
+    if (this.#dropped > this.#reported) {
+      this.#waiting.unshift(lossLine(this.#dropped - this.#reported));
+      this.#reported = this.#dropped;
+    }
+    if (this.#waiting.length === 0) return undefined;
+    let take = 0;
+    for (let size = 0; take < this.#waiting.length && size < MAX_BATCH_BYTES; take += 1)
+      size += this.#waiting[take]!.length;
+    const lines = this.#waiting.splice(0, take);
+    for (const line of lines) this.#waitingBytes -= line.length;
+    this.#waitingBytes = Math.max(this.#waitingBytes, 0);
+    return Buffer.from(this.#scrub(lines.join("")));
+  }
+}
+
+/**
+ * A sink to this descriptor, flushed when the process ends. `scrub` is applied to whole lines, many
+ * at a time, just before they are written.
+ */
+export function openLogSink(fd: number, scrub: (text: string) => string): LogSink {
+  const target = withoutWaiting(fd);
+  const sink = new LogSink(target, scrub);
   process.once("exit", () => {
     sink.flush();
     if (target !== fd) closeSync(target);

@@ -17,29 +17,62 @@ function processRegistry(): Registry {
 
 const one = (value: number): Sample[] => [{ labels: {}, value }];
 
+/** Where metrics are put together, each under its name without the prefix. */
+interface Instruments {
+  readonly registry: Registry;
+  readonly gauge: AddMetric;
+  readonly counter: AddMetric;
+}
+
+type AddMetric = (name: string, help: string, samples: readonly Sample[]) => void;
+
+function createInstruments(): Instruments {
+  const registry = new Registry();
+  const common = (name: string, help: string, samples: readonly Sample[]) => ({
+    name: PREFIX + name,
+    help,
+    labelNames: Object.keys(samples[0]?.labels ?? {}),
+    registers: [registry],
+  });
+  return {
+    registry,
+    gauge(name, help, samples) {
+      const made = new Gauge(common(name, help, samples));
+      for (const { labels, value } of samples) made.set(labels, value);
+    },
+    counter(name, help, samples) {
+      const made = new Counter(common(name, help, samples));
+      for (const { labels, value } of samples) made.inc(labels, value);
+    },
+  };
+}
+
 /** The text of `/metrics` (Prometheus, text format 0.0.4), and its content type. */
 export async function metricsText(
   metrics: Metrics,
   gauges: Gauges,
   version: string,
 ): Promise<{ text: string; contentType: string }> {
-  const registry = new Registry();
-  const registers = [registry];
-  const gauge = (name: string, help: string, samples: readonly Sample[]): void => {
-    const labelNames = Object.keys(samples[0]?.labels ?? {});
-    const made = new Gauge({ name: PREFIX + name, help, labelNames, registers });
-    for (const { labels, value } of samples) made.set(labels, value);
-  };
-  const counter = (name: string, help: string, samples: readonly Sample[]): void => {
-    const labelNames = Object.keys(samples[0]?.labels ?? {});
-    const made = new Counter({ name: PREFIX + name, help, labelNames, registers });
-    for (const { labels, value } of samples) made.inc(labels, value);
-  };
+  const instruments = createInstruments();
+  const { registry } = instruments;
   const build = { version, node: process.versions.node };
-  gauge("build_info", "What runs; always 1.", [{ labels: build, value: 1 }]);
+  instruments.gauge("build_info", "What runs; always 1.", [{ labels: build, value: 1 }]);
+  addClients(instruments, gauges);
+  addInstances(instruments, metrics, gauges);
+  addRequests(instruments, metrics);
+  addDaemon(instruments, metrics, gauges);
+  registry.registerMetric(durationMetric(metrics));
+  const all = Registry.merge([registry, processRegistry()]);
+  return { text: await all.metrics(), contentType: registry.contentType };
+}
+
+function addClients({ gauge }: Instruments, gauges: Gauges): void {
   gauge("users", "Users in the table.", one(gauges.users));
   gauge("sessions", "Sessions of clients.", one(gauges.sessions));
   gauge("streams", "Event streams to clients that are open.", one(gauges.streams));
+}
+
+function addInstances({ gauge, counter }: Instruments, metrics: Metrics, gauges: Gauges): void {
   const states = Object.entries(gauges.instances).map(([state, value]) => ({
     labels: { state },
     value: value ?? 0,
@@ -57,6 +90,9 @@ export async function metricsText(
     metrics.samples("restarts"),
   );
   gauge("spawn_queue", "Starts that wait for their turn.", one(gauges.spawnsWaiting));
+}
+
+function addRequests({ gauge, counter }: Instruments, metrics: Metrics): void {
   gauge("requests_in_flight", "Requests under way, streams among them.", one(metrics.inFlight));
   counter("tool_calls_total", "Calls of tools, by outcome.", metrics.samples("calls"));
   if (metrics.isPerUser)
@@ -65,6 +101,10 @@ export async function metricsText(
       "Calls of tools, by user and outcome.",
       metrics.samples("userCalls"),
     );
+}
+
+/** How the daemon itself fares: its failures, its delay, and what it could not hand on. */
+function addDaemon({ gauge, counter }: Instruments, metrics: Metrics, gauges: Gauges): void {
   const contained = new Map(
     metrics.samples("contained").map(({ labels, value }) => [labels["owner"], value]),
   );
@@ -94,9 +134,6 @@ export async function metricsText(
     "Notifications of servers for which a slow client left no room.",
     one(gauges.notificationsDropped),
   );
-  registry.registerMetric(durationMetric(metrics));
-  const all = Registry.merge([registry, processRegistry()]);
-  return { text: await all.metrics(), contentType: registry.contentType };
 }
 
 /** The library's own histogram observes value by value; these were counted already. */

@@ -1,0 +1,68 @@
+import { SupervisorError } from "../errors.ts";
+import type { Registry } from "../auth/registry.ts";
+import type { Config } from "../config/config.ts";
+import type { Ref, Selector, Supervisor } from "../instances/supervisor.ts";
+
+export interface RunParts {
+  config: Pick<Config, "defaultServer">;
+  registry: Pick<Registry, "requireUser">;
+  supervisor: Pick<Supervisor, "ensure" | "forgive" | "list" | "restart" | "stop">;
+}
+
+/** A user's instances: those of one server, or what each order does without one. */
+export interface RunSubject {
+  user: string;
+  server: string | undefined;
+}
+
+/**
+ * Starts the user's instance of the server, the default one where none is named. Each of these orders
+ * resolves with the instances that it was about, once they are as ordered; USER_DISABLED where it
+ * would start a disabled user's, else it rejects as `Supervisor.ensure` and `Supervisor.stop` do.
+ */
+export async function startInstance(parts: RunParts, subject: RunSubject): Promise<Ref[]> {
+  requireEnabled(parts, subject);
+  const ref = defaultOf(parts, subject);
+  parts.supervisor.forgive({ user: ref.user, server: ref.server });
+  await parts.supervisor.ensure(ref);
+  return [ref];
+}
+
+/** Ends all instances of the user, or those of the server; the next message starts them again. */
+export async function stopInstances(parts: RunParts, subject: RunSubject): Promise<Ref[]> {
+  const refs = runningOf(parts, subject);
+  await parts.supervisor.stop(subject, "stopped by an admin");
+  return refs;
+}
+
+/** Replaces the instances that run, and starts the one of the server (or the default one) where none does. */
+export async function restartInstances(parts: RunParts, subject: RunSubject): Promise<Ref[]> {
+  requireEnabled(parts, subject);
+  const found = runningOf(parts, subject);
+  const refs = found.length > 0 ? found : [defaultOf(parts, subject)];
+  await parts.supervisor.restart(subject, "restarted by an admin");
+  await ensureAll(parts, refs);
+  return refs;
+}
+
+/** A disabled user's children stay off, whoever gives the order. */
+function requireEnabled({ registry }: RunParts, { user }: RunSubject): void {
+  if (registry.requireUser(user).state === "disabled")
+    throw new SupervisorError("USER_DISABLED", "the user is disabled");
+}
+
+const runningOf = ({ supervisor }: RunParts, selector: Selector): Ref[] =>
+  supervisor.list(selector).filter(({ state }) => state !== "stopped");
+
+const defaultOf = ({ config }: RunParts, { user, server }: RunSubject): Ref => ({
+  user,
+  server: server ?? config.defaultServer,
+  variant: "",
+});
+
+/** Waits for all, so that a failure of one does not leave the others' outcome open. */
+async function ensureAll({ supervisor }: RunParts, refs: readonly Ref[]): Promise<void> {
+  const outcomes = await Promise.allSettled(refs.map((ref) => supervisor.ensure(ref)));
+  const failed = outcomes.find((outcome) => outcome.status === "rejected");
+  if (failed !== undefined) throw failed.reason;
+}
