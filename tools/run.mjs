@@ -1,7 +1,7 @@
 // Runs a task of this checkout on the Node that the checkout brings, after making sure that
 // dependencies and build are there and fresh. Plain Node (any version from 18), no imports from
 // node_modules: on a fresh clone this file is all there is.
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { existsSync, readdirSync, statSync } from "node:fs";
 import { delimiter, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -51,6 +51,7 @@ const tasks = {
   start: ["bin/mcp-supervisor.js", "serve"],
   demo: ["bin/mcp-supervisor.js", "demo"],
   test: ["tools/test.mjs"],
+  "test:unit": ["tools/test.mjs", "--unit"],
   "test:systemd": ["test/boot/run.ts"],
   bench: ["bench/run.mjs"],
   docs: ["tools/docs.mjs"],
@@ -64,6 +65,26 @@ const tasks = {
   mutations: ["test/mutations/main.ts"],
 };
 
+/** Ends as the child does, and hands on what this process is told, so that a signal to npm reaches the task. */
+function become(command, args) {
+  const child = spawn(command, args, { cwd: root, env, stdio: "inherit" });
+  const signals = ["SIGINT", "SIGTERM", "SIGHUP"];
+  for (const signal of signals)
+    process.on(signal, () => {
+      // A terminal has told the child itself.
+      if (signal !== "SIGINT" || !process.stdin.isTTY) child.kill(signal);
+    });
+  child.once("error", (error) => {
+    console.error(`mcp-supervisor: ${command} cannot be started (${error.message})`);
+    process.exit(1);
+  });
+  child.once("exit", (code, signal) => {
+    if (signal === null) process.exit(code);
+    for (const name of signals) process.removeAllListeners(name);
+    process.kill(process.pid, signal);
+  });
+}
+
 const [task, ...rest] = process.argv.slice(2);
 if (!Object.hasOwn(tasks, task ?? "")) {
   console.error(`usage: node tools/run.mjs ${Object.keys(tasks).join("|")} [arguments]`);
@@ -72,14 +93,6 @@ if (!Object.hasOwn(tasks, task ?? "")) {
 setup();
 if (task !== "setup") {
   const [file, ...args] = tasks[task];
-  const done = spawnSync(
-    node,
-    ["--max-semi-space-size=2", "--no-warnings", join(root, file), ...args, ...rest],
-    {
-      cwd: root,
-      env,
-      stdio: "inherit",
-    },
-  );
-  process.exit(done.status ?? 1);
+  const flags = ["--max-semi-space-size=2", "--no-warnings"];
+  become(node, [...flags, join(root, file), ...args, ...rest]);
 }

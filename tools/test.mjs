@@ -1,21 +1,39 @@
-// The whole test suite, or the files named on the command line.
-import { spawnSync } from "node:child_process";
-import { globSync } from "node:fs";
+// The whole test suite; the unit tests alone (`--unit`); or the files named on the command line.
+import { constants } from "node:os";
+import { resolve } from "node:path";
+import { run } from "node:test";
+import { fileURLToPath } from "node:url";
+import { MARK, endDescendants } from "./descendants.mjs";
+import { Progress } from "./progress.mjs";
+import { findTests } from "./suite.mjs";
 
-const named = process.argv.slice(2);
-const files = named.length > 0 ? named : globSync("test/**/*.test.ts").toSorted();
-const done = spawnSync(
-  process.execPath,
-  [
-    "--no-warnings",
-    "--test",
-    "--test-concurrency=2",
-    // A test that waits for what never comes must not keep the others from being told.
-    "--test-timeout=900000",
-    ...files,
-  ],
-  {
-    stdio: "inherit",
-  },
-);
-process.exit(done.status ?? 1);
+const UNIT = fileURLToPath(new URL("unit.mjs", import.meta.url));
+const FILES_AT_ONCE = 2;
+// A test that waits for what never comes must not keep the others from being told.
+const PATIENCE_MS = 900_000;
+
+function chooseFiles(args) {
+  if (args.includes("--unit")) return [UNIT];
+  if (args.length > 0) return args.map((file) => resolve(file));
+  return [UNIT, ...findTests().whole.map((file) => resolve(file))];
+}
+
+const [name, value] = MARK.split("=");
+process.env[name] = value;
+let isEnding = false;
+async function end(signal) {
+  if (isEnding) return;
+  isEnding = true;
+  console.error(`${signal}: ending what the tests have started …`);
+  await endDescendants();
+  process.exit(128 + constants.signals[signal]);
+}
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => void end(signal));
+// Nobody reads on, as behind "| head".
+process.stdout.on("error", () => void end("SIGPIPE"));
+
+const files = chooseFiles(process.argv.slice(2));
+const progress = new Progress(files.length);
+for await (const event of run({ files, concurrency: FILES_AT_ONCE, timeout: PATIENCE_MS }))
+  if (!isEnding) progress.take(event);
+if (!isEnding) process.exit(progress.hasFailed ? 1 : 0);

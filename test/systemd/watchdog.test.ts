@@ -4,7 +4,7 @@ import type { TestContext } from "node:test";
 import { startWatchdog, takeWatchdogMs } from "../../src/systemd/watchdog.ts";
 import { until } from "../helpers/until.ts";
 
-const LIMIT_MS = 400;
+const LIMIT_MS = 200;
 
 /** A watchdog whose meals and complaints are kept. */
 function watch(t: TestContext, isHealthy: () => Promise<boolean>) {

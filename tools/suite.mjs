@@ -1,0 +1,39 @@
+// Which test files there are, and which of them are unit tests.
+import { globSync, readFileSync } from "node:fs";
+import { dirname, join, relative } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const ROOT = fileURLToPath(new URL("..", import.meta.url));
+
+/**
+ * What starts processes. A test file that imports none of these, itself or by the helpers that it
+ * imports, is a unit test.
+ */
+const STARTS_PROCESSES =
+  /^(node:child_process|src\/(daemon|instances\/supervisor|engines\/process\/(process-runner|levels|gaps))\.ts)$/;
+
+/** What a file imports for more than its types; files of the project by their path from its root. */
+function importsOf(file) {
+  const imports = /^(?:import|export)\s+(?!type\b)(?:[^;'"]*?\bfrom\s+)?["']([^"']+)["']/gm;
+  return Array.from(readFileSync(join(ROOT, file), "utf8").matchAll(imports), ([, name]) =>
+    name.startsWith(".") ? relative(ROOT, join(ROOT, dirname(file), name)) : name,
+  );
+}
+
+function startsProcesses(file, seen = new Set()) {
+  seen.add(file);
+  return importsOf(file).some(
+    (name) =>
+      STARTS_PROCESSES.test(name) ||
+      (name.startsWith("test/") && !seen.has(name) && startsProcesses(name, seen)),
+  );
+}
+
+/** `unit`: those that start no process, so that one process can run them all. */
+export function findTests() {
+  const files = globSync("test/**/*.test.ts", { cwd: ROOT }).toSorted();
+  const { unit = [], whole = [] } = Object.groupBy(files, (file) =>
+    startsProcesses(file) ? "whole" : "unit",
+  );
+  return { unit, whole };
+}
