@@ -6,13 +6,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import type { TestContext } from "node:test";
-import { fileURLToPath } from "node:url";
 import { isListening, processesWith, runCli } from "../helpers/daemon.ts";
 import { bearer } from "../helpers/fixtures.ts";
+import { PROGRAM } from "../helpers/program.ts";
 import { EventStream, ask } from "../helpers/raw-http.ts";
 import { until } from "../helpers/until.ts";
-
-const MAIN = fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url));
 
 /** A folder that the demo makes its own in, to be found empty afterwards. */
 function folderForDemo(t: TestContext): { dir: string; assertEmpty: () => void } {
@@ -67,7 +65,7 @@ test("demo --once --json answers one document", async (t) => {
 
 test("demo serves on until Ctrl-C, for clients that paste its URLs and keys", async (t) => {
   const { dir, assertEmpty } = folderForDemo(t);
-  const child = spawn(process.execPath, ["--no-warnings", MAIN, "demo"], {
+  const child = spawn(process.execPath, ["--no-warnings", PROGRAM, "demo"], {
     stdio: ["ignore", "pipe", "pipe"],
     env: { ...process.env, TMPDIR: dir },
   });
@@ -92,7 +90,7 @@ test("demo serves on until Ctrl-C, for clients that paste its URLs and keys", as
 
 test("a demo whose output nobody reads ends in order all the same", async (t) => {
   const { dir, assertEmpty } = folderForDemo(t);
-  const child = spawn(process.execPath, ["--no-warnings", MAIN, "demo", "--once"], {
+  const child = spawn(process.execPath, ["--no-warnings", PROGRAM, "demo", "--once"], {
     stdio: ["ignore", "pipe", "ignore"],
     env: { ...process.env, TMPDIR: dir },
   });
@@ -105,7 +103,7 @@ test("a demo whose output nobody reads ends in order all the same", async (t) =>
 
 test("Ctrl-C in the middle of the show ends it there, with no child left", async (t) => {
   const { dir, assertEmpty } = folderForDemo(t);
-  const child = spawn(process.execPath, ["--no-warnings", MAIN, "demo"], {
+  const child = spawn(process.execPath, ["--no-warnings", PROGRAM, "demo"], {
     stdio: "ignore",
     env: { ...process.env, TMPDIR: dir },
   });

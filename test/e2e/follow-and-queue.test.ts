@@ -3,22 +3,20 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
 import { test } from "node:test";
-import { fileURLToPath } from "node:url";
 import { startForAlice } from "../helpers/alice.ts";
 import { atEnd, startDaemon } from "../helpers/daemon.ts";
 import type { AddedUser } from "../helpers/daemon.ts";
 import { bearer, fixture, initialize, json } from "../helpers/fixtures.ts";
+import { PROGRAM } from "../helpers/program.ts";
 import { ask } from "../helpers/raw-http.ts";
 import { until } from "../helpers/until.ts";
-
-const MAIN = fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url));
 
 test("logs -f prints each line of a child as it comes, until it is ended", async (t) => {
   const crashing = fixture("http", "crash-on-start");
   const rig = await startForAlice(t, { echo: fixture("sse", "echo-sse"), crashing });
   await rig.sse("echo");
   const argv = ["--config", rig.daemon.configPath, "logs", "alice", "-f", "--json"];
-  const follower = spawn(process.execPath, ["--no-warnings", MAIN, ...argv], {
+  const follower = spawn(process.execPath, ["--no-warnings", PROGRAM, ...argv], {
     stdio: ["ignore", "pipe", "inherit"],
   });
   const ended = once(follower, "close") as Promise<[number | null, string | null]>;

@@ -2,16 +2,15 @@ import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { chmodSync } from "node:fs";
 import { test } from "node:test";
-import { fileURLToPath } from "node:url";
 import { startDaemon } from "../helpers/daemon.ts";
+import { PROGRAM } from "../helpers/program.ts";
 
-const MAIN = fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url));
 const isRoot = process.getuid?.() === 0;
 /** Nobody's account, which owns nothing. Where the test is no root, its own account is closed out by mode. */
 const AS_OTHER = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--"];
 
 function asAdminWithoutSudo(args: readonly string[], cwd: string) {
-  const argv = [...(isRoot ? AS_OTHER : []), process.execPath, "--no-warnings", MAIN, ...args];
+  const argv = [...(isRoot ? AS_OTHER : []), process.execPath, "--no-warnings", PROGRAM, ...args];
   const { status, stdout, stderr } = spawnSync(argv[0]!, argv.slice(1), { encoding: "utf8", cwd });
   return { status, said: stdout + stderr };
 }

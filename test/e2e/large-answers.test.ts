@@ -34,7 +34,7 @@ const WAYS: [Server, Front, Partial<Large>?][] = [
 
 test("over every bridge an answer of megabytes arrives whole, and one over the limit is an error for its id that names the limit, wherever the id stands", async (t) => {
   const config = { servers, defaultServer: "lines" };
-  const daemon = await startDaemon(t, { config, isBuilt: true });
+  const daemon = await startDaemon(t, { config });
   const { secret } = (await daemon.addUser("alice")).key;
   for (const [server, front, more] of WAYS) {
     const where = `${server} to ${front}`;

@@ -5,7 +5,6 @@ import { readFileSync, readdirSync, readlinkSync, writeFileSync } from "node:fs"
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { test } from "node:test";
-import { fileURLToPath } from "node:url";
 import { atEnd, daemonFolder, runCli, startDaemon } from "../helpers/daemon.ts";
 import type { AddedUser } from "../helpers/daemon.ts";
 import { echoServer } from "../helpers/echo.ts";
@@ -13,10 +12,10 @@ import { isInstalled } from "../helpers/installed.ts";
 import { bearer, initialize, json } from "../helpers/fixtures.ts";
 import { freePort } from "../helpers/free-port.ts";
 import { openNotifySocket } from "../helpers/notify-socket.ts";
+import { PROGRAM } from "../helpers/program.ts";
 import { ask } from "../helpers/raw-http.ts";
 import { until } from "../helpers/until.ts";
 
-const MAIN = fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url));
 const NOTIFY = new URL("../../src/systemd/notify.ts", import.meta.url).href;
 const NO_KOFFI = "koffi is not installed";
 
@@ -105,7 +104,7 @@ test("a listener that was handed over serves who connected before the daemon beg
       "--fdname=gateway",
       process.execPath,
       "--no-warnings",
-      MAIN,
+      PROGRAM,
       "serve",
       "--config",
       config,

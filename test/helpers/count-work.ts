@@ -15,7 +15,7 @@ export interface Counts {
 }
 
 /** They set one timer for all that comes within it, which on a slow machine may be one call. */
-const GATHERS = /\/src\/(?:audit|observability)\//;
+const GATHERS = /\/dist\/(?:audit|telemetry)\//;
 
 const counts: Counts = { turn: 0, toClients: 0, toServers: 0, toStdin: 0, timers: 0 };
 

@@ -4,11 +4,9 @@ import { cp, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
-import { fileURLToPath } from "node:url";
 import { endWithUs } from "./end-with-us.ts";
+import { PROGRAM } from "./program.ts";
 import { until } from "./until.ts";
-
-const PROGRAM = fileURLToPath(new URL("../../bin/mcp-supervisor.js", import.meta.url));
 
 export interface AddedUser {
   user: string;

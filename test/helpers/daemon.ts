@@ -15,11 +15,9 @@ import { connect } from "node:net";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import type { TestContext } from "node:test";
-import { fileURLToPath } from "node:url";
+import { PROGRAM } from "./program.ts";
 import { until } from "./until.ts";
 
-const MAIN = fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url));
-const BUILT = fileURLToPath(new URL("../../bin/mcp-supervisor.js", import.meta.url));
 const FIRST_PORT = 10_000 + (process.pid % 400) * 20;
 /** What a daemon that was closed in order leaves in its data folder; anything else was forgotten. */
 const MAY_STAY =
@@ -44,12 +42,12 @@ export interface CliOptions {
   through?: readonly string[];
 }
 
-/** Runs the command line as a process of its own, from source. */
+/** Runs the command line as a process of its own. */
 export async function runCli(
   args: readonly string[],
   options: CliOptions = {},
 ): Promise<CliResult> {
-  const argv = [...(options.through ?? []), process.execPath, "--no-warnings", MAIN, ...args];
+  const argv = [...(options.through ?? []), process.execPath, "--no-warnings", PROGRAM, ...args];
   const child = spawn(argv[0]!, argv.slice(1), {
     stdio: ["pipe", "pipe", "pipe"],
     env: { ...process.env, ...options.env },
@@ -139,8 +137,6 @@ export interface DaemonOptions {
   through?: readonly string[];
   /** Whom it runs as, where the test is root: the CLI stays root's. */
   account?: Account | undefined;
-  /** The built program, which is what users run: of the memory of the other a part is the compiler's. */
-  isBuilt?: boolean;
   /** For tests that kill the daemon: children of level none outlive it, and the helper ends them. */
   mayOrphan?: boolean;
 }
@@ -244,7 +240,7 @@ function readSentence(output: string, dir: string): Ready {
 }
 
 /**
- * Starts the real daemon as a process of its own, from source, on ports of the system's choice.
+ * Starts the real daemon as a process of its own, as the unit starts it, on ports of the system's choice.
  *
  * At the end of the test it is stopped, and the test fails if a child, a listener or a file of the
  * running daemon is left.
@@ -256,8 +252,8 @@ export async function startDaemon(t: TestContext, options: DaemonOptions): Promi
   const flags = ["serve", "--config", configPath, ...(isForPeople ? [] : ["--json"])];
   const { account, through = account === undefined ? [] : becoming(account) } = options;
   if (account) for (const file of [dir, configPath]) chownSync(file, account.uid, account.uid);
-  const program = options.isBuilt === true ? ["--max-semi-space-size=2", BUILT] : [MAIN];
-  const argv = [...through, process.execPath, "--no-warnings", ...program, ...flags];
+  const node = [process.execPath, "--no-warnings", "--max-semi-space-size=2"];
+  const argv = [...through, ...node, PROGRAM, ...flags];
   const child = spawn(argv[0]!, argv.slice(1), {
     stdio: ["ignore", "pipe", "pipe"],
     env: { ...process.env, ...options.env },
