@@ -1,16 +1,9 @@
 import { createHash, randomBytes, timingSafeEqual } from "node:crypto";
-import {
-  closeSync,
-  fstatSync,
-  openSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs";
+import { closeSync, fstatSync, openSync, readFileSync } from "node:fs";
 import type { IncomingMessage } from "node:http";
 import { join } from "node:path";
 import { SupervisorError } from "../errors.ts";
+import { writeInPlace } from "../platform/atomic-file.ts";
 
 const TOKEN_BYTES = 32;
 
@@ -42,11 +35,7 @@ function read(path: string): string | undefined {
 
 function make(path: string): string {
   const token = randomBytes(TOKEN_BYTES).toString("base64url");
-  const draft = `${path}.new`;
-  // One that a killed start left; its mode would keep it from being written.
-  rmSync(draft, { force: true });
-  writeFileSync(draft, `${token}\n`, { mode: 0o400, flush: true });
-  renameSync(draft, path);
+  writeInPlace(path, { text: `${token}\n`, mode: 0o400 });
   return token;
 }
 

@@ -2,7 +2,6 @@ import type { IncomingMessage } from "node:http";
 import { brotliDecompressSync, gunzipSync, inflateSync } from "node:zlib";
 import type { ZlibOptions } from "node:zlib";
 import type { RequestHandler } from "express";
-import { sizeText } from "../config/scalars.ts";
 import { SupervisorError } from "../errors.ts";
 import type { BodySink } from "../http/body-request.ts";
 import { IncomingBody } from "../http/body-watch.ts";
@@ -44,7 +43,9 @@ function inflated(body: Buffer, inflate: Inflate): Buffer {
   } catch (cause) {
     const isTooLarge = (cause as NodeJS.ErrnoException).code === "ERR_BUFFER_TOO_LARGE";
     throw isTooLarge
-      ? new SupervisorError("BODY_TOO_LARGE", "the body is over 1 MiB", { cause })
+      ? new SupervisorError("BODY_TOO_LARGE", "the body is over 1 MiB when it is unpacked", {
+          cause,
+        })
       : new SupervisorError("REQUEST_INVALID", "the body cannot be unpacked", { cause });
   }
 }
@@ -76,7 +77,7 @@ export function jsonBody(watch: Watch = UNWATCHED): RequestHandler {
     if (!/^utf-?8$/i.test(charset) || inflate === undefined)
       throw new SupervisorError("TYPE_UNSUPPORTED", "the body must be plain UTF-8");
     const takeBody = (sink: BodySink): void => pour(req, sink);
-    const body = await readBody({ headers, socket, takeBody }, MAX_BODY_BYTES, watch, sizeText);
+    const body = await readBody({ headers, socket, takeBody }, MAX_BODY_BYTES, watch);
     if (body === undefined) return;
     req.body = parse(inflated(body, inflate));
     next();

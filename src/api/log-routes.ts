@@ -1,4 +1,5 @@
 import type { Request, Response, Router } from "express";
+import { onAbort } from "../platform/abort.ts";
 import { guarded } from "../containment.ts";
 import { SupervisorError } from "../errors.ts";
 import type { LogLine, Ref } from "../instances/supervisor.ts";
@@ -48,12 +49,11 @@ export function addLogRoutes(router: Router, parts: ControlParts): void {
     res.status(200).setHeader("content-type", "application/x-ndjson");
     res.flushHeaders();
     for (const row of kept({ user, server })) write(row);
-    const end = (): void => void res.end();
     supervisor.events.on("line", onLine);
-    closing.addEventListener("abort", end);
+    const forget = onAbort(closing, () => void res.end());
     res.on("close", () => {
       supervisor.events.off("line", onLine);
-      closing.removeEventListener("abort", end);
+      forget();
     });
   };
 

@@ -1,18 +1,20 @@
 import type { Command } from "commander";
 import type { Diagnosis, RequestStory, StatusRow, ToldRequest, TokenRow } from "../api/types.ts";
 import { apiPath, clientFor } from "./client.ts";
-import { answer, duration, instant, known, mebibytes, printable, span } from "./output.ts";
+import { roughDuration, timeTaken } from "../platform/durations.ts";
+import { roughSize } from "../platform/sizes.ts";
+import { answer, instant, known, printable } from "./output.ts";
 import { counted } from "../errors.ts";
 
 const MAX_TROUBLES = 3;
 const MAX_LINES = 5;
 
-const since = (epochMs: number): string => `${span((Date.now() - epochMs) / 1000)} ago`;
+const since = (epochMs: number): string => `${roughDuration((Date.now() - epochMs) / 1000)} ago`;
 
 /** What of the machine an instance has; what is down has nothing. */
 function processOf({ pid, rssBytes }: StatusRow): string {
   if (pid === null) return "no process";
-  return `pid ${pid}, ${rssBytes === null ? "memory unknown" : `${mebibytes(rssBytes)} of memory`}`;
+  return `pid ${pid}, ${rssBytes === null ? "memory unknown" : `${roughSize(rssBytes)} of memory`}`;
 }
 
 /** What the clients make of it. */
@@ -28,7 +30,9 @@ function instanceLines({ instances }: Diagnosis): string[] {
   return instances.flatMap((row) => {
     const { server, variant, state, reason, retryAt } = row;
     const again =
-      retryAt === null ? "" : `, tried again in ${span(Math.max(0, retryAt - Date.now()) / 1000)}`;
+      retryAt === null
+        ? ""
+        : `, tried again in ${roughDuration(Math.max(0, retryAt - Date.now()) / 1000)}`;
     const name = variant === "" ? server : `${server} (${variant})`;
     return [
       `${name}: ${state} since ${instant(row.since)}${reason === null ? "" : ` (${reason})`}${again}`,
@@ -97,7 +101,7 @@ function story({ requestId, request, entries }: RequestStory): string[] {
     const about = known({ server, tool, start: request.generation });
     lines.push(
       `${requestId}: ${code === null ? `answered with ${status}` : `${status} ${code}: ${message}`}`,
-      `  ${request.request}, ${instant(request.at)}, ${duration(durationMs)}`,
+      `  ${request.request}, ${instant(request.at)}, ${timeTaken(durationMs)}`,
       `  by ${who}, from ${request.remoteAddress}, ${request.userAgent}`,
       ...(about === "" ? [] : [`  ${about}`]),
       ...request.details.map((detail) => `    ${detail}`),
@@ -105,7 +109,7 @@ function story({ requestId, request, entries }: RequestStory): string[] {
   }
   for (const { at, kind, what, outcome, reason, user, server, durationMs } of entries)
     lines.push(
-      `${lines.length === 0 ? `${requestId}: ` : "  "}${kind} ${what}${whose(user, server)}: ${outcome}${reason === null ? "" : `, ${reason}`} (${instant(at)}${durationMs === null ? "" : `, ${duration(durationMs)}`})`,
+      `${lines.length === 0 ? `${requestId}: ` : "  "}${kind} ${what}${whose(user, server)}: ${outcome}${reason === null ? "" : `, ${reason}`} (${instant(at)}${durationMs === null ? "" : `, ${timeTaken(durationMs)}`})`,
     );
   return lines;
 }

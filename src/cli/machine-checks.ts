@@ -1,3 +1,4 @@
+import { isLoopbackHost } from "../platform/loopback.ts";
 import { accessSync, constants, existsSync, lstatSync, statSync, statfsSync } from "node:fs";
 import type { Stats } from "node:fs";
 import { join } from "node:path";
@@ -208,11 +209,9 @@ export function oddities(config: Config, levels: readonly ServerLevel[]): Findin
   );
 }
 
-const isLoopback = (host: string): boolean => /^(127\.|localhost$|::1$)/.test(host);
-
 export function addresses({ listen, admin, publicUrl }: Config): Finding[] {
   const at = `${listen.host}:${listen.port}`;
-  const isOpen = !isLoopback(listen.host);
+  const isOpen = !isLoopbackHost(listen.host);
   const gateway =
     isOpen && publicUrl.protocol === "http:"
       ? warn(
@@ -225,7 +224,7 @@ export function addresses({ listen, admin, publicUrl }: Config): Finding[] {
   const where = `${admin.host}:${admin.port}`;
   return [
     gateway,
-    isLoopback(admin.host)
+    isLoopbackHost(admin.host)
       ? ok("admin", `${where}, with the admin token`)
       : warn("admin", `${where} is open to the network, without TLS`, "bind it to 127.0.0.1"),
   ];

@@ -57,31 +57,6 @@ export function instant(epochMs: number | null): string {
     : `${new Date(epochMs).toISOString().slice(0, 16).replace("T", " ")}Z`;
 }
 
-const UNITS: readonly (readonly [string, number])[] = [
-  ["d", 86_400],
-  ["h", 3_600],
-  ["m", 60],
-];
-
-/** A length of time for people: its largest whole unit. */
-export function span(seconds: number): string {
-  const unit = UNITS.find(([, size]) => seconds >= size);
-  return unit === undefined
-    ? `${Math.floor(seconds)}s`
-    : `${Math.floor(seconds / unit[1])}${unit[0]}`;
-}
-
-/** How long something took, for people: milliseconds only where it is that short. */
-export const duration = (ms: number): string =>
-  ms < 1000 ? `${ms.toFixed(1)} ms` : ms < 60_000 ? `${(ms / 1000).toFixed(1)} s` : span(ms / 1000);
-
-/** A size for people, in MiB; in KiB where it is less than one. */
-export function mebibytes(bytes: number | null): string {
-  if (bytes === null) return "-";
-  const kibibytes = bytes / 1024;
-  return kibibytes < 1024 ? `${Math.ceil(kibibytes)}K` : `${(kibibytes / 1024).toFixed(0)}M`;
-}
-
 /** `pid 12, port 8000`: what there is of these, in a sentence, where a table has a dash. */
 export const known = (values: Readonly<Record<string, string | number | null>>): string =>
   Object.entries(values)

@@ -1,7 +1,9 @@
 import type { Command } from "commander";
 import type { Status, StatusRow } from "../api/types.ts";
 import { apiPath, clientFor } from "./client.ts";
-import { answer, mebibytes, orDash, span, table } from "./output.ts";
+import { roughDuration } from "../platform/durations.ts";
+import { roughSize } from "../platform/sizes.ts";
+import { answer, orDash, table } from "./output.ts";
 import { counted } from "../errors.ts";
 
 const HEADER = [
@@ -34,15 +36,15 @@ export function instanceTable(instances: readonly StatusRow[]): string[] {
       row.user,
       row.variant === "" ? row.server : `${row.server}#${shortVariant(row.variant)}`,
       row.state,
-      span((Date.now() - row.since) / 1_000),
+      roughDuration((Date.now() - row.since) / 1_000),
       orDash(row.pid),
       orDash(row.port),
       String(row.generation),
       String(row.restarts),
       String(row.sessions),
       String(row.inFlight),
-      mebibytes(row.rssBytes),
-      row.idleSeconds === null ? "-" : span(row.idleSeconds),
+      row.rssBytes === null ? "-" : roughSize(row.rssBytes),
+      row.idleSeconds === null ? "-" : roughDuration(row.idleSeconds),
       row.reason ?? "",
     ]),
   );
@@ -52,7 +54,7 @@ async function status(name: string | undefined, _options: object, command: Comma
   const client = await clientFor(command);
   const found = await client.call<Status>("GET", apiPath(["status"], { user: name }));
   answer(command, found, [
-    `mcp-supervisor ${found.version}, pid ${found.pid}, up ${span(found.uptimeSeconds)}, isolation ${found.isolation}`,
+    `mcp-supervisor ${found.version}, pid ${found.pid}, up ${roughDuration(found.uptimeSeconds)}, isolation ${found.isolation}`,
     ...(found.queue.waiting > 0
       ? [
           `starts of children: ${found.queue.starting} under way, ${counted(found.queue.waiting, "waits for its", "wait for their")} turn`,

@@ -1,10 +1,10 @@
 import { SupervisorError } from "../errors.ts";
+import { parseDuration } from "../platform/durations.ts";
 
 const RFC_3339 = /^\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]\d{2}:\d{2})$/;
 /** The end of the year 9999; a number beyond it was meant as milliseconds. */
 const LATEST_SECONDS = 253_402_300_799;
-const LIFETIME = /^(\d{1,9})(s|m|h|d)$/;
-const UNIT_MS = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+const LIFETIME = /^\d{1,9}[smhd]$/;
 
 const usage = (message: string): SupervisorError => new SupervisorError("USAGE", message);
 
@@ -27,9 +27,8 @@ export function parseInstant(text: string): number {
 
 /** Milliseconds of a lifetime like 90d or 12h; throws USAGE. */
 export function parseLifetime(text: string): number {
-  const [, count, unit] = LIFETIME.exec(text) ?? [];
-  const lifetimeMs = Number(count) * UNIT_MS[unit as keyof typeof UNIT_MS];
-  if (count === undefined || lifetimeMs === 0 || lifetimeMs > LATEST_SECONDS * 1_000)
+  const lifetimeMs = LIFETIME.test(text) ? parseDuration(text) : undefined;
+  if (lifetimeMs === undefined || lifetimeMs === 0 || lifetimeMs > LATEST_SECONDS * 1_000)
     throw usage("the lifetime is not understood; write it like 90d, 12h or 30m");
   return lifetimeMs;
 }

@@ -2,7 +2,8 @@ import type { Command } from "commander";
 import type { AddedUser, RemovedUser, ShownUser, UserRow } from "../api/types.ts";
 import { apiPath, clientFor } from "./client.ts";
 import { keyTable } from "./key.ts";
-import { answer, instant, mebibytes, table } from "./output.ts";
+import { roughSize } from "../platform/sizes.ts";
+import { answer, instant, table } from "./output.ts";
 import { readSecret, withSecretOptions } from "./secret.ts";
 import { instanceTable } from "./status.ts";
 import { parseInstant } from "./times.ts";
@@ -47,7 +48,7 @@ async function list(_options: object, command: Command): Promise<void> {
 
 function homeLines(homes: ShownUser["homes"]): string[] {
   if (homes.length === 0) return [];
-  const sizes = homes.map(({ server, bytes }) => `${server} ${mebibytes(bytes)}`);
+  const sizes = homes.map(({ server, bytes }) => `${server} ${roughSize(bytes)}`);
   return ["", `Private homes: ${sizes.join(", ")}`];
 }
 

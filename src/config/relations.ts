@@ -1,4 +1,5 @@
 import path from "node:path";
+import { SLUG_PATTERN } from "../platform/slug.ts";
 import { transportNamed } from "./foreign.ts";
 import { nearest } from "./nearest.ts";
 import type { Problem } from "./problems.ts";
@@ -127,9 +128,12 @@ function uidProblems(config: Entries): Problem[] {
   }));
 }
 
+/** `user/server`. */
+const PIN_NAME = new RegExp(`^${SLUG_PATTERN}/([^/]+)$`);
+
 function pinProblem(name: string, config: Entries): string | undefined {
   const servers = entriesOf(config["servers"]);
-  const [, server] = /^[a-z0-9][a-z0-9_-]{0,62}\/([^/]+)$/.exec(name) ?? [];
+  const [, server] = PIN_NAME.exec(name) ?? [];
   if (server === undefined) return 'must be named "user/server"';
   if (!Object.hasOwn(servers, server)) return "names a server that is not among the servers";
   const entry = entriesOf(servers[server]);

@@ -1,9 +1,9 @@
 import { z } from "zod";
-
-const UNIT_MS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+import { DAY_MS, DURATION, parseDuration } from "../platform/durations.ts";
+import { SIZE, parseSize } from "../platform/sizes.ts";
 
 /** Timers of Node hold 2^31-1 ms, just under 25 days, and fire at once when given more. */
-const LONGEST_MS = 24 * UNIT_MS.d;
+const LONGEST_MS = 24 * DAY_MS;
 
 const DURATION_RULE = 'must be a duration such as "250ms", "30s", "15m", "2h", "7d"';
 
@@ -11,34 +11,20 @@ const DURATION_RULE = 'must be a duration such as "250ms", "30s", "15m", "2h", "
 export function duration(shortestMs = 1) {
   return z
     .string({ error: DURATION_RULE })
-    .regex(/^\d{1,12}(?:ms|s|m|h|d)$/, DURATION_RULE)
-    .transform((value) => {
-      const [, amount, unit] = /^(\d+)(\D+)$/.exec(value)!;
-      return Number(amount) * UNIT_MS[unit as keyof typeof UNIT_MS];
-    })
+    .regex(DURATION, DURATION_RULE)
+    .transform((value) => parseDuration(value)!)
     .refine((ms) => ms >= shortestMs, "must be longer than nothing")
     .refine((ms) => ms <= LONGEST_MS, "must be at most 24d");
 }
-
-const UNIT_BYTES = { K: 2 ** 10, M: 2 ** 20, G: 2 ** 30 };
 
 const SIZE_RULE = 'must be a size such as "64K", "512M", "8G", or a number of bytes';
 
 /** A size as in `512M` (binary) or a whole number, read into bytes. */
 export const size = z
-  .union([z.int(), z.string().regex(/^\d{1,12}[KMG]?$/, SIZE_RULE)], { error: SIZE_RULE })
-  .transform((value) => {
-    const [, amount, unit] = /^(-?\d+)(\D?)$/.exec(String(value))!;
-    return Number(amount) * (unit === "" ? 1 : UNIT_BYTES[unit as keyof typeof UNIT_BYTES]);
-  })
+  .union([z.int(), z.string().regex(SIZE, SIZE_RULE)], { error: SIZE_RULE })
+  .transform((value) => (typeof value === "number" ? value : parseSize(value)!))
   .refine((bytes) => bytes >= 1, "must be at least 1")
   .refine((bytes) => Number.isSafeInteger(bytes), "must be smaller");
-
-/** A size as one would write it in the config: `512M`, `1536M`, or plain bytes where no unit fits. */
-export function sizeText(bytes: number): string {
-  const [unit, factor] = Object.entries(UNIT_BYTES).findLast(([, of]) => bytes % of === 0) ?? [];
-  return factor === undefined ? `${bytes} bytes` : `${bytes / factor}${unit}`;
-}
 
 export const count = z.int().min(1);
 export const port = z.int().min(1).max(65_535);

@@ -1,4 +1,3 @@
-import { sizeText } from "../config/scalars.ts";
 import { SupervisorError } from "../errors.ts";
 import { errorHeaders, rpcErrorText, sendError, sendText } from "../http/error-response.ts";
 import { faultOfBody } from "../mcp/client-body.ts";
@@ -35,7 +34,7 @@ async function servePost(context: FrontContext, request: RequestContext): Promis
   trace.atEnd(context.sessions.open.add(request.principal, () => res.destroy()));
   let messages = NO_MESSAGES;
   try {
-    const body = await readBody(req, context.config.limits.bodyBytes, context.edge, sizeText);
+    const body = await readBody(req, context.config.limits.bodyBytes, context.edge);
     if (body === undefined) return;
     const id = req.headers[SESSION_HEADER];
     const ofSession = typeof id === "string" ? `${request.principal.user} ${id}` : undefined;

@@ -1,4 +1,3 @@
-import { sizeText } from "../config/scalars.ts";
 import { SupervisorError } from "../errors.ts";
 import { sendText } from "../http/error-response.ts";
 import { faultOfBody } from "../mcp/client-body.ts";
@@ -50,7 +49,7 @@ export async function postSseMessage(
   const ids = valuesOf(queryOf(req.url ?? ""), SESSION_PARAM);
   const session = context.sessions.requireSse(ids.length === 1 ? ids[0]! : "", instance);
   trace.atEnd(context.sessions.open.add(principal, () => res.destroy()));
-  const body = await readBody(req, context.config.limits.bodyBytes, context.edge, sizeText);
+  const body = await readBody(req, context.config.limits.bodyBytes, context.edge);
   if (body === undefined) return;
   const reading = context.bodies.read(body, `${principal.user} ${session.id}`);
   const seen = reading instanceof Promise ? await reading : reading;

@@ -1,3 +1,5 @@
+import { SLUG_PATTERN } from "../platform/slug.ts";
+
 export type Leaf = "sse" | "messages" | "mcp";
 
 export interface Route {
@@ -6,8 +8,6 @@ export interface Route {
   server: string | undefined;
   leaf: Leaf;
 }
-
-const SLUG = "[a-z0-9][a-z0-9_-]{0,62}";
 
 /** The path prefix of the public URL, without the last slash; empty for most. */
 export function prefixOf(publicUrl: URL): string {
@@ -22,7 +22,7 @@ export function prefixOf(publicUrl: URL): string {
 export function createRouter(prefix: string): (url: string) => Route | undefined {
   const escaped = prefix.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
   const grammar = new RegExp(
-    `^(?:${escaped})?/u/(${SLUG})(?:/(${SLUG}))?/(sse|messages|mcp)/?(?:\\?|$)`,
+    `^(?:${escaped})?/u/(${SLUG_PATTERN})(?:/(${SLUG_PATTERN}))?/(sse|messages|mcp)/?(?:\\?|$)`,
   );
   return (url) => {
     const match = grammar.exec(url);

@@ -1,6 +1,7 @@
 import type { IncomingMessage } from "node:http";
 import { BlockList, isIP } from "node:net";
 import { wordsOfIpv6 } from "../platform/address.ts";
+import { isLoopbackAddress } from "../platform/loopback.ts";
 
 /** As addresses are compared: an IPv4 client of a listener on `::` has no other address for that, and a zone names an interface of ours. */
 export function plainAddress(address: string): string {
@@ -30,10 +31,8 @@ function listOf(ranges: readonly string[]): BlockList {
 const has = (list: BlockList, address: string): boolean =>
   list.check(address, isIP(address) === 4 ? "ipv4" : "ipv6");
 
-const LOOPBACK = listOf(["127.0.0.0/8", "::1"]);
-
 /** Programs on this machine, or whatever they speak for. An empty address is a unix socket's. */
-export const isLoopback = (address: string): boolean => address === "" || has(LOOPBACK, address);
+export const isLocal = (address: string): boolean => address === "" || isLoopbackAddress(address);
 
 /**
  * What limits count by: the address, and for IPv6 its /64, because whoever has one address of a /64

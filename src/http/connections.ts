@@ -1,6 +1,6 @@
 import type { Socket } from "node:net";
 import { readFileSync } from "node:fs";
-import { isLoopback, networkOf } from "./client-address.ts";
+import { isLocal, networkOf } from "./client-address.ts";
 
 /** Five hundred users behind one NAT, each with a stream and a connection for messages. */
 const MAX_PER_NETWORK = 1024;
@@ -67,7 +67,7 @@ export class Connections {
   /** Takes in a new connection, or ends it and returns false. */
   add(socket: Socket): boolean {
     const address = socket.remoteAddress ?? "";
-    const isOneOfMany = isLoopback(address) || this.#mayHoldMany(address);
+    const isOneOfMany = isLocal(address) || this.#mayHoldMany(address);
     const network = isOneOfMany ? undefined : networkOf(address);
     if (!this.#makeRoom(network)) {
       socket.destroy();

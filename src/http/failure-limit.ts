@@ -1,4 +1,4 @@
-import { isLoopback, networkOf } from "./client-address.ts";
+import { isLocal, networkOf } from "./client-address.ts";
 
 /** Failures that an address may have in a window before it is told to wait. */
 const MAX_FAILURES = 10;
@@ -31,7 +31,7 @@ export class FailureLimit {
 
   /** Takes note of a failure; returns the whole seconds that are left of the wait where there were too many. */
   failed(address: string): number | undefined {
-    if (isLoopback(address)) return undefined;
+    if (isLocal(address)) return undefined;
     const now = this.#now();
     this.#forgetBefore(now);
     const network = networkOf(address);

@@ -1,9 +1,7 @@
 import type { IncomingMessage } from "node:http";
 import { isIPv4, isIPv6 } from "node:net";
 import { SupervisorError } from "../errors.ts";
-
-const LOOPBACK_NAMES = ["localhost", "127.0.0.1", "[::1]"];
-const LOOPBACK_PAGE = /^https?:\/\/(?:localhost|127\.0\.0\.1|\[::1\])(?::\d+)?$/;
+import { LOOPBACK_NAMES, isLoopbackOrigin } from "../platform/loopback.ts";
 
 export interface GuardOptions {
   /** Names beside the loopback ones and IP addresses that clients use for this listener. */
@@ -52,7 +50,7 @@ export function createGuard(options: GuardOptions): (req: IncomingMessage) => vo
   const isHost = (name: string): boolean => hosts.has(name) || isAddress(name);
   const isPage =
     options.pages === "loopback"
-      ? (origin: string): boolean => LOOPBACK_PAGE.test(origin)
+      ? isLoopbackOrigin
       : (origin: string, host: string): boolean => origin === `http://${host.toLowerCase()}`;
   // Nearly every request names the host that the one before it named.
   let accepted: string | undefined;

@@ -1,5 +1,6 @@
 import type { IncomingMessage } from "node:http";
 import { SupervisorError } from "../errors.ts";
+import { sizeText } from "../platform/sizes.ts";
 import type { BodyRequest, BodySink } from "./body-request.ts";
 import type { IncomingBody } from "./body-watch.ts";
 import type { Edge } from "./edge.ts";
@@ -29,17 +30,15 @@ export function readBody(
   req: Incoming,
   limitBytes: number,
   edge: Pick<Edge, "watch" | "unwatch">,
-  sizeText: (bytes: number) => string,
 ): Promise<Buffer | undefined> {
   return new Promise((resolve, reject) => {
-    new WholeBody({ req, limitBytes, edge, sizeText, resolve, reject }).read();
+    new WholeBody({ req, limitBytes, edge, resolve, reject }).read();
   });
 }
 
 interface WholeBodyOptions {
   readonly req: Incoming;
   readonly limitBytes: number;
-  readonly sizeText: (bytes: number) => string;
   readonly edge: Pick<Edge, "watch" | "unwatch">;
   readonly resolve: (body: Buffer | undefined) => void;
   readonly reject: (error: SupervisorError) => void;
@@ -93,7 +92,7 @@ class WholeBody implements BodySink {
   }
 
   #refuseSize(): void {
-    const { limitBytes, sizeText } = this.#options;
+    const { limitBytes } = this.#options;
     this.#refuse("BODY_TOO_LARGE", `the body is over ${sizeText(limitBytes)}, which is the limit`);
   }
 

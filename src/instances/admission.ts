@@ -1,6 +1,8 @@
 import { SupervisorError, counted } from "../errors.ts";
 import type { Config } from "../config/config.ts";
 import type { Ref, StateName } from "./instance-types.ts";
+import { onAbort } from "../platform/abort.ts";
+import { mebibytes } from "../platform/sizes.ts";
 import { rssOf } from "./memory.ts";
 
 /** Between a child's start, or a caller's asking for it, and the first message a child looks idle and is not. */
@@ -107,16 +109,15 @@ export class Admission {
     const victim = leaving ?? this.#longestIdle(free);
     if (victim === undefined) throw this.#noPlace(candidate, among);
     await new Promise<void>((resolve, reject) => {
-      const leave = (): void => {
-        if (this.#successors.get(victim)?.candidate === candidate) this.#successors.delete(victim);
-        reject(signal.reason as Error);
-      };
       const enter = (): void => {
-        signal.removeEventListener("abort", leave);
+        forget();
         resolve();
       };
       this.#successors.set(victim, { candidate, enter });
-      signal.addEventListener("abort", leave, { once: true });
+      const forget = onAbort(signal, () => {
+        if (this.#successors.get(victim)?.candidate === candidate) this.#successors.delete(victim);
+        reject(signal.reason as Error);
+      });
       if (leaving === undefined)
         void this.#retire(victim, "stopped: idle, and its place was needed");
     });
@@ -198,8 +199,6 @@ async function sumOf(tenants: readonly Candidate[]): Promise<number> {
   const sizes = await rssOf(tenants);
   return sizes.reduce<number>((sum, bytes) => sum + (bytes ?? 0), 0);
 }
-
-const mebibytes = (bytes: number): number => Math.round(bytes / 1024 ** 2);
 
 function refusal(
   { ref: { user, server } }: Candidate,

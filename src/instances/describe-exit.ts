@@ -1,4 +1,4 @@
-import { sizeText } from "../config/scalars.ts";
+import { sizeText } from "../platform/sizes.ts";
 import { isStarved } from "../engines/process/cpu-meter.ts";
 import type { CpuLoad } from "../engines/process/cpu-meter.ts";
 import type { LimitHit } from "../engines/process/limits.ts";

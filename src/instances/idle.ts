@@ -1,21 +1,8 @@
+import { durationText } from "../platform/durations.ts";
 import type { Instance } from "./instance.ts";
 
 /** A timer that fires a little early would find nothing due, again and again. */
 const SHORTEST_MS = 20;
-
-const UNITS = [
-  ["d", 86_400_000],
-  ["h", 3_600_000],
-  ["m", 60_000],
-  ["s", 1_000],
-  ["ms", 1],
-] as const;
-
-/** As the config has it: in the largest unit that leaves a whole number. */
-function durationText(ms: number): string {
-  const [unit, size] = UNITS.find((entry) => ms % entry[1] === 0)!;
-  return `${ms / size}${unit}`;
-}
 
 export interface IdleWatchOptions {
   instances: () => Iterable<Instance>;

@@ -1,4 +1,5 @@
 import { SupervisorError, counted, toSupervisorError } from "../errors.ts";
+import { passed } from "../platform/abort.ts";
 import type { DownState, Ref } from "./instance-types.ts";
 
 /** A child that lived for this long was well, whatever ended it then; so was one that answered a call. */
@@ -107,18 +108,4 @@ export class RestartPolicy {
   #leftMs(): number {
     return this.#failures === 0 ? 0 : Math.max(0, this.#retryAt - performance.now());
   }
-}
-
-async function passed(ms: number, signal: AbortSignal): Promise<void> {
-  await new Promise<void>((resolve, reject) => {
-    const leave = (): void => {
-      clearTimeout(timer);
-      reject(signal.reason as Error);
-    };
-    const timer = setTimeout(() => {
-      signal.removeEventListener("abort", leave);
-      resolve();
-    }, ms);
-    signal.addEventListener("abort", leave, { once: true });
-  });
 }

@@ -1,3 +1,5 @@
+import { onAbort } from "../platform/abort.ts";
+
 // A child that hangs in its start keeps its slot no longer than this, or a few of them would keep
 // everybody else's children from starting.
 const HOLD_MS = 5000;
@@ -123,15 +125,14 @@ export class StartSlots {
   #queue(signal: AbortSignal, rank: number): Promise<Rest | undefined> {
     return new Promise((resolve, reject) => {
       const enter = (rest?: Rest) => {
-        signal.removeEventListener("abort", leave);
+        forget();
         resolve(rest);
       };
       const waiting = { rank, enter };
-      const leave = () => {
+      const forget = onAbort(signal, () => {
         this.#waiting.splice(this.#waiting.indexOf(waiting), 1);
         reject(signal.reason as Error);
-      };
-      signal.addEventListener("abort", leave, { once: true });
+      });
       const behind = this.#waiting.findLastIndex((other) => other.rank <= rank);
       this.#waiting.splice(behind + 1, 0, waiting);
       this.#watchCores();

@@ -2,6 +2,7 @@ import type { SupervisorError } from "../errors.ts";
 import { ModernStdio } from "../links/modern-stdio.ts";
 import type { Offers } from "../links/offers.ts";
 import { SharedStdio } from "../links/shared-stdio.ts";
+import { aborted } from "../platform/abort.ts";
 import type { Running } from "../engines/process/runner.ts";
 import type { Era, StdioTarget } from "./instance-types.ts";
 
@@ -44,12 +45,4 @@ export async function untilAnswering(input: StdioReadinessInput): Promise<StdioT
   const shared = new SharedStdio({ ...pipes, capabilities, isOwn, resumeWindowMs });
   await Promise.race([shared.initialize(input.offers), aborted(signal)]);
   return { transport: "stdio", era, shared };
-}
-
-async function aborted(signal: AbortSignal): Promise<never> {
-  return await new Promise((_resolve, reject) => {
-    const fail = () => reject(signal.reason as Error);
-    if (signal.aborted) fail();
-    else signal.addEventListener("abort", fail, { once: true });
-  });
 }

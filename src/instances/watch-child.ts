@@ -1,4 +1,5 @@
 import type { SupervisorError } from "../errors.ts";
+import { onAbort } from "../platform/abort.ts";
 import { describeExit, describeStrain, onOverload } from "./describe-exit.ts";
 import type { Ended } from "./instance-types.ts";
 import type { Launched } from "./launch.ts";
@@ -28,8 +29,7 @@ export function watchChild({ running, broken }: Launched, watcher: ChildWatcher)
   void running.exited.then((exit) => end({ reason: describeExit(exit), exit }));
   // Nothing more can be said to it, or heard of it.
   void running.disconnected.then((pipe) => end({ reason: `closed its ${pipe}`, exit: null }));
-  const broke = (): void =>
-    end({ reason: BROKEN, exit: null, failure: broken.reason as SupervisorError });
-  if (broken.aborted) broke();
-  else broken.addEventListener("abort", broke, { once: true });
+  onAbort(broken, () =>
+    end({ reason: BROKEN, exit: null, failure: broken.reason as SupervisorError }),
+  );
 }

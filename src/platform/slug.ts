@@ -2,7 +2,9 @@
 import { SupervisorError } from "../errors.ts";
 
 /** What users and servers may be called: plain ASCII, so that a name is the same in a path, a row and a folder. */
-export const SLUG = /^[a-z0-9][a-z0-9_-]{0,62}$/;
+export const SLUG_PATTERN = "[a-z0-9][a-z0-9_-]{0,62}";
+
+export const SLUG = new RegExp(`^${SLUG_PATTERN}$`);
 
 export const SLUG_RULE =
   "must be 1 to 63 characters from a-z, 0-9, _ and -, and begin with a letter or a digit";

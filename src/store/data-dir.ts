@@ -1,3 +1,4 @@
+import Database from "better-sqlite3";
 import { closeSync, constants, mkdirSync, openSync, statSync } from "node:fs";
 import { SupervisorError } from "../errors.ts";
 
@@ -28,10 +29,12 @@ export function preparePrivateFile(file: string): void {
     throw tooWide(file, "other accounts may read or write it", `chmod 600 '${file}'`);
 }
 
-function onDisk<T>(path: string, work: () => T): T {
+/** STORE_FAILED for what the file system throws; what SQLite throws, or has a code already, as it is. */
+export function onDisk<T>(path: string, work: () => T): T {
   try {
     return work();
   } catch (error) {
+    if (error instanceof SupervisorError || error instanceof Database.SqliteError) throw error;
     const reason = (error as NodeJS.ErrnoException).code ?? "unknown reason";
     throw new SupervisorError("STORE_FAILED", `${path}: cannot be opened or made (${reason})`, {
       cause: error,

@@ -1,19 +1,9 @@
 import { randomBytes } from "node:crypto";
-import {
-  closeSync,
-  constants,
-  fchmodSync,
-  fstatSync,
-  fsyncSync,
-  linkSync,
-  openSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs";
+import { closeSync, constants, fstatSync, linkSync, openSync, readFileSync, rmSync } from "node:fs";
 import type { Stats } from "node:fs";
 import path from "node:path";
 import { SupervisorError } from "../errors.ts";
+import { syncToDisk, writeNewFile } from "../platform/atomic-file.ts";
 
 export const KEY_BYTES = 32;
 
@@ -95,14 +85,8 @@ function decode(keyFile: string, text: string): Buffer {
 export function makeKeyFile(keyFile: string): Buffer {
   const draft = `${keyFile}.${randomBytes(6).toString("hex")}`;
   try {
-    const file = openSync(draft, "wx", 0o400);
-    try {
-      fchmodSync(file, 0o400);
-      writeFileSync(file, `${randomBytes(KEY_BYTES).toString("base64")}\n`);
-      fsyncSync(file);
-    } finally {
-      closeSync(file);
-    }
+    const text = `${randomBytes(KEY_BYTES).toString("base64")}\n`;
+    writeNewFile(draft, { text, mode: 0o400 });
     // Unlike rename, link never takes the place of a file: a key that is there may be the only one that opens the rows.
     linkIfFree(draft, keyFile);
   } catch (error) {
@@ -110,7 +94,8 @@ export function makeKeyFile(keyFile: string): Buffer {
   } finally {
     rmSync(draft, { force: true });
   }
-  syncFolder(path.dirname(keyFile));
+  // Until then a power loss could take the new name back, and with it every token sealed since.
+  syncToDisk(path.dirname(keyFile));
   return readKeyFile(keyFile)!;
 }
 
@@ -119,16 +104,6 @@ function linkIfFree(draft: string, keyFile: string): void {
     linkSync(draft, keyFile);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
-  }
-}
-
-/** Until the folder is on the disk a power loss could take the new name back, and with it every token sealed since. */
-function syncFolder(folder: string): void {
-  const handle = openSync(folder, constants.O_RDONLY);
-  try {
-    fsyncSync(handle);
-  } finally {
-    closeSync(handle);
   }
 }
 

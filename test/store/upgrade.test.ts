@@ -65,7 +65,7 @@ test("where no copy can be made nothing is migrated", (t) => {
     const now = Date.now();
     t.mock.timers.enable({ apis: ["Date"], now });
     const time = new Date(now).toISOString().replace(/[-:]|\.\d+/g, "");
-    mkdirSync(`${file}.schema-${MIGRATIONS.length}-${time}.new`);
+    mkdirSync(`${file}.schema-${MIGRATIONS.length}-${time}`);
   } else chmodSync(folder, 0o500);
   assert.throws(() => new Connection(file, NEXT), { code: "STORE_FAILED" });
   chmodSync(folder, 0o700);

@@ -1,16 +1,10 @@
 import {
   chmodSync,
   chownSync,
-  closeSync,
   existsSync,
-  fchmodSync,
-  fchownSync,
-  fsyncSync,
   mkdirSync,
   mkdtempSync,
-  openSync,
   readFileSync,
-  renameSync,
   rmSync,
   statSync,
   writeFileSync,
@@ -18,6 +12,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { SupervisorError } from "../../errors.ts";
+import { writeInPlace } from "../../platform/atomic-file.ts";
 import {
   SERVICE_UNIT,
   SOCKET_UNIT,
@@ -45,20 +40,9 @@ export interface Installed {
   next: string;
 }
 
-/** Writes the file whole or not at all: a unit that ends in the middle must never be read. */
-function writeWhole(file: string, text: string, mode: number, gid = 0): void {
-  const draft = `${file}.new`;
-  rmSync(draft, { force: true });
-  const handle = openSync(draft, "wx", mode);
-  try {
-    fchmodSync(handle, mode);
-    fchownSync(handle, 0, gid);
-    writeFileSync(handle, text);
-    fsyncSync(handle);
-  } finally {
-    closeSync(handle);
-  }
-  renameSync(draft, file);
+/** Whole or not at all: a unit that ends in the middle must never be read. */
+function writeForRoot(file: string, text: string, mode: number, gid = 0): void {
+  writeInPlace(file, { text, mode, owner: { uid: 0, gid } });
 }
 
 const readOrNothing = (file: string) => (existsSync(file) ? readFileSync(file, "utf8") : undefined);
@@ -114,7 +98,7 @@ function key(file: string, dataDir: string): Step {
     throw new SupervisorError("SERVICE_REFUSED", `${file} and ${earlier} are two different keys`, {
       details: ["only one of them opens the database; move the other one away"],
     });
-  if (found === undefined) writeWhole(file, text, 0o400);
+  if (found === undefined) writeForRoot(file, text, 0o400);
   rmSync(earlier);
   return { what, outcome: found === undefined ? "made" : "kept" };
 }
@@ -150,7 +134,7 @@ function prepare(place: ServicePlace): Step[] {
   steps.push(folder(unit.dataDir, 0o700, owner));
   requireOwner(unit.dataDir, owner.uid, unit.user);
   // Not for everybody: what a server needs in its environment may be a secret.
-  if (newConfig !== undefined) writeWhole(configFile, newConfig, 0o640, owner.gid);
+  if (newConfig !== undefined) writeForRoot(configFile, newConfig, 0o640, owner.gid);
   steps.push({
     what: `config ${configFile}`,
     outcome: newConfig === undefined ? "kept" : "made",
@@ -214,7 +198,7 @@ export function install(place: ServicePlace): Installed {
       details: complaints,
     });
   const changed = units.filter(({ step }) => step.outcome !== "kept");
-  for (const { name, text } of changed) writeWhole(join(UNIT_FOLDER, name), text, 0o644);
+  for (const { name, text } of changed) writeForRoot(join(UNIT_FOLDER, name), text, 0o644);
   if (changed.length > 0) must("systemctl", ["daemon-reload"]);
   return {
     steps: [...steps, ...units.map(({ step }) => step)],

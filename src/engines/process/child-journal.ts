@@ -1,7 +1,8 @@
 import { randomBytes } from "node:crypto";
-import { closeSync, openSync, readFileSync, renameSync, statSync, writeFileSync } from "node:fs";
+import { closeSync, openSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { writeSync } from "node:fs";
 import path from "node:path";
+import { putInPlace } from "../../platform/atomic-file.ts";
 import { SupervisorError, shortageOf } from "../../errors.ts";
 
 const FILE = "children.journal";
@@ -100,11 +101,10 @@ export class ChildJournal {
 
   #rewrite(): void {
     const lines = [...this.#living.keys()].map((key) => `+${key}\n`);
-    const fresh = `${this.#file}.new`;
     guarded(() => {
       // Renamed into place, so that there is never half a journal.
-      writeFileSync(fresh, this.#header + lines.join(""), { mode: 0o600 });
-      renameSync(fresh, this.#file);
+      const text = this.#header + lines.join("");
+      putInPlace(this.#file, (draft) => writeFileSync(draft, text, { mode: 0o600 }));
       this.close();
       this.#fd = openSync(this.#file, "a");
     });

@@ -5,13 +5,13 @@ import {
   existsSync,
   mkdirSync,
   realpathSync,
-  renameSync,
   rmSync,
   statSync,
   utimesSync,
   writeFileSync,
 } from "node:fs";
 import path from "node:path";
+import { putInPlace } from "../../platform/atomic-file.ts";
 import { maskSecrets } from "./mask.ts";
 import type { Sandbox } from "./confinement.ts";
 import type { Mask } from "./mask.ts";
@@ -129,9 +129,8 @@ function accountFiles({ uid, home, network, socketDir }: Sandbox) {
 
 /** A child that starts meanwhile sees it whole or not at all. */
 function put(place: string, make: (draft: string) => void): void {
-  const draft = `${place}.new`;
-  rmSync(draft, { recursive: true, force: true });
-  make(draft);
-  chmodSync(draft, statSync(draft).isDirectory() ? 0o755 : 0o644);
-  renameSync(draft, place);
+  putInPlace(place, (draft) => {
+    make(draft);
+    chmodSync(draft, statSync(draft).isDirectory() ? 0o755 : 0o644);
+  });
 }
