@@ -1,7 +1,8 @@
 import { SupervisorError } from "../errors.ts";
 import type { ClientMessage } from "../mcp/client-body.ts";
 import { headersToChild } from "../mcp/headers.ts";
-import type { HttpSession } from "../sessions/http-sessions.ts";
+import type { HttpFront } from "../sessions/http-front.ts";
+import type { HttpRelay } from "../sessions/http-relay.ts";
 import { HttpAnswer } from "./http-answer.ts";
 import type { FrontContext, RequestContext } from "./request-context.ts";
 
@@ -9,41 +10,34 @@ import type { FrontContext, RequestContext } from "./request-context.ts";
 export async function bridgePost(
   context: FrontContext,
   request: RequestContext,
-  session: HttpSession | undefined,
+  known: HttpFront | HttpRelay | undefined,
   messages: readonly ClientMessage[],
 ): Promise<void> {
-  const { req, res, principal, instance, server } = request;
+  const { req, res, principal: holder, instance, server } = request;
   const isBeginning = messages.some(({ method }) => method === "initialize");
-  if (session === undefined && !isBeginning)
+  if (known === undefined && !isBeginning)
     throw new SupervisorError(
       "REQUEST_INVALID",
       "no session: initialize first, and send its Mcp-Session-Id",
     );
   const { sessions } = context;
-  const begun = session ?? (await sessions.openBridge(principal, instance, server, messages));
-  if (begun.peer.kind !== "bridge")
-    throw new SupervisorError("SESSION_NOT_FOUND", "no such session");
+  const front = known ?? (await sessions.openBridge({ holder, instance, server }, messages));
+  if (front.kind !== "bridge") throw new SupervisorError("SESSION_NOT_FOUND", "no such session");
   // Nobody will ever learn the id of a session whose client left, or had to, while it was begun.
-  if (session === undefined && res.destroyed) return sessions.http.close(begun);
-  const { bridge } = begun.peer;
-  const answer = answerOf(context, request, begun, session === undefined ? begun.id : undefined);
-  const release = sessions.http.hold(begun);
-  const leave = (): void => {
+  if (known === undefined && res.destroyed) return sessions.http.close(front);
+  const answer = answerOf(context, request, front, known === undefined);
+  const release = sessions.http.hold(front);
+  request.trace.atEnd(() => {
     release();
-    bridge.left(answer);
+    front.left(answer);
     // Without the answer to `initialize` the client never knew of this session, and nobody will end it.
-    if (session === undefined && !res.writableFinished) sessions.http.close(begun);
-  };
-  request.trace.atEnd(leave);
+    if (known === undefined && !res.writableFinished) sessions.http.close(front);
+  });
+  const headers = headersToChild(req.rawHeaders, req.headers.connection);
   try {
-    await bridge.post(
-      messages,
-      headersToChild(req.rawHeaders, req.headers.connection),
-      answer,
-      request.trace,
-    );
+    await front.post(messages, headers, answer, request.trace);
   } catch (error) {
-    if (session === undefined) sessions.http.close(begun);
+    if (known === undefined) sessions.http.close(front);
     throw error;
   }
 }
@@ -52,13 +46,13 @@ export async function bridgePost(
 export function bridgeWithoutBody(
   context: FrontContext,
   request: RequestContext,
-  session: HttpSession | undefined,
+  front: HttpFront | HttpRelay | undefined,
 ): void {
   const { req, res } = request;
-  if (session?.peer.kind !== "bridge")
+  if (front?.kind !== "bridge")
     throw new SupervisorError("METHOD_NOT_ALLOWED", "only POST works without a session");
   if (req.method === "DELETE") {
-    context.sessions.http.close(session);
+    context.sessions.http.close(front);
     res.writeHead(200, { "content-length": 0 });
     res.end();
     return;
@@ -68,22 +62,23 @@ export function bridgeWithoutBody(
     () => res.destroy(),
     () => answer.lastMessageAt,
   );
-  const answer = answerOf(context, request, session, undefined);
-  const { bridge } = session.peer;
+  const answer = answerOf(context, request, front, false);
   request.trace.atEnd(() => {
     release();
-    bridge.left(answer);
+    front.left(answer);
   });
-  bridge.listen(answer);
+  front.listen(answer);
 }
 
 function answerOf(
-  context: FrontContext,
+  { heart }: FrontContext,
   request: RequestContext,
-  session: HttpSession,
-  id: string | undefined,
+  { session }: HttpFront,
+  isFirst: boolean,
 ): HttpAnswer {
-  const { heart } = context;
-  request.trace.setGeneration((session.serving.live ?? session.live).generation);
+  const live = session.serving?.instance.live ?? session.live;
+  if (live !== undefined) request.trace.setGeneration(live.generation);
+  // Told once, with the answer to `initialize`.
+  const id = isFirst ? session.id : undefined;
   return new HttpAnswer({ heart, request, sessionHeader: () => id });
 }

@@ -6,10 +6,9 @@ import { isForNobody, isPing, isRequest } from "../mcp/envelope.ts";
 import { pongText } from "../mcp/messages.ts";
 import { SESSION_HEADER, headersToChild } from "../mcp/headers.ts";
 import { answerWith } from "../sessions/bridged-answer.ts";
-import { HttpExchange, sessionIdIn } from "../sessions/http-exchange.ts";
-import type { HttpSession } from "../sessions/http-sessions.ts";
-import { InFlight } from "../sessions/in-flight.ts";
-import { makeRoom } from "../sessions/second-stream.ts";
+import type { HttpFront } from "../sessions/http-front.ts";
+import { relay, sessionAfter } from "../sessions/http-relay.ts";
+import type { HttpRelay } from "../sessions/http-relay.ts";
 import type { Live } from "../instances/supervisor.ts";
 import { bridgePost, bridgeWithoutBody } from "./bridge-http.ts";
 import { modernIn, serveModern } from "./bridge-modern.ts";
@@ -57,12 +56,12 @@ async function servePost(context: FrontContext, request: RequestContext): Promis
     const modern = isBridged ? modernIn(req, seen) : undefined;
     if (modern !== undefined) return await serveModern(context, request, modern, messages);
     if (answerPing(context, request, messages)) return;
-    const session = sessionOf(context, request);
-    if (isBridged) return await bridgePost(context, request, session, messages);
+    const known = sessionOf(context, request);
+    if (isBridged) return await bridgePost(context, request, known, messages);
     // To ask for a child is use, and what is refused, or needs no answer, is none.
-    const live = session?.live ?? instance.live ?? (await instance.ensure());
+    const live = known?.session.live ?? instance.live ?? (await instance.ensure());
     // The client may have left while the child was starting; the child stays for its next try.
-    if (!res.destroyed) relay(context, request, live, session, body, messages);
+    if (!res.destroyed) relayTo(context, request, live, relayIn(known), { body, messages });
   } catch (error) {
     trace.fail(error);
     refusePost(request, error, messages);
@@ -80,9 +79,9 @@ function drop(context: FrontContext, request: RequestContext): void {
 function serveWithoutBody(context: FrontContext, request: RequestContext): void {
   const { req, res, instance, trace } = request;
   dropBody(req);
-  const session = sessionOf(context, request);
-  if (request.server.transport !== "http") return bridgeWithoutBody(context, request, session);
-  const live = session?.live ?? instance.live;
+  const known = sessionOf(context, request);
+  if (request.server.transport !== "http") return bridgeWithoutBody(context, request, known);
+  const live = known?.session.live ?? instance.live;
   // Langflow and mcp-remote send these to feel their way; 405 is what servers without streams say (2025-11-25, transports).
   if (live === undefined)
     throw new SupervisorError("METHOD_NOT_ALLOWED", "only POST works without a session");
@@ -93,7 +92,8 @@ function serveWithoutBody(context: FrontContext, request: RequestContext): void 
       ? open.addStream(request.principal, close, () => answer.lastMessageAt)
       : open.add(request.principal, close),
   );
-  const answer = relay(context, request, live, session, null, NO_MESSAGES);
+  const nothing = { body: null, messages: NO_MESSAGES };
+  const answer = relayTo(context, request, live, relayIn(known), nothing);
 }
 
 /** A ping asks whether the session is there. While its child is down the answer is ours: nothing is started for that. */
@@ -106,9 +106,9 @@ function answerPing(
   const [ping] = messages;
   if (messages.length !== 1 || !isPing(ping!)) return false;
   const id = req.headers[SESSION_HEADER];
-  const session = typeof id === "string" ? sessions.http.find(id, instance) : undefined;
+  const session = typeof id === "string" ? sessions.http.find(id, instance)?.session : undefined;
   const isKnown = session !== undefined || (id === undefined && server.transport === "http");
-  if (!isKnown || (session?.serving ?? instance).live !== undefined) return false;
+  if (!isKnown || (session?.serving?.instance ?? instance).live !== undefined) return false;
   if (session !== undefined) session.lastUsedAt = performance.now();
   const answer = new HttpAnswer({
     heart,
@@ -119,78 +119,50 @@ function answerPing(
   return true;
 }
 
-function sessionOf(context: FrontContext, request: RequestContext): HttpSession | undefined {
+function sessionOf(
+  context: FrontContext,
+  request: RequestContext,
+): HttpFront | HttpRelay | undefined {
   const id = request.req.headers[SESSION_HEADER];
   return typeof id === "string" ? context.sessions.http.require(id, request.instance) : undefined;
 }
 
-function relay(
-  context: FrontContext,
+/** A session of a server whose transport has changed since belongs to no relay. */
+const relayIn = (known: HttpFront | HttpRelay | undefined): HttpRelay | undefined =>
+  known?.kind === "relay" ? known : undefined;
+
+/** Carries the request over to a server of the same transport, and its answer back. */
+function relayTo(
+  { sessions, heart }: FrontContext,
   request: RequestContext,
   live: Live,
-  session: HttpSession | undefined,
-  body: Buffer | null,
-  messages: readonly ClientMessage[],
+  relayed: HttpRelay | undefined,
+  posted: { readonly body: Buffer | null; readonly messages: readonly ClientMessage[] },
 ): HttpAnswer {
-  const { req, res, principal, instance } = request;
-  const { sessions } = context;
-  const { target } = live;
-  // Only servers of this transport get here; a silent end would leave the client waiting.
-  if (target.transport === "stdio")
-    throw new SupervisorError("INTERNAL", "a stdio child cannot be relayed to");
+  const { req, res, principal: holder, instance, trace } = request;
+  trace.setGeneration(live.generation);
   const method = req.method as "POST" | "GET" | "DELETE";
-  const headers = headersToChild(req.rawHeaders, req.headers.connection);
-  request.trace.setGeneration(live.generation);
-  const known = session?.peer.kind === "relay" ? session.peer.childId : undefined;
-  if (known !== undefined) headers.push(SESSION_HEADER, known);
-  const isInitialize = messages.some((message) => message.method === "initialize");
+  const { messages } = posted;
+  const about = { holder, instance, live, relayed, method, messages };
   const answer = new HttpAnswer({
-    heart: context.heart,
+    heart,
     request,
-    sessionHeader(status, received) {
-      const childId = sessionIdIn(received);
-      const isOk = status >= 200 && status < 300;
-      if (session !== undefined && method === "DELETE" && isOk) sessions.http.close(session);
-      // Learned from a good answer to initialize alone: servers put fresh ids on refusals too.
-      if (session === undefined && childId !== undefined && isInitialize && isOk) {
-        const peer = { kind: "relay", childId } as const;
-        return sessions.http.open({ holder: principal, instance, serving: instance, live, peer })
-          .id;
-      }
-      return childId === known ? session?.id : undefined;
-    },
+    sessionHeader: (status, received) => sessionAfter(sessions, about, status, received),
   });
-  const end = (): void => void res.destroy();
-  const isStream = method === "GET" && session !== undefined;
-  const exchange = new HttpExchange({
-    client: sessions.upstreams.clientFor(live, target),
-    live,
-    target,
-    method,
-    headers,
-    body,
-    messages,
-    inFlight: new InFlight(instance.usage, session?.holds),
-    watch: request.trace,
+  const { exchange, release } = relay(sessions, {
+    ...about,
+    body: posted.body,
+    headers: headersToChild(req.rawHeaders, req.headers.connection),
+    watch: trace,
     outlet: answer,
-    ...(isStream ? { askAgainAfter: makeRoom(session, end) } : {}),
+    cut: () => void res.destroy(),
   });
   sessions.carried.add(exchange);
-  const isCall = session !== undefined && method !== "GET";
-  const over = isCall ? sessions.http.hold(session) : undefined;
-  if (isStream) session.streams.add(end);
-  request.trace.atEnd(() => {
-    over?.();
-    if (isStream) closed(session, end);
+  trace.atEnd(() => {
     sessions.carried.delete(exchange);
-    exchange.abort();
+    release();
   });
   return answer;
-}
-
-function closed(session: HttpSession, stream: () => void): void {
-  session.streams.delete(stream);
-  session.streamEndedAt = performance.now();
 }
 
 /** Answers a POST with a JSON-RPC error that names the request it belongs to. */

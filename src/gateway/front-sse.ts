@@ -3,7 +3,7 @@ import { sendText } from "../http/error-response.ts";
 import { faultOfBody } from "../mcp/client-body.ts";
 import { isForNobody, isRequest } from "../mcp/envelope.ts";
 import { headersToChild, headersToClient } from "../mcp/headers.ts";
-import { ACCEPTED } from "../sessions/bridged-link.ts";
+import { ACCEPTED } from "../links/link.ts";
 import { ClientStream } from "./client-stream.ts";
 import { dropBody, readBody } from "../http/read-body.ts";
 import { queryOf, valuesOf } from "./routes.ts";
@@ -28,16 +28,22 @@ export function openSseStream(context: FrontContext, request: RequestContext): v
   );
   dropBody(req);
   const stream = new ClientStream(res, context.heart);
-  const session = sessions.openSse(principal, instance, server, stream, requestId);
+  const front = sessions.openSse({
+    holder: principal,
+    instance,
+    server,
+    outlet: stream,
+    requestId,
+  });
   trace.atEnd(() => {
     release();
-    sessions.closeSse(session);
+    sessions.closeSse(front);
   });
   const base = `${context.prefix}/u/${route.user}${route.server === undefined ? "" : `/${route.server}`}/messages`;
   const kept = queryOf(req.url ?? "")
     .split("&")
     .filter((pair) => pair !== "" && !pair.startsWith(`${SESSION_PARAM}=`));
-  stream.endpoint(`${base}?${[...kept, `${SESSION_PARAM}=${session.id}`].join("&")}`);
+  stream.endpoint(`${base}?${[...kept, `${SESSION_PARAM}=${front.session.id}`].join("&")}`);
 }
 
 /** `POST …/messages`: one message of a session; answered with what the child answers. */
@@ -47,11 +53,11 @@ export async function postSseMessage(
 ): Promise<void> {
   const { req, res, principal, instance, trace } = request;
   const ids = valuesOf(queryOf(req.url ?? ""), SESSION_PARAM);
-  const session = context.sessions.requireSse(ids.length === 1 ? ids[0]! : "", instance);
+  const front = context.sessions.requireSse(ids.length === 1 ? ids[0]! : "", instance);
   trace.atEnd(context.sessions.open.add(principal, () => res.destroy()));
   const body = await readBody(req, context.config.limits.bodyBytes, context.edge);
   if (body === undefined) return;
-  const reading = context.bodies.read(body, `${principal.user} ${session.id}`);
+  const reading = context.bodies.read(body, `${principal.user} ${front.session.id}`);
   const seen = reading instanceof Promise ? await reading : reading;
   if (seen.kind !== "messages") {
     throw new SupervisorError("REQUEST_INVALID", faultOfBody(seen));
@@ -60,19 +66,17 @@ export async function postSseMessage(
   if (seen.messages.every(isForNobody))
     return sendText(res, ACCEPTED.status, headersToClient(ACCEPTED.headers), ACCEPTED.body);
   const { refusal } = context.sessions;
+  const { messages } = seen;
+  const headers = headersToChild(req.rawHeaders, req.headers.connection);
+  const requests = messages.filter(isRequest);
   const answer =
-    refusal !== undefined && seen.messages.some(isRequest)
-      ? session.refuse(
-          seen.messages.filter(isRequest).map(({ id }) => id!),
+    refusal !== undefined && requests.length > 0
+      ? front.refuse(
+          requests.map(({ id }) => id!),
           refusal,
           trace,
         )
-      : await session.deliver(
-          body,
-          seen.messages,
-          headersToChild(req.rawHeaders, req.headers.connection),
-          trace,
-        );
+      : await front.deliver({ body, messages, headers }, trace);
   if (res.destroyed) return;
   sendText(res, answer.status, headersToClient(answer.headers), answer.body);
 }

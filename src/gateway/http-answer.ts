@@ -4,7 +4,7 @@ import { errorHeaders, rpcErrorText, sendError, sendText } from "../http/error-r
 import { SESSION_HEADER, acceptedIn, headersToClient } from "../mcp/headers.ts";
 import type { Accepted } from "../mcp/headers.ts";
 import { formatEvent } from "../mcp/sse.ts";
-import type { HttpOutlet } from "../sessions/http-exchange.ts";
+import type { HttpOutlet } from "../sessions/outlet.ts";
 import type { ResponseHeaders } from "../links/http1/client.ts";
 import { ClientStream } from "./client-stream.ts";
 import type { Heart } from "./client-stream.ts";

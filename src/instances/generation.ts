@@ -1,6 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { WELL_AFTER_MS } from "./restart-policy.ts";
-import type { Ended, Live, Ref, StdioTarget, Target } from "./instance-types.ts";
+import type { Ended, Live, Ref } from "./instance-types.ts";
+import type { StdioTarget, Target } from "../links/target.ts";
 import type { Usage } from "./usage.ts";
 import type { Running } from "../engines/process/runner.ts";
 

@@ -1,7 +1,6 @@
 import { randomBytes } from "node:crypto";
 import type { SupervisorError } from "../errors.ts";
-import type { ModernStdio } from "../links/modern-stdio.ts";
-import type { SharedStdio } from "../links/shared-stdio.ts";
+import type { Target } from "../links/target.ts";
 import type { Exit, Running, StreamName } from "../engines/process/runner.ts";
 
 /** Names one instance; `variant` is "" unless a user has several of one server. */
@@ -16,19 +15,6 @@ export const keyOf = ({ user, server, variant }: Ref): string => `${user}/${serv
 
 /** Every instance whose ref has these values; `{}` selects all. */
 export type Selector = Partial<Ref>;
-
-/** Where messages for a ready instance go. */
-export type Target = HttpTarget | StdioTarget;
-
-export interface HttpTarget {
-  transport: "sse" | "http";
-  url: URL;
-  /** Sent with every request; of a remote they may hold the user's token. */
-  headers: Readonly<Record<string, string>>;
-  isRemote: boolean;
-  /** The unix socket that leads there, for a child in a network of its own; else null. */
-  socketPath: string | null;
-}
 
 /** What a server speaks: revisions that begin with `initialize`, or those in which every request stands for itself. */
 export type Era = "legacy" | "modern";
@@ -46,11 +32,6 @@ const OWN = "session ";
 export const ownVariant = (): string => OWN + randomBytes(8).toString("hex");
 
 export const isOwnVariant = (variant: string): boolean => variant.startsWith(OWN);
-
-/** The pipes of a child that has answered already: `initialize`, or `server/discover`. */
-export type StdioTarget =
-  | { transport: "stdio"; era: "legacy"; shared: SharedStdio }
-  | { transport: "stdio"; era: "modern"; hub: ModernStdio };
 
 /** Why a generation ended: `exited with code 1`, `was killed by SIGKILL`, or the reason of who ended it. */
 export interface Ended {

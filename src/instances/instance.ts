@@ -10,7 +10,8 @@ import { releaseHolds, idleSince, newUsage, attachAll } from "./usage.ts";
 import type { ChildServer } from "../config/config.ts";
 import type { Running } from "../engines/process/runner.ts";
 import type { InstanceContext } from "./instance-context.ts";
-import type { Ended, InstanceRow, InstanceState, Live, Ref, Target } from "./instance-types.ts";
+import type { Ended, InstanceRow, InstanceState, Live, Ref } from "./instance-types.ts";
+import type { Target } from "../links/target.ts";
 import type { Standing } from "./standing.ts";
 import type { InstanceFailure } from "./history.ts";
 import type { Launched, NotLaunched } from "./launch.ts";
@@ -277,8 +278,7 @@ export class Instance {
     const { running = null, port = null } = launched ?? {};
     const { ref, usage, generation: number } = this;
     const generation = new Generation({ ref, number, target, running, port, usage });
-    const { live } = generation;
-    const serving = { live, running, port, generation };
+    const serving = { live: generation.live, running, port, generation };
     this.#become({ name: "ready", since: Date.now(), reason: null, ...serving });
     this.#log("info", "ready");
     if (launched !== null)
@@ -288,8 +288,8 @@ export class Instance {
         busy: (how) => this.#log("warn", how),
         ended: (how) => this.#crashed(generation, launched.running, how),
       });
-    attachAll(usage, live);
-    return live;
+    attachAll(usage, generation.live);
+    return generation.live;
   }
 
   #strained(reason: string): void {

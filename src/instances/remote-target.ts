@@ -1,7 +1,8 @@
 import { fillTemplate, hasPlaceholder } from "../config/template.ts";
 import { SupervisorError } from "../errors.ts";
 import type { RemoteServer } from "../config/config.ts";
-import type { Ref, Target } from "./instance-types.ts";
+import type { Ref } from "./instance-types.ts";
+import type { Target } from "../links/target.ts";
 
 /** Where a remote server is for this user. Throws TOKEN_MISSING when it needs a token and there is none. */
 export function remoteTarget(ref: Ref, def: RemoteServer, token: string | undefined): Target {

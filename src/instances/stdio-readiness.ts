@@ -4,7 +4,8 @@ import type { Offers } from "../links/offers.ts";
 import { SharedStdio } from "../links/shared-stdio.ts";
 import { aborted } from "../platform/abort.ts";
 import type { Running } from "../engines/process/runner.ts";
-import type { Era, StdioTarget } from "./instance-types.ts";
+import type { Era } from "./instance-types.ts";
+import type { StdioTarget } from "../links/target.ts";
 
 export interface StdioReadinessInput {
   running: Pick<Running, "stdin" | "stdout" | "output">;

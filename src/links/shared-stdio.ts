@@ -21,7 +21,8 @@ import { Questions } from "./questions.ts";
 import type { QuestionsOptions } from "./questions.ts";
 import { StdioPipe } from "./stdio-pipe.ts";
 import type { ChildPipes, Incoming } from "./stdio-pipe.ts";
-import type { Remembered, StdioClient } from "./stdio-client.ts";
+import type { Remembered } from "./link.ts";
+import type { StdioClient } from "./stdio-client.ts";
 import { Subscriptions } from "./subscriptions.ts";
 
 export interface SharedStdioOptions
@@ -79,8 +80,7 @@ export class SharedStdio {
   /** A place for a session, with what it had asked of the child before this one. */
   open(client: StdioClient, before?: Remembered): void {
     // It may have ended between its readiness and this session's turn.
-    if (this.#isEnded) queueMicrotask(() => client.ended());
-    else this.#clients.add(client);
+    if (!this.#isEnded) this.#clients.add(client);
     if (this.#clients.size > 1) this.#pipe.resume();
     if (before !== undefined) this.#greet();
     for (const uri of before?.uris ?? [])
@@ -103,13 +103,11 @@ export class SharedStdio {
     return { uris: this.#subscriptions.urisOf(client), level: this.#levels.of(client) };
   }
 
-  /** The child has ended: every session that is here still hears of it. */
+  /** The child has ended; its sessions hear of it from their generation. */
   end(): void {
     this.#isEnded = true;
     this.#questions.end();
-    const clients = [...this.#clients];
     this.#clients.clear();
-    for (const client of clients) client.ended();
   }
 
   /** The session is over: what it had under way is cancelled, what it was asked is refused. */

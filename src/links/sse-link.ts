@@ -1,298 +1,84 @@
-import { contained, guarded } from "../containment.ts";
 import { SupervisorError } from "../errors.ts";
-import { resolveEndpoint } from "../mcp/endpoint.ts";
-import { isEventStream, withOwnHeaders } from "../mcp/headers.ts";
-import { SseReader, dataOf } from "../mcp/sse.ts";
-import type { EventPart } from "../mcp/sse.ts";
-import type { Exchange, HttpClient, Receiver, ResponseHeaders } from "./http1/client.ts";
-import { redirectTarget } from "./http1/redirect.ts";
+import type { MessageAssembler } from "../mcp/message-assembler.ts";
+import { isForNobody } from "../mcp/envelope.ts";
+import { assembleFor } from "./assemble.ts";
+import { ACCEPTED, NOTHING_REMEMBERED } from "./link.ts";
+import type { Link, LinkEvents, PostAnswer, Posting } from "./link.ts";
+import { SseConnection } from "./sse-connection.ts";
+import type { SseConnectionOptions } from "./sse-connection.ts";
 
-/** The answer to a POST says "accepted"; what is longer than this is not read on. */
-const MAX_ANSWER_BYTES = 64 * 1024;
+const JSON_POST = ["content-type", "application/json"];
 
-export interface SseTarget {
-  url: URL;
-  /** Headers of the server's recipe, for remotes. */
-  headers: Readonly<Record<string, string>>;
+type Where = Pick<SseConnectionOptions, "client" | "target" | "postTimeoutMs">;
+
+/**
+ * A session of an SSE server: as it is on the wire, in both directions, where `events.onPart` is
+ * given, else message by message. Rejects as SseConnection.open does.
+ */
+export function openSseLink(where: Where, events: LinkEvents): Promise<Link> {
+  return events.onPart === undefined ? openByMessage(where, events) : openVerbatim(where, events);
 }
 
-export interface SseLinkOptions {
-  client: HttpClient;
-  target: SseTarget;
-  /** For a child that takes a message and never answers the POST: some do so for sessions they have lost. */
-  postTimeoutMs: number;
-  /** Events are to be given with their data; see SseReader. */
-  wantsData?: boolean;
-  /** Every event but `endpoint`, in order. */
-  onPart(part: EventPart): void;
-  /** The stream is over: with an error when it broke, without when the server ended it. Called once, only after opening. */
-  onClosed(error: SupervisorError | undefined): void;
+async function openVerbatim(where: Where, events: LinkEvents): Promise<Link> {
+  const connection = await SseConnection.open({
+    ...where,
+    onPart: (part) => events.onPart!(part),
+    onClosed: (error) => events.onClosed(error),
+  });
+  return linkOver(connection, ({ body, headers }) => connection.post(body, headers));
 }
 
-export interface PostAnswer {
-  status: number;
-  headers: ResponseHeaders;
-  body: Buffer;
+async function openByMessage(where: Where, events: LinkEvents): Promise<Link> {
+  const messages = assembleFor({
+    message: (raw) => events.onMessage(raw, undefined),
+    dropped: (id, error) => events.onDropped(id, error),
+    // A server that does not take it has lost nothing that it could use.
+    refuse: (raw) => void connection.post(raw, JSON_POST).catch(() => {}),
+  });
+  const connection = await SseConnection.open({
+    ...where,
+    wantsData: true,
+    onPart: ({ data = [], isLast }) => {
+      for (const piece of data) messages.push(piece);
+      if (isLast) messages.end();
+    },
+    onClosed: (error) => {
+      messages.reset();
+      events.onClosed(error);
+    },
+  });
+  return linkOver(connection, (posting) => postEach(connection, posting), messages);
 }
 
-/** One session of a server that speaks HTTP with SSE (2024-11-05). */
-export class SseLink {
-  readonly #options: SseLinkOptions;
-  #stream: Exchange | undefined;
-  #endpoint: URL | undefined;
-  #onEndpoint: ((failure: SupervisorError | undefined) => void) | undefined;
-  readonly #posts = new Set<Post>();
-  #watch: NodeJS.Timeout | undefined;
-  #isClosed = false;
+function linkOver(
+  connection: SseConnection,
+  post: Link["post"],
+  messages?: MessageAssembler,
+): Link {
+  const close = (): void => {
+    messages?.reset();
+    connection.close();
+  };
+  return {
+    post,
+    pause: () => connection.pause(),
+    resume: () => connection.resume(),
+    recall: () => NOTHING_REMEMBERED,
+    close,
+    // To such a server the end of its stream is all that tells of the session's.
+    abandon: close,
+  };
+}
 
-  private constructor(options: SseLinkOptions) {
-    this.#options = options;
-  }
-
-  /**
-   * Resolves once the server has named its endpoint. Rejects with UPSTREAM_INVALID for an answer that
-   * is no event stream or an endpoint on another origin, UPSTREAM_REFUSED or UPSTREAM_RESET for a
-   * connection that fails, UPSTREAM_TIMEOUT when no endpoint comes.
-   */
-  static async open(options: SseLinkOptions): Promise<SseLink> {
-    const link = new SseLink(options);
-    const timer = setTimeout(
-      () =>
-        link.#settle(
-          new SupervisorError(
-            "UPSTREAM_TIMEOUT",
-            "the server opened a stream but named no endpoint in time",
-          ),
-        ),
-      options.postTimeoutMs,
-    );
-    try {
-      await link.#open();
-    } finally {
-      clearTimeout(timer);
-    }
-    return link;
-  }
-
-  /** Posts one message. Rejects with UPSTREAM_TIMEOUT, UPSTREAM_REFUSED or UPSTREAM_RESET. */
-  post(body: Buffer, headers: string[]): Promise<PostAnswer> {
-    const { client, target, postTimeoutMs } = this.#options;
-    return new Promise<PostAnswer>((resolve, reject) => {
-      const post: Post = new Post({
-        client,
-        body,
-        headers: withOwnHeaders(headers, target.headers),
-        resolve,
-        reject,
-        posts: this.#posts,
-      });
-      post.send(this.#endpoint!);
-      this.#watch ??= this.#failLatePostsIn(postTimeoutMs);
-    });
-  }
-
-  pause(): void {
-    this.#stream?.pause();
-  }
-
-  resume(): void {
-    this.#stream?.resume();
-  }
-
-  /** Ends the session at the server; `onClosed` is not called. */
-  close(): void {
-    this.#isClosed = true;
-    clearTimeout(this.#watch);
-    this.#stream?.abort();
-    for (const post of this.#posts) {
-      post.abort(
-        new SupervisorError("UPSTREAM_RESET", "the session ended before the message was taken"),
+async function postEach(connection: SseConnection, { messages }: Posting): Promise<PostAnswer> {
+  for (const message of messages) {
+    if (isForNobody(message)) continue;
+    const { status } = await connection.post(message.raw, JSON_POST);
+    if (status < 200 || status >= 300)
+      throw new SupervisorError(
+        "UPSTREAM_INVALID",
+        `the server answered the message with ${status}`,
       );
-    }
   }
-
-  /** One timer for all posts of the link: nearly all are answered at once, and a timer each would be wasted. */
-  #failLatePosts(): void {
-    this.#watch = undefined;
-    const { postTimeoutMs } = this.#options;
-    const now = performance.now();
-    for (const post of this.#posts) {
-      if (now - post.since < postTimeoutMs) continue;
-      post.abort(
-        new SupervisorError(
-          "UPSTREAM_TIMEOUT",
-          "the server took the message but did not say so in time",
-        ),
-      );
-    }
-    const [oldest] = this.#posts;
-    if (oldest === undefined) return;
-    this.#watch = this.#failLatePostsIn(oldest.since + postTimeoutMs - now);
-  }
-
-  #failLatePostsIn(ms: number): NodeJS.Timeout {
-    const end = (failure: SupervisorError): void => this.#onEnd(failure);
-    return setTimeout(
-      guarded("session", end, () => this.#failLatePosts()),
-      ms,
-    );
-  }
-
-  async #open(): Promise<void> {
-    const failure = await new Promise<SupervisorError | undefined>((resolve) => {
-      this.#onEndpoint = resolve;
-      this.#openStream(this.#options.target.url, 0);
-    });
-    if (failure !== undefined) throw failure;
-  }
-
-  #openStream(url: URL, redirects: number): void {
-    const { client, target } = this.#options;
-    const reader = new SseReader((part) => this.#onPart(part), this.#options.wantsData);
-    this.#stream = client.request(
-      {
-        method: "GET",
-        path: url.pathname + url.search,
-        headers: withOwnHeaders(
-          ["accept", "text/event-stream", "cache-control", "no-cache"],
-          target.headers,
-        ),
-        body: null,
-      },
-      {
-        head: (status, headers) => {
-          const onward = redirectTarget(status, headers["location"], url, redirects);
-          if (onward !== undefined) {
-            this.#stream?.abort();
-            this.#openStream(onward, redirects + 1);
-            return;
-          }
-          if (status === 200 && isEventStream(headers["content-type"])) return;
-          this.#settle(
-            new SupervisorError(
-              "UPSTREAM_INVALID",
-              `the server answered ${status} instead of opening an event stream`,
-            ),
-          );
-        },
-        data: (chunk) => reader.push(chunk),
-        end: () => this.#onEnd(undefined),
-        fail: (error) => this.#onEnd(error),
-        broke: (thrown) => this.#onEnd(contained("session", thrown)),
-      },
-    );
-  }
-
-  #onPart(part: EventPart): void {
-    if (this.#isClosed) return;
-    if (part.name !== "endpoint" || !part.isLast) return this.#options.onPart(part);
-    try {
-      this.#endpoint = resolveEndpoint(dataOf(part.bytes), this.#options.target.url);
-      this.#settle(undefined);
-    } catch (error) {
-      // A later endpoint that is refused must not leave the earlier one in use without a word.
-      if (this.#onEndpoint === undefined) this.#onEnd(contained("session", error));
-      else this.#settle(contained("session", error));
-    }
-  }
-
-  #settle(failure: SupervisorError | undefined): void {
-    const onEndpoint = this.#onEndpoint;
-    if (onEndpoint === undefined) return;
-    this.#onEndpoint = undefined;
-    // At once: the end of a refusal may be in the same read, and is no end of an open link.
-    if (failure !== undefined) this.close();
-    onEndpoint(failure);
-  }
-
-  #onEnd(error: SupervisorError | undefined): void {
-    if (this.#isClosed) return;
-    if (this.#onEndpoint !== undefined) {
-      this.#settle(
-        error ??
-          new SupervisorError(
-            "UPSTREAM_INVALID",
-            "the server ended its stream before it named an endpoint",
-          ),
-      );
-      return;
-    }
-    this.close();
-    this.#options.onClosed(error);
-  }
-}
-
-interface PostOptions {
-  readonly client: HttpClient;
-  readonly body: Buffer;
-  readonly headers: readonly string[];
-  readonly resolve: (answer: PostAnswer) => void;
-  readonly reject: (error: SupervisorError) => void;
-  /** Those that wait for their answer, this one among them until it has it. */
-  readonly posts: Set<Post>;
-}
-
-/** One message on its way, until the server has said that it took it. */
-class Post implements Receiver {
-  /** `performance.now()` when it was sent. */
-  readonly since = performance.now();
-  readonly #options: PostOptions;
-  #exchange: Exchange | undefined;
-  #url: URL | undefined;
-  #redirects = 0;
-  #status = 0;
-  #headers: ResponseHeaders = {};
-  #chunks: Buffer[] = [];
-  #size = 0;
-
-  constructor(options: PostOptions) {
-    this.#options = options;
-  }
-
-  send(url: URL): void {
-    const { client, headers, body, posts } = this.#options;
-    this.#url = url;
-    const path = url.pathname + url.search;
-    this.#exchange = client.request({ method: "POST", path, headers, body }, this);
-    posts.add(this);
-  }
-
-  head(status: number, headers: ResponseHeaders): void {
-    const onward = redirectTarget(status, headers["location"], this.#url!, this.#redirects);
-    if (onward !== undefined) {
-      this.#exchange?.abort();
-      this.#redirects += 1;
-      this.send(onward);
-      return;
-    }
-    this.#status = status;
-    this.#headers = headers;
-  }
-
-  data(chunk: Buffer): void {
-    this.#size += chunk.length;
-    if (this.#size <= MAX_ANSWER_BYTES) this.#chunks.push(chunk);
-    else this.#chunks = [];
-  }
-
-  end(): void {
-    const { posts, resolve } = this.#options;
-    posts.delete(this);
-    const body = this.#chunks.length === 1 ? this.#chunks[0]! : Buffer.concat(this.#chunks);
-    resolve({ status: this.#status, headers: this.#headers, body });
-  }
-
-  fail(error: SupervisorError): void {
-    this.#options.posts.delete(this);
-    this.#options.reject(error);
-  }
-
-  broke(thrown: unknown): void {
-    this.fail(contained("request", thrown));
-  }
-
-  abort(error: SupervisorError): void {
-    this.#exchange?.abort();
-    this.fail(error);
-  }
+  return ACCEPTED;
 }

@@ -9,12 +9,4 @@ export interface StdioClient extends Respondent {
   receive(raw: Text, about: string | undefined, message?: Message): void;
   /** The answer to the session's request of that id (canonical JSON text) is not passed on. */
   dropped(id: string, error: SupervisorError): void;
-  /** The child has ended. Called once at most, and not after `close`. */
-  ended(): void;
-}
-
-/** What a session asked of a child once and for all. */
-export interface Remembered {
-  readonly uris: readonly string[];
-  readonly level: string | undefined;
 }

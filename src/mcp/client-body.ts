@@ -118,10 +118,16 @@ export function valueOf(message: ClientMessage): unknown {
   return { id, method, params };
 }
 
-/** A message of our own, which goes the same way; `id` as `canonicalId` has it. */
+/**
+ * A message of our own, which goes the same way; `id` as `canonicalId` has it. The text is not read:
+ * an id of a server's is repeated as it came, and may make it no JSON.
+ */
 export function ownMessage(text: string, id: string | undefined, method?: string): ClientMessage {
-  return new PlainMessage(Buffer.from(text), id, method, (JSON.parse(text) as Envelope).params);
+  return new PlainMessage(Buffer.from(text), id, method, UNREAD);
 }
+
+/** Of params of which nobody knows what stands in them. */
+const UNREAD: Params = { _meta: true, task: true };
 
 /** The id, as `canonicalId` has it, of the request that this message cancels. */
 export function cancelledBy(message: ClientMessage): string | undefined {
@@ -137,6 +143,13 @@ interface Envelope {
   readonly error?: unknown;
 }
 
+/** As much of a message's params as is looked at when it is read. */
+interface Params {
+  readonly name?: unknown;
+  readonly _meta?: unknown;
+  readonly task?: unknown;
+}
+
 /** Most messages: JSON.parse has read it, and what else is asked for is looked for in its bytes. */
 class PlainMessage implements ClientMessage {
   readonly raw: Buffer;
@@ -147,12 +160,8 @@ class PlainMessage implements ClientMessage {
   readonly #hasMeta: boolean;
   readonly #hasTask: boolean;
 
-  constructor(raw: Buffer, id: string | undefined, method: string | undefined, params: unknown) {
-    const { name, _meta, task } = (params ?? {}) as {
-      name?: unknown;
-      _meta?: unknown;
-      task?: unknown;
-    };
+  constructor(raw: Buffer, id: string | undefined, method: string | undefined, params: Params) {
+    const { name, _meta, task } = params;
     this.raw = raw;
     this.id = id;
     this.method = method;
@@ -189,7 +198,7 @@ function plainMessage(body: Buffer): ClientMessage | undefined {
   const canonical = id === undefined || id === null ? undefined : JSON.stringify(id);
   if ((canonical?.length ?? 0) > MAX_NAME_BYTES || (method?.length ?? 0) > MAX_NAME_BYTES)
     return undefined;
-  return new PlainMessage(body, canonical, method, params);
+  return new PlainMessage(body, canonical, method, params ?? {});
 }
 
 function standsTwice(text: string, key: string): boolean {

@@ -1,7 +1,7 @@
 import { LongText } from "../mcp/long-text.ts";
 import type { Text } from "../mcp/long-text.ts";
 import { messageEventParts } from "../mcp/sse.ts";
-import type { HttpOutlet } from "./http-exchange.ts";
+import type { HttpOutlet } from "./outlet.ts";
 
 /** Proxies end silent answers after 30 s or more; an answer that takes this long becomes a stream with heartbeats. */
 export const PATIENCE_MS = 10_000;

@@ -1,9 +1,14 @@
 import type { SupervisorError } from "../errors.ts";
 import type { Text } from "../mcp/long-text.ts";
 import { emitMessage } from "./bridged-answer.ts";
-import type { HttpOutlet } from "./http-exchange.ts";
-import type { MessageLink } from "./message-link.ts";
+import type { HttpOutlet } from "./outlet.ts";
 import type { Unread, Waiting } from "./unread.ts";
+
+/** Which can be made to wait. */
+interface Server {
+  pause(): void;
+  resume(): void;
+}
 
 /**
  * What goes out to the client of a bridged Streamable HTTP session, on whatever stream, and what waits
@@ -13,7 +18,7 @@ export class Flow implements Waiting {
   readonly #maxKept: number;
   readonly #unread: Unread;
   readonly #slow = new Set<HttpOutlet>();
-  #link: MessageLink | undefined;
+  #server: Server | undefined;
   #kept: Text[] = [];
   #keptBytes = 0;
 
@@ -29,8 +34,8 @@ export class Flow implements Waiting {
     return this.#keptBytes;
   }
 
-  use(link: MessageLink): void {
-    this.#link = link;
+  use(server: Server): void {
+    this.#server = server;
   }
 
   /** The limit that a message of so many bytes would break, undefined where there is room for it. */
@@ -56,7 +61,7 @@ export class Flow implements Waiting {
   emit(outlet: HttpOutlet, raw: Text): void {
     if (emitMessage(outlet, raw) || this.#slow.has(outlet)) return;
     this.#slow.add(outlet);
-    this.#link?.pause();
+    this.#server?.pause();
     outlet.onceDrained(() => this.#drained(outlet));
   }
 
@@ -78,6 +83,6 @@ export class Flow implements Waiting {
   }
 
   #drained(outlet: HttpOutlet): void {
-    if (this.#slow.delete(outlet) && this.#slow.size === 0) this.#link?.resume();
+    if (this.#slow.delete(outlet) && this.#slow.size === 0) this.#server?.resume();
   }
 }

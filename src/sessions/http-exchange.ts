@@ -1,10 +1,10 @@
 import { contained, unawaited } from "../containment.ts";
 import { SupervisorError, toSupervisorError } from "../errors.ts";
 import { SESSION_HEADER, isEventStream, withOwnHeaders } from "../mcp/headers.ts";
-import type { Accepted } from "../mcp/headers.ts";
 import type { ClientMessage } from "../mcp/client-body.ts";
 import { SseReader } from "../mcp/sse.ts";
-import type { HttpTarget, Live } from "../instances/supervisor.ts";
+import type { Live } from "../instances/supervisor.ts";
+import { pathOf } from "../links/http1/client.ts";
 import type {
   Exchange,
   HttpClient,
@@ -12,26 +12,11 @@ import type {
   Receiver,
   ResponseHeaders,
 } from "../links/http1/client.ts";
-import { redirectTarget } from "../links/http1/redirect.ts";
+import type { HttpTarget } from "../links/target.ts";
+import type { HttpOutlet } from "./outlet.ts";
 import { explainFailure } from "./exit.ts";
 import type { CallWatch } from "./calls.ts";
 import type { InFlight } from "./in-flight.ts";
-
-/** The client's side of one Streamable HTTP request. Exactly one of `end` and `fail` is called, after which nothing is; but `fail` after an `end` that threw. */
-export interface HttpOutlet {
-  /** For whoever chooses the form of the answer; a server that is relayed to chooses for itself. */
-  readonly accepted: Accepted;
-  head(status: number, headers: ResponseHeaders, isStream: boolean): void;
-  /** Bytes that the client has not taken yet. */
-  readonly unread: number;
-  /** A part of the body; false asks for a pause. */
-  part(bytes: Buffer, isLast: boolean): boolean;
-  /** Calls back once, when there is room again after a pause was asked for. */
-  onceDrained(resume: () => void): void;
-  end(): void;
-  /** `unanswered` are the ids (JSON text) of the requests that will get no answer. */
-  fail(error: SupervisorError, unanswered: readonly string[]): void;
-}
 
 export interface HttpExchangeOptions {
   client: HttpClient;
@@ -51,10 +36,8 @@ export interface HttpExchangeOptions {
 /** Carries one request to a Streamable HTTP server and its answer back, verbatim. */
 export class HttpExchange implements Receiver {
   readonly #options: HttpExchangeOptions;
-  #url: URL | undefined;
   #exchange: Exchange | undefined;
   #reader: SseReader | undefined;
-  #redirects = 0;
   #again: NodeJS.Timeout | undefined;
   #isOver = false;
   #isPaused = false;
@@ -62,10 +45,10 @@ export class HttpExchange implements Receiver {
 
   /** Sends at once; throws UPSTREAM_INVALID for headers that cannot be sent, REQUEST_INVALID for an id that stands twice. */
   constructor(options: HttpExchangeOptions) {
-    const { inFlight, messages, target, watch } = options;
+    const { inFlight, messages, watch } = options;
     this.#options = options;
     inFlight.requireFree(messages);
-    this.#send(target.url);
+    this.#send();
     inFlight.sent(messages, watch);
   }
 
@@ -88,37 +71,19 @@ export class HttpExchange implements Receiver {
     this.#options.outlet.end();
   }
 
-  #send(url: URL): void {
+  #send(): void {
     const { client, target, method, headers, body } = this.#options;
-    this.#url = url;
-    this.#exchange = client.request(
-      {
-        method,
-        path: url.pathname + url.search,
-        headers: withOwnHeaders(headers, target.headers),
-        body,
-      },
-      this,
-    );
+    const path = pathOf(target.url);
+    const all = withOwnHeaders(headers, target.headers);
+    this.#exchange = client.request({ method, path, headers: all, body }, this);
   }
 
   head(status: number, headers: ResponseHeaders): void {
-    try {
-      const target = redirectTarget(status, headers["location"], this.#url!, this.#redirects);
-      if (target !== undefined) {
-        this.#redirects += 1;
-        this.#exchange?.abort();
-        this.#send(target);
-        return;
-      }
-      if (status === 401) {
-        // Passed on, it would read as "your access key is wrong" and start an OAuth flow against the gateway.
-        throw new SupervisorError("UPSTREAM_INVALID", "the server refused the user's token (401)");
-      }
-    } catch (error) {
+    if (status === 401) {
       this.#exchange?.abort();
-      this.#failWith(error as SupervisorError);
-      return;
+      // Passed on, it would read as "your access key is wrong" and start an OAuth flow against the gateway.
+      const why = "the server refused the user's token (401)";
+      return this.#failWith(new SupervisorError("UPSTREAM_INVALID", why));
     }
     const waitMs = this.#options.askAgainAfter?.(status);
     if (waitMs !== undefined) {
@@ -148,7 +113,7 @@ export class HttpExchange implements Receiver {
 
   #askAgain(): void {
     try {
-      this.#send(this.#url!);
+      this.#send();
     } catch (error) {
       this.#failWith(toSupervisorError(error));
     }

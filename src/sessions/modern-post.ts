@@ -10,7 +10,7 @@ import type { Text } from "../mcp/long-text.ts";
 import { PATIENCE_MS, answerWith, beginStream, emitMessage } from "./bridged-answer.ts";
 import { explainFailure } from "./exit.ts";
 import type { CallWatch } from "./calls.ts";
-import type { HttpOutlet } from "./http-exchange.ts";
+import type { HttpOutlet } from "./outlet.ts";
 import { InFlight } from "./in-flight.ts";
 import type { Unread } from "./unread.ts";
 

@@ -9,7 +9,7 @@ import { inTurns } from "../platform/in-turns.ts";
 import { answerWith, beginStream } from "./bridged-answer.ts";
 import type { CallWatch } from "./calls.ts";
 import type { Flow } from "./flow.ts";
-import type { HttpOutlet } from "./http-exchange.ts";
+import type { HttpOutlet } from "./outlet.ts";
 
 /** What is said in a client's place that has no stream for a question. */
 export const TAKES_JSON_ALONE =

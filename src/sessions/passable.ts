@@ -1,5 +1,5 @@
 import { SupervisorError } from "../errors.ts";
-import type { PostAnswer } from "../links/sse-link.ts";
+import type { PostAnswer } from "../links/link.ts";
 
 /** Throws UPSTREAM_INVALID for what may not reach a client: passed on, a 401 would read as "your access key is wrong", and a redirect would lead around the gateway. */
 export function requirePassable({ status }: PostAnswer): void {

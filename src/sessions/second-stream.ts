@@ -1,4 +1,4 @@
-import type { HttpSession } from "./http-sessions.ts";
+import type { HttpRelay } from "./http-relay.ts";
 
 /** How long a server may take to notice that a stream is gone; its answer is the client's from then on. */
 const NOTICED_WITHIN_MS = 1000;
@@ -15,7 +15,7 @@ const ASK_EVERY_MS = 25;
  * which may mean much else: it counts where another stream was open within the last second.
  */
 export function makeRoom(
-  session: HttpSession,
+  session: HttpRelay,
   own: () => void,
 ): (status: number) => number | undefined {
   let since: number | undefined;

@@ -6,27 +6,23 @@ import { askableIn } from "../mcp/askable.ts";
 import type { ClientMessage } from "../mcp/client-body.ts";
 import { capabilitiesOf, versionWantedBy } from "./capabilities.ts";
 import { Flow } from "./flow.ts";
-import { HttpBridge } from "./http-bridge.ts";
-import { endAtServer } from "./end-at-server.ts";
+import { Generations } from "./generations.ts";
+import { HttpFront } from "./http-front.ts";
+import type { HttpRelay } from "./http-relay.ts";
 import { HttpSessions } from "./http-sessions.ts";
-import type { HttpSession, NewHttpSession } from "./http-sessions.ts";
-import { InFlight } from "./in-flight.ts";
-import { IdleHolds } from "./idle-holds.ts";
-import type { MessageLinkEvents } from "./message-link.ts";
 import type { ModernServing } from "./modern-post.ts";
-import { openMessageLink } from "./open-message-link.ts";
 import { OpenRequests } from "./open-requests.ts";
 import type { Holder } from "./open-requests.ts";
-import { SseSession } from "./sse-session.ts";
-import type { Outlet } from "./outlet.ts";
-import type { Place } from "./serving.ts";
+import { openLink } from "../links/open-link.ts";
 import { MODERN_VARIANT, isOwnVariant, ownVariant } from "../instances/supervisor.ts";
 import type { Era, Instance, Ref } from "../instances/supervisor.ts";
-import type { Renewal } from "./stdio-link.ts";
 import { UnderWay } from "../platform/under-way.ts";
+import type { Outlet } from "./outlet.ts";
+import type { Connect, SessionOptions } from "./session.ts";
+import type { Place } from "./serving.ts";
+import { SseFront } from "./sse-front.ts";
 import { AllUnread, Unread } from "./unread.ts";
 import type { Waiting } from "./unread.ts";
-import { Upstreams } from "./upstreams.ts";
 
 /** A child that has not said "accepted" to a message by then never will. */
 const POST_TIMEOUT_MS = 30_000;
@@ -59,16 +55,30 @@ export interface SessionsOptions {
   postTimeoutMs?: number;
 }
 
+/** Whose session, and to which server. */
+export interface Whose {
+  readonly holder: Holder;
+  /** The instance whose path the client came by. */
+  readonly instance: Instance;
+  readonly server: ServerDef;
+}
+
+export interface SseOpening extends Whose {
+  readonly outlet: Outlet;
+  /** Of the stream's own request. */
+  readonly requestId: string;
+}
+
 export class Sessions {
   readonly open: OpenRequests;
-  readonly http: HttpSessions;
-  readonly upstreams = new Upstreams();
+  readonly http: HttpSessions<HttpFront | HttpRelay>;
+  readonly generations = new Generations();
   /** What a client waits for beside its session, or without one. */
   readonly carried = new UnderWay<GivesUp>();
   #refusal: SupervisorError | undefined;
   readonly unread: AllUnread;
   readonly #options: SessionsOptions;
-  readonly #sse = new Map<string, SseSession>();
+  readonly #sse = new Map<string, SseFront>();
   readonly #postTimeoutMs: number;
   readonly #timer: NodeJS.Timeout;
 
@@ -78,8 +88,7 @@ export class Sessions {
     this.open = new OpenRequests(config.limits);
     this.unread = new AllUnread(config.limits);
     this.http = new HttpSessions(config.sessionTtlMs, {
-      onClosed: ({ serving }) => this.#discard(serving),
-      onAbandoned: (session) => endAtServer(session, this.upstreams),
+      onClosed: ({ session }) => this.#discard(session.serving?.instance),
     });
     this.#postTimeoutMs = postTimeoutMs;
     this.#timer = setInterval(() => this.expire(), Math.min(EXPIRY_MS, config.sessionTtlMs));
@@ -90,44 +99,35 @@ export class Sessions {
     return this.#sse.size + this.http.size;
   }
 
-  openSse(
-    holder: Holder,
-    instance: Instance,
-    server: ServerDef,
-    outlet: Outlet,
-    requestId: string,
-  ): SseSession {
-    const session = new SseSession({
-      holder,
-      instance,
-      ...(server.transport === "stdio"
-        ? { choose: (messages) => this.#choose(instance, server, messages) }
-        : {}),
+  /** Begins a session with the client's stream; it needs no child yet. */
+  openSse({ outlet, requestId, ...whose }: SseOpening): SseFront {
+    const { instance, server } = whose;
+    const front = new SseFront({
+      ...this.#optionsFor(whose),
       outlet,
-      unread: this.unreadOf(outlet),
-      isStateful: server.stateful,
-      isBridged: server.transport !== "sse",
       requestId,
-      upstreams: this.upstreams,
-      postTimeoutMs: this.#postTimeoutMs,
+      choose: (messages) => this.#choose(instance, server, messages),
+      isBridged: server.transport !== "sse",
+      unread: this.unreadOf(outlet),
     });
-    this.#sse.set(session.id, session);
-    return session;
+    if (server.transport !== "stdio") front.session.begin({ instance, askable: new Set() });
+    this.#sse.set(front.session.id, front);
+    return front;
   }
 
   /** The SSE session of that id on this instance; SESSION_NOT_FOUND for any other, whoever's it is. */
-  requireSse(id: string, instance: Instance): SseSession {
-    const session = this.#sse.get(id);
-    if (session === undefined || session.instance !== instance) {
+  requireSse(id: string, instance: Instance): SseFront {
+    const front = this.#sse.get(id);
+    if (front === undefined || front.session.instance !== instance) {
       throw new SupervisorError("SESSION_NOT_FOUND", "no such session; open a new stream");
     }
-    return session;
+    return front;
   }
 
-  closeSse(session: SseSession): void {
-    this.#sse.delete(session.id);
-    session.close();
-    if (session.serving !== undefined) this.#discard(session.serving);
+  closeSse(front: SseFront): void {
+    this.#sse.delete(front.session.id);
+    front.close();
+    this.#discard(front.session.serving?.instance);
   }
 
   /**
@@ -135,50 +135,36 @@ export class Sessions {
    * `initialize`. Rejects with REQUEST_INVALID for any other message, and with what keeps the child
    * from starting or the link from opening.
    */
-  async openBridge(
-    holder: Holder,
-    instance: Instance,
-    server: ServerDef,
-    messages: readonly ClientMessage[],
-  ): Promise<HttpSession> {
-    const place = this.#choose(instance, server, messages);
-    const serving = place.instance;
-    try {
-      const begun = await this.#bridgeTo(place, server.stateful);
-      return this.http.open({ holder, instance, serving, ...begun });
-    } catch (error) {
-      this.#discard(serving);
-      throw error;
-    }
-  }
-
-  async #bridgeTo(
-    { instance: serving, askable }: Place,
-    isStateful: boolean,
-  ): Promise<Pick<NewHttpSession, "live" | "peer" | "holds" | "isRenewed">> {
-    const live = await serving.ensure();
-    const holds = new IdleHolds(serving.usage);
-    const inFlight = new InFlight(serving.usage, holds);
+  async openBridge(whose: Whose, messages: readonly ClientMessage[]): Promise<HttpFront> {
+    const place = this.#choose(whose.instance, whose.server, messages);
     const { eventLog, resumeWindowMs } = this.#options.config;
     const flow = new Flow(eventLog, new Unread(this.unread));
-    const bridge = new HttpBridge(inFlight, flow, resumeWindowMs);
-    const isRenewed = live.target.transport === "stdio" && !isStateful;
-    const renewal: Renewal = {
-      instance: serving,
-      onInterrupted: (ended) => bridge.interrupted(undefined, ended),
-      onRenewed: ({ uris }) => holds.restore(uris),
-    };
-    const events: MessageLinkEvents = {
-      askable,
-      onMessage: (raw, about, message) => bridge.receive(raw, about, message),
-      onDropped: (id, error) => bridge.dropped(id, error),
-      onClosed: (error) => bridge.lost(error, live),
-    };
-    const goesOn = isRenewed ? renewal : undefined;
-    const { upstreams } = this;
-    bridge.use(await openMessageLink(live, upstreams, this.#postTimeoutMs, events, goesOn));
-    return { live, peer: { kind: "bridge", bridge }, holds, isRenewed };
+    const front = new HttpFront({ ...this.#optionsFor(whose), flow, resumeWindowMs }, place);
+    try {
+      await front.session.open();
+    } catch (error) {
+      front.close();
+      this.#discard(place.instance);
+      throw error;
+    }
+    this.http.add(front);
+    return front;
   }
+
+  #optionsFor({ holder, instance, server }: Whose): SessionOptions {
+    const { generations } = this;
+    const { stateful: isStateful } = server;
+    return { holder, instance, isStateful, generations, connect: this.#connect };
+  }
+
+  readonly #connect: Connect = (live, before, events) =>
+    openLink({
+      target: live.target,
+      clientFor: (target) => this.generations.clientFor(live, target),
+      postTimeoutMs: this.#postTimeoutMs,
+      events,
+      before,
+    });
 
   /** Counts what waits for a client on this outlet, until it is closed. */
   unreadOf(outlet: Waiting): Unread {
@@ -212,7 +198,7 @@ export class Sessions {
   async finish(refusal: SupervisorError, withinMs: number): Promise<void> {
     this.#refusal = refusal;
     await quiet(() => this.open.requestCount === 0 && !this.#isBusy, withinMs);
-    for (const session of this.#sse.values()) session.giveUp(refusal);
+    for (const { session } of this.#sse.values()) session.giveUp(refusal);
     this.http.giveUp(refusal);
     for (const one of this.carried) one.giveUp(refusal);
   }
@@ -223,7 +209,7 @@ export class Sessions {
   }
 
   get #isBusy(): boolean {
-    for (const session of this.#sse.values()) if (session.isBusy) return true;
+    for (const front of this.#sse.values()) if (front.isBusy) return true;
     return false;
   }
 
@@ -244,14 +230,14 @@ export class Sessions {
   /** Ends sessions that nobody has used for `sessionTtl`, streams and all: the server's words alone are no use. */
   expire(): void {
     const oldest = performance.now() - this.#options.config.sessionTtlMs;
-    for (const session of this.#sse.values()) if (session.isUnusedSince(oldest)) session.end();
+    for (const front of this.#sse.values()) if (front.isUnusedSince(oldest)) front.end();
     this.http.expire();
   }
 
   /** Ends everything that was opened to this server, at once. */
   closeServer(server: string): void {
-    for (const session of this.#sse.values())
-      if (session.instance.ref.server === server) session.end();
+    for (const front of this.#sse.values())
+      if (front.session.instance.ref.server === server) front.end();
     this.http.closeWhere((session) => session.instance.ref.server === server);
   }
 
@@ -275,8 +261,8 @@ export class Sessions {
     return { instance: this.#options.instanceOf(ref, capabilities, wanted), askable };
   }
 
-  #discard(serving: Instance): void {
-    if (isOwnVariant(serving.ref.variant)) this.#options.discard(serving);
+  #discard(serving: Instance | undefined): void {
+    if (serving !== undefined && isOwnVariant(serving.ref.variant)) this.#options.discard(serving);
   }
 }
 

@@ -7,7 +7,8 @@ import { parseConfig } from "../../src/config/config.ts";
 import { createLogger } from "../../src/telemetry/logger.ts";
 import { Supervisor } from "../../src/instances/supervisor.ts";
 import type { Config } from "../../src/config/config.ts";
-import type { HttpTarget, Live, Ref } from "../../src/instances/supervisor.ts";
+import type { Live, Ref } from "../../src/instances/supervisor.ts";
+import type { HttpTarget } from "../../src/links/target.ts";
 import { assertNoneLeft } from "./leaks.ts";
 
 /** An entry of `servers` that runs one of the fixtures. */

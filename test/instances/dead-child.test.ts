@@ -49,17 +49,14 @@ test("a child that has closed its input is replaced once a call has found that o
   const { instance, live } = await start(t);
   assert.ok(live.target.transport === "stdio" && live.target.era === "legacy");
   const { shared } = live.target;
-  const ended = new Promise<void>((resolve) =>
-    shared.open({ askable: new Set(), receive: () => {}, dropped: () => {}, ended: resolve }),
-  );
   process.kill(live.pid!, "SIGHUP");
   const call = '{"jsonrpc":"2.0","id":1,"method":"tools/list"}';
-  const client = { askable: new Set<never>(), receive() {}, dropped() {}, ended() {} };
+  const client = { askable: new Set<never>(), receive() {}, dropped() {} };
+  shared.open(client);
   await until(() => {
     shared.send(client, ownMessage(call, "1", "tools/list")).catch(() => {});
     return instance.live === undefined;
   }, "the end of its input was noticed");
   assert.equal((await instance.ensure()).generation, 2);
-  await ended;
   assert.equal((await live.ending())?.reason, "closed its input");
 });

@@ -1,6 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { LongPeek, MAX_BATCH, SMALL_BODY_BYTES, peek } from "../../src/mcp/client-body.ts";
+import {
+  LongPeek,
+  MAX_BATCH,
+  SMALL_BODY_BYTES,
+  ownMessage,
+  peek,
+} from "../../src/mcp/client-body.ts";
 import type { Peek } from "../../src/mcp/client-body.ts";
 import { JsonWalk } from "../../src/mcp/json-walk.ts";
 import { textAt } from "../../src/mcp/json-span.ts";
@@ -142,4 +148,14 @@ test("a body of any size says in steps what it says at once", () => {
     assert.deepEqual(told(seen), told(read(body)));
     assert.ok(steps > 1);
   }
+});
+
+test("a message of our own repeats an id that is no JSON, and is looked through like any other", () => {
+  const refusal = ownMessage(
+    '{"jsonrpc":"2.0","id":(7,"error":{"code":-32603,"message":"no"}}',
+    "(7",
+  );
+  assert.equal(refusal.id, "(7");
+  const meta = '{"jsonrpc":"2.0","id":1,"method":"m","params":{"_meta":{"progressToken":4}}}';
+  assert.ok(ownMessage(meta, "1", "m").find(["params", "_meta", "progressToken"]));
 });

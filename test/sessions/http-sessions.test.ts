@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
 import type { TestContext } from "node:test";
 import { test } from "node:test";
+import { Generations } from "../../src/sessions/generations.ts";
+import { HttpRelay } from "../../src/sessions/http-relay.ts";
 import { HttpSessions } from "../../src/sessions/http-sessions.ts";
-import type { HttpSession } from "../../src/sessions/http-sessions.ts";
+import type { Holder } from "../../src/sessions/open-requests.ts";
 import { testInstance } from "../helpers/instance.ts";
 import type { TestInstance } from "../helpers/instance.ts";
 
@@ -11,9 +13,9 @@ const URL_OF_CHILD = new URL("http://127.0.0.1:1/mcp");
 const ALICE = { user: "alice", keyId: "k1" };
 
 interface Rig {
-  sessions: HttpSessions;
+  sessions: HttpSessions<HttpRelay>;
   child: TestInstance;
-  open: () => Promise<HttpSession>;
+  open: (holder?: Holder) => Promise<HttpRelay>;
   /** Lets time go by, and looks for old sessions every minute. */
   pass: (ms: number) => void;
 }
@@ -21,17 +23,20 @@ interface Rig {
 function rig(t: TestContext, ttlMs = 10 * MINUTE_MS): Rig {
   let now = 1000;
   t.mock.method(performance, "now", () => now);
-  const sessions = new HttpSessions(ttlMs);
+  const sessions = new HttpSessions<HttpRelay>(ttlMs);
+  const generations = new Generations();
   const child = testInstance();
   child.start(URL_OF_CHILD);
   return {
     sessions,
     child,
-    open: async () => {
-      const live = await child.instance.ensure();
+    open: async (holder = ALICE) => {
       const { instance } = child;
-      const peer = { kind: "relay", childId: "id-of-the-child" } as const;
-      return sessions.open({ holder: ALICE, instance, serving: instance, live, peer });
+      const live = await instance.ensure();
+      const options = { holder, instance, isStateful: false, generations };
+      const opened = new HttpRelay(options, live, "id-of-the-child");
+      sessions.add(opened);
+      return opened;
     },
     pass(ms) {
       for (const end = now + ms; now < end;) {
@@ -48,7 +53,7 @@ const notFound = { code: "SESSION_NOT_FOUND", status: 404 };
 test("a session has an id of the gateway's own that nobody can guess", async (t) => {
   const { open, sessions, child } = rig(t);
   const ids = new Set<string>();
-  for (let i = 0; i < 100; i++) ids.add((await open()).id);
+  for (let i = 0; i < 100; i++) ids.add((await open()).session.id);
   assert.equal(ids.size, 100);
   for (const id of ids) assert.match(id, /^[A-Za-z0-9_-]{22}$/);
   assert.equal(sessions.size, 100);
@@ -60,13 +65,13 @@ test("a session that nobody uses is forgotten after its time to live, one in use
   const [used, idle] = [await open(), await open()];
   for (let i = 0; i < 12; i++) {
     pass(MINUTE_MS);
-    sessions.require(used.id, child.instance);
+    sessions.require(used.session.id, child.instance);
   }
-  assert.throws(() => sessions.require(idle.id, child.instance), notFound);
+  assert.throws(() => sessions.require(idle.session.id, child.instance), notFound);
   assert.equal(sessions.size, 1);
   assert.equal(child.instance.usage.sessions, 1);
   pass(12 * MINUTE_MS);
-  assert.throws(() => sessions.require(used.id, child.instance), notFound);
+  assert.throws(() => sessions.require(used.session.id, child.instance), notFound);
   assert.equal(child.instance.usage.sessions, 0);
 });
 
@@ -77,7 +82,7 @@ test("a session with an open request is in use for as long as that lasts", async
   const releaseOther = sessions.hold(session);
   releaseOther();
   pass(60 * MINUTE_MS);
-  assert.equal(sessions.require(session.id, child.instance), session);
+  assert.equal(sessions.require(session.session.id, child.instance), session);
   release();
   pass(9 * MINUTE_MS);
   assert.equal(sessions.size, 1);
@@ -87,7 +92,7 @@ test("a session with an open request is in use for as long as that lasts", async
 
 test("a session is found on its own instance alone", async (t) => {
   const { sessions, open, child } = rig(t);
-  const { id } = await open();
+  const { id } = (await open()).session;
   for (const other of [
     testInstance("bob", "one"),
     testInstance("alice", "two"),
@@ -97,7 +102,7 @@ test("a session is found on its own instance alone", async (t) => {
   }
   assert.throws(() => sessions.require("", child.instance), notFound);
   assert.throws(() => sessions.require("id-of-the-child", child.instance), notFound);
-  assert.equal(sessions.require(id, child.instance).id, id);
+  assert.equal(sessions.require(id, child.instance).session.id, id);
 });
 
 test("a session is lost with the generation that held it, also when another is there", async (t) => {
@@ -105,13 +110,13 @@ test("a session is lost with the generation that held it, also when another is t
   const session = await open();
   const other = await open();
   child.end("exited with code 1");
-  assert.throws(() => sessions.require(session.id, child.instance), notFound);
+  assert.throws(() => sessions.require(session.session.id, child.instance), notFound);
   await child.instance.ensure();
-  assert.throws(() => sessions.require(session.id, child.instance), notFound);
-  assert.throws(() => sessions.require(other.id, child.instance), notFound);
+  assert.throws(() => sessions.require(session.session.id, child.instance), notFound);
+  assert.throws(() => sessions.require(other.session.id, child.instance), notFound);
   assert.equal(sessions.size, 0);
   const next = await open();
-  assert.equal(sessions.require(next.id, child.instance), next);
+  assert.equal(sessions.require(next.session.id, child.instance), next);
 });
 
 test("a session with a call under way stays until that has ended, though nothing new is taken", async (t) => {
@@ -119,10 +124,10 @@ test("a session with a call under way stays until that has ended, though nothing
   const session = await open();
   const release = sessions.hold(session);
   child.end("exited with code 1");
-  assert.throws(() => sessions.require(session.id, child.instance), notFound);
+  assert.throws(() => sessions.require(session.session.id, child.instance), notFound);
   assert.equal(sessions.size, 1);
   release();
-  assert.throws(() => sessions.require(session.id, child.instance), notFound);
+  assert.throws(() => sessions.require(session.session.id, child.instance), notFound);
   assert.equal(sessions.size, 0);
 });
 
@@ -132,28 +137,19 @@ test("a session that is closed twice counts once", async (t) => {
   sessions.close(session);
   sessions.close(session);
   assert.equal(child.instance.usage.sessions, 1);
-  assert.throws(() => sessions.require(session.id, child.instance), notFound);
+  assert.throws(() => sessions.require(session.session.id, child.instance), notFound);
 });
 
 test("the sessions of one key, or of one user, end together and no other does", async (t) => {
-  const { sessions, child } = rig(t);
-  const live = await child.instance.ensure();
-  const openFor = (user: string, keyId: string) =>
-    sessions.open({
-      holder: { user, keyId },
-      instance: child.instance,
-      serving: child.instance,
-      live,
-      peer: { kind: "relay", childId: "x" },
-    });
+  const { sessions, child, open } = rig(t);
   const [first, second, third] = [
-    openFor("alice", "k1"),
-    openFor("alice", "k2"),
-    openFor("bob", "k3"),
+    await open({ user: "alice", keyId: "k1" }),
+    await open({ user: "alice", keyId: "k2" }),
+    await open({ user: "bob", keyId: "k3" }),
   ];
   sessions.closeWhere(({ holder }) => holder.keyId === "k1");
-  assert.throws(() => sessions.require(first.id, child.instance), notFound);
+  assert.throws(() => sessions.require(first.session.id, child.instance), notFound);
   sessions.closeWhere(({ holder }) => holder.user === "bob");
-  assert.throws(() => sessions.require(third.id, child.instance), notFound);
-  assert.equal(sessions.require(second.id, child.instance), second);
+  assert.throws(() => sessions.require(third.session.id, child.instance), notFound);
+  assert.equal(sessions.require(second.session.id, child.instance), second);
 });

@@ -5,9 +5,12 @@ import { connect as connectTls } from "node:tls";
 import { contained } from "../../containment.ts";
 import { SupervisorError } from "../../errors.ts";
 import { guardedLookup, requireAllowedHost } from "../../platform/address.ts";
+import { RedirectedExchange } from "./exchange.ts";
+import type { Exchange, HttpRequest, Receiver } from "./exchange.ts";
 import { ResponseParser } from "./response-parser.ts";
-import type { ResponseHeaders } from "./response-parser.ts";
 
+export { UNHEARD, pathOf } from "./exchange.ts";
+export type { Exchange, HttpRequest, Receiver } from "./exchange.ts";
 export type { ResponseHeaders } from "./response-parser.ts";
 
 const CONNECT_TIMEOUT_MS = 10_000;
@@ -23,34 +26,6 @@ const MAX_IDLE_CONNECTIONS = 32;
 const ONE_WRITE_BYTES = 16 * 1024;
 /** Where every connection is read to, one after the other: Node's own way takes 64 KiB of fresh memory for each read. */
 const READ_BUFFER = Buffer.allocUnsafeSlow(64 * 1024);
-
-export interface Receiver {
-  head(status: number, headers: ResponseHeaders): void;
-  data(chunk: Buffer): void;
-  end(): void;
-  /** The exchange failed: UPSTREAM_REFUSED before a connection, UPSTREAM_RESET or UPSTREAM_INVALID after. Not called after `abort`. */
-  fail(error: SupervisorError): void;
-  /**
-   * Something threw while this receiver was handed a part of the answer, its end among them, or a
-   * failure: its owner has to end with `contained(…, thrown)`. The connection is gone, and nothing follows.
-   */
-  broke(thrown: unknown): void;
-}
-
-export interface Exchange {
-  /** Closes the connection; the receiver hears nothing more. */
-  abort(): void;
-  pause(): void;
-  resume(): void;
-}
-
-export interface HttpRequest {
-  method: "GET" | "POST" | "DELETE";
-  path: string;
-  /** Names and values in turn. */
-  headers: readonly string[];
-  body: Buffer | null;
-}
 
 /**
  * Connections to one origin, or to the unix socket that leads to it. Written here and not taken from a library because a message costs its
@@ -75,8 +50,19 @@ export class HttpClient {
     this.#socketPath = socketPath;
   }
 
-  /** Sends at once; throws UPSTREAM_INVALID for a header that would break out of its line. */
+  /**
+   * Sends at once, and again where the server redirects to; throws UPSTREAM_INVALID for a header that
+   * would break out of its line.
+   */
   request(request: HttpRequest, receiver: Receiver): Exchange {
+    const exchange = new RedirectedExchange(request, receiver, this.#origin, (path, forwarder) =>
+      this.#send({ ...request, path }, forwarder),
+    );
+    exchange.begin();
+    return exchange;
+  }
+
+  #send(request: HttpRequest, receiver: Receiver): Connection {
     const text = headOf(request, this.#origin.host);
     const connection =
       this.#takeIdle() ??
@@ -87,7 +73,7 @@ export class HttpClient {
       );
     this.#busy.add(connection);
     connection.send(text, request.body, receiver);
-    return new ConnectionExchange(connection, receiver);
+    return connection;
   }
 
   /** Ends every connection; exchanges under way fail with UPSTREAM_RESET. */
@@ -165,29 +151,6 @@ function headOf({ method, path, headers, body }: HttpRequest, host: string): str
     text += `${headers[i]}: ${value}\r\n`;
   }
   return body === null ? `${text}\r\n` : `${text}content-length: ${body.length}\r\n\r\n`;
-}
-
-/** One request on a connection; once it is over, the connection may be another's and is not touched. */
-class ConnectionExchange implements Exchange {
-  readonly #connection: Connection;
-  readonly #receiver: Receiver;
-
-  constructor(connection: Connection, receiver: Receiver) {
-    this.#connection = connection;
-    this.#receiver = receiver;
-  }
-
-  abort(): void {
-    if (this.#connection.serves(this.#receiver)) this.#connection.abort();
-  }
-
-  pause(): void {
-    if (this.#connection.serves(this.#receiver)) this.#connection.socket.pause();
-  }
-
-  resume(): void {
-    if (this.#connection.serves(this.#receiver)) this.#connection.socket.resume();
-  }
 }
 
 /** One socket and the receiver that it serves, if any. */

@@ -20,7 +20,7 @@ function ask(client: HttpClient, request: HttpRequest): Promise<string> {
   });
 }
 
-/** Aborts in the very moment the head arrives, as a redirect or a refusal that is not passed on does. */
+/** Aborts in the very moment the head arrives, as a refusal that is not passed on does. */
 function abortAtHead(client: HttpClient, request: HttpRequest): Promise<void> {
   return new Promise((resolve, reject) => {
     const exchange: Exchange = client.request(request, {
@@ -42,7 +42,7 @@ for (const [what, body] of [
 ] as const) {
   test(`an exchange that is aborted at its head, ${what}, leaves no dead connection to the next ones`, async (t) => {
     const served = await serve(t, (req, res) => {
-      res.writeHead(req.url === "/gone" ? 307 : 200, { "content-length": String(body.length) });
+      res.writeHead(req.url === "/gone" ? 403 : 200, { "content-length": String(body.length) });
       res.end(body);
     });
     const client = new HttpClient(served.url, false);

@@ -2,13 +2,13 @@ import { ownMessage } from "../mcp/client-body.ts";
 import type { ClientMessage } from "../mcp/client-body.ts";
 import { isRequest, isResponse } from "../mcp/envelope.ts";
 import type { Message } from "../mcp/envelope.ts";
+import { elementsOf, isArray } from "../mcp/json-span.ts";
 import { refusalText } from "../mcp/messages.ts";
 import type { Text } from "../mcp/long-text.ts";
 import { MessageAssembler } from "../mcp/message-assembler.ts";
 import type { SupervisorError } from "../errors.ts";
-import { partsOf } from "./bridged-link.ts";
 
-export interface BridgedMessages {
+export interface AssembledMessages {
   message: (raw: Text) => void;
   /** The answer to the request of that id (canonical JSON text) is not passed on. */
   dropped: (id: string, error: SupervisorError) => void;
@@ -17,7 +17,7 @@ export interface BridgedMessages {
 }
 
 /** Puts the messages of a server together that come in pieces of a body or of events; a batch is taken apart. */
-export function assembleFor({ message, dropped, refuse }: BridgedMessages): MessageAssembler {
+export function assembleFor({ message, dropped, refuse }: AssembledMessages): MessageAssembler {
   return new MessageAssembler({
     text: (bytes) => partsOf(bytes).forEach(message),
     long: message,
@@ -30,6 +30,12 @@ export function assembleFor({ message, dropped, refuse }: BridgedMessages): Mess
       }
     },
   });
+}
+
+/** One message of a body each; a batch (2025-03-26) is taken apart, one that is no JSON has none. */
+function partsOf(body: Buffer): Buffer[] {
+  if (!isArray(body)) return [body];
+  return (elementsOf(body) ?? []).map(({ start, end }) => body.subarray(start, end));
 }
 
 /** The answer to a question that reaches nobody. */

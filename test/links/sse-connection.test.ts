@@ -5,7 +5,7 @@ import { test } from "node:test";
 import type { SupervisorError } from "../../src/errors.ts";
 import type { EventPart } from "../../src/mcp/sse.ts";
 import { HttpClient } from "../../src/links/http1/client.ts";
-import { SseLink } from "../../src/links/sse-link.ts";
+import { SseConnection } from "../../src/links/sse-connection.ts";
 import { serve } from "../helpers/serve.ts";
 import type { Served } from "../helpers/serve.ts";
 import { until } from "../helpers/until.ts";
@@ -52,7 +52,7 @@ async function sseServer(t: TestContext, first: string, handle: Handle): Promise
 const accept: Handle = (_asked, res) => void res.writeHead(202).end("Accepted");
 
 interface Opened {
-  link: SseLink;
+  link: SseConnection;
   parts: EventPart[];
   /** How the stream ended, once it has. */
   closed: (SupervisorError | undefined)[];
@@ -63,7 +63,7 @@ async function open(t: TestContext, url: URL, postTimeoutMs = 10_000): Promise<O
   t.after(() => client.close());
   const parts: EventPart[] = [];
   const closed: (SupervisorError | undefined)[] = [];
-  const link = await SseLink.open({
+  const link = await SseConnection.open({
     client,
     target: { url, headers: { "x-own": "token of the user" } },
     postTimeoutMs,
@@ -171,7 +171,7 @@ test("a refusal that comes whole in one read is a failed opening and no end of a
   const client = new HttpClient(url, false);
   t.after(() => client.close());
   let isClosed = false;
-  const opening = SseLink.open({
+  const opening = SseConnection.open({
     client,
     target: { url, headers: {} },
     postTimeoutMs: 10_000,

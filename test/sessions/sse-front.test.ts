@@ -4,8 +4,9 @@ import type { TestContext } from "node:test";
 import { test } from "node:test";
 import { SupervisorError } from "../../src/errors.ts";
 import { peek } from "../../src/mcp/client-body.ts";
-import { SseSession } from "../../src/sessions/sse-session.ts";
-import { Upstreams } from "../../src/sessions/upstreams.ts";
+import { openLink } from "../../src/links/open-link.ts";
+import { Generations } from "../../src/sessions/generations.ts";
+import { SseFront } from "../../src/sessions/sse-front.ts";
 import { call } from "../helpers/fixtures.ts";
 import { testInstance } from "../helpers/instance.ts";
 import type { TestInstance } from "../helpers/instance.ts";
@@ -16,7 +17,7 @@ import { until } from "../helpers/until.ts";
 interface Rig {
   child: TestInstance;
   url: URL;
-  session: SseSession;
+  front: SseFront;
   /** What the client's stream got. */
   got: { text: string; isEnded: boolean };
   /** Decides whether the client has room. */
@@ -48,11 +49,22 @@ async function rig(t: TestContext): Promise<Rig> {
   const child = testInstance();
   const got = { text: "", isEnded: false };
   const client = { hasRoom: true, drains: [] as (() => void)[] };
-  const session = new SseSession({
+  const generations = new Generations();
+  const { instance } = child;
+  const place = { instance, askable: new Set<never>() };
+  const front = new SseFront({
     holder: { user: "alice", keyId: "k1" },
-    instance: child.instance,
-    upstreams: new Upstreams(),
-    postTimeoutMs: 10_000,
+    instance,
+    generations,
+    choose: () => place,
+    connect: ({ target }, before, events) =>
+      openLink({
+        target,
+        clientFor: (http) => generations.clientFor(instance.live!, http),
+        postTimeoutMs: 10_000,
+        events,
+        before,
+      }),
     isStateful: false,
     isBridged: false,
     requestId: "req_1",
@@ -68,17 +80,18 @@ async function rig(t: TestContext): Promise<Rig> {
       end: () => (got.isEnded = true),
     },
   });
+  front.session.begin(place);
   t.after(() => {
-    session.close();
+    front.close();
     child.end("the test is over");
   });
   const send = async (text: string): Promise<number> => {
     const body = Buffer.from(text);
     const seen = peek(body);
     assert.ok(seen.kind === "messages");
-    return (await session.deliver(body, seen.messages, [])).status;
+    return (await front.deliver({ body, messages: seen.messages, headers: [] })).status;
   };
-  return { child, url, session, got, client, streams, posts, send };
+  return { child, url, front, got, client, streams, posts, send };
 }
 
 interface Failure {
@@ -124,9 +137,9 @@ test("a start that fails is told on the stream to whoever waited, and the next m
 });
 
 test("a client that left while the child was starting leaves no link behind", async (t) => {
-  const { child, url, session, streams, send } = await rig(t);
+  const { child, url, front, streams, send } = await rig(t);
   const sent = send(call(1, "echo"));
-  session.close();
+  front.close();
   assert.equal(child.instance.usage.sessions, 0);
   child.start(url);
   await assert.rejects(sent, { code: "SESSION_NOT_FOUND" });
@@ -136,12 +149,12 @@ test("a client that left while the child was starting leaves no link behind", as
 });
 
 test("a client that leaves takes its link and its calls along", async (t) => {
-  const { child, url, session, streams, send } = await rig(t);
+  const { child, url, front, streams, send } = await rig(t);
   child.start(url);
   await send(call(1, "sleep"));
   assert.equal(child.instance.usage.inFlight, 1);
-  session.close();
-  session.close();
+  front.close();
+  front.close();
   assert.deepEqual(child.instance.usage, { ...child.instance.usage, sessions: 0, inFlight: 0 });
   await until(() => streams.size === 0, "the child's stream is closed");
 });

@@ -4,18 +4,19 @@ import type { Text } from "../mcp/long-text.ts";
 import type { MessageAssembler } from "../mcp/message-assembler.ts";
 import { cancelledBy, ownMessage } from "../mcp/client-body.ts";
 import type { ClientMessage } from "../mcp/client-body.ts";
-import { idAt, isRequest } from "../mcp/envelope.ts";
+import { idAt, isForNobody, isRequest } from "../mcp/envelope.ts";
 import { errorText } from "../mcp/messages.ts";
 import { SESSION_HEADER, isEventStream, withOwnHeaders } from "../mcp/headers.ts";
 import { locate, valueAt } from "../mcp/json-span.ts";
 import { SseReader } from "../mcp/sse.ts";
-import type { HttpTarget } from "../instances/supervisor.ts";
-import type { Exchange, HttpClient, HttpRequest, ResponseHeaders } from "../links/http1/client.ts";
-import { redirectTarget } from "../links/http1/redirect.ts";
-import { UNHEARD } from "./end-at-server.ts";
-import { assembleFor } from "./bridged-messages.ts";
+import { UNHEARD, pathOf } from "./http1/client.ts";
+import type { Exchange, HttpClient, HttpRequest } from "./http1/client.ts";
+import { RedirectRefused } from "./http1/redirect.ts";
+import type { HttpTarget } from "./target.ts";
+import { assembleFor } from "./assemble.ts";
 import { Acceptance } from "./acceptance.ts";
-import type { MessageLink, MessageLinkEvents } from "./message-link.ts";
+import { ACCEPTED, NOTHING_REMEMBERED } from "./link.ts";
+import type { Link, LinkEvents, PostAnswer, Posting, Remembered } from "./link.ts";
 
 const ACCEPT = ["accept", "application/json, text/event-stream"];
 /** What may stand in a header; all revisions are dates. */
@@ -26,43 +27,39 @@ const VERSION = /^[\w.-]+$/;
  */
 const SURELY_READ_MS = 250;
 
-export interface HttpMessageLinkOptions {
-  client: HttpClient;
-  target: HttpTarget;
-  events: MessageLinkEvents;
-  /** Calls back when the server has ended; returns the function that no longer wants to know. */
-  watchEnd: (callback: () => void) => () => void;
-}
-
 /** A session of a Streamable HTTP server (to 2025-11-25), message by message. */
-export class HttpMessageLink implements MessageLink {
+export class HttpLink implements Link {
   readonly #client: HttpClient;
   readonly #target: HttpTarget;
-  readonly #events: MessageLinkEvents;
+  readonly #events: LinkEvents;
   /** What was sent and is not fully answered, the stream of the GET among it. */
   readonly #posts = new Set<Post>();
   /** Those of them that are requests, by id. */
   readonly #requests = new Map<string, Post>();
-  readonly #unwatch: () => void;
   #url: URL;
-  #redirects = 0;
   #sessionId: string | undefined;
   #version: string | undefined;
   #isClosed = false;
 
-  constructor({ client, target, events, watchEnd }: HttpMessageLinkOptions) {
+  constructor(client: HttpClient, target: HttpTarget, events: LinkEvents) {
     this.#client = client;
     this.#target = target;
     this.#events = events;
     this.#url = target.url;
-    this.#unwatch = watchEnd(() => this.#end(undefined));
+  }
+
+  /** In order, each once the server has taken the one before. */
+  async post({ messages }: Posting): Promise<PostAnswer> {
+    for (const message of messages) if (!isForNobody(message)) await this.#send(message);
+    return ACCEPTED;
   }
 
   /**
    * Resolves when the server has begun to answer, or has had the time to read the message: what it
    * answers comes by `onMessage`, a refusal that comes late too.
    */
-  async send(message: ClientMessage): Promise<void> {
+  async #send(message: ClientMessage): Promise<void> {
+    if (this.#isClosed) throw over();
     const isInitialize = message.method === "initialize";
     const id = isRequest(message) ? message.id : undefined;
     const cancelled =
@@ -86,13 +83,26 @@ export class HttpMessageLink implements MessageLink {
     for (const { exchange } of this.#posts) exchange?.resume();
   }
 
+  recall(): Remembered {
+    return NOTHING_REMEMBERED;
+  }
+
   close(): void {
     if (this.#isClosed) return;
-    this.#isClosed = true;
-    this.#unwatch();
-    this.#abandon(undefined);
+    this.abandon(over());
     if (this.#sessionId === undefined) return;
     this.#client.request(this.#request("DELETE", null), UNHEARD);
+  }
+
+  abandon(error: SupervisorError): void {
+    this.#isClosed = true;
+    for (const { exchange, messages, handover } of this.#posts) {
+      exchange?.abort();
+      messages?.reset();
+      handover.refuse(error);
+    }
+    this.#posts.clear();
+    this.#requests.clear();
   }
 
   /** Resolves when the server has somewhere to say it: what it says before that is lost. */
@@ -116,12 +126,11 @@ export class HttpMessageLink implements MessageLink {
       dropped: (id, error) => this.#dropped(id, error, post),
       // A server that does not take it has lost nothing that it could use.
       refuse: (raw, message) =>
-        void this.send(ownMessage(raw.toString(), message.id)).catch(() => {}),
+        void this.#send(ownMessage(raw.toString(), message.id)).catch(() => {}),
     });
     let reader: SseReader | undefined;
     const exchange = this.#client.request(this.#request(method, body), {
       head: (status, headers) => {
-        if (this.#follow(status, headers, exchange, method, body, post)) return;
         if (status < 200 || status >= 300) {
           exchange.abort();
           const what =
@@ -151,6 +160,7 @@ export class HttpMessageLink implements MessageLink {
       fail: (error) => {
         this.#over(post);
         messages.reset();
+        if (error instanceof RedirectRefused) return this.#refused(post, error);
         post.handover.refuse(error);
         if (method === "POST") this.#end(error);
       },
@@ -172,28 +182,6 @@ export class HttpMessageLink implements MessageLink {
   #refused(post: Post, error: SupervisorError): void {
     this.#over(post);
     if (!post.handover.refuse(error)) this.#answerFor(post, error.message);
-  }
-
-  #follow(
-    status: number,
-    headers: ResponseHeaders,
-    exchange: Exchange,
-    method: "GET" | "POST",
-    body: Buffer | null,
-    post: Post,
-  ): boolean {
-    try {
-      const target = redirectTarget(status, headers["location"], this.#url, this.#redirects);
-      if (target === undefined) return false;
-      this.#redirects += 1;
-      this.#url = target;
-      exchange.abort();
-      this.#exchange(method, body, post);
-    } catch (error) {
-      exchange.abort();
-      this.#refused(post, error as SupervisorError);
-    }
-    return true;
   }
 
   /** Answers in the server's place, unless it has answered. */
@@ -230,28 +218,19 @@ export class HttpMessageLink implements MessageLink {
     if (body !== null) headers.push("content-type", "application/json");
     if (this.#sessionId !== undefined) headers.push(SESSION_HEADER, this.#sessionId);
     if (this.#version !== undefined) headers.push("mcp-protocol-version", this.#version);
-    const path = this.#url.pathname + this.#url.search;
-    return { method, path, headers: withOwnHeaders(headers, this.#target.headers), body };
+    return {
+      method,
+      path: pathOf(this.#url),
+      headers: withOwnHeaders(headers, this.#target.headers),
+      body,
+      onMoved: (url) => (this.#url = url),
+    };
   }
 
-  #end(error: SupervisorError | undefined): void {
+  #end(error: SupervisorError): void {
     if (this.#isClosed) return;
-    this.#isClosed = true;
-    this.#unwatch();
-    this.#abandon(error);
+    this.abandon(error);
     this.#events.onClosed(error);
-  }
-
-  #abandon(error: SupervisorError | undefined): void {
-    for (const { exchange, messages, handover } of this.#posts) {
-      exchange?.abort();
-      messages?.reset();
-      handover.refuse(
-        error ?? new SupervisorError("UPSTREAM_RESET", "the session with the server is over"),
-      );
-    }
-    this.#posts.clear();
-    this.#requests.clear();
   }
 }
 
@@ -271,3 +250,6 @@ function newPost(id: string | undefined, isInitialize: boolean, patienceMs?: num
   const handover = new Acceptance(patienceMs);
   return { id, isInitialize, handover, exchange: undefined, messages: undefined, isOver: false };
 }
+
+const over = (): SupervisorError =>
+  new SupervisorError("UPSTREAM_RESET", "the session with the server is over");

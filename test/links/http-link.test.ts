@@ -3,8 +3,9 @@ import type { ServerResponse } from "node:http";
 import { text } from "node:stream/consumers";
 import type { TestContext } from "node:test";
 import { test } from "node:test";
+import { SupervisorError } from "../../src/errors.ts";
 import { peek } from "../../src/mcp/client-body.ts";
-import { HttpMessageLink } from "../../src/sessions/http-message-link.ts";
+import { HttpLink } from "../../src/links/http-link.ts";
 import { HttpClient } from "../../src/links/http1/client.ts";
 import { call, initialize, rpc } from "../helpers/fixtures.ts";
 import { serve } from "../helpers/serve.ts";
@@ -38,29 +39,28 @@ async function rig(t: TestContext): Promise<Rig> {
   t.after(() => client.close());
   const received: Json[] = [];
   const closed: unknown[] = [];
-  let end = (): void => {};
-  const link = new HttpMessageLink({
-    client,
-    target: { transport: "http", url, headers: {}, isRemote: false, socketPath: null },
-    events: {
-      askable: new Set(),
-      onMessage: (raw) => void received.push(JSON.parse((raw as Buffer).toString()) as Json),
-      onDropped: (id) => void received.push({ dropped: id } as unknown as Json),
-      onClosed: (error) => void closed.push(error),
-    },
-    watchEnd: (callback) => {
-      end = callback;
-      return () => {};
-    },
+  const target = {
+    transport: "http",
+    url,
+    headers: {},
+    isRemote: false,
+    socketPath: null,
+  } as const;
+  const link = new HttpLink(client, target, {
+    askable: new Set(),
+    onMessage: (raw) => void received.push(JSON.parse((raw as Buffer).toString()) as Json),
+    onDropped: (id) => void received.push({ dropped: id } as unknown as Json),
+    onClosed: (error) => void closed.push(error),
   });
   t.after(() => link.close());
   const send = async (body: string): Promise<void> => {
     const raw = Buffer.from(body);
     const seen = peek(raw);
     assert.ok(seen.kind === "messages");
-    await link.send(seen.messages[0]!);
+    await link.post({ body: raw, messages: seen.messages, headers: [] });
   };
-  return { send, got, received, closed, end: () => end() };
+  const end = (): void => link.abandon(new SupervisorError("UPSTREAM_RESET", "the child ended"));
+  return { send, got, received, closed, end };
 }
 
 const answer = (res: ServerResponse, body: object, status = 200): void =>
@@ -121,5 +121,5 @@ test("a server that ends while it is asked to initialize leaves nobody waiting",
   await until(() => got.length === 1, "it is asked");
   end();
   await assert.rejects(beginning, { code: "UPSTREAM_RESET" });
-  assert.deepEqual(closed, [undefined]);
+  assert.deepEqual(closed, []);
 });

@@ -3,20 +3,18 @@ import { SupervisorError } from "../errors.ts";
 import { rpcErrorText } from "../http/error-response.ts";
 import { cancelledBy, ownMessage } from "../mcp/client-body.ts";
 import type { ClientMessage } from "../mcp/client-body.ts";
-import { idAt, isForNobody, isPing, isRequest, isResponse } from "../mcp/envelope.ts";
+import { idAt, isPing, isRequest, isResponse } from "../mcp/envelope.ts";
 import { HAS_LEFT, leftText, pongText, refusalText } from "../mcp/messages.ts";
 import type { Message } from "../mcp/envelope.ts";
 import { wholeText } from "../mcp/long-text.ts";
 import type { Text } from "../mcp/long-text.ts";
 import { messagesIn } from "../mcp/outcome.ts";
-import type { Live } from "../instances/supervisor.ts";
 import { PATIENCE_MS, answerWith, beginStream } from "./bridged-answer.ts";
-import { explainFailure } from "./exit.ts";
 import type { Flow } from "./flow.ts";
-import type { HttpOutlet } from "./http-exchange.ts";
+import type { HttpOutlet } from "./outlet.ts";
 import type { CallWatch } from "./calls.ts";
+import type { Front, TellAll } from "./front.ts";
 import type { InFlight } from "./in-flight.ts";
-import type { MessageLink } from "./message-link.ts";
 import {
   ENDED,
   TAKES_JSON_ALONE,
@@ -29,46 +27,60 @@ import {
   within,
 } from "./open-post.ts";
 import type { Failed, Post } from "./open-post.ts";
+import type { HttpSession } from "./http-sessions.ts";
 import { Presence } from "./presence.ts";
+import type { Place } from "./serving.ts";
+import { Session } from "./session.ts";
+import type { SessionOptions } from "./session.ts";
 
 const TOO_MANY = "too many questions wait for the client's answer";
 /** No client has as many open at once; what a server asks must not fill the daemon. */
 const MAX_QUESTIONS = 100;
+/** What a bridge hands on is messages, one by one. */
+const NO_BODY = Buffer.alloc(0);
+
+export interface HttpFrontOptions extends SessionOptions {
+  readonly flow: Flow;
+  readonly resumeWindowMs: number;
+}
 
 /**
- * A Streamable HTTP session (to 2025-11-25) over a server that speaks something else.
+ * A session's client over Streamable HTTP (to 2025-11-25), where its server speaks something else.
  *
  * The answer to a POST goes out on that POST, as plain JSON where nothing came before it, else as
  * the end of a stream. What belongs to no POST goes to the stream of the GET, or waits for it.
  */
-export class HttpBridge {
-  readonly #inFlight: InFlight;
+export class HttpFront implements Front, HttpSession {
+  readonly kind = "bridge";
+  readonly session: Session;
+  openRequests = 0;
+  readonly cutOff = new SupervisorError("UPSTREAM_RESET", "the server ended the session");
   readonly #flow: Flow;
   /** Those that wait for an answer: by the ids that they wait for, by their progress tokens, by where the answer goes. */
   readonly #posts = new Map<string, Post>();
   readonly #byToken = new Map<string, Post>();
   readonly #outlets = new Map<HttpOutlet, Post>();
-  #link: MessageLink | undefined;
   /** The session's own streams, the newest last: MCP allows several, and each message goes to one (2025-11-25, transports). */
   readonly #streams: HttpOutlet[] = [];
   /** Questions of the server that the client has not answered, by id; the text of those that wait for a way to it. */
   readonly #asked = new Map<string, Text | undefined>();
   readonly #presence: Presence;
   #watch: NodeJS.Timeout | undefined;
-  #isLost = false;
 
-  constructor(inFlight: InFlight, flow: Flow, resumeWindowMs: number) {
-    this.#inFlight = inFlight;
-    this.#flow = flow;
+  /** `place`: which instance serves it, and what its client declared. */
+  constructor(options: HttpFrontOptions, place: Place) {
+    this.session = new Session(options, this);
+    this.session.begin(place);
+    this.#flow = options.flow;
+    this.#flow.use(this.session);
     this.#presence = new Presence(
-      resumeWindowMs,
+      options.resumeWindowMs,
       guarded("session", this.#break, () => this.#abandon()),
     );
   }
 
-  use(link: MessageLink): void {
-    this.#link = link;
-    this.#flow.use(link);
+  get #inFlight(): InFlight {
+    return this.session.serving!.inFlight;
   }
 
   /** Hands on what the client posted; the answer goes to the outlet. Rejects with REQUEST_INVALID for an id in use, UPSTREAM_* for what cannot be handed on. */
@@ -79,27 +91,29 @@ export class HttpBridge {
     watch?: CallWatch,
   ): Promise<void> {
     this.#presence.came();
-    const readiness = this.#link!.ready?.();
-    if (readiness !== undefined) await readiness;
-    this.#inFlight.requireFree(messages);
     const requests = messages.filter(isRequest);
-    this.#inFlight.sent(messages, watch);
-    const post = requests.length === 0 ? undefined : this.#expect(requests, outlet, watch);
+    let post: Post | undefined;
+    let isSent = false;
     try {
-      for (const message of messages) {
-        if (isForNobody(message)) continue;
-        await this.#link!.send(message, headers);
-        if (message.method === "notifications/cancelled") this.#cancelled(message);
-      }
+      await this.session.post({ body: NO_BODY, messages, headers }, watch, () => {
+        isSent = true;
+        if (requests.length > 0) post = this.#expect(requests, outlet, watch);
+      });
     } catch (error) {
-      this.#inFlight.refused(messages);
+      if (isSent) this.#inFlight.refused(messages);
       if (post !== undefined) this.#forget(post);
       throw error;
     }
-    for (const { id, method } of messages) if (method === undefined) this.#asked.delete(id!);
+    for (const message of messages) this.#taken(message);
     if (post !== undefined) return this.#askWaiting();
     outlet.head(202, {}, false);
     outlet.end();
+  }
+
+  /** The server has this message of the client. */
+  #taken(message: ClientMessage): void {
+    if (message.method === undefined) this.#asked.delete(message.id ?? "");
+    else if (message.method === "notifications/cancelled") this.#cancelled(message);
   }
 
   /** Opens a stream of the session's own. Earlier ones stay: two living ones that end each other would come back for ever. */
@@ -124,17 +138,17 @@ export class HttpBridge {
     if (post !== undefined) this.#forget(post);
   }
 
+  /** The client has ended the session, or an admin. */
   close(): void {
     clearTimeout(this.#watch);
     this.#presence.close();
     this.#answerAll(ENDED);
-    for (const stream of this.#streams) stream.end();
-    this.#link?.close();
+    this.end();
+    this.session.close();
     this.#flow.close();
-    this.#inFlight.drain();
   }
 
-  receive(raw: Text, about: string | undefined, known?: Message): void {
+  onMessage(raw: Text, about: string | undefined, known?: Message): void {
     const message = known ?? messagesIn(raw)[0];
     if (message === undefined) return;
     const full = this.#flow.refusal(raw.length);
@@ -157,7 +171,7 @@ export class HttpBridge {
 
   /** What the server sent finds no room. */
   #drop(message: Message, error: SupervisorError): void {
-    if (isResponse(message)) this.dropped(message.id!, error);
+    if (isResponse(message)) this.onDropped(message.id!, error);
     else if (isRequest(message)) this.#refuse(message, error.message);
     else this.#flow.drop();
   }
@@ -186,10 +200,8 @@ export class HttpBridge {
 
   /** The client has not been there for so long that it is taken to have left for good. */
   #abandon(): void {
-    for (const id of this.#inFlight.drain()) {
-      const message = ownMessage(leftText(id), undefined, "notifications/cancelled");
-      this.#link!.send(message, []).catch(() => {});
-    }
+    for (const id of this.#inFlight.drain())
+      this.session.tell(ownMessage(leftText(id), undefined, "notifications/cancelled"));
     for (const id of this.#asked.keys()) this.#refuse({ id, method: undefined }, HAS_LEFT);
   }
 
@@ -200,53 +212,28 @@ export class HttpBridge {
     const text = isPing(question) ? pongText(id) : refusalText(id, message);
     const answer = ownMessage(text, id);
     this.#inFlight.sent([answer]);
-    // A server that is gone waits for no answer; its end tells everybody.
-    this.#link!.send(answer, []).catch(() => {});
+    this.session.tell(answer);
   }
 
   /** What the server answered to that request is not passed on: its client is told why. */
-  dropped(id: string, error: SupervisorError): void {
+  onDropped(id: string, error: SupervisorError): void {
     const watch = this.#inFlight.failed(id);
     watch?.failApart(error);
     this.#answer(Buffer.from(rpcErrorText(error, watch?.requestId ?? "", id)), id);
   }
 
-  /** The link is over, and no other child takes the session: what waits for an answer is told why, and the session's own stream ends. */
-  lost(error: SupervisorError | undefined, live: Live): void {
-    this.#isLost = true;
-    unawaited("session", this.#break, this.#lose(error, live));
+  interrupt(): TellAll | undefined {
+    const failed = this.#takePosts();
+    this.#asked.clear();
+    return failed.length === 0 ? undefined : (cause) => answerAll(failed, cause);
   }
 
-  async #lose(error: SupervisorError | undefined, live: Live): Promise<void> {
-    const streams = [...this.#streams];
-    await this.#interrupted(error, live);
-    for (const stream of streams) stream.end();
+  end(): void {
+    for (const stream of this.#streams) stream.end();
   }
 
   /** Something of ours threw between two messages: the session cannot go on. */
-  readonly #break = (failure: SupervisorError): void => {
-    this.#isLost = true;
-    this.#answerAll(failure);
-    for (const stream of this.#streams) stream.end();
-  };
-
-  get isLost(): boolean {
-    return this.#isLost;
-  }
-
-  /** The child is gone, and the next takes the session over: what waits for an answer is told why. */
-  interrupted(error: SupervisorError | undefined, live: Live): void {
-    unawaited("session", this.#break, this.#interrupted(error, live));
-  }
-
-  async #interrupted(error: SupervisorError | undefined, live: Live): Promise<void> {
-    // Taken at once: what the client asks from now on may be for the next child to answer.
-    const failed = this.#takePosts();
-    this.#inFlight.drain();
-    this.#asked.clear();
-    const reset = error ?? new SupervisorError("UPSTREAM_RESET", "the server ended the session");
-    await answerAll(failed, await explainFailure(reset, live));
-  }
+  readonly #break = (failure: SupervisorError): void => this.session.fail(failure);
 
   /** Answers what waits in the server's place, which will not. */
   #answerAll(error: SupervisorError): void {

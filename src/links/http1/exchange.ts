@@ -1,0 +1,117 @@
+import type { SupervisorError } from "../../errors.ts";
+import { isRedirect, redirectTarget } from "./redirect.ts";
+import type { ResponseHeaders } from "./response-parser.ts";
+
+export interface Receiver {
+  /** Of the answer that redirects have led to; none of them is seen. */
+  head(status: number, headers: ResponseHeaders): void;
+  data(chunk: Buffer): void;
+  end(): void;
+  /** The exchange failed: UPSTREAM_REFUSED before a connection, UPSTREAM_RESET or UPSTREAM_INVALID after (a RedirectRefused among these). Not called after `abort`. */
+  fail(error: SupervisorError): void;
+  /**
+   * Something threw while this receiver was handed a part of the answer, its end among them, or a
+   * failure: its owner has to end with `contained(…, thrown)`. The connection is gone, and nothing follows.
+   */
+  broke(thrown: unknown): void;
+}
+
+/** For what is sent though nobody waits for its answer. */
+export const UNHEARD: Receiver = { head() {}, data() {}, end() {}, fail() {}, broke() {} };
+
+export interface Exchange {
+  /** Closes the connection; the receiver hears nothing more. */
+  abort(): void;
+  pause(): void;
+  resume(): void;
+}
+
+export interface HttpRequest {
+  method: "GET" | "POST" | "DELETE";
+  path: string;
+  /** Names and values in turn. */
+  headers: readonly string[];
+  body: Buffer | null;
+  /** Told where the server has sent the request instead, each time. */
+  onMoved?: (url: URL) => void;
+}
+
+/** Of a URL at the client's origin, as `HttpRequest` wants it. */
+export const pathOf = ({ pathname, search }: URL): string => pathname + search;
+
+/** The connection that carries a request. */
+interface Carrier {
+  readonly socket: { pause(): void; resume(): void };
+  /** Whether the request of this receiver is the one on it. */
+  serves(receiver: Receiver): boolean;
+  abort(): void;
+}
+
+/**
+ * One request, on one connection after the other where it is redirected; once it is over, the
+ * connection may be another's and is not touched.
+ */
+export class RedirectedExchange implements Exchange, Receiver {
+  readonly #request: HttpRequest;
+  readonly #receiver: Receiver;
+  readonly #origin: URL;
+  readonly #send: (path: string, receiver: Receiver) => Carrier;
+  #connection: Carrier | undefined;
+  #redirects = 0;
+  #at: URL | undefined;
+
+  constructor(
+    request: HttpRequest,
+    receiver: Receiver,
+    origin: URL,
+    send: (path: string, receiver: Receiver) => Carrier,
+  ) {
+    this.#request = request;
+    this.#receiver = receiver;
+    this.#origin = origin;
+    this.#send = send;
+  }
+
+  begin(): void {
+    this.#connection = this.#send(this.#request.path, this);
+  }
+
+  head(status: number, headers: ResponseHeaders): void {
+    if (!isRedirect(status)) return this.#receiver.head(status, headers);
+    const from = this.#at ?? new URL(this.#request.path, this.#origin);
+    const target = redirectTarget(headers["location"], from, this.#redirects);
+    this.#redirects += 1;
+    this.#at = target;
+    this.#request.onMoved?.(target);
+    this.#connection?.abort();
+    this.#connection = this.#send(pathOf(target), this);
+  }
+
+  data(chunk: Buffer): void {
+    this.#receiver.data(chunk);
+  }
+
+  end(): void {
+    this.#receiver.end();
+  }
+
+  fail(error: SupervisorError): void {
+    this.#receiver.fail(error);
+  }
+
+  broke(thrown: unknown): void {
+    this.#receiver.broke(thrown);
+  }
+
+  abort(): void {
+    if (this.#connection?.serves(this) === true) this.#connection.abort();
+  }
+
+  pause(): void {
+    if (this.#connection?.serves(this) === true) this.#connection.socket.pause();
+  }
+
+  resume(): void {
+    if (this.#connection?.serves(this) === true) this.#connection.socket.resume();
+  }
+}

@@ -1,0 +1,34 @@
+import { SupervisorError } from "../errors.ts";
+import { HttpLink } from "./http-link.ts";
+import type { HttpClient } from "./http1/client.ts";
+import type { Link, LinkEvents, Remembered } from "./link.ts";
+import { openSseLink } from "./sse-link.ts";
+import { StdioLink } from "./stdio-link.ts";
+import type { HttpTarget, Target } from "./target.ts";
+
+export interface OpenLinkOptions {
+  readonly target: Target;
+  /** The connections to a target over HTTP; throws UPSTREAM_REFUSED for one that is never called. */
+  readonly clientFor: (target: HttpTarget) => HttpClient;
+  /** By then a server has said that it took a message, or never will. */
+  readonly postTimeoutMs: number;
+  readonly events: LinkEvents;
+  /** What the session had asked of the generation before, where there was one. */
+  readonly before: Remembered | undefined;
+}
+
+/** Opens a link to a ready generation, whatever it speaks; to a stdio child at once. Rejects with UPSTREAM_* where the server opens none. */
+export function openLink(options: OpenLinkOptions): Link | Promise<Link> {
+  const { target, clientFor, postTimeoutMs, events, before } = options;
+  switch (target.transport) {
+    case "stdio":
+      // Which child a session gets is told by its capabilities, and no set of those is called modern.
+      if (target.era === "modern")
+        throw new SupervisorError("INTERNAL", "a session was led to a child that has none");
+      return new StdioLink(target.shared, events, before);
+    case "sse":
+      return openSseLink({ client: clientFor(target), target, postTimeoutMs }, events);
+    case "http":
+      return new HttpLink(clientFor(target), target, events);
+  }
+}

@@ -1,0 +1,281 @@
+import { contained, guarded } from "../containment.ts";
+import { SupervisorError } from "../errors.ts";
+import { resolveEndpoint } from "../mcp/endpoint.ts";
+import { isEventStream, withOwnHeaders } from "../mcp/headers.ts";
+import { SseReader, dataOf } from "../mcp/sse.ts";
+import type { EventPart } from "../mcp/sse.ts";
+import { pathOf } from "./http1/client.ts";
+import type { Exchange, HttpClient, Receiver, ResponseHeaders } from "./http1/client.ts";
+import type { PostAnswer } from "./link.ts";
+
+/** The answer to a POST says "accepted"; what is longer than this is not read on. */
+const MAX_ANSWER_BYTES = 64 * 1024;
+
+export interface SseTarget {
+  url: URL;
+  /** Headers of the server's recipe, for remotes. */
+  headers: Readonly<Record<string, string>>;
+}
+
+export interface SseConnectionOptions {
+  client: HttpClient;
+  target: SseTarget;
+  /** For a child that takes a message and never answers the POST: some do so for sessions they have lost. */
+  postTimeoutMs: number;
+  /** Events are to be given with their data; see SseReader. */
+  wantsData?: boolean;
+  /** Every event but `endpoint`, in order. */
+  onPart(part: EventPart): void;
+  /** The stream is over: with an error when it broke, without when the server ended it. Called once, only after opening. */
+  onClosed(error: SupervisorError | undefined): void;
+}
+
+/** One session of a server that speaks HTTP with SSE (2024-11-05). */
+export class SseConnection {
+  readonly #options: SseConnectionOptions;
+  #stream: Exchange | undefined;
+  #endpoint: URL | undefined;
+  #onEndpoint: ((failure: SupervisorError | undefined) => void) | undefined;
+  readonly #posts = new Set<Post>();
+  #watch: NodeJS.Timeout | undefined;
+  #isClosed = false;
+
+  private constructor(options: SseConnectionOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Resolves once the server has named its endpoint. Rejects with UPSTREAM_INVALID for an answer that
+   * is no event stream or an endpoint on another origin, UPSTREAM_REFUSED or UPSTREAM_RESET for a
+   * connection that fails, UPSTREAM_TIMEOUT when no endpoint comes.
+   */
+  static async open(options: SseConnectionOptions): Promise<SseConnection> {
+    const link = new SseConnection(options);
+    const timer = setTimeout(
+      () =>
+        link.#settle(
+          new SupervisorError(
+            "UPSTREAM_TIMEOUT",
+            "the server opened a stream but named no endpoint in time",
+          ),
+        ),
+      options.postTimeoutMs,
+    );
+    try {
+      await link.#open();
+    } finally {
+      clearTimeout(timer);
+    }
+    return link;
+  }
+
+  /** Posts one message. Rejects with UPSTREAM_TIMEOUT, UPSTREAM_REFUSED or UPSTREAM_RESET. */
+  post(body: Buffer, headers: readonly string[]): Promise<PostAnswer> {
+    const { client, target, postTimeoutMs } = this.#options;
+    if (this.#isClosed)
+      return Promise.reject(
+        new SupervisorError("UPSTREAM_RESET", "the session with the server is over"),
+      );
+    return new Promise<PostAnswer>((resolve, reject) => {
+      const post: Post = new Post({
+        client,
+        body,
+        headers: withOwnHeaders(headers, target.headers),
+        resolve,
+        reject,
+        posts: this.#posts,
+      });
+      post.send(this.#endpoint!);
+      this.#watch ??= this.#failLatePostsIn(postTimeoutMs);
+    });
+  }
+
+  pause(): void {
+    this.#stream?.pause();
+  }
+
+  resume(): void {
+    this.#stream?.resume();
+  }
+
+  /** Ends the session at the server; `onClosed` is not called. */
+  close(): void {
+    this.#isClosed = true;
+    clearTimeout(this.#watch);
+    this.#stream?.abort();
+    for (const post of this.#posts) {
+      post.abort(
+        new SupervisorError("UPSTREAM_RESET", "the session ended before the message was taken"),
+      );
+    }
+  }
+
+  /** One timer for all posts of the link: nearly all are answered at once, and a timer each would be wasted. */
+  #failLatePosts(): void {
+    this.#watch = undefined;
+    const { postTimeoutMs } = this.#options;
+    const now = performance.now();
+    for (const post of this.#posts) {
+      if (now - post.since < postTimeoutMs) continue;
+      post.abort(
+        new SupervisorError(
+          "UPSTREAM_TIMEOUT",
+          "the server took the message but did not say so in time",
+        ),
+      );
+    }
+    const [oldest] = this.#posts;
+    if (oldest === undefined) return;
+    this.#watch = this.#failLatePostsIn(oldest.since + postTimeoutMs - now);
+  }
+
+  #failLatePostsIn(ms: number): NodeJS.Timeout {
+    const end = (failure: SupervisorError): void => this.#onEnd(failure);
+    return setTimeout(
+      guarded("session", end, () => this.#failLatePosts()),
+      ms,
+    );
+  }
+
+  async #open(): Promise<void> {
+    const failure = await new Promise<SupervisorError | undefined>((resolve) => {
+      this.#onEndpoint = resolve;
+      this.#openStream();
+    });
+    if (failure !== undefined) throw failure;
+  }
+
+  #openStream(): void {
+    const { client, target } = this.#options;
+    const reader = new SseReader((part) => this.#onPart(part), this.#options.wantsData);
+    this.#stream = client.request(
+      {
+        method: "GET",
+        path: pathOf(target.url),
+        headers: withOwnHeaders(
+          ["accept", "text/event-stream", "cache-control", "no-cache"],
+          target.headers,
+        ),
+        body: null,
+      },
+      {
+        head: (status, headers) => {
+          if (status === 200 && isEventStream(headers["content-type"])) return;
+          this.#settle(
+            new SupervisorError(
+              "UPSTREAM_INVALID",
+              `the server answered ${status} instead of opening an event stream`,
+            ),
+          );
+        },
+        data: (chunk) => reader.push(chunk),
+        end: () => this.#onEnd(undefined),
+        fail: (error) => this.#onEnd(error),
+        broke: (thrown) => this.#onEnd(contained("session", thrown)),
+      },
+    );
+  }
+
+  #onPart(part: EventPart): void {
+    if (this.#isClosed) return;
+    if (part.name !== "endpoint" || !part.isLast) return this.#options.onPart(part);
+    try {
+      this.#endpoint = resolveEndpoint(dataOf(part.bytes), this.#options.target.url);
+      this.#settle(undefined);
+    } catch (error) {
+      // A later endpoint that is refused must not leave the earlier one in use without a word.
+      if (this.#onEndpoint === undefined) this.#onEnd(contained("session", error));
+      else this.#settle(contained("session", error));
+    }
+  }
+
+  #settle(failure: SupervisorError | undefined): void {
+    const onEndpoint = this.#onEndpoint;
+    if (onEndpoint === undefined) return;
+    this.#onEndpoint = undefined;
+    // At once: the end of a refusal may be in the same read, and is no end of an open link.
+    if (failure !== undefined) this.close();
+    onEndpoint(failure);
+  }
+
+  #onEnd(error: SupervisorError | undefined): void {
+    if (this.#isClosed) return;
+    if (this.#onEndpoint !== undefined) {
+      this.#settle(
+        error ??
+          new SupervisorError(
+            "UPSTREAM_INVALID",
+            "the server ended its stream before it named an endpoint",
+          ),
+      );
+      return;
+    }
+    this.close();
+    this.#options.onClosed(error);
+  }
+}
+
+interface PostOptions {
+  readonly client: HttpClient;
+  readonly body: Buffer;
+  readonly headers: readonly string[];
+  readonly resolve: (answer: PostAnswer) => void;
+  readonly reject: (error: SupervisorError) => void;
+  /** Those that wait for their answer, this one among them until it has it. */
+  readonly posts: Set<Post>;
+}
+
+/** One message on its way, until the server has said that it took it. */
+class Post implements Receiver {
+  /** `performance.now()` when it was sent. */
+  readonly since = performance.now();
+  readonly #options: PostOptions;
+  #exchange: Exchange | undefined;
+  #status = 0;
+  #headers: ResponseHeaders = {};
+  #chunks: Buffer[] = [];
+  #size = 0;
+
+  constructor(options: PostOptions) {
+    this.#options = options;
+  }
+
+  send(url: URL): void {
+    const { client, headers, body, posts } = this.#options;
+    const path = pathOf(url);
+    this.#exchange = client.request({ method: "POST", path, headers, body }, this);
+    posts.add(this);
+  }
+
+  head(status: number, headers: ResponseHeaders): void {
+    this.#status = status;
+    this.#headers = headers;
+  }
+
+  data(chunk: Buffer): void {
+    this.#size += chunk.length;
+    if (this.#size <= MAX_ANSWER_BYTES) this.#chunks.push(chunk);
+    else this.#chunks = [];
+  }
+
+  end(): void {
+    const { posts, resolve } = this.#options;
+    posts.delete(this);
+    const body = this.#chunks.length === 1 ? this.#chunks[0]! : Buffer.concat(this.#chunks);
+    resolve({ status: this.#status, headers: this.#headers, body });
+  }
+
+  fail(error: SupervisorError): void {
+    this.#options.posts.delete(this);
+    this.#options.reject(error);
+  }
+
+  broke(thrown: unknown): void {
+    this.fail(contained("request", thrown));
+  }
+
+  abort(error: SupervisorError): void {
+    this.#exchange?.abort();
+    this.fail(error);
+  }
+}

@@ -1,0 +1,22 @@
+import type { SupervisorError } from "../errors.ts";
+import type { LinkEvents } from "../links/link.ts";
+import type { Unanswered } from "./in-flight.ts";
+
+/** Answers what waited with why it gets no other answer; what it rejects with breaks the session. */
+export type TellAll = (cause: SupervisorError) => Promise<void>;
+
+/**
+ * How the client of a session hears of it: what differs between a stream of HTTP with SSE, the
+ * answers and streams of Streamable HTTP over a bridge, and a relay. Nothing of it throws.
+ */
+export interface Front extends Pick<LinkEvents, "onMessage" | "onPart" | "onDropped"> {
+  /** What a request that was cut off is answered with, where nothing better is known. */
+  readonly cutOff: SupervisorError;
+  /**
+   * The child is gone. Takes what waits for an answer at once, since what the client asks from now on
+   * is for the next one; undefined where nothing waits.
+   */
+  interrupt(unanswered: readonly Unanswered[]): TellAll | undefined;
+  /** The session is over, and what waited has been told: the client's streams end. */
+  end(): void;
+}

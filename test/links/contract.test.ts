@@ -1,0 +1,327 @@
+// What every link promises (src/links/link.ts), over a server of each transport that the test plays.
+import assert from "node:assert/strict";
+import type { ServerResponse } from "node:http";
+import { PassThrough } from "node:stream";
+import { text } from "node:stream/consumers";
+import { test } from "node:test";
+import type { TestContext } from "node:test";
+import { SupervisorError } from "../../src/errors.ts";
+import { HttpClient } from "../../src/links/http1/client.ts";
+import type { Link, LinkEvents, Remembered } from "../../src/links/link.ts";
+import { openLink } from "../../src/links/open-link.ts";
+import { SharedStdio } from "../../src/links/shared-stdio.ts";
+import type { Target } from "../../src/links/target.ts";
+import { peek } from "../../src/mcp/client-body.ts";
+import { wholeText } from "../../src/mcp/long-text.ts";
+import { call, initialize } from "../helpers/fixtures.ts";
+import { serve } from "../helpers/serve.ts";
+import { until } from "../helpers/until.ts";
+
+interface Json {
+  id?: number | string;
+  method?: string;
+  params?: Record<string, unknown>;
+  result?: unknown;
+}
+
+/** A server of one transport, as far as the contract has to play it. */
+interface Played {
+  target: Target;
+  /** What it got, in order. */
+  got: Json[];
+  /** Answers the request of that id that it got last, or says something of its own where there is none. */
+  say: (message: Json) => void;
+  /** Its process ends, in the middle of whatever it was about. */
+  die: () => void;
+  /** Whether the session has been ended at the server by the link. */
+  wasLeft: () => boolean;
+}
+
+type Play = (t: TestContext) => Promise<Played>;
+
+const json = (message: Json): string => JSON.stringify({ jsonrpc: "2.0", ...message });
+const notice = (method: string): string => json({ method });
+const HELLO = {
+  protocolVersion: "2025-06-18",
+  capabilities: {},
+  serverInfo: { name: "s", version: "1" },
+};
+
+const stdio: Play = async () => {
+  const [stdin, stdout] = [new PassThrough(), new PassThrough()];
+  const got: Json[] = [];
+  let rest = "";
+  stdin.setEncoding("utf8").on("data", (more: string) => {
+    const lines = (rest + more).split("\n");
+    rest = lines.pop()!;
+    for (const line of lines) got.push(JSON.parse(line) as Json);
+  });
+  const shared = new SharedStdio({
+    stdin,
+    stdout,
+    capabilities: "{}",
+    isOwn: false,
+    resumeWindowMs: 60_000,
+    clientVersion: "1",
+    onFault: assert.fail,
+    onBroken: assert.fail,
+  });
+  const say = (message: Json): void => {
+    // The ids on the pipe are the gateway's own.
+    const asked = got.findLast(({ method }) => method === "tools/call");
+    stdout.write(`${json(message.id === undefined ? message : { ...message, id: asked!.id! })}\n`);
+  };
+  const hello = shared.initialize();
+  const { id } = await until(() => got[0], "the child is greeted");
+  stdout.write(`${json({ id: id!, result: HELLO })}\n`);
+  await hello;
+  got.length = 0;
+  return {
+    target: { transport: "stdio", era: "legacy", shared },
+    got,
+    say,
+    die() {
+      stdin.destroy();
+      stdout.destroy();
+      shared.end();
+    },
+    // Its calls are cancelled: the child has others, and stays.
+    wasLeft: () => got.some(({ method }) => method === "notifications/cancelled"),
+  };
+};
+
+const sse: Play = async (t) => {
+  const got: Json[] = [];
+  let stream: ServerResponse | undefined;
+  let isLeft = false;
+  const { url, server } = await serve(t, (req, res) => {
+    if (req.method === "GET") {
+      stream = res;
+      res.on("close", () => (isLeft = true));
+      res.writeHead(200, { "content-type": "text/event-stream" });
+      return void res.write("event: endpoint\ndata: /messages\n\n");
+    }
+    void text(req).then((body) => {
+      got.push(JSON.parse(body) as Json);
+      res.writeHead(202).end("Accepted");
+    });
+  });
+  return {
+    target: { transport: "sse", url, headers: {}, isRemote: false, socketPath: null },
+    got,
+    say: (message) => void stream!.write(`event: message\ndata: ${json(message)}\n\n`),
+    die: () => server.closeAllConnections(),
+    wasLeft: () => isLeft,
+  };
+};
+
+const http: Play = async (t) => {
+  const got: Json[] = [];
+  const open = new Map<unknown, ServerResponse>();
+  let stream: ServerResponse | undefined;
+  let isLeft = false;
+  const { url, server } = await serve(t, (req, res) => {
+    const asStream = (): void => {
+      res.writeHead(200, { "content-type": "text/event-stream" }).flushHeaders();
+    };
+    if (req.method === "DELETE") {
+      isLeft = true;
+      return void res.writeHead(200).end();
+    }
+    if (req.method === "GET") {
+      stream = res;
+      return asStream();
+    }
+    void text(req).then((body) => {
+      const message = JSON.parse(body) as Json;
+      got.push(message);
+      if (message.id === undefined) return void res.writeHead(202).end();
+      if (message.method === "initialize") {
+        res.setHeader("mcp-session-id", "s1").setHeader("content-type", "application/json");
+        return void res.end(json({ id: message.id, result: HELLO }));
+      }
+      asStream();
+      open.set(message.id, res);
+    });
+  });
+  url.pathname = "/mcp";
+  return {
+    target: { transport: "http", url, headers: {}, isRemote: false, socketPath: null },
+    got,
+    say(message) {
+      const res = open.get(message.id) ?? stream!;
+      res.write(`data: ${json(message)}\n\n`);
+      if (message.id !== undefined) res.end();
+    },
+    die: () => server.closeAllConnections(),
+    wasLeft: () => isLeft,
+  };
+};
+
+interface Rig extends Played {
+  link: Link;
+  heard: Json[];
+  closed: (SupervisorError | undefined)[];
+  post: (...bodies: string[]) => Promise<number>;
+}
+
+async function rig(t: TestContext, play: Play, before?: Remembered): Promise<Rig> {
+  const played = await play(t);
+  const heard: Json[] = [];
+  const closed: Rig["closed"] = [];
+  const events: LinkEvents = {
+    askable: new Set(),
+    onMessage: (raw) => void heard.push(JSON.parse(wholeText(raw)) as Json),
+    onDropped: assert.fail,
+    onClosed: (error) => void closed.push(error),
+  };
+  const clientFor = ({ url }: { url: URL }): HttpClient => {
+    const client = new HttpClient(url, false);
+    t.after(() => client.close());
+    return client;
+  };
+  const link = await openLink({
+    target: played.target,
+    clientFor,
+    postTimeoutMs: 10_000,
+    events,
+    before,
+  });
+  t.after(() => link.close());
+  const post = async (...bodies: string[]): Promise<number> => {
+    const body = Buffer.from(bodies.length === 1 ? bodies[0]! : `[${bodies.join(",")}]`);
+    const seen = peek(body);
+    assert.ok(seen.kind === "messages");
+    return (await link.post({ body, messages: seen.messages, headers: [] })).status;
+  };
+  // As a client begins: from here on a server may speak unasked.
+  await post(initialize());
+  await post(notice("notifications/initialized"));
+  await until(() => played.target.transport === "sse" || heard.length === 1, "it is greeted");
+  [played.got.length, heard.length] = [0, 0];
+  return { ...played, link, heard, closed, post };
+}
+
+const LINKS: Record<string, Play> = { stdio, sse, http };
+
+for (const [kind, play] of Object.entries(LINKS)) {
+  test(`${kind}: what is posted reaches the server in order, and its answers and news come back`, async (t) => {
+    const { post, got, heard, say } = await rig(t, play);
+    assert.equal(await post(call(7, "one")), 202);
+    assert.equal(await post(call("8", "two"), notice("notifications/roots/list_changed")), 202);
+    const last = "notifications/roots/list_changed";
+    await until(() => got.at(-1)?.method === last, "all are there");
+    const methods = got.map(({ method }) => method);
+    assert.deepEqual(
+      methods.filter((method) => method !== "notifications/initialized"),
+      ["tools/call", "tools/call", "notifications/roots/list_changed"],
+    );
+    say({ id: "8", result: { is: "two" } });
+    await until(() => heard.length === 1, "the answer is heard");
+    assert.deepEqual([heard[0]!.id, heard[0]!.result], ["8", { is: "two" }]);
+    say({ method: "notifications/tools/list_changed" });
+    await until(() => heard.length === 2, "the news is heard");
+    assert.equal(heard[1]!.method, "notifications/tools/list_changed");
+  });
+
+  test(`${kind}: who closes it ends the session at the server, and hears nothing more`, async (t) => {
+    const { post, heard, closed, link, wasLeft, say, got } = await rig(t, play);
+    await post(call(1, "slow"));
+    await until(() => got.length > 0, "the call is there");
+    link.close();
+    await until(wasLeft, "the server knows");
+    if (kind === "stdio") say({ id: 1, result: {} });
+    link.close();
+    assert.deepEqual([heard, closed], [[], []]);
+  });
+
+  test(`${kind}: who abandons it tells a server that is gone nothing, and takes no more messages`, async (t) => {
+    const { post, closed, link } = await rig(t, play);
+    link.abandon(new SupervisorError("UPSTREAM_RESET", "the child has ended"));
+    await assert.rejects(post(call(1, "late")), { code: "UPSTREAM_RESET" });
+    assert.deepEqual(closed, []);
+  });
+
+  test(`${kind}: a server that ends in the middle of an answer is no longer posted to`, async (t) => {
+    const { post, got, die, heard, closed } = await rig(t, play);
+    await post(call(1, "slow"));
+    await until(() => got.length > 0, "the call is there");
+    die();
+    // Of a child's end its generation tells; a connection tells of its own.
+    if (kind !== "stdio") await until(() => closed.length === 1, "the link is over");
+    await assert.rejects(post(call(2, "next")), (error: SupervisorError) =>
+      ["UPSTREAM_RESET", "UPSTREAM_REFUSED"].includes(error.code),
+    );
+    assert.deepEqual(heard, []);
+    assert.ok(closed.length <= 1);
+  });
+
+  test(`${kind}: a server that is paused is read on where it stopped`, async (t) => {
+    const { post, got, say, heard, link } = await rig(t, play);
+    await post(call(1, "big"));
+    await until(() => got.length > 0, "the call is there");
+    link.pause();
+    say({ id: 1, result: { big: "x".repeat(1024 * 1024) } });
+    // A round trip through the event loop: what is read at all has been read by then.
+    for (let i = 0; i < 20; i++) await new Promise((resolve) => setImmediate(resolve));
+    assert.equal(heard.length, 0);
+    link.resume();
+    const [answer] = await until(() => (heard.length === 1 ? heard : undefined), "it is heard");
+    assert.equal(answer!.id, 1);
+  });
+
+  test(`${kind}: what the next generation has to know is what the session asked of this one`, async (t) => {
+    const { post, link, target } = await rig(t, play, { uris: ["file:///a"], level: "info" });
+    const body = { uri: "file:///b" };
+    if (target.transport === "stdio") {
+      await post(
+        JSON.stringify({ jsonrpc: "2.0", id: 2, method: "resources/subscribe", params: body }),
+      );
+      assert.deepEqual(link.recall(), { uris: ["file:///a", "file:///b"], level: "info" });
+    } else assert.deepEqual(link.recall(), { uris: [], level: undefined });
+  });
+}
+
+for (const transport of ["sse", "http"] as const)
+  test(`${transport}: a redirect within the server is followed unseen, one to elsewhere is refused and never called`, async (t) => {
+    let elsewhere = 0;
+    const other = await serve(t, (_req, res) => void res.end(String((elsewhere += 1))));
+    let isLeading = false;
+    const posted: string[] = [];
+    const { url } = await serve(t, (req, res) => {
+      if (req.method === "GET") {
+        res.writeHead(200, { "content-type": "text/event-stream" });
+        return void res.write("event: endpoint\ndata: /messages\n\n");
+      }
+      if (isLeading) return void res.writeHead(307, { location: other.url.href }).end();
+      if (!req.url!.endsWith("/"))
+        return void res.writeHead(308, { location: `${req.url!}/` }).end();
+      void text(req).then((body) => {
+        posted.push(body);
+        res.writeHead(202).end();
+      });
+    });
+    const client = new HttpClient(url, false);
+    t.after(() => client.close());
+    const link = await openLink({
+      target: { transport, url, headers: {}, isRemote: false, socketPath: null },
+      clientFor: () => client,
+      postTimeoutMs: 10_000,
+      events: { askable: new Set(), onMessage() {}, onDropped() {}, onClosed() {} },
+      before: undefined,
+    });
+    t.after(() => link.close());
+    const say = (body: string): Promise<unknown> => {
+      const seen = peek(Buffer.from(body));
+      assert.ok(seen.kind === "messages");
+      return link.post({ body: Buffer.from(body), messages: seen.messages, headers: [] });
+    };
+    await say(notice("notifications/roots/list_changed"));
+    assert.equal(posted.length, 1);
+    isLeading = true;
+    await assert.rejects(say(notice("notifications/roots/list_changed")), {
+      code: "UPSTREAM_INVALID",
+      message: /redirects to another origin/,
+    });
+    assert.equal(elsewhere, 0);
+  });
