@@ -1,13 +1,7 @@
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
-import { once } from "node:events";
-import { mkdtempSync, rmSync, statSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { text } from "node:stream/consumers";
+import { statSync } from "node:fs";
 import type { TestContext } from "node:test";
 import { test } from "node:test";
-import { fileURLToPath } from "node:url";
 import {
   Client as ClientV2,
   StreamableHTTPClientTransport as HttpV2,
@@ -19,8 +13,7 @@ import { FIXTURE } from "../conformance/fixture.ts";
 import { startDaemon } from "../helpers/daemon.ts";
 import type { TestDaemon } from "../helpers/daemon.ts";
 import { EVERYTHING } from "../helpers/everything.ts";
-
-const INSPECTOR = fileURLToPath(new URL("../../node_modules/.bin/mcp-inspector", import.meta.url));
+import { inspectServer } from "../helpers/inspector.ts";
 
 const everything = (type: "sse" | "http", mode: string) => ({
   type,
@@ -212,70 +205,10 @@ test("the v2 client in auto mode takes a wrong key for what it is", async (t) =>
   }
 });
 
-interface Result {
-  tools: { name: string }[];
-  content: { text: string }[];
-}
-
-interface Inspected {
-  code: number | null;
-  stdout: string;
-  stderr: string;
-}
-
-/** Runs the Inspector's command line as a script in CI does: no terminal, no stored logins, no browser. */
-async function inspect(t: TestContext, args: string[]): Promise<Inspected> {
-  const storage = mkdtempSync(join(tmpdir(), "inspector-"));
-  t.after(() => rmSync(storage, { recursive: true, force: true }));
-  const child = spawn(
-    process.execPath,
-    [INSPECTOR, "--cli", ...args, "--format", "json", "-q", "--stored-auth-only"],
-    {
-      stdio: ["ignore", "pipe", "pipe"],
-      env: { ...process.env, HOME: storage, MCP_STORAGE_DIR: storage },
-    },
-  );
-  const ended = once(child, "close") as Promise<[number | null]>;
-  const [stdout, stderr] = await Promise.all([text(child.stdout), text(child.stderr)]);
-  return { code: (await ended)[0], stdout, stderr };
-}
-
-const INSPECTED = [
-  ...WAYS,
-  { name: "SSE and a stdio child", path: "over-stdio/sse" },
-  { name: "Streamable HTTP and a stdio child", path: "over-stdio/mcp" },
-];
-
-for (const { name, path } of INSPECTED) {
-  test(`the Inspector's command line works over ${name}, and says so when the key is wrong`, async (t) => {
-    const daemon = await startDaemon(t, { config: CONFIG });
-    const alice = (await daemon.addUser("alice", "token-of-alice")).key.secret;
-    const bob = (await daemon.addUser("bob", "token-of-bob")).key.secret;
-    const run = async (user: string, secret: string, method: string, ...tool: string[]) => {
-      const url = `${daemon.origin}/u/${user}/${path}`;
-      const header = `Authorization: Bearer ${secret}`;
-      const where = ["--server-url", url, "--transport", path.endsWith("/sse") ? "sse" : "http"];
-      return await inspect(t, [...where, "--header", header, "--method", method, ...tool]);
-    };
-    const resultOf = ({ code, stdout, stderr }: Inspected) => {
-      assert.equal(code, 0, stderr);
-      return (JSON.parse(stdout) as { result: Result }).result;
-    };
-    const call = async (user: string, secret: string, ...tool: string[]) =>
-      resultOf(await run(user, secret, "tools/call", "--tool-name", ...tool)).content[0]!.text;
-
-    const { tools } = resultOf(await run("alice", alice, "tools/list"));
-    assert.ok(tools.some((tool) => tool.name === "get-env"));
-    assert.equal(await call("alice", alice, "echo", "--tool-arg", "message=hi"), "Echo: hi");
-    for (const [user, secret] of [
-      ["alice", alice],
-      ["bob", bob],
-    ] as const) {
-      const env = JSON.parse(await call(user, secret, "get-env")) as Record<string, string>;
-      assert.equal(env["USER_ACCESS_TOKEN"], `token-of-${user}`);
-    }
-    // 3 is the Inspector's "authorization needed": for what is no key, and for another user's.
-    assert.equal((await run("alice", `${alice}x`, "tools/list")).code, 3);
-    assert.equal((await run("alice", bob, "tools/list")).code, 3);
-  });
-}
+// `npm run interop` does so over the other transports, too.
+test("the Inspector's command line works over Streamable HTTP, and says so when the key is wrong", async (t) => {
+  const daemon = await startDaemon(t, { config: CONFIG });
+  const alice = (await daemon.addUser("alice", "token-of-alice")).key.secret;
+  const bob = (await daemon.addUser("bob", "token-of-bob")).key.secret;
+  await inspectServer({ origin: daemon.origin, path: "over-http/mcp", alice, bob });
+});

@@ -1,12 +1,14 @@
 // Clients and servers that other people wrote, in three parts: Python clients at Python servers,
 // first directly, then through the gateway, where two users have the same server with different
-// tokens, over its own transport and over stdio; SSE servers whose endpoint events differ, two of them made with Go; mcp-remote as a client.
+// tokens, over its own transport and over stdio; SSE servers whose endpoint events differ, two of them made with Go; mcp-remote
+// and the Inspector's command line as clients.
 // Gets what it needs by itself, into node_modules/.cache.
 import assert from "node:assert/strict";
 import { type DaemonProcess, startDaemonProcess } from "../helpers/daemon-process.ts";
 import { EVERYTHING } from "../helpers/everything.ts";
 import { type DirectChild, startDirect } from "./direct.ts";
 import { visitEndpoints } from "./endpoints.ts";
+import { visitWithInspector } from "./inspector.ts";
 import { visitInstalls } from "./installs.ts";
 import { visitWithMcpRemote } from "./mcp-remote.ts";
 import { MissingError } from "./programs.ts";
@@ -255,6 +257,7 @@ for (const part of [
   visitInstalls,
   visitEndpoints,
   visitWithMcpRemote,
+  visitWithInspector,
 ]) {
   try {
     await part();
