@@ -76,6 +76,39 @@ for (const file of files) {
   });
 }
 
+/** Files that import each other in a circle, a list of each. */
+function circles(): string[][] {
+  const imports = new Map(
+    files.map((file) => [
+      relative(src, file),
+      importsOf(file)
+        .filter((specifier) => specifier.startsWith("."))
+        .map((specifier) => relative(src, join(dirname(file), specifier))),
+    ]),
+  );
+  const reach = (from: string): Set<string> => {
+    const seen = new Set<string>();
+    const left = [...(imports.get(from) ?? [])];
+    for (let file = left.pop(); file !== undefined; file = left.pop()) {
+      if (seen.has(file)) continue;
+      seen.add(file);
+      left.push(...(imports.get(file) ?? []));
+    }
+    return seen;
+  };
+  const reached = new Map([...imports.keys()].map((file) => [file, reach(file)]));
+  const found = [...reached].flatMap(([file, others]) =>
+    others.has(file)
+      ? [[...others].filter((other) => reached.get(other)!.has(file)).toSorted()]
+      : [],
+  );
+  return [...new Map(found.map((circle) => [circle.join(), circle])).values()];
+}
+
+test("no file imports itself by way of others, in type imports neither", () => {
+  assert.deepEqual(circles(), []);
+});
+
 test("every room has exactly one file that says what it is for", () => {
   const headed = files
     .filter((file) => readFileSync(file, "utf8").startsWith("/** Room: "))

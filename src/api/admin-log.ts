@@ -4,7 +4,7 @@ import type { Audit } from "../audit/audit.ts";
 import type { SupervisorError } from "../errors.ts";
 import type { Journal } from "../telemetry/journal.ts";
 import type { Logger } from "../telemetry/logger.ts";
-import { NOTHING_KNOWN } from "../telemetry/requests.ts";
+import { NOTHING_KNOWN } from "../telemetry/request-record.ts";
 import type { Scrubber } from "../telemetry/scrubber.ts";
 
 /** Longer is no name, and no program's. */

@@ -1,7 +1,7 @@
 import type { Router } from "express";
 import { SupervisorError } from "../errors.ts";
 import type { InstanceStatus } from "../instances/supervisor.ts";
-import type { RequestRecord } from "../telemetry/requests.ts";
+import type { RequestRecord } from "../telemetry/request-record.ts";
 import { mount, param } from "./answers.ts";
 import { causeOf, warningsOf } from "./diagnosis.ts";
 import { reportMachine } from "./machine-report.ts";

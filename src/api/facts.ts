@@ -1,5 +1,5 @@
 import type { ErrorRun } from "../telemetry/journal.ts";
-import type { RequestRecord } from "../telemetry/requests.ts";
+import type { RequestRecord } from "../telemetry/request-record.ts";
 import type { AccessKey, User } from "../auth/registry.ts";
 import type { InstanceStatus, InstanceFailure } from "../instances/supervisor.ts";
 import type { StoredToken } from "../tokens/tokens.ts";

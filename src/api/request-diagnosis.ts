@@ -1,6 +1,6 @@
 import { ERROR_CODES, counted } from "../errors.ts";
 import type { ErrorCode } from "../errors.ts";
-import type { RequestRecord } from "../telemetry/requests.ts";
+import type { RequestRecord } from "../telemetry/request-record.ts";
 import { LOOK_AT_LOG, MAX_LINE, RECENT_MS, expiredFor } from "./facts.ts";
 import type { Cause, Facts } from "./facts.ts";
 

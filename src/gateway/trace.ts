@@ -4,8 +4,9 @@ import { contained, guarded } from "../containment.ts";
 import type { SupervisorError } from "../errors.ts";
 import type { ClientMessage } from "../mcp/client-body.ts";
 import type { Logger } from "../telemetry/logger.ts";
-import { NOTHING_KNOWN } from "../telemetry/requests.ts";
-import type { RequestRecord, Requests, RouteName } from "../telemetry/requests.ts";
+import { NOTHING_KNOWN } from "../telemetry/request-record.ts";
+import type { RequestRecord, RouteName } from "../telemetry/request-record.ts";
+import type { Requests } from "../telemetry/requests.ts";
 import type { Principal } from "../auth/registry.ts";
 import type { CallWatch, OpenCall } from "../sessions/calls.ts";
 

@@ -10,48 +10,17 @@ import {
   QUOTE,
   SPACE,
 } from "./bytes.ts";
+import { canonicalId, unescaped } from "./canonical-id.ts";
 import { locate, textAt } from "./json-span.ts";
 import type { Text } from "./long-text.ts";
+import type { AnswerOutcome, Message } from "./message.ts";
 
-/** One JSON-RPC message as far as a gateway has to know it; `id` is canonical JSON text, see `canonicalId`. */
-export interface Message {
-  readonly id: string | undefined;
-  readonly method: string | undefined;
-  /** Of an answer: what it says went wrong, if anything. */
-  readonly outcome?: Exclude<AnswerOutcome, "ok">;
-}
-
-/** What a server made of a request: a result, a result that says the tool failed (`isError`), or a JSON-RPC error. */
-export type AnswerOutcome = "ok" | "tool-error" | "error";
-
-export const isRequest = (message: Message): boolean =>
-  message.id !== undefined && message.method !== undefined;
-export const isResponse = (message: Message): boolean =>
-  message.id !== undefined && message.method === undefined;
-
-/** Of the requests among them, as canonical JSON text. */
-export const idsOf = (messages: readonly Message[]): string[] =>
-  messages.filter(isRequest).map(({ id }) => id!);
-
-/** An answer without an id, or with null for one: it can be about nothing that was asked. */
-export const isForNobody = (message: Message): boolean =>
-  message.id === undefined && message.method === undefined;
-
-export const isPing = (message: Message): boolean =>
-  message.method === "ping" && message.id !== undefined;
+export type { AnswerOutcome, Message } from "./message.ts";
+export { idsOf, isForNobody, isPing, isRequest, isResponse } from "./message.ts";
+export { canonicalId } from "./canonical-id.ts";
 
 /** Longer keys, ids and methods are cut here; no name of the protocol comes near it. */
 const MAX_CAPTURE_BYTES = 1024;
-
-/**
- * The same id as JSON text, however it was written: `"\u0061"` and `"a"`, `1.0` and `1` are one.
- * Numbers beyond 2^53 stay as written, because a parser would change them.
- */
-export function canonicalId(raw: string): string {
-  if (raw.startsWith('"')) return raw.includes("\\") ? JSON.stringify(unescaped(raw)) : raw;
-  const value = Number(raw);
-  return Math.abs(value) <= Number.MAX_SAFE_INTEGER ? String(value) : raw;
-}
 
 /** The id at a path of keys as `canonicalId` has it: what a parser makes of one beyond 2^53 is another. */
 export function idAt(json: Text, path: readonly string[]): string | undefined {
@@ -255,13 +224,4 @@ const fieldOfResult = (key: string): "none" | Field => (key === "isError" ? key 
 function fromUtf8(text: string): string {
   // eslint-disable-next-line no-control-regex -- the range is ASCII itself
   return /^[\0-\x7f]*$/.test(text) ? text : Buffer.from(text, "latin1").toString("utf8");
-}
-
-function unescaped(jsonString: string): string {
-  try {
-    const value: unknown = JSON.parse(jsonString);
-    return typeof value === "string" ? value : jsonString;
-  } catch {
-    return jsonString;
-  }
 }

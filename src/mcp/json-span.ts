@@ -11,19 +11,16 @@ import {
 } from "./bytes.ts";
 import { LongText } from "./long-text.ts";
 import type { Text } from "./long-text.ts";
+import type { Span } from "./span.ts";
 
-/** Where a value stands in JSON text, in bytes: [start, end). */
-export interface Span {
-  readonly start: number;
-  readonly end: number;
-}
+export type { Span } from "./span.ts";
 
 /**
  * Finds the value at a path of keys, so that its bytes alone can be changed: to parse and write a
  * message again would change numbers beyond 2^53, escapes and the order of keys.
  *
- * In a long text only what `MessageScanner` looks for is found. The text must be JSON. Of keys that stand twice the last one counts, as with JSON.parse. Undefined
- * where the path leads nowhere.
+ * In a long text only what `MessageScanner` looks for is found. The text must be JSON. Of keys that
+ * stand twice the last one counts, as with JSON.parse. Undefined where the path leads nowhere.
  */
 export function locate(json: Text, path: readonly string[]): Span | undefined {
   if (json instanceof LongText) return json.seen?.find(path);

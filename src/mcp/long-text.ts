@@ -1,6 +1,6 @@
-import type { Message } from "./envelope.ts";
-import type { Span } from "./json-span.ts";
+import type { Message } from "./message.ts";
 import type { MessageScanner } from "./message-scanner.ts";
+import type { Span } from "./span.ts";
 
 /**
  * One JSON-RPC message that is too long to be parsed or copied in one go: its bytes as they came, in

@@ -9,10 +9,10 @@ import {
   QUOTE,
   SPACE,
 } from "./bytes.ts";
-import { canonicalId } from "./envelope.ts";
-import type { Message } from "./envelope.ts";
-import type { Span } from "./json-span.ts";
+import { canonicalId } from "./canonical-id.ts";
+import type { Message } from "./message.ts";
 import { META } from "./modern.ts";
+import type { Span } from "./span.ts";
 
 /** The objects that are looked into, and the values that are found in them; all that a gateway has to know of any message. */
 const OPENED = ["params", "result", "error", "params/_meta", "result/_meta"] as const;

@@ -1,4 +1,8 @@
-import type { HttpRelay } from "./http-relay.ts";
+/** The streams of a session: a function that ends each that is open, and when the last one ended. */
+export interface Streams {
+  readonly streams: Iterable<() => void>;
+  readonly streamEndedAt: number;
+}
 
 /** How long a server may take to notice that a stream is gone; its answer is the client's from then on. */
 const NOTICED_WITHIN_MS = 1000;
@@ -15,7 +19,7 @@ const ASK_EVERY_MS = 25;
  * which may mean much else: it counts where another stream was open within the last second.
  */
 export function makeRoom(
-  session: HttpRelay,
+  session: Streams,
   own: () => void,
 ): (status: number) => number | undefined {
   let since: number | undefined;

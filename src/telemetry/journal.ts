@@ -1,5 +1,5 @@
 import { UnderWay } from "../platform/under-way.ts";
-import type { RequestRecord } from "./requests.ts";
+import type { RequestRecord } from "./request-record.ts";
 
 const MAX_FAILED = 500;
 const MAX_GOOD = 300;

@@ -1,7 +1,7 @@
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import type { OwnerKind } from "../containment.ts";
-import { ROUTES } from "./requests.ts";
-import type { RequestRecord, RouteName } from "./requests.ts";
+import { ROUTES } from "./request-record.ts";
+import type { RequestRecord, RouteName } from "./request-record.ts";
 
 /** Upper bounds in seconds; streams, which last for hours, are not measured by them. */
 const BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];

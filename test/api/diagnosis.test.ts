@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { causeOf, warningsOf } from "../../src/api/diagnosis.ts";
 import type { Facts } from "../../src/api/facts.ts";
-import { NOTHING_KNOWN } from "../../src/telemetry/requests.ts";
+import { NOTHING_KNOWN } from "../../src/telemetry/request-record.ts";
 
 const NOW = Date.parse("2026-06-01T12:00:00Z");
 const DAY = 86_400_000;

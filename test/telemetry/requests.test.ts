@@ -6,7 +6,7 @@ import type { LogLevel } from "../../src/telemetry/logger.ts";
 import { Metrics } from "../../src/telemetry/metrics.ts";
 import { Requests } from "../../src/telemetry/requests.ts";
 import { Scrubber } from "../../src/telemetry/scrubber.ts";
-import type { RequestRecord } from "../../src/telemetry/requests.ts";
+import type { RequestRecord } from "../../src/telemetry/request-record.ts";
 
 let count = 0;
 
@@ -29,7 +29,6 @@ function record(changes: Partial<RequestRecord> = {}): RequestRecord {
     keyLabel: null,
     generation: 1,
     bytesIn: 0,
-    bytesOut: 0,
     failure: null,
     ...changes,
   };

@@ -1,8 +1,6 @@
 import { NOBODY } from "./confinement.ts";
 import { findTool } from "./programs.ts";
-import type { Controller } from "./cgroup.ts";
 import type { Confinement } from "./confinement.ts";
-import type { RunSpec } from "./runner.ts";
 
 /** What one child and all it starts may use together; nothing said is without limit. */
 export interface Limits {
@@ -32,8 +30,13 @@ export function isCountedAlone(confinement: Confinement): boolean {
   return isAlone && findTool("prlimit") !== undefined;
 }
 
+interface Confined {
+  limits?: Limits;
+  confinement: Confinement;
+}
+
 /** The command line within its limit of processes; goes inside of the account or user namespace that they are counted in. */
-export function withinPids({ limits, confinement }: RunSpec, argv: Argv): Argv {
+export function withinPids({ limits, confinement }: Confined, argv: Argv): Argv {
   if (limits?.pids === undefined || !isCountedAlone(confinement)) return argv;
   const most = limits.pids + helpersIn(confinement);
   return [findTool("prlimit")!, `--nproc=${most}:${most}`, "--", ...argv];
@@ -53,7 +56,7 @@ export interface Unkept {
  */
 export function unkeptLimits(
   servers: readonly { name: string; limits: Limits }[],
-  controllers: ReadonlySet<Controller>,
+  controllers: { has(controller: "cpu"): boolean },
 ): Unkept[] {
   if (controllers.has("cpu")) return [];
   return servers

@@ -1,0 +1,26 @@
+/** One JSON-RPC message as far as a gateway has to know it; `id` is canonical JSON text, see `canonicalId`. */
+export interface Message {
+  readonly id: string | undefined;
+  readonly method: string | undefined;
+  /** Of an answer: what it says went wrong, if anything. */
+  readonly outcome?: Exclude<AnswerOutcome, "ok">;
+}
+
+/** What a server made of a request: a result, a result that says the tool failed (`isError`), or a JSON-RPC error. */
+export type AnswerOutcome = "ok" | "tool-error" | "error";
+
+export const isRequest = (message: Message): boolean =>
+  message.id !== undefined && message.method !== undefined;
+export const isResponse = (message: Message): boolean =>
+  message.id !== undefined && message.method === undefined;
+
+/** Of the requests among them, as canonical JSON text. */
+export const idsOf = (messages: readonly Message[]): string[] =>
+  messages.filter(isRequest).map(({ id }) => id!);
+
+/** An answer without an id, or with null for one: it can be about nothing that was asked. */
+export const isForNobody = (message: Message): boolean =>
+  message.id === undefined && message.method === undefined;
+
+export const isPing = (message: Message): boolean =>
+  message.method === "ping" && message.id !== undefined;
