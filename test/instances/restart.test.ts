@@ -2,17 +2,17 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { TestContext } from "node:test";
 import type { SupervisorError } from "../../src/errors.ts";
+import { makeTimeSkippable } from "../helpers/skippable-time.ts";
 import { fixture, openSupervisor, ref } from "../helpers/supervisor.ts";
 import { until } from "../helpers/until.ts";
 
 const CRASH = ref("alice", "crash");
 
-/** Lets `performance.now` run ahead; the children live on in real time. */
+/** Skips time for the supervisor; the children live on in real time. */
 function skipper(t: TestContext): (ms: number) => void {
-  const real = performance.now.bind(performance);
-  let ahead = 0;
-  t.mock.method(performance, "now", () => real() + ahead);
-  return (ms) => (ahead += ms);
+  const { skip, restore } = makeTimeSkippable();
+  t.after(restore);
+  return skip;
 }
 
 async function failureOf(start: Promise<unknown>): Promise<SupervisorError> {
