@@ -1,5 +1,5 @@
 // The whole test suite; the unit tests alone (`--unit`); or the files named on the command line.
-import { constants } from "node:os";
+import { availableParallelism, constants } from "node:os";
 import { resolve } from "node:path";
 import { run } from "node:test";
 import { fileURLToPath } from "node:url";
@@ -8,7 +8,8 @@ import { Progress } from "./progress.mjs";
 import { findTests } from "./suite.mjs";
 
 const UNIT = fileURLToPath(new URL("unit.mjs", import.meta.url));
-const FILES_AT_ONCE = 2;
+// A test waits for other processes half of its time. With more of them they wait for memory, too.
+const FILES_AT_ONCE = Math.min(availableParallelism() + 1, 6);
 // A test that waits for what never comes must not keep the others from being told.
 const PATIENCE_MS = 900_000;
 
