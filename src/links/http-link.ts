@@ -189,7 +189,7 @@ export class HttpLink implements Link {
     if (post.id === undefined || post.isOver) return;
     post.isOver = true;
     const text = errorText(post.id, { code: 502, message });
-    this.#events.onMessage(Buffer.from(text), post.id);
+    this.#events.listener.onMessage(Buffer.from(text), post.id);
   }
 
   #receive(raw: Text, post: Post): void {
@@ -202,7 +202,7 @@ export class HttpLink implements Link {
       if (post.isOver) return;
       post.isOver = true;
     }
-    this.#events.onMessage(raw, id);
+    this.#events.listener.onMessage(raw, id);
   }
 
   #dropped(id: string, error: SupervisorError, post: Post): void {
@@ -210,7 +210,7 @@ export class HttpLink implements Link {
       if (post.isOver) return;
       post.isOver = true;
     }
-    this.#events.onDropped(id, error);
+    this.#events.listener.onDropped(id, error);
   }
 
   #request(method: HttpRequest["method"], body: Buffer | null): HttpRequest {

@@ -50,16 +50,21 @@ export interface Link {
   abandon(error: SupervisorError): void;
 }
 
+/** Who hears what the server says. */
+export interface Listener {
+  /** One message of the server. `about` is the id (canonical JSON text) of the client's request that it belongs to, where that is known; `message` what the link has read of it already. */
+  onMessage(raw: Text, about: string | undefined, message?: Message): void;
+  /** In the place of `onMessage`, for a session that passes the events of an SSE server on as they are: every one but `endpoint`, in pieces. */
+  readonly onPart?: (part: EventPart) => void;
+  /** The answer to the client's request of that id (canonical JSON text) is not passed on. */
+  onDropped(id: string, error: SupervisorError): void;
+}
+
 /** What a link has to say to its session. Nothing of it is called after `close` or `abandon`, nor from within `post`. */
 export interface LinkEvents {
   /** What the client declared that lets a server ask it. */
   readonly askable: ReadonlySet<Askable>;
-  /** One message of the server. `about` is the id (canonical JSON text) of the client's request that it belongs to, where that is known; `message` what the link has read of it already. */
-  onMessage(raw: Text, about: string | undefined, message?: Message): void;
-  /** In the place of `onMessage`, for a session that passes the events of an SSE server on as they are: every one but `endpoint`, in pieces. */
-  onPart?(part: EventPart): void;
-  /** The answer to the client's request of that id (canonical JSON text) is not passed on. */
-  onDropped(id: string, error: SupervisorError): void;
+  readonly listener: Listener;
   /** The link is over: with an error when it broke, without when the server ended it. Called once. */
   onClosed(error: SupervisorError | undefined): void;
 }

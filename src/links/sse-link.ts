@@ -1,6 +1,7 @@
 import { SupervisorError } from "../errors.ts";
 import type { MessageAssembler } from "../mcp/message-assembler.ts";
 import { isForNobody } from "../mcp/envelope.ts";
+import type { EventPart } from "../mcp/sse.ts";
 import { assembleFor } from "./assemble.ts";
 import { ACCEPTED, NOTHING_REMEMBERED } from "./link.ts";
 import type { Link, LinkEvents, PostAnswer, Posting } from "./link.ts";
@@ -12,17 +13,22 @@ const JSON_POST = ["content-type", "application/json"];
 type Where = Pick<SseConnectionOptions, "client" | "target" | "postTimeoutMs">;
 
 /**
- * A session of an SSE server: as it is on the wire, in both directions, where `events.onPart` is
- * given, else message by message. Rejects as SseConnection.open does.
+ * A session of an SSE server: as it is on the wire, in both directions, where the listener takes
+ * parts, else message by message. Rejects as SseConnection.open does.
  */
 export function openSseLink(where: Where, events: LinkEvents): Promise<Link> {
-  return events.onPart === undefined ? openByMessage(where, events) : openVerbatim(where, events);
+  const { onPart } = events.listener;
+  return onPart === undefined ? openByMessage(where, events) : openVerbatim(where, events, onPart);
 }
 
-async function openVerbatim(where: Where, events: LinkEvents): Promise<Link> {
+async function openVerbatim(
+  where: Where,
+  events: LinkEvents,
+  onPart: (part: EventPart) => void,
+): Promise<Link> {
   const connection = await SseConnection.open({
     ...where,
-    onPart: (part) => events.onPart!(part),
+    onPart,
     onClosed: (error) => events.onClosed(error),
   });
   return linkOver(connection, ({ body, headers }) => connection.post(body, headers));
@@ -30,8 +36,8 @@ async function openVerbatim(where: Where, events: LinkEvents): Promise<Link> {
 
 async function openByMessage(where: Where, events: LinkEvents): Promise<Link> {
   const messages = assembleFor({
-    message: (raw) => events.onMessage(raw, undefined),
-    dropped: (id, error) => events.onDropped(id, error),
+    message: (raw) => events.listener.onMessage(raw, undefined),
+    dropped: (id, error) => events.listener.onDropped(id, error),
     // A server that does not take it has lost nothing that it could use.
     refuse: (raw) => void connection.post(raw, JSON_POST).catch(() => {}),
   });

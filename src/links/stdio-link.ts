@@ -22,10 +22,10 @@ export class StdioLink implements Link {
       askable: events.askable,
       receive: guarded("session", broke, (raw, about, message) => {
         // What is left in the pipe of a child that has ended answers calls that have failed already.
-        if (!this.#isOver) events.onMessage(raw, about, message);
+        if (!this.#isOver) events.listener.onMessage(raw, about, message);
       }),
       dropped: guarded("session", broke, (id, error) => {
-        if (!this.#isOver) events.onDropped(id, error);
+        if (!this.#isOver) events.listener.onDropped(id, error);
       }),
     };
     try {

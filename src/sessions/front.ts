@@ -1,5 +1,5 @@
 import type { SupervisorError } from "../errors.ts";
-import type { LinkEvents } from "../links/link.ts";
+import type { Listener } from "../links/link.ts";
 import type { Unanswered } from "./in-flight.ts";
 
 /** Answers what waited with why it gets no other answer; what it rejects with breaks the session. */
@@ -9,7 +9,7 @@ export type TellAll = (cause: SupervisorError) => Promise<void>;
  * How the client of a session hears of it: what differs between a stream of HTTP with SSE, the
  * answers and streams of Streamable HTTP over a bridge, and a relay. Nothing of it throws.
  */
-export interface Front extends Pick<LinkEvents, "onMessage" | "onPart" | "onDropped"> {
+export interface Front extends Listener {
   /** What a request that was cut off is answered with, where nothing better is known. */
   readonly cutOff: SupervisorError;
   /**

@@ -271,14 +271,10 @@ export class Session implements Unattached {
   }
 
   get #events(): LinkEvents {
-    const front = this.#front;
-    const { onPart } = front;
     return {
       askable: this.#serving!.askable,
-      onMessage: (raw, about, message) => front.onMessage(raw, about, message),
-      onDropped: (id, error) => front.onDropped(id, error),
+      listener: this.#front,
       onClosed: (error) => this.#onLinkClosed(error),
-      ...(onPart === undefined ? {} : { onPart: (part) => onPart.call(front, part) }),
     };
   }
 

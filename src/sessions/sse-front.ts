@@ -56,8 +56,16 @@ export class SseFront implements Front {
   constructor(options: SseFrontOptions) {
     this.#options = options;
     this.session = new Session(options, this);
-    if (!options.isBridged) this.onPart = (part) => this.#pass(part);
+    if (!options.isBridged) this.onPart = this.#pass;
   }
+
+  readonly #pass = (part: EventPart): void => {
+    const inFlight = this.session.serving?.inFlight;
+    if (part.isLast) inFlight?.received(part.messages, part.bytes.length);
+    else inFlight?.saw(part.bytes.length);
+    const bytes = this.#late.sift(part);
+    if (bytes !== undefined && !this.#options.outlet.part(bytes, part.isLast)) this.#pause();
+  };
 
   get cutOff(): SupervisorError {
     const { user, server } = this.session.instance.ref;
@@ -91,8 +99,9 @@ export class SseFront implements Front {
         isSent = true;
         this.#late.forget(messages);
       });
+      if (answer.status < 300) return answer;
       requirePassable(answer);
-      if (answer.status >= 300) inFlight.refused(messages);
+      inFlight.refused(messages);
       return answer;
     } catch (error) {
       // What was sent may have been answered meanwhile, or may be yet: a server may fail after it took a message.
@@ -148,14 +157,6 @@ export class SseFront implements Front {
 
   end(): void {
     this.#options.outlet.end();
-  }
-
-  #pass(part: EventPart): void {
-    const inFlight = this.session.serving?.inFlight;
-    if (part.isLast) inFlight?.received(part.messages, part.bytes.length);
-    else inFlight?.saw(part.bytes.length);
-    const bytes = this.#late.sift(part);
-    if (bytes !== undefined && !this.#options.outlet.part(bytes, part.isLast)) this.#pause();
   }
 
   /**

@@ -171,8 +171,10 @@ async function rig(t: TestContext, play: Play, before?: Remembered): Promise<Rig
   const closed: Rig["closed"] = [];
   const events: LinkEvents = {
     askable: new Set(),
-    onMessage: (raw) => void heard.push(JSON.parse(wholeText(raw)) as Json),
-    onDropped: assert.fail,
+    listener: {
+      onMessage: (raw) => void heard.push(JSON.parse(wholeText(raw)) as Json),
+      onDropped: assert.fail,
+    },
     onClosed: (error) => void closed.push(error),
   };
   const clientFor = ({ url }: { url: URL }): HttpClient => {
@@ -307,7 +309,11 @@ for (const transport of ["sse", "http"] as const)
       target: { transport, url, headers: {}, isRemote: false, socketPath: null },
       clientFor: () => client,
       postTimeoutMs: 10_000,
-      events: { askable: new Set(), onMessage() {}, onDropped() {}, onClosed() {} },
+      events: {
+        askable: new Set(),
+        listener: { onMessage() {}, onDropped() {} },
+        onClosed() {},
+      },
       before: undefined,
     });
     t.after(() => link.close());

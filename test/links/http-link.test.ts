@@ -48,8 +48,10 @@ async function rig(t: TestContext): Promise<Rig> {
   } as const;
   const link = new HttpLink(client, target, {
     askable: new Set(),
-    onMessage: (raw) => void received.push(JSON.parse((raw as Buffer).toString()) as Json),
-    onDropped: (id) => void received.push({ dropped: id } as unknown as Json),
+    listener: {
+      onMessage: (raw) => void received.push(JSON.parse((raw as Buffer).toString()) as Json),
+      onDropped: (id) => void received.push({ dropped: id } as unknown as Json),
+    },
     onClosed: (error) => void closed.push(error),
   });
   t.after(() => link.close());

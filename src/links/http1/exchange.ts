@@ -77,7 +77,7 @@ export class RedirectedExchange implements Exchange, Receiver {
   }
 
   head(status: number, headers: ResponseHeaders): void {
-    if (!isRedirect(status)) return this.#receiver.head(status, headers);
+    if (status < 300 || !isRedirect(status)) return this.#receiver.head(status, headers);
     const from = this.#at ?? new URL(this.#request.path, this.#origin);
     const target = redirectTarget(headers["location"], from, this.#redirects);
     this.#redirects += 1;
