@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { test } from "node:test";
 import { installProduct, must, packProduct } from "../helpers/pack.ts";
@@ -14,11 +14,15 @@ test("the tarball installs from itself alone, replaces what was there, and runs"
   assert.ok(statSync(tarball).size < MAX_BYTES, `${statSync(tarball).size} bytes`);
   const prefix = join(folder, "prefix");
   const program = join(prefix, "bin", "mcp-supervisor");
-  // What an earlier version had and this one has not.
+  // An earlier version, with a file that this one has not.
   const installed = join(prefix, "lib", "node_modules", "mcp-supervisor");
   const leftover = join(installed, "dist", "of-an-earlier-version.js");
-  installProduct(tarball, prefix);
+  mkdirSync(dirname(leftover), { recursive: true });
   writeFileSync(leftover, "");
+  writeFileSync(
+    join(installed, "package.json"),
+    JSON.stringify({ name: "mcp-supervisor", version: "0.0.1" }),
+  );
   installProduct(tarball, prefix);
   assert.ok(!existsSync(leftover), "an upgrade takes the whole place");
 
