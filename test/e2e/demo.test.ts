@@ -25,11 +25,9 @@ function folderForDemo(t: TestContext): { dir: string; assertEmpty: () => void }
   };
 }
 
-test("demo --once shows each user's own token on both fronts, in under 10 s, and leaves nothing", async (t) => {
+test("demo --once shows each user's own token on both fronts, and leaves nothing", async (t) => {
   const { dir, assertEmpty } = folderForDemo(t);
-  const startedAt = performance.now();
   const { code, stdout, stderr } = await runCli(["demo", "--once"], { env: { TMPDIR: dir } });
-  const tookMs = performance.now() - startedAt;
   assert.equal(code, 0, stderr + stdout);
   const rows = stdout.split("\n").filter((line) => /^(alice|bob) +everything/.test(line));
   assert.deepEqual(
@@ -50,7 +48,6 @@ test("demo --once shows each user's own token on both fronts, in under 10 s, and
   assert.deepEqual([ofAlice.size, ofBob.size, new Set(seen).size], [1, 1, 2]);
   assert.match(stdout, /bob's access key on alice's URL: 403/);
   assert.doesNotMatch(stdout, /demo-alice-|demo-bob-|mcps_/, "no token and no key is shown");
-  assert.ok(tookMs < 10_000, `it took ${Math.round(tookMs)} ms`);
   assertEmpty();
 });
 

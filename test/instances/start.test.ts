@@ -316,11 +316,12 @@ test("a child that floods its output goes on serving, and only its last lines ar
   assert.equal(supervisor.logs(floods).length, 200);
   assert.equal(await callTool(live, "echo", { text: "still here" }), "still here");
   const before = process.memoryUsage().rss;
-  const cpu = process.cpuUsage();
+  const [cpu, begun] = [process.cpuUsage(), performance.now()];
   for (let i = 0; i < 20; i++) await callTool(live, "sleep", { ms: 50 });
   const { user, system } = process.cpuUsage(cpu);
+  const tookMs = performance.now() - begun;
   assert.ok(process.memoryUsage().rss - before < 64e6, "memory does not grow with the flood");
-  assert.ok(user + system < 800_000, "a flood does not take the daemon's core");
+  assert.ok((user + system) / 1000 < 0.8 * tookMs, "a flood does not take the daemon's core");
 });
 
 test("logs are the last 200 lines with their streams and times", async (t) => {
@@ -328,6 +329,7 @@ test("logs are the last 200 lines with their streams and times", async (t) => {
   assert.deepEqual(supervisor.logs(ALICE), []);
   const heard: string[] = [];
   supervisor.events.on("line", ({ ref: { user }, line }) => heard.push(`${user}: ${line.text}`));
+  const before = Date.now();
   const live = await supervisor.ensure(ALICE);
   const [line] = await until(() => {
     const lines = supervisor.logs(ALICE);
@@ -335,15 +337,19 @@ test("logs are the last 200 lines with their streams and times", async (t) => {
   }, "the child has spoken");
   assert.equal(line!.stream, "stderr");
   assert.equal(line!.text, `listening on ${targetOf(live).url.port}`);
-  assert.ok(Math.abs(Date.now() - line!.at) < 10_000);
+  assert.ok(line!.at >= before && line!.at <= Date.now());
   assert.deepEqual(heard, [`alice: listening on ${targetOf(live).url.port}`]);
 });
 
 test("a row of status says what runs, with the memory of its tree", async (t) => {
   const { supervisor } = openSupervisor(t, { echo: fixture("echo-sse") });
+  const before = Date.now();
   const live = await supervisor.ensure(ALICE);
-  Object.assign(supervisor.usage(ALICE), { sessions: 2, lastMessageAt: performance.now() - 3500 });
+  const now = performance.now();
+  Object.assign(supervisor.usage(ALICE), { sessions: 2, lastMessageAt: now - 3500 });
+  const clock = t.mock.method(performance, "now", () => now);
   const [row] = await supervisor.status();
+  clock.mock.restore();
   assert.ok(row);
   const { since, rssBytes, ...rest } = row;
   assert.deepEqual(rest, {
@@ -363,7 +369,7 @@ test("a row of status says what runs, with the memory of its tree", async (t) =>
     idleSeconds: 3,
     isolation: "none",
   });
-  assert.ok(Math.abs(Date.now() - since) < 10_000);
+  assert.ok(since >= before && since <= Date.now());
   assert.ok(rssBytes !== null && rssBytes > 1e6);
   assert.deepEqual(supervisor.counts(), { ready: 1 });
   await supervisor.stop({ user: "alice" }, "stopped by an admin");
