@@ -1,4 +1,4 @@
-import type { Principal } from "./key-cache.ts";
+import type { Principal } from "./principal.ts";
 
 /** The clock may jump and the machine may sleep, which a timer does not notice; so none is longer than this. */
 const LONGEST_MS = 60_000;
@@ -16,7 +16,7 @@ export class KeyExpiry {
 
   /** From here on the end of this key is told, once. */
   watch(principal: Principal, expiresAt: number): void {
-    this.#dueAt.set(principal.keyId, { principal, expiresAt });
+    this.#dueAt.set(principal.credentialId, { principal, expiresAt });
     if (expiresAt < this.#armedFor) this.#arm(expiresAt);
   }
 

@@ -1,17 +1,7 @@
 import type { AccessKeyRows } from "../store/access-keys.ts";
+import { BY_KEY } from "./principal.ts";
+import type { Principal } from "./principal.ts";
 import { digestOf, isAccessKey } from "./access-key.ts";
-
-/** Who a request comes from. */
-export interface Principal {
-  readonly user: string;
-  readonly keyId: string;
-  readonly label: string | null;
-}
-
-interface LiveKey {
-  principal: Principal;
-  expiresAt: number | null;
-}
 
 /** About 5 MB when full. */
 const MAX_KEYS = 10_000;
@@ -26,9 +16,9 @@ const MAX_KEYS = 10_000;
 export class KeyCache {
   readonly #rows: AccessKeyRows;
   readonly #onExpiring: (principal: Principal, expiresAt: number) => void;
-  readonly #live = new Map<string, LiveKey>();
+  readonly #live = new Map<string, Principal>();
   /** The last key of each connection: hashing it again for every request would tell nothing new. */
-  #byConnection = new WeakMap<object, { secret: string; key: LiveKey }>();
+  #byConnection = new WeakMap<object, { secret: string; principal: Principal }>();
 
   /** `onExpiring` is told of every key in use that has an end, before it is let in. */
   constructor(rows: AccessKeyRows, onExpiring: (principal: Principal, expiresAt: number) => void) {
@@ -39,29 +29,30 @@ export class KeyCache {
   verify(secret: string, connection: object): Principal | undefined {
     const known = this.#byConnection.get(connection);
     // The comparison is with what the same peer sent before, so its time tells the peer nothing.
-    const key = known?.secret === secret ? known.key : this.#find(secret, connection);
-    if (key === undefined) return undefined;
-    return key.expiresAt !== null && key.expiresAt <= Date.now() ? undefined : key.principal;
+    const principal = known?.secret === secret ? known.principal : this.#find(secret, connection);
+    if (principal === undefined || principal.expiresAt === null) return principal;
+    return principal.expiresAt <= Date.now() ? undefined : principal;
   }
 
-  #find(secret: string, connection: object): LiveKey | undefined {
+  #find(secret: string, connection: object): Principal | undefined {
     if (!isAccessKey(secret)) return undefined;
     const digest = digestOf(secret);
-    const key = this.#live.get(digest) ?? this.#read(digest);
-    if (key !== undefined) this.#byConnection.set(connection, { secret, key });
-    return key;
+    const principal = this.#live.get(digest) ?? this.#read(digest);
+    if (principal !== undefined) this.#byConnection.set(connection, { secret, principal });
+    return principal;
   }
 
-  #read(digest: string): LiveKey | undefined {
+  #read(digest: string): Principal | undefined {
     const row = this.#rows.findByHash(Buffer.from(digest, "base64"));
     if (row === undefined || row.revokedAt !== null || row.userState !== "enabled")
       return undefined;
-    const principal = Object.freeze({ user: row.user, keyId: row.id, label: row.label });
-    const key = { principal, expiresAt: row.expiresAt };
+    const { user, id: credentialId, label, expiresAt } = row;
+    const who = { user, issuer: BY_KEY, subject: user, credentialId, label, expiresAt };
+    const principal = Object.freeze(who);
     if (this.#live.size >= MAX_KEYS) this.#live.clear();
-    this.#live.set(digest, key);
-    if (row.expiresAt !== null) this.#onExpiring(principal, row.expiresAt);
-    return key;
+    this.#live.set(digest, principal);
+    if (expiresAt !== null) this.#onExpiring(principal, expiresAt);
+    return principal;
   }
 
   /** All of it: a refill costs each key one indexed read, and no ended key can be overlooked. */

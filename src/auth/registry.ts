@@ -6,9 +6,10 @@ import type { AccessKeyRow, Store, UserRow, UserState } from "../store/store.ts"
 import { digestOf, isAccessKey, newAccessKey, newKeyId, shownPrefix } from "./access-key.ts";
 import { KeyExpiry } from "./expiry.ts";
 import { KeyCache } from "./key-cache.ts";
-import type { Principal } from "./key-cache.ts";
+import { BY_KEY } from "./principal.ts";
+import type { Credential, Principal } from "./principal.ts";
 
-export type { Principal } from "./key-cache.ts";
+export type { Credential, Principal } from "./principal.ts";
 
 export type User = Pick<UserRow, "name" | "state" | "createdAt">;
 
@@ -18,7 +19,7 @@ export type AccessKey = Pick<AccessKeyRow, "id" | "prefix" | "label" | "createdA
 /** Emitted when the change is on the disk and in force, before the call that made it returns. */
 export interface RegistryEvents {
   /** The key was revoked, or has been in use and its time has come. */
-  "key-ended": [{ keyId: string; user: string }];
+  "credential-ended": [Credential];
   /** The user was disabled, or the removal has begun. */
   "user-ended": [{ user: string }];
 }
@@ -32,8 +33,8 @@ export class Registry {
 
   constructor(store: Store) {
     this.#store = store;
-    this.#expiry = new KeyExpiry(({ keyId, user }) =>
-      this.events.emit("key-ended", { keyId, user }),
+    this.#expiry = new KeyExpiry((principal) =>
+      this.#endKey(principal.user, principal.credentialId),
     );
     this.#keys = new KeyCache(store.accessKeys, (principal, expiresAt) =>
       this.#expiry.watch(principal, expiresAt),
@@ -142,7 +143,7 @@ export class Registry {
     if (this.#store.accessKeys.revoke(row.id, Date.now())) {
       this.#keys.forget();
       this.#expiry.forget(row.id);
-      this.events.emit("key-ended", { keyId: row.id, user: row.user });
+      this.#endKey(row.user, row.id);
     }
     return { id: row.id, user: row.user };
   }
@@ -170,6 +171,10 @@ export class Registry {
     if (expiresAt !== null && expiresAt <= Date.now())
       return { user, why: `${key} expired at ${instantOf(expiresAt)}` };
     return userState === "enabled" ? undefined : { user, why: `${key} is that of a disabled user` };
+  }
+
+  #endKey(user: string, credentialId: string): void {
+    this.events.emit("credential-ended", { user, issuer: BY_KEY, credentialId });
   }
 
   #switch(name: string, state: Exclude<UserState, "removing">): User {

@@ -8,7 +8,7 @@ export interface FollowParts {
   registry: Pick<Registry, "events">;
   tokens: Pick<Tokens, "events">;
   supervisor: Pick<Supervisor, "stop" | "renew">;
-  sessions: Pick<Sessions, "closeKey" | "closeUser">;
+  sessions: Pick<Sessions, "closeCredential" | "closeUser">;
   log: Logger;
 }
 
@@ -20,7 +20,7 @@ export function followChanges({ registry, tokens, supervisor, sessions, log }: F
   const logFailure = (user: string, work: Promise<void>): void => {
     work.catch((error: unknown) => log.error({ user, err: error }, "a child could not be stopped"));
   };
-  registry.events.on("key-ended", (key) => sessions.closeKey(key));
+  registry.events.on("credential-ended", (ended) => sessions.closeCredential(ended));
   registry.events.on("user-ended", ({ user }) => {
     sessions.closeUser(user);
     const reason = "stopped: the user was disabled or removed";

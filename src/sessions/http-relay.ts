@@ -1,3 +1,4 @@
+import type { Credential } from "../auth/principal.ts";
 import { SupervisorError } from "../errors.ts";
 import type { Instance, Live } from "../instances/supervisor.ts";
 import { UNHEARD, pathOf } from "../links/http1/client.ts";
@@ -13,7 +14,6 @@ import { HttpExchange, sessionIdIn } from "./http-exchange.ts";
 import type { HttpOutlet } from "./outlet.ts";
 import type { HttpSession, HttpSessions } from "./http-sessions.ts";
 import { InFlight } from "./in-flight.ts";
-import type { Holder } from "./open-requests.ts";
 import { makeRoom } from "./second-stream.ts";
 import { Session } from "./session.ts";
 import type { SessionOptions } from "./session.ts";
@@ -102,7 +102,7 @@ export interface Relays {
 
 /** One request of a client to a server of the same transport. */
 export interface RelayedRequest {
-  readonly holder: Holder;
+  readonly holder: Credential;
   readonly instance: Instance;
   readonly live: Live;
   /** That it belongs to, if it belongs to one. */

@@ -1,18 +1,16 @@
+import { isSameCredential } from "../auth/principal.ts";
+import type { Credential } from "../auth/principal.ts";
 import { SupervisorError, counted } from "../errors.ts";
+import { UnderWay } from "../platform/under-way.ts";
 
 /** Streams come and go with their clients; nobody knows when. */
 const RETRY_AFTER_SECONDS = 10;
-
-export interface Holder {
-  user: string;
-  keyId: string;
-}
 
 /** A stream of which nothing was heard for so long gives its place to a new one. */
 const SILENT_MS = 60_000;
 
 interface Entry {
-  readonly holder: Holder;
+  readonly holder: Credential;
   readonly close: () => void;
   /** Of a stream: when (`performance.now()`) it last carried a message; undefined where it has carried none. */
   readonly lastMessageAt: (() => number | undefined) | undefined;
@@ -23,7 +21,8 @@ interface Entry {
  * next request.
  */
 export class OpenRequests {
-  readonly #byUser = new Map<string, Set<Entry>>();
+  /** Empty ones stay: a map that changed with every request would be more to collect than they are. */
+  readonly #byUser = new Map<string, UnderWay<Entry>>();
   readonly #limits: { readonly streamsPerUser: number };
 
   constructor(limits: { readonly streamsPerUser: number }) {
@@ -31,7 +30,7 @@ export class OpenRequests {
   }
 
   /** Returns the function that says "over". */
-  add(holder: Holder, close: () => void): () => void {
+  add(holder: Credential, close: () => void): () => void {
     return this.#add({ holder, close, lastMessageAt: undefined });
   }
 
@@ -42,7 +41,7 @@ export class OpenRequests {
    * where there is none such.
    */
   addStream(
-    holder: Holder,
+    holder: Credential,
     close: () => void,
     lastMessageAt: () => number | undefined,
   ): () => void {
@@ -82,9 +81,9 @@ export class OpenRequests {
     return this.count - this.streamCount;
   }
 
-  closeKey({ user, keyId }: Holder): void {
-    for (const entry of this.#byUser.get(user) ?? [])
-      if (entry.holder.keyId === keyId) entry.close();
+  closeCredential(ended: Credential): void {
+    for (const entry of this.#byUser.get(ended.user) ?? [])
+      if (isSameCredential(entry.holder, ended)) entry.close();
   }
 
   closeUser(user: string): void {
@@ -97,15 +96,14 @@ export class OpenRequests {
 
   #add(entry: Entry): () => void {
     const { user } = entry.holder;
-    const entries = this.#byUser.get(user) ?? new Set();
-    this.#byUser.set(user, entries.add(entry));
+    let entries = this.#byUser.get(user);
+    if (entries === undefined) this.#byUser.set(user, (entries = new UnderWay()));
+    entries.add(entry);
     return () => this.#delete(entry);
   }
 
   #delete(entry: Entry): void {
-    const { user } = entry.holder;
-    const entries = this.#byUser.get(user);
-    if (entries?.delete(entry) === true && entries.size === 0) this.#byUser.delete(user);
+    this.#byUser.get(entry.holder.user)?.delete(entry);
   }
 }
 
@@ -115,9 +113,9 @@ const streamsIn = (entries: Iterable<Entry> = []): Entry[] =>
 
 /** Of the key with the most streams the one that its client will miss least, if any. */
 function leastMissed(streams: readonly Entry[]): Entry | undefined {
-  const ofKey = (entry: Entry) =>
-    streams.filter(({ holder }) => holder.keyId === entry.holder.keyId);
-  const most = streams.map(ofKey).reduce((a, b) => (b.length > a.length ? b : a), []);
+  const ofSame = (entry: Entry) =>
+    streams.filter(({ holder }) => isSameCredential(holder, entry.holder));
+  const most = streams.map(ofSame).reduce((a, b) => (b.length > a.length ? b : a), []);
   let found: Entry | undefined;
   let silentSince = performance.now() - SILENT_MS;
   for (const entry of most) {

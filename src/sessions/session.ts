@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { contained, unawaited } from "../containment.ts";
+import type { Credential } from "../auth/principal.ts";
 import { SupervisorError } from "../errors.ts";
 import type { Instance, Live, Unattached } from "../instances/supervisor.ts";
 import type { Link, LinkEvents, PostAnswer, Posting, Remembered } from "../links/link.ts";
@@ -8,7 +9,6 @@ import type { CallWatch } from "./calls.ts";
 import { explainFailure } from "./exit.ts";
 import type { Front } from "./front.ts";
 import type { Generations } from "./generations.ts";
-import type { Holder } from "./open-requests.ts";
 import { serve } from "./serving.ts";
 import type { Place, Serving } from "./serving.ts";
 
@@ -20,7 +20,7 @@ export type Connect = (
 ) => Link | Promise<Link>;
 
 export interface SessionOptions {
-  readonly holder: Holder;
+  readonly holder: Credential;
   /** The instance whose path the client came by. */
   readonly instance: Instance;
   /** The sessions of a stateful server end with its child. */
@@ -55,7 +55,7 @@ type State =
 export class Session implements Unattached {
   /** Unguessable; what the client knows. */
   readonly id = randomBytes(16).toString("base64url");
-  readonly holder: Holder;
+  readonly holder: Credential;
   readonly instance: Instance;
   /** `performance.now()` when the client last said something. */
   lastUsedAt = performance.now();

@@ -1,5 +1,7 @@
 /** Room: sessions. Clients' conversations: which there are, whose they are, what each waits for. In: messages of authenticated users. Out: the same messages, to that user's instance and to no other. Never reads a key or a header that names a user. */
 import { setTimeout as delay } from "node:timers/promises";
+import { isSameCredential } from "../auth/principal.ts";
+import type { Credential } from "../auth/principal.ts";
 import type { Config, ServerDef } from "../config/config.ts";
 import { SupervisorError } from "../errors.ts";
 import { askableIn } from "../mcp/askable.ts";
@@ -12,7 +14,6 @@ import type { HttpRelay } from "./http-relay.ts";
 import { HttpSessions } from "./http-sessions.ts";
 import type { ModernServing } from "./modern-post.ts";
 import { OpenRequests } from "./open-requests.ts";
-import type { Holder } from "./open-requests.ts";
 import { openLink } from "../links/open-link.ts";
 import { MODERN_VARIANT, isOwnVariant, ownVariant } from "../instances/supervisor.ts";
 import type { Era, Instance, Ref } from "../instances/supervisor.ts";
@@ -57,7 +58,7 @@ export interface SessionsOptions {
 
 /** Whose session, and to which server. */
 export interface Whose {
-  readonly holder: Holder;
+  readonly holder: Credential;
   /** The instance whose path the client came by. */
   readonly instance: Instance;
   readonly server: ServerDef;
@@ -213,12 +214,10 @@ export class Sessions {
     return false;
   }
 
-  /** Ends everything that was opened with this key, at once. */
-  closeKey(holder: Holder): void {
-    this.open.closeKey(holder);
-    this.http.closeWhere(
-      (session) => session.holder.user === holder.user && session.holder.keyId === holder.keyId,
-    );
+  /** Ends everything that was opened with this credential, at once. */
+  closeCredential(ended: Credential): void {
+    this.open.closeCredential(ended);
+    this.http.closeWhere(({ holder }) => isSameCredential(holder, ended));
   }
 
   /** Ends everything of this user, at once. */

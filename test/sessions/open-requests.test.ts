@@ -2,9 +2,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { OpenRequests } from "../../src/sessions/open-requests.ts";
 
-const ALICE = { user: "alice", keyId: "k1" };
-const ALICE_TOO = { user: "alice", keyId: "k2" };
-const BOB = { user: "bob", keyId: "k3" };
+const ALICE = { user: "alice", issuer: "key", credentialId: "k1" };
+const ALICE_TOO = { user: "alice", issuer: "key", credentialId: "k2" };
+const BOB = { user: "bob", issuer: "key", credentialId: "k3" };
 
 const tooMany = { code: "TOO_MANY_STREAMS", status: 429 };
 const nothing = () => {};
@@ -81,9 +81,9 @@ test("what was opened with a key, or by a user, is closed at once and nothing el
     };
     const release = isStream ? open.addStream(holder, close, NEVER) : open.add(holder, close);
   }
-  open.closeKey(ALICE);
+  open.closeCredential(ALICE);
   assert.deepEqual(closed.splice(0), ["alice's stream", "alice's request"]);
-  open.closeKey({ user: "bob", keyId: "k1" });
+  open.closeCredential({ user: "bob", issuer: "key", credentialId: "k1" });
   assert.deepEqual(closed, []);
   open.closeUser("alice");
   assert.deepEqual(closed.splice(0), ["alice's other key"]);

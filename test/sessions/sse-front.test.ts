@@ -53,7 +53,7 @@ async function rig(t: TestContext): Promise<Rig> {
   const { instance } = child;
   const place = { instance, askable: new Set<never>() };
   const front = new SseFront({
-    holder: { user: "alice", keyId: "k1" },
+    holder: { user: "alice", issuer: "key", credentialId: "k1" },
     instance,
     generations,
     choose: () => place,

@@ -1,0 +1,24 @@
+/** What was shown to come in, without the secret: two that are equal here end together. */
+export interface Credential {
+  readonly user: string;
+  /** What vouches for it: `key` for an access key of ours. */
+  readonly issuer: string;
+  /** Of the issuer's credentials, this one: the id of an access key. */
+  readonly credentialId: string;
+}
+
+/** Who a request comes from. All that is decided about the request is decided by this, whatever proved it. */
+export interface Principal extends Credential {
+  /** What the issuer calls them; for an access key the user's name. */
+  readonly subject: string;
+  /** What the user or an admin calls the credential. */
+  readonly label: string | null;
+  /** Epoch ms; null where it does not end by itself. */
+  readonly expiresAt: number | null;
+}
+
+/** The issuer of access keys. */
+export const BY_KEY = "key";
+
+export const isSameCredential = (one: Credential, other: Credential): boolean =>
+  one.credentialId === other.credentialId && one.user === other.user && one.issuer === other.issuer;
