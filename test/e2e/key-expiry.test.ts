@@ -6,13 +6,17 @@ import { bearer, call, initialize, json } from "../helpers/fixtures.ts";
 import { EventStream, ask } from "../helpers/raw-http.ts";
 import { until } from "../helpers/until.ts";
 
+const SKIPS_AHEAD = new URL("../helpers/skips-ahead.ts", import.meta.url).href;
+
 test("when a key's time comes, what was opened with it ends, calls and sessions too; other keys' streams go on", async (t) => {
-  const rig = await startForAlice(t, { one: echoServer("sse"), two: echoServer("http") });
+  const servers = { one: echoServer("sse"), two: echoServer("http") };
+  const env = { NODE_OPTIONS: `--import ${SKIPS_AHEAD}` };
+  const rig = await startForAlice(t, servers, {}, { env });
   const { daemon, stats, row } = rig;
   const own = await rig.sse("one");
   const session = await rig.http("two");
 
-  const issued = await daemon.cli(["key", "issue", "alice", "--expires", "12s"]);
+  const issued = await daemon.cli(["key", "issue", "alice", "--expires", "1m"]);
   const auth = bearer(issued.json<{ secret: string }>().secret);
   const open = async (path: string, headers: string[] = []): Promise<EventStream> => {
     const stream = await EventStream.open(daemon.port, { path, headers: [...auth, ...headers] });
@@ -33,7 +37,8 @@ test("when a key's time comes, what was opened with it ends, calls and sessions 
   const lost = assert.rejects(slow, "the call's connection is closed");
   assert.equal((await stats("one"))["openSse"], 2);
 
-  await until(() => sse.isEnded && events.isEnded, "the streams have ended", 30_000);
+  process.kill(daemon.pid, "SIGUSR2");
+  await until(() => sse.isEnded && events.isEnded, "the streams have ended");
   await lost;
   await until(async () => (await stats("one"))["openSse"] === 1, "the stream at the child too");
   await until(async () => (await row("two")).inFlight === 0, "nothing is in flight");

@@ -4,7 +4,7 @@ interface Pending {
 }
 
 export interface SkippableTime {
-  /** `performance.now()` is so much further on, and the timeouts that this makes due have fired. */
+  /** `performance.now()` and `Date.now()` are so much further on, and the timeouts that this makes due have fired. */
   skip: (ms: number) => void;
   restore: () => void;
 }
@@ -13,10 +13,12 @@ export interface SkippableTime {
 export function makeTimeSkippable(): SkippableTime {
   const { setTimeout: set, clearTimeout: clear } = globalThis;
   const now = performance.now.bind(performance);
+  const wallClock = Date.now;
   const pending = new Map<unknown, Pending>();
   let ahead = 0;
 
   performance.now = () => now() + ahead;
+  Date.now = () => wallClock() + ahead;
   const later = (callback: (...args: unknown[]) => void, ms = 0, ...args: unknown[]) => {
     const fire = () => {
       pending.delete(timer);
@@ -47,6 +49,7 @@ export function makeTimeSkippable(): SkippableTime {
       globalThis.setTimeout = set;
       globalThis.clearTimeout = clear;
       performance.now = now;
+      Date.now = wallClock;
     },
   };
 }
