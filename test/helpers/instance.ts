@@ -1,12 +1,13 @@
 import { newUsage } from "../../src/instances/usage.ts";
 import type { Ended, Instance, Live } from "../../src/instances/supervisor.ts";
+import type { Target } from "../../src/links/target.ts";
 
 export interface TestInstance {
   instance: Instance;
   /** How many starts were asked for so far; calls that share one count once. */
   starts(): number;
-  /** The start under way, and every later one, succeeds with a server at this URL. */
-  start(url: URL): void;
+  /** The start under way, and every later one, succeeds with a server at this URL, or with this target. */
+  start(at: URL | Target): void;
   /** The start under way fails. */
   refuse(error: Error): void;
   /** The present generation is on its way out, and lives. */
@@ -15,27 +16,31 @@ export interface TestInstance {
   end(reason: string): void;
 }
 
+function targetAt(url: URL): Target {
+  const transport = url.pathname.endsWith("/sse") ? "sse" : "http";
+  return { transport, url, headers: {}, isRemote: false, socketPath: null };
+}
+
 /** An instance without a process, for tests in which one is beside the point. */
 export function testInstance(user = "alice", server = "one"): TestInstance {
   const ref = { user, server, variant: "" };
   const usage = newUsage();
   let [generation, starts] = [0, 0];
-  let url: URL | undefined;
+  let target: Target | undefined;
   let live: Live | undefined;
   let finish: ((ended: Ended) => void) | undefined;
   let over: { isDraining: boolean; ended?: Ended } = { isDraining: false };
   let pending: { promise: Promise<Live>; settle: (outcome: Live | Error) => void } | undefined;
 
-  const become = (at: URL): Live => {
+  const become = (at: Target): Live => {
     generation += 1;
     const exited = new Promise<Ended>((resolve) => (finish = resolve));
     const state: typeof over = { isDraining: false };
     over = state;
-    const transport = at.pathname.endsWith("/sse") ? "sse" : "http";
     live = {
       ref,
       generation,
-      target: { transport, url: at, headers: {}, isRemote: false, socketPath: null },
+      target: at,
       pid: 1,
       exited,
       ending: () => (state.isDraining ? exited : Promise.resolve(state.ended)),
@@ -51,7 +56,7 @@ export function testInstance(user = "alice", server = "one"): TestInstance {
         settle = (outcome) => (outcome instanceof Error ? reject(outcome) : resolve(outcome));
       });
       pending = { promise, settle };
-      if (url !== undefined) decide(become(url));
+      if (target !== undefined) decide(become(target));
       return promise;
     }
     return pending.promise;
@@ -72,8 +77,8 @@ export function testInstance(user = "alice", server = "one"): TestInstance {
     instance: instance as unknown as Instance,
     starts: () => starts,
     start(at) {
-      url = at;
-      if (pending !== undefined) decide(become(at));
+      target = at instanceof URL ? targetAt(at) : at;
+      if (pending !== undefined) decide(become(target));
     },
     refuse: decide,
     drain() {
