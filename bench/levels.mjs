@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { setTimeout as sleep } from "node:timers/promises";
-import { startProcess } from "../dist/engines/process/process-runner.js";
+import { startProcess } from "../dist/engines/process/start-process.js";
 import { probeMachine } from "../dist/engines/process/levels.js";
 import { readProcessTable, treeOf } from "../dist/engines/process/process-table.js";
 

@@ -5,7 +5,7 @@ import { monitorEventLoopDelay } from "node:perf_hooks";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { closeForkServer } from "../dist/engines/process/forks.js";
-import { startProcess } from "../dist/engines/process/process-runner.js";
+import { startProcess } from "../dist/engines/process/start-process.js";
 
 /** What a daemon with that many children and their sessions holds. */
 const HELD_MIB = 60;

@@ -7,7 +7,7 @@ import type { Config } from "./config/config.ts";
 import { counted } from "./errors.ts";
 import { openGateway } from "./gateway/gateway.ts";
 import type { Gateway } from "./gateway/gateway.ts";
-import { countChildren, killChildren } from "./instances/children.ts";
+import { countChildren } from "./instances/children.ts";
 import { countEvents } from "./instances/count-events.ts";
 import { openInstances } from "./instances/open-instances.ts";
 import { ChildSecrets } from "./operations/child-secrets.ts";
@@ -95,6 +95,6 @@ async function openRooms(options: DaemonOptions, closers: Closers): Promise<Daem
     summary: () => `${counted(registry.countUsers(), "user")}, ${children()}`,
     reload: auditedReload(audit, "SIGHUP", reload),
     close: () => closers.close(),
-    killChildren: () => killChildren(supervisor),
+    killChildren: () => supervisor.killAll(),
   };
 }

@@ -12,7 +12,7 @@ import type { Unkept } from "../engines/process/limits.ts";
 import type { Sessions } from "../sessions/sessions.ts";
 import type { Reloaded } from "./types.ts";
 import type { Store } from "../store/store.ts";
-import type { Isolation } from "../instances/isolation.ts";
+import type { Isolation } from "../engines/process/isolation.ts";
 import type { Supervisor } from "../instances/supervisor.ts";
 import type { Tokens } from "../tokens/tokens.ts";
 

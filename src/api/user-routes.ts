@@ -2,7 +2,7 @@ import type { Router } from "express";
 import type { User } from "../auth/registry.ts";
 import { mount, param } from "./answers.ts";
 import { readBody, readFlag, readInstant, readQuery, readToken, readUserName } from "./input.ts";
-import { privateHomes } from "../instances/private-home.ts";
+import { privateHomes } from "../engines/process/private-home.ts";
 import type { ControlParts } from "./parts.ts";
 import { addUser } from "../operations/add-user.ts";
 import { createRemoval } from "../operations/removal.ts";

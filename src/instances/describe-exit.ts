@@ -1,8 +1,5 @@
 import { sizeText } from "../platform/sizes.ts";
-import { isStarved } from "../engines/process/cpu-meter.ts";
-import type { CpuLoad } from "../engines/process/cpu-meter.ts";
-import type { LimitHit } from "../engines/process/limits.ts";
-import type { Exit, Running } from "../engines/process/runner.ts";
+import type { CpuLoad, Exit, LimitHit, Running } from "../engines/engine.ts";
 import { counted } from "../errors.ts";
 
 const amountOf = (hit: LimitHit): string =>
@@ -29,14 +26,14 @@ export function describeLoad(load: CpuLoad): string {
     limit === null
       ? counted(Number(cores.toFixed(1)), "core")
       : `${Math.round((cores / limit) * 100)} % of its CPU limit (${limit})`;
-  return `has used ${what}${isStarved(load) ? ", all that it could get," : ""} for ${seconds} s`;
+  return `has used ${what}${load.isStarved ? ", all that it could get," : ""} for ${seconds} s`;
 }
 
 /** Tells, as a predicate of a child that lives on, each time that it begins to take more than its share. */
 export function onOverload(
-  running: Pick<Running, "onBusy" | "output"> | null,
+  running: Pick<Running, "onBusy" | "output">,
   tell: (what: string) => void,
 ): void {
-  running?.onBusy((load) => tell(describeLoad(load)));
-  running?.output.onFlood((ms) => tell(describeFlood(ms)));
+  running.onBusy((load) => tell(describeLoad(load)));
+  running.output.onFlood((ms) => tell(describeFlood(ms)));
 }

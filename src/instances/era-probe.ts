@@ -8,7 +8,7 @@ import { RestartPolicy, isShortage } from "./restart-policy.ts";
 import type { ChildServer } from "../config/config.ts";
 import type { Scrubber } from "../telemetry/scrubber.ts";
 import type { Era, Ref } from "./instance-types.ts";
-import type { LaunchInput } from "./launch.ts";
+import type { LaunchInput } from "./launch-types.ts";
 import type { StartEnd } from "./start-slots.ts";
 
 /** A legacy server may say nothing at all to what comes before `initialize`. */

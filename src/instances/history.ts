@@ -1,5 +1,5 @@
 import type { ErrorCode } from "../errors.ts";
-import type { Exit } from "../engines/process/runner.ts";
+import type { Exit } from "../engines/engine.ts";
 
 /** As many tell a loop from a mishap. */
 const MAX_TROUBLES = 10;

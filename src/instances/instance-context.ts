@@ -1,21 +1,26 @@
 import type { EventEmitter } from "node:events";
-import type { Config, ServerDef } from "../config/config.ts";
+import type { ChildServer, Config, RemoteServer, ServerDef } from "../config/config.ts";
+import type { Engine } from "../engines/engine.ts";
+import type { Isolation } from "../engines/process/isolation.ts";
 import type { Logger } from "../telemetry/logger.ts";
-import type { Scrubber } from "../telemetry/scrubber.ts";
 import type { Ref, SupervisorEvents } from "./instance-types.ts";
-import type { LaunchInput } from "./launch.ts";
+import type { LaunchInput } from "./launch-types.ts";
 import type { StartScheduler } from "./start-scheduler.ts";
 
+/** By what a server is: a child of ours, or one that runs elsewhere already. */
+export interface Engines {
+  child: Engine<ChildServer>;
+  remote: Engine<RemoteServer>;
+}
+
 /** What all instances share. */
-export interface InstanceContext extends Pick<
-  LaunchInput,
-  "version" | "versions" | "ports" | "isolation" | "start"
-> {
+export interface InstanceContext extends Pick<LaunchInput, "version" | "versions"> {
   config: Config;
+  engines: Engines;
+  isolation: Pick<Isolation, "rowOf" | "level" | "releaseUids">;
   servers: (name: string) => ServerDef | undefined;
   secretsFor: (user: string, server: string) => string | undefined;
   log: Logger;
-  scrubber: Scrubber;
   turns: StartScheduler;
   events: EventEmitter<SupervisorEvents>;
   onExposed: (server: string, addresses: readonly string[]) => void;

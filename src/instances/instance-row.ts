@@ -41,7 +41,7 @@ export function rowOf({ ref, state, usage, ...rest }: RowInput): InstanceRow {
 /** Why it is in this state, or what it does in it that an admin should know. */
 function reasonOf(state: InstanceState): string | null {
   const reason = "reason" in state ? state.reason : null;
-  const running = state.name === "ready" ? state.running : null;
+  const running = state.name === "ready" ? state.running : undefined;
   const load = running?.cpuLoad() ?? null;
   const floodingMs = running?.output.floodingMs ?? null;
   const all = [

@@ -1,20 +1,20 @@
 import { randomBytes } from "node:crypto";
 import type { SupervisorError } from "../errors.ts";
 import type { Target } from "../links/target.ts";
-import type { Exit, Running, StreamName } from "../engines/process/runner.ts";
+import type { Work } from "./work.ts";
+import type { Exit, Ref, Running, StreamName } from "../engines/engine.ts";
 
-/** Names one instance; `variant` is "" unless a user has several of one server. */
-export interface Ref {
-  readonly user: string;
-  readonly server: string;
-  readonly variant: string;
-}
+export type { Ref } from "../engines/engine.ts";
 
 /** Of one instance and no other: slugs have no slash, so it is clear where the variant begins. */
 export const keyOf = ({ user, server, variant }: Ref): string => `${user}/${server}/${variant}`;
 
 /** Every instance whose ref has these values; `{}` selects all. */
 export type Selector = Partial<Ref>;
+
+/** The port that its child listens on; null where it has none. */
+export const portOf = ({ endpoint }: Running): number | null =>
+  endpoint.kind === "port" ? endpoint.port : null;
 
 /** What a server speaks: revisions that begin with `initialize`, or those in which every request stands for itself. */
 export type Era = "legacy" | "modern";
@@ -49,6 +49,8 @@ export interface Live {
   readonly target: Target;
   /** The top of the process tree, null for a remote. */
   readonly pid: number | null;
+  /** What it has to answer still: whoever hands it a call counts that in and out, so that it can end when it is done. */
+  readonly work: Work;
   /** Resolves when the generation has ended, whoever ended it: the one event by which anybody hears of it. */
   readonly exited: Promise<Ended>;
   /**
@@ -72,8 +74,7 @@ export type InstanceState =
       /** A limit that it hit and lives on with. */
       reason: string | null;
       live: Live;
-      /** Null for a remote. */
-      running: Running | null;
+      running: Running;
       port: number | null;
     }
   | { name: "draining"; since: number; reason: string; pid: number | null; port: number | null }

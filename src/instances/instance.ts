@@ -1,37 +1,48 @@
 import { SupervisorError, toSupervisorError } from "../errors.ts";
 import { failureOf, reasonOf } from "./failures.ts";
 import { Generation } from "./generation.ts";
-import { launchChild, releaseAfter } from "./launch.ts";
+import { Generations } from "./generations.ts";
+import { launchNext } from "./launch-next.ts";
+import { launchRemote } from "./launch-remote.ts";
 import { isDown, rowOf } from "./instance-row.ts";
-import { remoteTarget } from "./remote-target.ts";
 import { isShortage } from "./restart-policy.ts";
+import { AGAIN, Start } from "./start.ts";
 import { watchChild } from "./watch-child.ts";
 import { releaseHolds, idleSince, newUsage, attachAll } from "./usage.ts";
-import type { ChildServer } from "../config/config.ts";
-import type { Running } from "../engines/process/runner.ts";
+import type { ChildServer, RemoteServer } from "../config/config.ts";
+import type { Running } from "../engines/engine.ts";
+import type { GenerationRow } from "./generation.ts";
 import type { InstanceContext } from "./instance-context.ts";
-import type { Ended, InstanceRow, InstanceState, Live, Ref } from "./instance-types.ts";
-import type { Target } from "../links/target.ts";
+import type { DownState, Ended, InstanceRow, InstanceState } from "./instance-types.ts";
+import type { Live, Ref } from "./instance-types.ts";
 import type { Standing } from "./standing.ts";
 import type { InstanceFailure } from "./history.ts";
-import type { Launched, NotLaunched } from "./launch.ts";
+import type { Launched, NotLaunched } from "./launch-types.ts";
 
-/** The reason of an abort that wants the same callers served by another generation. */
-const AGAIN = new SupervisorError("INSTANCE_EXITED", "the start begins anew");
-
+const DONE = Promise.resolve();
 /** What is kept of the last words of a child that ended unasked. */
 const LAST_LINES = 10;
 
-type Ready = Extract<InstanceState, { name: "ready" }> & { generation: Generation };
-type State = Exclude<InstanceState, { name: "ready" }> | Ready;
+type Ready = Pick<Launched, "running" | "target"> & Partial<Launched>;
+
+/** What holds between generations. */
+interface Rest {
+  readonly state: DownState;
+  /** The last generation ended, or failed to start, without being asked to. */
+  readonly isUnasked: boolean;
+  /** What whoever wants a child is told, for good. */
+  readonly refusal?: SupervisorError;
+}
 
 /**
- * One (user, server, variant): at most one generation of it lives at a time.
+ * One (user, server, variant): one generation of it at most takes calls. Others may drain beside it,
+ * which have calls to answer still.
  *
  * stopped → starting → ready → draining → stopped. A start that fails goes through draining too when
- * there is a process tree to end. The next generation waits until nothing is left of the last one.
- * After a failure (an end before it was ready, or soon after without one call answered) comes
- * backing-off in place of stopped, and parked after many in a row; see RestartPolicy.
+ * there is a process tree to end. The next generation waits until nothing is left of the last one,
+ * unless that handed its work over. After a failure (an end before it was ready, or soon after without
+ * one call answered) comes backing-off in place of stopped, and parked after many in a row; see
+ * RestartPolicy.
  */
 export class Instance {
   readonly ref: Ref;
@@ -42,17 +53,11 @@ export class Instance {
   readonly #context: InstanceContext;
   /** What the clients of a stdio child declared, as JSON text. */
   readonly #capabilities: string;
-  #begunAt = 0;
-  #state: State = { name: "stopped", since: Date.now(), reason: null };
-  #generation = 0;
+  readonly #generations = new Generations();
+  #rest: Rest = { state: { name: "stopped", since: Date.now(), reason: null }, isUnasked: false };
+  #start: Start | undefined;
+  #starts = 0;
   #restarts = 0;
-  #endedUnasked = false;
-  #pending: Promise<Live> | undefined;
-  #attempt = new AbortController();
-  /** The failure of the start under way, once a stop has decided it. */
-  #halt: SupervisorError | undefined;
-  #gone: Promise<void> = Promise.resolve();
-  #refusal: SupervisorError | undefined;
   #wantedAt = 0;
 
   constructor(ref: Ref, context: InstanceContext, capabilities: string, standing: Standing) {
@@ -68,24 +73,24 @@ export class Instance {
 
   /** How many starts there were. */
   get generation(): number {
-    return this.#generation;
+    return this.#starts;
   }
 
   /** The last generation ended or failed to start without being asked to. */
   get hasFailed(): boolean {
-    return isDown(this.#state.name) && this.#endedUnasked;
+    return isDown(this.state) && this.#rest.isUnasked;
   }
 
-  /** The generation that is ready now. */
+  /** The generation that takes calls now. */
   get live(): Live | undefined {
-    if (this.#state.name !== "ready" || this.#state.generation.isSpent) return undefined;
-    return this.#state.live;
+    return this.#generations.newest?.live;
   }
 
   /** Since when (`performance.now()`) the child that is ready has been of no use; undefined where it is in use, down or a remote. */
   get idleSince(): number | undefined {
-    if (this.#state.name !== "ready" || this.#state.live.pid === null) return undefined;
-    return idleSince(this.usage, Math.max(this.#state.generation.readyAt, this.#wantedAt));
+    const newest = this.#generations.newest;
+    if (newest?.state.name !== "ready" || newest.state.live.pid === null) return undefined;
+    return idleSince(this.usage, Math.max(newest.state.readyAt, this.#wantedAt));
   }
 
   /**
@@ -101,18 +106,15 @@ export class Instance {
   ensure(): Promise<Live> {
     // Until the message that wants it is under way, nothing else keeps the child.
     this.#wantedAt = performance.now();
-    if (this.#state.name === "ready") {
-      const { isSpent, answer, live } = this.#state.generation;
+    const state = this.#generations.newest?.state;
+    if (state?.name === "ready") {
+      if (!state.running.isSpent) return state.answer;
       // Its end is told in a moment.
-      return isSpent ? live.exited.then(() => this.ensure()) : answer;
+      return state.live.exited.then(() => this.ensure());
     }
-    if (this.#refusal) return Promise.reject(this.#refusal);
-    if (!this.#pending) {
-      this.#pending = this.#begin();
-      // A start that `restart` began may have nobody waiting; its failure is in the state.
-      this.#pending.catch(() => {});
-    }
-    return this.#pending;
+    const { refusal } = this.#rest;
+    if (refusal !== undefined) return Promise.reject(refusal);
+    return (this.#start ?? this.#begin()).answer;
   }
 
   /**
@@ -120,13 +122,13 @@ export class Instance {
    * for a start get INSTANCE_EXITED with the reason (`stopped by an admin`).
    */
   async stop(reason: string): Promise<void> {
-    const what = `was ended before it was ready: ${reason}`;
-    await this.#stop(reason, failureOf(this.ref, "INSTANCE_EXITED", `the child ${what}`));
+    const what = `the child was ended before it was ready: ${reason}`;
+    await this.#stop(reason, failureOf(this.ref, "INSTANCE_EXITED", what));
   }
 
   /** As `stop`, and from now on `ensure` rejects with `refusal`. */
   async close(reason: string, refusal: SupervisorError): Promise<void> {
-    this.#refusal = refusal;
+    this.#rest = { ...this.#rest, refusal };
     await this.#stop(reason, refusal);
   }
 
@@ -136,248 +138,263 @@ export class Instance {
    */
   async restart(reason: string): Promise<void> {
     this.forgive();
-    if (this.#pending) {
-      this.#attempt.abort(AGAIN);
-    } else if (this.#state.name === "ready") {
-      this.#drain(this.#state, reason);
-      const gone = this.#gone;
-      this.ensure().catch(() => {});
-      await gone;
-    }
+    const newest = this.#generations.newest;
+    if (this.#start !== undefined) return this.#start.again();
+    if (newest?.state.name !== "ready") return;
+    this.#drain(newest, newest.state.running, reason);
+    this.#begin();
+    await newest.gone;
+  }
+
+  /**
+   * Lets a new generation take the calls from now on, while the one that is ready answers those that
+   * it has, for `withinMs` at most. Resolves when nothing of that one is left. Where none is ready, it
+   * does nothing.
+   */
+  async handOver(reason: string, withinMs: number): Promise<void> {
+    const newest = this.#generations.newest;
+    if (newest?.state.name !== "ready") return;
+    const { endpoint } = newest.state.running;
+    // There is no second one of that port.
+    if (endpoint.kind === "port" && endpoint.isPinned) return await this.restart(reason);
+    newest.isHandedOver = true;
+    this.#drain(newest, newest.state.running, reason, newest.work.done(withinMs));
+    this.#begin();
+    await newest.gone;
   }
 
   /** Forgets the failures: who waits for the next try goes on, and the next message starts the child at once. */
   forgive(): void {
     this.#standing.forgive();
-    if (!isDown(this.#state.name) || this.#state.name === "stopped") return;
-    if (this.#pending) this.#attempt.abort(AGAIN);
-    else this.#becomeDown("reason" in this.#state ? (this.#state.reason ?? "") : "");
+    if (!isDown(this.state) || this.state === "stopped") return;
+    if (this.#start !== undefined) this.#start.again();
+    else this.#becomeDown(this.#rest.state.reason ?? "");
   }
 
   row(): InstanceRow {
     const def = this.#context.servers(this.ref.server);
-    const isWell = this.#state.name === "ready" && this.#state.generation.wasWell;
     return rowOf({
       ref: this.ref,
       state: this.#state,
       usage: this.usage,
-      generation: this.#generation,
+      generation: this.#starts,
       restarts: this.#restarts,
       // What the one that is ready now made good is held against nobody.
-      failures: isWell ? 0 : this.#standing.policy.failures,
+      failures: this.#generations.newest?.isWell === true ? 0 : this.#standing.policy.failures,
       isolation: this.#context.isolation.rowOf(def),
     });
   }
 
+  /** One row for each generation of which something is left, the newest first. */
+  generations(): GenerationRow[] {
+    return this.#generations.rows();
+  }
+
   /** Memory of the whole process tree, null where none is alive or it cannot be read. */
   async rssBytes(): Promise<number | null> {
-    return this.#state.name === "ready" ? ((await this.#state.running?.rssBytes()) ?? null) : null;
+    return this.#state.name === "ready" ? await this.#state.running.rssBytes() : null;
   }
 
-  async #begin(): Promise<Live> {
-    try {
-      for (;;) {
-        this.#attempt = new AbortController();
-        const { signal } = this.#attempt;
-        try {
-          const patienceMs = this.#context.servers(this.ref.server)?.startTimeoutMs ?? 0;
-          const tooEarly = this.#standing.policy.refusal(this.ref, patienceMs);
-          // Also keeps this function from ending before `ensure` has noted its promise.
-          await (tooEarly ? Promise.reject(tooEarly) : this.#gone);
-          signal.throwIfAborted();
-          await this.#standing.policy.wait(signal);
-          return await this.#start(signal);
-        } catch (error) {
-          // A stop may come after a restart had aborted this start already.
-          if (this.#halt || signal.reason !== AGAIN) throw this.#halt ?? error;
-        }
-      }
-    } finally {
-      this.#halt = undefined;
-      this.#pending = undefined;
-    }
+  get #state(): InstanceState {
+    return this.#generations.newest?.state ?? this.#rest.state;
   }
 
-  async #start(signal: AbortSignal): Promise<Live> {
-    const { servers, secretsFor, turns } = this.#context;
-    const def = servers(this.ref.server);
+  #begin(): Start {
+    const start = new Start((signal) => this.#attempt(signal));
+    this.#start = start;
+    const settle = (): void => {
+      if (this.#start === start) this.#start = undefined;
+    };
+    start.answer.then(settle, settle);
+    return start;
+  }
+
+  async #attempt(signal: AbortSignal): Promise<Live> {
+    const { policy } = this.#standing;
+    const patienceMs = this.#context.servers(this.ref.server)?.startTimeoutMs ?? 0;
+    const tooEarly = policy.refusal(this.ref, patienceMs);
+    // Also keeps this function from ending before whoever began the start has noted it.
+    await (tooEarly ? Promise.reject(tooEarly) : this.#generations.gone());
+    signal.throwIfAborted();
+    await policy.wait(signal);
+    return await this.#startNext(signal);
+  }
+
+  async #startNext(signal: AbortSignal): Promise<Live> {
+    const def = this.#context.servers(this.ref.server);
     if (!def) throw failureOf(this.ref, "SERVER_NOT_FOUND", "there is no such server");
-    const earlier = "reason" in this.#state ? this.#state.reason : null;
-    this.#generation++;
+    const earlier = this.#rest.state.reason;
+    const generation = new Generation(this.ref, ++this.#starts, this.usage);
     try {
-      if (def.kind === "remote") {
-        const target = remoteTarget(this.ref, def, secretsFor(this.ref.user, this.ref.server));
-        return this.#becomeReady(target, null);
-      }
-      this.#become({ name: "starting", since: Date.now(), pid: null, port: null });
-      await this.#context.admit(this.ref, signal);
-      const wish = { failures: this.#standing.policy.failures, patienceMs: def.startTimeoutMs };
-      return await turns.run(this.ref, signal, () => this.#startChild(def, signal), wish);
+      if (def.kind === "remote") return await this.#startRemote(generation, def, signal);
+      this.#generations.add(generation);
+      this.#tellState();
+      return await this.#startInTurn(generation, def, signal);
     } catch (error) {
       const failure = toSupervisorError(error);
       // It was nobody's turn: why the child failed before is what an admin wants to know still.
       const isOutOfTurn = failure.code === "INSTANCE_BACKING_OFF" || failure === AGAIN;
       const reason = (isOutOfTurn ? earlier : null) ?? reasonOf(this.ref, failure);
-      if (this.#state.name !== "draining") this.#becomeDown(reason);
+      if (generation.state.name !== "draining") this.#leave(generation, reason);
       if (!signal.aborted && !isOutOfTurn) {
         this.#log("warn", `not started: ${reason}`);
-        this.#trouble({ code: failure.code, reason, exit: null, lines: failure.details });
+        this.#noteFailure({ code: failure.code, reason, exit: null, lines: failure.details });
       }
       throw failure;
     }
   }
 
-  async #startChild(def: ChildServer, signal: AbortSignal): Promise<Live> {
-    const { config, secretsFor, ports, events, onExposed } = this.#context;
+  async #startRemote(generation: Generation, def: RemoteServer, signal: AbortSignal) {
+    const launched = await launchRemote(this.#context, this.ref, def, signal);
+    this.#generations.add(generation);
+    return this.#becomeReady(generation, launched);
+  }
+
+  async #startInTurn(generation: Generation, def: ChildServer, signal: AbortSignal): Promise<Live> {
+    const { admit, turns } = this.#context;
+    await admit(this.ref, signal);
+    const options = { failures: this.#standing.policy.failures, patienceMs: def.startTimeoutMs };
+    const start = () => this.#startChild(generation, def, signal);
+    return await turns.run(this.ref, signal, start, options);
+  }
+
+  async #startChild(generation: Generation, def: ChildServer, signal: AbortSignal): Promise<Live> {
+    const { events, onExposed } = this.#context;
     const { policy, output } = this.#standing;
     // Another session's child failed while this one waited for its turn.
-    if (policy.isTooEarly) this.#attempt.abort(AGAIN);
+    if (policy.isTooEarly) this.#start?.again();
     signal.throwIfAborted();
-    this.#begunAt = performance.now();
-    if (this.#endedUnasked) {
+    generation.begunAt = performance.now();
+    if (this.#rest.isUnasked) {
       this.#restarts++;
       events.emit("restarted", { ref: this.ref });
     }
-    this.#endedUnasked = false;
-    const outcome = await launchChild({
-      ...this.#context,
-      ref: this.ref,
-      def,
-      capabilities: this.#capabilities,
-      wanted: this.wanted,
-      token: secretsFor(this.ref.user, this.ref.server),
-      startTimeoutMs: def.startTimeoutMs,
-      stopTimeoutMs: config.stopTimeoutMs,
-      output,
-      onLine: (stream, text) =>
-        events.emit("line", { ref: this.ref, line: output.add(this.ref.variant, stream, text) }),
-      onSpawn: (pid, port) =>
-        this.#become({ name: "starting", since: this.#state.since, pid, port }),
-      signal,
-    });
+    this.#rest = { ...this.#rest, isUnasked: false };
+    const { ref, wanted } = this;
+    const onSpawn = (): void => this.#tellState();
+    const own = { ref, wanted, output, capabilities: this.#capabilities };
+    const outcome = await launchNext(this.#context, { ...own, def, generation, onSpawn, signal });
     if (!outcome.isReady) {
-      this.#endedUnasked = !signal.aborted;
+      this.#rest = { ...this.#rest, isUnasked: !signal.aborted };
       if (!signal.aborted && !isShortage(outcome.failure))
-        this.#standing.policy.failed(reasonOf(this.ref, outcome.failure), this.#begunAt);
-      throw this.#drainFailed(outcome);
+        policy.failed(reasonOf(this.ref, outcome.failure), generation.begunAt);
+      throw this.#drainFailed(generation, outcome);
     }
-    const { running, port, target, exposed } = outcome;
+    const { running, exposed } = outcome;
     // A stop or a new token came in the very moment it became ready.
     if (signal.aborted) {
       const failure = toSupervisorError(signal.reason);
-      const gone = releaseAfter(running.stop(), ports, port);
-      throw this.#drainFailed({ isReady: false, failure, pid: running.pid, port, gone });
+      const gone = running.stop();
+      throw this.#drainFailed(generation, { isReady: false, failure, running, gone });
     }
     if (exposed.length > 0) onExposed(this.ref.server, exposed);
-    return this.#becomeReady(target, outcome);
+    return this.#becomeReady(generation, outcome);
   }
 
-  /** `launched` is null for a remote. */
-  #becomeReady(target: Target, launched: Launched | null): Live {
+  #becomeReady(generation: Generation, { target, running, broken }: Ready): Live {
     this.#standing.fallen = undefined;
-    const { running = null, port = null } = launched ?? {};
-    const { ref, usage, generation: number } = this;
-    const generation = new Generation({ ref, number, target, running, port, usage });
-    const serving = { live: generation.live, running, port, generation };
-    this.#become({ name: "ready", since: Date.now(), reason: null, ...serving });
+    const live = generation.becomeReady(target, running);
+    this.#tellState();
     this.#log("info", "ready");
-    if (launched !== null)
-      watchChild(launched, {
-        isServing: () => this.#state.name === "ready" && this.#state.generation === generation,
-        strained: (how) => this.#strained(how),
-        busy: (how) => this.#log("warn", how),
-        ended: (how) => this.#crashed(generation, launched.running, how),
-      });
-    attachAll(usage, generation.live);
-    return generation.live;
+    watchChild(running, broken, {
+      isServing: () => generation.state.name === "ready",
+      strained: (how) => this.#strained(generation, how),
+      busy: (how) => this.#log("warn", how),
+      ended: (how) => this.#crashed(generation, how),
+    });
+    attachAll(this.usage, live);
+    return live;
   }
 
-  #strained(reason: string): void {
-    if (this.#state.name === "ready") this.#become({ ...this.#state, reason });
+  #strained(generation: Generation, reason: string): void {
+    generation.strained(reason);
+    this.#tellState();
     this.#log("warn", reason);
   }
 
-  #crashed(generation: Generation, running: Running, ended: Ended): void {
-    this.#endedUnasked = true;
+  #crashed(generation: Generation, ended: Ended): void {
+    if (generation.state.name !== "ready") return;
+    const { running } = generation.state;
+    this.#rest = { ...this.#rest, isUnasked: true };
     const { reason, exit, failure } = ended;
+    const { policy, output } = this.#standing;
     this.#log("warn", reason);
-    const lines = this.#standing.output.tail(this.ref.variant, LAST_LINES, this.#state.since);
-    this.#trouble({ code: failure?.code ?? null, reason, exit, lines });
-    if (generation.wasWell) this.#standing.policy.clear();
-    else this.#standing.policy.failed(`${reason} before it had answered a call`, this.#begunAt);
+    const lines = output.tail(this.ref.variant, LAST_LINES, this.#state.since);
+    this.#noteFailure({ code: failure?.code ?? null, reason, exit, lines });
+    if (generation.isWell) policy.clear();
+    else policy.failed(`${reason} before it had answered a call`, generation.begunAt);
     // Grandchildren may hold the port, and nobody is left to end them in good order.
     this.#becomeDraining(generation, reason, running.kill());
     this.#finish(generation, ended);
   }
 
-  #drain({ generation }: Ready, reason: string): void {
-    const { running } = generation;
-    generation.isDraining = true;
-    if (generation.wasWell) this.#standing.policy.clear();
+  /** Stops it once `done` has resolved. */
+  #drain(generation: Generation, running: Running, reason: string, done = DONE): void {
+    if (generation.isWell) this.#standing.policy.clear();
     this.#log("info", reason);
-    this.#becomeDraining(generation, reason, running?.stop());
-    if (!running) this.#finish(generation, { reason, exit: null });
-    else void running.exited.then((exit) => this.#finish(generation, { reason, exit }));
+    const ending = done === DONE ? running.stop() : done.then(() => running.stop());
+    this.#becomeDraining(generation, reason, ending);
+    void running.exited.then((exit) =>
+      this.#finish(generation, { reason, exit: running.pid === null ? null : exit }),
+    );
   }
 
-  #drainFailed({ failure, pid, port, gone }: NotLaunched): SupervisorError {
-    if (pid === null) return failure;
-    const reason = reasonOf(this.ref, failure);
-    this.#become({ name: "draining", since: Date.now(), reason, pid, port });
-    this.#gone = this.#downAfter(gone, reason);
+  #drainFailed(generation: Generation, { failure, running, gone }: NotLaunched): SupervisorError {
+    if (running !== undefined) this.#becomeDraining(generation, reasonOf(this.ref, failure), gone);
     return failure;
   }
 
-  #becomeDraining({ live, port }: Generation, reason: string, ending?: Promise<unknown>): void {
-    this.#become({ name: "draining", since: Date.now(), reason, pid: live.pid, port });
-    const gone = releaseAfter(ending ?? Promise.resolve(), this.#context.ports, port);
-    this.#gone = this.#downAfter(gone, reason);
+  #becomeDraining(generation: Generation, reason: string, ending: Promise<unknown>): void {
+    generation.drain(
+      reason,
+      ending.then(() => this.#leave(generation, reason)),
+    );
+    this.#tellState();
   }
 
-  async #downAfter(gone: Promise<void>, reason: string): Promise<void> {
-    await gone;
-    this.#becomeDown(reason);
+  /** Nothing of it is left. */
+  #leave(generation: Generation, reason: string): void {
+    this.#generations.delete(generation);
+    if (generation.number === this.#starts) this.#becomeDown(reason);
+    else this.#tellState();
   }
 
   /** Where nothing runs: stopped, or for how long the policy lets nothing run. */
   #becomeDown(reason: string): void {
     const { policy } = this.#standing;
-    this.#become(policy.down(Date.now(), reason));
+    this.#rest = { ...this.#rest, state: policy.down(Date.now(), reason) };
+    this.#tellState();
     if (policy.isParked)
       this.#log("warn", `parked after ${policy.failures} failures in a row: ${reason}`);
   }
 
   #finish(generation: Generation, ended: Ended): void {
-    releaseHolds(this.usage);
+    // What it was kept for is gone with it, unless another one has taken that over.
+    if (generation.number === this.#starts) releaseHolds(this.usage);
     generation.finish(ended);
   }
 
   async #stop(reason: string, failure: SupervisorError): Promise<void> {
-    const pending = this.#pending;
-    if (pending) {
-      this.#halt = failure;
-      this.#attempt.abort(failure);
-      await pending.catch(() => {});
-    }
-    if (this.#state.name === "ready") this.#drain(this.#state, reason);
-    else if (isDown(this.#state.name) && this.#standing.policy.failures === 0)
-      this.#becomeDown(reason);
-    await this.#gone;
+    // Without a wait where nothing starts: what is ready is handed out to nobody from now on.
+    if (this.#start !== undefined) await this.#start.halt(failure);
+    const newest = this.#generations.newest;
+    if (newest?.state.name === "ready") this.#drain(newest, newest.state.running, reason);
+    else if (isDown(this.state) && this.#standing.policy.failures === 0) this.#becomeDown(reason);
+    await this.#generations.hurry();
   }
 
-  #trouble(what: Omit<InstanceFailure, "at" | "generation">): void {
-    this.#standing.note({ at: Date.now(), generation: this.#generation, ...what }, this.row());
+  #noteFailure(what: Omit<InstanceFailure, "at" | "generation">): void {
+    this.#standing.note({ at: Date.now(), generation: this.#starts, ...what }, this.row());
     this.#context.events.emit("failed", { ref: this.ref });
   }
 
-  #become(state: State): void {
-    this.#state = state;
-    this.#context.events.emit("state", { ref: this.ref, state: state.name });
+  #tellState(): void {
+    this.#context.events.emit("state", { ref: this.ref, state: this.state });
   }
 
   #log(level: "info" | "warn", message: string): void {
     const port = "port" in this.#state ? this.#state.port : null;
-    const known = { generation: this.#generation, childPid: this.live?.pid, port };
+    const known = { generation: this.#starts, childPid: this.live?.pid, port };
     this.#context.log[level]({ ...this.ref, ...known }, `child: ${message}`);
   }
 }

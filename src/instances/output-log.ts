@@ -1,5 +1,5 @@
-import type { StreamName } from "../engines/process/runner.ts";
-import { CUT_MARK } from "../engines/process/line-splitter.ts";
+import type { StreamName } from "../engines/engine.ts";
+import { CUT_MARK } from "../platform/line-window.ts";
 import type { Scrubber } from "../telemetry/scrubber.ts";
 import type { LogLine } from "./instance-types.ts";
 

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { probe } from "./probe.ts";
-import type { Running } from "../engines/process/runner.ts";
+import type { Running } from "../engines/engine.ts";
 
 const FIRST_POLL_MS = 10;
 const MAX_POLL_MS = 100;
@@ -8,8 +8,10 @@ const MAX_POLL_MS = 100;
 const SURE_AFTER_MS = 1000;
 
 export interface ReadinessInput {
-  running: Pick<Running, "listenersOn" | "socketPath">;
+  running: Pick<Running, "listeners">;
   port: number;
+  /** The unix socket that leads to the port; null where it is one of this machine. */
+  socketPath: string | null;
   transport: "sse" | "http";
   path: string;
   /** Ends the wait: the child's exit, the deadline, or a stop. */
@@ -29,11 +31,11 @@ export interface Ready {
  * because whoever else listens there would get a user's messages. Rejects with the signal's reason.
  */
 export async function untilReady(input: ReadinessInput): Promise<Ready> {
-  const { running, port, transport, path, signal, onMissing } = input;
+  const { running, port, socketPath, transport, path, signal, onMissing } = input;
   /** By URL, since when (`performance.now()`) its answers leave it open. */
   const unsure = new Map<string, number>();
   for (let pollMs = FIRST_POLL_MS; ; pollMs = Math.min(pollMs * 2, MAX_POLL_MS)) {
-    const { ours, foreign } = await running.listenersOn(port);
+    const { ours, foreign } = await running.listeners();
     signal.throwIfAborted();
     const hosts = reachableHosts(ours, foreign);
     if (hosts.length === 0) {
@@ -43,7 +45,7 @@ export async function untilReady(input: ReadinessInput): Promise<Ready> {
     }
     for (const host of hosts) {
       const url = new URL(path, `http://${host.includes(":") ? `[${host}]` : host}:${port}`);
-      const answer = await probe(transport, url, signal, running.socketPath);
+      const answer = await probe(transport, url, signal, socketPath);
       signal.throwIfAborted();
       const now = performance.now();
       if (answer.kind !== "unsure") unsure.delete(url.href);

@@ -1,14 +1,13 @@
-import type { SupervisorError } from "../errors.ts";
 import { ModernStdio } from "../links/modern-stdio.ts";
 import type { Offers } from "../links/offers.ts";
 import { SharedStdio } from "../links/shared-stdio.ts";
+import type { ChildPipes } from "../links/stdio-pipe.ts";
 import { aborted } from "../platform/abort.ts";
-import type { Running } from "../engines/process/runner.ts";
 import type { Era } from "./instance-types.ts";
 import type { StdioTarget } from "../links/target.ts";
 
 export interface StdioReadinessInput {
-  running: Pick<Running, "stdin" | "stdout" | "output">;
+  pipes: ChildPipes;
   era: Era;
   /** What the child is told that its clients declared, as JSON text. */
   capabilities: string;
@@ -21,10 +20,6 @@ export interface StdioReadinessInput {
   /** Ends the wait: the child's exit, the deadline, or a stop. */
   signal: AbortSignal;
   onMissing: (missing: string) => void;
-  /** The child wrote what is no message. */
-  onFault: (what: string, line: Buffer | undefined) => void;
-  /** What it wrote made something of ours throw, before it is ready or after. */
-  onBroken: (failure: SupervisorError) => void;
 }
 
 /**
@@ -32,9 +27,8 @@ export interface StdioReadinessInput {
  * reason, or UPSTREAM_INVALID for an answer of the other era.
  */
 export async function untilAnswering(input: StdioReadinessInput): Promise<StdioTarget> {
-  const { running, era, version, signal, onMissing, onFault, onBroken } = input;
-  const { stdin, stdout, output } = running;
-  const pipes = { stdin, stdout, output, clientVersion: version, onFault, onBroken };
+  const { era, version, signal, onMissing } = input;
+  const pipes = { ...input.pipes, clientVersion: version };
   if (era === "modern") {
     onMissing("it did not answer server/discover");
     const hub = new ModernStdio(pipes);

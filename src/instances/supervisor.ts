@@ -2,30 +2,26 @@
 import { EventEmitter } from "node:events";
 import { availableParallelism } from "node:os";
 import { SupervisorError } from "../errors.ts";
-import { startProcess } from "../engines/process/process-runner.ts";
 import { EraProbe } from "./era-probe.ts";
 import { Admission } from "./admission.ts";
 import { IdleWatch } from "./idle.ts";
 import { Instance } from "./instance.ts";
 import { isDown } from "./instance-row.ts";
-import { Isolation } from "./isolation.ts";
+import type { Isolation } from "../engines/process/isolation.ts";
 import { rssOf } from "./memory.ts";
-import { Ports } from "./ports.ts";
-import { removeLeftTmp } from "./private-home.ts";
-import { meterIdleCores } from "./idle-cores.ts";
+import { meterIdleCores } from "../engines/process/idle-cores.ts";
 import { StartSlots } from "./start-slots.ts";
 import { StartTimes } from "./start-times.ts";
 import { StartScheduler } from "./start-scheduler.ts";
 import type { InstanceFailure } from "./history.ts";
-import type { Config, ServerDef } from "../config/config.ts";
+import type { ChildServer, Config, ServerDef } from "../config/config.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import { Standings } from "./standing.ts";
 import { Scrubber } from "../telemetry/scrubber.ts";
 import type { Level } from "../engines/process/confinement.ts";
-import type { StartRunner } from "../engines/process/runner.ts";
 import { forgetful } from "./definition.ts";
 import type { DefinitionMemory } from "./definition.ts";
-import type { InstanceContext } from "./instance-context.ts";
+import type { Engines, InstanceContext } from "./instance-context.ts";
 import { isOwnVariant, keyOf } from "./instance-types.ts";
 import type {
   Era,
@@ -37,7 +33,6 @@ import type {
   Selector,
 } from "./instance-types.ts";
 import type { StateName, SupervisorEvents } from "./instance-types.ts";
-import type { Usage } from "./usage.ts";
 
 export type { Instance } from "./instance.ts";
 export type * from "./instance-types.ts";
@@ -61,9 +56,8 @@ export interface SupervisorOptions {
   log: Logger;
   /** What children write is kept without the secrets that it knows. */
   scrubber?: Scrubber;
-  start?: StartRunner;
-  /** Without it, servers of level none can be run and no others. */
-  isolation?: Isolation;
+  engines: Engines;
+  isolation: Isolation;
   /** Which era a stdio server speaks. */
   eras?: DefinitionMemory;
   /** Which version a stdio server took that had refused another. */
@@ -80,34 +74,20 @@ export class Supervisor {
   readonly #eras: EraProbe;
   readonly #stopping = new AbortController();
   readonly #idle: IdleWatch;
-  readonly #cleaning: Promise<void>;
   readonly #admission: Admission;
   #refusal: SupervisorError | undefined;
 
   constructor({
-    config,
-    version,
-    servers,
-    secretsFor,
-    log,
     scrubber = new Scrubber(),
-    start = startProcess,
-    isolation = new Isolation(config),
-    eras: memory = forgetful(),
+    eras = forgetful(),
     versions = forgetful(),
+    ...options
   }: SupervisorOptions) {
+    const { config, servers } = options;
     this.#standings = new Standings(scrubber);
     this.#context = {
-      config,
-      version,
-      servers,
-      secretsFor,
-      log,
-      scrubber,
-      start,
+      ...options,
       versions,
-      isolation,
-      ports: new Ports(config.ports),
       turns: new StartScheduler(slotsFor(config)),
       events: this.events,
       onExposed: (server, addresses) => this.#warnExposed(server, addresses),
@@ -115,7 +95,7 @@ export class Supervisor {
     };
     const isSpare = (name: string): boolean => servers(name)?.stateful === false;
     const onFailure = ({ ref }: { ref: Ref }, error: unknown): void =>
-      log.error({ ...ref, err: error }, "a child could not be stopped");
+      options.log.error({ ...ref, err: error }, "a child could not be stopped");
     this.#admission = new Admission({ limits: config.limits, isSpare, onFailure });
     this.#idle = new IdleWatch({
       instances: () => this.#instances.values(),
@@ -134,27 +114,9 @@ export class Supervisor {
       if (instance !== undefined) this.#admission.left(instance);
     });
     this.#admission.watchMemory();
-    this.#cleaning = removeLeftTmp(config.dataDir).catch((err: unknown) => {
-      log.error({ err }, "temporary files that an earlier daemon left could not be deleted");
-    });
-    const { ports, turns } = this.#context;
-    const { stopTimeoutMs } = config;
-    this.#eras = new EraProbe({
-      scrubber,
-      memory,
-      signal: this.#stopping.signal,
-      prepare: async (ref, def) => {
-        const { signal } = this.#stopping;
-        const token = secretsFor(ref.user, ref.server);
-        const endTurn = await turns.take(ref, signal);
-        const { startTimeoutMs } = def;
-        const settings = { version, config, startTimeoutMs, stopTimeoutMs };
-        return {
-          input: { ...settings, def, token, ports, isolation, start, versions, signal },
-          endTurn,
-        };
-      },
-    });
+    const { signal } = this.#stopping;
+    const prepare = (ref: Ref, def: ChildServer) => this.#prepareProbe(ref, def);
+    this.#eras = new EraProbe({ scrubber, memory: eras, signal, prepare });
   }
 
   /**
@@ -188,15 +150,6 @@ export class Supervisor {
   /** See `Instance.ensure`. */
   ensure(ref: Ref): Promise<Live> {
     return this.instance(ref).ensure();
-  }
-
-  live(ref: Ref): Live | undefined {
-    return this.#find(ref)?.live;
-  }
-
-  /** The instance's counters, to be kept and written by the sessions. */
-  usage(ref: Ref): Usage {
-    return this.instance(ref).usage;
   }
 
   /** The last lines that the children of these wrote, oldest first of each user and server. */
@@ -277,7 +230,11 @@ export class Supervisor {
     const reason = "stopped with the daemon";
     await Promise.all(this.#select({}).map((instance) => instance.close(reason, refusal)));
     await this.#eras.settled();
-    await this.#cleaning;
+  }
+
+  /** Ends every child by force, without waiting: for the end that cannot wait. */
+  killAll(): void {
+    this.#context.engines.child.killAll();
   }
 
   /** One row for each instance that was ever asked for, by user, server and variant; none for a session's own child that is down. */
@@ -375,6 +332,17 @@ export class Supervisor {
           (variant === undefined || ref.variant === variant),
       )
       .toSorted((a, b) => (keyOf(a.ref) < keyOf(b.ref) ? -1 : 1));
+  }
+
+  /** What a throw-away child is started with, once it is its turn. */
+  async #prepareProbe(ref: Ref, def: ChildServer) {
+    const { config, version, versions, engines, secretsFor, turns } = this.#context;
+    const { signal } = this.#stopping;
+    const token = secretsFor(ref.user, ref.server);
+    const endTurn = await turns.take(ref, signal);
+    const { resumeWindowMs } = config;
+    const settings = { version, versions, resumeWindowMs, startTimeoutMs: def.startTimeoutMs };
+    return { input: { ...settings, def, token, engine: engines.child, signal }, endTurn };
   }
 
   #warnExposed(server: string, addresses: readonly string[]): void {

@@ -2,7 +2,7 @@ import type { SupervisorError } from "../errors.ts";
 import { onAbort } from "../platform/abort.ts";
 import { describeExit, describeStrain, onOverload } from "./describe-exit.ts";
 import type { Ended } from "./instance-types.ts";
-import type { Launched } from "./launch.ts";
+import type { Running } from "../engines/engine.ts";
 
 /** As a predicate of the child, like those of describe-exit. */
 const BROKEN = "was ended: something failed here over what it wrote, and the log tells what";
@@ -18,8 +18,12 @@ export interface ChildWatcher {
   ended(how: Ended): void;
 }
 
-/** Watches over a child that is ready, to its end. */
-export function watchChild({ running, broken }: Launched, watcher: ChildWatcher): void {
+/** Watches over a child that is ready, to its end; `broken` aborts as that of `Launched`. */
+export function watchChild(
+  running: Running,
+  broken: AbortSignal | undefined,
+  watcher: ChildWatcher,
+): void {
   const tell = (act: () => void): void => {
     if (watcher.isServing()) act();
   };
@@ -29,6 +33,7 @@ export function watchChild({ running, broken }: Launched, watcher: ChildWatcher)
   void running.exited.then((exit) => end({ reason: describeExit(exit), exit }));
   // Nothing more can be said to it, or heard of it.
   void running.disconnected.then((pipe) => end({ reason: `closed its ${pipe}`, exit: null }));
+  if (broken === undefined) return;
   onAbort(broken, () =>
     end({ reason: BROKEN, exit: null, failure: broken.reason as SupervisorError }),
   );

@@ -8,7 +8,7 @@ import { loadConfig } from "../config/config.ts";
 import type { Config, ServerDef } from "../config/config.ts";
 import { SupervisorError, toSupervisorError } from "../errors.ts";
 import { newRequestId } from "../http/request-id.ts";
-import type { Isolation } from "../instances/isolation.ts";
+import type { Isolation } from "../engines/process/isolation.ts";
 import type { Supervisor } from "../instances/supervisor.ts";
 import type { Sessions } from "../sessions/sessions.ts";
 import type { Logger } from "../telemetry/logger.ts";

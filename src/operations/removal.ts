@@ -3,7 +3,7 @@ import { lstat, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { SupervisorError } from "../errors.ts";
 import { removeFolder } from "../engines/process/folders.ts";
-import { userHome } from "../instances/private-home.ts";
+import { userHome } from "../engines/process/private-home.ts";
 import type { Registry } from "../auth/registry.ts";
 import type { Config } from "../config/config.ts";
 import type { Supervisor } from "../instances/supervisor.ts";

@@ -1,3 +1,4 @@
+import { Work } from "../../src/instances/work.ts";
 import { newUsage } from "../../src/instances/usage.ts";
 import type { Ended, Instance, Live } from "../../src/instances/supervisor.ts";
 import type { Target } from "../../src/links/target.ts";
@@ -42,6 +43,7 @@ export function testInstance(user = "alice", server = "one"): TestInstance {
       generation,
       target: at,
       pid: 1,
+      work: new Work(),
       exited,
       ending: () => (state.isDraining ? exited : Promise.resolve(state.ended)),
     };

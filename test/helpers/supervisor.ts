@@ -5,8 +5,12 @@ import path from "node:path";
 import type { TestContext } from "node:test";
 import { parseConfig } from "../../src/config/config.ts";
 import { createLogger } from "../../src/telemetry/logger.ts";
+import type { Engine } from "../../src/engines/engine.ts";
+import { Isolation } from "../../src/engines/process/isolation.ts";
+import { ProcessEngine, unrecordedTrees } from "../../src/engines/process/process-engine.ts";
+import { RemoteEngine } from "../../src/engines/remote/remote-engine.ts";
 import { Supervisor } from "../../src/instances/supervisor.ts";
-import type { Config } from "../../src/config/config.ts";
+import type { ChildServer, Config } from "../../src/config/config.ts";
 import type { Live, Ref } from "../../src/instances/supervisor.ts";
 import type { HttpTarget } from "../../src/links/target.ts";
 import { assertNoneLeft } from "./leaks.ts";
@@ -40,6 +44,7 @@ export function openSupervisor(
   t: TestContext,
   servers: Record<string, object>,
   settings: object = {},
+  engine?: Engine<ChildServer>,
 ): TestSupervisor {
   const dataDir = mkdtempSync(path.join(tmpdir(), "supervisor-"));
   const config = parseConfig(
@@ -58,19 +63,25 @@ export function openSupervisor(
   nextPort += 10;
   const tokens = new Map<string, string>();
   const logged: Record<string, unknown>[] = [];
+  const log = createLogger("info", {
+    destination: {
+      write: (line: string) => void logged.push(JSON.parse(line) as Record<string, unknown>),
+    },
+  });
+  const isolation = new Isolation(config);
+  const child = engine ?? new ProcessEngine({ config, isolation, log, trees: unrecordedTrees() });
   const supervisor = new Supervisor({
     config,
     version: "0.0.0",
     servers: (name) => config.servers[name],
     secretsFor: (user, server) => tokens.get(`${user}/${server}`),
-    log: createLogger("info", {
-      destination: {
-        write: (line: string) => void logged.push(JSON.parse(line) as Record<string, unknown>),
-      },
-    }),
+    log,
+    isolation,
+    engines: { child, remote: new RemoteEngine() },
   });
   t.after(async () => {
     await supervisor.stopAll();
+    await child.close();
     assertNoneLeft(`HOME=${dataDir}/`);
     rmSync(dataDir, { recursive: true, force: true });
   });

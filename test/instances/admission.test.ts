@@ -171,6 +171,6 @@ test("real children: the idle one ends for a new user, and comes back when it is
   await supervisor.ensure(bob);
   assert.equal(supervisor.list(alice)[0]?.reason, "stopped: idle, and its place was needed");
   assert.deepEqual(supervisor.queue(), { starting: 0, waiting: 0 });
-  supervisor.usage(bob).inFlight = 1;
+  supervisor.instance(bob).usage.inFlight = 1;
   await assert.rejects(supervisor.ensure(alice), { code: "INSTANCE_LIMIT" });
 });

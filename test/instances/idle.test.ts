@@ -86,7 +86,7 @@ test("a real child that is idle ends in good order, and the next message starts 
   const quick = ref("alice", "quick");
   const held = ref("bob", "quick");
   await supervisor.ensure(ref("alice", "stateful"));
-  supervisor.usage(held).inFlight = 1;
+  supervisor.instance(held).usage.inFlight = 1;
   await supervisor.ensure(held);
   const { exited } = await supervisor.ensure(quick);
   assert.equal((await exited).reason, "stopped: idle for 150ms");

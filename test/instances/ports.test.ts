@@ -8,7 +8,7 @@ import path from "node:path";
 import { test } from "node:test";
 import type { TestContext } from "node:test";
 import { SupervisorError } from "../../src/errors.ts";
-import { Ports } from "../../src/instances/ports.ts";
+import { Ports } from "../../src/engines/process/ports.ts";
 import { isAlive } from "../helpers/leaks.ts";
 import { fixture, openSupervisor, ref, targetOf } from "../helpers/supervisor.ts";
 import { until } from "../helpers/until.ts";

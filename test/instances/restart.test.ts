@@ -176,7 +176,7 @@ test("a child that answered a call, or lived for ten seconds, restarts on the ne
     await exited;
   };
   await supervisor.ensure(echo);
-  supervisor.usage(echo).answered += 1;
+  supervisor.instance(echo).usage.answered += 1;
   await die();
   await until(() => supervisor.list()[0]?.state === "stopped", "no backing off");
   await supervisor.ensure(echo);

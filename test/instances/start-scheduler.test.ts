@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { EventEmitter, once } from "node:events";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
-import { meterIdleCores } from "../../src/instances/idle-cores.ts";
+import { meterIdleCores } from "../../src/engines/process/idle-cores.ts";
 import { StartSlots } from "../../src/instances/start-slots.ts";
 import { StartScheduler } from "../../src/instances/start-scheduler.ts";
 import type { StartEnd } from "../../src/instances/start-slots.ts";

@@ -5,7 +5,7 @@ import { utimesSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { test } from "node:test";
 import { SupervisorError } from "../../src/errors.ts";
-import { removeLeftTmp } from "../../src/instances/private-home.ts";
+import { removeLeftTmp } from "../../src/engines/process/private-home.ts";
 import type { Live } from "../../src/instances/supervisor.ts";
 import { isAlive, processesMarked } from "../helpers/leaks.ts";
 import { callTool, fixture, openSupervisor, ref, targetOf } from "../helpers/supervisor.ts";
@@ -46,7 +46,7 @@ test("an instance that is ready answers with the same promise, and none is hande
   assert.equal(instance.live, undefined);
   const live = await start;
   assert.equal(instance.live, live);
-  assert.equal(supervisor.live(ALICE), live);
+  assert.equal(supervisor.instance(ALICE).live, live);
   assert.equal(instance.ensure(), instance.ensure());
   assert.equal(supervisor.instance(ref("alice", "echo")), instance);
 });
@@ -346,7 +346,8 @@ test("a row of status says what runs, with the memory of its tree", async (t) =>
   const before = Date.now();
   const live = await supervisor.ensure(ALICE);
   const now = performance.now();
-  Object.assign(supervisor.usage(ALICE), { sessions: 2, lastMessageAt: now - 3500 });
+  const { usage } = supervisor.instance(ALICE);
+  Object.assign(usage, { sessions: 2, lastMessageAt: now - 3500 });
   const clock = t.mock.method(performance, "now", () => now);
   const [row] = await supervisor.status();
   clock.mock.restore();

@@ -14,7 +14,7 @@ test("a crash is told, and the next call starts another generation", async (t) =
   const ended = await first.exited;
   assert.equal(ended.reason, "exited with code 1");
   assert.equal(ended.exit?.code, 1);
-  assert.equal(supervisor.live(crash), undefined);
+  assert.equal(supervisor.instance(crash).live, undefined);
   const second = await supervisor.ensure(crash);
   assert.equal(second.generation, 2);
   assert.notEqual(second.pid, first.pid);
@@ -67,7 +67,7 @@ test("a child that is being stopped is not handed out, and the next call waits f
   const stubborn = ref("alice", "stubborn");
   const first = await supervisor.ensure(stubborn);
   const stop = supervisor.stop(stubborn, "stopped by an admin");
-  assert.equal(supervisor.live(stubborn), undefined);
+  assert.equal(supervisor.instance(stubborn).live, undefined);
   assert.equal(supervisor.list()[0]?.state, "draining");
   assert.equal(supervisor.list()[0]?.pid, first.pid);
   const next = supervisor.ensure(stubborn);
@@ -76,7 +76,7 @@ test("a child that is being stopped is not handed out, and the next call waits f
   assert.ok(!isAlive(first.pid!));
   assert.equal(second.generation, 2);
   await stop;
-  assert.equal(supervisor.live(stubborn), second);
+  assert.equal(supervisor.instance(stubborn).live, second);
   assert.equal(supervisor.list()[0]?.restarts, 0);
 });
 

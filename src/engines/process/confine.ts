@@ -9,7 +9,7 @@ import { openEntrance, openReach, socketName } from "./sockets.ts";
 import type { Sandbox } from "./confinement.ts";
 import type { ForkInput, ForkServer, Forked } from "./forks.ts";
 import type { Handle } from "./handle.ts";
-import type { RunSpec } from "./runner.ts";
+import type { RunSpec } from "./run-spec.ts";
 
 /** How to start a child inside its confinement. */
 export interface Confined {
@@ -105,21 +105,23 @@ async function inSandbox(
         closers.push(() => lifeline.destroy());
         if (filter !== undefined) child.pipes[FILTER_FD]!.on("error", () => {}).end(filter);
         if (network === "none") return;
-        try {
-          closers.push(await attachNetwork({ child, lifeline, isRoot, forks }));
-        } catch (cause) {
-          throw new SupervisorError(
-            "INSTANCE_SPAWN_FAILED",
-            "could not be started: its network could not be attached",
-            { cause, details: [(cause as Error).message] },
-          );
-        }
+        closers.push(await attachOrRefuse({ child, lifeline, isRoot, forks }));
       },
       release,
     };
   } catch (error) {
     release();
     throw error;
+  }
+}
+
+async function attachOrRefuse(input: Parameters<typeof attachNetwork>[0]): Promise<() => void> {
+  try {
+    return await attachNetwork(input);
+  } catch (cause) {
+    const what = "could not be started: its network could not be attached";
+    const details = [(cause as Error).message];
+    throw new SupervisorError("INSTANCE_SPAWN_FAILED", what, { cause, details });
   }
 }
 

@@ -1,21 +1,10 @@
 import { runnableOf } from "./process-table.ts";
+import type { CpuLoad } from "../engine.ts";
 import type { CpuUse } from "./cgroup.ts";
 import type { ProcessEntry, Runnable } from "./process-table.ts";
 
-/** A child that uses all the CPU it may or can get, or more where nothing keeps it within its limit. */
-export interface CpuLoad {
-  /** Epoch ms. */
-  since: number;
-  /** Cores in use, lately. */
-  cores: number;
-  /** Its limit in cores; null for a child without one, of which a whole core is too much to be silent about. */
-  limit: number | null;
-}
-
 /** So much of it is all of it: no process gets the very last percent. */
 const ALL = 0.9;
-/** Whether it wants more than it gets: less is left to it than would be all of its limit. */
-export const isStarved = ({ cores, limit }: CpuLoad): boolean => cores < (limit ?? 1) * ALL;
 
 /** Programs that start, and calls that compute for a moment, are no news. */
 const SUSTAINED_MS = 10_000;
@@ -81,7 +70,8 @@ export class CpuMeter {
     if (forMs < SUSTAINED_MS) return null;
     // Told by the wall clock of now, so that it stays true when that is set.
     const since = Math.round(Date.now() - forMs);
-    return { since, cores: this.#cores, limit: this.#limit ?? null };
+    const [cores, limit] = [this.#cores, this.#limit ?? null];
+    return { since, cores, limit, isStarved: cores < (limit ?? 1) * ALL };
   }
 
   #judge(at: number, { usedMs, isHeldBack }: Look): void {

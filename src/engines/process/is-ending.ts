@@ -1,6 +1,6 @@
 import { listensInside } from "./listeners.ts";
 import { findProcess } from "./process-table.ts";
-import type { Listeners } from "./listeners.ts";
+import type { Listeners } from "../engine.ts";
 
 export interface EndingInput {
   leader: number;

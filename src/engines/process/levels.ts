@@ -12,7 +12,7 @@ import path from "node:path";
 import { lackText } from "./lacks.ts";
 import { WITHOUT_NETWORK, attachLacks, namespaceLacks } from "./namespace-lacks.ts";
 import { findTool } from "./programs.ts";
-import { startProcess } from "./process-runner.ts";
+import { startProcess } from "./start-process.ts";
 import { NOBODY } from "./confinement.ts";
 import type { Level } from "./confinement.ts";
 import type { Lack } from "./lacks.ts";

@@ -2,9 +2,9 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 import { CpuMeter } from "./cpu-meter.ts";
 import { heldBytes } from "./held-memory.ts";
 import { glanceProcessTable } from "./process-table.ts";
+import type { CpuLoad, LimitHit } from "../engine.ts";
 import type { Cgroup } from "./cgroup.ts";
-import type { CpuLoad } from "./cpu-meter.ts";
-import type { LimitHit, Limits } from "./limits.ts";
+import type { Limits } from "./limits.ts";
 import type { MemoryFiles } from "./memory-files.ts";
 import type { ProcessEntry } from "./process-table.ts";
 

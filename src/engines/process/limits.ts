@@ -11,9 +11,6 @@ export interface Limits {
   cpu?: number;
 }
 
-/** A limit that was reached. */
-export type LimitHit = { kind: "memory"; bytes: number } | { kind: "pids"; count: number };
-
 /** The daemon's own beside a sandboxed child count too: a watch, and a forwarder with its threads. */
 const HELPERS = 16;
 

@@ -1,55 +1,17 @@
 import { StringDecoder } from "node:string_decoder";
 import { stripVTControlCharacters } from "node:util";
 import type { Readable } from "node:stream";
-import { counted } from "../../errors.ts";
 import { LineIntake } from "../../platform/line-intake.ts";
 import type { LineSink } from "../../platform/line-intake.ts";
+import { CUT_MARK, LineWindow } from "../../platform/line-window.ts";
 import { OutputShare } from "../../platform/output-share.ts";
 
 /** A longer line is cut here; the rest of it up to its end is not kept. */
 export const MAX_LINE_BYTES = 8192;
-/** What stands at the end of a line that was cut. */
-export const CUT_MARK = " … (cut)";
-/** Lines of one stream that are kept in one window; a child that writes more is noise. */
-const MAX_LINES_PER_WINDOW = 2000;
-const WINDOW_MS = 1000;
 
 // A terminal that shows kept output must not obey it.
 const CONTROL = /(?!\t)\p{Cc}/gu;
 const clean = (line: string) => stripVTControlCharacters(line).replace(CONTROL, "");
-
-/** Keeps the lines of a log to a number that somebody can read: those beyond it are counted, and the count is given as a line. */
-export class LineWindow {
-  readonly #onLine: (line: string) => void;
-  readonly #most: number;
-  #since = 0;
-  #lines = 0;
-  #dropped = 0;
-
-  constructor(onLine: (line: string) => void, most = MAX_LINES_PER_WINDOW) {
-    this.#onLine = onLine;
-    this.#most = most;
-  }
-
-  /** Whether there is room for a line now; one that finds none is counted. */
-  admits(): boolean {
-    const now = performance.now();
-    if (now - this.#since > WINDOW_MS) {
-      this.#since = now;
-      this.#lines = 0;
-      this.report();
-    }
-    if (this.#lines >= this.#most) this.#dropped += 1;
-    else this.#lines += 1;
-    return this.#dropped === 0;
-  }
-
-  /** Says how many lines found no room since the last time, where any did. */
-  report(): void {
-    if (this.#dropped > 0) this.#onLine(`… ${counted(this.#dropped, "line")} dropped`);
-    this.#dropped = 0;
-  }
-}
 
 class LogLines implements LineSink {
   readonly broke: LineSink["broke"];

@@ -1,16 +1,11 @@
 import { closeSync, openSync, readdirSync, readFileSync, readlinkSync, readSync } from "node:fs";
 import { readKernelAddress } from "../../platform/kernel-address.ts";
+import type { Listeners } from "../engine.ts";
 
 /** A listening socket as the kernel lists it: its address and the inode by which its holder is found. */
 interface Socket {
   address: string;
   inode: string;
-}
-
-/** Addresses as text: `127.0.0.1`, `0.0.0.0`, `::1`, `::`; an IPv4 address in IPv6 clothes is given as IPv4. */
-export interface Listeners {
-  ours: string[];
-  foreign: string[];
 }
 
 const LISTEN = "0A";

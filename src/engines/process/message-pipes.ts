@@ -1,11 +1,9 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Readable, Writable } from "node:stream";
+import type { PipeName } from "../engine.ts";
 
 /** A child that ends closes its pipes before its exit is known; so much later it is, on a loaded machine too. */
 const EXIT_GRACE_MS = 100;
-
-/** Names a pipe as its child sees it. */
-export type PipeName = "input" | "output";
 
 /** The two pipes that a child's messages go through. */
 export class MessagePipes {

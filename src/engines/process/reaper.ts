@@ -48,6 +48,14 @@ export async function reapEarlierLives(
   }
 }
 
+/** The processes that `reapEarlierLives` would end, as they are now. */
+export async function findEarlierLives(
+  earlier: EarlierLives,
+  groups: readonly Cgroup[] = [],
+): Promise<ProcessName[]> {
+  return await survivors(earlier, groups, new Map());
+}
+
 /** `seen`: those that were found before, which may have lost what they were known by since. */
 async function survivors(
   earlier: EarlierLives,

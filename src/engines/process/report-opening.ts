@@ -1,11 +1,13 @@
 import type { Logger } from "../../telemetry/logger.ts";
 import { KEEP_LIMITS } from "./limits.ts";
 import type { Unkept } from "./limits.ts";
-import type { ProcessRunner } from "./process-runner.ts";
+import type { ProcessEngine } from "./process-engine.ts";
+import type { Reaped } from "./reaper.ts";
 
 /** Logs what an admin should know of how it opened: what cannot be kept here, and what was left by an earlier daemon. */
 export function reportOpening(
-  { delegationFailure, reaped: { count, left } }: ProcessRunner,
+  { delegationFailure }: Pick<ProcessEngine, "delegationFailure">,
+  { count, left }: Reaped,
   unkept: readonly Unkept[],
   log: Logger,
 ): void {

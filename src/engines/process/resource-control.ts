@@ -4,12 +4,11 @@ import { joining } from "./cgroup.ts";
 import { LimitWatch } from "./limit-watch.ts";
 import { MARKER_NAME } from "./marks.ts";
 import { findProcess } from "./process-table.ts";
+import type { CpuLoad, Exit, LimitHit } from "../engine.ts";
 import type { Cgroup, CgroupRoot } from "./cgroup.ts";
 import type { ChildJournal, ProcessName } from "./child-journal.ts";
-import type { CpuLoad } from "./cpu-meter.ts";
 import type { Watch, Watched } from "./limit-watch.ts";
-import type { LimitHit, Limits } from "./limits.ts";
-import type { Exit } from "./runner.ts";
+import type { Limits } from "./limits.ts";
 
 /** What V8 says when it ends a process for want of memory. */
 const OUT_OF_MEMORY = /JavaScript heap out of memory|Fatal process out of memory/;

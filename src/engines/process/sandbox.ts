@@ -9,7 +9,7 @@ import { SYSTEM_FOLDERS, isLink, visibleFiles } from "./visible-files.ts";
 import type { LateOption } from "./bubblewrap-options.ts";
 import type { Sandbox } from "./confinement.ts";
 import type { Limits } from "./limits.ts";
-import type { RunSpec } from "./runner.ts";
+import type { RunSpec } from "./run-spec.ts";
 import type { Mask } from "./mask.ts";
 import type { Mount } from "./visible-files.ts";
 

@@ -8,7 +8,7 @@ import { test } from "node:test";
 import type { TestContext } from "node:test";
 import { closeForkServer, forkServer } from "../../../src/engines/process/forks.ts";
 import type { Forked } from "../../../src/engines/process/forks.ts";
-import { startProcess } from "../../../src/engines/process/process-runner.ts";
+import { startProcess } from "../../../src/engines/process/start-process.ts";
 import { findTool } from "../../../src/engines/process/programs.ts";
 import { openEntrance, socketName } from "../../../src/engines/process/sockets.ts";
 import { isAlive } from "../../helpers/leaks.ts";

@@ -8,7 +8,7 @@ import { test } from "node:test";
 import type { TestContext } from "node:test";
 import { NOBODY } from "../../../src/engines/process/confinement.ts";
 import type { Confinement } from "../../../src/engines/process/confinement.ts";
-import { startProcess } from "../../../src/engines/process/process-runner.ts";
+import { startProcess } from "../../../src/engines/process/start-process.ts";
 import { noSandbox } from "../../helpers/isolation.ts";
 import { until } from "../../helpers/until.ts";
 

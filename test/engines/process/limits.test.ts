@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { test } from "node:test";
 import type { TestContext } from "node:test";
 import { fileURLToPath } from "node:url";
-import { startProcess } from "../../../src/engines/process/process-runner.ts";
+import { startProcess } from "../../../src/engines/process/start-process.ts";
 import { unkeptLimits } from "../../../src/engines/process/limits.ts";
 import type { Limits } from "../../../src/engines/process/limits.ts";
 import { until } from "../../helpers/until.ts";

@@ -5,7 +5,7 @@ import type { AddressInfo } from "node:net";
 import { test } from "node:test";
 import type { TestContext } from "node:test";
 import { holderOf, listenersOn } from "../../../src/engines/process/listeners.ts";
-import { startProcess } from "../../../src/engines/process/process-runner.ts";
+import { startProcess } from "../../../src/engines/process/start-process.ts";
 import { until } from "../../helpers/until.ts";
 
 async function listen(t: TestContext, host: string, port = 0): Promise<number> {

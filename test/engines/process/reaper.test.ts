@@ -8,7 +8,7 @@ import { test } from "node:test";
 import type { TestContext } from "node:test";
 import { fileURLToPath } from "node:url";
 import { ChildJournal } from "../../../src/engines/process/child-journal.ts";
-import { openProcessRunner } from "../../../src/engines/process/process-runner.ts";
+import { openProcessTrees } from "../../../src/engines/process/process-trees.ts";
 import { findProcess, readProcessTable } from "../../../src/engines/process/process-table.ts";
 import { isAlive, processesMarked } from "../../helpers/leaks.ts";
 import { until } from "../../helpers/until.ts";
@@ -55,10 +55,11 @@ async function killedLife(
 
 /** The next life: what it found and ended. */
 async function nextLife(dataDir: string): Promise<number> {
-  const runner = await openProcessRunner(dataDir);
-  await runner.close();
-  assert.deepEqual(runner.reaped.left, []);
-  return runner.reaped.count;
+  const trees = await openProcessTrees(dataDir);
+  const { count, left } = await trees.endLeft();
+  await trees.close();
+  assert.deepEqual(left, []);
+  return count;
 }
 
 function sleeper(t: TestContext, env: NodeJS.ProcessEnv = {}): number {

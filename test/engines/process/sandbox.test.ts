@@ -15,9 +15,9 @@ import type { Sandbox } from "../../../src/engines/process/confinement.ts";
 import type { Limits } from "../../../src/engines/process/limits.ts";
 import { heldBytes } from "../../../src/engines/process/held-memory.ts";
 import { filesFor } from "../../../src/engines/process/memory-files.ts";
-import { startProcess } from "../../../src/engines/process/process-runner.ts";
+import { startProcess } from "../../../src/engines/process/start-process.ts";
 import { readProcessTable, treeOf } from "../../../src/engines/process/process-table.ts";
-import type { Running } from "../../../src/engines/process/runner.ts";
+import type { ProcessTree } from "../../../src/engines/process/process-tree.ts";
 import { SupervisorError } from "../../../src/errors.ts";
 import { noOutbound, noSandbox } from "../../helpers/isolation.ts";
 import { until } from "../../helpers/until.ts";
@@ -34,7 +34,7 @@ interface Box {
   start: (
     argv: [string, ...string[]],
     more?: Start,
-  ) => Promise<{ running: Running; lines: string[] }>;
+  ) => Promise<{ running: ProcessTree; lines: string[] }>;
 }
 
 /** A folder with a daemon's data below it, as by default, and children that run in it. */

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { NOBODY } from "../../../src/engines/process/confinement.ts";
 import { isRoot } from "../../../src/engines/process/levels.ts";
-import { startProcess } from "../../../src/engines/process/process-runner.ts";
+import { startProcess } from "../../../src/engines/process/start-process.ts";
 import { isInstalled } from "../../helpers/installed.ts";
 import { temporaryFolder } from "../../helpers/store.ts";
 

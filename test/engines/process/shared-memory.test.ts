@@ -13,8 +13,8 @@ import { test } from "node:test";
 import type { TestContext } from "node:test";
 import { endAccounts } from "../../../src/engines/process/accounts.ts";
 import { bytesOnFileSystem } from "../../../src/engines/process/held-memory.ts";
-import { startProcess } from "../../../src/engines/process/process-runner.ts";
-import type { Running } from "../../../src/engines/process/runner.ts";
+import { startProcess } from "../../../src/engines/process/start-process.ts";
+import type { ProcessTree } from "../../../src/engines/process/process-tree.ts";
 import { lookAtSharedMemory, sharedMemoryOf } from "../../../src/engines/process/shared-memory.ts";
 import { notRoot } from "../../helpers/isolation.ts";
 import { until } from "../../helpers/until.ts";
@@ -32,7 +32,7 @@ function makeFolder(t: TestContext): string {
 }
 
 /** Runs as the account, and says `up` when the script is done; it ends with its stdin. */
-async function start(t: TestContext, uid: number, script: string): Promise<Running> {
+async function start(t: TestContext, uid: number, script: string): Promise<ProcessTree> {
   const lines: string[] = [];
   const running = await startProcess(
     {

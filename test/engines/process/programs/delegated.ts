@@ -4,15 +4,16 @@
  */
 import { readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
-import { openProcessRunner } from "../../../../src/engines/process/process-runner.ts";
+import { openProcessTrees } from "../../../../src/engines/process/process-trees.ts";
 
 const groupOf = (pid: number | "self") =>
   /^0::(.*)$/m.exec(readFileSync(`/proc/${pid}/cgroup`, "utf8"))?.[1];
 const say = (what: object) => console.log(JSON.stringify(what));
 
-const runner = await openProcessRunner(process.argv[2]!);
-say({ group: groupOf("self"), reaped: runner.reaped.count, controllers: [...runner.controllers] });
-const child = await runner.start(
+const trees = await openProcessTrees(process.argv[2]!);
+const { count } = await trees.endLeft();
+say({ group: groupOf("self"), reaped: count, controllers: [...trees.controllers] });
+const child = await trees.start(
   {
     argv: ["sh", process.argv[3]!],
     cwd: "/",

@@ -2,11 +2,12 @@
  * Starts a child on a data folder as the daemon does, prints its pid, and stays until it is killed.
  * parent.ts DATADIR MARK COMMAND [ARGS…]; MARK goes into the child's environment as TEST_MARK.
  */
-import { openProcessRunner } from "../../../../src/engines/process/process-runner.ts";
+import { openProcessTrees } from "../../../../src/engines/process/process-trees.ts";
 
 const [dataDir, mark, command, ...args] = process.argv.slice(2);
-const runner = await openProcessRunner(dataDir!);
-const { pid } = await runner.start(
+const trees = await openProcessTrees(dataDir!);
+await trees.endLeft();
+const { pid } = await trees.start(
   {
     argv: [command!, ...args],
     cwd: "/",

@@ -1,8 +1,8 @@
 import { randomBytes } from "node:crypto";
 import { chmod, lchown, lstat, mkdir, readdir, rename } from "node:fs/promises";
 import path from "node:path";
-import { bytesIn, giveFolder, removeFolder } from "../engines/process/folders.ts";
-import type { Ref } from "./instance-types.ts";
+import { bytesIn, giveFolder, removeFolder } from "./folders.ts";
+import type { Ref } from "../engine.ts";
 
 export interface PrivateHome {
   home: string;

@@ -1,7 +1,7 @@
-import { childServers } from "../config/child-servers.ts";
-import type { Config } from "../config/config.ts";
-import { confinementGaps } from "../engines/process/gaps.ts";
-import type { Logger } from "../telemetry/logger.ts";
+import { childServers } from "../../config/child-servers.ts";
+import type { Config } from "../../config/config.ts";
+import { confinementGaps } from "./gaps.ts";
+import type { Logger } from "../../telemetry/logger.ts";
 import type { Isolation } from "./isolation.ts";
 
 /** Logs, at the start, what the isolation of this config's servers leaves open on this machine. */

@@ -1,8 +1,8 @@
-import { fillTemplate } from "../config/template.ts";
-import type { ChildServer } from "../config/config.ts";
-import type { Confinement } from "../engines/process/confinement.ts";
-import type { RunSpec } from "../engines/process/runner.ts";
-import type { Ref } from "./instance-types.ts";
+import { fillTemplate } from "../../config/template.ts";
+import type { ChildServer } from "../../config/config.ts";
+import type { Confinement } from "./confinement.ts";
+import type { RunSpec } from "./run-spec.ts";
+import type { Ref } from "../engine.ts";
 import type { PrivateHome } from "./private-home.ts";
 
 /** What a child gets of the daemon's own environment. The rest may hold secrets that are not the child's. */

@@ -4,15 +4,15 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { test } from "node:test";
 import type { TestContext } from "node:test";
-import { startProcess } from "../../../src/engines/process/process-runner.ts";
+import { startProcess } from "../../../src/engines/process/start-process.ts";
 import { readProcessTable, treeOf } from "../../../src/engines/process/process-table.ts";
-import type { RunSpec } from "../../../src/engines/process/runner.ts";
+import type { RunSpec } from "../../../src/engines/process/run-spec.ts";
 import { SupervisorError } from "../../../src/errors.ts";
 import { isAlive } from "../../helpers/leaks.ts";
 import { until } from "../../helpers/until.ts";
 
 function makeFolder(t: TestContext): string {
-  const folder = mkdtempSync(path.join(tmpdir(), "runner-"));
+  const folder = mkdtempSync(path.join(tmpdir(), "tree-"));
   t.after(() => rmSync(folder, { recursive: true, force: true }));
   return folder;
 }

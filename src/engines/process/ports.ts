@@ -1,8 +1,8 @@
 import getPort, { clearLockedPorts } from "get-port";
-import { SupervisorError, shortageOf } from "../errors.ts";
-import { holderOf } from "../engines/process/listeners.ts";
-import type { Config } from "../config/config.ts";
-import type { Ref } from "./instance-types.ts";
+import { SupervisorError, shortageOf } from "../../errors.ts";
+import { holderOf } from "./listeners.ts";
+import type { Config } from "../../config/config.ts";
+import type { Ref } from "../engine.ts";
 
 /** A client that still holds the URL of a child that has ended must not find another user's child there. */
 const QUARANTINE_MS = 60_000;

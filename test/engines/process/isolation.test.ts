@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { parseConfig } from "../../src/config/config.ts";
-import type { Config } from "../../src/config/config.ts";
-import { SupervisorError } from "../../src/errors.ts";
-import { Isolation } from "../../src/instances/isolation.ts";
-import { Uids } from "../../src/instances/uids.ts";
-import type { Machine } from "../../src/engines/process/levels.ts";
-import { temporaryStore } from "../helpers/store.ts";
+import { parseConfig } from "../../../src/config/config.ts";
+import type { Config } from "../../../src/config/config.ts";
+import { SupervisorError } from "../../../src/errors.ts";
+import { Isolation } from "../../../src/engines/process/isolation.ts";
+import { Uids } from "../../../src/engines/process/uids.ts";
+import type { Machine } from "../../../src/engines/process/levels.ts";
+import { temporaryStore } from "../../helpers/store.ts";
 
 const ALL: Machine = { user: [], sandbox: [], outbound: [] };
 const NO_SANDBOX: Machine = { ...ALL, sandbox: [{ found: "bubblewrap is not installed" }] };

@@ -1,6 +1,6 @@
 import { readFileSync, readdirSync, statSync } from "node:fs";
-import { SupervisorError } from "../errors.ts";
-import type { Store } from "../store/store.ts";
+import { SupervisorError } from "../../errors.ts";
+import type { Store } from "../../store/store.ts";
 
 const NEXT = "uids next";
 

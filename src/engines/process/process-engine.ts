@@ -1,0 +1,193 @@
+import { SupervisorError, shortageOf, toSupervisorError } from "../../errors.ts";
+import { holdAccount } from "./accounts.ts";
+import { childSpec } from "./child-spec.ts";
+import { Ports } from "./ports.ts";
+import { preparePrivateHome, removeLeftTmp, removeTmp } from "./private-home.ts";
+import { killAllTrees } from "./process-tree.ts";
+import { openProcessTrees } from "./process-trees.ts";
+import { startProcess } from "./start-process.ts";
+import type { ChildServer, Config } from "../../config/config.ts";
+import type { Logger } from "../../telemetry/logger.ts";
+import type { EndedLeft, Endpoint, Engine, Exit, Left, Running } from "../engine.ts";
+import type { StartOptions, Workload } from "../engine.ts";
+import type { Controller } from "./cgroup.ts";
+import type { ProcessName } from "./child-journal.ts";
+import type { Box, Isolation } from "./isolation.ts";
+import type { PrivateHome } from "./private-home.ts";
+import type { ProcessTree } from "./process-tree.ts";
+import type { ProcessTrees } from "./process-trees.ts";
+
+export interface ProcessEngineOptions {
+  config: Pick<Config, "dataDir" | "ports" | "stopTimeoutMs">;
+  isolation: Isolation;
+  log: Logger;
+  trees: ProcessTrees;
+}
+
+type ChildWorkload = Workload<ChildServer>;
+
+/** What a child has for itself beside its processes. */
+interface Holdings {
+  box: Box;
+  port: number | null;
+  home: PrivateHome;
+}
+
+/** Children that are processes of this machine, in the isolation that their servers ask for. */
+export class ProcessEngine implements Engine<ChildServer> {
+  readonly #options: ProcessEngineOptions;
+  readonly #ports: Ports;
+  readonly #cleaning: Promise<void>;
+
+  constructor(options: ProcessEngineOptions) {
+    const { config, log } = options;
+    this.#options = options;
+    this.#ports = new Ports(config.ports);
+    this.#cleaning = removeLeftTmp(config.dataDir).catch((err: unknown) => {
+      log.error({ err }, "temporary files that an earlier daemon left could not be deleted");
+    });
+  }
+
+  /** What the kernel limits for us; nothing without a delegated cgroup. */
+  get controllers(): ReadonlySet<Controller> {
+    return this.#options.trees.controllers;
+  }
+
+  /** A cgroup was delegated, and could not be made use of. */
+  get delegationFailure(): Error | undefined {
+    return this.#options.trees.delegationFailure;
+  }
+
+  async start(workload: ChildWorkload, options: StartOptions): Promise<Running> {
+    const { ref, def } = workload;
+    const box = this.#options.isolation.boxFor(ref, def);
+    const isOnPort = def.transport !== "stdio" && box.privatePort === null;
+    const port = isOnPort ? await this.#ports.take(ref) : box.privatePort;
+    try {
+      // What is done with its rights before it runs must not be ended with the account's last child.
+      const release = await holdAccount(box.level === "user" ? box.owner : undefined);
+      try {
+        const home = await this.#prepareHome(workload, box);
+        const tree = await this.#startAt({ box, port, home }, workload, options);
+        return this.#running(tree, workload, { box, port, home });
+      } finally {
+        await release();
+      }
+    } catch (error) {
+      if (port !== null) this.#ports.release(port);
+      throw error;
+    }
+  }
+
+  /** A process cannot be given new pipes, and so is never adopted. */
+  async findLeft(): Promise<Left[]> {
+    return (await this.#options.trees.findLeft()).map(leftOf);
+  }
+
+  async endLeft(): Promise<EndedLeft & { left: (Left & ProcessName)[] }> {
+    const { count, left } = await this.#options.trees.endLeft();
+    return { count, left: left.map(leftOf) };
+  }
+
+  killAll(): void {
+    this.#options.trees.killAll();
+  }
+
+  async close(): Promise<void> {
+    await this.#cleaning;
+    await this.#options.trees.close();
+  }
+
+  async #prepareHome({ ref }: ChildWorkload, { owner }: Box): Promise<PrivateHome> {
+    try {
+      return await preparePrivateHome(this.#options.config.dataDir, ref, owner);
+    } catch (cause) {
+      const what = `${ref.user}/${ref.server}: its private home could not be prepared`;
+      const code = (cause as NodeJS.ErrnoException).code ?? "unknown reason";
+      const failure = new SupervisorError("INSTANCE_SPAWN_FAILED", `${what} (${code})`, { cause });
+      throw shortageOf(cause, what) ?? failure;
+    }
+  }
+
+  async #startAt(
+    { box, port, home }: Holdings,
+    workload: ChildWorkload,
+    { signal, onLine }: StartOptions,
+  ): Promise<ProcessTree> {
+    const { ref } = workload;
+    const { trees, config } = this.#options;
+    const { stopTimeoutMs } = config;
+    const confinement = box.confinement(home, port);
+    const place = { port: port ?? undefined, home, confinement, stopTimeoutMs };
+    try {
+      signal.throwIfAborted();
+      return await trees.start(childSpec({ ...workload, ...place }), onLine);
+    } catch (cause) {
+      await removeTmp(home.tmp);
+      if (signal.aborted) throw cause;
+      const { code, message, details, retryAfterSeconds } = toSupervisorError(cause);
+      const options = { cause, details, retryAfterSeconds };
+      throw new SupervisorError(code, `${ref.user}/${ref.server}: the child ${message}`, options);
+    }
+  }
+
+  #running(tree: ProcessTree, { ref, def }: ChildWorkload, { port, home }: Holdings): Running {
+    let freed: Promise<void> | undefined;
+    const free = async (): Promise<void> => {
+      await removeTmp(home.tmp);
+      if (port !== null) this.#ports.release(port);
+    };
+    const after = async (ending: Promise<Exit>): Promise<Exit> => {
+      const exit = await ending;
+      await (freed ??= free());
+      return exit;
+    };
+    const { pid, output, socketPath, exited, disconnected, strained, drained } = tree;
+    const endpoint: Endpoint =
+      def.transport === "stdio" || port === null
+        ? { kind: "pipes", stdin: tree.stdin, stdout: tree.stdout }
+        : { kind: "port", port, socketPath, isPinned: this.#ports.pinOf(ref) !== undefined };
+    return {
+      endpoint,
+      pid,
+      output,
+      exited,
+      disconnected,
+      strained,
+      drained,
+      get isSpent() {
+        return tree.isSpent;
+      },
+      stop: () => after(tree.stop()),
+      kill: () => after(tree.kill()),
+      isEnding: () => tree.isEnding(port),
+      listeners: async () =>
+        port === null ? { ours: [], foreign: [] } : await tree.listenersOn(port),
+      cpuLoad: () => tree.cpuLoad(),
+      onBusy: (tell) => tree.onBusy(tell),
+      rssBytes: () => tree.rssBytes(),
+    };
+  }
+}
+
+const leftOf = (name: ProcessName): Left & ProcessName => ({ ...name, place: `pid ${name.pid}` });
+
+/** The engine of a daemon whose data folder is locked by it. Starts nothing before `endLeft`. */
+export async function openProcessEngine(
+  options: Omit<ProcessEngineOptions, "trees">,
+): Promise<ProcessEngine> {
+  const { config, isolation } = options;
+  const trees = await openProcessTrees(config.dataDir, isolation.accounts());
+  return new ProcessEngine({ ...options, trees });
+}
+
+/** Process trees that no other life of the daemon knows of, for what needs no journal. */
+export const unrecordedTrees = (): ProcessTrees => ({
+  controllers: new Set(),
+  delegationFailure: undefined,
+  findLeft: () => Promise.resolve([]),
+  endLeft: () => Promise.resolve({ count: 0, left: [] }),
+  start: (spec, onLine) => startProcess(spec, onLine),
+  killAll: killAllTrees,
+  close: () => Promise.resolve(),
+});

@@ -1,0 +1,72 @@
+import { fillTemplate, hasPlaceholder } from "../../config/template.ts";
+import { SupervisorError } from "../../errors.ts";
+import { OutputShare } from "../../platform/output-share.ts";
+import type { RemoteServer } from "../../config/config.ts";
+import type { StartOptions, Workload } from "../engine.ts";
+import type { EndedLeft, Endpoint, Engine, Exit, Left, Running } from "../engine.ts";
+
+/** Servers that run elsewhere already: there is nothing to start, and nothing to end but the word of it. */
+export class RemoteEngine implements Engine<RemoteServer> {
+  // oxlint-disable-next-line require-await -- what is wrong with the workload rejects
+  async start(workload: Workload<RemoteServer>, { signal }: StartOptions): Promise<Running> {
+    signal.throwIfAborted();
+    return startRemote(workload);
+  }
+
+  /** What runs elsewhere is nobody's to find. */
+  findLeft(): Promise<Left[]> {
+    return Promise.resolve([]);
+  }
+
+  endLeft(): Promise<EndedLeft> {
+    return Promise.resolve({ count: 0, left: [] });
+  }
+
+  /** Theirs run on. */
+  killAll(): void {}
+
+  close(): Promise<void> {
+    return Promise.resolve();
+  }
+}
+
+function startRemote(workload: Workload<RemoteServer>): Running {
+  let end!: (exit: Exit) => void;
+  let isSpent = false;
+  const exited = new Promise<Exit>((resolve) => (end = resolve));
+  const stop = (): Promise<Exit> => {
+    isSpent = true;
+    end({ code: null, signal: null, at: Date.now(), limit: null });
+    return exited;
+  };
+  return {
+    endpoint: endpointOf(workload),
+    pid: null,
+    output: new OutputShare(),
+    exited,
+    get isSpent() {
+      return isSpent;
+    },
+    disconnected: new Promise(() => {}),
+    strained: new Promise(() => {}),
+    drained: exited.then(() => {}),
+    stop,
+    kill: stop,
+    isEnding: () => Promise.resolve(isSpent),
+    listeners: () => Promise.resolve({ ours: [], foreign: [] }),
+    cpuLoad: () => null,
+    onBusy: () => {},
+    rssBytes: () => Promise.resolve(null),
+  };
+}
+
+/** Where the server is for this user. Throws TOKEN_MISSING when it needs a token and there is none. */
+function endpointOf({ ref: { user, server }, def, token }: Workload<RemoteServer>): Endpoint {
+  const headers: Record<string, string> = {};
+  for (const [name, value] of Object.entries(def.headers)) {
+    if (token === undefined && hasPlaceholder(value, "token"))
+      throw new SupervisorError("TOKEN_MISSING", `${user}/${server}: no token is set`);
+    headers[name] = fillTemplate(value, { user, token });
+  }
+  return { kind: "url", url: new URL(fillTemplate(def.url, { user })), headers };
+}

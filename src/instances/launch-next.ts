@@ -1,0 +1,42 @@
+import type { ChildServer } from "../config/config.ts";
+import type { Generation } from "./generation.ts";
+import type { InstanceContext } from "./instance-context.ts";
+import type { Ref } from "./instance-types.ts";
+import { launchChild } from "./launch.ts";
+import type { Launched, NotLaunched } from "./launch-types.ts";
+import type { OutputLog } from "./output-log.ts";
+
+export interface NextChild {
+  ref: Ref;
+  def: ChildServer;
+  generation: Generation;
+  capabilities: string;
+  wanted: string | undefined;
+  output: OutputLog;
+  /** Its child runs, which the generation knows. */
+  onSpawn: () => void;
+  signal: AbortSignal;
+}
+
+/** Launches the child of an instance's next generation, with the token of now. Never rejects; see `launchChild`. */
+export async function launchNext(
+  { config, version, versions, engines, secretsFor, events }: InstanceContext,
+  { generation, onSpawn, ...next }: NextChild,
+): Promise<Launched | NotLaunched> {
+  const { ref, def, output } = next;
+  return await launchChild({
+    ...next,
+    version,
+    versions,
+    token: secretsFor(ref.user, ref.server),
+    startTimeoutMs: def.startTimeoutMs,
+    resumeWindowMs: config.resumeWindowMs,
+    engine: engines.child,
+    onLine: (stream, text) =>
+      events.emit("line", { ref, line: output.add(ref.variant, stream, text) }),
+    onSpawn: (running) => {
+      generation.spawned(running);
+      onSpawn();
+    },
+  });
+}

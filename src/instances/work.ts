@@ -1,0 +1,35 @@
+import { setTimeout as delay } from "node:timers/promises";
+
+/** The calls that one generation has to answer. Whoever hands it a call counts it in, and out. */
+export class Work {
+  #inFlight = 0;
+  readonly #hurry = new AbortController();
+  #whenDone: (() => void)[] = [];
+
+  get inFlight(): number {
+    return this.#inFlight;
+  }
+
+  begin(): void {
+    this.#inFlight++;
+  }
+
+  end(): void {
+    this.#inFlight--;
+    if (this.#inFlight === 0) for (const tell of this.#whenDone.splice(0)) tell();
+  }
+
+  /** Resolves when no call is under way, after that time, or when it has to hurry. */
+  async done(withinMs: number): Promise<void> {
+    if (this.#inFlight === 0) return;
+    const answered = new Promise<void>((resolve) => this.#whenDone.push(resolve));
+    const { signal } = this.#hurry;
+    const late = delay(withinMs, undefined, { signal, ref: false }).catch(() => {});
+    await Promise.race([answered, late]);
+  }
+
+  /** Nobody waits for its answers any more. */
+  hurry(): void {
+    this.#hurry.abort();
+  }
+}
