@@ -109,6 +109,18 @@ test("no file imports itself by way of others, in type imports neither", () => {
   assert.deepEqual(circles(), []);
 });
 
+/** Private parts of Node, by the names they have there. */
+const NODES_OWN =
+  /\b_handle\b|_httpMessage|shouldKeepAlive|manualStart|_(?:read|writ)ableState|kOutHeaders|process\.binding|getOwnPropertySymbols/;
+
+test("what is borrowed from Node's inside is borrowed in platform", () => {
+  const borrowers = files.filter((file) => NODES_OWN.test(readFileSync(file, "utf8")));
+  assert.deepEqual(
+    borrowers.map((file) => relative(src, file)),
+    ["platform/node-inside.ts"],
+  );
+});
+
 test("every room has exactly one file that says what it is for", () => {
   const headed = files
     .filter((file) => readFileSync(file, "utf8").startsWith("/** Room: "))

@@ -52,6 +52,7 @@ const tasks = {
   demo: ["bin/mcp-supervisor.js", "demo"],
   test: ["tools/test.mjs"],
   "test:unit": ["tools/test.mjs", "--unit"],
+  "test:nodes": ["tools/nodes.mjs"],
   "test:systemd": ["test/boot/run.ts"],
   bench: ["bench/run.mjs"],
   docs: ["tools/docs.mjs"],

@@ -3,7 +3,7 @@ import { brotliDecompressSync, gunzipSync, inflateSync } from "node:zlib";
 import type { ZlibOptions } from "node:zlib";
 import type { RequestHandler } from "express";
 import { SupervisorError } from "../errors.ts";
-import type { BodySink } from "../http/body-request.ts";
+import type { BodySink } from "../platform/body-request.ts";
 import { IncomingBody } from "../http/body-watch.ts";
 import type { Edge } from "../http/edge.ts";
 import { readBody } from "../http/read-body.ts";

@@ -5,7 +5,7 @@ import type { Catalog } from "../catalog/catalog.ts";
 import type { ServerDef } from "../config/config.ts";
 import { guarded } from "../containment.ts";
 import { SupervisorError, toSupervisorError } from "../errors.ts";
-import type { BodyRequest } from "../http/body-request.ts";
+import type { BodyRequest } from "../platform/body-request.ts";
 import { sendError } from "../http/error-response.ts";
 import { createGuard } from "../http/guard.ts";
 import { newRequestId } from "../http/request-id.ts";

@@ -1,6 +1,6 @@
 import type { ServerResponse } from "node:http";
 import type { Config, ServerDef } from "../config/config.ts";
-import type { BodyRequest } from "../http/body-request.ts";
+import type { BodyRequest } from "../platform/body-request.ts";
 import type { Edge } from "../http/edge.ts";
 import type { Principal } from "../auth/registry.ts";
 import type { Sessions } from "../sessions/sessions.ts";

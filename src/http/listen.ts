@@ -3,10 +3,11 @@ import type { IncomingMessage, RequestListener, Server, ServerResponse } from "n
 import type { Duplex } from "node:stream";
 import { contained, guarded } from "../containment.ts";
 import { SupervisorError } from "../errors.ts";
-import { BodyRequest } from "./body-request.ts";
+import { BodyRequest } from "../platform/body-request.ts";
 import { plainAddress } from "./client-address.ts";
 import type { Edge } from "./edge.ts";
 import { errorBody, sendError } from "./error-response.ts";
+import { answerOn, setKeptAlive } from "../platform/node-inside.ts";
 import { newRequestId } from "./request-id.ts";
 import { NO_PAGE, SafeResponse } from "./safe-response.ts";
 
@@ -75,10 +76,6 @@ interface HttpServerOptions {
   onRefused?: RefusalListener;
 }
 
-/** The answer that is under way on a connection. Private to Node, whose own handler of these errors asks it too. */
-const answerOn = (socket: Duplex): ServerResponse | null | undefined =>
-  (socket as { ["_httpMessage"]?: ServerResponse | null })["_httpMessage"];
-
 /** Answers without a ServerResponse, because there is none yet, and ends the connection. */
 function endWith(
   socket: Duplex,
@@ -124,10 +121,10 @@ function answerUnparsable(
 /** Lets a client that asked first send its body when somebody begins to read it, so not when the request is refused. */
 function holdContinue(req: IncomingMessage, res: ServerResponse): void {
   // Whether a client sends its body behind a refusal is its choice, so the next bytes could be either.
-  res.shouldKeepAlive = false;
+  setKeptAlive(res, false);
   req.once("resume", () => {
     if (res.headersSent) return;
-    res.shouldKeepAlive = true;
+    setKeptAlive(res, true);
     res.writeContinue();
   });
 }
@@ -139,7 +136,7 @@ function refuseExpectation(
 ): void {
   const refusal = new SupervisorError("EXPECTATION_FAILED", "only 100-continue can be expected");
   const requestId = newRequestId();
-  res.shouldKeepAlive = false;
+  setKeptAlive(res, false);
   res.forBrowsers = NO_PAGE;
   sendError(res, refusal, requestId, "client");
   onRefused?.(requestId, refusal, unread(refusal.status, req.socket, req));

@@ -1,7 +1,7 @@
 import type { IncomingMessage } from "node:http";
 import { SupervisorError } from "../errors.ts";
 import { sizeText } from "../platform/sizes.ts";
-import type { BodyRequest, BodySink } from "./body-request.ts";
+import type { BodyRequest, BodySink } from "../platform/body-request.ts";
 import type { IncomingBody } from "./body-watch.ts";
 import type { Edge } from "./edge.ts";
 

@@ -1,4 +1,5 @@
 import type { Socket } from "node:net";
+import { descriptorOf } from "../platform/node-inside.ts";
 
 // The values of Linux.
 const SOL_SOCKET = 1;
@@ -33,9 +34,8 @@ async function load(): Promise<Ask | undefined> {
 
 /** The account that opened the other end of a unix socket, as the kernel saw it; undefined where that cannot be asked. */
 export async function peerUid(socket: Socket): Promise<number | undefined> {
-  // Private to Node, which has no other way to the descriptor.
-  const fd = (socket as { ["_handle"]?: { fd?: number } | null })["_handle"]?.fd;
-  if (fd === undefined || fd < 0) return undefined;
+  const fd = descriptorOf(socket);
+  if (fd === undefined) return undefined;
   asking ??= load();
   return (await asking)?.(fd);
 }

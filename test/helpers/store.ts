@@ -1,16 +1,10 @@
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
 import path from "node:path";
 import type { TestContext } from "node:test";
 import { DATABASE_FILE, openStore } from "../../src/store/store.ts";
 import type { Store } from "../../src/store/store.ts";
+import { temporaryFolder } from "./temporary-folder.ts";
 
-/** A private folder that is gone when the test is over. */
-export function temporaryFolder(t: TestContext): string {
-  const folder = mkdtempSync(path.join(tmpdir(), "mcp-supervisor-test-"));
-  t.after(() => rmSync(folder, { recursive: true, force: true }));
-  return folder;
-}
+export { temporaryFolder };
 
 /** A real store in a folder of its own. */
 export function temporaryStore(t: TestContext): { store: Store; folder: string; file: string } {

@@ -8,7 +8,7 @@ import { bubblewrap } from "./sandbox.ts";
 import { openEntrance, openReach, socketName } from "./sockets.ts";
 import type { Sandbox } from "./confinement.ts";
 import type { ForkInput, ForkServer, Forked } from "./forks.ts";
-import type { Handle } from "./handle.ts";
+import type { Handle } from "../../platform/node-inside.ts";
 import type { RunSpec } from "./run-spec.ts";
 
 /** How to start a child inside its confinement. */

@@ -5,25 +5,18 @@
 // stdin, which ends with the daemon, and takes its children along.
 import { spawn } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
-import { handleOf } from "./handle.ts";
+import { handleOf, sendWithHandle, takePipes } from "../../platform/node-inside.ts";
 import { send } from "./signal.ts";
 import type { ForkReply, ForkRequest } from "./forks.ts";
-import type { Handle } from "./handle.ts";
+import type { Handle } from "../../platform/node-inside.ts";
 
-const tell = process.send!.bind(process) as (reply: ForkReply, handle?: unknown) => boolean;
+const tell = (reply: ForkReply, handle?: Handle): boolean => sendWithHandle(process, reply, handle);
 
 /** Leaders of groups. */
 const living = new Set<number>();
 
 /** The pipes that are on their way: closed here once the daemon has them. */
 const sending = new Map<number, ChildProcess["stdio"][number][]>();
-
-/** At a child's end, Node would close or read what it has of its pipes, which are the daemon's to do. */
-function takePipes(child: ChildProcess): ChildProcess["stdio"][number][] {
-  const pipes = [...child.stdio];
-  Object.assign(child, { stdin: null, stdout: null, stderr: null, stdio: [] });
-  return pipes;
-}
 
 /** The listening sockets of children that come next. */
 const entrances = new Map<number, Handle>();

@@ -1,12 +1,12 @@
 import { fork } from "node:child_process";
 import type { ChildProcess, Serializable } from "node:child_process";
 import { once } from "node:events";
-import { Socket } from "node:net";
-import type { SocketConstructorOpts } from "node:net";
+import type { Socket } from "node:net";
 import path from "node:path";
 import { limited } from "./guard.ts";
 import { send } from "./signal.ts";
-import type { Handle } from "./handle.ts";
+import { sendWithHandle, socketOn } from "../../platform/node-inside.ts";
+import type { Handle } from "../../platform/node-inside.ts";
 
 const PROGRAM = path.join(import.meta.dirname, `fork-server${path.extname(import.meta.filename)}`);
 /** It makes next to no garbage. */
@@ -134,7 +134,7 @@ export class ForkServer {
   }
 
   #tell(request: ForkRequest, handle?: Handle): void {
-    this.#process.send(request, handle as never);
+    sendWithHandle(this.#process, request, handle);
   }
 
   #heard(reply: ForkReply, handle: unknown): void {
@@ -145,7 +145,10 @@ export class ForkServer {
     }
     switch (reply.is) {
       case "pipe":
-        child.pipes[reply.fd] = socketOf(handle as Handle, reply.fd);
+        child.pipes[reply.fd] = socketOn(handle as Handle, {
+          readable: reply.fd > 0,
+          writable: reply.fd !== 1 && reply.fd !== 2,
+        });
         return;
       case "started":
         this.#tell({ id: reply.id, is: "taken" });
@@ -193,13 +196,6 @@ export class ForkServer {
 /** The next child starts another one. */
 const gone = () =>
   Object.assign(new Error("the process that starts children ended"), { code: "EAGAIN" });
-
-function socketOf(handle: Handle, fd: number): Socket {
-  // Nothing is read, not even the end, before somebody listens.
-  const directions = { readable: fd > 0, writable: fd !== 1 && fd !== 2 };
-  const options = { handle, manualStart: true, ...directions };
-  return new Socket(options as unknown as SocketConstructorOpts);
-}
 
 let current: Promise<ForkServer> | undefined;
 

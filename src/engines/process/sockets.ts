@@ -3,8 +3,8 @@ import { connect, createServer } from "node:net";
 import type { Server, Socket } from "node:net";
 import path from "node:path";
 import { SupervisorError } from "../../errors.ts";
-import { handleOf } from "./handle.ts";
-import type { Handle } from "./handle.ts";
+import { handleOf } from "../../platform/node-inside.ts";
+import type { Handle } from "../../platform/node-inside.ts";
 
 /** A socket address holds 108 bytes with its final NUL; Node cuts off in silence. */
 const LONGEST_PATH = 107;

@@ -5,7 +5,7 @@ import { connect } from "node:net";
 import type { AddressInfo, Socket } from "node:net";
 import type { TestContext } from "node:test";
 import { test } from "node:test";
-import type { BodyRequest } from "../../src/http/body-request.ts";
+import type { BodyRequest } from "../../src/platform/body-request.ts";
 import { closeServer, createHttpServer } from "../../src/http/listen.ts";
 import { until } from "../helpers/until.ts";
 
