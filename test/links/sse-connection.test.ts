@@ -8,9 +8,12 @@ import { HttpClient } from "../../src/links/http1/client.ts";
 import { SseConnection } from "../../src/links/sse-connection.ts";
 import { serve } from "../helpers/serve.ts";
 import type { Served } from "../helpers/serve.ts";
+import { makeTimeSkippable } from "../helpers/skippable-time.ts";
 import { until } from "../helpers/until.ts";
 
 const ENDPOINT = "event: endpoint\ndata: /messages\n\n";
+/** How long a POST may wait, unless a test says otherwise. */
+const PATIENCE_MS = 10_000;
 const BODY = Buffer.from('{"jsonrpc":"2.0","id":1,"method":"ping"}');
 
 interface Asked {
@@ -58,7 +61,7 @@ interface Opened {
   closed: (SupervisorError | undefined)[];
 }
 
-async function open(t: TestContext, url: URL, postTimeoutMs = 10_000): Promise<Opened> {
+async function open(t: TestContext, url: URL, postTimeoutMs = PATIENCE_MS): Promise<Opened> {
   const client = new HttpClient(url, false);
   t.after(() => client.close());
   const parts: EventPart[] = [];
@@ -74,44 +77,66 @@ async function open(t: TestContext, url: URL, postTimeoutMs = 10_000): Promise<O
   return { link, parts, closed };
 }
 
+function skipper(t: TestContext): (ms: number) => void {
+  const { skip, restore } = makeTimeSkippable();
+  t.after(restore);
+  return skip;
+}
+
 test("a POST that is never answered is given up in time, the next one and the stream are not", async (t) => {
-  const { url, streams } = await sseServer(t, ENDPOINT, ({ body }, res) => {
+  const skip = skipper(t);
+  const { url, streams, asked } = await sseServer(t, ENDPOINT, ({ body }, res) => {
     if (body !== "mute") res.writeHead(202).end("Accepted");
   });
-  const { link, closed } = await open(t, url, 500);
-  const startedAt = performance.now();
-  const mute = link.post(Buffer.from("mute"), []);
-  assert.equal((await link.post(BODY, [])).status, 202);
-  await assert.rejects(mute, { code: "UPSTREAM_TIMEOUT", status: 504 });
-  assert.ok(performance.now() - startedAt >= 499);
-  // A second wait, so that the timer that all posts share is seen to start again.
-  await assert.rejects(link.post(Buffer.from("mute"), []), { code: "UPSTREAM_TIMEOUT" });
+  const { link, closed } = await open(t, url);
+  // Twice, so that the timer that all posts share is seen to start again.
+  for (const arrived of [1, 2]) {
+    let isGivenUp = false;
+    const mute = assert
+      .rejects(link.post(Buffer.from("mute"), []), { code: "UPSTREAM_TIMEOUT", status: 504 })
+      .finally(() => (isGivenUp = true));
+    const hasArrived = () => asked.filter(({ body }) => body === "mute").length === arrived;
+    await until(hasArrived, "it has arrived");
+    skip(PATIENCE_MS - 1_000);
+    assert.equal((await link.post(BODY, [])).status, 202);
+    assert.equal(isGivenUp, false);
+    skip(1_000);
+    await mute;
+  }
   assert.equal((await link.post(BODY, [])).status, 202);
   assert.equal(streams.size, 1);
   assert.deepEqual(closed, []);
 });
 
 test("posts that wait at different times are each given up at their own", async (t) => {
+  const skip = skipper(t);
   const { url, asked } = await sseServer(t, ENDPOINT, () => {});
-  const { link } = await open(t, url, 500);
-  const waited: number[] = [];
-  const post = async () => {
-    const since = performance.now();
+  const { link } = await open(t, url);
+  const givenUp: string[] = [];
+  const post = async (name: string) => {
     await assert.rejects(link.post(BODY, []), { code: "UPSTREAM_TIMEOUT" });
-    waited.push(performance.now() - since);
+    givenUp.push(name);
   };
-  const first = post();
+  const first = post("first");
   await until(() => asked.length === 2, "the first has arrived");
-  const late = performance.now() + 50;
-  await until(() => performance.now() > late, "the second is later");
-  await Promise.all([first, post()]);
-  for (const ms of waited) assert.ok(ms >= 499, `given up after ${ms} ms`);
+  skip(4_000);
+  const second = post("second");
+  await until(() => asked.length === 3, "the second has arrived");
+  skip(PATIENCE_MS - 4_000);
+  await first;
+  assert.deepEqual(givenUp, ["first"]);
+  skip(4_000);
+  await second;
 });
 
 test("a POST that was given up leaves no connection", async (t) => {
+  const skip = skipper(t);
   const served = await sseServer(t, ENDPOINT, () => {});
-  const { link } = await open(t, served.url, 500);
-  await assert.rejects(link.post(BODY, []), { code: "UPSTREAM_TIMEOUT" });
+  const { link } = await open(t, served.url);
+  const given = assert.rejects(link.post(BODY, []), { code: "UPSTREAM_TIMEOUT" });
+  await until(() => served.asked.length === 2, "it has arrived");
+  skip(PATIENCE_MS);
+  await given;
   await until(async () => (await served.connections()) === 1, "only the stream is left");
 });
 
