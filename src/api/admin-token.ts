@@ -58,7 +58,10 @@ export function createAdminCheck(token: string): (req: IncomingMessage) => void 
     // Two are refused: something in front may have looked at the other one.
     const [header, ...others] = req.headersDistinct["authorization"] ?? [];
     if (header === undefined) {
-      throw new SupervisorError("KEY_MISSING", "this address wants the admin token as Bearer");
+      throw new SupervisorError(
+        "KEY_MISSING",
+        "the admin token is needed: Authorization: Bearer TOKEN",
+      );
     }
     const [, given] = /^Bearer +([\w-]+) *$/i.exec(header) ?? [];
     if (others.length > 0 || given === undefined || !timingSafeEqual(digest(given), expected))

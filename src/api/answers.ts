@@ -32,7 +32,7 @@ export function mount(
   const allow = names.map((name) => name.toUpperCase()).join(", ");
   route.all((_req: Request, res: Response) => {
     res.setHeader("allow", allow);
-    throw new SupervisorError("METHOD_NOT_ALLOWED", `this path answers ${allow} only`);
+    throw new SupervisorError("METHOD_NOT_ALLOWED", `only ${allow} can be used on this path`);
   });
 }
 

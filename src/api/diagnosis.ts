@@ -38,7 +38,7 @@ function disabled({ user: { name, state } }: Facts): Cause | undefined {
       }
     : {
         code: "USER_REMOVING",
-        cause: `${name} is being removed, and the removal is not finished`,
+        cause: `${name} is being removed, and the removal could not be finished`,
         next: `mcp-supervisor user remove ${name}`,
       };
 }
@@ -99,7 +99,7 @@ function hangingStart({ user: { name }, now, instances, open }: Facts): Cause | 
     const good = lastMs > 0 ? `, where the last good one took ${ago(lastMs)}` : "";
     const who =
       waiting.length === 0
-        ? "who asked for it has left"
+        ? "nobody waits for it any more"
         : `${counted(waiting.length, "request")} ${waiting.length === 1 ? "waits" : "wait"} for it`;
     return {
       code: "START_SLOW",
@@ -143,7 +143,7 @@ function remedyFor({ code, reason, lines }: InstanceFailure, user: string, serve
   if (lines.some((line) => line.startsWith("[the child wrote")))
     return "stdout of a stdio server is for messages alone: let it log to stderr";
   if (code === "INSTANCE_START_TIMEOUT" && reason.includes("nothing listens"))
-    return `does servers.${server} listen on \${port}? it must, on 127.0.0.1`;
+    return `let servers.${server} listen on \${port} of 127.0.0.1`;
   if (code === "INSTANCE_START_TIMEOUT") return "raise startTimeout, or see why it is so slow";
   return `mcp-supervisor logs ${user} --server ${server}`;
 }

@@ -96,7 +96,7 @@ function tellStory(parts: ControlParts, requestId: string): RequestStory {
   if (record === undefined && entries.length === 0)
     throw new SupervisorError(
       "NOT_FOUND",
-      "no such request is remembered: refused ones are for 90 days, others for a while",
+      "no request of this id is known; refused ones are kept for 90 days, others in memory for a while",
     );
   const request = record === undefined ? null : tellRequest(record, parts);
   return { requestId, request, entries };

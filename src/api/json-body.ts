@@ -75,7 +75,10 @@ export function jsonBody(watch: Watch = UNWATCHED): RequestHandler {
     const charset = /;\s*charset="?([^;"\s]+)/i.exec(headers["content-type"] ?? "")?.[1] ?? "utf-8";
     const inflate = INFLATE.get(headers["content-encoding"]?.toLowerCase() ?? "identity");
     if (!/^utf-?8$/i.test(charset) || inflate === undefined)
-      throw new SupervisorError("TYPE_UNSUPPORTED", "the body must be plain UTF-8");
+      throw new SupervisorError(
+        "TYPE_UNSUPPORTED",
+        "the body must be UTF-8, plain or compressed by gzip, deflate or br",
+      );
     const takeBody = (sink: BodySink): void => pour(req, sink);
     const body = await readBody({ headers, socket, takeBody }, MAX_BODY_BYTES, watch);
     if (body === undefined) return;

@@ -13,7 +13,7 @@ export function addKeyRoutes(router: Router, { registry }: ControlParts): void {
     const body = readBody(req, ["label", "expiresAt"]);
     const expiresAt = readInstant(body["expiresAt"], "expiresAt");
     if (expiresAt !== null && expiresAt <= Date.now())
-      throw new SupervisorError("REQUEST_INVALID", "expiresAt has passed already");
+      throw new SupervisorError("REQUEST_INVALID", "expiresAt is in the past");
     return registry.issueKey(name, { label: readLabel(body["label"]), expiresAt });
   };
 

@@ -37,7 +37,7 @@ export function addLogRoutes(router: Router, parts: ControlParts): void {
     const write = (row: LogRow): void => {
       res.write(`${JSON.stringify(row)}\n`);
       if (res.writableLength <= MAX_BEHIND_BYTES || res.destroyed) return;
-      log.warn({ user }, "cut off a reader of logs who does not read");
+      log.warn({ user }, "ended a stream of logs whose client does not read it");
       res.destroy();
     };
     // The line is the child's, but what follows it is the admin's own.

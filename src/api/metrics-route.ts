@@ -23,7 +23,7 @@ export function createMetricsRoute(parts: ControlParts) {
   return async (req: Request, res: Response): Promise<void> => {
     if (req.method !== "GET" && req.method !== "HEAD") {
       res.setHeader("allow", "GET, HEAD");
-      throw new SupervisorError("METHOD_NOT_ALLOWED", "this path answers GET only");
+      throw new SupervisorError("METHOD_NOT_ALLOWED", "only GET can be used on this path");
     }
     const { metricsText } = await import("../telemetry/metrics-text.ts");
     const { text, contentType } = await metricsText(parts.metrics, gaugesOf(parts), parts.version);

@@ -78,7 +78,7 @@ function causeOfRequest(record: RequestRecord, facts: Facts): Cause {
       return cause(`a client asks for a server that is not there: ${request}`, `use ${url}`);
     case "HOST_REFUSED":
       return cause(
-        `a client uses a host name that the gateway does not go by (${detail ?? "unknown"})`,
+        `a client uses a host name that is not one of the gateway's (${detail ?? "unknown"})`,
         "add it to allowedHosts in the config, or set publicUrl",
       );
     case "ORIGIN_REFUSED":

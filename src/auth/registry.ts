@@ -170,7 +170,7 @@ export class Registry {
     if (revokedAt !== null) return { user, why: `${key} was revoked at ${instantOf(revokedAt)}` };
     if (expiresAt !== null && expiresAt <= Date.now())
       return { user, why: `${key} expired at ${instantOf(expiresAt)}` };
-    return userState === "enabled" ? undefined : { user, why: `${key} is that of a disabled user` };
+    return userState === "enabled" ? undefined : { user, why: `${key} belongs to a disabled user` };
   }
 
   #endKey(user: string, credentialId: string): void {

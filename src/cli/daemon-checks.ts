@@ -17,8 +17,8 @@ function key({ file, isCredential, mode }: MachineReport["key"]): Finding {
 function limits({ unkept, controllers, openFiles }: MachineReport): Finding[] {
   const delegated =
     controllers.length === 0
-      ? "no cgroup is delegated, the daemon itself sees to memory and processes"
-      : `the kernel keeps those of ${controllers.join(", ")} (delegated cgroup)`;
+      ? "no cgroup is delegated, so the daemon itself watches over memory and processes"
+      : `the kernel enforces those of ${controllers.join(", ")} (delegated cgroup)`;
   const files = openFiles === null ? "" : `; the daemon may have ${openFiles} files open`;
   return [
     ...unkept.map(({ server, limits: named }) =>

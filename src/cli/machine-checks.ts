@@ -43,13 +43,13 @@ const EARLIEST = Date.parse("2026-01-01T00:00:00Z");
 export function clock({ dataDir }: Config, now = Date.now()): Finding {
   const time = new Date(now).toISOString();
   if (now < EARLIEST)
-    return fail("clock", `the clock says ${time}`, "set it; keys and tokens expire by it");
+    return fail("clock", `the clock says ${time}`, "set the clock: keys and tokens expire by it");
   const written = look(join(dataDir, DATABASE_FILE))?.mtimeMs ?? 0;
   return written > now + 60_000
     ? warn(
         "clock",
         `the database was written at a later time than the clock's ${time}`,
-        "is it set right?",
+        "look whether the clock is right",
       )
     : ok("clock", time);
 }
@@ -70,7 +70,7 @@ export function level({ server, asked, level: given, missing, lacks }: ServerLev
       `"${asked}" cannot be had: ${missing.join("; ")}`,
       `${remedyFor(lacks) ?? "install what is missing"}, or write "isolation": "none"`,
     );
-  const found = `${given} (config: ${asked}); stands between it and others: ${PROTECTS[given]}`;
+  const found = `${given} (config: ${asked}); what keeps others from it: ${PROTECTS[given]}`;
   return given === "none"
     ? warn(check, found, '"isolation": "auto" takes the strongest that this machine has')
     : ok(check, found);
@@ -133,7 +133,7 @@ export function database({ dataDir }: Config): Finding {
       ? fail(
           "database",
           message,
-          "run this as the account of the daemon; is there room on the disk?",
+          "run this as the account of the daemon, and look whether the disk has room",
         )
       : fail("database", `${dataDir} is closed to this account`, AS_OTHER);
   }
@@ -171,7 +171,7 @@ export function fileModes(config: Config): Finding {
     return fail(
       "files",
       `${file} has mode ${modeText(status.mode)}`,
-      `who could have changed it? then: chmod ${mode} '${file}'`,
+      `look at who could have changed it, then run: chmod ${mode} '${file}'`,
     );
   }
   return ok("files", `${dataDir}: nothing in it is open to other accounts`);

@@ -62,7 +62,7 @@ export function superviseProcess(log: Logger): ProcessEvents {
     });
   }
   const fail = (failure: unknown): void => {
-    log.fatal({ err: failure }, "a failure that nobody caught; ending");
+    log.fatal({ err: failure }, "an unexpected failure; the daemon ends");
     if (serving === undefined || isEnding) force();
     isEnding = true;
     setTimeout(force, CLOSE_AFTER_FAILURE_MS).unref();
@@ -82,7 +82,10 @@ export function superviseProcess(log: Logger): ProcessEvents {
     close: async () => {
       await serving?.close();
       setTimeout(() => {
-        log.warn({ handles: process.getActiveResourcesInfo() }, "something keeps the process");
+        log.warn(
+          { handles: process.getActiveResourcesInfo() },
+          "the process does not end by itself: something in it is still open",
+        );
         process.exit();
       }, LINGER_MS).unref();
     },

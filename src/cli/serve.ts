@@ -38,7 +38,10 @@ async function reloadLogged(daemon: Daemon, log: Logger): Promise<void> {
   } catch (error) {
     const { code, message, details, cause } = toSupervisorError(error);
     const known = code === "INTERNAL" ? { err: cause } : { details };
-    log.error({ code, ...known }, `the config in force stays: ${message}`);
+    log.error(
+      { code, ...known },
+      `the config was not reloaded, and the one before stays in force: ${message}`,
+    );
   }
 }
 

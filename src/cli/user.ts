@@ -14,14 +14,14 @@ function addedLines({ user, key, urls }: AddedUser, hasToken: boolean): string[]
   return [
     `${user} is added.`,
     "",
-    `Personal URLs (for ${user} only; they want the access key):`,
+    `Personal URLs (for ${user} only; they need the access key):`,
     ...urlLines({ urls }),
     "",
     "Access key (shown this once; only its digest is kept):",
     `  ${key.secret}`,
     "",
     "Next:",
-    ...(hasToken ? [] : [`  mcp-supervisor token set ${user}   hands over ${user}'s token`]),
+    ...(hasToken ? [] : [`  mcp-supervisor token set ${user}   stores ${user}'s token`]),
     `  mcp-supervisor url ${user}         snippets to paste into a client`,
   ];
 }

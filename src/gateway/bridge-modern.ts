@@ -76,7 +76,10 @@ export async function serveModern(
     );
   const [message] = messages;
   if (message?.method === "subscriptions/listen" && acceptedIn(req.headers.accept) === "json")
-    throw new SupervisorError("NOT_ACCEPTABLE", "what is listened to comes as text/event-stream");
+    throw new SupervisorError(
+      "NOT_ACCEPTABLE",
+      "the answer is an event stream, so Accept must name text/event-stream",
+    );
   const { params } = modern;
   const fault =
     message?.method === "tools/call" ? await paramFault(serving, req, params) : undefined;

@@ -104,7 +104,10 @@ export class Dispatcher {
     if (route === undefined)
       throw new SupervisorError("NOT_FOUND", "there is nothing at this path");
     if (route.user !== principal.user)
-      throw new SupervisorError("USER_MISMATCH", "this access key does not open that path");
+      throw new SupervisorError(
+        "USER_MISMATCH",
+        "this access key does not belong to the user in the path",
+      );
     const server = this.#requireServer(route);
     trace.setServer(server.name);
     requireMethod(req, res, route.leaf);
@@ -167,5 +170,8 @@ function requireMethod(req: BodyRequest, res: SafeResponse, leaf: Leaf): void {
   const allowed = METHODS[leaf];
   if (allowed.includes(req.method ?? "")) return;
   res.setHeader("allow", allowed.join(", "));
-  throw new SupervisorError("METHOD_NOT_ALLOWED", `only ${allowed.join(", ")} here`);
+  throw new SupervisorError(
+    "METHOD_NOT_ALLOWED",
+    `only ${allowed.join(", ")} can be used on this path`,
+  );
 }

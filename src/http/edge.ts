@@ -91,7 +91,7 @@ export class Edge {
     if (seconds === undefined) return;
     throw new SupervisorError(
       "TOO_MANY_FAILURES",
-      `too many requests with an invalid key came from this address; it is heard again in ${seconds} s`,
+      `too many requests with an invalid key came from this address; try again in ${seconds} s`,
       { retryAfterSeconds: seconds },
     );
   }

@@ -64,14 +64,14 @@ export function createGuard(options: GuardOptions): (req: IncomingMessage) => vo
     if (!isOurs || countOf(req.rawHeaders, "host") !== 1) {
       throw new SupervisorError(
         "HOST_REFUSED",
-        "this address does not go by that name; allowedHosts lists more names",
+        "the host name of the request is not one of this server's; an admin can add it to allowedHosts",
       );
     }
     const origin = req.headers.origin?.toLowerCase();
     if (origin === undefined || origins.has(origin) || isPage(origin, host)) return;
     throw new SupervisorError(
       "ORIGIN_REFUSED",
-      "pages of that origin may not call this address; allowedOrigins lists those that may",
+      "web pages of that origin may not call this server; an admin can add it to allowedOrigins",
     );
   };
 }

@@ -134,7 +134,10 @@ function refuseExpectation(
   res: SafeResponse,
   onRefused: RefusalListener | undefined,
 ): void {
-  const refusal = new SupervisorError("EXPECTATION_FAILED", "only 100-continue can be expected");
+  const refusal = new SupervisorError(
+    "EXPECTATION_FAILED",
+    "the Expect header may name 100-continue only",
+  );
   const requestId = newRequestId();
   setKeptAlive(res, false);
   res.forBrowsers = NO_PAGE;
@@ -190,7 +193,7 @@ export function createHttpServer(
     within(req.socket, () => refuseExpectation(req, res, onRefused));
   });
   server.on("connect", (req: IncomingMessage, socket: Duplex) => {
-    const message = "CONNECT does not work here: this is no proxy";
+    const message = "CONNECT is not supported: this is not a proxy";
     const refusal = { status: 405, reason: "Method Not Allowed", message };
     within(socket, () => endWith(socket, refusal, onRefused, req));
   });
@@ -225,7 +228,7 @@ export async function listen(server: Server, at: ListenAt): Promise<number> {
   // What was asked for as a path is one; what was handed over must be what the config speaks of.
   if ("path" in at) return 0;
   server.close();
-  throw new SupervisorError("LISTEN_FAILED", `${where} is no TCP listener`);
+  throw new SupervisorError("LISTEN_FAILED", `${where} is not a TCP listener`);
 }
 
 /** Takes no new connection from now on; resolves when those that are there are over. */

@@ -43,7 +43,7 @@ export function parseSpec(from: PackageSpec["from"], text: string): PackageSpec 
   if (name !== undefined && version !== undefined) return { from, package: name, version };
   throw new SupervisorError(
     "USAGE",
-    `--${from} wants a package and its exact version, like ${SPECS[from].example}: what is installed stays as it is`,
+    `--${from} takes a package with its exact version, like ${SPECS[from].example}`,
   );
 }
 

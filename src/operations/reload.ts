@@ -40,7 +40,10 @@ const isReshaped = (before: ServerDef | undefined, after: ServerDef | undefined)
 async function reloadOnce(parts: ReloadParts): Promise<Reloaded> {
   const { config, catalog, supervisor, sessions, log, isolation } = parts;
   if (config.path === null)
-    throw new SupervisorError("CONFIG_UNREADABLE", "the config did not come from a file");
+    throw new SupervisorError(
+      "CONFIG_UNREADABLE",
+      "the config of this daemon does not come from a file that could be read again",
+    );
   const next = loadConfig({ path: config.path });
   await isolation.admit(next);
   parts.hideHeaders(next.servers);

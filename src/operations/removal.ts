@@ -115,7 +115,7 @@ export function createRemoval(
     } catch (cause) {
       if (cause instanceof SupervisorError) throw cause;
       const details = cause instanceof Error ? [cause.message] : [];
-      throw new SupervisorError("STORE_FAILED", `${user}: the removal is not finished`, {
+      throw new SupervisorError("STORE_FAILED", `${user}: the removal could not be finished`, {
         cause,
         details,
       });

@@ -119,7 +119,10 @@ export class Requests {
     }
     this.#allowance -= 1;
     if (this.#untold > 0 && now - this.#toldAt > TELL_EVERY_MS) {
-      this.#log.warn({ untold: this.#untold }, "too many refused requests to log each");
+      this.#log.warn(
+        { untold: this.#untold },
+        "refused requests were not logged one by one: there were too many",
+      );
       this.#untold = 0;
       this.#toldAt = now;
     }

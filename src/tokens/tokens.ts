@@ -69,7 +69,7 @@ export class Tokens {
   /** USER_NOT_FOUND, or TOKEN_NOT_FOUND where none was set. */
   clear(user: string, server: string | null): void {
     if (!this.#store.tokens.delete(this.#requireUser(user).id, server ?? GENERAL))
-      throw new SupervisorError("TOKEN_NOT_FOUND", "no such token is set");
+      throw new SupervisorError("TOKEN_NOT_FOUND", "there is no such token");
     this.events.emit("changed", { user, server });
   }
 

@@ -168,7 +168,7 @@ test("a start that takes over 3 s, and twice as long as the last good one, is na
   );
   assert.equal(
     causeIn({ instances: [starting(20, { lastStartMs: 4 * SECOND })] }),
-    "alice/gmail: the start has been under way for 20 s, where the last good one took 4 s; who asked for it has left",
+    "alice/gmail: the start has been under way for 20 s, where the last good one took 4 s; nobody waits for it any more",
   );
   assert.equal(causeIn({ instances: [starting(20, { lastStartMs: 11 * SECOND })] }), undefined);
   assert.equal(causeIn({ instances: [starting(2)] }), undefined);

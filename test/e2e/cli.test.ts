@@ -189,7 +189,8 @@ test("a client command loads neither the daemon nor the schema library at start"
   visit(join(SRC, "cli", "main.ts"));
   const files = [...seen].map((file) => relative(SRC, file));
   assert.ok(files.includes("cli/user.ts"));
-  for (const file of files) assert.match(file, /^(cli|http)\/|^errors\.ts$/);
+  for (const file of files)
+    assert.match(file, /^(cli|http|platform)\/|^mcp\/messages\.ts$|^errors\.ts$/);
 });
 
 test("users, keys and tokens are managed from the command line", async (t) => {

@@ -94,7 +94,7 @@ test("a file that keeps tools back, is another program's, or is nested out of al
     const before = daemon.log().length;
     process.kill(daemon.pid, "SIGHUP");
     await until(
-      () => daemon.log().slice(before).includes("the config in force stays"),
+      () => daemon.log().slice(before).includes("the one before stays in force"),
       "it is told",
     );
     assert.match(daemon.log().slice(before), /"code":"CONFIG_INVALID"/);

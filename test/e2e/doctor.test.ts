@@ -502,7 +502,7 @@ test("doctor names a start that hangs at once, also when the client has left wit
   client.destroy();
   const left = await until(async () => {
     const found = await doctor();
-    return found.cause?.includes("has left") === true ? found : undefined;
+    return found.cause?.includes("nobody waits for it") === true ? found : undefined;
   }, "the client has left");
   assert.equal(left.lastGood, null, "a request that nobody answered did not go well");
 });

@@ -81,7 +81,7 @@ test("a pinned port is refused beside a sandbox, by check, start and reload, wit
     const before = daemon.log().length;
     process.kill(daemon.pid, "SIGHUP");
     await until(
-      () => daemon.log().slice(before).includes("the config in force stays"),
+      () => daemon.log().slice(before).includes("the one before stays in force"),
       "it is told",
     );
     assert.match(daemon.log().slice(before), /take the pin out/);

@@ -60,7 +60,7 @@ test("the service manager hears ready, the counts, each reload and the end, and 
   writeFileSync(daemon.configPath, "{");
   process.kill(daemon.pid, "SIGHUP");
   await heard("READY=1", 3);
-  await until(() => daemon.log().includes("the config in force stays"), "it says why");
+  await until(() => daemon.log().includes("the one before stays in force"), "it says why");
 
   assert.equal(await daemon.stop(), 0);
   assert.equal(socket.messages().at(-1), "STOPPING=1\nSTATUS=stopping");

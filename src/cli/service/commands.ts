@@ -68,7 +68,7 @@ async function uninstall(options: { purge?: boolean }, command: Command): Promis
   requireSystem();
   const done = steps.uninstall(options.purge ?? false);
   answer(command, done, [
-    ...(done.removed.length === 0 ? ["no service of ours is installed"] : []),
+    ...(done.removed.length === 0 ? ["mcp-supervisor is not installed as a service here"] : []),
     ...done.removed.map((path) => `removed ${path}`),
     ...done.kept.map((path) => `kept ${path}`),
     ...(done.kept.length === 0 ? [] : ["", "With --purge these would be removed, too."]),

@@ -56,14 +56,11 @@ const isInHome = (path: string) => /^\/(?:home|root|run\/user)(?:\/|$)/.test(pat
 
 function requireAddress({ host, port }: Config["listen"]): void {
   if (port === 0)
-    throw new SupervisorError(
-      "CONFIG_INVALID",
-      "listen.port is 0; a service needs a port that stays",
-    );
+    throw new SupervisorError("CONFIG_INVALID", "listen.port is 0; a service needs a fixed port");
   if (host !== "localhost" && !/^[\d.]+$|:/.test(host))
     throw new SupervisorError(
       "CONFIG_INVALID",
-      "listen.host is a name; systemd opens the listener, and wants an address",
+      "listen.host is a name; systemd opens the listener, and needs an address",
     );
 }
 

@@ -56,7 +56,7 @@ export function requireSystem(): void {
       details: ["run it with sudo; `service print` and `service install --dry-run` need no root"],
     });
   if (!isRunBySystemd())
-    throw new SupervisorError("SERVICE_REFUSED", "this machine is not run by systemd", {
+    throw new SupervisorError("SERVICE_REFUSED", "systemd does not run on this machine", {
       details: ["`mcp-supervisor serve` runs in the foreground, under any other service manager"],
     });
   const version = Number(/^systemd (\d+)/.exec(must("systemctl", ["--version"]))?.[1]);
