@@ -83,7 +83,7 @@ function withHistory(
   const lines = supervisor.logs(row).slice(-MAX_LINES);
   return {
     ...row,
-    troubles: supervisor.troubles(row),
+    troubles: supervisor.failuresOf(row),
     lastStartMs: supervisor.lastStartMs(row.server) ?? null,
     lines: lines.map(({ text }) => text),
   };

@@ -2,7 +2,7 @@ import { readFileSync, statSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { childServers } from "../config/child-servers.ts";
 import type { OwnerKind } from "../containment.ts";
-import { confinementGaps } from "../engines/process/gaps.ts";
+import { gapsOf } from "./gaps.ts";
 import { levelFor } from "../engines/process/levels.ts";
 import type { ControlParts } from "./parts.ts";
 import type { MachineReport } from "./types.ts";
@@ -33,7 +33,7 @@ function troubled({ supervisor }: ControlParts): MachineReport["troubled"] {
     const wasOver = state === "stopped" && reason?.startsWith("was killed: over ") === true;
     const isFailing = state !== "ready" && failures > 0;
     if (!isFailing && !isStrained && !wasOver) return [];
-    return [{ user, server, reason: reason ?? supervisor.troubles(row)[0]?.reason ?? "failed" }];
+    return [{ user, server, reason: reason ?? supervisor.failuresOf(row)[0]?.reason ?? "failed" }];
   });
 }
 
@@ -46,7 +46,7 @@ export function reportMachine(parts: ControlParts): MachineReport {
     pid: process.pid,
     isolation: supervisor.isolationLevel,
     levels: children.map((def) => levelFor(isolation.machine, def)),
-    gaps: confinementGaps(isolation.machine, children),
+    gaps: gapsOf(isolation.machine, children),
     key: keyOf(config.keyFile),
     exposed: supervisor.exposedServers,
     unkept: [...unkept],

@@ -1,6 +1,5 @@
 import type { AuditRow } from "../audit/audit.ts";
 import type { OwnerKind } from "../containment.ts";
-import type { Gap } from "../engines/process/confinement.ts";
 import type { ServerLevel } from "../engines/process/levels.ts";
 import type { Unkept } from "../engines/process/limits.ts";
 import type { ServerDef } from "../config/config.ts";
@@ -131,6 +130,12 @@ export interface Diagnosis {
   /** The newest first, like `troubles`. */
   refused: ToldRequest[];
   lastGood: ToldRequest | null;
+}
+
+/** Something that stands around children elsewhere and not on this machine, and what to do about it. */
+export interface Gap {
+  found: string;
+  next: string;
 }
 
 /** What only the running daemon knows of the machine. */

@@ -7,7 +7,7 @@ import { fetchesAtStart } from "../config/fetching.ts";
 import type { Config } from "../config/config.ts";
 import { warningsOf } from "../config/warnings.ts";
 import { isClosed, toSupervisorError } from "../errors.ts";
-import type { Gap } from "../engines/process/confinement.ts";
+import type { Gap } from "../api/types.ts";
 import { remedyFor } from "../engines/process/lacks.ts";
 import { levelFor } from "../engines/process/levels.ts";
 import type { Machine, ServerLevel } from "../engines/process/levels.ts";

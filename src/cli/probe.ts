@@ -5,10 +5,10 @@ import { extname, join } from "node:path";
 import { childServers } from "../config/child-servers.ts";
 import type { Config } from "../config/config.ts";
 import { SupervisorError } from "../errors.ts";
-import { confinementGaps } from "../engines/process/gaps.ts";
+import { gapsOf } from "../api/gaps.ts";
 import { UNTRIED, isRoot, probeMachine } from "../engines/process/levels.ts";
 import { NOBODY } from "../engines/process/confinement.ts";
-import type { Gap } from "../engines/process/confinement.ts";
+import type { Gap } from "../api/types.ts";
 import type { Machine, NamedServer } from "../engines/process/levels.ts";
 import { ENVIRONMENT, findAccount } from "./service/system.ts";
 import type { Account } from "./service/system.ts";
@@ -44,14 +44,14 @@ export const wantedBy = (config: Config): Wanted => ({
 /** Tries what works for this process, with real processes in a folder of its own. */
 export async function probe({ dataDir, uids, servers }: Wanted): Promise<Probed> {
   if (servers.every(({ isolation }) => isolation === "none"))
-    return { machine: UNTRIED, gaps: confinementGaps(UNTRIED, servers) };
+    return { machine: UNTRIED, gaps: gapsOf(UNTRIED, servers) };
   const folder = mkdtempSync(join(tmpdir(), "mcps-doctor-"));
   try {
     const socketDir = join(folder, "run");
     mkdirSync(socketDir, { mode: 0o700 });
     // An account that stands for the service's has no way into its folders.
     const machine = await probeMachine({ uids, dataDir: isRoot() ? dataDir : folder, socketDir });
-    return { machine, gaps: confinementGaps(machine, servers) };
+    return { machine, gaps: gapsOf(machine, servers) };
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }

@@ -195,8 +195,8 @@ export class Admission {
   }
 }
 
-async function sumOf(tenants: readonly Candidate[]): Promise<number> {
-  const sizes = await rssOf(tenants);
+async function sumOf(children: readonly Candidate[]): Promise<number> {
+  const sizes = await rssOf(children);
   return sizes.reduce<number>((sum, bytes) => sum + (bytes ?? 0), 0);
 }
 

@@ -2,7 +2,7 @@ import type { ErrorCode } from "../errors.ts";
 import type { Exit } from "../engines/engine.ts";
 
 /** As many tell a loop from a mishap. */
-const MAX_TROUBLES = 10;
+const MAX_KEPT = 10;
 
 /** A start that failed, or an end that nobody asked for. */
 export interface InstanceFailure {
@@ -18,15 +18,15 @@ export interface InstanceFailure {
   lines: readonly string[];
 }
 
-/** The last troubles of one instance, the newest first. */
+/** The last failures of one instance, the newest first. */
 export class History {
-  #troubles: InstanceFailure[] = [];
+  #failures: InstanceFailure[] = [];
 
-  add(trouble: InstanceFailure): void {
-    this.#troubles = [trouble, ...this.#troubles].slice(0, MAX_TROUBLES);
+  add(failure: InstanceFailure): void {
+    this.#failures = [failure, ...this.#failures].slice(0, MAX_KEPT);
   }
 
   all(): readonly InstanceFailure[] {
-    return this.#troubles;
+    return this.#failures;
   }
 }

@@ -21,7 +21,7 @@ export interface InstanceContext extends Pick<LaunchInput, "version" | "versions
   servers: (name: string) => ServerDef | undefined;
   secretsFor: (user: string, server: string) => string | undefined;
   log: Logger;
-  turns: StartScheduler;
+  scheduler: StartScheduler;
   events: EventEmitter<SupervisorEvents>;
   onExposed: (server: string, addresses: readonly string[]) => void;
   /** Resolves when the instance of this ref may have a child; see Admission. */

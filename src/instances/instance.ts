@@ -251,11 +251,11 @@ export class Instance {
   }
 
   async #startInTurn(generation: Generation, def: ChildServer, signal: AbortSignal): Promise<Live> {
-    const { admit, turns } = this.#context;
+    const { admit, scheduler } = this.#context;
     await admit(this.ref, signal);
     const options = { failures: this.#standing.policy.failures, patienceMs: def.startTimeoutMs };
     const start = () => this.#startChild(generation, def, signal);
-    return await turns.run(this.ref, signal, start, options);
+    return await scheduler.run(this.ref, signal, start, options);
   }
 
   async #startChild(generation: Generation, def: ChildServer, signal: AbortSignal): Promise<Live> {

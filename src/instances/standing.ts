@@ -25,8 +25,8 @@ export class Standing {
   }
 
   /** A start failed, or a child ended unasked; `row` is its as it stands. */
-  note(trouble: InstanceFailure, row: InstanceRow): void {
-    this.history.add(trouble);
+  note(failure: InstanceFailure, row: InstanceRow): void {
+    this.history.add(failure);
     if (isOwnVariant(row.variant)) this.fallen = row;
   }
 
@@ -38,10 +38,10 @@ export class Standing {
 
   /** What an admin is told in the place of a session's own child that is gone. */
   fallenRow(): InstanceRow | undefined {
-    const [trouble] = this.history.all();
-    if (this.fallen === undefined || trouble === undefined) return undefined;
+    const [failure] = this.history.all();
+    if (this.fallen === undefined || failure === undefined) return undefined;
     const { user, server, variant, generation, restarts, isolation } = this.fallen;
-    const state = this.policy.down(trouble.at, trouble.reason);
+    const state = this.policy.down(failure.at, failure.reason);
     const kept = { generation, restarts, failures: this.policy.failures, isolation };
     return rowOf({ ref: { user, server, variant }, state, usage: newUsage(), ...kept });
   }

@@ -13,7 +13,7 @@ const MAX_TIMES = 8;
 /** What became of a start; `unknown` where it never began, or others see to what follows. */
 export type StartEnd = "well" | "failed" | "unknown";
 
-export interface SpawnSlotsOptions {
+export interface StartSlotsOptions {
   /** How many cores did nothing since it was last asked. */
   idleCores?: () => number;
   /** How many times as long as a start that failed took its slot rests; given how many failed in a row. */
@@ -51,7 +51,7 @@ export class StartSlots {
   readonly #resting = new Map<Rest, NodeJS.Timeout>();
   #failedInARow = 0;
 
-  constructor(count: number, { idleCores, restTimes }: SpawnSlotsOptions) {
+  constructor(count: number, { idleCores, restTimes }: StartSlotsOptions) {
     this.#free = count;
     this.#most = count * (MAX_TIMES - 1);
     this.#idleCores = idleCores;

@@ -88,7 +88,7 @@ export class Supervisor {
     this.#context = {
       ...options,
       versions,
-      turns: new StartScheduler(slotsFor(config)),
+      scheduler: new StartScheduler(slotsFor(config)),
       events: this.events,
       onExposed: (server, addresses) => this.#warnExposed(server, addresses),
       admit: async (ref, signal) => await this.#admission.admit(this.instance(ref), signal),
@@ -205,7 +205,7 @@ export class Supervisor {
   #trust(selector: Selector): void {
     this.#eras.forgive(selector.user);
     this.#standings.forgive(selector);
-    for (const { ref } of this.#select(selector)) this.#context.turns.clear(ref);
+    for (const { ref } of this.#select(selector)) this.#context.scheduler.clear(ref);
   }
 
   /** As `stop`, and their rows are gone. A handle that somebody kept rejects with INSTANCE_NOT_FOUND. */
@@ -284,7 +284,7 @@ export class Supervisor {
 
   /** Starts that wait for their turn. */
   get waitingStarts(): number {
-    return this.#context.turns.waiting + this.#admission.waiting;
+    return this.#context.scheduler.waiting + this.#admission.waiting;
   }
 
   /** Rows of sessions' own children that failed and are gone, for who asks what is wrong: `status` has none. */
@@ -293,7 +293,7 @@ export class Supervisor {
   }
 
   /** The last failures of a user's server, the newest first. */
-  troubles(ref: Ref): readonly InstanceFailure[] {
+  failuresOf(ref: Ref): readonly InstanceFailure[] {
     return this.#standings.find(ref)?.history.all() ?? [];
   }
 
@@ -336,10 +336,10 @@ export class Supervisor {
 
   /** What a throw-away child is started with, once it is its turn. */
   async #prepareProbe(ref: Ref, def: ChildServer) {
-    const { config, version, versions, engines, secretsFor, turns } = this.#context;
+    const { config, version, versions, engines, secretsFor, scheduler } = this.#context;
     const { signal } = this.#stopping;
     const token = secretsFor(ref.user, ref.server);
-    const endTurn = await turns.take(ref, signal);
+    const endTurn = await scheduler.take(ref, signal);
     const { resumeWindowMs } = config;
     const settings = { version, versions, resumeWindowMs, startTimeoutMs: def.startTimeoutMs };
     return { input: { ...settings, def, token, engine: engines.child, signal }, endTurn };

@@ -26,7 +26,7 @@ export interface ReloadParts {
   supervisor: Supervisor;
   sessions: Pick<Sessions, "closeServer">;
   log: Logger;
-  isolation: Pick<Isolation, "admit" | "warningsOf">;
+  isolation: Pick<Isolation, "settleConfig" | "warningsOf">;
   /** Removes from logs what these servers are sent in headers. */
   hideHeaders: (servers: Config["servers"]) => void;
 }
@@ -45,7 +45,7 @@ async function reloadOnce(parts: ReloadParts): Promise<Reloaded> {
       "the config of this daemon does not come from a file that could be read again",
     );
   const next = loadConfig({ path: config.path });
-  await isolation.admit(next);
+  await isolation.settleConfig(next);
   parts.hideHeaders(next.servers);
   const warnings = isolation.warningsOf(next);
   const changes = compareConfigs(config, next);

@@ -7,7 +7,10 @@ import { parseConfig } from "../../src/config/config.ts";
 import { createLogger } from "../../src/telemetry/logger.ts";
 import type { Engine } from "../../src/engines/engine.ts";
 import { Isolation } from "../../src/engines/process/isolation.ts";
-import { ProcessEngine, unrecordedTrees } from "../../src/engines/process/process-engine.ts";
+import { ProcessEngine } from "../../src/engines/process/process-engine.ts";
+import { killAllTrees } from "../../src/engines/process/process-tree.ts";
+import type { ProcessTrees } from "../../src/engines/process/process-trees.ts";
+import { startProcess } from "../../src/engines/process/start-process.ts";
 import { RemoteEngine } from "../../src/engines/remote/remote-engine.ts";
 import { Supervisor } from "../../src/instances/supervisor.ts";
 import type { ChildServer, Config } from "../../src/config/config.ts";
@@ -38,6 +41,17 @@ export interface TestSupervisor {
 
 // Test files run side by side, so each process takes its ports from a place of its own.
 let nextPort = 18_000 + (process.pid % 140) * 100;
+
+/** Process trees that no other life of the daemon knows of, for what needs no journal. */
+const unrecordedTrees = (): ProcessTrees => ({
+  controllers: new Set(),
+  delegationFailure: undefined,
+  findLeft: () => Promise.resolve([]),
+  endLeft: () => Promise.resolve({ count: 0, left: [] }),
+  start: (spec, onLine) => startProcess(spec, onLine),
+  killAll: killAllTrees,
+  close: () => Promise.resolve(),
+});
 
 /** A supervisor on a data folder of its own; after the test it is stopped and none of its processes may live. */
 export function openSupervisor(

@@ -1,6 +1,6 @@
 import { findTool, helpOf } from "./programs.ts";
 import { namespaceFilter } from "./namespace-filter.ts";
-import type { Gap, Sandbox } from "./confinement.ts";
+import type { Finding, Sandbox } from "./confinement.ts";
 
 /** Options that not every bubblewrap has, and since which version it has them. */
 const SINCE = { "--size": "0.7", "--disable-userns": "0.8" } as const;
@@ -29,21 +29,21 @@ export function filterOf({ uid }: Pick<Sandbox, "uid">): Buffer | undefined {
 }
 
 /** What sandboxes lack here because of this bubblewrap; nothing with a newer one. `isRoot`: they are made without user namespaces. */
-export function bubblewrapGaps(isRoot: boolean): Gap[] {
+export function bubblewrapFindings(isRoot: boolean): Finding[] {
   if (findTool("bwrap") === undefined) return [];
-  const gaps: Gap[] = [];
+  const findings: Finding[] = [];
   const isForbidden = namespaceFilter() !== undefined || (!isRoot && knows("--disable-userns"));
   if (!knows("--size"))
-    gaps.push({
-      found:
+    findings.push({
+      problem:
         "bubblewrap is too old for --size: /tmp and /dev/shm of a sandbox, which are memory, have no bound of their own",
-      next: `install bubblewrap ${SINCE["--size"]} or later`,
+      remedy: `install bubblewrap ${SINCE["--size"]} or later`,
     });
   if (!isForbidden)
-    gaps.push({
-      found:
+    findings.push({
+      problem:
         "a child in a sandbox can make user namespaces of its own, inside of the sandbox: the system calls of this processor are not known here",
-      next: `run the daemon under an ordinary account, with bubblewrap ${SINCE["--disable-userns"]} or later`,
+      remedy: `run the daemon under an ordinary account, with bubblewrap ${SINCE["--disable-userns"]} or later`,
     });
-  return gaps;
+  return findings;
 }

@@ -1,6 +1,6 @@
 import { mkdirSync, readFileSync, readdirSync, rmdirSync, writeFileSync } from "node:fs";
 import path from "node:path";
-import { send } from "./signal.ts";
+import { sendSignal } from "./signal.ts";
 import type { Limits } from "./limits.ts";
 
 /** The period of cpu.max in µs, the kernel's own default. */
@@ -63,7 +63,7 @@ export class Cgroup {
     } catch {
       // A kernel before 5.2, or the group is gone: whoever waits for its end looks again and again.
     }
-    for (const pid of this.pids()) send(pid, "SIGKILL");
+    for (const pid of this.pids()) sendSignal(pid, "SIGKILL");
   }
 
   /** Takes the empty group away; one that is not empty stays for the next start. */

@@ -35,7 +35,7 @@ export interface Sandbox {
 export const NOBODY = 65_534;
 
 /** Something that stands around children elsewhere and not on this machine, and what to do about it. */
-export interface Gap {
-  found: string;
-  next: string;
+export interface Finding {
+  problem: string;
+  remedy: string;
 }

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
-import { doom, readMarks } from "./marks.ts";
+import { killAtSight, readMarks } from "./marks.ts";
 import { findProcess, readProcessTable, treeOf } from "./process-table.ts";
-import { send } from "./signal.ts";
+import { sendSignal } from "./signal.ts";
 import type { Cgroup } from "./cgroup.ts";
 import type { MarkedTable } from "./marks.ts";
 import type { ProcessEntry } from "./process-table.ts";
@@ -88,11 +88,11 @@ export class DyingTree {
   /** Signals the group at once, and each member outside of it by its own id; a wrapper is killed, never asked. */
   signal(members: readonly ProcessEntry[], signal: NodeJS.Signals): void {
     if (this.#signs.isWrapped && signal !== "SIGKILL") {
-      for (const { pid } of members) if (pid !== this.#leader) send(pid, signal);
+      for (const { pid } of members) if (pid !== this.#leader) sendSignal(pid, signal);
       return;
     }
-    if (members.some(({ group }) => group === this.#leader)) send(-this.#leader, signal);
-    for (const { pid, group } of members) if (group !== this.#leader) send(pid, signal);
+    if (members.some(({ group }) => group === this.#leader)) sendSignal(-this.#leader, signal);
+    for (const { pid, group } of members) if (group !== this.#leader) sendSignal(pid, signal);
   }
 
   /** Waits until nothing of the tree lives, at most `timeoutMs`; tells who is left. */
@@ -116,7 +116,7 @@ export class DyingTree {
   /** SIGKILL, again and again for those that were forked meanwhile, until nothing is left. */
   async kill(): Promise<void> {
     const { mark, cgroup } = this.#signs;
-    const pardon = mark === undefined ? () => {} : doom(mark);
+    const pardon = mark === undefined ? () => {} : killAtSight(mark);
     try {
       for (let pollMs = POLL_MS; ; pollMs = Math.min(pollMs * 2, MAX_POLL_MS)) {
         const left = await this.survivors();

@@ -6,7 +6,7 @@
 import { spawn } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
 import { handleOf, sendWithHandle, takePipes } from "../../platform/node-inside.ts";
-import { send } from "./signal.ts";
+import { sendSignal } from "./signal.ts";
 import type { ForkReply, ForkRequest } from "./forks.ts";
 import type { Handle } from "../../platform/node-inside.ts";
 
@@ -84,7 +84,7 @@ process.on("message", (request: ForkRequest, handle: unknown) => {
 process.stdin.resume().once("close", () => {
   // The whole group: a parent-death signal reaches the leader alone, and bubblewrap whose first
   // process dies while it makes the namespaces leaves a second one that waits for ever.
-  for (const pid of living) send(-pid, "SIGKILL");
+  for (const pid of living) sendSignal(-pid, "SIGKILL");
   process.exit();
 });
 // The daemon is asked to end, and its children are stopped in order before this one goes.

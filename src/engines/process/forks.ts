@@ -4,7 +4,7 @@ import { once } from "node:events";
 import type { Socket } from "node:net";
 import path from "node:path";
 import { limited } from "./guard.ts";
-import { send } from "./signal.ts";
+import { sendSignal } from "./signal.ts";
 import { sendWithHandle, socketOn } from "../../platform/node-inside.ts";
 import type { Handle } from "../../platform/node-inside.ts";
 
@@ -167,7 +167,7 @@ export class ForkServer {
     if (arrived.length === child.wanted) return child.resolve(pid);
     // This process had no descriptor left for one of them.
     for (const pipe of arrived) pipe.destroy();
-    send(-pid, "SIGKILL");
+    sendSignal(-pid, "SIGKILL");
     child.reject(Object.assign(new Error("a pipe got lost"), { code: "EMFILE" }));
   }
 

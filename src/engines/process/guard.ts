@@ -1,5 +1,5 @@
 import { findTool, shell } from "./programs.ts";
-import type { Gap } from "./confinement.ts";
+import type { Finding } from "./confinement.ts";
 
 /** Enough for a busy server, too few to use up what the machine has. */
 const MAX_OPEN_FILES = 4096;
@@ -73,13 +73,13 @@ function ofParent(parent: number, env: GuardOptions["env"]): string[] {
 }
 
 /** What of the guard is not in force on this machine; nothing on an ordinary one. */
-export function guardGaps(): Gap[] {
+export function guardFindings(): Finding[] {
   if (findTool("setpriv") !== undefined) return [];
   return [
     {
-      found:
+      problem:
         "setpriv of util-linux is missing (BusyBox's does too little): children may gain privileges through set-user-id programs, and may outlive a daemon that is killed",
-      next: "install util-linux (apt install util-linux, apk add setpriv)",
+      remedy: "install util-linux (apt install util-linux, apk add setpriv)",
     },
   ];
 }

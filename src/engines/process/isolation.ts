@@ -58,7 +58,7 @@ export class Isolation {
    * Finds out what works here, once there is a server that asks for any isolation, and settles the
    * levels of the config's servers. Rejects with ISOLATION_UNAVAILABLE, and has then changed nothing.
    */
-  async admit(config: Config): Promise<void> {
+  async settleConfig(config: Config): Promise<void> {
     const asked = [config, ...Object.values(config.servers)].some(
       (it) => "isolation" in it && it.isolation !== "none",
     );
@@ -226,7 +226,7 @@ export async function openIsolation(config: Config, store: Store): Promise<Isola
   // A daemon that was killed leaves its sockets.
   isolation.close();
   try {
-    await isolation.admit(config);
+    await isolation.settleConfig(config);
     return isolation;
   } catch (error) {
     isolation.close();

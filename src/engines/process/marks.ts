@@ -2,7 +2,7 @@ import { closeSync, openSync, readFileSync, readSync } from "node:fs";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { findProcess, listPids } from "./process-table.ts";
 import { SharedLook } from "./shared-look.ts";
-import { send } from "./signal.ts";
+import { sendSignal } from "./signal.ts";
 import type { ProcessEntry } from "./process-table.ts";
 
 /** In the environment of every child: `<id of the data folder>:<id of the daemon's life>:<number of the generation>`. */
@@ -46,7 +46,7 @@ export function readMarks(): Promise<MarkedTable> {
 const doomed = new Set<string>();
 
 /** Until the returned function is called, every look kills what bears this mark as soon as it sees it. */
-export function doom(mark: string): () => void {
+export function killAtSight(mark: string): () => void {
   doomed.add(mark);
   return () => void doomed.delete(mark);
 }
@@ -58,7 +58,7 @@ async function look(): Promise<MarkedTable> {
     const mark = entry.isZombie ? undefined : markOf(entry.pid);
     if (mark === undefined) return;
     marks.set(entry.pid, mark);
-    if (doomed.has(mark)) send(entry.pid, "SIGKILL");
+    if (doomed.has(mark)) sendSignal(entry.pid, "SIGKILL");
   };
   let hasVanished = false;
   // The newest first: what forks and ends in a loop is gone by the time that the others were looked at.
@@ -88,7 +88,7 @@ function chase(show: (entry: ProcessEntry, mark: string) => void): void {
     for (let pid = newest; pid > newest - CHASE_PIDS && pid > 0; pid--) {
       const mark = markOf(pid);
       if (mark === undefined || !doomed.has(mark)) continue;
-      send(pid, "SIGKILL");
+      sendSignal(pid, "SIGKILL");
       lastSeen = performance.now();
       const entry = findProcess(pid);
       if (entry !== undefined) show(entry, mark);

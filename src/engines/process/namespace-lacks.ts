@@ -3,7 +3,7 @@ import path from "node:path";
 import type { Lack } from "./lacks.ts";
 
 /** A number of the kernel's, by its path below /proc/sys; undefined where this kernel has none of that name. */
-export type ReadSysctl = (name: string) => number | undefined;
+type ReadSysctl = (name: string) => number | undefined;
 
 const readSysctl: ReadSysctl = (name) => {
   try {
@@ -29,7 +29,7 @@ export function namespaceLacks(program: string, read: ReadSysctl = readSysctl): 
 }
 
 /** AppArmor lets each program make them by a profile of its own: what holds for one says nothing of another. */
-export function appArmorLacks(program: string, read: ReadSysctl = readSysctl): Lack[] {
+function appArmorLacks(program: string, read: ReadSysctl = readSysctl): Lack[] {
   if (read("kernel/apparmor_restrict_unprivileged_userns") !== 1) return [];
   const name = path.basename(program);
   const profile = `/etc/apparmor.d/${name}`;

@@ -2,7 +2,7 @@ import { once } from "node:events";
 import type { Socket } from "node:net";
 import { guarded } from "./guard.ts";
 import { findTool, shell } from "./programs.ts";
-import { send } from "./signal.ts";
+import { sendSignal } from "./signal.ts";
 import type { ForkServer, Forked } from "./forks.ts";
 
 const READY_MS = 10_000;
@@ -98,7 +98,7 @@ export async function attachNetwork({
     exit.destroy();
     ready.destroy();
     // After its end, its number may be another's.
-    if (!hasEnded) send(helper.pid, "SIGKILL");
+    if (!hasEnded) sendSignal(helper.pid, "SIGKILL");
   };
   try {
     await firstByte(ready, helper, "slirp4netns");

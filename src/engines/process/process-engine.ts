@@ -3,9 +3,7 @@ import { holdAccount } from "./accounts.ts";
 import { childSpec } from "./child-spec.ts";
 import { Ports } from "./ports.ts";
 import { preparePrivateHome, removeLeftTmp, removeTmp } from "./private-home.ts";
-import { killAllTrees } from "./process-tree.ts";
 import { openProcessTrees } from "./process-trees.ts";
-import { startProcess } from "./start-process.ts";
 import type { ChildServer, Config } from "../../config/config.ts";
 import type { Logger } from "../../telemetry/logger.ts";
 import type { EndedLeft, Endpoint, Engine, Exit, Left, Running } from "../engine.ts";
@@ -180,14 +178,3 @@ export async function openProcessEngine(
   const trees = await openProcessTrees(config.dataDir, isolation.accounts());
   return new ProcessEngine({ ...options, trees });
 }
-
-/** Process trees that no other life of the daemon knows of, for what needs no journal. */
-export const unrecordedTrees = (): ProcessTrees => ({
-  controllers: new Set(),
-  delegationFailure: undefined,
-  findLeft: () => Promise.resolve([]),
-  endLeft: () => Promise.resolve({ count: 0, left: [] }),
-  start: (spec, onLine) => startProcess(spec, onLine),
-  killAll: killAllTrees,
-  close: () => Promise.resolve(),
-});

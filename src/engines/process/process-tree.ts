@@ -12,7 +12,7 @@ import { listenersOn } from "./listeners.ts";
 import { filesFor } from "./memory-files.ts";
 import { MessagePipes } from "./message-pipes.ts";
 import { glanceProcessTable } from "./process-table.ts";
-import { send } from "./signal.ts";
+import { sendSignal } from "./signal.ts";
 import type { CpuLoad, Exit, LimitHit, Listeners, OnLine, PipeName } from "../engine.ts";
 import type { Confined } from "./confine.ts";
 import type { TreeSigns } from "./dying-tree.ts";
@@ -30,7 +30,7 @@ const leaders = new Map<number, ChildControl>();
 export function killAllTrees(): void {
   for (const [pid, { cgroup }] of leaders) {
     cgroup?.kill();
-    send(-pid, "SIGKILL");
+    sendSignal(-pid, "SIGKILL");
   }
 }
 

@@ -1,6 +1,6 @@
 import { childServers } from "../../config/child-servers.ts";
 import type { Config } from "../../config/config.ts";
-import { confinementGaps } from "./gaps.ts";
+import { confinementFindings } from "./findings.ts";
 import type { Logger } from "../../telemetry/logger.ts";
 import type { Isolation } from "./isolation.ts";
 
@@ -11,7 +11,7 @@ export function reportIsolation(config: Config, isolation: Isolation, log: Logge
     log.warn(
       "isolation is \"none\": children run as the daemon's own account and can read each other's tokens",
     );
-  for (const { found, next } of confinementGaps(machine, childServers(config)))
-    log.warn(`${found}; to have that closed, ${next}`);
+  for (const { problem, remedy } of confinementFindings(machine, childServers(config)))
+    log.warn(`${problem}; to have that closed, ${remedy}`);
   for (const warning of isolation.warningsOf(config)) log.warn(`config: ${warning}`);
 }

@@ -20,7 +20,7 @@ const LAST_WORDS_MS = 200;
 // V8 gives up when its heap, which it sizes to about half of what its cgroup allows, is full.
 const SHARE_NEAR_LIMIT = 0.4;
 
-/** Keeps hold of children: marks them and writes them down for the next life, limits them, sees to it that all of them ends. */
+/** Marks children and writes them down for the next life of the daemon, limits them, and sees to it that all of each ends. */
 export class ResourceControl {
   readonly #journal: ChildJournal | undefined;
   readonly #cgroups: CgroupRoot | undefined;
@@ -32,7 +32,7 @@ export class ResourceControl {
   }
 
   /** Makes room for one child, and for so many processes beside it. Rejects with INSTANCE_SPAWN_FAILED, or for a shortage. */
-  admit(limits: Limits, helpers = 0): ChildControl {
+  prepareChild(limits: Limits, helpers = 0): ChildControl {
     const [journal, cgroups, watch] = [this.#journal, this.#cgroups, this.#watch];
     return new ChildControl({ journal, cgroups, watch, limits, helpers });
   }
@@ -46,7 +46,7 @@ interface Means {
   helpers: number;
 }
 
-/** One child in the keeper's hold, from before its start until nothing of it is left. */
+/** One child under control, from before its start until nothing of it is left. */
 export class ChildControl {
   readonly cgroup: Cgroup | undefined;
   /** In the environment of all that it starts, unless that was taken out; undefined without a journal. */

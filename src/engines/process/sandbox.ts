@@ -98,7 +98,7 @@ export function bubblewrap(input: SandboxInput): [string, ...string[]] {
   ];
 }
 
-/** What an old bubblewrap does not know is left out; `bubblewrapGaps` says what that means. */
+/** What an old bubblewrap does not know is left out; `bubblewrapFindings` says what that means. */
 const ifKnown = (option: LateOption, ...values: string[]): string[] =>
   knows(option) ? [option, ...values] : [];
 

@@ -1,5 +1,5 @@
 /** Signals a process, or with a negative number the group it leads. */
-export function send(target: number, signal: NodeJS.Signals): void {
+export function sendSignal(target: number, signal: NodeJS.Signals): void {
   try {
     process.kill(target, signal);
   } catch {

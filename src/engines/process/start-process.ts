@@ -34,7 +34,7 @@ export async function startProcess(
   const [command] = spec.argv;
   const found = findProgram(command, spec.cwd, spec.env["PATH"]);
   if (found.file === undefined) throw refusal(spec, command, { code: found.refusal });
-  const control = resources.admit(spec.limits ?? {}, helpersIn(spec.confinement));
+  const control = resources.prepareChild(spec.limits ?? {}, helpersIn(spec.confinement));
   const tree = new ProcessTree(await forkConfined(spec, found.file, control), onLine);
   try {
     await tree.takeControl();

@@ -1,30 +1,30 @@
-import { bubblewrapGaps } from "./bubblewrap-options.ts";
+import { bubblewrapFindings } from "./bubblewrap-options.ts";
 import { findTool } from "./programs.ts";
-import type { Gap } from "./confinement.ts";
-import { guardGaps } from "./guard.ts";
+import type { Finding } from "./confinement.ts";
+import { guardFindings } from "./guard.ts";
 import { isRoot, levelFor } from "./levels.ts";
 import type { Machine, NamedServer } from "./levels.ts";
 
-const NO_IPCRM: Gap = {
-  found:
+const NO_IPCRM: Finding = {
+  problem:
     "ipcrm of util-linux is missing: System V segments and queues outlive the children at level user that made them",
-  next: "install util-linux (apt install util-linux, apk add util-linux)",
+  remedy: "install util-linux (apt install util-linux, apk add util-linux)",
 };
 
 /** What children of this process lack of what stands around them elsewhere. `servers`: all that it runs. */
-export function confinementGaps(machine: Machine, servers: readonly NamedServer[]): Gap[] {
+export function confinementFindings(machine: Machine, servers: readonly NamedServer[]): Finding[] {
   const areSandboxes = machine.sandbox.length === 0;
   const haveAccounts = servers.some((server) => levelFor(machine, server).level === "user");
   return [
-    ...guardGaps(),
-    ...(areSandboxes ? bubblewrapGaps(isRoot()) : []),
+    ...guardFindings(),
+    ...(areSandboxes ? bubblewrapFindings(isRoot()) : []),
     ...(haveAccounts && findTool("ipcrm") === undefined ? [NO_IPCRM] : []),
-    ...neighbourGaps(machine, servers),
+    ...neighbourFindings(machine, servers),
   ];
 }
 
 /** A wall keeps a child in, not its neighbours out: what a child's account owns, a program of that account may read. */
-function neighbourGaps(machine: Machine, servers: readonly NamedServer[]): Gap[] {
+function neighbourFindings(machine: Machine, servers: readonly NamedServer[]): Finding[] {
   const levels = servers.map((server) => levelFor(machine, server));
   const namesOf = (isWanted: (level: string) => boolean): string =>
     levels
@@ -35,8 +35,8 @@ function neighbourGaps(machine: Machine, servers: readonly NamedServer[]): Gap[]
   if (open === "" || closed === "") return [];
   return [
     {
-      found: `children of ${open} run at level none, as the daemon's own account, and can read the tokens of children of ${closed} from outside of what stands around those`,
-      next: `give ${open} a level too, or a daemon of its own under another account`,
+      problem: `children of ${open} run at level none, as the daemon's own account, and can read the tokens of children of ${closed} from outside of what stands around those`,
+      remedy: `give ${open} a level too, or a daemon of its own under another account`,
     },
   ];
 }

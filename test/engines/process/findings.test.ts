@@ -1,16 +1,16 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { confinementGaps } from "../../../src/engines/process/gaps.ts";
+import { confinementFindings } from "../../../src/engines/process/findings.ts";
 import type { Level } from "../../../src/engines/process/confinement.ts";
 
 const ALL = { user: [], sandbox: [], outbound: [] };
 
 const said = (levels: Record<string, Level | "auto">): string =>
-  confinementGaps(
+  confinementFindings(
     ALL,
     Object.entries(levels).map(([name, isolation]) => ({ name, isolation, network: "none" })),
   )
-    .map(({ found, next }) => `${found}: ${next}`)
+    .map(({ problem, remedy }) => `${problem}: ${remedy}`)
     .join("\n");
 
 test("servers at level none beside others that are not are named, with whose tokens they can read", () => {
