@@ -233,7 +233,11 @@ export class HttpFront implements Front, HttpSession {
   }
 
   /** Something of ours threw between two messages: the session cannot go on. */
-  readonly #break = (failure: SupervisorError): void => this.session.fail(failure);
+  readonly #break = (failure: SupervisorError): void => this.giveUp(failure);
+
+  giveUp(error: SupervisorError): void {
+    this.session.giveUp(error);
+  }
 
   /** Answers what waits in the server's place, which will not. */
   #answerAll(error: SupervisorError): void {

@@ -39,11 +39,12 @@ export class HttpRelay implements Front, HttpSession {
     this.session.adopt(live, new RelayedSession(live, childId, instance, generations));
   }
 
-  // Its exchanges hear the server for themselves, and of its end.
+  // Its exchanges hear the server for themselves, and of its end, and are given up one by one.
   onMessage(): void {}
   onDropped(): void {}
   interrupt(): undefined {}
   end(): void {}
+  giveUp(): void {}
 
   close(isTold = false): void {
     this.session.close(isTold);

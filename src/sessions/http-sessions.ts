@@ -8,6 +8,8 @@ export interface HttpSession {
   readonly session: Session;
   /** Requests under way; the stream of a GET is none. */
   openRequests: number;
+  /** Nobody waits for its server any more: what waits for an answer is told why, and it takes no more. */
+  giveUp(error: SupervisorError): void;
   /** Ends it, streams and all; `isTold` where the server knows already. */
   close(isTold?: boolean): void;
 }
@@ -80,7 +82,7 @@ export class HttpSessions<Kind extends HttpSession = HttpSession> {
 
   /** At the end of the daemon, when nobody waits for answers any more: clients are told why. */
   giveUp(error: SupervisorError): void {
-    for (const { session } of this.#byId.values()) session.giveUp(error);
+    for (const one of this.#byId.values()) one.giveUp(error);
   }
 
   /** At the end of the daemon, when the servers end as well. */

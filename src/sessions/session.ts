@@ -160,31 +160,30 @@ export class Session implements Unattached {
   /** For the instance: the next child is ready, and is told what the session had asked of the last one. */
   attach(live: Live): void {
     const state = this.#state;
-    if (state.kind !== "between") return;
     const { instance, holds } = this.#serving!;
     instance.usage.unattached.delete(this);
+    if (state.kind !== "between") return;
+    // The config has changed what the server speaks.
+    if (!this.#isRenewed(live)) return this.giveUp(this.#lost());
     try {
-      const link = this.#options.connect(live, state.before, this.#events);
-      if (link instanceof Promise)
-        throw new SupervisorError("INTERNAL", "only a stdio child takes a session over");
+      // To a stdio child at once.
+      const link = this.#options.connect(live, state.before, this.#events) as Link;
       this.#hold(live, link);
       holds.restore(state.before.uris);
     } catch (error) {
-      this.fail(contained("session", error));
+      this.giveUp(contained("session", error));
     }
   }
 
-  /** Nobody waits for the child any more: what is under way is answered with the error, and the client's streams end. */
+  /**
+   * The session cannot go on, because nobody waits for its server any more or something of ours threw
+   * between two messages: what is under way is answered with the error, and the client's streams end.
+   */
   giveUp(error: SupervisorError): void {
-    this.#interrupt(error, this.live, true);
-  }
-
-  /** Something of ours threw between two messages: the session cannot go on. */
-  fail(failure: SupervisorError): void {
     if (this.#state.kind === "closed") return;
     this.#leave((link) => link.close());
     this.#state = { kind: "lost" };
-    this.#interrupt(failure, undefined, true);
+    this.#interrupt(error, undefined, true);
   }
 
   /** The client has left or may not stay: the server is told, unless it knows (`isTold`). */
@@ -251,10 +250,10 @@ export class Session implements Unattached {
       const live = await instance.ensure();
       const opened = this.#options.connect(live, undefined, this.#events);
       const link = opened instanceof Promise ? await opened : opened;
-      // The client may have left while the child was starting.
+      // The client may have left while the child was starting, or the link may be over already.
       if (this.#state.kind !== "attaching") {
         link.close();
-        throw noSession();
+        throw this.#state.kind === "lost" ? this.#front.cutOff : noSession();
       }
       this.#hold(live, link);
       return link;
@@ -317,7 +316,7 @@ export class Session implements Unattached {
         await tell(live === undefined ? error : await explainFailure(error, live));
       if (isOver) this.#front.end();
     };
-    unawaited("session", () => this.#front.end(), work());
+    unawaited("session", (failure) => this.giveUp(failure), work());
   }
 
   #lost(): SupervisorError {

@@ -27,7 +27,7 @@ interface TestLink {
   remembers: Remembered;
 }
 
-function rig({ isStateful = false, opening = async () => {} } = {}) {
+function rig({ isStateful = false, opening = async () => {}, telling = async () => {} } = {}) {
   const child = testInstance();
   const links: TestLink[] = [];
   const seen = { told: [] as string[], ends: 0 };
@@ -38,8 +38,10 @@ function rig({ isStateful = false, opening = async () => {} } = {}) {
     interrupt: (unanswered) =>
       unanswered.length === 0
         ? undefined
-        : async ({ code }) =>
-            void seen.told.push(...unanswered.map(({ id }) => `${JSON.parse(id)}: ${code}`)),
+        : async ({ code }) => {
+            await telling();
+            seen.told.push(...unanswered.map(({ id }) => `${JSON.parse(id)}: ${code}`));
+          },
     end: () => (seen.ends += 1),
   };
   const connect = async (
@@ -148,6 +150,32 @@ test("a session that waits for its next child is taken over without a message of
   const [waiting] = await until(() => (unattached.size > 0 ? [...unattached] : undefined), "waits");
   waiting!.attach(await child.instance.ensure());
   assert.deepEqual([links.length, unattached.size], [2, 0]);
+});
+
+test("a session whose next child is of another transport is over, and opens no link to it", async () => {
+  const { child, links, seen, session, post } = rig();
+  child.start(STDIO);
+  await post(call(1, "echo"));
+  child.end("stopped: the config changed");
+  const { unattached } = child.instance.usage;
+  const [waiting] = await until(() => (unattached.size > 0 ? [...unattached] : undefined), "waits");
+  child.start(PORT);
+  waiting!.attach(await child.instance.ensure());
+  assert.deepEqual([links.length, unattached.size], [1, 0]);
+  assert.deepEqual([session.isLost, seen.ends], [true, 1]);
+  await assert.rejects(post(call(2, "echo")), { code: "SESSION_NOT_FOUND" });
+});
+
+test("a session whose client cannot be told of its child's end is over", async () => {
+  const telling = async (): Promise<void> => {
+    throw new SupervisorError("STORE_FAILED", "it cannot be said");
+  };
+  const { child, seen, session, post } = rig({ telling });
+  child.start(STDIO);
+  await post(call(1, "echo"));
+  child.end("exited with code 1");
+  await until(() => seen.ends > 0, "the streams end");
+  assert.equal(session.isLost, true);
 });
 
 for (const [what, isStateful, at] of [

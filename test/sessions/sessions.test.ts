@@ -22,11 +22,13 @@ interface Asked {
 }
 
 /** Sessions with stdio servers, behind which stands the simplest server that a session can be begun with. */
-async function rig(t: TestContext) {
+async function rig(t: TestContext, { isBrief = false } = {}) {
   const { url } = await serve(t, (req, res) => {
     if (req.method !== "GET") return void res.writeHead(202).end();
     res.writeHead(200, { "content-type": "text/event-stream" });
-    res.write("event: endpoint\ndata: /messages\n\n");
+    const endpoint = "event: endpoint\ndata: /messages\n\n";
+    if (isBrief) res.end(endpoint);
+    else res.write(endpoint);
   });
   const config = parseConfig(
     {
@@ -159,6 +161,12 @@ test("a start that fails leaves no session, and no child of its own", async (t) 
   assert.deepEqual([sessions.count, discarded.length], [0, 1]);
 });
 
+test("a server that ends its stream as soon as it has opened it is to blame for the session that is not", async (t) => {
+  const { sessions, begin, discarded } = await rig(t, { isBrief: true });
+  await assert.rejects(begin({ sampling: {} }), { code: "UPSTREAM_RESET" });
+  assert.deepEqual([sessions.count, discarded.length], [0, 1]);
+});
+
 test("a credential, a user and a server end with all that was begun with them, and with no more", async (t) => {
   const { sessions, begin } = await rig(t);
   await begin();
@@ -184,6 +192,16 @@ test("a session that nobody uses ends after sessionTtl", async (t) => {
   clock.mock.mockImplementation(() => now + 11 * 60_000);
   sessions.expire();
   assert.equal(sessions.count, 0);
+});
+
+test("when the daemon ends, a session that is bridged takes no new stream", async (t) => {
+  const { sessions, begin } = await rig(t);
+  const { session } = await begin();
+  await sessions.finish(new SupervisorError("STOPPING", "the daemon is stopping"), 0);
+  assert.throws(() => sessions.http.require(session.id, session.instance), {
+    code: "SESSION_NOT_FOUND",
+  });
+  assert.deepEqual([sessions.count, session.instance.usage.sessions], [0, 0]);
 });
 
 test("when the daemon ends, no request is taken, and those under way are given up with the reason", async (t) => {
