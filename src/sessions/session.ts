@@ -328,5 +328,5 @@ export class Session implements Unattached {
   }
 }
 
-const noSession = (): SupervisorError =>
+export const noSession = (): SupervisorError =>
   new SupervisorError("SESSION_NOT_FOUND", "no such session");

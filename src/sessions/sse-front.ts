@@ -21,7 +21,7 @@ import type { Unanswered } from "./in-flight.ts";
 import { LateAnswers } from "./late-answers.ts";
 import type { Outlet } from "./outlet.ts";
 import { requirePassable } from "./passable.ts";
-import { Session } from "./session.ts";
+import { Session, noSession } from "./session.ts";
 import type { SessionOptions } from "./session.ts";
 import type { Place } from "./serving.ts";
 import type { Unread } from "./unread.ts";
@@ -86,6 +86,8 @@ export class SseFront implements Front {
    * a request.
    */
   async deliver(posting: Posting, watch?: CallWatch): Promise<PostAnswer> {
+    // Read while the stream ended: it is to begin nothing that nobody would end.
+    if (this.#isClosed) throw noSession();
     const { session } = this;
     const { messages } = posting;
     const discovery = this.#options.isBridged ? messages.find(isDiscovery) : undefined;

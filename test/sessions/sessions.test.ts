@@ -5,6 +5,7 @@ import { parseConfig } from "../../src/config/config.ts";
 import { SupervisorError } from "../../src/errors.ts";
 import { isOwnVariant } from "../../src/instances/supervisor.ts";
 import { peek } from "../../src/mcp/client-body.ts";
+import type { Outlet } from "../../src/sessions/outlet.ts";
 import { Sessions } from "../../src/sessions/sessions.ts";
 import { call, rpc } from "../helpers/fixtures.ts";
 import { testInstance } from "../helpers/instance.ts";
@@ -14,6 +15,9 @@ import { serve } from "../helpers/serve.ts";
 const ALICE = { user: "alice", issuer: "key", credentialId: "k1" };
 const ALICE_ELSEWHERE = { ...ALICE, credentialId: "k2" };
 const BOB = { user: "bob", issuer: "key", credentialId: "k3" };
+
+/** A client's stream that nobody reads. */
+const NOBODY: Outlet = { unread: 0, part: () => true, event() {}, onceDrained() {}, end() {} };
 
 interface Asked {
   variant: string;
@@ -165,6 +169,17 @@ test("a server that ends its stream as soon as it has opened it is to blame for 
   const { sessions, begin, discarded } = await rig(t, { isBrief: true });
   await assert.rejects(begin({ sampling: {} }), { code: "UPSTREAM_RESET" });
   assert.deepEqual([sessions.count, discarded.length], [0, 1]);
+});
+
+test("a message that is read after the stream of its session has ended begins nothing", async (t) => {
+  const { sessions, asked, messagesOf, instanceOf, server } = await rig(t);
+  const whose = { holder: ALICE, instance: instanceOf("plain"), server: server("plain") };
+  const front = sessions.openSse({ ...whose, outlet: NOBODY, requestId: "req_1" });
+  sessions.closeSse(front);
+  const body = Buffer.from(rpc(0, "initialize", { capabilities: {} }));
+  const late = front.deliver({ body, messages: messagesOf(body.toString()), headers: [] });
+  await assert.rejects(late, { code: "SESSION_NOT_FOUND" });
+  assert.deepEqual([asked, whose.instance.usage.sessions], [[], 0]);
 });
 
 test("a credential, a user and a server end with all that was begun with them, and with no more", async (t) => {
