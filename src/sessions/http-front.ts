@@ -83,7 +83,10 @@ export class HttpFront implements Front, HttpSession {
     return this.session.serving!.inFlight;
   }
 
-  /** Hands on what the client posted; the answer goes to the outlet. Rejects with REQUEST_INVALID for an id in use, UPSTREAM_* for what cannot be handed on. */
+  /**
+   * Hands on what the client posted; the answer goes to the outlet. Where there is none to come, rejects
+   * with REQUEST_INVALID for an id in use, UPSTREAM_* for what cannot be handed on.
+   */
   async post(
     messages: readonly ClientMessage[],
     headers: readonly string[],
@@ -100,8 +103,14 @@ export class HttpFront implements Front, HttpSession {
         if (requests.length > 0) post = this.#expect(requests, outlet, watch);
       });
     } catch (error) {
-      if (isSent) this.#inFlight.refused(messages);
+      if (!isSent) throw error;
+      this.#inFlight.refused(messages);
+      // Answered already, or about to be by whoever knows why the server is gone.
+      const isAnswered = post !== undefined && this.#outlets.get(outlet) !== post;
       if (post !== undefined) this.#forget(post);
+      // What these cancelled waits for no answer any more, whatever became of the rest.
+      for (const message of messages) this.#cancelled(message);
+      if (isAnswered) return;
       throw error;
     }
     for (const message of messages) this.#taken(message);
@@ -113,7 +122,7 @@ export class HttpFront implements Front, HttpSession {
   /** The server has this message of the client. */
   #taken(message: ClientMessage): void {
     if (message.method === undefined) this.#asked.delete(message.id ?? "");
-    else if (message.method === "notifications/cancelled") this.#cancelled(message);
+    else this.#cancelled(message);
   }
 
   /** Opens a stream of the session's own. Earlier ones stay: two living ones that end each other would come back for ever. */
@@ -328,6 +337,7 @@ export class HttpFront implements Front, HttpSession {
 
   /** A cancelled request gets no answer (MCP, cancellation), so nothing keeps its POST open. */
   #cancelled(message: ClientMessage): void {
+    if (message.method !== "notifications/cancelled") return;
     const id = cancelledBy(message) ?? "";
     const post = this.#posts.get(id);
     if (post === undefined) return;
