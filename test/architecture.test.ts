@@ -109,6 +109,23 @@ test("no file imports itself by way of others, in type imports neither", () => {
   assert.deepEqual(circles(), []);
 });
 
+test("no function, class or constant is exported that nothing else uses", () => {
+  const others = globSync("{test,bench,tools,bin}/**/*.{ts,mjs,js}", { cwd: root });
+  const texts = new Map(
+    [...files, ...others.map((file) => join(root, file))].map((file) => [
+      file,
+      new Set(readFileSync(file, "utf8").match(/\w+/g)),
+    ]),
+  );
+  const exported = /^export (?:async )?(?:function\*?|class|const) (\w+)/gm;
+  const unused = files.flatMap((file) =>
+    Array.from(readFileSync(file, "utf8").matchAll(exported), (match) => match[1]!)
+      .filter((name) => ![...texts].some(([other, words]) => other !== file && words.has(name)))
+      .map((name) => `${relative(src, file)}: ${name}`),
+  );
+  assert.deepEqual(unused, []);
+});
+
 /** Private parts of Node, by the names they have there. */
 const NODES_OWN =
   /\b_handle\b|_httpMessage|shouldKeepAlive|manualStart|_(?:read|writ)ableState|kOutHeaders|process\.binding|getOwnPropertySymbols/;

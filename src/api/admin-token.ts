@@ -7,33 +7,33 @@ import { writeInPlace } from "../platform/atomic-file.ts";
 
 const TOKEN_BYTES = 32;
 
-const refused = (path: string, why: string): SupervisorError =>
+const fileRefused = (path: string, why: string): SupervisorError =>
   new SupervisorError("KEY_FILE_REFUSED", `${path}: ${why}`, {
     details: ["delete the file, and the next start makes a new token"],
   });
 
-function read(path: string): string | undefined {
+function readToken(path: string): string | undefined {
   let file: number;
   try {
     file = openSync(path, "r");
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code === "ENOENT") return undefined;
-    throw refused(path, `cannot be read (${code})`);
+    throw fileRefused(path, `cannot be read (${code})`);
   }
   try {
     const mode = fstatSync(file).mode & 0o777;
     if ((mode & 0o077) !== 0)
-      throw refused(path, `has mode ${mode.toString(8)}, so other accounts could be admins`);
+      throw fileRefused(path, `has mode ${mode.toString(8)}, so other accounts could be admins`);
     const token = readFileSync(file, "utf8").trim();
-    if (!/^[\w-]{43}$/.test(token)) throw refused(path, "holds no admin token");
+    if (!/^[\w-]{43}$/.test(token)) throw fileRefused(path, "holds no admin token");
     return token;
   } finally {
     closeSync(file);
   }
 }
 
-function make(path: string): string {
+function makeToken(path: string): string {
   const token = randomBytes(TOKEN_BYTES).toString("base64url");
   writeInPlace(path, { text: `${token}\n`, mode: 0o400 });
   return token;
@@ -46,7 +46,7 @@ function make(path: string): string {
  */
 export function loadAdminToken(dataDir: string): string {
   const path = join(dataDir, "admin.token");
-  return read(path) ?? make(path);
+  return readToken(path) ?? makeToken(path);
 }
 
 const digest = (text: string): Buffer => createHash("sha256").update(text).digest();

@@ -50,7 +50,7 @@ function inflated(body: Buffer, inflate: Inflate): Buffer {
   }
 }
 
-function parse(body: Buffer): unknown {
+function parseObject(body: Buffer): unknown {
   if (body.length === 0) return {};
   let value: unknown;
   try {
@@ -82,7 +82,7 @@ export function jsonBody(watch: Watch = UNWATCHED): RequestHandler {
     const takeBody = (sink: BodySink): void => pour(req, sink);
     const body = await readBody({ headers, socket, takeBody }, MAX_BODY_BYTES, watch);
     if (body === undefined) return;
-    req.body = parse(inflated(body, inflate));
+    req.body = parseObject(inflated(body, inflate));
     next();
   };
 }

@@ -4,7 +4,7 @@ import { connect } from "node:net";
 import { SupervisorError } from "../errors.ts";
 import { listen } from "../http/listen.ts";
 
-const refused = (message: string, cause?: unknown): SupervisorError =>
+const socketRefused = (message: string, cause?: unknown): SupervisorError =>
   new SupervisorError("LISTEN_FAILED", message, { cause });
 
 async function isAnswered(path: string): Promise<boolean> {
@@ -22,9 +22,9 @@ async function isAnswered(path: string): Promise<boolean> {
 async function removeStale(path: string): Promise<void> {
   const found = lstatSync(path, { throwIfNoEntry: false });
   if (found === undefined) return;
-  if (!found.isSocket()) throw refused(`${path} is in the way: it is no socket`);
+  if (!found.isSocket()) throw socketRefused(`${path} is in the way: it is no socket`);
   // The lock on the data folder does not cover a controlSocket that two configs share.
-  if (await isAnswered(path)) throw refused(`another program listens on ${path}`);
+  if (await isAnswered(path)) throw socketRefused(`another program listens on ${path}`);
   unlinkSync(path);
 }
 
@@ -75,6 +75,6 @@ export async function listenOnSocket(
     chownSync(path, -1, gid);
     chmodSync(path, 0o660);
   } catch (cause) {
-    throw refused(`cannot hand ${path} to the control group`, cause);
+    throw socketRefused(`cannot hand ${path} to the control group`, cause);
   }
 }

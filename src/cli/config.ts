@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import { answer, globalsOf } from "./output.ts";
 
-async function check(_options: object, command: Command): Promise<void> {
+async function checkConfig(_options: object, command: Command): Promise<void> {
   const [{ loadConfig }, { maySandbox, warningsOf }] = await Promise.all([
     import("../config/config.ts"),
     import("../config/warnings.ts"),
@@ -44,7 +44,7 @@ export function addConfigCommands(program: Command): void {
       "after",
       "\nExample:\n  mcp-supervisor config check --config ./supervisor.config.json",
     )
-    .action(check);
+    .action(checkConfig);
   config
     .command("schema")
     .description("print the JSON Schema of the config file")

@@ -17,7 +17,7 @@ export function keyTable(keys: readonly KeyRow[]): string[] {
   );
 }
 
-async function issue(
+async function issueKey(
   name: string,
   options: { label?: string; expires?: string },
   command: Command,
@@ -35,13 +35,13 @@ async function issue(
   ]);
 }
 
-async function list(name: string, _options: object, command: Command): Promise<void> {
+async function listKeys(name: string, _options: object, command: Command): Promise<void> {
   const client = await clientFor(command);
   const found = await client.call<{ keys: KeyRow[] }>("GET", apiPath(["users", name, "keys"]));
   answer(command, found, keyTable(found.keys));
 }
 
-async function revoke(id: string, _options: object, command: Command): Promise<void> {
+async function revokeKey(id: string, _options: object, command: Command): Promise<void> {
   const client = await clientFor(command);
   const done = await client.call<{ id: string; user: string }>("DELETE", apiPath(["keys", id]));
   answer(command, done, [
@@ -60,15 +60,15 @@ export function addKeyCommands(program: Command): void {
       "after",
       "\nExample:\n  mcp-supervisor key issue alice --label laptop --expires 90d",
     )
-    .action(issue);
+    .action(issueKey);
   key
     .command("list <name>")
     .description("list a user's access keys, without the secrets")
     .addHelpText("after", "\nExample:\n  mcp-supervisor key list alice")
-    .action(list);
+    .action(listKeys);
   key
     .command("revoke <id>")
     .description("revoke an access key and end its streams at once")
     .addHelpText("after", "\nExample:\n  mcp-supervisor key revoke k_2f9c1a")
-    .action(revoke);
+    .action(revokeKey);
 }

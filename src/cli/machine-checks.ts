@@ -202,7 +202,7 @@ export function configMode(config: Config): Finding[] {
 }
 
 /** What the config says and the servers' levels make of it. */
-export function oddities(config: Config, levels: readonly ServerLevel[]): Finding[] {
+function oddities(config: Config, levels: readonly ServerLevel[]): Finding[] {
   const inSandbox = levels.filter((row) => row.level === "sandbox").map(({ server }) => server);
   return warningsOf(config, ({ name }) => inSandbox.includes(name)).map((warning) =>
     warn("config", warning, "change it there, then `mcp-supervisor reload`"),

@@ -10,7 +10,7 @@ interface InstallFlags {
   allowScripts?: boolean;
 }
 
-const load = async (command: Command) => {
+const loadInstalls = async (command: Command) => {
   const [{ loadConfig }, installs] = await Promise.all([
     import("../config/config.ts"),
     import("../installs/installs.ts"),
@@ -31,8 +31,12 @@ function sourceOf({ npm, pip }: InstallFlags): [PackageSpec["from"], string] {
   );
 }
 
-async function install(server: string, flags: InstallFlags, command: Command): Promise<void> {
-  const { parseSpec, installServer, dataDir } = await load(command);
+async function installPackage(
+  server: string,
+  flags: InstallFlags,
+  command: Command,
+): Promise<void> {
+  const { parseSpec, installServer, dataDir } = await loadInstalls(command);
   const { requireSlug } = await import("../platform/slug.ts");
   requireSlug("server", server);
   const isQuiet = globalsOf(command).json;
@@ -51,8 +55,8 @@ async function install(server: string, flags: InstallFlags, command: Command): P
   ]);
 }
 
-async function list(_options: object, command: Command): Promise<void> {
-  const { listInstalls, dataDir } = await load(command);
+async function listPackages(_options: object, command: Command): Promise<void> {
+  const { listInstalls, dataDir } = await loadInstalls(command);
   const servers = listInstalls(dataDir);
   const rows = servers.map(({ server, from, package: name, version, installedAt, folder }) => [
     server,
@@ -69,8 +73,8 @@ async function list(_options: object, command: Command): Promise<void> {
   answer(command, { servers }, lines);
 }
 
-async function uninstall(server: string, _options: object, command: Command): Promise<void> {
-  const { removeInstalls, dataDir } = await load(command);
+async function uninstallPackage(server: string, _options: object, command: Command): Promise<void> {
+  const { removeInstalls, dataDir } = await loadInstalls(command);
   const { requireSlug } = await import("../platform/slug.ts");
   requireSlug("server", server);
   const removed = removeInstalls(dataDir, server);
@@ -126,7 +130,7 @@ function addInstall(group: Command, { name, run }: Group): void {
       "after",
       `\nExample:\n  mcp-supervisor ${name} install everything --npm @modelcontextprotocol/server-everything@2026.8.31`,
     )
-    .action(run("install", install));
+    .action(run("install", installPackage));
 }
 
 function addList(group: Command, { name }: Group): void {
@@ -134,7 +138,7 @@ function addList(group: Command, { name }: Group): void {
     .command("list")
     .description("show what is installed")
     .addHelpText("after", `\nExample:\n  mcp-supervisor ${name} list`)
-    .action(list);
+    .action(listPackages);
 }
 
 function addUninstall(group: Command, { name, run }: Group): void {
@@ -143,7 +147,7 @@ function addUninstall(group: Command, { name, run }: Group): void {
     .description("remove every installed version of a server")
     .argument("<name>", "the name of the server")
     .addHelpText("after", `\nExample:\n  mcp-supervisor ${name} uninstall everything`)
-    .action(run("uninstall", uninstall));
+    .action(run("uninstall", uninstallPackage));
 }
 
 export function addPackageCommands(program: Command): void {

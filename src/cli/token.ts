@@ -25,7 +25,7 @@ export function tokenTable(tokens: readonly TokenRow[]): string[] {
   );
 }
 
-async function set(
+async function setToken(
   name: string,
   options: ServerOption & { expiresAt?: string },
   command: Command,
@@ -48,13 +48,13 @@ async function set(
   ]);
 }
 
-async function show(name: string, _options: object, command: Command): Promise<void> {
+async function showToken(name: string, _options: object, command: Command): Promise<void> {
   const client = await clientFor(command);
   const found = await client.call<{ tokens: TokenRow[] }>("GET", apiPath(["users", name, "token"]));
   answer(command, found, tokenTable(found.tokens));
 }
 
-async function clear(name: string, options: ServerOption, command: Command): Promise<void> {
+async function clearToken(name: string, options: ServerOption, command: Command): Promise<void> {
   const client = await clientFor(command);
   const path = apiPath(["users", name, "token"], { server: options.server });
   const done = await client.call<{ user: string; server: string | null }>("DELETE", path);
@@ -71,16 +71,16 @@ export function addTokenCommands(program: Command): void {
       "after",
       "\nExample:\n  mcp-supervisor token set alice --server gmail --token-file alice.token --expires-at 2027-01-31T12:00:00Z",
     )
-    .action(set);
+    .action(setToken);
   token
     .command("show <name>")
     .description("show fingerprints and expiry of a user's tokens, never the tokens")
     .addHelpText("after", "\nExample:\n  mcp-supervisor token show alice")
-    .action(show);
+    .action(showToken);
   token
     .command("clear <name>")
     .description("delete a user's token")
     .option("--server <server>", "the one for this server, instead of the general one")
     .addHelpText("after", "\nExample:\n  mcp-supervisor token clear alice --server gmail")
-    .action(clear);
+    .action(clearToken);
 }

@@ -26,7 +26,11 @@ function addedLines({ user, key, urls }: AddedUser, hasToken: boolean): string[]
   ];
 }
 
-async function add(name: string, options: { expiresAt?: string }, command: Command): Promise<void> {
+async function addUser(
+  name: string,
+  options: { expiresAt?: string },
+  command: Command,
+): Promise<void> {
   const tokenExpiresAt = options.expiresAt === undefined ? null : parseInstant(options.expiresAt);
   const client = await clientFor(command);
   const token = await readSecret(command, `Token of ${name} (Enter for none yet): `);
@@ -35,7 +39,7 @@ async function add(name: string, options: { expiresAt?: string }, command: Comma
   answer(command, added, addedLines(added, token !== undefined));
 }
 
-async function list(_options: object, command: Command): Promise<void> {
+async function listUsers(_options: object, command: Command): Promise<void> {
   const client = await clientFor(command);
   const found = await client.call<{ users: UserRow[] }>("GET", apiPath(["users"]));
   const rows = found.users.map(({ user, state, createdAt }) => [user, state, instant(createdAt)]);
@@ -52,7 +56,7 @@ function homeLines(homes: ShownUser["homes"]): string[] {
   return ["", `Private homes: ${sizes.join(", ")}`];
 }
 
-async function show(name: string, _options: object, command: Command): Promise<void> {
+async function showUser(name: string, _options: object, command: Command): Promise<void> {
   const client = await clientFor(command);
   const shown = await client.call<ShownUser>("GET", apiPath(["users", name]));
   answer(command, shown, [
@@ -80,7 +84,7 @@ async function setState(
   answer(command, changed, [`${changed.user} is ${changed.state}; ${sentence}`]);
 }
 
-async function remove(
+async function removeUser(
   name: string,
   { keepData = false }: { keepData?: boolean },
   command: Command,
@@ -107,17 +111,17 @@ export function addUserCommands(program: Command): void {
     .description("add a user; prints the personal URLs and, this once, the access key")
     .option("--expires-at <time>", "when the token expires: RFC 3339 or epoch seconds")
     .addHelpText("after", "\nExample:\n  mcp-supervisor user add alice --token-file alice.token")
-    .action(add);
+    .action(addUser);
   user
     .command("list")
     .description("list all users")
     .addHelpText("after", "\nExample:\n  mcp-supervisor user list --json")
-    .action(list);
+    .action(listUsers);
   user
     .command("show <name>")
     .description("show a user's URLs, access keys, tokens (fingerprints) and instances")
     .addHelpText("after", "\nExample:\n  mcp-supervisor user show alice")
-    .action(show);
+    .action(showUser);
   user
     .command("disable <name>")
     .description("end a user's streams, stop the children and keep them off until enabled")
@@ -137,5 +141,5 @@ export function addUserCommands(program: Command): void {
     .description("end keys, streams and children, delete tokens and private homes")
     .option("--keep-data", "keep the private homes, for a user who is added under this name")
     .addHelpText("after", "\nExample:\n  mcp-supervisor user remove alice")
-    .action(remove);
+    .action(removeUser);
 }

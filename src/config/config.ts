@@ -25,7 +25,7 @@ export function loadConfig(whereabouts: Whereabouts = {}): Config {
   // Where the text could not be read to its end there is nothing more to check.
   if (value === undefined) throw invalid(file, problems);
   const { env = process.env } = whereabouts;
-  return check(value, { path: file, baseDir: path.dirname(file), env }, problems);
+  return checkedConfig(value, { path: file, baseDir: path.dirname(file), env }, problems);
 }
 
 /**
@@ -37,10 +37,10 @@ export function parseConfig(
   baseDir: string,
   { env = process.env }: { env?: NodeJS.ProcessEnv } = {},
 ): Config {
-  return check(value, { path: null, baseDir: path.resolve(baseDir), env }, []);
+  return checkedConfig(value, { path: null, baseDir: path.resolve(baseDir), env }, []);
 }
 
-function check(value: unknown, place: Place, found: readonly string[]): Config {
+function checkedConfig(value: unknown, place: Place, found: readonly string[]): Config {
   const { config, toFile } = readPasted(value);
   const result = configSchema.safeParse(config, { error: describeIssue });
   const problems = toFile([

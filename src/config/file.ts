@@ -3,7 +3,7 @@ import path from "node:path";
 import { SupervisorError, isClosed } from "../errors.ts";
 
 export const CONFIG_FILE = "supervisor.config.json";
-export const CONFIG_VARIABLE = "MCP_SUPERVISOR_CONFIG";
+const CONFIG_VARIABLE = "MCP_SUPERVISOR_CONFIG";
 
 export interface Whereabouts {
   /** What `--config` said. */

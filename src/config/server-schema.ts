@@ -118,10 +118,13 @@ const remoteOnly = {
 };
 
 /** Keys of the other kind of server: no typo, yet without effect here. They leave no trace in the type. */
-const refused = (keys: readonly string[], problem: string): object =>
+const refusedKeys = (keys: readonly string[], problem: string): object =>
   Object.fromEntries(keys.map((key) => [key, z.never({ error: problem }).optional()]));
 
-const refusedAll = { ...refused(RESTRICTING_KEYS, RESTRICTS), ...refused(["resend"], LATER) };
+const refusedAll = {
+  ...refusedKeys(RESTRICTING_KEYS, RESTRICTS),
+  ...refusedKeys(["resend"], LATER),
+};
 
 const TRANSPORT =
   "what it speaks; `stdio` for a `command`, `sse` for a `url` that ends in `/sse`, else `http`, unless set";
@@ -136,7 +139,7 @@ const childServer = z.strictObject({
   ...childOnly,
   ...common,
   ...foreign,
-  ...refused(["url", "serverUrl", ...Object.keys(remoteOnly)], 'cannot stand beside "command"'),
+  ...refusedKeys(["url", "serverUrl", ...Object.keys(remoteOnly)], 'cannot stand beside "command"'),
   ...refusedAll,
 });
 
@@ -147,7 +150,7 @@ const remote = {
   ...remoteOnly,
   ...common,
   ...foreign,
-  ...refused(["command", ...Object.keys(childOnly)], "cannot stand beside a URL"),
+  ...refusedKeys(["command", ...Object.keys(childOnly)], "cannot stand beside a URL"),
   ...refusedAll,
 };
 const remoteServer = z.strictObject({

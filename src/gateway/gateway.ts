@@ -48,7 +48,7 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     address,
     publicUrl: publicUrlAt(config, address.port),
     answersItself: (withinMs) => answersItself({ ...address, path: "/health" }, withinMs),
-    close: () => close(options, context, server),
+    close: () => closeGateway(options, context, server),
   };
 }
 
@@ -80,7 +80,7 @@ function publicUrlAt({ publicUrl }: Config, port: number): URL {
   return url;
 }
 
-async function close(
+async function closeGateway(
   { config, sessions, supervisor }: GatewayOptions,
   { heart }: FrontContext,
   server: Server,

@@ -131,11 +131,11 @@ let lastAccepted: Accepted = "either";
 export function acceptedIn(accept: string | undefined): Accepted {
   if (accept === lastAccept) return lastAccepted;
   lastAccept = accept;
-  lastAccepted = read(accept ?? "*/*");
+  lastAccepted = readAccept(accept ?? "*/*");
   return lastAccepted;
 }
 
-function read(accept: string): Accepted {
+function readAccept(accept: string): Accepted {
   const ranges = accept
     .toLowerCase()
     .split(",")

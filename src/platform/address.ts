@@ -49,7 +49,7 @@ export function isForbidden(address: string): boolean {
   return inner !== undefined && NEVER.check(inner, "ipv4");
 }
 
-function refuse(): SupervisorError {
+function addressRefused(): SupervisorError {
   return new SupervisorError(
     "UPSTREAM_REFUSED",
     "the server's address is a link-local or metadata address, which is never called",
@@ -58,7 +58,7 @@ function refuse(): SupervisorError {
 
 /** Throws UPSTREAM_REFUSED where the host is written as a forbidden address: no lookup happens for those. */
 export function requireAllowedHost(hostname: string): void {
-  if (isForbidden(hostname.replace(/^\[|\]$/g, ""))) throw refuse();
+  if (isForbidden(hostname.replace(/^\[|\]$/g, ""))) throw addressRefused();
 }
 
 type LookupCallback = (
@@ -79,7 +79,7 @@ export function guardedLookup(
     (error: Error | null, found: string | LookupAddress[], family?: number) => {
       if (error !== null) return callback(error, found, family);
       const addresses = typeof found === "string" ? [found] : found.map((entry) => entry.address);
-      if (addresses.some(isForbidden)) return callback(refuse(), found, family);
+      if (addresses.some(isForbidden)) return callback(addressRefused(), found, family);
       callback(null, found, family);
     },
   );

@@ -71,11 +71,7 @@ export function newPost(
 }
 
 /** What was answered goes out, with this error for the others. */
-export function answerInPart(
-  post: Post,
-  error: SupervisorError,
-  unanswered: readonly string[],
-): void {
+function answerInPart(post: Post, error: SupervisorError, unanswered: readonly string[]): void {
   const { answers, watch, outlet } = post;
   if (answers.length === 0) return outlet.fail(error, unanswered);
   watch?.failApart(error);
@@ -105,7 +101,7 @@ export function begin(post: Post): void {
 }
 
 /** The progress token of a request, as `canonicalId` has it. */
-export function tokenIn(request: ClientMessage): string | undefined {
+function tokenIn(request: ClientMessage): string | undefined {
   const span = request.find(["params", "_meta", "progressToken"]);
   return span && canonicalId(textAt(request.raw, span));
 }

@@ -13,7 +13,7 @@ type Ask = (fd: number) => number | undefined;
 let asking: Promise<Ask | undefined> | undefined;
 
 /** Node does not tell who is at the other end of a unix socket, so libc is asked, where koffi is installed. */
-async function load(): Promise<Ask | undefined> {
+async function loadGetsockopt(): Promise<Ask | undefined> {
   try {
     const { default: koffi } = await import("koffi");
     const getsockopt = koffi
@@ -36,6 +36,6 @@ async function load(): Promise<Ask | undefined> {
 export async function peerUid(socket: Socket): Promise<number | undefined> {
   const fd = descriptorOf(socket);
   if (fd === undefined) return undefined;
-  asking ??= load();
+  asking ??= loadGetsockopt();
   return (await asking)?.(fd);
 }

@@ -7,8 +7,8 @@ import type { LogSink } from "./log-sink.ts";
 import { Scrubber } from "./scrubber.ts";
 
 export type Logger = PinoLogger;
-export const LOG_LEVELS = ["fatal", "error", "warn", "info", "debug", "trace", "silent"] as const;
-export type LogLevel = (typeof LOG_LEVELS)[number];
+
+export type LogLevel = "fatal" | "error" | "warn" | "info" | "debug" | "trace" | "silent";
 
 const STDERR = 2;
 

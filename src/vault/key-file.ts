@@ -5,7 +5,7 @@ import path from "node:path";
 import { SupervisorError } from "../errors.ts";
 import { syncToDisk, writeNewFile } from "../platform/atomic-file.ts";
 
-export const KEY_BYTES = 32;
+const KEY_BYTES = 32;
 
 /** KEY_FILE_REFUSED with what to do about it. Never holds a byte of the key. */
 export function refuseKeyFile(

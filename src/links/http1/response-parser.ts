@@ -75,10 +75,6 @@ export class ResponseParser {
     this.#sink = sink;
   }
 
-  get isIdle(): boolean {
-    return this.#state.kind === "idle";
-  }
-
   /** A request was sent: its response is what comes next. */
   expect(): void {
     this.#state = HEAD;
