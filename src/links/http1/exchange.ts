@@ -78,7 +78,7 @@ export class RedirectedExchange implements Exchange, Receiver {
 
   head(status: number, headers: ResponseHeaders): void {
     if (status < 300 || !isRedirect(status)) return this.#receiver.head(status, headers);
-    const from = this.#at ?? new URL(this.#request.path, this.#origin);
+    const from = this.#at ?? new URL(this.#origin.origin + this.#request.path);
     const target = redirectTarget(headers["location"], from, this.#redirects);
     this.#redirects += 1;
     this.#at = target;

@@ -76,3 +76,17 @@ test("a token with characters that would turn into a line break on the wire adds
   assert.equal(seen[seen.indexOf("x-name") + 1], "caf\u00e9\t!");
   assert.equal(seen.includes("evil"), false);
 });
+
+for (const path of ["//mcp", "//"])
+  test(`a redirect from ${path} is one within the server, and is followed`, async (t) => {
+    const asked: string[] = [];
+    const { url } = await serve(t, (req, res) => {
+      asked.push(req.url!);
+      if (req.url !== path) return void res.end("there");
+      res.writeHead(307, { location: new URL(`${url.origin}/there`).href }).end();
+    });
+    const client = new HttpClient(url, false);
+    t.after(() => client.close());
+    assert.equal(await ask(client, { ...GET, path }), "there");
+    assert.deepEqual(asked, [path, "/there"]);
+  });
