@@ -55,7 +55,7 @@ export async function serveModern(
       "this server speaks an earlier revision of MCP: begin with initialize",
       LEGACY_VERSIONS,
     );
-  if (modern.kind === "fault") return refuse(request, messages, modern.code, modern.message);
+  if (modern.kind === "fault") return refuse(request, messages, modern);
   const serving = await sessions.modern(instance);
   if (res.destroyed) return;
   if (modern.kind === "notification") {
@@ -83,16 +83,21 @@ export async function serveModern(
   const { params } = modern;
   const fault =
     message?.method === "tools/call" ? await paramFault(serving, req, params) : undefined;
-  if (fault !== undefined) return refuse(request, messages, RPC.headerMismatch, fault);
-  await carry(context, request, serving, messages, params);
+  if (fault !== undefined)
+    return refuse(request, messages, { code: RPC.headerMismatch, message: fault });
+  await carry(context, request, serving, { message: messages[0]!, params });
+}
+
+interface ModernRequest {
+  message: ClientMessage;
+  params: Extract<Modern, { kind: "request" }>["params"];
 }
 
 async function carry(
   context: FrontContext,
   request: RequestContext,
   serving: ModernServing,
-  messages: readonly ClientMessage[],
-  params: Extract<Modern, { kind: "request" }>["params"],
+  { message, params }: ModernRequest,
 ): Promise<void> {
   const { heart } = context;
   const { res, trace } = request;
@@ -106,7 +111,7 @@ async function carry(
   });
   // The client may have left while headers were checked.
   if (res.destroyed) post.abort();
-  else await post.send(messages[0]!, params, trace);
+  else await post.send(message, params, trace);
 }
 
 async function paramFault(
@@ -126,16 +131,21 @@ function refuseVersion(
   supported: readonly string[],
 ): void {
   const requested = headerOf(request.req, "mcp-protocol-version") ?? null;
-  refuse(request, messages, RPC.unsupportedVersion, message, { supported, requested });
+  const data = { supported, requested };
+  refuse(request, messages, { code: RPC.unsupportedVersion, message, data });
+}
+
+interface Fault {
+  code: number;
+  message: string;
+  data?: Readonly<Record<string, unknown>>;
 }
 
 /** 400, with an error of the protocol and not of ours. */
 function refuse(
   { res, requestId, trace }: RequestContext,
   messages: readonly ClientMessage[],
-  code: number,
-  message: string,
-  data: Readonly<Record<string, unknown>> = {},
+  { code, message, data }: Fault,
 ): void {
   const error = new SupervisorError("REQUEST_INVALID", message);
   trace.fail(error);

@@ -61,7 +61,8 @@ async function servePost(context: FrontContext, request: RequestContext): Promis
     // To ask for a child is use, and what is refused, or needs no answer, is none.
     const live = known?.session.live ?? instance.live ?? (await instance.ensure());
     // The client may have left while the child was starting; the child stays for its next try.
-    if (!res.destroyed) relayTo(context, request, live, relayIn(known), { body, messages });
+    if (!res.destroyed)
+      relayTo(context, request, live, { relayed: relayIn(known), body, messages });
   } catch (error) {
     trace.fail(error);
     refusePost(request, error, messages);
@@ -92,8 +93,8 @@ function serveWithoutBody(context: FrontContext, request: RequestContext): void 
       ? open.addStream(request.principal, close, () => answer.lastMessageAt)
       : open.add(request.principal, close),
   );
-  const nothing = { body: null, messages: NO_MESSAGES };
-  const answer = relayTo(context, request, live, relayIn(known), nothing);
+  const nothing = { relayed: relayIn(known), body: null, messages: NO_MESSAGES };
+  const answer = relayTo(context, request, live, nothing);
 }
 
 /** A ping asks whether the session is there. While its child is down the answer is ours: nothing is started for that. */
@@ -131,18 +132,23 @@ function sessionOf(
 const relayIn = (known: HttpFront | HttpRelay | undefined): HttpRelay | undefined =>
   known?.kind === "relay" ? known : undefined;
 
+/** What is carried, and the session that it belongs to, if there is one. */
+interface Relayed {
+  readonly relayed: HttpRelay | undefined;
+  readonly body: Buffer | null;
+  readonly messages: readonly ClientMessage[];
+}
+
 /** Carries the request over to a server of the same transport, and its answer back. */
 function relayTo(
   { sessions, heart }: FrontContext,
   request: RequestContext,
   live: Live,
-  relayed: HttpRelay | undefined,
-  posted: { readonly body: Buffer | null; readonly messages: readonly ClientMessage[] },
+  { relayed, body, messages }: Relayed,
 ): HttpAnswer {
   const { req, res, principal: holder, instance, trace } = request;
   trace.setGeneration(live.generation);
   const method = req.method as "POST" | "GET" | "DELETE";
-  const { messages } = posted;
   const about = { holder, instance, live, relayed, method, messages };
   const answer = new HttpAnswer({
     heart,
@@ -151,7 +157,7 @@ function relayTo(
   });
   const { exchange, release } = relay(sessions, {
     ...about,
-    body: posted.body,
+    body,
     headers: headersToChild(req.rawHeaders, req.headers.connection),
     watch: trace,
     outlet: answer,
