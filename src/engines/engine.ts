@@ -37,6 +37,14 @@ export interface Engine<Def extends ServerDef = ServerDef> {
    * is nothing left to start it with, or the signal's reason.
    */
   start(workload: Workload<Def>, options: StartOptions): Promise<Running>;
+  /** What stands around a child of this server here, as its config names it; null where nothing is to be had, or nothing is started. */
+  levelOf(def: Def): string | null;
+  /** The weakest of what stands around children by the config's own word. */
+  readonly level: string;
+  /** How many starts it bears at once. */
+  readonly capacity: Capacity;
+  /** The user is gone for good: what was set apart for their children may be given to others. */
+  forgetUser(user: string): void;
   /** What earlier daemons of the same data left running here, as it is now. */
   findLeft(): Promise<readonly Left[]>;
   /**
@@ -48,6 +56,12 @@ export interface Engine<Def extends ServerDef = ServerDef> {
   killAll(): void;
   /** Frees what the engine itself holds. All that it started must have ended. */
   close(): Promise<void>;
+}
+
+export interface Capacity {
+  readonly starts: number;
+  /** How many more at the moment, because those under way wait for something else; absent where that cannot be told. */
+  readonly spare?: () => number;
 }
 
 /** Something that runs on though the daemon that started it is gone. */

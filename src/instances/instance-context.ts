@@ -1,7 +1,6 @@
 import type { EventEmitter } from "node:events";
 import type { ChildServer, Config, RemoteServer, ServerDef } from "../config/config.ts";
 import type { Engine } from "../engines/engine.ts";
-import type { Isolation } from "../engines/process/isolation.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import type { Ref, SupervisorEvents } from "./instance-types.ts";
 import type { LaunchInput } from "./launch-types.ts";
@@ -17,7 +16,6 @@ export interface Engines {
 export interface InstanceContext extends Pick<LaunchInput, "version" | "versions"> {
   config: Config;
   engines: Engines;
-  isolation: Pick<Isolation, "rowOf" | "level" | "releaseUids">;
   servers: (name: string) => ServerDef | undefined;
   secretsFor: (user: string, server: string) => string | undefined;
   log: Logger;

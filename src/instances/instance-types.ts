@@ -106,7 +106,7 @@ export interface InstanceRow {
   inFlight: number;
   idleSeconds: number | null;
   /** Null for a remote. */
-  isolation: "none" | "user" | "sandbox" | null;
+  isolation: string | null;
 }
 
 /** A row of `status`: with the memory of the whole process tree, null where none is alive. */

@@ -181,7 +181,7 @@ export class Instance {
       restarts: this.#restarts,
       // What the one that is ready now made good is held against nobody.
       failures: this.#generations.newest?.isWell === true ? 0 : this.#standing.policy.failures,
-      isolation: this.#context.isolation.rowOf(def),
+      isolation: def?.kind === "child" ? this.#context.engines.child.levelOf(def) : null,
     });
   }
 

@@ -1,56 +1,30 @@
-import { childServers } from "../config/child-servers.ts";
-import type { Controller } from "../engines/process/cgroup.ts";
-import { unkeptLimits } from "../engines/process/limits.ts";
-import type { Unkept } from "../engines/process/limits.ts";
-import { openProcessEngine } from "../engines/process/process-engine.ts";
+import { openMachine } from "../engines/process/open.ts";
+import type { MachineFacts } from "../engines/process/open.ts";
 import { RemoteEngine } from "../engines/remote/remote-engine.ts";
-import { reportOpening } from "../engines/process/report-opening.ts";
 import type { Closers } from "../platform/closers.ts";
 import type { Store } from "../store/store.ts";
 import type { Scrubber } from "../telemetry/scrubber.ts";
-import { openIsolation } from "../engines/process/isolation.ts";
-import type { Isolation } from "../engines/process/isolation.ts";
-import { reportIsolation } from "../engines/process/report-isolation.ts";
 import { Supervisor } from "./supervisor.ts";
 import type { SupervisorOptions } from "./supervisor.ts";
 
-export interface InstancesOptions extends Omit<
-  SupervisorOptions,
-  "isolation" | "engines" | "eras" | "versions"
-> {
+export interface InstancesOptions extends Omit<SupervisorOptions, "engines" | "eras" | "versions"> {
   scrubber: Scrubber;
   store: Store;
 }
 
-export interface OpenInstances {
+export interface OpenInstances extends MachineFacts {
   supervisor: Supervisor;
-  isolation: Isolation;
-  /** Limits of the config that nothing keeps on this machine. */
-  unkept: readonly Unkept[];
-  /** The delegated controllers of cgroups. */
-  controllers: ReadonlySet<Controller>;
 }
 
-/**
- * Opens what children run with, and logs what this machine cannot give them: isolation, engine,
- * supervisor. Rejects with ISOLATION_UNAVAILABLE and as the engine does; the closers have then what
- * was opened.
- */
+/** Opens the engines, and the supervisor of what they run. Rejects as `openMachine`; the closers have then what was opened. */
 export async function openInstances(
   { store, ...options }: InstancesOptions,
   closers: Closers,
 ): Promise<OpenInstances> {
-  const { config, log } = options;
-  const isolation = closers.opened(await openIsolation(config, store));
-  reportIsolation(config, isolation, log);
-  const child = closers.opened(await openProcessEngine({ config, isolation, log }));
-  const left = await child.endLeft();
-  const { controllers } = child;
-  const unkept = unkeptLimits(childServers(config), controllers);
-  reportOpening(child, left, unkept, log);
-  const engines = { child, remote: closers.opened(new RemoteEngine()) };
+  const { engine, ...facts } = await openMachine({ ...options, store }, closers);
+  const engines = { child: engine, remote: closers.opened(new RemoteEngine()) };
   const [eras, versions] = [store.meta.under("era"), store.meta.under("version")];
-  const supervisor = new Supervisor({ ...options, isolation, engines, eras, versions });
+  const supervisor = new Supervisor({ ...options, engines, eras, versions });
   closers.push(() => supervisor.stopAll());
-  return { supervisor, isolation, unkept, controllers };
+  return { supervisor, ...facts };
 }

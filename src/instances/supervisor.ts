@@ -1,15 +1,13 @@
 /** Room: instances. Keeps at most one generation of each instance alive, ready and ours. In: a ref (user, server, variant). Out: where to send its messages, and word when it ended. Never imports sessions, never sees a message. */
 import { EventEmitter } from "node:events";
-import { availableParallelism } from "node:os";
 import { SupervisorError } from "../errors.ts";
 import { EraProbe } from "./era-probe.ts";
 import { Admission } from "./admission.ts";
 import { IdleWatch } from "./idle.ts";
 import { Instance } from "./instance.ts";
 import { isDown } from "./instance-row.ts";
-import type { Isolation } from "../engines/process/isolation.ts";
+import type { Capacity } from "../engines/engine.ts";
 import { rssOf } from "./memory.ts";
-import { meterIdleCores } from "../engines/process/idle-cores.ts";
 import { StartSlots } from "./start-slots.ts";
 import { StartTimes } from "./start-times.ts";
 import { StartScheduler } from "./start-scheduler.ts";
@@ -18,7 +16,6 @@ import type { ChildServer, Config, ServerDef } from "../config/config.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import { Standings } from "./standing.ts";
 import { Scrubber } from "../telemetry/scrubber.ts";
-import type { Level } from "../engines/process/confinement.ts";
 import { forgetful } from "./definition.ts";
 import type { DefinitionMemory } from "./definition.ts";
 import type { Engines, InstanceContext } from "./instance-context.ts";
@@ -40,11 +37,13 @@ export type { IdleHold, Unattached, Usage } from "./usage.ts";
 export type { InstanceFailure } from "./history.ts";
 export { MODERN_VARIANT, isOwnVariant, ownVariant } from "./instance-types.ts";
 
-function slotsFor({ limits: { spawnConcurrency } }: Config): StartSlots {
+function slotsFor(
+  { limits: { spawnConcurrency } }: Config,
+  { starts, spare }: Capacity,
+): StartSlots {
   if (spawnConcurrency !== "cores") return new StartSlots(spawnConcurrency, { restTimes: () => 0 });
-  const cores = availableParallelism();
   // Those who come next may fail as well; where a core is idle, they do not wait for it.
-  return new StartSlots(cores, { idleCores: meterIdleCores(cores), restTimes: () => 1 });
+  return new StartSlots(starts, { idleCores: spare, restTimes: () => 1 });
 }
 
 export interface SupervisorOptions {
@@ -57,7 +56,6 @@ export interface SupervisorOptions {
   /** What children write is kept without the secrets that it knows. */
   scrubber?: Scrubber;
   engines: Engines;
-  isolation: Isolation;
   /** Which era a stdio server speaks. */
   eras?: DefinitionMemory;
   /** Which version a stdio server took that had refused another. */
@@ -88,7 +86,7 @@ export class Supervisor {
     this.#context = {
       ...options,
       versions,
-      scheduler: new StartScheduler(slotsFor(config)),
+      scheduler: new StartScheduler(slotsFor(config, options.engines.child.capacity)),
       events: this.events,
       onExposed: (server, addresses) => this.#warnExposed(server, addresses),
       admit: async (ref, signal) => await this.#admission.admit(this.instance(ref), signal),
@@ -256,13 +254,13 @@ export class Supervisor {
   }
 
   /** The level in force for the daemon as a whole; each row says that of its own. */
-  get isolationLevel(): Level {
-    return this.#context.isolation.level;
+  get isolationLevel(): string {
+    return this.#context.engines.child.level;
   }
 
   /** The accounts of this user's children may be given to others: the user and the homes are gone. */
   releaseAccounts(user: string): void {
-    this.#context.isolation.releaseUids(user);
+    this.#context.engines.child.forgetUser(user);
   }
 
   /** How many instances are in each state; states without any are left out. */

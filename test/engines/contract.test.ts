@@ -163,6 +163,15 @@ async function speakTo({ endpoint }: Running): Promise<void> {
 
 for (const subject of SUBJECTS) {
   const { name, adopts } = subject;
+  test(`${name}: it says what stands around its children, and how many starts it bears`, async (t) => {
+    const { engine, servers } = await subject.open(t);
+    assert.equal(typeof engine.level, "string");
+    assert.ok([engine.level, null].includes(engine.levelOf(servers.echo!)));
+    const { starts, spare } = engine.capacity;
+    assert.ok(starts >= 1);
+    assert.ok(spare === undefined || spare() >= 0);
+  });
+
   test(`${name}: what it has started can be spoken to, and is not ending`, async (t) => {
     const running = await start(t, await subject.open(t), "echo");
     await speakTo(running);

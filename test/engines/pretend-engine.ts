@@ -73,6 +73,15 @@ export class PretendEngine implements Engine<ChildServer> {
     this.#pods = pods;
   }
 
+  readonly level = "pod";
+  readonly capacity = { starts: 4 };
+
+  levelOf(): string {
+    return this.level;
+  }
+
+  forgetUser(): void {}
+
   async start({ ref, def }: Workload<ChildServer>, { signal }: StartOptions): Promise<Running> {
     await Promise.resolve();
     signal.throwIfAborted();

@@ -90,7 +90,6 @@ export function openSupervisor(
     servers: (name) => config.servers[name],
     secretsFor: (user, server) => tokens.get(`${user}/${server}`),
     log,
-    isolation,
     engines: { child, remote: new RemoteEngine() },
   });
   t.after(async () => {

@@ -88,9 +88,9 @@ export class Isolation {
     return warningsOf(config, (def) => this.levelOf(def) === "sandbox");
   }
 
-  /** For a row of status: null for a remote, and where there is none to be had. */
-  rowOf(def: ServerDef | undefined): Level | null {
-    return def?.kind === "child" ? (chooseLevel(this.#machine, def).level ?? null) : null;
+  /** As `levelOf`; undefined where there is none to be had. */
+  findLevel(def: ChildServer): Level | undefined {
+    return chooseLevel(this.#machine, def).level;
   }
 
   /** The level in the config, or the weakest that its servers get by "auto". */

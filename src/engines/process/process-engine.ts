@@ -1,15 +1,18 @@
+import { availableParallelism } from "node:os";
 import { SupervisorError, shortageOf, toSupervisorError } from "../../errors.ts";
 import { holdAccount } from "./accounts.ts";
 import { childSpec } from "./child-spec.ts";
+import { meterIdleCores } from "./idle-cores.ts";
 import { Ports } from "./ports.ts";
 import { preparePrivateHome, removeLeftTmp, removeTmp } from "./private-home.ts";
 import { openProcessTrees } from "./process-trees.ts";
 import type { ChildServer, Config } from "../../config/config.ts";
 import type { Logger } from "../../telemetry/logger.ts";
-import type { EndedLeft, Endpoint, Engine, Exit, Left, Running } from "../engine.ts";
+import type { Capacity, EndedLeft, Endpoint, Engine, Exit, Left, Running } from "../engine.ts";
 import type { StartOptions, Workload } from "../engine.ts";
 import type { Controller } from "./cgroup.ts";
 import type { ProcessName } from "./child-journal.ts";
+import type { Level } from "./confinement.ts";
 import type { Box, Isolation } from "./isolation.ts";
 import type { PrivateHome } from "./private-home.ts";
 import type { ProcessTree } from "./process-tree.ts";
@@ -21,6 +24,8 @@ export interface ProcessEngineOptions {
   log: Logger;
   trees: ProcessTrees;
 }
+
+const CORES = availableParallelism();
 
 type ChildWorkload = Workload<ChildServer>;
 
@@ -54,6 +59,20 @@ export class ProcessEngine implements Engine<ChildServer> {
   /** A cgroup was delegated, and could not be made use of. */
   get delegationFailure(): Error | undefined {
     return this.#options.trees.delegationFailure;
+  }
+
+  readonly capacity: Capacity = { starts: CORES, spare: meterIdleCores(CORES) };
+
+  levelOf(def: ChildServer): Level | null {
+    return this.#options.isolation.findLevel(def) ?? null;
+  }
+
+  get level(): Level {
+    return this.#options.isolation.level;
+  }
+
+  forgetUser(user: string): void {
+    this.#options.isolation.releaseUids(user);
   }
 
   async start(workload: ChildWorkload, options: StartOptions): Promise<Running> {

@@ -7,6 +7,16 @@ import type { EndedLeft, Endpoint, Engine, Exit, Left, Running } from "../engine
 
 /** Servers that run elsewhere already: there is nothing to start, and nothing to end but the word of it. */
 export class RemoteEngine implements Engine<RemoteServer> {
+  readonly level = "none";
+  readonly capacity = { starts: Infinity };
+
+  /** What stands around it there is not ours to know. */
+  levelOf(): null {
+    return null;
+  }
+
+  forgetUser(): void {}
+
   // oxlint-disable-next-line require-await -- what is wrong with the workload rejects
   async start(workload: Workload<RemoteServer>, { signal }: StartOptions): Promise<Running> {
     signal.throwIfAborted();
