@@ -31,11 +31,14 @@ export class Progress {
   #startedAt = performance.now();
   #files;
   #done = 0;
+  #passed = 0;
+  #skipped = 0;
   #failures = [];
   #say;
 
+  /** `files` by their whole paths. */
   constructor(files, say = (text) => process.stdout.write(text)) {
-    this.#files = files;
+    this.#files = new Set(files);
     this.#say = say;
   }
 
@@ -45,38 +48,47 @@ export class Progress {
 
   take({ type, data }) {
     if (type === "test:stdout" || type === "test:stderr") this.#say(data.message);
-    if (type === "test:fail") this.#fail(data);
-    if (type === "test:pass" && data.skip !== undefined) this.#tellSkipped(data);
-    if (type === "test:summary") this.#sum(data);
+    // Told at once; all other events wait until those of earlier files are told.
+    if (type === "test:complete") this.#complete(data);
+    if (type === "test:summary" && data.file === undefined) this.#finish();
+  }
+
+  #complete(data) {
+    const { name, skip, details } = data;
+    const isFile = this.#files.has(name);
+    // What is around a test that failed has nothing to say of its own.
+    if (!details.passed && details.error.failureType !== "subtestsFailed") this.#fail(data);
+    else if (skip !== undefined) this.#skip(name, skip);
+    else if (!isFile && details.passed) this.#passed += 1;
+    if (isFile) this.#tellDone(name, details);
   }
 
   #fail(data) {
-    // A test around one that failed has nothing to say of its own.
-    if (data.details.error.failureType === "subtestsFailed") return;
     const failure = describe(data);
-    // A file that did not come to its end has no summary.
-    if (data.details.error.exitCode !== undefined) this.#done += 1;
     this.#failures.push(failure);
     this.#say(failure);
   }
 
-  #tellSkipped({ name, skip }) {
-    this.#say(`  skipped: ${name}${typeof skip === "string" ? ` (${skip})` : ""}\n`);
+  #skip(name, why) {
+    this.#skipped += 1;
+    this.#say(`  skipped: ${name}${typeof why === "string" ? ` (${why})` : ""}\n`);
   }
 
-  #sum({ file, counts, duration_ms }) {
-    const time = duration(performance.now() - this.#startedAt);
-    if (file === undefined) {
-      const again = this.#failures.length > 1 ? `\nWhat failed:\n${this.#failures.join("")}` : "";
-      this.#say(
-        `${again}${counts.passed} tests passed, ${this.#failures.length} failed, ${counts.skipped} were skipped, in ${time}; ${duration(cpuMs())} of processor time\n`,
-      );
-      return;
-    }
+  #tellDone(file, { duration_ms, passed }) {
     this.#done += 1;
+    const time = duration(performance.now() - this.#startedAt);
     const what = basename(file) === "unit.mjs" ? "all unit tests" : relative("", file);
+    const how = passed ? "" : " FAILED,";
     this.#say(
-      `${this.#done} of ${this.#files} (${time})  ${what}: ${counts.tests} tests, ${duration(duration_ms)}\n`,
+      `${this.#done} of ${this.#files.size} (${time})  ${what}:${how} ${duration(duration_ms)}\n`,
+    );
+  }
+
+  #finish() {
+    const time = duration(performance.now() - this.#startedAt);
+    if (this.#failures.length > 1) this.#say(`\nWhat failed:\n${this.#failures.join("")}`);
+    this.#say(
+      `${this.#passed} tests passed, ${this.#failures.length} failed, ${this.#skipped} were skipped, in ${time}; ${duration(cpuMs())} of processor time\n`,
     );
   }
 }

@@ -34,7 +34,7 @@ for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => v
 process.stdout.on("error", () => void end("SIGPIPE"));
 
 const files = chooseFiles(process.argv.slice(2));
-const progress = new Progress(files.length);
+const progress = new Progress(files);
 for await (const event of run({ files, concurrency: FILES_AT_ONCE, timeout: PATIENCE_MS }))
   if (!isEnding) progress.take(event);
 if (!isEnding) process.exit(progress.hasFailed ? 1 : 0);
