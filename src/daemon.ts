@@ -20,11 +20,13 @@ import { openOrClose } from "./platform/closers.ts";
 import type { Closers } from "./platform/closers.ts";
 import { Sessions } from "./sessions/sessions.ts";
 import { openDataDir } from "./store/store.ts";
+import type { Store } from "./store/store.ts";
 import type { Logger } from "./telemetry/logger.ts";
 import type { Scrubber } from "./telemetry/scrubber.ts";
 import { openTelemetry } from "./telemetry/telemetry.ts";
 import { openTokens } from "./tokens/tokens.ts";
 import { openVault } from "./vault/vault.ts";
+import type { Vault } from "./vault/vault.ts";
 
 export interface DaemonOptions {
   config: Config;
@@ -57,13 +59,25 @@ export async function openDaemon(options: DaemonOptions): Promise<Daemon> {
   return await openOrClose(options.log, (closers) => openRooms(options, closers));
 }
 
+/** The vault, which begins to seal anew what a change of keys has left behind. */
+function openDaemonVault({ config, scrubber, log }: DaemonOptions, store: Store): Vault {
+  const vault = openVault({
+    keyFile: config.keyFile,
+    store,
+    hide: (id, key) => scrubber.set(`vault key ${id}`, key),
+    onFailure: (err) => log.error({ err }, "rows cannot be sealed anew now; tried again later"),
+  });
+  vault.keyring.resume();
+  return vault;
+}
+
 async function openRooms(options: DaemonOptions, closers: Closers): Promise<Daemon> {
   const { config, log, scrubber, version } = options;
   const hideHeaders = headerHider(scrubber, config.servers);
   const { store } = closers.opened(openDataDir(config.dataDir));
   const audit = closers.opened(new Audit({ rows: store.audit, scrubber, log }));
-  const hide = (key: Buffer): unknown => scrubber.set("vault key", key);
-  const tokens = openTokens({ store, vault: openVault({ keyFile: config.keyFile, store, hide }) });
+  const vault = closers.opened(openDaemonVault(options, store));
+  const tokens = openTokens({ store, vault });
   const registry = new Registry(store);
   const catalog = new Catalog(config.servers);
   const secrets = new ChildSecrets({ registry, tokens, scrubber, log });
@@ -85,7 +99,9 @@ async function openRooms(options: DaemonOptions, closers: Closers): Promise<Daem
   const gateway = closers.opened(await openGateway(rooms));
   const reload = createReload({ ...rooms, hideHeaders });
   const { publicUrl } = gateway;
-  const control = closers.opened(await openControl({ ...rooms, publicUrl, reload, store, tokens }));
+  const control = closers.opened(
+    await openControl({ ...rooms, publicUrl, reload, store, tokens, keyring: vault.keyring }),
+  );
   log.info({ ...gateway.address, version }, "serving");
   const children = (): string => counted(countChildren(supervisor), "child", "children");
   return {

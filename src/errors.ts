@@ -58,6 +58,7 @@ export const ERROR_CODES = {
   REQUEST_TIMEOUT: entry(408),
   USER_EXISTS: entry(409),
   USER_DISABLED: entry(409),
+  KEY_IN_USE: entry(409),
   BODY_TOO_LARGE: entry(413),
   TYPE_UNSUPPORTED: entry(415),
   EXPECTATION_FAILED: entry(417),

@@ -56,7 +56,7 @@ export function createApp(
     next();
   });
   app.use(wantJson, jsonBody(edge));
-  app.use("/api", createRoutes(parts));
+  app.use("/api", createRoutes(parts, edge === undefined));
   app.all("/metrics", createMetricsRoute(parts));
   app.use(() => {
     throw new SupervisorError("NOT_FOUND", "there is nothing at this path");

@@ -1,17 +1,15 @@
 import { readFileSync, statSync } from "node:fs";
-import { dirname, resolve } from "node:path";
 import { childServers } from "../config/child-servers.ts";
 import type { OwnerKind } from "../containment.ts";
 import { gapsOf } from "./gaps.ts";
 import { levelFor } from "../engines/process/levels.ts";
+import { isCredential } from "../vault/key-file.ts";
 import type { ControlParts } from "./parts.ts";
 import type { MachineReport } from "./types.ts";
 
 function keyOf(file: string): MachineReport["key"] {
-  const credentials = process.env["CREDENTIALS_DIRECTORY"];
-  const isCredential = !!credentials && dirname(file) === resolve(credentials);
   const mode = statSync(file, { throwIfNoEntry: false })?.mode;
-  return { file, isCredential, mode: mode === undefined ? null : mode & 0o777 };
+  return { file, isCredential: isCredential(file), mode: mode === undefined ? null : mode & 0o777 };
 }
 
 /** How many files this process may have open; null where it has no bound, or the system does not say. */

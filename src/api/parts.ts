@@ -15,6 +15,7 @@ import type { Store } from "../store/store.ts";
 import type { Isolation } from "../engines/process/isolation.ts";
 import type { Supervisor } from "../instances/supervisor.ts";
 import type { Tokens } from "../tokens/tokens.ts";
+import type { Keyring } from "../vault/keyring.ts";
 
 /** What the control API works on. */
 export interface ControlParts {
@@ -26,6 +27,7 @@ export interface ControlParts {
   registry: Registry;
   catalog: Catalog;
   tokens: Tokens;
+  keyring: Keyring;
   supervisor: Supervisor;
   sessions: Pick<Sessions, "closeUser" | "closeServer" | "count" | "open" | "unread">;
   /** Reads the config file again; see createReload. */

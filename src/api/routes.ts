@@ -3,18 +3,20 @@ import { addAuditRoutes } from "./audit-routes.ts";
 import { addDoctorRoutes } from "./doctor-routes.ts";
 import { addInstanceRoutes } from "./instance-routes.ts";
 import { addKeyRoutes } from "./key-routes.ts";
+import { addKeyringRoutes } from "./keyring-routes.ts";
 import { addLogRoutes } from "./log-routes.ts";
 import type { ControlParts } from "./parts.ts";
 import { addReloadRoute } from "./reload-routes.ts";
 import { addTokenRoutes } from "./token-routes.ts";
 import { addUserRoutes } from "./user-routes.ts";
 
-/** Every path below `/api`, one file for each noun. */
-export function createRoutes(parts: ControlParts): Router {
+/** Every path below `/api`, one file for each noun. `isLocal`: for the unix socket, which takes orders that TCP never does. */
+export function createRoutes(parts: ControlParts, isLocal: boolean): Router {
   const router = Router({ caseSensitive: true, strict: true });
   addUserRoutes(router, parts);
   addTokenRoutes(router, parts);
   addKeyRoutes(router, parts);
+  addKeyringRoutes(router, parts, isLocal);
   addInstanceRoutes(router, parts);
   addLogRoutes(router, parts);
   addReloadRoute(router, parts);

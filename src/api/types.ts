@@ -79,6 +79,17 @@ export interface LogRow extends LogLine {
   variant: string;
 }
 
+export type { KeyringStatus } from "../vault/keyring.ts";
+
+/** The key that is sealed with from now on. */
+export interface RotatedKeyring {
+  id: number;
+}
+
+export interface DroppedKey {
+  id: number;
+}
+
 export type { Reloaded } from "../operations/reload.ts";
 
 export type AuditEntry = AuditRow;

@@ -6,6 +6,7 @@ import { addDoctorCommand } from "./doctor.ts";
 import { explain, failureOf } from "./explain.ts";
 import { addInstanceCommands } from "./instance.ts";
 import { addKeyCommands } from "./key.ts";
+import { addKeyringCommands } from "./keyring.ts";
 import { addPackageCommands } from "./package.ts";
 import { addReloadCommand } from "./reload.ts";
 import { addServeCommands } from "./serve.ts";
@@ -49,6 +50,7 @@ export function createProgram(onError: (text: string) => void): Command {
   addDoctorCommand(program);
   addConfigCommands(program);
   addReloadCommand(program);
+  addKeyringCommands(program);
   addPackageCommands(program);
   addServiceCommands(program);
   return program;

@@ -1,5 +1,3 @@
-import { existsSync, readFileSync } from "node:fs";
-import { join } from "node:path";
 import type { Command } from "commander";
 import type { Config } from "../config/config.ts";
 import type { MachineReport } from "../api/types.ts";
@@ -7,8 +5,6 @@ import { SupervisorError, counted, isClosed, toSupervisorError } from "../errors
 import { isRoot } from "../engines/process/levels.ts";
 import type { ServerLevel } from "../engines/process/levels.ts";
 import { apiPath, createControlClient } from "./client.ts";
-import { SERVICE_UNIT, readUnit } from "../systemd/unit.ts";
-import type { InstalledUnit } from "../systemd/unit.ts";
 import { running } from "./daemon-checks.ts";
 import { nextStepOf } from "./explain.ts";
 import { ok, warn } from "./finding.ts";
@@ -16,7 +12,8 @@ import type { Finding } from "./finding.ts";
 import * as checks from "./machine-checks.ts";
 import { accountLike, probe, probeAs, wantedBy } from "./probe.ts";
 import type { Probed } from "./probe.ts";
-import { DEFAULT_USER, UNIT_FOLDER } from "./service/place.ts";
+import { keyFileOf, serviceOf } from "./service/installed.ts";
+import { DEFAULT_USER } from "./service/place.ts";
 import { isRunBySystemd } from "./service/system.ts";
 import { answer, globalsOf, printable } from "./output.ts";
 
@@ -31,17 +28,6 @@ async function askDaemon({ controlSocket }: Config): Promise<MachineReport | Sup
     if (error instanceof SupervisorError && error.code === "DAEMON_UNREACHABLE") return error;
     throw error;
   }
-}
-
-/** The service's unit, where one is installed for this config: who runs it, and with which key. */
-function serviceOf({ path }: Config): InstalledUnit | undefined {
-  const file = join(UNIT_FOLDER, SERVICE_UNIT);
-  return path !== null && existsSync(file) ? readUnit(readFileSync(file, "utf8"), path) : undefined;
-}
-
-/** The key that a daemon would have. */
-function keyFileOf({ keyFile, dataDir }: Config, service: InstalledUnit | undefined): string {
-  return keyFile === join(dataDir, "vault.key") ? (service?.keyFile ?? keyFile) : keyFile;
 }
 
 /**

@@ -88,9 +88,9 @@ const AS_OTHER = "run this with sudo, or as the account of the daemon";
 /** The key as this account finds it, where no daemon says which one it has. */
 export function vaultKey({ keyFile, dataDir }: Pick<Config, "keyFile" | "dataDir">): Finding {
   try {
-    const key = readKeyFile(keyFile);
-    if (key !== undefined) {
-      key.fill(0);
+    const keys = readKeyFile(keyFile);
+    if (keys !== undefined) {
+      for (const { bytes } of keys) bytes.fill(0);
       return ok("key", `${keyFile}, mode ${modeText(statSync(keyFile).mode)}`);
     }
     return existsSync(join(dataDir, DATABASE_FILE))

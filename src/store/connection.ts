@@ -89,6 +89,16 @@ export class Connection {
     };
   }
 
+  /** As `prepare`; each row is the list of its values. */
+  prepareRaw(sql: string): Query<unknown[]> {
+    const statement = guarded(() => this.#db.prepare<Value[], unknown[]>(sql).raw());
+    return {
+      run: (...values) => guarded(() => statement.run(...values).changes),
+      get: (...values) => guarded(() => statement.get(...values)),
+      all: (...values) => guarded(() => statement.all(...values)),
+    };
+  }
+
   /** All of `work`, or none of it. `work` cannot be async: the transaction would end before it. */
   transaction<T>(work: () => T): T {
     return guarded(() => this.#write(work));

@@ -4,12 +4,16 @@ import type { Connection, Query } from "./connection.ts";
 export class MetaRows {
   readonly #set: Query<never>;
   readonly #find: Query<{ value: Buffer }>;
+  readonly #delete: Query<never>;
+  readonly #names: Query<{ name: string }>;
 
   constructor(db: Connection) {
     this.#set = db.prepare(
       "INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value",
     );
     this.#find = db.prepare("SELECT value FROM meta WHERE name = ?");
+    this.#delete = db.prepare("DELETE FROM meta WHERE name = ?");
+    this.#names = db.prepare("SELECT name FROM meta ORDER BY name");
   }
 
   set(name: string, value: Buffer): void {
@@ -18,6 +22,14 @@ export class MetaRows {
 
   find(name: string): Buffer | undefined {
     return this.#find.get(name)?.value;
+  }
+
+  delete(name: string): void {
+    this.#delete.run(name);
+  }
+
+  names(): string[] {
+    return this.#names.all().map(({ name }) => name);
   }
 
   /** Text by names that all begin with this word. */

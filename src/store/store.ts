@@ -6,12 +6,15 @@ import { Connection } from "./connection.ts";
 import { prepareDataDir } from "./data-dir.ts";
 import { lockDataDir } from "./lock.ts";
 import { MetaRows } from "./meta.ts";
+import { SealedRows } from "./sealed.ts";
+import type { SealedColumn } from "./sealed.ts";
 import { TokenRows } from "./tokens.ts";
 import { UidRows } from "./uids.ts";
 import { UserRows } from "./users.ts";
 
 export type { AccessKeyRow, OwnedKeyRow } from "./access-keys.ts";
 export type { AuditFilter, AuditKind, AuditRow } from "./audit.ts";
+export type { RowKey, SealedColumn, SealedRows } from "./sealed.ts";
 export type { TokenRow } from "./tokens.ts";
 export type { UserRow, UserState } from "./users.ts";
 
@@ -35,6 +38,11 @@ export class Store {
     this.meta = new MetaRows(db);
     this.audit = new AuditRows(db);
     this.uids = new UidRows(db);
+  }
+
+  /** The boxes of a column; which columns there are is for the vault to say. */
+  sealed(column: SealedColumn): SealedRows {
+    return new SealedRows(this.#db, column);
   }
 
   /** All of `work`, or none of it. */

@@ -1,11 +1,21 @@
 import { randomBytes } from "node:crypto";
-import { closeSync, constants, fstatSync, linkSync, openSync, readFileSync, rmSync } from "node:fs";
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  linkSync,
+  openSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  statSync,
+} from "node:fs";
 import type { Stats } from "node:fs";
 import path from "node:path";
 import { SupervisorError } from "../errors.ts";
-import { syncToDisk, writeNewFile } from "../platform/atomic-file.ts";
-
-const KEY_BYTES = 32;
+import { syncToDisk, writeInPlace, writeNewFile } from "../platform/atomic-file.ts";
+import { KEY_BYTES, formatKeys, parseKeys } from "./key-list.ts";
+import type { VaultKey } from "./key-list.ts";
 
 /** KEY_FILE_REFUSED with what to do about it. Never holds a byte of the key. */
 export function refuseKeyFile(
@@ -20,8 +30,8 @@ export function refuseKeyFile(
   });
 }
 
-/** The key in the file, or undefined where there is no file. KEY_FILE_REFUSED for a file that others could read or change. */
-export function readKeyFile(keyFile: string): Buffer | undefined {
+/** The keys in the file, the newest first, or undefined where there is no file. KEY_FILE_REFUSED for a file that others could read or change. */
+export function readKeyFile(keyFile: string): VaultKey[] | undefined {
   let file: number;
   try {
     // A symlink is followed: what counts is the file behind it. O_NONBLOCK, because opening a pipe would wait.
@@ -63,29 +73,20 @@ function requirePrivate(keyFile: string, status: Stats): void {
  * are the mask of an ACL that names the service's own account, and the folder is closed to others.
  */
 function forbiddenBits(keyFile: string): number {
-  const credentials = process.env["CREDENTIALS_DIRECTORY"];
-  return credentials !== undefined && path.dirname(keyFile) === path.resolve(credentials)
-    ? 0o037
-    : 0o077;
+  return isCredential(keyFile) ? 0o037 : 0o077;
 }
 
-function decode(keyFile: string, text: string): Buffer {
-  const base64 = text.replace(/\r?\n$/, "");
-  const key = Buffer.from(base64, "base64");
-  // Node skips what is not base64; only the text that it would write itself is a whole key.
-  if (key.length === KEY_BYTES && key.toString("base64") === base64) return key;
-  throw refuseKeyFile(
-    keyFile,
-    `does not hold a key (${KEY_BYTES} bytes as base64)`,
-    "put the key file back from your backup",
-  );
+function decode(keyFile: string, text: string): VaultKey[] {
+  const keys = parseKeys(text);
+  if (typeof keys !== "string") return keys;
+  throw refuseKeyFile(keyFile, keys, "put the key file back from your backup");
 }
 
-/** Makes the key file with a new key, unless one came to be there meanwhile; the key that is there then. */
-export function makeKeyFile(keyFile: string): Buffer {
+/** Makes the key file with a new key, unless one came to be there meanwhile; the keys that are there then. */
+export function makeKeyFile(keyFile: string): VaultKey[] {
   const draft = `${keyFile}.${randomBytes(6).toString("hex")}`;
   try {
-    const text = `${randomBytes(KEY_BYTES).toString("base64")}\n`;
+    const text = formatKeys([{ id: 0, bytes: randomBytes(KEY_BYTES) }]);
     writeNewFile(draft, { text, mode: 0o400 });
     // Unlike rename, link never takes the place of a file: a key that is there may be the only one that opens the rows.
     linkIfFree(draft, keyFile);
@@ -97,6 +98,50 @@ export function makeKeyFile(keyFile: string): Buffer {
   // Until then a power loss could take the new name back, and with it every token sealed since.
   syncToDisk(path.dirname(keyFile));
   return readKeyFile(keyFile)!;
+}
+
+/**
+ * Puts a new key before those in the file, and returns all of them once the file is on the disk.
+ * KEY_FILE_REFUSED where it cannot be read or written; it is then as it was.
+ */
+export function addToKeyFile(keyFile: string): VaultKey[] {
+  const keys = requireKeys(keyFile);
+  const added = { id: (keys[0]?.id ?? 0) + 1, bytes: randomBytes(KEY_BYTES) };
+  return writeKeys(keyFile, [added, ...keys]);
+}
+
+/** Takes a key out of the file; it may be gone from it already. KEY_FILE_REFUSED as with `addToKeyFile`. */
+export function removeFromKeyFile(keyFile: string, id: number): void {
+  const keys = requireKeys(keyFile);
+  const rest = keys.filter((key) => key.id !== id);
+  if (rest.length > 0 && rest.length < keys.length) writeKeys(keyFile, rest);
+  for (const { bytes } of keys) bytes.fill(0);
+}
+
+export function requireKeys(keyFile: string): VaultKey[] {
+  const keys = readKeyFile(keyFile);
+  if (keys !== undefined) return keys;
+  throw refuseKeyFile(keyFile, "is missing", "put the key file back from your backup");
+}
+
+/** Over the file that is there, which stays its owner's; whole or not at all. */
+function writeKeys(keyFile: string, keys: VaultKey[]): VaultKey[] {
+  try {
+    // A link stays one, and leads to the new file.
+    const file = realpathSync(keyFile);
+    const { uid, gid } = statSync(file);
+    writeInPlace(file, { text: formatKeys(keys), mode: 0o400, owner: { uid, gid } });
+    syncToDisk(path.dirname(file));
+  } catch (error) {
+    throw unusable(keyFile, "written", error);
+  }
+  return keys;
+}
+
+/** Whether the service manager made this file for the service, which then cannot write it. */
+export function isCredential(keyFile: string): boolean {
+  const credentials = process.env["CREDENTIALS_DIRECTORY"];
+  return !!credentials && path.dirname(keyFile) === path.resolve(credentials);
 }
 
 function linkIfFree(draft: string, keyFile: string): void {

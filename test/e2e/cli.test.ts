@@ -50,6 +50,7 @@ const COMMANDS = [
   "doctor",
   "config check",
   "config schema",
+  ...["status", "rotate", "drop"].map((verb) => `keyring ${verb}`),
   ...["install", "list", "uninstall"].map((verb) => `package ${verb}`),
   "server install",
   "server list",

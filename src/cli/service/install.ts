@@ -21,6 +21,7 @@ import {
   socketUnit,
 } from "../../systemd/unit.ts";
 import { makeKeyFile, readKeyFile } from "../../vault/key-file.ts";
+import { formatKeys } from "../../vault/key-list.ts";
 import { SETTINGS_FOLDER, UNIT_FOLDER } from "./place.ts";
 import type { ServicePlace } from "./place.ts";
 import { examine, findAccount, must, run } from "./system.ts";
@@ -90,11 +91,11 @@ function key(file: string, dataDir: string): Step {
   const earlier = join(dataDir, "vault.key");
   const found = readKeyFile(file);
   if (!existsSync(earlier)) {
-    if (found === undefined) makeKeyFile(file).fill(0);
+    if (found === undefined) for (const { bytes } of makeKeyFile(file)) bytes.fill(0);
     return { what, outcome: found === undefined ? "made" : "kept" };
   }
   const text = readFileSync(earlier, "latin1");
-  if (found !== undefined && found.toString("base64") !== text.trim())
+  if (found !== undefined && formatKeys(found).trim() !== text.trim())
     throw new SupervisorError("SERVICE_REFUSED", `${file} and ${earlier} are two different keys`, {
       details: ["only one of them opens the database; move the other one away"],
     });

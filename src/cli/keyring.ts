@@ -1,0 +1,217 @@
+import { rmSync } from "node:fs";
+import { dirname, resolve } from "node:path";
+import type { Command } from "commander";
+import type { DroppedKey, KeyringStatus, RotatedKeyring } from "../api/types.ts";
+import type { Config } from "../config/config.ts";
+import { SupervisorError, counted, isClosed } from "../errors.ts";
+import { apiPath, createControlClient } from "./client.ts";
+import type { ControlClient } from "./client.ts";
+import { answer, globalsOf, table } from "./output.ts";
+
+/** Loaded when a command runs, because the other commands need neither config nor database. */
+const load = async (command: Command) => {
+  const [{ loadConfig }, offline, files, list, disk] = await Promise.all([
+    import("../config/config.ts"),
+    import("./offline.ts"),
+    import("../vault/key-file.ts"),
+    import("../vault/key-list.ts"),
+    import("../platform/atomic-file.ts"),
+  ]);
+  const config = loadConfig({ path: globalsOf(command).config });
+  return {
+    config,
+    client: createControlClient(config.controlSocket),
+    ...offline,
+    ...files,
+    ...list,
+    ...disk,
+  };
+};
+type Loaded = Awaited<ReturnType<typeof load>>;
+
+/** What the daemon says of its keys; undefined where none runs. */
+async function statusOf(client: ControlClient): Promise<KeyringStatus | undefined> {
+  try {
+    return await client.call<KeyringStatus>("GET", apiPath(["keyring"]));
+  } catch (error) {
+    const isDown =
+      error instanceof SupervisorError &&
+      error.code === "DAEMON_UNREACHABLE" &&
+      !isClosed(error.cause);
+    if (isDown) return undefined;
+    throw error;
+  }
+}
+
+/** The file behind the credential of the service, which only root can change. */
+function fileOfService(loaded: Loaded, config: Config): string {
+  const file = loaded.keyFileHere(config);
+  if (process.geteuid?.() !== 0 || file === config.keyFile)
+    throw loaded.refuseKeyFile(
+      config.keyFile,
+      "is handed to the daemon by the service manager",
+      file === config.keyFile
+        ? "no unit of this program names its file; change the file that your unit names, and restart"
+        : `run this as root: it changes ${file}, which the unit names`,
+    );
+  return file;
+}
+
+async function status(_options: object, command: Command): Promise<void> {
+  const { config, client, withVault } = await load(command);
+  const found =
+    (await statusOf(client)) ?? (await withVault(config, ({ vault }) => vault.keyring.status()));
+  const { keys, left, keyFile, isResealing } = found;
+  const rows = keys.map(({ id, rows: count }, index) => [
+    String(id),
+    String(count),
+    index === 0 ? "seals" : count === 0 ? "can be dropped" : "opens",
+  ]);
+  const waits = `${counted(left, "row")} of older keys ${left === 1 ? "is" : "are"} left`;
+  const state = isResealing ? "being sealed anew now" : "a start of the daemon goes on with them";
+  answer(command, found, [
+    `Keys in ${keyFile}:`,
+    ...table(["KEY", "ROWS", "STATE"], rows),
+    left === 0 ? "Every row is sealed with the newest key." : `${waits}; ${state}.`,
+  ]);
+}
+
+/** The newest key of the unit's file where the daemon lacks it, else a new one that is put there first. */
+async function handOver(loaded: Loaded, had: KeyringStatus): Promise<number> {
+  const { config, client, asOwnerOf, requireKeys, addToKeyFile, formatKey } = loaded;
+  const file = fileOfService(loaded, config);
+  const keys = await asOwnerOf(file, () => {
+    const found = requireKeys(file);
+    // Killed between the file and the daemon, the last time.
+    return found[0]!.id > (had.keys[0]?.id ?? 0) ? found : addToKeyFile(file);
+  });
+  const body = { key: formatKey(keys[0]!) };
+  for (const { bytes } of keys) bytes.fill(0);
+  return (await client.call<RotatedKeyring>("POST", apiPath(["keyring", "rotate"]), body)).id;
+}
+
+async function rotateHere({ config, withVault, asOwnerOf, ...loaded }: Loaded): Promise<number> {
+  // First of all that the keys of now are the right ones, and that no daemon has the folder.
+  await withVault(config, () => undefined);
+  const file = loaded.keyFileHere(config);
+  const keys = await asOwnerOf(file, () => loaded.addToKeyFile(file));
+  const { id } = keys[0]!;
+  for (const { bytes } of keys) bytes.fill(0);
+  await withVault(config, async ({ vault }) => {
+    vault.keyring.resume();
+    await vault.keyring.resealed();
+  });
+  return id;
+}
+
+async function rotate(_options: object, command: Command): Promise<void> {
+  const loaded = await load(command);
+  const { client } = loaded;
+  const had = await statusOf(client);
+  const order = async (): Promise<number> =>
+    (await client.call<RotatedKeyring>("POST", apiPath(["keyring", "rotate"]))).id;
+  const id =
+    had === undefined
+      ? await rotateHere(loaded)
+      : had.isCredential
+        ? await handOver(loaded, had)
+        : await order();
+  answer(command, { id } satisfies RotatedKeyring, [
+    `The key ${id} is in the key file, and seals from now on.`,
+    had === undefined
+      ? "Every row that opened is sealed with it."
+      : "Older rows are being sealed anew; `mcp-supervisor keyring status` shows how many are left.",
+    "Keep a copy of the key file: backups made from now on need the new key, those made before an old one.",
+  ]);
+}
+
+/** Writes the key into a file of its own, which must not be there; takes it away again where the drop is refused. */
+async function kept<T>(
+  { asOwnerOf, requireKeys, formatKeys, writeNewFile, syncToDisk }: Loaded,
+  { file, id, keepIn }: { file: string; id: number; keepIn: string },
+  work: () => Promise<T>,
+): Promise<T> {
+  const keys = await asOwnerOf(file, () => requireKeys(file));
+  const key = keys.find((one) => one.id === id);
+  if (key === undefined)
+    throw new SupervisorError("KEY_NOT_FOUND", `${file} does not hold the key ${id}`);
+  try {
+    writeNewFile(keepIn, { text: formatKeys([key]), mode: 0o400 });
+    syncToDisk(dirname(keepIn));
+  } catch (cause) {
+    const { code = "unknown reason" } = cause as NodeJS.ErrnoException;
+    throw new SupervisorError("USAGE", `--keep-in: the file cannot be made (${code})`, { cause });
+  } finally {
+    for (const { bytes } of keys) bytes.fill(0);
+  }
+  try {
+    return await work();
+  } catch (error) {
+    rmSync(keepIn);
+    throw error;
+  }
+}
+
+/** Orders the daemon to forget the key, and takes it out of the file that the daemon cannot write. */
+async function dropThere(loaded: Loaded, had: KeyringStatus, id: number): Promise<void> {
+  const { config, client, asOwnerOf, removeFromKeyFile } = loaded;
+  const file = had.isCredential ? fileOfService(loaded, config) : undefined;
+  const isGone = file !== undefined && had.keys.every((key) => key.id !== id);
+  // Killed between the daemon and the file, the last time.
+  if (!isGone) await client.call<DroppedKey>("DELETE", apiPath(["keyring", "keys", String(id)]));
+  if (file !== undefined) await asOwnerOf(file, () => removeFromKeyFile(file, id));
+}
+
+async function dropHere(loaded: Loaded, id: number): Promise<void> {
+  const { config, withVault, asOwnerOf, removeFromKeyFile } = loaded;
+  await withVault(config, ({ vault }) => vault.keyring.forget(id));
+  const file = loaded.keyFileHere(config);
+  await asOwnerOf(file, () => removeFromKeyFile(file, id));
+}
+
+async function drop(
+  text: string,
+  { keepIn }: { keepIn?: string },
+  command: Command,
+): Promise<void> {
+  if (!/^\d{1,10}$/.test(text))
+    throw new SupervisorError("USAGE", "the key is named by its number; keyring status shows them");
+  const id = Number(text);
+  const loaded = await load(command);
+  const had = await statusOf(loaded.client);
+  const work = async (): Promise<void> =>
+    await (had === undefined ? dropHere(loaded, id) : dropThere(loaded, had, id));
+  const file =
+    had === undefined || had.isCredential ? loaded.keyFileHere(loaded.config) : had.keyFile;
+  if (keepIn === undefined) await work();
+  else await kept(loaded, { file, id, keepIn: resolve(keepIn) }, work);
+  answer(command, { id } satisfies DroppedKey, [
+    `The key ${id} is dropped.`,
+    keepIn === undefined
+      ? `Backups made before need it too: without a copy of the key ${id} they cannot be restored.`
+      : `Backups made before need it too: it is in ${keepIn}.`,
+  ]);
+}
+
+export function addKeyringCommands(program: Command): void {
+  const keyring = program
+    .command("keyring")
+    .description("change the key that seals the tokens; needs no daemon");
+  keyring
+    .command("status")
+    .description("show the keys, and how many rows each has sealed")
+    .addHelpText("after", "\nExample:\n  mcp-supervisor keyring status")
+    .action(status);
+  keyring
+    .command("rotate")
+    .description("make a new key, seal with it from now on, and the rest anew behind the traffic")
+    .addHelpText("after", "\nExample:\n  mcp-supervisor keyring rotate")
+    .action(rotate);
+  keyring
+    .command("drop")
+    .description("remove an old key that no row needs; backups made before still need it")
+    .argument("<id>", "the number of the key")
+    .option("--keep-in <file>", "first write the key into this file (0400), for those backups")
+    .addHelpText("after", "\nExample:\n  mcp-supervisor keyring drop 0 --keep-in ./vault-key-0")
+    .action(drop);
+}

@@ -1,0 +1,20 @@
+import type { SealedColumn } from "../store/store.ts";
+
+/**
+ * Every column that holds boxes. What is missing here would not be sealed anew when the key changes,
+ * nor be checked in a backup, and would be lost with the key that is dropped.
+ */
+export const SEALED_COLUMNS: readonly SealedColumn[] = [
+  {
+    table: "tokens",
+    key: ["user_id", "server"],
+    column: "box",
+    place: "'tokens|' || (SELECT name FROM users WHERE users.id = user_id) || '|' || server",
+  },
+];
+
+/** Columns of bytes that are no boxes, and what they are instead. */
+export const UNSEALED_COLUMNS: Readonly<Record<string, string>> = {
+  "access_keys.hash": "SHA-256 of a key that is random",
+  "meta.value": "text, and the vault's own checks: one for each key, sealed by it, gone with it",
+};

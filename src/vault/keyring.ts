@@ -1,0 +1,228 @@
+import { createSecretKey } from "node:crypto";
+import type { KeyObject } from "node:crypto";
+import { setImmediate as nextTurn } from "node:timers/promises";
+import { SupervisorError, counted } from "../errors.ts";
+import type { RowKey, SealedRows, Store } from "../store/store.ts";
+import { keyIdOf, seal, unseal } from "./box.ts";
+import { Checks } from "./checks.ts";
+import { SEALED_COLUMNS } from "./columns.ts";
+import {
+  addToKeyFile,
+  isCredential,
+  refuseKeyFile,
+  removeFromKeyFile,
+  requireKeys,
+} from "./key-file.ts";
+import { parseKey } from "./key-list.ts";
+import type { VaultKey } from "./key-list.ts";
+import { Resealer } from "./resealer.ts";
+
+/** Rows that are counted in one turn of the event loop. */
+const COUNTED_AT_ONCE = 1000;
+
+export interface KeyringStatus {
+  keyFile: string;
+  /** The service manager handed the file over, and the daemon cannot change it. */
+  isCredential: boolean;
+  /** The newest first; what is sealed from now on is sealed with it. */
+  keys: { id: number; rows: number }[];
+  /** Rows that are not sealed with the newest key yet. */
+  left: number;
+  /** Whether they are being sealed anew at the moment. */
+  isResealing: boolean;
+}
+
+export interface KeyringParts {
+  keyFile: string;
+  store: Store;
+  hide: (id: number, key: Buffer) => unknown;
+  onFailure: (error: unknown) => void;
+}
+
+const invalid = (message: string): SupervisorError =>
+  new SupervisorError("REQUEST_INVALID", message);
+
+/** The keys of a vault, the newest first, and the rows that each has sealed. */
+export class Keyring {
+  readonly #parts: KeyringParts;
+  readonly #checks: Checks;
+  readonly #columns: readonly SealedRows[];
+  readonly #resealer: Resealer;
+  readonly #keys = new Map<number, KeyObject>();
+  #newest: number;
+
+  /** `keys` are wiped. Every key with a check must have been found to fit it. */
+  constructor(parts: KeyringParts, keys: readonly VaultKey[]) {
+    const { store, onFailure } = parts;
+    this.#parts = parts;
+    this.#checks = new Checks(store.meta);
+    this.#columns = SEALED_COLUMNS.map((column) => store.sealed(column));
+    for (const key of keys) this.#take(key);
+    this.#newest = Math.max(...this.#keys.keys());
+    this.#resealer = new Resealer({
+      store,
+      columns: this.#columns,
+      newest: () => this.#newest,
+      reseal: (box, place) => {
+        const text = this.open(box, place);
+        return text === undefined ? undefined : this.seal(text, place);
+      },
+      onFailure,
+    });
+    this.#confirmNewest();
+  }
+
+  #take({ id, bytes }: VaultKey): void {
+    this.#parts.hide(id, bytes);
+    this.#keys.set(id, createSecretKey(bytes));
+    bytes.fill(0);
+  }
+
+  /** A new key is in use once its check is written; one that was killed before that is met here again. */
+  #confirmNewest(): void {
+    const key = this.#keys.get(this.#newest)!;
+    if (this.#checks.fits(this.#newest, key) === undefined) this.#checks.add(this.#newest, key);
+  }
+
+  seal(text: string, place: string): Buffer {
+    return seal(this.#newest, this.#keys.get(this.#newest)!, text, place);
+  }
+
+  open(box: Buffer, place: string): string | undefined {
+    const key = this.#keys.get(keyIdOf(box) ?? -1);
+    return key && unseal(key, box, place);
+  }
+
+  /** Seals behind all other work what an older key has sealed, and goes on with it after a crash. */
+  resume(): void {
+    this.#resealer.start();
+  }
+
+  /** Resolves when all rows are sealed with the newest key, but those that do not open. */
+  async resealed(): Promise<void> {
+    await this.#resealer.finished();
+  }
+
+  /**
+   * Makes a new key in the key file, seals with it from now on, and the rest anew behind the traffic.
+   * KEY_FILE_REFUSED where the file cannot be written or holds other keys than these.
+   */
+  rotate(): number {
+    const { keyFile } = this.#parts;
+    this.#requireOwnFile();
+    const [added, ...others] = addToKeyFile(keyFile);
+    for (const { bytes } of others) bytes.fill(0);
+    return this.#add(added!);
+  }
+
+  /** As `rotate`, with a line that was put into the key file already. REQUEST_INVALID for any other text. */
+  accept(line: string): number {
+    const key = parseKey(line);
+    if (key === undefined) throw invalid("the key is not one line of a key file");
+    this.#parts.hide(key.id, key.bytes);
+    const known = this.#keys.get(key.id);
+    if (known === undefined && key.id > this.#newest) return this.#add(key);
+    const isKnown = known?.equals(createSecretKey(key.bytes)) ?? false;
+    key.bytes.fill(0);
+    if (isKnown && key.id === this.#newest) return key.id;
+    throw invalid(`the key ${key.id} is not newer than the key ${this.#newest}`);
+  }
+
+  #add(key: VaultKey): number {
+    const { id } = key;
+    this.#take(key);
+    this.#newest = id;
+    this.#confirmNewest();
+    this.resume();
+    return id;
+  }
+
+  /** As `forget`, and takes the key out of its file too, unless the service manager hands that over. */
+  async drop(id: number): Promise<void> {
+    const { keyFile } = this.#parts;
+    const key = this.#keys.get(id);
+    await this.forget(id);
+    if (isCredential(keyFile) || key === undefined) return;
+    try {
+      removeFromKeyFile(keyFile, id);
+    } catch (error) {
+      this.#keys.set(id, key);
+      this.#checks.add(id, key);
+      throw error;
+    }
+  }
+
+  /** Opens nothing with an older key any more. KEY_NOT_FOUND; KEY_IN_USE while a row needs it. */
+  async forget(id: number): Promise<void> {
+    if (!this.#keys.has(id))
+      throw new SupervisorError("KEY_NOT_FOUND", `the vault has no key ${id}`);
+    const rows = id === this.#newest ? 0 : ((await this.#count()).get(id) ?? 0);
+    // A rotation may have come meanwhile, but no other key becomes the newest again.
+    if (id === this.#newest || rows > 0)
+      throw new SupervisorError(
+        "KEY_IN_USE",
+        id === this.#newest
+          ? `the key ${id} is the one that seals`
+          : `the key ${id} is needed by ${counted(rows, "row")}, and by the backups made until now`,
+        { details: ["keyring status shows which rows are left to be sealed anew"] },
+      );
+    // Before the file: a key that has a check and is not in the file is a key that was lost.
+    this.#checks.remove(id);
+    this.#keys.delete(id);
+  }
+
+  async status(): Promise<KeyringStatus> {
+    const { keyFile } = this.#parts;
+    const counts = await this.#count();
+    const keys = [...this.#keys.keys()]
+      .toSorted((one, other) => other - one)
+      .map((id) => ({ id, rows: counts.get(id) ?? 0 }));
+    let left = 0;
+    for (const [id, rows] of counts) if (id !== this.#newest) left += rows;
+    const isResealing = this.#resealer.isRunning;
+    return { keyFile, isCredential: isCredential(keyFile), keys, left, isResealing };
+  }
+
+  async close(): Promise<void> {
+    await this.#resealer.close();
+  }
+
+  #requireOwnFile(): void {
+    const { keyFile } = this.#parts;
+    if (isCredential(keyFile))
+      throw refuseKeyFile(
+        keyFile,
+        "comes from the service manager, and the daemon cannot write it",
+        "run keyring rotate as root: it changes the file that the unit names",
+      );
+    const inFile = requireKeys(keyFile);
+    const isSame =
+      inFile.length === this.#keys.size &&
+      inFile.every(({ id, bytes }) => this.#keys.get(id)?.equals(createSecretKey(bytes)));
+    for (const { bytes } of inFile) bytes.fill(0);
+    if (!isSame)
+      throw refuseKeyFile(
+        keyFile,
+        "has changed since the daemon read it",
+        "put back what it held, or restart the daemon to use what it holds now",
+      );
+  }
+
+  /** Rows by the number of their key; -1 for what is no box. */
+  async #count(): Promise<Map<number, number>> {
+    const counts = new Map<number, number>();
+    for (const column of this.#columns) {
+      let after: RowKey | undefined;
+      do {
+        const rows = column.after(after, COUNTED_AT_ONCE);
+        for (const { head } of rows) {
+          const id = keyIdOf(head) ?? -1;
+          counts.set(id, (counts.get(id) ?? 0) + 1);
+        }
+        after = rows.length < COUNTED_AT_ONCE ? undefined : rows.at(-1)!.key;
+        await nextTurn();
+      } while (after !== undefined);
+    }
+    return counts;
+  }
+}

@@ -1,0 +1,256 @@
+import assert from "node:assert/strict";
+import { chmodSync, readFileSync, readdirSync, statSync, writeFileSync } from "node:fs";
+import path from "node:path";
+import { test } from "node:test";
+import type { TestContext } from "node:test";
+import Database from "better-sqlite3";
+import { Tokens } from "../../src/tokens/tokens.ts";
+import { DATABASE_FILE, openStore } from "../../src/store/store.ts";
+import type { Store } from "../../src/store/store.ts";
+import { SEALED_COLUMNS, UNSEALED_COLUMNS } from "../../src/vault/columns.ts";
+import { addToKeyFile } from "../../src/vault/key-file.ts";
+import { openVault } from "../../src/vault/vault.ts";
+import type { Vault } from "../../src/vault/vault.ts";
+import { temporaryStore } from "../helpers/store.ts";
+
+interface Setting {
+  store: Store;
+  folder: string;
+  file: string;
+  keyFile: string;
+}
+
+function setting(t: TestContext): Setting {
+  const at = temporaryStore(t);
+  return { ...at, keyFile: path.join(at.folder, "vault.key") };
+}
+
+function fill(store: Store, vault: Vault, count: number): Tokens {
+  const tokens = new Tokens({ store, vault });
+  store.transaction(() => {
+    for (let user = 0; user < count; user += 1) {
+      store.users.insert(`u${user}`, 1);
+      tokens.set(`u${user}`, "mail", `token-of-u${user}`);
+    }
+  });
+  return tokens;
+}
+
+const rowsOf = async (vault: Vault) => {
+  const { keys } = await vault.keyring.status();
+  return Object.fromEntries(keys.map(({ id, rows }) => [id, rows]));
+};
+
+/** The same database for a second daemon; the first one is not there any more. */
+function reopened(t: TestContext, { file, keyFile }: Setting): { store: Store; vault: Vault } {
+  const store = openStore(file);
+  t.after(() => store.close());
+  return { store, vault: openVault({ keyFile, store }) };
+}
+
+test("every column of bytes is registered with the vault, sealed or not", (t) => {
+  const db = new Database(temporaryStore(t).file, { readonly: true });
+  t.after(() => db.close());
+  const found = db
+    .prepare(
+      `SELECT m.name || '.' || c.name FROM sqlite_master m JOIN pragma_table_info(m.name) c
+       WHERE m.type = 'table' AND c.type NOT IN ('TEXT', 'INTEGER', 'REAL') AND m.name NOT LIKE 'sqlite_%'`,
+    )
+    .pluck()
+    .all() as string[];
+  const sealed = SEALED_COLUMNS.map(({ table, column }) => `${table}.${column}`);
+  assert.deepEqual(found.toSorted(), [...sealed, ...Object.keys(UNSEALED_COLUMNS)].toSorted());
+});
+
+test("the place of a registered column is the one that its room seals for", (t) => {
+  const at = setting(t);
+  const vault = openVault(at);
+  const tokens = fill(at.store, vault, 1);
+  tokens.set("u0", null, "general-token");
+  for (const column of SEALED_COLUMNS) {
+    const rows = at.store.sealed(column);
+    const found = rows.after(undefined, 10).map(({ key }) => rows.find(key)!);
+    assert.deepEqual(
+      found.map(({ box, place }) => vault.open(box, place)),
+      ["general-token", "token-of-u0"],
+    );
+  }
+});
+
+test("rotate seals with a new key at once and the rest anew, and each key opens its rows meanwhile", async (t) => {
+  const at = setting(t);
+  const vault = openVault(at);
+  const tokens = fill(at.store, vault, 500);
+  assert.deepEqual(await rowsOf(vault), { 0: 500 });
+  assert.equal(vault.keyring.rotate(), 1);
+  tokens.set("u7", "mail", "newer-token");
+  assert.equal(tokens.secretFor("u7", "mail"), "newer-token");
+  assert.equal(tokens.secretFor("u499", "mail"), "token-of-u499");
+  const { left, isResealing } = await vault.keyring.status();
+  assert.ok(left > 0 && isResealing);
+  await vault.keyring.resealed();
+  assert.deepEqual(await rowsOf(vault), { 0: 0, 1: 500 });
+  assert.equal(tokens.secretFor("u499", "mail"), "token-of-u499");
+  assert.equal(statSync(at.keyFile).mode & 0o777, 0o400);
+  assert.match(readFileSync(at.keyFile, "latin1"), /^1:[\w+/]{43}=\n0:[\w+/]{43}=\n$/);
+  assert.deepEqual(
+    readdirSync(at.folder).filter((name) => name.startsWith("vault.key")),
+    ["vault.key"],
+  );
+});
+
+test("a second rotation before the first is through ends with the last key everywhere", async (t) => {
+  const at = setting(t);
+  const vault = openVault(at);
+  fill(at.store, vault, 500);
+  vault.keyring.rotate();
+  vault.keyring.rotate();
+  await vault.keyring.resealed();
+  assert.deepEqual(await rowsOf(vault), { 0: 0, 1: 0, 2: 500 });
+});
+
+test("a daemon that ends while rows are sealed anew leaves rows that the next one opens and goes on with", async (t) => {
+  const at = setting(t);
+  const vault = openVault(at);
+  fill(at.store, vault, 1000);
+  vault.keyring.rotate();
+  await vault.close();
+  const next = reopened(t, at);
+  const before = await rowsOf(next.vault);
+  assert.ok(before[0]! > 0);
+  assert.equal(before[0]! + before[1]!, 1000);
+  next.vault.keyring.resume();
+  await next.vault.keyring.resealed();
+  assert.deepEqual(await rowsOf(next.vault), { 0: 0, 1: 1000 });
+});
+
+test("a key that was put into the file and never reached the daemon is in use after its next start", async (t) => {
+  const at = setting(t);
+  fill(at.store, openVault(at), 3);
+  addToKeyFile(at.keyFile);
+  const { vault } = reopened(t, at);
+  vault.keyring.resume();
+  await vault.keyring.resealed();
+  assert.deepEqual(await rowsOf(vault), { 0: 0, 1: 3 });
+});
+
+test("a key is dropped only when no row needs it, and what it sealed then opens nowhere", async (t) => {
+  const at = setting(t);
+  const vault = openVault(at);
+  fill(at.store, vault, 300);
+  const former = readFileSync(at.keyFile);
+  await assert.rejects(vault.keyring.drop(0), { code: "KEY_IN_USE" });
+  vault.keyring.rotate();
+  await assert.rejects(vault.keyring.drop(0), {
+    code: "KEY_IN_USE",
+    message: /needed by \d+ rows, and by the backups made until now/,
+  });
+  await assert.rejects(vault.keyring.drop(1), { code: "KEY_IN_USE" });
+  await assert.rejects(vault.keyring.drop(9), { code: "KEY_NOT_FOUND" });
+  await vault.keyring.resealed();
+  await vault.keyring.drop(0);
+  assert.match(readFileSync(at.keyFile, "latin1"), /^1:[\w+/]{43}=\n$/);
+  reopened(t, at);
+  chmodSync(at.keyFile, 0o600);
+  writeFileSync(at.keyFile, former);
+  assert.throws(() => reopened(t, at), { code: "KEY_FILE_REFUSED", message: /lacks the key 1 / });
+});
+
+test("a drop that was killed before the file lost the key can be made again", async (t) => {
+  const at = setting(t);
+  const vault = openVault(at);
+  fill(at.store, vault, 3);
+  vault.keyring.rotate();
+  await vault.keyring.resealed();
+  await vault.keyring.forget(0);
+  const next = reopened(t, at);
+  await next.vault.keyring.drop(0);
+  assert.match(readFileSync(at.keyFile, "latin1"), /^1:[\w+/]{43}=\n$/);
+  reopened(t, at);
+});
+
+test("a row that does not open is left as it is, and keeps its key from being dropped", async (t) => {
+  const at = setting(t);
+  const vault = openVault(at);
+  fill(at.store, vault, 3);
+  const id = at.store.users.find("u1")!.id;
+  const broken = Buffer.concat([Buffer.of(1), Buffer.alloc(40)]);
+  const rows = at.store.sealed(SEALED_COLUMNS[0]!);
+  rows.replace([id, "mail"], broken);
+  vault.keyring.rotate();
+  await vault.keyring.resealed();
+  assert.deepEqual(rows.find([id, "mail"])!.box, broken);
+  assert.deepEqual(await rowsOf(vault), { 0: 1, 1: 2 });
+  await assert.rejects(vault.keyring.drop(0), { code: "KEY_IN_USE" });
+});
+
+test("a key file that lacks a key, or has a wrong, doubled, reordered or half-written one, is refused and nothing changes", async (t) => {
+  const at = setting(t);
+  const vault = openVault(at);
+  fill(at.store, vault, 3);
+  vault.keyring.rotate();
+  await vault.keyring.close();
+  const [one, zero] = readFileSync(at.keyFile, "latin1").trim().split("\n") as [string, string];
+  const [key1, key0] = [one.slice(2), zero.slice(2)];
+  const other = Buffer.alloc(32, 7).toString("base64");
+  const files: [string, RegExp][] = [
+    [`${one}\n`, /lacks the key 0 /],
+    [`${zero}\n`, /lacks the key 1 /],
+    [`${key0}\n`, /lacks the key 1 /],
+    [`${key1}\n`, /is not the key that the database was written with/],
+    [`1:${other}\n${zero}\n`, /its key 1 is not the key 1 /],
+    [`${one}\n0:${other}\n`, /its key 0 is not the key 0 /],
+    [`2:${other}\n1:${key0}\n0:${key1}\n`, /its key 1 is not/],
+    [`${zero}\n${one}\n`, /out of order/],
+    [`${one}\n${one}\n${zero}\n`, /holds the key 1 twice/],
+    [`2:${key1}\n${one}\n${zero}\n`, /holds one key as 2 and as 1/],
+    [`${one}\n0:${key0.slice(0, 20)}`, /does not hold a key in line 2/],
+    [`${one}\n\n${zero}\n`, /does not hold a key in line 2/],
+    [`${one}\n${key0}\n`, /does not hold a key in line 2/],
+    [`01:${key1}\n${zero}\n`, /does not hold a key in line 1/],
+    [`9999999999:${key1}\n${zero}\n`, /does not hold a key in line 1/],
+    ["", /does not hold a key/],
+  ];
+  const before = readFileSync(path.join(at.folder, DATABASE_FILE));
+  chmodSync(at.keyFile, 0o600);
+  for (const [text, reason] of files) {
+    writeFileSync(at.keyFile, text);
+    assert.throws(
+      () => openVault(at),
+      (error: Error & { details: string[]; code: string }) => {
+        assert.equal(error.code, "KEY_FILE_REFUSED");
+        assert.match(error.message, reason);
+        const said = [error.message, ...error.details].join("\n");
+        for (const key of [key1, key0, other]) assert.ok(!said.includes(key.slice(0, 8)));
+        return true;
+      },
+    );
+    assert.equal(readFileSync(at.keyFile, "latin1"), text);
+  }
+  assert.deepEqual(readFileSync(path.join(at.folder, DATABASE_FILE)), before);
+  writeFileSync(at.keyFile, `${one}\n${zero}\n`);
+  openVault(at);
+});
+
+test("a key file that others changed meanwhile is not written over", (t) => {
+  const at = setting(t);
+  const vault = openVault(at);
+  addToKeyFile(at.keyFile);
+  const text = readFileSync(at.keyFile, "latin1");
+  assert.throws(() => vault.keyring.rotate(), {
+    code: "KEY_FILE_REFUSED",
+    message: /has changed since/,
+  });
+  assert.equal(readFileSync(at.keyFile, "latin1"), text);
+});
+
+test("a key of a layout that is not its own opens nothing", (t) => {
+  const vault = openVault(setting(t));
+  vault.keyring.rotate();
+  const box = vault.seal("secret", "a");
+  assert.equal(box[0], 2);
+  for (const head of [Buffer.of(1), Buffer.of(2, 0, 0, 0, 0)])
+    assert.throws(() => vault.open(Buffer.concat([head, box.subarray(5)]), "a"), {
+      code: "STORE_FAILED",
+    });
+});
