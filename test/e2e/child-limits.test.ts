@@ -39,7 +39,10 @@ test("a child over its memory: the client, status and the log are told of the li
     return now.state === "stopped" ? now : undefined;
   }, "nothing of it is left");
   assert.equal(row.reason, "was killed: over 96M");
-  assert.match(rig.daemon.log(), /"message":"child: was killed: over 96M"/);
+  await until(
+    () => /"message":"child: was killed: over 96M"/.test(rig.daemon.log()),
+    "the log names it",
+  );
   assert.doesNotMatch(rig.daemon.log(), /SIGKILL/);
   await rig.sse("hungry");
   assert.equal((await rowOf(rig)).state, "ready");
@@ -75,7 +78,10 @@ test("level none: a fork bomb is killed with all that it became, and named", asy
     return now.state === "ready" ? undefined : now;
   }, "it is ended");
   assert.match(row.reason ?? "", /was killed: over 32 processes/);
-  assert.match(rig.daemon.log(), /"message":"child: was killed: over 32 processes"/);
+  await until(
+    () => /"message":"child: was killed: over 32 processes"/.test(rig.daemon.log()),
+    "the log names it",
+  );
   const machine = await rig.daemon.cli(["doctor"], { isForPeople: true });
   assert.match(
     machine.stdout,
@@ -106,7 +112,10 @@ test("level sandbox of an ordinary account: the forks of a bomb are refused, the
     return now.reason === null ? undefined : now;
   }, "it is named");
   assert.deepEqual([row.state, row.reason], ["ready", "hit its limit of 48 processes"]);
-  assert.match(rig.daemon.log(), /"message":"child: hit its limit of 48 processes"/);
+  await until(
+    () => /"message":"child: hit its limit of 48 processes"/.test(rig.daemon.log()),
+    "the log names it",
+  );
   await rig.post(endpoint, call("still", "echo", { text: "here" }));
   await until(() => stream.messages().some(({ id }) => id === "still"), "it answers");
   return undefined;

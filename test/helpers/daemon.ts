@@ -89,7 +89,7 @@ export interface TestDaemon {
   origin: string;
   port: number;
   admin: { host: string; port: number } | null;
-  /** The JSON lines it has logged so far. */
+  /** The JSON lines it has logged so far; what has just happened may be logged a moment later. */
   log(): string;
   /** What it has printed so far. */
   output(): string;
@@ -290,7 +290,7 @@ export async function startDaemon(t: TestContext, options: DaemonOptions): Promi
     origin: `http://127.0.0.1:${port}`,
     port,
     admin: ready.admin,
-    log: () => log,
+    log: () => log.slice(0, log.lastIndexOf("\n") + 1),
     output: () => out,
     cli,
     addUser: async (name, token) => {
