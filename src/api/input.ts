@@ -43,7 +43,6 @@ export function readLabel(value: unknown): string | null {
   throw invalid("label must be one line of at most 100 characters, or null");
 }
 
-/** A query parameter that may be given once. */
 /** A query parameter that is true or false; false where it is not given. */
 export function readFlag(req: Request, name: string): boolean {
   const value = readQuery(req, name) ?? "false";
@@ -51,6 +50,7 @@ export function readFlag(req: Request, name: string): boolean {
   throw invalid(`${name} must be true or false`);
 }
 
+/** A query parameter that may be given once. */
 export function readQuery(req: Request, name: string): string | undefined {
   const value = req.query[name];
   if (value === undefined || typeof value === "string") return value;

@@ -1,0 +1,56 @@
+import assert from "node:assert/strict";
+import { EventEmitter } from "node:events";
+import { test } from "node:test";
+import type { RegistryEvents } from "../../src/auth/registry.ts";
+import { followChanges } from "../../src/operations/follow-changes.ts";
+import { createLogger } from "../../src/telemetry/logger.ts";
+import type { TokenEvents } from "../../src/tokens/tokens.ts";
+import { until } from "../helpers/until.ts";
+
+function rig({ stop = () => Promise.resolve() } = {}) {
+  const told: string[] = [];
+  let logged = "";
+  const registry = { events: new EventEmitter<RegistryEvents>() };
+  const tokens = { events: new EventEmitter<TokenEvents>() };
+  followChanges({
+    registry,
+    tokens,
+    supervisor: {
+      stop: async ({ user }) => {
+        told.push(`stop ${user}`);
+        await stop();
+      },
+      renew: async ({ user, server }, why) => {
+        await Promise.resolve(told.push(`renew ${user} ${server}: ${why}`));
+      },
+    },
+    sessions: {
+      closeCredential: ({ credentialId }) => void told.push(`close key ${credentialId}`),
+      closeUser: (user) => void told.push(`close user ${user}`),
+    },
+    log: createLogger("info", { destination: { write: (line) => void (logged += line) } }),
+  });
+  return { registry, tokens, told, logged: () => logged };
+}
+
+test("when a key ends its sessions end, and when a user ends the children too, within the event", () => {
+  const { registry, told } = rig();
+  registry.events.emit("credential-ended", { issuer: "key", credentialId: "k1", user: "alice" });
+  registry.events.emit("user-ended", { user: "alice" });
+  assert.deepEqual(told, ["close key k1", "close user alice", "stop alice"]);
+});
+
+test("a changed token renews the children of its server, the general one those of all", () => {
+  const { tokens, told } = rig();
+  tokens.events.emit("changed", { user: "alice", server: "mail" });
+  tokens.events.emit("changed", { user: "alice", server: null });
+  const why = "the token changed";
+  assert.deepEqual(told, [`renew alice mail: ${why}`, `renew alice undefined: ${why}`]);
+});
+
+test("a child that could not be stopped is logged, with its user", async () => {
+  const { registry, logged } = rig({ stop: () => Promise.reject(new Error("it hangs")) });
+  registry.events.emit("user-ended", { user: "alice" });
+  await until(() => logged() !== "", "the failure is logged");
+  assert.match(logged(), /"user":"alice".*it hangs.*a child could not be stopped/);
+});

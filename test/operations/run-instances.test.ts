@@ -1,0 +1,76 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { User } from "../../src/auth/registry.ts";
+import type { InstanceRow, Live, Ref } from "../../src/instances/supervisor.ts";
+import {
+  restartInstances,
+  startInstance,
+  stopInstances,
+} from "../../src/operations/run-instances.ts";
+
+interface Setting {
+  state?: User["state"];
+  /** Servers whose instance runs. */
+  running?: readonly string[];
+}
+
+/** A supervisor that writes down what it is told. */
+function rig({ state = "enabled", running = [] }: Setting = {}) {
+  const told: string[] = [];
+  const names = [...running, "asleep"];
+  const parts = {
+    config: { defaultServer: "everything" },
+    registry: { requireUser: (name: string) => ({ name, state, createdAt: 0 }) },
+    supervisor: {
+      ensure: async ({ server }: Ref) => {
+        told.push(`ensure ${server}`);
+        return await Promise.resolve({} as Live);
+      },
+      forgive: ({ server }: { server?: string | undefined }) => void told.push(`forgive ${server}`),
+      list: ({ server }: { server?: string | undefined } = {}) =>
+        names
+          .filter((name) => server === undefined || server === name)
+          .map((name) => {
+            const isRunning = running.includes(name);
+            const row = { user: "alice", server: name, variant: "" };
+            return { ...row, state: isRunning ? "ready" : "stopped" } as InstanceRow;
+          }),
+      restart: async () => await Promise.resolve(void told.push("restart")),
+      stop: async () => await Promise.resolve(void told.push("stop")),
+    },
+  };
+  return { parts, told };
+}
+
+const serversOf = (refs: readonly Ref[]): string[] => refs.map(({ server }) => server);
+const all = { user: "alice", server: undefined };
+
+test("a start without a server is one of the default server, which is forgiven first", async () => {
+  const { parts, told } = rig();
+  assert.deepEqual(serversOf(await startInstance(parts, all)), ["everything"]);
+  assert.deepEqual(told, ["forgive everything", "ensure everything"]);
+});
+
+test("a stop tells which instances ran", async () => {
+  const { parts, told } = rig({ running: ["mail", "files"] });
+  assert.deepEqual(serversOf(await stopInstances(parts, all)), ["mail", "files"]);
+  assert.deepEqual(told, ["stop"]);
+  assert.deepEqual(serversOf(await stopInstances(parts, { ...all, server: "asleep" })), []);
+});
+
+test("a restart brings up again what ran, and the server itself where nothing did", async () => {
+  const busy = rig({ running: ["mail", "files"] });
+  assert.deepEqual(serversOf(await restartInstances(busy.parts, all)), ["mail", "files"]);
+  assert.deepEqual(busy.told, ["restart", "ensure mail", "ensure files"]);
+  const idle = rig();
+  const subject = { user: "alice", server: "asleep" };
+  assert.deepEqual(serversOf(await restartInstances(idle.parts, subject)), ["asleep"]);
+});
+
+test("a disabled user's instances can be stopped, and neither started nor restarted", async () => {
+  const { parts, told } = rig({ state: "disabled", running: ["mail"] });
+  await stopInstances(parts, all);
+  for (const order of [startInstance, restartInstances])
+    await assert.rejects(order(parts, all), { code: "USER_DISABLED" });
+  assert.deepEqual(told, ["stop"]);
+});
