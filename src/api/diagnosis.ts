@@ -1,6 +1,7 @@
 import { counted } from "../errors.ts";
 import type { InstanceFailure } from "../instances/supervisor.ts";
-import { LOOK_AT_LOG, MAX_LINE, ago, expiredFor, ifExpired } from "./facts.ts";
+import { spokenDuration } from "../platform/durations.ts";
+import { LOOK_AT_LOG, MAX_LINE, expiredFor, ifExpired } from "./facts.ts";
 import type { Cause, Facts } from "./facts.ts";
 import { failingCalls, refusedRequest } from "./request-diagnosis.ts";
 
@@ -96,14 +97,14 @@ function hangingStart({ user: { name }, now, instances, open }: Facts): Cause | 
     const since = starting?.since ?? Math.min(...waiting.map(({ at }) => at));
     const lastMs = rows.find(({ lastStartMs }) => lastStartMs !== null)?.lastStartMs ?? 0;
     if (now - since <= Math.max(SLOW_START_MS, 2 * lastMs)) continue;
-    const good = lastMs > 0 ? `, where the last good one took ${ago(lastMs)}` : "";
+    const good = lastMs > 0 ? `, where the last good one took ${spokenDuration(lastMs)}` : "";
     const who =
       waiting.length === 0
         ? "nobody waits for it any more"
         : `${counted(waiting.length, "request")} ${waiting.length === 1 ? "waits" : "wait"} for it`;
     return {
       code: "START_SLOW",
-      cause: `${name}/${server}: the start has been under way for ${ago(now - since)}${good}; ${who}${wordOf(starting?.lines ?? [])}`,
+      cause: `${name}/${server}: the start has been under way for ${spokenDuration(now - since)}${good}; ${who}${wordOf(starting?.lines ?? [])}`,
       next: `mcp-supervisor logs ${name} --server ${server}`,
     };
   }
@@ -118,7 +119,7 @@ function loopOf(
   const inARow = counted(failures, "failure", "failures in a row");
   if (state === "starting") return `; ${inARow}, and the next start is under way`;
   if (retryAt === null) return "";
-  const wait = ago(Math.max(0, retryAt - now));
+  const wait = spokenDuration(Math.max(0, retryAt - now));
   if (state === "parked")
     return `; parked after ${inARow}, until "mcp-supervisor restart ${user} --server ${server}", a new token or config, or a message in ${wait}`;
   return failures > 1 ? `; ${times}, tried again in ${wait}` : "";

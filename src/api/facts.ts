@@ -1,3 +1,4 @@
+import { spokenDuration } from "../platform/durations.ts";
 import type { ErrorRun } from "../telemetry/journal.ts";
 import type { RequestRecord } from "../telemetry/request-record.ts";
 import type { AccessKey, User } from "../auth/registry.ts";
@@ -61,17 +62,7 @@ export function ifExpired(
   const flag = server === null ? "" : ` --server ${server}`;
   return {
     code: "TOKEN_EXPIRED",
-    cause: `${name}'s ${which} expired ${ago(now - expiresAt)} ago`,
+    cause: `${name}'s ${which} expired ${spokenDuration(now - expiresAt)} ago`,
     next: `mcp-supervisor token set ${name}${flag}`,
   };
-}
-
-/** A length of time in its largest whole unit. */
-export function ago(ms: number): string {
-  const seconds = Math.round(ms / 1000);
-  if (seconds < 120) return `${seconds} s`;
-  if (seconds < 7200) return `${Math.round(seconds / 60)} min`;
-  return seconds < 172_800
-    ? `${Math.round(seconds / 3600)} h`
-    : `${Math.round(seconds / 86_400)} d`;
 }

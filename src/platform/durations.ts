@@ -35,3 +35,13 @@ export const timeTaken = (ms: number): string =>
     : ms < UNIT_MS.m
       ? `${(ms / UNIT_MS.s).toFixed(1)} s`
       : roughDuration(ms / UNIT_MS.s);
+
+/** For a sentence: seconds up to two minutes, minutes up to two hours, hours up to two days. */
+export function spokenDuration(ms: number): string {
+  const rounded = Math.round(ms / UNIT_MS.s) * UNIT_MS.s;
+  if (rounded < 2 * UNIT_MS.m) return `${rounded / UNIT_MS.s} s`;
+  if (rounded < 2 * UNIT_MS.h) return `${Math.round(rounded / UNIT_MS.m)} min`;
+  return rounded < 2 * UNIT_MS.d
+    ? `${Math.round(rounded / UNIT_MS.h)} h`
+    : `${Math.round(rounded / UNIT_MS.d)} d`;
+}

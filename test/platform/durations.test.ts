@@ -4,6 +4,7 @@ import {
   durationText,
   parseDuration,
   roughDuration,
+  spokenDuration,
   timeTaken,
 } from "../../src/platform/durations.ts";
 
@@ -26,4 +27,13 @@ test("in a table a duration is its largest whole unit", () => {
 
 test("milliseconds are shown only where something took so short", () => {
   assert.deepEqual([12.34, 1500, 90_000].map(timeTaken), ["12.3 ms", "1.5 s", "1m"]);
+});
+
+test("in a sentence a duration is in the unit that people would use", () => {
+  const shown = ["0 s", "119 s", "2 min", "119 min", "2 h", "47 h", "2 d"];
+  const seconds = [0.4, 119, 120, 7_140, 7_200, 169_200, 172_800];
+  assert.deepEqual(
+    seconds.map((each) => spokenDuration(each * 1000)),
+    shown,
+  );
 });
