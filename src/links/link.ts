@@ -60,7 +60,7 @@ export interface Listener {
   onDropped(id: string, error: SupervisorError): void;
 }
 
-/** What a link has to say to its session. Nothing of it is called after `close` or `abandon`, nor from within `post`. */
+/** What a link has to say to its session. Nothing of it is called after `close` or `abandon`; from within `post` it may be, where the answer is known already. */
 export interface LinkEvents {
   /** What the client declared that lets a server ask it. */
   readonly askable: ReadonlySet<Askable>;

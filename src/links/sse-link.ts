@@ -38,10 +38,10 @@ async function openByMessage(where: Where, events: LinkEvents): Promise<Link> {
   const messages = assembleFor({
     message: (raw) => events.listener.onMessage(raw, undefined),
     dropped: (id, error) => events.listener.onDropped(id, error),
-    // A server that does not take it has lost nothing that it could use.
-    refuse: (raw) => void connection.post(raw, JSON_POST).catch(() => {}),
+    // It may have asked in the read that named its endpoint. One that does not take the answer has lost nothing that it could use.
+    refuse: (raw) => void opening.then((opened) => opened.post(raw, JSON_POST)).catch(() => {}),
   });
-  const connection = await SseConnection.open({
+  const opening = SseConnection.open({
     ...where,
     wantsData: true,
     onPart: ({ data = [], isLast }) => {
@@ -53,6 +53,7 @@ async function openByMessage(where: Where, events: LinkEvents): Promise<Link> {
       events.onClosed(error);
     },
   });
+  const connection = await opening;
   return linkOver(connection, (posting) => postEach(connection, posting), messages);
 }
 

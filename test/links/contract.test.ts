@@ -11,7 +11,7 @@ import type { Link, LinkEvents, Remembered } from "../../src/links/link.ts";
 import { openLink } from "../../src/links/open-link.ts";
 import { SharedStdio } from "../../src/links/shared-stdio.ts";
 import type { Target } from "../../src/links/target.ts";
-import { peek } from "../../src/mcp/client-body.ts";
+import { MAX_BATCH, peek } from "../../src/mcp/client-body.ts";
 import { wholeText } from "../../src/mcp/long-text.ts";
 import { call, initialize } from "../helpers/fixtures.ts";
 import { serve } from "../helpers/serve.ts";
@@ -331,3 +331,36 @@ for (const transport of ["sse", "http"] as const)
     });
     assert.equal(elsewhere, 0);
   });
+
+test("sse: what a server asks in the same breath as it opens, and too much of it, is refused", async (t) => {
+  const questions = Array.from({ length: MAX_BATCH + 1 }, (_, id) => `{"id":${id},"method":"x"}`);
+  const refused: Json[] = [];
+  const { url } = await serve(t, (req, res) => {
+    if (req.method === "GET") {
+      res.writeHead(200, { "content-type": "text/event-stream" });
+      const asked = `event: message\ndata: [${questions.join()}]\n\n`;
+      return void res.write(`event: endpoint\ndata: /messages\n\n${asked}`);
+    }
+    void text(req).then((body) => {
+      refused.push(JSON.parse(body) as Json);
+      res.writeHead(202).end();
+    });
+  });
+  const client = new HttpClient(url, false);
+  t.after(() => client.close());
+  const closed: (SupervisorError | undefined)[] = [];
+  const link = await openLink({
+    target: { transport: "sse", url, headers: {}, isRemote: false, socketPath: null },
+    clientFor: () => client,
+    postTimeoutMs: 10_000,
+    events: {
+      askable: new Set(),
+      listener: { onMessage: () => assert.fail("it is passed on"), onDropped: assert.fail },
+      onClosed: (error) => void closed.push(error),
+    },
+    before: undefined,
+  });
+  t.after(() => link.close());
+  await until(() => refused.length > 0 || closed.length > 0, "the server has its answer");
+  assert.deepEqual(closed, []);
+});
