@@ -311,6 +311,8 @@ export class Session implements Unattached {
 
   #interrupt(error: SupervisorError, live: Live | undefined, isOver: boolean): void {
     const tell = this.#front.interrupt(this.#serving?.inFlight.drainUnanswered() ?? []);
+    // A child that lives on, or the next one, is not to be kept for it until its client notices.
+    if (isOver) this.#serving?.holds.clear();
     const work = async (): Promise<void> => {
       if (tell !== undefined)
         await tell(live === undefined ? error : await explainFailure(error, live));

@@ -227,6 +227,17 @@ test("a link that breaks is told with its own reason where the child lives on", 
   assert.deepEqual([seen.told, session.isLost], [["1: UPSTREAM_INVALID"], true]);
 });
 
+test("a session whose link broke keeps its child no longer", async () => {
+  const { child, links, seen, post } = rig();
+  child.start(PORT);
+  await post(rpc(1, "resources/subscribe", { uri: "file:///one" }));
+  const { holds } = child.instance.usage;
+  assert.equal(holds.size, 1);
+  links[0]!.events.onClosed(CUT_OFF);
+  await until(() => seen.ends > 0, "the streams end");
+  assert.equal(holds.size, 0);
+});
+
 test("a link that breaks because its child ends is told as that end", async () => {
   const { child, links, seen, post } = rig();
   child.start(PORT);
