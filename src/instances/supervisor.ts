@@ -1,4 +1,4 @@
-/** Room: instances. Keeps at most one generation of each instance alive, ready and ours. In: a ref (user, server, variant). Out: where to send its messages, and word when it ended. Never imports sessions, never sees a message. */
+/** Room: instances. Decides when children run: of each instance one generation at most takes calls, and only once it is ready and ours. In: a ref (user, server, variant). Out: where to send its messages, and word when it ended. Never imports sessions, never sees a message. */
 import { EventEmitter } from "node:events";
 import { SupervisorError } from "../errors.ts";
 import { EraProbe } from "./era-probe.ts";

@@ -44,7 +44,7 @@ export function newUsage(): Usage {
 /** The child is gone: nothing of what it was kept for is left. */
 export function releaseHolds(usage: Usage): void {
   usage.keepUntil = 0;
-  for (const keeper of usage.holds) keeper.clear();
+  for (const hold of usage.holds) hold.clear();
 }
 
 /** There is a child again, whoever wanted it. */
