@@ -13,8 +13,8 @@ const STACK = /^\s+(at |File "|in )|^Traceback|^Node\.js v|^\s*\^+\s*$/;
 
 /**
  * Why the user is failing, as one sentence, or undefined where nothing says so: first what is going on
- * now, then what was met last, then calls that the server itself fails, then what is about to fail. A token that has expired is the
- * cause of what fails with it, and of nothing else.
+ * now, then what was met last, then calls that the server itself fails, then what is about to fail. A
+ * token that has expired is the cause of what fails with it, and of nothing else.
  */
 export function causeOf(facts: Facts): Cause | undefined {
   return (

@@ -35,8 +35,8 @@ function countOf(rawHeaders: readonly string[], name: "host"): number {
 }
 
 /**
- * Refuses a request whose Host or Origin this listener does not go by, HOST_REFUSED and ORIGIN_REFUSED,
- * or which is of another HTTP than 1.0 and 1.1, REQUEST_INVALID.
+ * Refuses a request whose Host is no name of this listener, HOST_REFUSED, whose Origin may not call it,
+ * ORIGIN_REFUSED, or which is of another HTTP than 1.0 and 1.1, REQUEST_INVALID.
  *
  * A page on evil.example that rebinds its name to 127.0.0.1 sends its own Host, and a page that just
  * posts across sends its Origin (CVE-2025-66414, CVE-2025-49596). Nobody can rebind an address, so a

@@ -1,4 +1,4 @@
-/** Room: platform. Small tools that several rooms need, each once: names, addresses, work in turns, output read in shares. Knows nothing of users, servers or requests. */
+/** Room: platform. Small tools that several rooms need, each once: names, units, addresses, files, signals, output read in shares; and all that is borrowed from Node's inside. Knows nothing of users, servers or requests. */
 import { SupervisorError } from "../errors.ts";
 
 /** What users and servers may be called: plain ASCII, so that a name is the same in a path, a row and a folder. */
