@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { contained, unawaited } from "../containment.ts";
+import { contained, guarded, unawaited } from "../containment.ts";
 import type { Credential } from "../auth/principal.ts";
 import { SupervisorError } from "../errors.ts";
 import type { Instance, Live, Unattached } from "../instances/supervisor.ts";
@@ -181,16 +181,16 @@ export class Session implements Unattached {
    */
   giveUp(error: SupervisorError): void {
     if (this.#state.kind === "closed") return;
-    this.#leave((link) => link.close());
-    this.#state = { kind: "lost" };
+    this.#leaveFor({ kind: "lost" }, (link) => link.close());
     this.#interrupt(error, undefined, true);
   }
 
   /** The client has left or may not stay: the server is told, unless it knows (`isTold`). */
   close(isTold = false): void {
     if (this.#state.kind === "closed") return;
-    this.#leave((link) => (isTold ? link.abandon(noSession()) : link.close()));
-    this.#state = { kind: "closed" };
+    this.#leaveFor({ kind: "closed" }, (link) =>
+      isTold ? link.abandon(noSession()) : link.close(),
+    );
     if (this.#serving === undefined) return;
     const { instance, inFlight, holds } = this.#serving;
     instance.usage.unattached.delete(this);
@@ -265,7 +265,12 @@ export class Session implements Unattached {
   }
 
   #hold(live: Live, link: Link): void {
-    const unwatch = this.#options.generations.onEnd(live, () => this.#onChildEnded(live));
+    const onEnd = guarded(
+      "session",
+      (failure) => this.giveUp(failure),
+      () => this.#onChildEnded(live),
+    );
+    const unwatch = this.#options.generations.onEnd(live, onEnd);
     this.#state = { kind: "attached", live, link, unwatch };
   }
 
@@ -280,13 +285,12 @@ export class Session implements Unattached {
   #onChildEnded(live: Live): void {
     const state = this.#state;
     if (state.kind !== "attached" || state.live !== live) return;
-    const before = state.link.recall();
     const isRenewed = this.#isRenewed(live);
-    this.#leave((link) => link.abandon(this.#front.cutOff));
-    if (isRenewed) {
-      this.#state = { kind: "between", before };
-      this.#serving!.instance.usage.unattached.add(this);
-    } else this.#state = { kind: "lost" };
+    const next: State = isRenewed
+      ? { kind: "between", before: state.link.recall() }
+      : { kind: "lost" };
+    this.#leaveFor(next, (link) => link.abandon(this.#front.cutOff));
+    if (isRenewed) this.#serving!.instance.usage.unattached.add(this);
     this.#interrupt(this.#front.cutOff, live, !isRenewed);
   }
 
@@ -303,10 +307,13 @@ export class Session implements Unattached {
     );
   }
 
-  #leave(end: (link: Link) => void): void {
-    if (this.#state.kind !== "attached") return;
-    this.#state.unwatch();
-    end(this.#state.link);
+  /** What its link may leave undone is not to keep the session from its end. */
+  #leaveFor(next: State, end: (link: Link) => void): void {
+    const state = this.#state;
+    this.#state = next;
+    if (state.kind !== "attached") return;
+    state.unwatch();
+    guarded("session", () => {}, end)(state.link);
   }
 
   #interrupt(error: SupervisorError, live: Live | undefined, isOver: boolean): void {

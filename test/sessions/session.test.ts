@@ -263,6 +263,28 @@ test("a session that is closed ends its link, and is counted no more", async () 
   await assert.rejects(post(rpc(2, "ping")), { code: "SESSION_NOT_FOUND" });
 });
 
+test("a link that fails at its end keeps no session from its own", async () => {
+  const failing = (): never => {
+    throw new SupervisorError("STORE_FAILED", "it fails");
+  };
+  const ended = rig();
+  ended.child.start(STDIO);
+  await ended.post(call(1, "echo"));
+  Object.defineProperty(ended.links[0]!, "remembers", { get: failing });
+  ended.child.end("exited with code 1");
+  await until(() => ended.seen.ends > 0, "the streams end");
+  assert.deepEqual([ended.session.isLost, ended.seen.told], [true, ["1: STORE_FAILED"]]);
+  await assert.rejects(ended.post(call(2, "echo")), { code: "SESSION_NOT_FOUND" });
+
+  const left = rig();
+  left.child.start(STDIO);
+  await left.post(call(1, "echo"));
+  Object.defineProperty(left.links[0]!, "end", { set: failing });
+  left.session.close();
+  const { sessions, inFlight } = left.child.instance.usage;
+  assert.deepEqual([sessions, inFlight], [0, 0]);
+});
+
 test("a client that leaves while its link is opened leaves none behind", async () => {
   let open: () => void = () => {};
   const { child, links, session, post } = rig({
