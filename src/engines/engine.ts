@@ -27,7 +27,8 @@ export interface StartOptions {
 
 /**
  * A place where children run. It starts, tells and ends; when and how often is decided by instances.
- * All of it may be called at any time between opening and `close`, but for `endLeft`.
+ * What earlier daemons left is seen to first: `findLeft`, `adopt` where that is offered, `endLeft`. Only
+ * then comes the first `start`.
  */
 export interface Engine<Def extends ServerDef = ServerDef> {
   /**
@@ -45,11 +46,12 @@ export interface Engine<Def extends ServerDef = ServerDef> {
   readonly capacity: Capacity;
   /** The user is gone for good: what was set apart for their children may be given to others. */
   forgetUser(user: string): void;
-  /** What earlier daemons of the same data left running here, as it is now. */
+  /** What earlier daemons of the same data left running here, as it is now. Changes nothing. */
   findLeft(): Promise<readonly Left[]>;
   /**
-   * Ends what `findLeft` finds and nobody has adopted; to be called once, before the first start.
-   * Resolves when it is gone, or after 10 s at most.
+   * Ends what `findLeft` finds and nobody has adopted. Resolves when it is gone, or after 10 s at most.
+   * Rejects with DISK_FULL, RESOURCES_EXHAUSTED or INTERNAL where the engine cannot write down what it
+   * will start.
    */
   endLeft(): Promise<EndedLeft>;
   /** Ends all that it has started by force, without waiting: for the end that cannot wait. */

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Running } from "../engines/engine.ts";
-import { portOf } from "./instance-types.ts";
+import { isRemote, portOf } from "./instance-types.ts";
 import type { Ended, InstanceState, Live, Ref } from "./instance-types.ts";
 import type { StdioTarget, Target } from "../links/target.ts";
 import { WELL_AFTER_MS } from "./restart-policy.ts";
@@ -139,6 +139,7 @@ export class Generation {
 
   /** See `Live.ending`. */
   async #ending(running: Running, exited: Promise<Ended>): Promise<Ended | undefined> {
+    if (isRemote(running)) return undefined;
     if (this.#state.name !== "draining" && !(await running.isEnding())) return undefined;
     const timer = new AbortController();
     const late = delay(MAX_ENDING_MS, undefined, { signal: timer.signal }).catch(() => undefined);

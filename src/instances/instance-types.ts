@@ -12,6 +12,9 @@ export const keyOf = ({ user, server, variant }: Ref): string => `${user}/${serv
 /** Every instance whose ref has these values; `{}` selects all. */
 export type Selector = Partial<Ref>;
 
+/** It runs elsewhere, and not for us: there is no child that could end. */
+export const isRemote = ({ endpoint }: Running): boolean => endpoint.kind === "url";
+
 /** The port that its child listens on; null where it has none. */
 export const portOf = ({ endpoint }: Running): number | null =>
   endpoint.kind === "port" ? endpoint.port : null;
@@ -55,7 +58,7 @@ export interface Live {
   readonly exited: Promise<Ended>;
   /**
    * For whoever finds its link to the child broken: how the child ended, if that is why. Resolves with
-   * undefined at once where the child lives on. Where the engine says that it is on its way out, or it
+   * undefined at once where the child lives on, or there is none of ours. Where the engine says that it is on its way out, or it
    * was asked to end, waits for its end, within 100 ms.
    */
   ending(): Promise<Ended | undefined>;

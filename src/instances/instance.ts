@@ -5,6 +5,7 @@ import { Generations } from "./generations.ts";
 import { launchNext } from "./launch-next.ts";
 import { launchRemote } from "./launch-remote.ts";
 import { isDown, rowOf } from "./instance-row.ts";
+import { isRemote } from "./instance-types.ts";
 import { isShortage } from "./restart-policy.ts";
 import { AGAIN, Start } from "./start.ts";
 import { watchChild } from "./watch-child.ts";
@@ -13,8 +14,7 @@ import type { ChildServer, RemoteServer } from "../config/config.ts";
 import type { Running } from "../engines/engine.ts";
 import type { GenerationRow } from "./generation.ts";
 import type { InstanceContext } from "./instance-context.ts";
-import type { DownState, Ended, InstanceRow, InstanceState } from "./instance-types.ts";
-import type { Live, Ref } from "./instance-types.ts";
+import type { DownState, Ended, InstanceRow, InstanceState, Live, Ref } from "./instance-types.ts";
 import type { Standing } from "./standing.ts";
 import type { InstanceFailure } from "./history.ts";
 import type { Launched, NotLaunched } from "./launch-types.ts";
@@ -89,7 +89,7 @@ export class Instance {
   /** Since when (`performance.now()`) the child that is ready has been of no use; undefined where it is in use, down or a remote. */
   get idleSince(): number | undefined {
     const newest = this.#generations.newest;
-    if (newest?.state.name !== "ready" || newest.state.live.pid === null) return undefined;
+    if (newest?.state.name !== "ready" || isRemote(newest.state.running)) return undefined;
     return idleSince(this.usage, Math.max(newest.state.readyAt, this.#wantedAt));
   }
 
@@ -335,7 +335,7 @@ export class Instance {
     const ending = done === DONE ? running.stop() : done.then(() => running.stop());
     this.#becomeDraining(generation, reason, ending);
     void running.exited.then((exit) =>
-      this.#finish(generation, { reason, exit: running.pid === null ? null : exit }),
+      this.#finish(generation, { reason, exit: isRemote(running) ? null : exit }),
     );
   }
 

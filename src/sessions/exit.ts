@@ -5,7 +5,7 @@ import type { Live } from "../instances/supervisor.ts";
 export async function explainFailure(error: SupervisorError, live: Live): Promise<SupervisorError> {
   // Known already, and the exit is only what follows.
   if (error.code === "STOPPING") return error;
-  const ended = live.pid === null ? undefined : await live.ending();
+  const ended = await live.ending();
   if (ended === undefined) return error;
   if (ended.failure !== undefined) return ended.failure;
   const { user, server } = live.ref;
