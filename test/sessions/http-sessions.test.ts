@@ -7,6 +7,8 @@ import { HttpSessions } from "../../src/sessions/http-sessions.ts";
 import type { Credential } from "../../src/auth/principal.ts";
 import { testInstance } from "../helpers/instance.ts";
 import type { TestInstance } from "../helpers/instance.ts";
+import { serve } from "../helpers/serve.ts";
+import { until } from "../helpers/until.ts";
 
 const MINUTE_MS = 60_000;
 const URL_OF_CHILD = new URL("http://127.0.0.1:1/mcp");
@@ -152,4 +154,42 @@ test("the sessions of one key, or of one user, end together and no other does", 
   sessions.closeWhere(({ holder }) => holder.user === "bob");
   assert.throws(() => sessions.require(third.session.id, child.instance), notFound);
   assert.equal(sessions.require(second.session.id, child.instance), second);
+});
+
+test("the server of a relayed session is told of its end once, unless it knows or is gone", async (t) => {
+  const ended: string[] = [];
+  const { url } = await serve(t, (req, res) => {
+    ended.push(`${req.method} ${String(req.headers["mcp-session-id"])}`);
+    res.end();
+  });
+  url.pathname = "/mcp";
+  const child = testInstance();
+  child.start(url);
+  const { instance } = child;
+  const [sessions, generations] = [new HttpSessions<HttpRelay>(MINUTE_MS), new Generations()];
+  t.after(() => child.end("the test is over"));
+  const open = async (childId: string): Promise<HttpRelay> => {
+    const options = { holder: ALICE, instance, isStateful: false, generations };
+    const opened = new HttpRelay(options, await instance.ensure(), childId);
+    sessions.add(opened);
+    return opened;
+  };
+  sessions.close(await open("told"), true);
+  const left = await open("left");
+  sessions.close(left);
+  left.close();
+  await until(() => ended.length === 1, "it is told");
+  await open("last");
+  sessions.closeWhere(() => true);
+  await until(() => ended.length === 2, "it is told of the next");
+  const lost = await open("lost");
+  child.end("exited with code 1");
+  child.start(url);
+  await instance.ensure();
+  sessions.close(lost);
+  const next = await open("next");
+  sessions.close(next);
+  await until(() => ended.length === 3, "it is told again");
+  assert.deepEqual(ended, ["DELETE left", "DELETE last", "DELETE next"]);
+  assert.equal(instance.usage.sessions, 0);
 });

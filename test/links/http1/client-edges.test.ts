@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import type { ServerResponse } from "node:http";
 import { test } from "node:test";
 import { HttpClient } from "../../../src/links/http1/client.ts";
 import type { Exchange, HttpRequest } from "../../../src/links/http1/client.ts";
@@ -90,3 +91,32 @@ for (const path of ["//mcp", "//"])
     assert.equal(await ask(client, { ...GET, path }), "there");
     assert.deepEqual(asked, [path, "/there"]);
   });
+
+test("a request that is aborted after it was redirected is ended where it has been led", async (t) => {
+  const held: ServerResponse[] = [];
+  const served = await serve(t, (req, res) => {
+    if (req.url === "/") return void res.writeHead(307, { location: "/held" }).end();
+    held.push(res);
+  });
+  const client = new HttpClient(served.url, false);
+  t.after(() => client.close());
+  const hear = (): never => assert.fail("it is aborted");
+  const receiver = { head: hear, data: hear, end: hear, fail: hear, broke: hear };
+  const exchange = client.request(GET, receiver);
+  await until(() => held.length === 1, "it has been led there");
+  exchange.pause();
+  exchange.resume();
+  exchange.abort();
+  exchange.abort();
+  await until(async () => (await served.connections()) === 0, "no connection is left");
+});
+
+test("a server that redirects and is gone fails the request once, and only that", async (t) => {
+  const served = await serve(t, (_req, res) => {
+    served.server.close();
+    res.writeHead(307, { location: "/next", connection: "close" }).end();
+  });
+  const client = new HttpClient(served.url, false);
+  t.after(() => client.close());
+  await assert.rejects(ask(client, GET), { code: "UPSTREAM_REFUSED" });
+});
