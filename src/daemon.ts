@@ -20,13 +20,11 @@ import { openOrClose } from "./platform/closers.ts";
 import type { Closers } from "./platform/closers.ts";
 import { Sessions } from "./sessions/sessions.ts";
 import { openDataDir } from "./store/store.ts";
-import type { Store } from "./store/store.ts";
 import type { Logger } from "./telemetry/logger.ts";
 import type { Scrubber } from "./telemetry/scrubber.ts";
 import { openTelemetry } from "./telemetry/telemetry.ts";
 import { openTokens } from "./tokens/tokens.ts";
-import { openVault } from "./vault/vault.ts";
-import type { Vault } from "./vault/vault.ts";
+import { openDaemonVault } from "./vault/daemon-vault.ts";
 
 export interface DaemonOptions {
   config: Config;
@@ -59,18 +57,6 @@ export async function openDaemon(options: DaemonOptions): Promise<Daemon> {
   return await openOrClose(options.log, (closers) => openRooms(options, closers));
 }
 
-/** The vault, which begins to seal anew what a change of keys has left behind. */
-function openDaemonVault({ config, scrubber, log }: DaemonOptions, store: Store): Vault {
-  const vault = openVault({
-    keyFile: config.keyFile,
-    store,
-    hide: (id, key) => scrubber.set(`vault key ${id}`, key),
-    onFailure: (err) => log.error({ err }, "rows cannot be sealed anew now; tried again later"),
-  });
-  vault.keyring.resume();
-  return vault;
-}
-
 async function openRooms(options: DaemonOptions, closers: Closers): Promise<Daemon> {
   const { config, log, scrubber, version } = options;
   const hideHeaders = headerHider(scrubber, config.servers);
@@ -98,10 +84,8 @@ async function openRooms(options: DaemonOptions, closers: Closers): Promise<Daem
   const rooms = { ...options, ...instances, ...telemetry, registry, catalog, sessions, audit };
   const gateway = closers.opened(await openGateway(rooms));
   const reload = createReload({ ...rooms, hideHeaders });
-  const { publicUrl } = gateway;
-  const control = closers.opened(
-    await openControl({ ...rooms, publicUrl, reload, store, tokens, keyring: vault.keyring }),
-  );
+  const orders = { publicUrl: gateway.publicUrl, reload, store, tokens, keyring: vault.keyring };
+  const control = closers.opened(await openControl({ ...rooms, ...orders }));
   log.info({ ...gateway.address, version }, "serving");
   const children = (): string => counted(countChildren(supervisor), "child", "children");
   return {

@@ -105,6 +105,11 @@ function circles(): string[][] {
   return [...new Map(found.map((circle) => [circle.join(), circle])).values()];
 }
 
+test("the composition root fits on a page: it opens, wires and closes, and decides nothing", () => {
+  const lines = readFileSync(join(src, "daemon.ts"), "utf8").trimEnd().split("\n");
+  assert.ok(lines.length <= 100, `${lines.length} lines`);
+});
+
 test("no file imports itself by way of others, in type imports neither", () => {
   assert.deepEqual(circles(), []);
 });
