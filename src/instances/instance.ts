@@ -280,14 +280,7 @@ export class Instance {
         policy.failed(reasonOf(this.ref, outcome.failure), generation.begunAt);
       throw this.#drainFailed(generation, outcome);
     }
-    const { running, exposed } = outcome;
-    // A stop or a new token came in the very moment it became ready.
-    if (signal.aborted) {
-      const failure = toSupervisorError(signal.reason);
-      const gone = running.stop();
-      throw this.#drainFailed(generation, { isReady: false, failure, running, gone });
-    }
-    if (exposed.length > 0) onExposed(this.ref.server, exposed);
+    if (outcome.exposed.length > 0) onExposed(this.ref.server, outcome.exposed);
     return this.#becomeReady(generation, outcome);
   }
 

@@ -1,4 +1,5 @@
 import type { ChildServer } from "../config/config.ts";
+import { toSupervisorError } from "../errors.ts";
 import type { Generation } from "./generation.ts";
 import type { InstanceContext } from "./instance-context.ts";
 import type { Ref } from "./instance-types.ts";
@@ -24,7 +25,7 @@ export async function launchNext(
   { generation, onSpawn, ...next }: NextChild,
 ): Promise<Launched | NotLaunched> {
   const { ref, def, output } = next;
-  return await launchChild({
+  const outcome = await launchChild({
     ...next,
     version,
     versions,
@@ -39,4 +40,9 @@ export async function launchNext(
       onSpawn();
     },
   });
+  if (!outcome.isReady || !next.signal.aborted) return outcome;
+  // A stop or a new token came in the very moment it became ready.
+  const { running } = outcome;
+  const failure = toSupervisorError(next.signal.reason);
+  return { isReady: false, failure, running, gone: running.stop() };
 }
