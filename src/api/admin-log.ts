@@ -33,7 +33,11 @@ function orderOf({ method, path, body }: Request): { what: string; user: string 
   if (noun === "keys" && method === "DELETE") return { what: `key revoke ${name}`, user: null };
   if (noun === "keyring")
     return { what: method === "DELETE" ? `keyring drop ${verb}` : `keyring ${name}`, user: null };
-  if (noun !== "users") return { what: noun === "reload" ? noun : `${method} ${path}`, user: null };
+  if (noun !== "users")
+    return {
+      what: noun === "reload" || noun === "backup" ? noun : `${method} ${path}`,
+      user: null,
+    };
   const nouns: Record<string, string> = {
     "DELETE ": "user remove",
     "POST disable": "user disable",

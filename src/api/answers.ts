@@ -7,13 +7,20 @@ export interface Answer {
   body: object;
 }
 
-type Handle = (req: Request) => Answer | Promise<Answer>;
+/** An answer that is no JSON; resolves when it has been sent. */
+export interface SentAnswer {
+  send: (res: Response) => Promise<void>;
+}
+
+type Handled = Answer | SentAnswer;
+type Handle = (req: Request) => Handled | Promise<Handled>;
 type Method = "get" | "post" | "put" | "delete";
 
 function answering(handle: Handle): RequestHandler {
   return async (req: Request, res: Response) => {
-    const { status = 200, body } = await handle(req);
-    res.status(status).json(body);
+    const answer = await handle(req);
+    if ("send" in answer) return await answer.send(res);
+    res.status(answer.status ?? 200).json(answer.body);
   };
 }
 

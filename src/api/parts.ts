@@ -23,7 +23,7 @@ export interface ControlParts {
   /** What personal URLs start with; differs from the config's where that leaves the port to the system. */
   publicUrl: URL;
   version: string;
-  store: Pick<Store, "transaction">;
+  store: Pick<Store, "transaction" | "copyTo">;
   registry: Registry;
   catalog: Catalog;
   tokens: Tokens;

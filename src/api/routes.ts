@@ -1,5 +1,6 @@
 import { Router } from "express";
 import { addAuditRoutes } from "./audit-routes.ts";
+import { addBackupRoute } from "./backup-route.ts";
 import { addDoctorRoutes } from "./doctor-routes.ts";
 import { addInstanceRoutes } from "./instance-routes.ts";
 import { addKeyRoutes } from "./key-routes.ts";
@@ -17,6 +18,7 @@ export function createRoutes(parts: ControlParts, isLocal: boolean): Router {
   addTokenRoutes(router, parts);
   addKeyRoutes(router, parts);
   addKeyringRoutes(router, parts, isLocal);
+  if (isLocal) addBackupRoute(router, parts);
   addInstanceRoutes(router, parts);
   addLogRoutes(router, parts);
   addReloadRoute(router, parts);

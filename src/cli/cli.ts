@@ -1,6 +1,7 @@
 /** Room: cli. The command line: parses words, asks the control API over the unix socket, prints the answer. In: argv, stdin, environment. Out: text or JSON, an exit code. Holds no state and no rule of its own. */
 import { Command, CommanderError } from "commander";
 import { addAuditCommand } from "./audit.ts";
+import { addBackupCommand } from "./backup.ts";
 import { addConfigCommands } from "./config.ts";
 import { addDoctorCommand } from "./doctor.ts";
 import { explain, failureOf } from "./explain.ts";
@@ -9,6 +10,7 @@ import { addKeyCommands } from "./key.ts";
 import { addKeyringCommands } from "./keyring.ts";
 import { addPackageCommands } from "./package.ts";
 import { addReloadCommand } from "./reload.ts";
+import { addRestoreCommand } from "./restore.ts";
 import { addServeCommands } from "./serve.ts";
 import { addServiceCommands } from "./service/commands.ts";
 import { addStatusCommand } from "./status.ts";
@@ -51,6 +53,8 @@ export function createProgram(onError: (text: string) => void): Command {
   addConfigCommands(program);
   addReloadCommand(program);
   addKeyringCommands(program);
+  addBackupCommand(program);
+  addRestoreCommand(program);
   addPackageCommands(program);
   addServiceCommands(program);
   return program;

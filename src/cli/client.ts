@@ -10,6 +10,8 @@ import { globalsOf } from "./output.ts";
 export interface ControlClient {
   readonly socket: string;
   call<T>(method: "GET" | "POST" | "PUT" | "DELETE", path: string, body?: object): Promise<T>;
+  /** The answer to an order that is no JSON, to be read to its end; one that breaks off is an error of the stream. */
+  fetch(path: string): Promise<IncomingMessage>;
   /** Hands over each document of an NDJSON answer; resolves when the daemon ends it. */
   follow(path: string, onDocument: (document: unknown) => void): Promise<void>;
 }
@@ -96,6 +98,11 @@ export function createControlClient(socket: string): ControlClient {
     socket,
     call: async <T>(method: string, path: string, body?: object) =>
       JSON.parse(await finish(await send(method, path, body))) as T,
+    fetch: async (path) => {
+      const answer = await send("POST", path);
+      if (answer.statusCode !== 200) await finish(answer);
+      return answer;
+    },
     follow: async (path, onDocument) => {
       const answer = await send("GET", path);
       if (answer.statusCode !== 200) {

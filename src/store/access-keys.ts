@@ -30,6 +30,7 @@ export class AccessKeyRows {
   readonly #list: Query<AccessKeyRow>;
   readonly #revoke: Query<never>;
   readonly #deleteAll: Query<never>;
+  readonly #revokeAll: Query<never>;
 
   constructor(db: Connection) {
     this.#insert = db.prepare(
@@ -44,7 +45,13 @@ export class AccessKeyRows {
     this.#revoke = db.prepare(
       "UPDATE access_keys SET revoked_at = ? WHERE id = ? AND revoked_at IS NULL",
     );
+    this.#revokeAll = db.prepare("UPDATE access_keys SET revoked_at = ? WHERE revoked_at IS NULL");
     this.#deleteAll = db.prepare("DELETE FROM access_keys WHERE user_id = ?");
+  }
+
+  /** Every key there is; how many were not revoked before. */
+  revokeAll(at: number): number {
+    return this.#revokeAll.run(at);
   }
 
   insert(key: Omit<AccessKeyRow, "revokedAt">, hash: Buffer): void {

@@ -15,12 +15,39 @@ export interface Query<Row> {
   all(...values: Value[]): Row[];
 }
 
+/** What rows are read and written through. */
+export interface Preparer {
+  prepare: <Row = never>(sql: string) => Query<Row>;
+  /** As `prepare`; each row is the list of its values. */
+  prepareRaw: (sql: string) => Query<unknown[]>;
+}
+
+function queryOf<Row>(make: () => Database.Statement<Value[], Row>): Query<Row> {
+  const statement = guarded(make);
+  return {
+    run: (...values) => guarded(() => statement.run(...values).changes),
+    get: (...values) => guarded(() => statement.get(...values)),
+    all: (...values) => guarded(() => statement.all(...values)),
+  };
+}
+
+/** The statements of that database, with failures of ours. */
+export const preparerOf = (db: Database.Database): Preparer => ({
+  prepare: <Row>(sql: string) => queryOf(() => db.prepare<Value[], Row>(sql)),
+  prepareRaw: (sql) => queryOf(() => db.prepare<Value[], unknown[]>(sql).raw()),
+});
+
+/** Pages of one step of a copy: the daemon does other work between two steps. */
+const PAGES_AT_ONCE = 64;
+
 /** `PRAGMA synchronous`: an acknowledged write has reached the disk. */
 const FULL = 2;
 
 /** The one handle on the database file; what SQLite throws leaves it as STORE_FAILED. */
-export class Connection {
+export class Connection implements Preparer {
   readonly #db: Database.Database;
+  readonly prepare: Preparer["prepare"];
+  readonly prepareRaw: Preparer["prepareRaw"];
   readonly #migrations: readonly string[];
 
   constructor(file: string, migrations: readonly string[] = MIGRATIONS) {
@@ -28,6 +55,7 @@ export class Connection {
     preparePrivateFile(file);
     // While SQLite waits for a lock the daemon stands still. Only a tool on the same file can hold one.
     this.#db = guarded(() => new Database(file, { timeout: 1000 }));
+    ({ prepare: this.prepare, prepareRaw: this.prepareRaw } = preparerOf(this.#db));
     try {
       guarded(() => this.#setUp(file));
     } catch (error) {
@@ -80,23 +108,16 @@ export class Connection {
     return this.#db.transaction(work).immediate();
   }
 
-  prepare<Row = never>(sql: string): Query<Row> {
-    const statement = guarded(() => this.#db.prepare<Value[], Row>(sql));
-    return {
-      run: (...values) => guarded(() => statement.run(...values).changes),
-      get: (...values) => guarded(() => statement.get(...values)),
-      all: (...values) => guarded(() => statement.all(...values)),
-    };
-  }
-
-  /** As `prepare`; each row is the list of its values. */
-  prepareRaw(sql: string): Query<unknown[]> {
-    const statement = guarded(() => this.#db.prepare<Value[], unknown[]>(sql).raw());
-    return {
-      run: (...values) => guarded(() => statement.run(...values).changes),
-      get: (...values) => guarded(() => statement.get(...values)),
-      all: (...values) => guarded(() => statement.all(...values)),
-    };
+  /**
+   * Copies all pages into an empty file, a few at a time. What this connection writes meanwhile is in
+   * the copy, too.
+   */
+  async copyTo(file: string): Promise<void> {
+    try {
+      await this.#db.backup(file, { progress: () => PAGES_AT_ONCE });
+    } catch (error) {
+      throw storeFailure(error);
+    }
   }
 
   /** All of `work`, or none of it. `work` cannot be async: the transaction would end before it. */
@@ -125,7 +146,7 @@ export class Connection {
   }
 }
 
-function guarded<T>(work: () => T): T {
+export function guarded<T>(work: () => T): T {
   try {
     return work();
   } catch (error) {

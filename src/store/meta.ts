@@ -1,4 +1,4 @@
-import type { Connection, Query } from "./connection.ts";
+import type { Preparer, Query } from "./connection.ts";
 
 /** Rows of `meta`: what the daemon must remember about the database itself. */
 export class MetaRows {
@@ -7,7 +7,7 @@ export class MetaRows {
   readonly #delete: Query<never>;
   readonly #names: Query<{ name: string }>;
 
-  constructor(db: Connection) {
+  constructor(db: Preparer) {
     this.#set = db.prepare(
       "INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value",
     );

@@ -1,4 +1,4 @@
-import type { Connection, Query } from "./connection.ts";
+import type { Preparer, Query } from "./connection.ts";
 
 /** A column of boxes that the vault has sealed. */
 export interface SealedColumn {
@@ -30,7 +30,7 @@ export class SealedRows {
   readonly #replace: Query<never>;
   readonly #heads: Query<unknown[]>;
 
-  constructor(db: Connection, { table, key, column, place }: SealedColumn) {
+  constructor(db: Preparer, { table, key, column, place }: SealedColumn) {
     const columns = key.join(", ");
     const marks = key.map(() => "?").join(", ");
     const head = `substr(${column}, 1, ${HEAD_BYTES})`;

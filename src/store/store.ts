@@ -1,8 +1,12 @@
 /** Room: store. Rows in one SQLite file, and the lock on the folder around it. In: values, secrets only hashed or sealed. Out: rows; a write that returned is on the disk. Logs nothing, decides nothing. */
+import { existsSync, renameSync } from "node:fs";
 import path from "node:path";
+import { SupervisorError } from "../errors.ts";
+import { syncToDisk } from "../platform/atomic-file.ts";
 import { AccessKeyRows } from "./access-keys.ts";
 import { AuditRows } from "./audit.ts";
 import { Connection } from "./connection.ts";
+import { copyDraft, makeCopy, prepareDraft, removeDrafts } from "./copy.ts";
 import { prepareDataDir } from "./data-dir.ts";
 import { lockDataDir } from "./lock.ts";
 import { MetaRows } from "./meta.ts";
@@ -14,6 +18,7 @@ import { UserRows } from "./users.ts";
 
 export type { AccessKeyRow, OwnedKeyRow } from "./access-keys.ts";
 export type { AuditFilter, AuditKind, AuditRow } from "./audit.ts";
+export { DatabaseCopy, copyDraft } from "./copy.ts";
 export type { RowKey, SealedColumn, SealedRows } from "./sealed.ts";
 export type { TokenRow } from "./tokens.ts";
 export type { UserRow, UserState } from "./users.ts";
@@ -45,6 +50,11 @@ export class Store {
     return new SealedRows(this.#db, column);
   }
 
+  /** Writes a copy as `makeCopy` does. */
+  async copyTo(file: string): Promise<void> {
+    await makeCopy(this.#db, file);
+  }
+
   /** All of `work`, or none of it. */
   transaction<T>(work: () => T): T {
     return this.#db.transaction(work);
@@ -72,7 +82,9 @@ export function openStore(file: string): Store {
 export function openDataDir(dataDir: string): { store: Store; close(): void } {
   const lock = lockDataDir(dataDir);
   try {
-    const store = openStore(path.join(dataDir, DATABASE_FILE));
+    const file = path.join(dataDir, DATABASE_FILE);
+    removeDrafts(file);
+    const store = openStore(file);
     return {
       store,
       close: () => {
@@ -83,5 +95,40 @@ export function openDataDir(dataDir: string): { store: Store; close(): void } {
   } catch (error) {
     lock.release();
     throw error;
+  }
+}
+
+/** Whether there is a database in the folder, or what is left of one. */
+export function hasDatabase(dataDir: string): boolean {
+  return ["", "-wal"].some((end) => existsSync(path.join(dataDir, `${DATABASE_FILE}${end}`)));
+}
+
+/**
+ * Puts a database into a folder that has none: `fill` writes a copy into an empty file, which is brought
+ * up to this version, and `change` has the last word. All of it, or nothing is there afterwards.
+ * ALREADY_RUNNING where a daemon has the folder.
+ */
+export async function restoreDataDir(
+  dataDir: string,
+  fill: (file: string) => Promise<void>,
+  change: (store: Store) => void,
+): Promise<void> {
+  const lock = lockDataDir(dataDir);
+  try {
+    const file = path.join(dataDir, DATABASE_FILE);
+    if (hasDatabase(dataDir))
+      throw new SupervisorError("RESTORE_REFUSED", `${dataDir}: there is a database in it`);
+    removeDrafts(file);
+    const draft = copyDraft(file);
+    try {
+      await fill(draft);
+      prepareDraft(draft, (db) => change(new Store(db)));
+      renameSync(draft, file);
+      syncToDisk(dataDir);
+    } finally {
+      removeDrafts(file);
+    }
+  } finally {
+    lock.release();
   }
 }

@@ -1,13 +1,11 @@
 /** Room: vault. Seals secrets so that the database alone gives nothing away. In: text and where it belongs. Out: a box that opens only there. Knows no user, keeps no plain text. */
-import { createSecretKey } from "node:crypto";
 import { SupervisorError } from "../errors.ts";
 import type { Store } from "../store/store.ts";
-import { keyIdOf } from "./box.ts";
 import { Checks } from "./checks.ts";
-import { SEALED_COLUMNS } from "./columns.ts";
 import { makeKeyFile, readKeyFile, refuseKeyFile } from "./key-file.ts";
 import type { VaultKey } from "./key-list.ts";
 import { Keyring } from "./keyring.ts";
+import { requireKeysOf } from "./requirements.ts";
 
 export interface Vault {
   /** Seals `text` for the place that `aad` names; no two boxes are alike. */
@@ -49,7 +47,7 @@ export function openVault(options: VaultOptions): Vault {
       "put the key file back from your backup; without it the tokens in the database are lost",
     );
   const keys = found ?? makeKeyFile(keyFile);
-  if (isInUse) requireAll({ keyFile, store }, keys, checks);
+  if (isInUse) requireKeysOf(store, { keyFile, keys });
   const keyring = new Keyring({ keyFile, store, hide, onFailure }, keys);
   return {
     keyring,
@@ -64,44 +62,4 @@ export function openVault(options: VaultOptions): Vault {
     },
     close: () => keyring.close(),
   };
-}
-
-/** KEY_FILE_REFUSED unless these are the keys that the database was written with. */
-function requireAll(
-  { keyFile, store }: Pick<VaultOptions, "keyFile" | "store">,
-  keys: readonly VaultKey[],
-  checks: Checks,
-): void {
-  const belongTogether = "put back the key file and the database that belong together";
-  const fits = keys.map(({ id, bytes }) => ({ id, is: checks.fits(id, createSecretKey(bytes)) }));
-  const wrong = fits.find(({ is }) => is === false);
-  if (wrong !== undefined)
-    throw refuseKeyFile(
-      keyFile,
-      keys.length === 1
-        ? "is not the key that the database was written with"
-        : `its key ${wrong.id} is not the key ${wrong.id} that the database was written with`,
-      belongTogether,
-    );
-  const inRows = SEALED_COLUMNS.flatMap((column) =>
-    store
-      .sealed(column)
-      .distinctHeads()
-      .flatMap((head) => keyIdOf(head) ?? []),
-  );
-  const lacking = [...new Set([...checks.ids(), ...inRows])]
-    .filter((id) => keys.every((key) => key.id !== id))
-    .toSorted((one, other) => one - other);
-  if (lacking.length > 0)
-    throw refuseKeyFile(
-      keyFile,
-      `lacks the key ${lacking.join(", ")} that the database was written with`,
-      "put back the key file that has it, or its line, at its place in the file",
-    );
-  if (fits.every(({ is }) => is === undefined))
-    throw refuseKeyFile(
-      keyFile,
-      "is not the key that the database was written with",
-      belongTogether,
-    );
 }

@@ -57,6 +57,8 @@ test("a key comes over the socket alone, and shows in no log, audit row, answer 
   assert.equal(older.error.type, "REQUEST_INVALID");
   const broken = await ask("POST", "/api/keyring/rotate", { body: { key: `8:${SECRET}x` } });
   assert.equal(broken.error.type, "REQUEST_INVALID");
+  const backup = await ask("POST", "/api/backup", { tcp, headers });
+  assert.equal(backup.error.type, "NOT_FOUND", "nor does a backup leave by it");
   const audit = (await ask("GET", "/api/audit")).text;
   const said = [rig.logged(), audit, refused.text, older.text, broken.text].join("\n");
   assert.ok(!said.includes(SECRET.slice(0, 12)));

@@ -51,6 +51,8 @@ const COMMANDS = [
   "config check",
   "config schema",
   ...["status", "rotate", "drop"].map((verb) => `keyring ${verb}`),
+  "backup",
+  "restore",
   ...["install", "list", "uninstall"].map((verb) => `package ${verb}`),
   "server install",
   "server list",

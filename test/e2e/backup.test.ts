@@ -1,0 +1,251 @@
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import type { TestContext } from "node:test";
+import Database from "better-sqlite3";
+import { runCli, startDaemon } from "../helpers/daemon.ts";
+import type { TestDaemon } from "../helpers/daemon.ts";
+import { fixture } from "../helpers/fixtures.ts";
+import { PROGRAM } from "../helpers/program.ts";
+
+const CONFIG = { defaultServer: "echo", servers: { echo: fixture("sse", "echo-sse") } };
+const CANARY = "canary-token-7f3a9c51e0";
+const DATABASE = "mcp-supervisor.db";
+
+const isRoot = process.getuid?.() === 0;
+
+/** What is in a database, of all that an admin would miss. */
+function contentOf(file: string): object {
+  const db = new Database(file, { readonly: true });
+  try {
+    return {
+      users: db.prepare("SELECT id, name, state, created_at FROM users ORDER BY id").all(),
+      keys: db.prepare("SELECT * FROM access_keys ORDER BY id").all(),
+      tokens: db.prepare("SELECT * FROM tokens ORDER BY user_id, server").all(),
+      uids: db.prepare("SELECT * FROM uids ORDER BY uid").all(),
+    };
+  } finally {
+    db.close();
+  }
+}
+
+async function backedUp(t: TestContext): Promise<{ daemon: TestDaemon; file: string }> {
+  const daemon = await startDaemon(t, { config: CONFIG });
+  await daemon.addUser("ada", CANARY);
+  await daemon.addUser("bob", "token-of-bob");
+  const file = join(daemon.dir, "backup.db");
+  (await daemon.cli(["backup", file])).json();
+  return { daemon, file };
+}
+
+/** Ends the daemon and empties its folder of all but the key. */
+async function loseData(daemon: TestDaemon): Promise<void> {
+  const { dataDir } = daemon;
+  await daemon.stop();
+  const key = readFileSync(join(dataDir, "vault.key"));
+  rmSync(dataDir, { recursive: true });
+  mkdirSync(dataDir, { mode: 0o700 });
+  writeFileSync(join(dataDir, "vault.key"), key, { mode: 0o400 });
+}
+
+test("a backup of a daemon that serves is one private file of ciphertext, and restores to what was", async (t) => {
+  const { daemon, file } = await backedUp(t);
+  assert.equal(statSync(file).mode & 0o777, 0o600);
+  assert.ok(!readFileSync(file).includes(CANARY));
+  assert.ok(!readFileSync(file).includes(readFileSync(join(daemon.dataDir, "vault.key"))));
+  assert.deepEqual(
+    readdirSync(daemon.dir).filter((name) => name.startsWith("backup.db")),
+    ["backup.db"],
+  );
+  assert.deepEqual(
+    readdirSync(daemon.dataDir).filter((name) => name.includes(".backup-")),
+    [],
+  );
+  const before = contentOf(file);
+  await loseData(daemon);
+  const restored = (await daemon.cli(["restore", file])).json<Record<string, unknown>>();
+  assert.equal(restored["users"], 2);
+  assert.equal(restored["keys"], 2);
+  assert.ok(Math.abs(Number(restored["madeAt"]) - Date.now()) < 60_000);
+  assert.deepEqual(contentOf(join(daemon.dataDir, DATABASE)), before);
+  assert.equal(statSync(join(daemon.dataDir, DATABASE)).mode & 0o777, 0o600);
+  const next = await startDaemon(t, { config: CONFIG, dir: daemon.dir });
+  const { entries } = (await next.cli(["audit"])).json<{ entries: { what: string }[] }>();
+  assert.ok(entries.some(({ what }) => what === "restore"));
+  const { users } = (await next.cli(["user", "list"])).json<{ users: { user: string }[] }>();
+  assert.deepEqual(
+    users.map(({ user }) => user),
+    ["ada", "bob"],
+  );
+});
+
+test("a backup is made without a daemon, and to stdout, and over no file", async (t) => {
+  const { daemon, file } = await backedUp(t);
+  const again = await daemon.cli(["backup", file]);
+  assert.equal(again.error().type, "BACKUP_REFUSED");
+  await daemon.stop();
+  const offline = join(daemon.dir, "offline.db");
+  (await daemon.cli(["backup", offline])).json();
+  assert.deepEqual(contentOf(offline), contentOf(file));
+  const piped = spawnSync(process.execPath, [
+    PROGRAM,
+    "--config",
+    daemon.configPath,
+    "backup",
+    "-",
+  ]);
+  assert.equal(piped.status, 0, piped.stderr.toString());
+  const fromPipe = join(daemon.dir, "piped.db");
+  writeFileSync(fromPipe, piped.stdout, { mode: 0o600 });
+  assert.deepEqual(contentOf(fromPipe), contentOf(file));
+  assert.match(piped.stderr.toString(), /without which no token opens/);
+});
+
+test("restore with --revoke-keys lets no key in that the backup holds", async (t) => {
+  const { daemon, file } = await backedUp(t);
+  await loseData(daemon);
+  const { revoked, keys } = (await daemon.cli(["restore", file, "--revoke-keys"])).json<
+    Record<string, number>
+  >();
+  assert.deepEqual({ revoked, keys }, { revoked: 2, keys: 0 });
+  const next = await startDaemon(t, { config: CONFIG, dir: daemon.dir });
+  const listed = (await next.cli(["key", "list", "ada"])).json<{ keys: { revokedAt: number }[] }>();
+  assert.ok(listed.keys.every(({ revokedAt }) => revokedAt !== null));
+});
+
+test("restore refuses a folder in use, one with a database, and what is no whole backup, and writes nothing", async (t) => {
+  const { daemon, file } = await backedUp(t);
+  const { dataDir, dir } = daemon;
+  const refused = async (what: string): Promise<string> =>
+    (await daemon.cli(["restore", what])).error().type;
+  assert.equal(await refused(file), "ALREADY_RUNNING");
+  await daemon.stop();
+  const live = join(dir, "live.db");
+  copyFileSync(join(dataDir, DATABASE), live);
+  assert.equal(await refused(file), "RESTORE_REFUSED");
+  await loseData(daemon);
+
+  const whole = readFileSync(file);
+  const broken = (name: string, content: Buffer): string => {
+    writeFileSync(join(dir, name), content, { mode: 0o600 });
+    return join(dir, name);
+  };
+  const newer = broken("newer.db", whole);
+  const db = new Database(newer);
+  db.pragma("user_version = 99");
+  db.close();
+  const changed = Buffer.from(whole);
+  changed.fill(0x55, 4096 * 3, 4096 * 4);
+  assert.equal(await refused(live), "STORE_FAILED");
+  assert.equal(await refused(newer), "SCHEMA_TOO_NEW");
+  assert.equal(
+    await refused(broken("cut.db", whole.subarray(0, whole.length / 2))),
+    "STORE_FAILED",
+  );
+  assert.equal(await refused(broken("changed.db", changed)), "STORE_FAILED");
+  assert.equal(
+    await refused(broken("text.db", Buffer.alloc(9000, "no database "))),
+    "STORE_FAILED",
+  );
+  assert.equal(await refused(join(dir, "nowhere.db")), "STORE_FAILED");
+
+  const key = join(dataDir, "vault.key");
+  const right = readFileSync(key);
+  renameSync(key, join(dir, "kept.key"));
+  assert.equal(await refused(file), "KEY_FILE_REFUSED");
+  writeFileSync(key, `${Buffer.alloc(32, 1).toString("base64")}\n`, { mode: 0o400 });
+  assert.equal(await refused(file), "KEY_FILE_REFUSED");
+  assert.deepEqual(readdirSync(dataDir), ["vault.key"]);
+  chmodSync(key, 0o600);
+  writeFileSync(key, right);
+  (await daemon.cli(["restore", file])).json();
+});
+
+test("a backup from before a rotation needs the key of then, and says which", async (t) => {
+  const { daemon, file } = await backedUp(t);
+  await daemon.stop();
+  const keepIn = join(daemon.dir, "key-0");
+  (await daemon.cli(["keyring", "rotate"])).json();
+  (await daemon.cli(["keyring", "drop", "0", "--keep-in", keepIn])).json();
+  await loseData(daemon);
+  const refused = (await daemon.cli(["restore", file])).error();
+  assert.equal(refused.type, "KEY_FILE_REFUSED");
+  assert.match(refused.message, /lacks the key 0 /);
+  const keyFile = join(daemon.dataDir, "vault.key");
+  chmodSync(keyFile, 0o600);
+  const kept = readFileSync(keepIn, "latin1").trim();
+  writeFileSync(keyFile, `${readFileSync(keyFile, "latin1")}0:${kept}\n`);
+  (await daemon.cli(["restore", file])).json();
+  const next = await startDaemon(t, { config: CONFIG, dir: daemon.dir });
+  const { keys } = (await next.cli(["keyring", "status"])).json<{ keys: { id: number }[] }>();
+  assert.deepEqual(
+    keys.map(({ id }) => id),
+    [1, 0],
+  );
+});
+
+test("a row that does not open is named, and no backup is made of it", async (t) => {
+  const { daemon } = await backedUp(t);
+  await daemon.stop();
+  const db = new Database(join(daemon.dataDir, DATABASE));
+  db.prepare("UPDATE tokens SET box = x'01ff' WHERE user_id = 2").run();
+  db.close();
+  const file = join(daemon.dir, "second.db");
+  const refused = (await daemon.cli(["backup", file])).error();
+  assert.match(refused.message, /1 sealed row cannot be opened, the first of them tokens\|bob\|/);
+  assert.equal(existsSync(file), false);
+});
+
+/** Runs a command line with a file system of this size at `place`, and lists there what is left. */
+function onSmallDisk(place: string, size: string, command: string, configPath: string) {
+  mkdirSync(place, { recursive: true });
+  const script = `mount -t tmpfs -o mode=700,size=${size} tmpfs "$0" && { "$@"; echo "exit $?"; ls -A "$0"; }`;
+  const argv = [process.execPath, "--no-warnings", PROGRAM, "--config", configPath, "--json"];
+  const run = spawnSync(
+    "unshare",
+    ["--mount", "--", "sh", "-c", script, place, ...argv, ...command.split(" ")],
+    { encoding: "utf8" },
+  );
+  return { said: run.stderr, lines: run.stdout.trim().split("\n") };
+}
+
+test("a full disk leaves nothing of a backup or a restore", { skip: !isRoot }, async (t) => {
+  const { daemon, file } = await backedUp(t);
+  const small = join(daemon.dir, "small");
+  const full = onSmallDisk(small, "16k", `backup ${small}/x.db`, daemon.configPath);
+  assert.match(full.said, /DISK_FULL/);
+  assert.deepEqual(full.lines, ["exit 1"]);
+  await daemon.stop();
+  const { dataDir } = daemon;
+  const keyFile = join(daemon.dir, "elsewhere.key");
+  renameSync(join(dataDir, "vault.key"), keyFile);
+  rmSync(dataDir, { recursive: true });
+  const config = join(daemon.dir, "small.json");
+  const parsed = JSON.parse(readFileSync(daemon.configPath, "utf8")) as object;
+  writeFileSync(config, JSON.stringify({ ...parsed, keyFile }));
+  const lost = onSmallDisk(dataDir, "24k", `restore ${file}`, config);
+  assert.match(lost.said, /DISK_FULL/);
+  assert.deepEqual(lost.lines, ["exit 1", "daemon.lock"]);
+});
+
+test("a restore into a folder that was not there leaves none when it fails", async (t) => {
+  const { daemon, file } = await backedUp(t);
+  await daemon.stop();
+  rmSync(daemon.dataDir, { recursive: true });
+  const asked = await runCli(["--config", daemon.configPath, "--json", "restore", file]);
+  assert.equal(asked.error().type, "KEY_FILE_REFUSED");
+  assert.equal(existsSync(daemon.dataDir), false);
+});
