@@ -32,14 +32,19 @@ function startsProcesses(file, seen = new Set()) {
 /** Begun first, so that at the end not one of them is what all wait for. */
 const LONGEST = [
   "test/e2e/bridges.test.ts",
+  "test/conformance-sse/suite.test.ts",
+  "test/package/pack.test.ts",
+  "test/e2e/doctor.test.ts",
+  "test/e2e/cli.test.ts",
+  "test/e2e/daemon.test.ts",
+  "test/e2e/clients.test.ts",
   "test/e2e/misbehaving.test.ts",
   "test/e2e/strays.test.ts",
-  "test/e2e/hostile.test.ts",
-  "test/e2e/idle.test.ts",
+  "test/e2e/eras.test.ts",
+  "test/torture/torture.test.ts",
+  "test/e2e/child-limits.test.ts",
   "test/e2e/streams.test.ts",
-  "test/conformance-sse/suite.test.ts",
-  "test/e2e/doctor.test.ts",
-  "test/e2e/model.test.ts",
+  "test/e2e/idle.test.ts",
 ];
 
 /** `unit`: those that start no process, so that one process can run them all. */

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import type { TestContext } from "node:test";
 import { parseConfig } from "../../src/config/config.ts";
 import { SupervisorError } from "../../src/errors.ts";
-import { isOwnVariant } from "../../src/instances/supervisor.ts";
+import { isOwnVariant } from "../../src/instances/instance-types.ts";
 import { peek } from "../../src/mcp/client-body.ts";
 import type { Outlet } from "../../src/sessions/outlet.ts";
 import { Sessions } from "../../src/sessions/sessions.ts";
