@@ -118,7 +118,8 @@ export class SseFront implements Front {
 
   /** Answers requests of a POST (their ids, as JSON text) on the stream with why they get no other answer. */
   refuse(ids: readonly string[], error: SupervisorError, watch?: CallWatch): PostAnswer {
-    watch?.failApart(error);
+    // What is answered already, or is about to be, has its own reason.
+    if (ids.length > 0) watch?.failApart(error);
     for (const id of ids) this.#answerWith(error, id, watch);
     return ACCEPTED;
   }

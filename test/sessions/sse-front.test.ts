@@ -5,6 +5,7 @@ import { test } from "node:test";
 import { SupervisorError } from "../../src/errors.ts";
 import { peek } from "../../src/mcp/client-body.ts";
 import { openLink } from "../../src/links/open-link.ts";
+import type { CallWatch } from "../../src/sessions/calls.ts";
 import { Generations } from "../../src/sessions/generations.ts";
 import { SseFront } from "../../src/sessions/sse-front.ts";
 import { call } from "../helpers/fixtures.ts";
@@ -25,7 +26,7 @@ interface Rig {
   /** The child's streams that are open, and what was posted. */
   streams: Set<ServerResponse>;
   posts: string[];
-  send: (text: string) => Promise<number>;
+  send: (text: string, watch?: CallWatch) => Promise<number>;
 }
 
 async function rig(t: TestContext): Promise<Rig> {
@@ -43,6 +44,7 @@ async function rig(t: TestContext): Promise<Rig> {
     req.setEncoding("utf8").on("data", (text: string) => (body += text));
     req.on("end", () => {
       posts.push(body);
+      if (body.includes('"hold"')) return;
       res.writeHead(body.includes('"refuse"') ? 400 : 202).end();
     });
   });
@@ -85,11 +87,11 @@ async function rig(t: TestContext): Promise<Rig> {
     front.close();
     child.end("the test is over");
   });
-  const send = async (text: string): Promise<number> => {
+  const send: Rig["send"] = async (text, watch) => {
     const body = Buffer.from(text);
     const seen = peek(body);
     assert.ok(seen.kind === "messages");
-    return (await front.deliver({ body, messages: seen.messages, headers: [] })).status;
+    return (await front.deliver({ body, messages: seen.messages, headers: [] }, watch)).status;
   };
   return { child, url, front, got, client, streams, posts, send };
 }
@@ -189,6 +191,26 @@ test("a child that goes: calls under way fail with their ids, then the stream en
   await assert.rejects(send(call(3, "echo")), { code: "SESSION_NOT_FOUND" });
   assert.equal(child.instance.usage.inFlight, 0);
   assert.equal(child.instance.usage.sessions, 1);
+});
+
+test("a call that its child had not even taken when it ended failed for that reason and no other", async (t) => {
+  const { child, url, got, posts, send } = await rig(t);
+  child.start(url);
+  const codes: string[] = [];
+  const held = send(call(1, "hold"), {
+    requestId: "req_2",
+    failApart: ({ code }) => void codes.push(code),
+    begin: () => ({ end() {} }),
+  });
+  await until(() => posts.length === 1, "the child has it");
+  child.end("exited with code 1");
+  assert.equal(await held, 202);
+  await until(() => got.isEnded, "the stream ends");
+  assert.deepEqual(codes, ["INSTANCE_EXITED"]);
+  assert.deepEqual(
+    failuresIn(got.text).map(({ id, error }) => [id, error.data.type]),
+    [[1, "INSTANCE_EXITED"]],
+  );
 });
 
 test("a child that is on its way out gets no more messages, and its last answers pass", async (t) => {
