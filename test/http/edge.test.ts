@@ -37,7 +37,7 @@ async function rig(t: TestContext, sweepMs: number, unreadMs: number): Promise<R
 const LARGE = Buffer.alloc(16 * 1024 * 1024, "x");
 
 test("a client that takes nothing of its answer is ended; one that is told nothing, or takes it late, is not", async (t) => {
-  const { visit } = await rig(t, 50, 500);
+  const { visit } = await rig(t, 25, 300);
   const [deaf, silent, late, half] = [await visit(), await visit(), await visit(), await visit()];
   for (const { socket } of [deaf, half, late]) socket.pause();
   silent.res.writeHead(200).flushHeaders();
