@@ -62,6 +62,7 @@ const tasks = {
   torture: ["test/torture/main.ts"],
   hog: ["test/hog/main.ts"],
   mixups: ["test/mixups/run.ts"],
+  "vault-drill": ["test/vault-drill/main.ts"],
   churn: ["test/churn/main.ts"],
   mutations: ["test/mutations/main.ts"],
 };

@@ -37,20 +37,19 @@ export const preparerOf = (db: Database.Database): Preparer => ({
   prepareRaw: (sql) => queryOf(() => db.prepare<Value[], unknown[]>(sql).raw()),
 });
 
-/** Pages of one step of a copy: the daemon does other work between two steps. */
-const PAGES_AT_ONCE = 64;
-
 /** `PRAGMA synchronous`: an acknowledged write has reached the disk. */
 const FULL = 2;
 
 /** The one handle on the database file; what SQLite throws leaves it as STORE_FAILED. */
 export class Connection implements Preparer {
+  readonly file: string;
   readonly #db: Database.Database;
   readonly prepare: Preparer["prepare"];
   readonly prepareRaw: Preparer["prepareRaw"];
   readonly #migrations: readonly string[];
 
   constructor(file: string, migrations: readonly string[] = MIGRATIONS) {
+    this.file = file;
     this.#migrations = migrations;
     preparePrivateFile(file);
     // While SQLite waits for a lock the daemon stands still. Only a tool on the same file can hold one.
@@ -106,18 +105,6 @@ export class Connection implements Preparer {
 
   #write<T>(work: () => T): T {
     return this.#db.transaction(work).immediate();
-  }
-
-  /**
-   * Copies all pages into an empty file, a few at a time. What this connection writes meanwhile is in
-   * the copy, too.
-   */
-  async copyTo(file: string): Promise<void> {
-    try {
-      await this.#db.backup(file, { progress: () => PAGES_AT_ONCE });
-    } catch (error) {
-      throw storeFailure(error);
-    }
   }
 
   /** All of `work`, or none of it. `work` cannot be async: the transaction would end before it. */

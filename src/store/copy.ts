@@ -1,12 +1,16 @@
 import { closeSync, openSync, readSync, readdirSync, rmSync } from "node:fs";
 import path from "node:path";
 import { randomBytes } from "node:crypto";
+import { once } from "node:events";
+import { createRequire } from "node:module";
+import { Worker } from "node:worker_threads";
 import Database from "better-sqlite3";
 import { SupervisorError } from "../errors.ts";
 import { Connection, guarded, preparerOf } from "./connection.ts";
 import type { Preparer } from "./connection.ts";
 import { syncToDisk } from "../platform/atomic-file.ts";
 import { onDisk, preparePrivateFile } from "./data-dir.ts";
+import { storeFailure } from "./failure.ts";
 import { MetaRows } from "./meta.ts";
 import { MIGRATIONS } from "./migrations.ts";
 import { SealedRows } from "./sealed.ts";
@@ -41,29 +45,53 @@ export function removeDrafts(database: string): void {
 }
 
 /**
- * Copies the database into a new file (0600) that is complete by itself, and says when that was.
- * STORE_FAILED or DISK_FULL, and there is no file then. Whether it is on the disk is for the caller.
+ * Copies the database into a new file (0600) that is complete by itself, and says when that was. What
+ * was acknowledged before is in it. STORE_FAILED or DISK_FULL, and there is no file then. Whether it is
+ * on the disk is for the caller.
  */
-export async function makeCopy(db: Connection, file: string): Promise<void> {
-  const madeAt = Date.now();
+export async function makeCopy(database: string, file: string): Promise<void> {
   onDisk(file, () => preparePrivateFile(file));
   try {
-    await db.copyTo(file);
-    guarded(() => {
-      const copy = new Database(file, { timeout: 0 });
-      try {
-        copy.pragma("synchronous = OFF");
-        // A log beside it would not come along.
-        copy.pragma("journal_mode = DELETE");
-        new MetaRows(preparerOf(copy)).set(MADE_AT, Buffer.from(String(madeAt)));
-      } finally {
-        copy.close();
-      }
-    });
+    await copyAside(database, file);
   } catch (error) {
-    for (const end of ["", "-journal", "-wal", "-shm"]) rmSync(`${file}${end}`, { force: true });
+    for (const end of ["", "-journal"]) rmSync(`${file}${end}`, { force: true });
     throw error;
   }
+}
+
+/**
+ * In a thread of its own, with a connection of its own: at its end SQLite writes some megabytes at once
+ * and waits for the disk, which would be everybody's wait on the one connection of the daemon. There
+ * one statement is one state of the database, whatever is written meanwhile, and keeps no writer
+ * waiting.
+ */
+const COPIES = `
+const { parentPort, workerData } = require("node:worker_threads");
+const { library, database, file, name } = workerData;
+const Database = require(library);
+const madeAt = String(Date.now());
+try {
+  const from = new Database(database, { readonly: true, timeout: 1000 });
+  from.prepare("VACUUM INTO ?").run(file);
+  from.close();
+  const copy = new Database(file);
+  const keep = "INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value";
+  copy.prepare(keep).run(name, Buffer.from(madeAt));
+  copy.close();
+} catch ({ message, code }) {
+  parentPort.postMessage({ message, code });
+}
+`;
+
+async function copyAside(database: string, file: string): Promise<void> {
+  const library = createRequire(import.meta.url).resolve("better-sqlite3");
+  const workerData = { library, database, file, name: MADE_AT };
+  const worker = new Worker(COPIES, { eval: true, workerData });
+  let failure: { message: string; code: string } | undefined;
+  worker.once("message", (told: typeof failure) => (failure = told));
+  await once(worker, "exit");
+  if (failure !== undefined)
+    throw storeFailure(new Database.SqliteError(failure.message, failure.code));
 }
 
 /** Bytes 18 and 19 of the file are 2 where a write-ahead log belongs to it. */

@@ -52,7 +52,12 @@ export class Store {
 
   /** Writes a copy as `makeCopy` does. */
   async copyTo(file: string): Promise<void> {
-    await makeCopy(this.#db, file);
+    await makeCopy(this.#db.file, file);
+  }
+
+  /** As `transaction`, for what may be taken back by a power loss until the next other write; see `Connection.relaxed`. */
+  relaxed<T>(work: () => T): T {
+    return this.#db.relaxed(work);
   }
 
   /** All of `work`, or none of it. */
