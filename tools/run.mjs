@@ -54,6 +54,7 @@ const tasks = {
   "test:unit": ["tools/test.mjs", "--unit"],
   "test:nodes": ["tools/nodes.mjs"],
   "test:systemd": ["test/boot/run.ts"],
+  "test:image": ["test/image/run.ts"],
   bench: ["bench/run.mjs"],
   docs: ["tools/docs.mjs"],
   bodies: ["bench/bodies.mjs"],

@@ -1,0 +1,187 @@
+import { spawn, spawnSync } from "node:child_process";
+import type { ChildProcessWithoutNullStreams, SpawnSyncReturns } from "node:child_process";
+import { once } from "node:events";
+import {
+  chmodSync,
+  chownSync,
+  copyFileSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  symlinkSync,
+} from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { isInstalled } from "../helpers/installed.ts";
+import { must, packProduct } from "../helpers/pack.ts";
+import { until } from "../helpers/until.ts";
+import { ROOT, imageConfig } from "./dockerfile.ts";
+
+/** This machine lacks something that the tests need; that is no failure. */
+export class CannotRun extends Error {}
+
+const ENTER = fileURLToPath(new URL("enter.sh", import.meta.url));
+/** `node` of the base image. */
+const UID = 1000;
+const PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+function requireMeans(): void {
+  if (process.platform !== "linux" || process.getuid?.() !== 0)
+    throw new CannotRun("only root on Linux can make a system");
+  const missing = ["mmdebstrap", "unshare", "nsenter", "ip"].filter((name) => !isInstalled(name));
+  if (missing.length > 0) throw new CannotRun(`not installed: ${missing.join(", ")}`);
+}
+
+/** The Debian of the base image, with the packages that the Dockerfile names; `tar` is one that was made before. */
+function unpackDebian(root: string, tar: string | undefined): void {
+  const packages = [...imageConfig().packages, "libstdc++6"].join();
+  mkdirSync(root);
+  if (tar !== undefined && existsSync(tar)) return void must("tar", ["-C", root, "-xf", tar]);
+  const args = ["--quiet", "--variant=minbase", "--dpkgopt=force-unsafe-io"];
+  const { status, stderr } = spawnSync(
+    "mmdebstrap",
+    [...args, `--include=${packages}`, "bookworm", root],
+    { encoding: "utf8", timeout: 300_000 },
+  );
+  if (status !== 0) throw new CannotRun(`mmdebstrap: ${stderr.trim().split("\n").at(-1)}`);
+  return undefined;
+}
+
+/** The root of the image, built as its Dockerfile says from what this machine has. */
+export function buildRoot(folder: string, tar?: string): string {
+  requireMeans();
+  const root = join(folder, "root");
+  unpackDebian(root, tar);
+  must("chroot", [root, "useradd", "--uid", String(UID), "--create-home", "node"]);
+  copyFileSync(process.execPath, join(root, "usr/local/bin/node"));
+  chmodSync(join(root, "usr/local/bin/node"), 0o755);
+  const app = join(root, "app");
+  mkdirSync(app);
+  must("tar", ["-C", app, "--strip-components=1", "--no-same-owner", "-xzf", packProduct(folder)]);
+  cpSync(join(ROOT, "deploy/config"), join(root, "etc/mcp-supervisor"), { recursive: true });
+  symlinkSync("/app/bin/mcp-supervisor.js", join(root, "usr/local/bin/mcp-supervisor"));
+  for (const volume of ["data", "key"]) mkdirSync(join(root, volume));
+  return root;
+}
+
+/** Fresh volumes, with the owner that the image's folders have. */
+export function makeVolumes(folder: string): string {
+  for (const volume of ["data", "key"]) {
+    mkdirSync(join(folder, volume), { recursive: true, mode: 0o700 });
+    chownSync(join(folder, volume), UID, UID);
+  }
+  return folder;
+}
+
+export interface ContainerOptions {
+  root: string;
+  volumes: string;
+  isMasked?: boolean;
+  /** In the place of the image's own. */
+  configFile?: string;
+}
+
+/** As an engine starts a process for the image's account. */
+const AS_USER = [
+  "/usr/bin/setpriv",
+  `--reuid=${UID}`,
+  `--regid=${UID}`,
+  "--clear-groups",
+  "--bounding-set=-all",
+  "--inh-caps=-all",
+  "--no-new-privs",
+  "--",
+];
+
+/** A running container of the image. */
+export class Container {
+  readonly #child: ChildProcessWithoutNullStreams;
+  readonly #ended: Promise<[number | null]>;
+  readonly #env: string[];
+  output = "";
+
+  constructor({ root, volumes, isMasked = false, configFile }: ContainerOptions) {
+    const { env, entrypoint, command } = imageConfig();
+    const own = configFile === undefined ? [] : [`MCP_SUPERVISOR_CONFIG=${configFile}`];
+    this.#env = [PATH, ...env, ...own];
+    const argv = [...this.#env, ...AS_USER, ...entrypoint, ...command];
+    const spaces = ["--mount", "--pid", "--net", "--ipc", "--uts", "--fork", "--kill-child"];
+    const enter = ["sh", ENTER, root, volumes, isMasked ? "masked" : "unmasked", ...argv];
+    this.#child = spawn("unshare", [...spaces, ...enter]);
+    for (const stream of [this.#child.stdout, this.#child.stderr])
+      stream.setEncoding("utf8").on("data", (text: string) => (this.output += text));
+    this.#ended = once(this.#child, "close") as Promise<[number | null]>;
+  }
+
+  async serves(): Promise<void> {
+    await until(
+      () => this.output.includes("serves http") || this.#child.exitCode !== null,
+      "the container serves",
+      30_000,
+    );
+    if (this.#child.exitCode !== null) throw new Error(this.output);
+  }
+
+  /** The first process in it, by its number on this machine. */
+  get #first(): number {
+    const pid = this.#child.pid!;
+    const children = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim();
+    return Number(children.split(" ")[0]);
+  }
+
+  /** Runs a command in it, as `docker exec` does. */
+  exec(command: readonly string[], input = ""): SpawnSyncReturns<string> {
+    const into = ["--target", String(this.#first), "--mount", "--pid", "--net", "--ipc", "--uts"];
+    const argv = ["/usr/bin/env", "-i", ...this.#env, ...AS_USER, ...command];
+    return spawnSync("nsenter", [...into, "--", ...argv], { encoding: "utf8", input });
+  }
+
+  /** State and name of each process in it, and whose it is. */
+  processes(): { pid: number; state: string; name: string; uid: number }[] {
+    const space = (pid: string | number): string => {
+      try {
+        return must("readlink", [`/proc/${pid}/ns/pid`]).trim();
+      } catch {
+        return "";
+      }
+    };
+    const own = space(this.#first);
+    return readdirSync("/proc")
+      .filter((name) => /^\d+$/.test(name) && space(name) === own)
+      .flatMap((name) => {
+        try {
+          const status = readFileSync(`/proc/${name}/status`, "utf8");
+          const field = (key: string) =>
+            new RegExp(`^${key}:\\s+(\\S+)`, "m").exec(status)?.[1] ?? "";
+          return [
+            {
+              pid: Number(name),
+              state: field("State"),
+              name: field("Name"),
+              uid: Number(field("Uid")),
+            },
+          ];
+        } catch {
+          return [];
+        }
+      });
+  }
+
+  /** As `docker stop`: SIGTERM to the first process; how long it took, and the exit code. */
+  async stop(): Promise<{ ms: number; code: number | null }> {
+    const startedAt = performance.now();
+    if (this.#child.exitCode === null) process.kill(this.#first, "SIGTERM");
+    const [code] = await this.#ended;
+    return { ms: performance.now() - startedAt, code };
+  }
+
+  async ended(): Promise<number | null> {
+    return (await this.#ended)[0];
+  }
+
+  kill(): void {
+    this.#child.kill("SIGKILL");
+  }
+}
