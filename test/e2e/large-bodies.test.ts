@@ -57,6 +57,12 @@ async function rig(t: TestContext) {
   return { daemon, open, dial, read };
 }
 
+/** Whether every child that was asked to begin was told that it has begun. */
+const greeted = (lines: readonly string[]): boolean => {
+  const count = (method: string) => lines.filter((line) => line.includes(`"${method}"`)).length;
+  return count("notifications/initialized") === count("initialize");
+};
+
 const headOf = (path: string, headers: readonly string[], length: number): string => {
   const lines = headers.flatMap((name, i) => (i % 2 === 0 ? [`${name}: ${headers[i + 1]}`] : []));
   return `POST ${path} HTTP/1.1\r\nhost: localhost\r\n${lines.join("\r\n")}\r\ncontent-length: ${length}\r\n\r\n`;
@@ -68,6 +74,8 @@ test("a batch of more than a thousand messages is refused whole, one of a thousa
   for (const front of ["sse", "mcp"] as const) {
     for (const server of ["by-stdio", "by-sse", "by-http"] as const) {
       const { path, headers } = await open(front, server);
+      // What the gateway tells it by itself has come before anything is counted.
+      if (server === "by-stdio") await until(() => greeted(read()), "the child is in service");
       const post = (count: number) =>
         ask(daemon.port, {
           method: "POST",
