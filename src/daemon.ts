@@ -18,7 +18,7 @@ import type { Reloaded } from "./operations/reload.ts";
 import { finishRemovals } from "./operations/removal.ts";
 import { openOrClose } from "./platform/closers.ts";
 import type { Closers } from "./platform/closers.ts";
-import { Sessions } from "./sessions/sessions.ts";
+import { openSessions } from "./sessions/open-sessions.ts";
 import { openDataDir } from "./store/store.ts";
 import type { Logger } from "./telemetry/logger.ts";
 import type { Scrubber } from "./telemetry/scrubber.ts";
@@ -73,13 +73,11 @@ async function openRooms(options: DaemonOptions, closers: Closers): Promise<Daem
   const { supervisor } = instances;
   secrets.unhideAfterUse(supervisor);
   const discard = discardWith(supervisor, log);
-  const instanceOf = supervisor.instance.bind(supervisor);
-  const eraOf = supervisor.eraOf.bind(supervisor);
-  const sessions = closers.opened(new Sessions({ config, instanceOf, eraOf, discard }));
+  const telemetry = openTelemetry(options, closers);
+  const sessions = openSessions({ config, discard, supervisor, ...telemetry }, closers);
   followChanges({ registry, tokens, supervisor, sessions, log });
   // Before anybody can connect: a user who is on the way out must not be seen again.
   await finishRemovals({ config, registry, tokens, supervisor, sessions, log });
-  const telemetry = openTelemetry(options, closers);
   countEvents(supervisor, telemetry.metrics);
   const rooms = { ...options, ...instances, ...telemetry, registry, catalog, sessions, audit };
   const gateway = closers.opened(await openGateway(rooms));

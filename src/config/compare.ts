@@ -17,6 +17,7 @@ const PASSED_OVER = [
   "servers",
   "idleTimeoutMs",
   "startTimeoutMs",
+  "drainTimeoutMs",
   "isolation",
   "disabled",
   "warnings",

@@ -51,6 +51,7 @@ export function resolveConfig(parsed: ParsedConfig, place: Place): Config {
     eventLog: parsed.eventLog,
     stopTimeoutMs: parsed.stopTimeout,
     startTimeoutMs: parsed.startTimeout,
+    drainTimeoutMs: parsed.drainTimeout,
     idleTimeoutMs: parsed.idleTimeout,
     selfService: parsed.selfService,
     log: parsed.log,
@@ -73,12 +74,17 @@ function resolveServer(
   config: ParsedConfig,
   baseDir: string,
 ): ServerDef {
-  const { stateful } = server;
+  const { stateful, overlap, resend } = server;
   const common = {
     name,
     idleTimeoutMs: server.idleTimeout ?? config.idleTimeout,
     startTimeoutMs: server.startTimeout ?? config.startTimeout,
+    drainTimeoutMs: server.drainTimeout ?? config.drainTimeout,
     stateful,
+    overlap,
+    resend,
+    // Of a stateful child nothing may be told that it has not said itself.
+    manifest: server.manifest && !stateful,
     sharing: server.sharing ?? ("capabilities" as const),
   };
   if (!("command" in server)) {

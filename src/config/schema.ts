@@ -128,6 +128,9 @@ export const configSchema = z.strictObject({
       "how long a child has to end before it is killed, and, when the daemon ends, how long calls under way have to finish",
     ),
   startTimeout: duration().prefault("30s").describe("how long a child may take to become ready"),
+  drainTimeout: duration(0)
+    .prefault("30s")
+    .describe("how long a child that a new one has taken over from may go on with its calls"),
   idleTimeout: duration()
     .prefault("15m")
     .describe("a child that nobody uses is stopped after this"),

@@ -39,11 +39,30 @@ const common = {
   disabled: z.boolean().default(false).describe("to everybody as if the server were not there"),
   idleTimeout: duration().optional().describe("in place of the config's `idleTimeout`"),
   startTimeout: duration().optional().describe("in place of the config's `startTimeout`"),
+  drainTimeout: duration(0).optional().describe("in place of the config's `drainTimeout`"),
   stateful: z
     .boolean()
     .default(false)
     .describe(
       "the server keeps in memory what clients rely on: no idle stop, and sessions end with it",
+    ),
+  overlap: z
+    .boolean()
+    .default(true)
+    .describe(
+      "a new child starts beside the one it takes over from; `false` where two of one user cannot share a home",
+    ),
+  resend: z
+    .enum(["never", "reads", "annotated"])
+    .default("reads")
+    .describe(
+      "which calls are sent to the next child when one ends in the middle of them: `never` none, `reads` those that only read by their method, `annotated` also tools that say `readOnlyHint` or `idempotentHint`",
+    ),
+  manifest: z
+    .boolean()
+    .default(true)
+    .describe(
+      "`initialize` and lists are answered at once from what the last child showed while it sleeps; never with `stateful`",
     ),
   // Left out, it is for what the clients declare to decide.
   sharing: z
@@ -121,10 +140,7 @@ const remoteOnly = {
 const refusedKeys = (keys: readonly string[], problem: string): object =>
   Object.fromEntries(keys.map((key) => [key, z.never({ error: problem }).optional()]));
 
-const refusedAll = {
-  ...refusedKeys(RESTRICTING_KEYS, RESTRICTS),
-  ...refusedKeys(["resend"], LATER),
-};
+const refusedAll = refusedKeys(RESTRICTING_KEYS, RESTRICTS);
 
 const TRANSPORT =
   "what it speaks; `stdio` for a `command`, `sse` for a `url` that ends in `/sse`, else `http`, unless set";

@@ -44,6 +44,7 @@ export interface Config {
   eventLog: number;
   stopTimeoutMs: number;
   startTimeoutMs: number;
+  drainTimeoutMs: number;
   idleTimeoutMs: number;
   selfService: boolean;
   log: ParsedConfig["log"];
@@ -64,7 +65,15 @@ interface AnyServer {
   name: string;
   idleTimeoutMs: number;
   startTimeoutMs: number;
+  /** How long a generation may go on with its calls once the next has taken over. */
+  drainTimeoutMs: number;
   stateful: boolean;
+  /** The next generation may run beside the last one. */
+  overlap: boolean;
+  /** Which calls are sent to the next child when one ends in the middle of them. */
+  resend: "never" | "reads" | "annotated";
+  /** What the last child showed may answer for one that sleeps. */
+  manifest: boolean;
   /** Whose a stdio child is: all sessions' that declare the same and cannot be asked, all sessions' of the user, or one session's. */
   sharing: "capabilities" | "user" | "session";
 }

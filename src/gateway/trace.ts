@@ -129,9 +129,9 @@ export class Trace implements CallWatch {
     const startedAt = performance.now();
     this.#hasBegun = true;
     return {
-      end: (outcome, bytesOut) => {
+      end: (outcome, bytesOut, reason) => {
         const durationMs = performance.now() - startedAt;
-        this.#audit("call", tool, { outcome, bytesOut, durationMs });
+        this.#audit("call", tool, { outcome, bytesOut, durationMs }, reason);
       },
     };
   }
@@ -140,9 +140,10 @@ export class Trace implements CallWatch {
     kind: "call" | "refusal",
     what: string,
     how: Pick<AuditRow, "outcome" | "bytesOut" | "durationMs">,
+    why?: string,
   ): void {
     const { user, server, requestId, keyLabel, bytesIn, failure } = this.#record;
-    const reason = failure === null ? null : failure.message;
+    const reason = why ?? failure?.message ?? null;
     if (kind === "call") this.#parts.requests.called(user ?? "", server ?? "", what, how.outcome);
     this.#parts.audit.add({
       at: Date.now(),

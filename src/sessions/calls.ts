@@ -10,7 +10,8 @@ export type CallOutcome = AnswerOutcome | "refused" | "lost" | "cancelled";
 
 /** One call of a tool that the server has; ends once. */
 export interface OpenCall {
-  end(outcome: CallOutcome, bytesOut: number): void;
+  /** `reason` says why it was lost: `the child was killed by SIGKILL`. */
+  end(outcome: CallOutcome, bytesOut: number, reason?: string): void;
 }
 
 /** Who wants to know what becomes of the calls in one POST. */

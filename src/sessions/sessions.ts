@@ -18,6 +18,7 @@ import { openLink } from "../links/open-link.ts";
 import { MODERN_VARIANT, isOwnVariant, ownVariant } from "../instances/supervisor.ts";
 import type { Era, Instance, Ref } from "../instances/supervisor.ts";
 import { UnderWay } from "../platform/under-way.ts";
+import type { Survival } from "../telemetry/survival.ts";
 import type { Outlet } from "./outlet.ts";
 import type { Connect, SessionOptions } from "./session.ts";
 import type { Place } from "./serving.ts";
@@ -45,7 +46,7 @@ async function quiet(isQuiet: () => boolean, withinMs: number): Promise<void> {
   while (!isQuiet() && performance.now() < latest) await delay(LOOK_MS);
 }
 
-export interface SessionsOptions {
+export interface SessionsOptions extends Partial<Survival> {
   config: Pick<Config, "sessionTtlMs" | "resumeWindowMs" | "limits" | "eventLog">;
   /** The instance of a stdio server for clients that declare these capabilities (JSON text), of which one asks for the version `wanted`. */
   instanceOf: (ref: Ref, capabilities: string, wanted?: string) => Instance;

@@ -59,6 +59,7 @@ export async function metricsText(
   instruments.gauge("build_info", "What runs; always 1.", [{ labels: build, value: 1 }]);
   addClients(instruments, gauges);
   addInstances(instruments, metrics, gauges);
+  addSurvival(instruments, metrics);
   addRequests(instruments, metrics);
   addDaemon(instruments, metrics, gauges);
   registry.registerMetric(durationMetric(metrics));
@@ -90,6 +91,30 @@ function addInstances({ gauge, counter }: Instruments, metrics: Metrics, gauges:
     metrics.samples("restarts"),
   );
   gauge("spawn_queue", "Starts that wait for their turn.", one(gauges.spawnsWaiting));
+}
+
+/** What became of sessions and calls when their child was gone. */
+function addSurvival({ counter }: Instruments, metrics: Metrics): void {
+  counter(
+    "session_replays_total",
+    "Sessions that another child was to take over, by outcome.",
+    metrics.samples("replays"),
+  );
+  counter(
+    "calls_resent_total",
+    "Calls that went to another child because theirs ended.",
+    metrics.samples("resent"),
+  );
+  counter(
+    "calls_lost_total",
+    "Calls that got an error because their child ended, by what ended it.",
+    metrics.samples("lost"),
+  );
+  counter(
+    "instance_drains_cut_total",
+    "Children that were ended with calls under way after another had taken over.",
+    metrics.samples("drainsCut"),
+  );
 }
 
 function addRequests({ gauge, counter }: Instruments, metrics: Metrics): void {

@@ -15,6 +15,19 @@ interface Durations {
   sum: number;
 }
 
+/** What is counted by its labels. */
+type CounterName =
+  | "calls"
+  | "userCalls"
+  | "starts"
+  | "failures"
+  | "restarts"
+  | "replays"
+  | "resent"
+  | "lost"
+  | "drainsCut"
+  | "contained";
+
 /** One sample: `{ server: "mail" }` → 3. */
 export interface Sample {
   labels: Record<string, string>;
@@ -43,7 +56,7 @@ function late(nanoseconds: number): number {
 export class Metrics {
   readonly #perUser: boolean;
   readonly #durations = new Map<string, Durations>();
-  readonly #counts = new Map<string, Map<string, Sample>>();
+  readonly #counts = new Map<CounterName, Map<string, Sample>>();
   readonly #loop = monitorEventLoopDelay({ resolution: LOOP_RESOLUTION_MS });
   #inFlight = 0;
 
@@ -90,6 +103,26 @@ export class Metrics {
     this.#count("restarts", server, { server });
   }
 
+  /** A session went on with another generation, or could not. */
+  replayed(server: string, outcome: string): void {
+    this.#count("replays", server + outcome, { server, outcome });
+  }
+
+  /** So many calls went to another generation than before. */
+  resent(server: string, calls: number): void {
+    this.#count("resent", server, { server }, calls);
+  }
+
+  /** So many calls were not answered, because of such an end of their child. */
+  lost(server: string, reason: string, calls: number): void {
+    this.#count("lost", server + reason, { server, reason }, calls);
+  }
+
+  /** A generation that drained had calls to answer still when it was ended. */
+  drainCut(server: string): void {
+    this.#count("drainsCut", server, { server });
+  }
+
   /** A failure of ours ended this in place of the process. */
   contained(owner: OwnerKind): void {
     this.#count("contained", owner, { owner });
@@ -103,9 +136,7 @@ export class Metrics {
     return this.#perUser;
   }
 
-  samples(
-    name: "calls" | "userCalls" | "starts" | "failures" | "restarts" | "contained",
-  ): Sample[] {
+  samples(name: CounterName): Sample[] {
     return [...(this.#counts.get(name)?.values() ?? [])];
   }
 
@@ -144,11 +175,11 @@ export class Metrics {
     this.#loop.disable();
   }
 
-  #count(name: string, key: string, labels: Record<string, string>): void {
+  #count(name: CounterName, key: string, labels: Record<string, string>, by = 1): void {
     let samples = this.#counts.get(name);
     if (samples === undefined) this.#counts.set(name, (samples = new Map()));
     const sample = samples.get(key);
-    if (sample === undefined) samples.set(key, { labels, value: 1 });
-    else sample.value += 1;
+    if (sample === undefined) samples.set(key, { labels, value: by });
+    else sample.value += by;
   }
 }

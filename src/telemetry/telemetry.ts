@@ -5,6 +5,8 @@ import type { Logger } from "./logger.ts";
 import { Metrics } from "./metrics.ts";
 import { Requests } from "./requests.ts";
 import type { Scrubber } from "./scrubber.ts";
+import { RefusedReplays, survival } from "./survival.ts";
+import type { Survival } from "./survival.ts";
 
 export interface TelemetryOptions {
   config: { metrics: { perUser: boolean } };
@@ -16,6 +18,9 @@ export interface Telemetry {
   journal: Journal;
   metrics: Metrics;
   requests: Requests;
+  refusedReplays: RefusedReplays;
+  /** Told by sessions when a child ends. */
+  survival: Survival;
 }
 
 /** Opens what tells of requests, and tells of contained failures from now on. */
@@ -30,5 +35,8 @@ export function openTelemetry(
     const { cause = failure } = failure;
     log.error({ owner, ...who, err: cause }, `contained: a failure here ended one ${owner}`);
   });
-  return { journal, metrics, requests: new Requests({ log, journal, metrics, scrubber }) };
+  const requests = new Requests({ log, journal, metrics, scrubber });
+  const refusedReplays = new RefusedReplays();
+  const told = survival(metrics, refusedReplays);
+  return { journal, metrics, requests, refusedReplays, survival: told };
 }

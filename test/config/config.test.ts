@@ -39,6 +39,7 @@ const FULL = {
   eventLog: 0,
   stopTimeout: "250ms",
   startTimeout: "30s",
+  drainTimeout: "1m",
   idleTimeout: "7d",
   selfService: false,
   allowPrivate: true,
@@ -62,7 +63,10 @@ const FULL = {
       reach: [8030, 8031, 1025],
       tokenEnv: "USER_ACCESS_TOKEN",
       idleTimeout: "15m",
+      drainTimeout: "10s",
       stateful: true,
+      overlap: false,
+      resend: "annotated",
       sharing: "user",
       isolation: "user",
       network: "none",
@@ -73,7 +77,7 @@ const FULL = {
       url: "http://localhost:3001/sse",
       headers: { Authorization: "Bearer ${token}", "X-For": "${user}" },
     },
-    notes: { url: "https://notes.example.com/${user}/mcp", startTimeout: "5s" },
+    notes: { url: "https://notes.example.com/${user}/mcp", startTimeout: "5s", manifest: false },
     files: { command: "./bin/files" },
   },
 };
@@ -118,7 +122,11 @@ test("every key of the design is read, with absolute paths, milliseconds and byt
     name: "gmail",
     idleTimeoutMs: 900_000,
     startTimeoutMs: 30_000,
+    drainTimeoutMs: 10_000,
     stateful: true,
+    overlap: false,
+    resend: "annotated",
+    manifest: false,
     sharing: "user",
     transport: "sse",
     command: "python",
@@ -138,7 +146,11 @@ test("every key of the design is read, with absolute paths, milliseconds and byt
     name: "drawing",
     idleTimeoutMs: 604_800_000,
     startTimeoutMs: 30_000,
+    drainTimeoutMs: 60_000,
     stateful: false,
+    overlap: true,
+    resend: "reads",
+    manifest: true,
     sharing: "capabilities",
     transport: "sse",
     url: "http://localhost:3001/sse",
@@ -146,6 +158,7 @@ test("every key of the design is read, with absolute paths, milliseconds and byt
   });
   assert.equal(config.servers["notes"]!.transport, "http");
   assert.equal(config.servers["notes"]!.startTimeoutMs, 5000);
+  assert.equal(config.servers["notes"]!.manifest, false);
   const files = config.servers["files"] as ChildServer;
   assert.deepEqual(
     [files.transport, files.command, files.cwd, files.isolation, files.path],
@@ -165,6 +178,7 @@ test("what is left out takes the defaults of the design", () => {
   // Two windows on five servers are ten children.
   assert.equal(config.limits.childrenPerUser, 16);
   assert.equal(config.idleTimeoutMs, 900_000);
+  assert.equal(config.drainTimeoutMs, 30_000);
   assert.equal(config.sessionTtlMs, 86_400_000);
   assert.equal(config.eventLog, 256);
 });
@@ -276,10 +290,6 @@ test("keys of later versions are refused by name", () => {
     problemsOf({ ...MINIMAL, allowPrivate: false })[0]!,
     /^allowPrivate: cannot be false/,
   );
-  for (const server of [{ command: "x" }, { url: "http://x/mcp" }])
-    assert.deepEqual(problemsOf(withServer({ ...server, resend: "reads" })), [
-      "servers.one.resend: is not available in this version",
-    ]);
 });
 
 test("placeholders stand only where they are filled in", () => {

@@ -202,6 +202,17 @@ test("every call of a tool has a row: with its end where it began, as refused wh
   );
   assert.equal(begun.journal.errorRunsOf("alice")[0]?.tool, "search");
 
+  const lost = await post(t, (trace, res) => {
+    name(trace);
+    carry(trace, call(1, "search"));
+    trace.begin("search").end("lost", 0, "the child was killed by SIGKILL");
+    res.end();
+  });
+  assert.deepEqual(
+    [lost.rows[0]?.outcome, lost.rows[0]?.reason],
+    ["lost", "the child was killed by SIGKILL"],
+  );
+
   const refused = await post(t, (trace, res) => {
     name(trace);
     carry(trace, `[${call(1, "search")},${rpc(2, "ping")},${call(3, "send")}]`);

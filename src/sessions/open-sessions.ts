@@ -1,0 +1,20 @@
+import type { Supervisor } from "../instances/supervisor.ts";
+import type { Closers } from "../platform/closers.ts";
+import type { Survival } from "../telemetry/survival.ts";
+import { Sessions } from "./sessions.ts";
+import type { SessionsOptions } from "./sessions.ts";
+
+export interface SessionsParts extends Pick<SessionsOptions, "config" | "discard"> {
+  supervisor: Pick<Supervisor, "instance" | "eraOf">;
+  survival: Survival;
+}
+
+/** Opens the sessions of what the supervisor runs. */
+export function openSessions(
+  { config, discard, supervisor, survival }: SessionsParts,
+  closers: Closers,
+): Sessions {
+  const instanceOf = supervisor.instance.bind(supervisor);
+  const eraOf = supervisor.eraOf.bind(supervisor);
+  return closers.opened(new Sessions({ config, instanceOf, eraOf, discard, ...survival }));
+}
