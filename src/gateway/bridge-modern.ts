@@ -85,19 +85,14 @@ export async function serveModern(
     message?.method === "tools/call" ? await paramFault(serving, req, params) : undefined;
   if (fault !== undefined)
     return refuse(request, messages, { code: RPC.headerMismatch, message: fault });
-  await carry(context, request, serving, { message: messages[0]!, params });
-}
-
-interface ModernRequest {
-  message: ClientMessage;
-  params: Extract<Modern, { kind: "request" }>["params"];
+  await carry(context, request, serving, messages[0]!);
 }
 
 async function carry(
   context: FrontContext,
   request: RequestContext,
   serving: ModernServing,
-  { message, params }: ModernRequest,
+  message: ClientMessage,
 ): Promise<void> {
   const { heart } = context;
   const { res, trace } = request;
@@ -111,7 +106,7 @@ async function carry(
   });
   // The client may have left while headers were checked.
   if (res.destroyed) post.abort();
-  else await post.send(message, params, trace);
+  else await post.send(message, trace);
 }
 
 async function paramFault(

@@ -29,8 +29,9 @@ export interface Remembered {
 }
 
 /**
- * A session's way to one generation of its server, whatever that speaks. It is open from the moment
- * it is there until `close`, `abandon` or `onClosed`, and never leads to another generation.
+ * A session's way to one generation of its server, whatever that speaks; in 2026-07-28, which has no
+ * sessions, that of one request. It is open from the moment it is there until `close`, `abandon` or
+ * `onClosed`, and never leads to another generation.
  */
 export interface Link {
   /**
@@ -39,12 +40,12 @@ export interface Link {
    * UPSTREAM_REFUSED, UPSTREAM_TIMEOUT or UPSTREAM_INVALID where it has not.
    */
   post(posting: Posting): Promise<PostAnswer>;
-  /** Reads nothing more of the server until `resume`, where it serves this session alone; a shared one is not kept waiting. */
+  /** Reads nothing more of the server until `resume`, where it serves this session alone; a shared one (stdio of many sessions, and of 2026-07-28 always) is not kept waiting. */
   pause(): void;
   resume(): void;
   /** What the next generation has to be told; nothing where no other one takes the session over. */
   recall(): Remembered;
-  /** Ends the session at the server. `onClosed` is not called, and nothing is received any more. */
+  /** Ends the session at the server, and cancels what is under way where it has no session of its own. `onClosed` is not called, and nothing is received any more. */
   close(): void;
   /** As `close`, where the server is gone: it is told nothing, and what it had not taken is rejected with the error. */
   abandon(error: SupervisorError): void;
@@ -65,7 +66,7 @@ export interface LinkEvents {
   /** What the client declared that lets a server ask it. */
   readonly askable: ReadonlySet<Askable>;
   readonly listener: Listener;
-  /** The link is over: with an error when it broke, without when the server ended it. Called once. */
+  /** The link is over: with an error when it broke, without when the server ended it. Called once. Of a stdio child's end its generation tells; of a modern one this does too, where a request is under way. */
   onClosed(error: SupervisorError | undefined): void;
 }
 

@@ -1,13 +1,14 @@
 import { SupervisorError } from "../errors.ts";
-import { ownMessage } from "../mcp/client-body.ts";
+import { SMALL_BODY_BYTES, ownMessage } from "../mcp/client-body.ts";
 import type { ClientMessage } from "../mcp/client-body.ts";
+import type { Message } from "../mcp/envelope.ts";
+import { outcomeOf } from "../mcp/outcome.ts";
 import { leftText, requestText } from "../mcp/messages.ts";
 import { LongText } from "../mcp/long-text.ts";
 import type { Text } from "../mcp/long-text.ts";
-import { locate, splice, textAt } from "../mcp/json-span.ts";
+import { locate, splice, textAt, valueAt } from "../mcp/json-span.ts";
 import type { Span } from "../mcp/json-span.ts";
 import { META, MODERN_VERSIONS, discoveredVersions } from "../mcp/modern.ts";
-import type { ModernParams } from "../mcp/modern.ts";
 import { paramHeadersOf } from "../mcp/param-headers.ts";
 import type { ParamHeader } from "../mcp/param-headers.ts";
 import { isAtLeast } from "./log-levels.ts";
@@ -19,12 +20,20 @@ import type { ChildPipes, Incoming, IncomingValue } from "./stdio-pipe.ts";
 export interface ModernCaller {
   /** A notification that belongs to the request; comes before its answer. */
   notify(raw: Text): void;
-  /** The answer, with the code of its error if it is one. Nothing comes after it. */
-  answer(raw: Text, errorCode: number | undefined): void;
-  /** The answer is not passed on. Nothing comes after it. */
+  /** Nothing comes after it. */
+  answer(raw: Text, message: Message): void;
+  /** The answer is not passed on, or none comes: UPSTREAM_RESET, the child has torn a subscription down. Nothing comes after it. */
   dropped(error: SupervisorError): void;
-  /** There will be no answer: the child is gone, or has torn a subscription down. */
-  over(): void;
+  /** The child is gone. Nothing comes after it. */
+  ended(): void;
+}
+
+/** A request that was handed on. */
+export interface ModernRequest {
+  /** Resolves when the child has it. Rejects with UPSTREAM_RESET where it has closed its input. */
+  readonly sent: Promise<void>;
+  /** Tells the child that nobody waits for the answer, unless that has come. The caller hears nothing more. */
+  readonly cancel: () => void;
 }
 
 export interface ModernStdioOptions extends ChildPipes {
@@ -33,6 +42,7 @@ export interface ModernStdioOptions extends ChildPipes {
 
 interface Call {
   readonly caller: ModernCaller;
+  readonly id: string;
   readonly method: string;
   /** The client's own id and progress token, as it wrote them. */
   readonly rawId: string;
@@ -42,6 +52,25 @@ interface Call {
 
 /** More pages than any server has; one that points back to an earlier page has no end. */
 const MAX_PAGES = 50;
+
+function answerTo(id: string, { raw, value: { error } }: Incoming): Message {
+  const outcome = outcomeOf(raw);
+  const errorCode = error?.code;
+  return {
+    id,
+    method: undefined,
+    ...(outcome === "ok" ? {} : { outcome }),
+    ...(errorCode === undefined ? {} : { errorCode }),
+  };
+}
+
+/** Which log messages the request asks for; what is longer than any level is none. */
+function logLevelIn(message: ClientMessage): unknown {
+  const span = message.find(["params", "_meta", META.logLevel]);
+  return span !== undefined && span.end - span.start <= SMALL_BODY_BYTES
+    ? valueAt(message.raw, span)
+    : undefined;
+}
 
 /**
  * One stdio child that speaks 2026-07-28, shared by all clients of its user.
@@ -83,41 +112,32 @@ export class ModernStdio {
     this.#versions = found;
   }
 
-  /**
-   * Hands on one request; its answer goes to the caller. Returns the function that cancels it.
-   * Throws UPSTREAM_RESET when the child has closed its input.
-   */
-  async request(
-    message: ClientMessage,
-    params: ModernParams,
-    caller: ModernCaller,
-  ): Promise<() => void> {
-    if (this.#isEnded) throw new SupervisorError("UPSTREAM_RESET", "the child has ended");
+  /** Hands on one request; its answer goes to the caller. Throws UPSTREAM_RESET once the child has ended. */
+  request(message: ClientMessage, caller: ModernCaller): ModernRequest {
+    this.#requireAlive();
     const hubId = this.#ids.next();
     const { raw } = message;
     const idSpan = message.find(["id"])!;
     const token = message.find(["params", "_meta", "progressToken"]);
     this.#calls.set(hubId, {
       caller,
+      id: message.id!,
       method: message.method!,
       rawId: textAt(raw, idSpan),
       progressToken: token && textAt(raw, token),
-      logLevel: params._meta?.[META.logLevel],
+      logLevel: logLevelIn(message),
     });
     const changes: [Span, string][] = [[idSpan, String(hubId)]];
     if (token !== undefined) changes.push([token, String(hubId)]);
     const inOrder = changes.toSorted(([a], [b]) => a.start - b.start);
-    try {
-      await this.#pipe.write(splice(raw, inOrder));
-    } catch (error) {
-      this.#calls.delete(hubId);
-      throw error;
-    }
-    return () => this.#cancel(hubId);
+    const sent = this.#pipe.write(splice(raw, inOrder));
+    sent.catch(() => this.#calls.delete(hubId));
+    return { sent, cancel: () => this.#cancel(hubId) };
   }
 
-  /** Hands on a notification of a client. */
+  /** Hands on a notification of a client. Rejects with UPSTREAM_RESET where the child has ended or closed its input. */
   async notify(raw: Buffer): Promise<void> {
+    this.#requireAlive();
     await this.#pipe.write(raw);
   }
 
@@ -148,7 +168,11 @@ export class ModernStdio {
     this.#isEnded = true;
     const calls = [...this.#calls.values()];
     this.#calls.clear();
-    for (const { caller } of calls) caller.over();
+    for (const { caller } of calls) caller.ended();
+  }
+
+  #requireAlive(): void {
+    if (this.#isEnded) throw new SupervisorError("UPSTREAM_RESET", "the child has ended");
   }
 
   #onMessage(incoming: Incoming): void {
@@ -159,7 +183,8 @@ export class ModernStdio {
     else this.#options.onFault("a request, which this revision does not have", headOf(raw));
   }
 
-  #onAnswer({ raw, value }: Incoming): void {
+  #onAnswer(incoming: Incoming): void {
+    const { raw, value } = incoming;
     const hubId = numberOf(value.id);
     const call = this.#take(hubId);
     if (call === undefined) return this.#ids.unclaimed(hubId, raw);
@@ -169,8 +194,7 @@ export class ModernStdio {
     const subscription = locate(raw, ["result", "_meta", META.subscriptionId]);
     if (subscription !== undefined) changes.push([subscription, call.rawId]);
     const inOrder = changes.toSorted(([a], [b]) => a.start - b.start);
-    const { error } = value;
-    call.caller.answer(splice(raw, inOrder), error?.code);
+    call.caller.answer(splice(raw, inOrder), answerTo(call.id, incoming));
   }
 
   #onNotification({ raw, value }: Incoming): void {
@@ -185,7 +209,8 @@ export class ModernStdio {
       for (const { caller, logLevel } of this.#calls.values())
         if (logLevel !== undefined && isAtLeast(params?.["level"], logLevel)) caller.notify(raw);
     } else if (method === "notifications/cancelled") {
-      this.#take(numberOf(params?.["requestId"]))?.caller.over();
+      const tornDown = new SupervisorError("UPSTREAM_RESET", "the child ended the request");
+      this.#take(numberOf(params?.["requestId"]))?.caller.dropped(tornDown);
     } else {
       const meta = params?.["_meta"] as Record<string, unknown> | undefined;
       const call = this.#find(numberOf(meta?.[META.subscriptionId]));
@@ -224,10 +249,10 @@ export class ModernStdio {
         notify() {},
         answer: resolve,
         dropped: reject,
-        over: () => reject(new SupervisorError("UPSTREAM_RESET", "the child did not answer")),
+        ended: () => reject(new SupervisorError("UPSTREAM_RESET", "the child did not answer")),
       };
       const own = ownMessage(requestText(0, method, JSON.stringify(asked)), "0", method);
-      this.request(own, asked, caller).catch(reject);
+      this.request(own, caller).sent.catch(reject);
     });
     if (answer instanceof LongText)
       throw new SupervisorError("UPSTREAM_INVALID", "the child's answer is too long to be read");

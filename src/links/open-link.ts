@@ -1,7 +1,7 @@
-import { SupervisorError } from "../errors.ts";
 import { HttpLink } from "./http-link.ts";
 import type { HttpClient } from "./http1/client.ts";
 import type { Link, LinkEvents, Remembered } from "./link.ts";
+import { ModernLink } from "./modern-link.ts";
 import { openSseLink } from "./sse-link.ts";
 import { StdioLink } from "./stdio-link.ts";
 import type { HttpTarget, Target } from "./target.ts";
@@ -22,10 +22,9 @@ export function openLink(options: OpenLinkOptions): Link | Promise<Link> {
   const { target, clientFor, postTimeoutMs, events, before } = options;
   switch (target.transport) {
     case "stdio":
-      // Which child a session gets is told by its capabilities, and no set of those is called modern.
-      if (target.era === "modern")
-        throw new SupervisorError("INTERNAL", "a session was led to a child that has none");
-      return new StdioLink(target.shared, events, before);
+      return target.era === "modern"
+        ? new ModernLink(target.hub, events)
+        : new StdioLink(target.shared, events, before);
     case "sse":
       return openSseLink({ client: clientFor(target), target, postTimeoutMs }, events);
     case "http":

@@ -4,6 +4,8 @@ export interface Message {
   readonly method: string | undefined;
   /** Of an answer: what it says went wrong, if anything. */
   readonly outcome?: Exclude<AnswerOutcome, "ok">;
+  /** Of an error of a server of 2026-07-28: its code, to which an HTTP status belongs. */
+  readonly errorCode?: number;
 }
 
 /** What a server made of a request: a result, a result that says the tool failed (`isError`), or a JSON-RPC error. */

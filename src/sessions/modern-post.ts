@@ -1,37 +1,41 @@
-import { contained, guarded, unawaited } from "../containment.ts";
+import { unawaited, guarded } from "../containment.ts";
 import { SupervisorError } from "../errors.ts";
-import type { ClientMessage } from "../mcp/client-body.ts";
-import { statusOfError } from "../mcp/modern.ts";
-import type { ModernParams } from "../mcp/modern.ts";
-import { outcomeOf } from "../mcp/outcome.ts";
 import type { Instance, Live } from "../instances/supervisor.ts";
-import type { ModernCaller, ModernStdio } from "../links/modern-stdio.ts";
+import type { Link, LinkEvents, Listener } from "../links/link.ts";
+import type { ModernStdio } from "../links/modern-stdio.ts";
+import type { ClientMessage } from "../mcp/client-body.ts";
+import type { Message } from "../mcp/envelope.ts";
 import type { Text } from "../mcp/long-text.ts";
+import { statusOfError } from "../mcp/modern.ts";
 import { PATIENCE_MS, answerWith, beginStream, emitMessage } from "./bridged-answer.ts";
-import { explainFailure } from "./exit.ts";
 import type { CallWatch } from "./calls.ts";
-import type { HttpOutlet } from "./outlet.ts";
+import { explainFailure } from "./exit.ts";
 import { InFlight } from "./in-flight.ts";
+import type { HttpOutlet } from "./outlet.ts";
 import type { Unread } from "./unread.ts";
 
 /** A ready child that speaks 2026-07-28 over stdio. */
 export interface ModernServing {
   readonly instance: Instance;
   readonly live: Live;
-  readonly hub: ModernStdio;
+  /** What is asked of the child itself, for all its callers. */
+  readonly hub: Pick<ModernStdio, "versions" | "paramHeaders" | "notify">;
+  readonly connect: (events: LinkEvents) => Link;
 }
+
+const NOBODY_ASKABLE: LinkEvents["askable"] = new Set();
 
 /**
  * One request of 2026-07-28 over Streamable HTTP to a stdio child, from the POST to the end of its
  * answer: plain JSON where nothing came before it, else the end of a stream. There is no session.
  */
-export class ModernPost implements ModernCaller {
+export class ModernPost implements Listener {
   readonly #serving: ModernServing;
   readonly #outlet: HttpOutlet;
   readonly #unread: Unread;
   readonly #inFlight: InFlight;
   readonly #timer: NodeJS.Timeout;
-  #cancel: (() => void) | undefined;
+  readonly #link: Link;
   #id: string | undefined;
   #isStream = false;
   #isOver = false;
@@ -44,17 +48,22 @@ export class ModernPost implements ModernCaller {
     this.#inFlight = new InFlight(serving.instance.usage);
     const begin = guarded("request", this.#broke, () => this.#begin());
     this.#timer = setTimeout(begin, PATIENCE_MS);
+    this.#link = serving.connect({
+      askable: NOBODY_ASKABLE,
+      listener: this,
+      onClosed: (failure) => (failure === undefined ? this.#ended() : this.#broke(failure)),
+    });
   }
 
   /** Sends the request. Rejects with UPSTREAM_RESET when the child has closed its input. */
-  async send(message: ClientMessage, params: ModernParams, watch?: CallWatch): Promise<void> {
+  async send(message: ClientMessage, watch?: CallWatch): Promise<void> {
     this.#id = message.id;
     this.#inFlight.sent([message], watch);
     try {
-      const cancel = await this.#serving.hub.request(message, params, this);
-      if (this.#isOver) cancel();
-      else this.#cancel = cancel;
+      await this.#link.post({ body: message.raw, messages: [message], headers: [] });
     } catch (error) {
+      // Given up meanwhile: its client has been told.
+      if (this.#isOver) return;
       this.#finish();
       throw error;
     }
@@ -64,64 +73,52 @@ export class ModernPost implements ModernCaller {
   abort(): void {
     if (this.#isOver) return;
     this.#finish();
-    this.#cancel?.();
+    this.#link.close();
   }
 
   /** Nobody waits for the child any more: the client is told why. */
   giveUp(error: SupervisorError): void {
     if (this.#isOver) return;
     const unanswered = this.#finish();
-    this.#cancel?.();
+    this.#link.close();
     this.#outlet.fail(error, unanswered);
   }
 
-  notify(raw: Text): void {
+  onMessage(raw: Text, _about: string | undefined, answer?: Message): void {
     if (this.#isOver) return;
-    if (this.#unread.refusal(raw.length) !== undefined) return this.#unread.drop();
-    try {
+    const full = this.#unread.refusal(raw.length);
+    if (answer === undefined) {
+      if (full !== undefined) return this.#unread.drop();
       this.#begin();
       // Beside JSON alone there is nowhere to say it: this era has no other stream.
       if (this.#isStream) emitMessage(this.#outlet, raw);
-    } catch (error) {
-      this.#broke(contained("request", error));
-    }
+    } else if (full === undefined) this.#answer(raw, answer);
+    else this.onDropped(answer.id!, full);
   }
 
-  answer(raw: Text, errorCode: number | undefined): void {
+  onDropped(id: string, error: SupervisorError): void {
     if (this.#isOver) return;
-    const full = this.#unread.refusal(raw.length);
-    if (full !== undefined) return this.dropped(full);
-    try {
-      this.#answer(raw, errorCode);
-    } catch (error) {
-      this.#broke(contained("request", error));
-    }
+    if (error.code === "UPSTREAM_RESET") return this.#ended();
+    this.#inFlight.failed(id);
+    this.#finish();
+    this.#outlet.fail(error, [id]);
   }
 
-  #answer(raw: Text, errorCode: number | undefined): void {
-    const outcome = outcomeOf(raw);
-    const seen = { id: this.#id, method: undefined };
-    this.#inFlight.received([outcome === "ok" ? seen : { ...seen, outcome }], raw.length);
+  #answer(raw: Text, answer: Message): void {
+    this.#inFlight.received([answer], raw.length);
     this.#finish();
-    if (!this.#isStream) return answerWith(this.#outlet, raw, statusOfError(errorCode));
+    if (!this.#isStream) return answerWith(this.#outlet, raw, statusOfError(answer.errorCode));
     emitMessage(this.#outlet, raw);
     this.#outlet.end();
   }
 
-  dropped(error: SupervisorError): void {
-    if (this.#isOver) return;
-    this.#inFlight.failed(this.#id!);
-    this.#finish();
-    this.#outlet.fail(error, [this.#id!]);
-  }
-
-  over(): void {
+  /** No answer comes: the child is gone, or has torn a subscription down. */
+  #ended(): void {
     if (!this.#isOver) unawaited("request", this.#broke, this.#lost());
   }
 
-  /** The child has other callers and took no part in what broke. */
   readonly #broke = (failure: SupervisorError): void => {
-    if (!this.#isOver) this.#cancel?.();
+    this.#link.close();
     this.#outlet.fail(failure, this.#id === undefined ? [] : [this.#id]);
     this.#finish();
   };

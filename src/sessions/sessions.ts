@@ -14,6 +14,7 @@ import type { HttpRelay } from "./http-relay.ts";
 import { HttpSessions } from "./http-sessions.ts";
 import type { ModernServing } from "./modern-post.ts";
 import { OpenRequests } from "./open-requests.ts";
+import type { Link, LinkEvents } from "../links/link.ts";
 import { openLink } from "../links/open-link.ts";
 import { MODERN_VARIANT, isOwnVariant, ownVariant } from "../instances/supervisor.ts";
 import type { Era, Instance, Ref } from "../instances/supervisor.ts";
@@ -185,7 +186,9 @@ export class Sessions {
     const live = instance.live ?? (await instance.ensure());
     if (live.target.transport !== "stdio" || live.target.era !== "modern")
       throw new SupervisorError("INTERNAL", "a modern request was led to another child");
-    return { instance, live, hub: live.target.hub };
+    // To a stdio child at once.
+    const connect = (events: LinkEvents) => this.#connect(live, undefined, events) as Link;
+    return { instance, live, hub: live.target.hub, connect };
   }
 
   /** Why no request is taken any more, once the daemon is ending. */

@@ -4,6 +4,7 @@ import { test } from "node:test";
 import { SupervisorError } from "../../src/errors.ts";
 import { peek } from "../../src/mcp/client-body.ts";
 import type { ClientMessage } from "../../src/mcp/client-body.ts";
+import type { Message } from "../../src/mcp/envelope.ts";
 import { META } from "../../src/mcp/modern.ts";
 import type { Text } from "../../src/mcp/long-text.ts";
 import { ModernStdio } from "../../src/links/modern-stdio.ts";
@@ -44,10 +45,10 @@ function rig() {
 class Caller implements ModernCaller {
   readonly heard: string[] = [];
   notify = (raw: Text) => void this.heard.push((raw as Buffer).toString());
-  answer = (raw: Text, code: number | undefined) =>
-    void this.heard.push(`${(raw as Buffer).toString()}${code === undefined ? "" : ` (${code})`}`);
+  answer = (raw: Text, { errorCode }: Message) =>
+    void this.heard.push(`${(raw as Buffer).toString()}${errorCode ?? ""}`);
   dropped = ({ message }: Error) => void this.heard.push(message);
-  over = () => void this.heard.push("over");
+  ended = () => void this.heard.push("ended");
 }
 
 function request(id: string, meta = "{}", method = "tools/call"): ClientMessage {
@@ -61,8 +62,8 @@ test("callers with the same ids and tokens get their own answers, byte for byte"
   const { hub, say, next } = rig();
   const [a, b] = [new Caller(), new Caller()];
   const body = request('"x"', '{"progressToken":"t"}');
-  await hub.request(body, {}, a);
-  await hub.request(body, {}, b);
+  await hub.request(body, a).sent;
+  await hub.request(body, b).sent;
   const [first, second] = [(await next(1)).id!, (await next(2)).id!];
   assert.notEqual(first, second);
   const progress = (token: number) =>
@@ -76,15 +77,15 @@ test("callers with the same ids and tokens get their own answers, byte for byte"
     '{"jsonrpc":"2.0","id":"x","result":{"big":12345678901234567890}}',
   ]);
   assert.deepEqual(a.heard, [
-    '{"jsonrpc":"2.0","id":"x","error":{"code":-32601,"message":"no"}} (-32601)',
+    '{"jsonrpc":"2.0","id":"x","error":{"code":-32601,"message":"no"}}-32601',
   ]);
 });
 
 test("what belongs to a subscription reaches its own listener under its own id", async () => {
   const { hub, say, next } = rig();
   const [a, b] = [new Caller(), new Caller()];
-  await hub.request(request("7", "{}", "subscriptions/listen"), {}, a);
-  await hub.request(request("7", "{}", "subscriptions/listen"), {}, b);
+  await hub.request(request("7", "{}", "subscriptions/listen"), a).sent;
+  await hub.request(request("7", "{}", "subscriptions/listen"), b).sent;
   const id = (await next(2)).id!;
   const changed = (subscription: number) =>
     `{"jsonrpc":"2.0","method":"notifications/tools/list_changed","params":{"_meta":{"${META.subscriptionId}":${subscription}}}}`;
@@ -99,23 +100,23 @@ test("what belongs to a subscription reaches its own listener under its own id",
   assert.deepEqual(a.heard, []);
 });
 
-test("a subscription that the child tears down is over", async () => {
+test("a subscription that the child tears down gets no answer", async () => {
   const { hub, say, next } = rig();
   const caller = new Caller();
-  await hub.request(request("7", "{}", "subscriptions/listen"), {}, caller);
+  await hub.request(request("7", "{}", "subscriptions/listen"), caller).sent;
   const { id } = await next(1);
   say(`{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":${id}}}`);
   await until(() => caller.heard.length > 0, "the end");
-  assert.deepEqual(caller.heard, ["over"]);
+  assert.deepEqual(caller.heard, ["the child ended the request"]);
 });
 
 test("log messages reach the calls that asked for their level, and no others", async () => {
   const { hub, say } = rig();
   const [debug, error, none] = [new Caller(), new Caller(), new Caller()];
-  const asking = (logLevel: string) => ({ _meta: { [META.logLevel]: logLevel } });
-  await hub.request(request("1"), asking("debug"), debug);
-  await hub.request(request("2"), asking("error"), error);
-  await hub.request(request("3"), {}, none);
+  const asking = (id: string, level: string) => request(id, `{"${META.logLevel}":"${level}"}`);
+  await hub.request(asking("1", "debug"), debug).sent;
+  await hub.request(asking("2", "error"), error).sent;
+  await hub.request(request("3"), none).sent;
   const info = '{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info"}}';
   say(info);
   await until(() => debug.heard.length > 0, "the log message");
@@ -125,13 +126,13 @@ test("log messages reach the calls that asked for their level, and no others", a
 test("a caller that leaves has its request cancelled, and hears nothing more", async () => {
   const { hub, say, next, got } = rig();
   const caller = new Caller();
-  const cancel = await hub.request(request("1"), {}, caller);
+  const { cancel } = hub.request(request("1"), caller);
   const { id } = await next(1);
   cancel();
   assert.deepEqual((await next(2)).params?.["requestId"], id);
   say(`{"jsonrpc":"2.0","id":${id},"result":{}}`);
   cancel();
-  await hub.request(request("2"), {}, new Caller());
+  await hub.request(request("2"), new Caller()).sent;
   await next(3);
   assert.deepEqual(caller.heard, []);
   assert.equal(got.filter(({ method }) => method === "notifications/cancelled").length, 1);
@@ -140,12 +141,10 @@ test("a caller that leaves has its request cancelled, and hears nothing more", a
 test("when the child ends everybody who waits hears of it, and nobody waits after that", async () => {
   const { hub } = rig();
   const caller = new Caller();
-  await hub.request(request("1"), {}, caller);
+  await hub.request(request("1"), caller).sent;
   hub.end();
-  assert.deepEqual(caller.heard, ["over"]);
-  await assert.rejects(hub.request(request("2"), {}, caller), {
-    code: "UPSTREAM_RESET",
-  });
+  assert.deepEqual(caller.heard, ["ended"]);
+  assert.throws(() => hub.request(request("2"), caller), { code: "UPSTREAM_RESET" });
 });
 
 test("a child that knows no modern revision is refused at the first question", async () => {
@@ -171,7 +170,7 @@ test("tools are asked for once to learn which arguments headers mirror, and lear
   assert.deepEqual(await learning, [{ header: "mcp-param-one", path: ["r"] }]);
   await hub.paramHeaders("echo", {});
   assert.equal(got.length, 1);
-  await hub.request(request("1", "{}", "tools/list"), {}, new Caller());
+  await hub.request(request("1", "{}", "tools/list"), new Caller()).sent;
   say(`{"jsonrpc":"2.0","id":${(await next(2)).id},"result":${tools("echo", "Two")}}`);
   await until(
     async () => (await hub.paramHeaders("echo", {}))[0]?.header === "mcp-param-two",

@@ -1,0 +1,102 @@
+import { guarded } from "../containment.ts";
+import { SupervisorError } from "../errors.ts";
+import { cancelledBy } from "../mcp/client-body.ts";
+import type { ClientMessage } from "../mcp/client-body.ts";
+import { isForNobody, isRequest } from "../mcp/envelope.ts";
+import type { Message } from "../mcp/envelope.ts";
+import type { Text } from "../mcp/long-text.ts";
+import { ACCEPTED, NOTHING_REMEMBERED } from "./link.ts";
+import type { Link, LinkEvents, PostAnswer, Posting, Remembered } from "./link.ts";
+import type { ModernCaller, ModernStdio } from "./modern-stdio.ts";
+
+/**
+ * A client's way to a child that speaks 2026-07-28 over stdio, which has others. There is no session
+ * there: all that the child says belongs to a request, and closing the link cancels those under way.
+ */
+export class ModernLink implements Link {
+  readonly #hub: ModernStdio;
+  readonly #events: LinkEvents;
+  /** What cancels each request under way, by its id. */
+  readonly #cancels = new Map<string, () => void>();
+  #isOver = false;
+
+  constructor(hub: ModernStdio, events: LinkEvents) {
+    this.#hub = hub;
+    this.#events = events;
+  }
+
+  async post({ messages }: Posting): Promise<PostAnswer> {
+    for (const message of messages) {
+      if (this.#isOver) throw new SupervisorError("UPSTREAM_RESET", "the link is over");
+      if (isForNobody(message)) continue;
+      if (isRequest(message)) await this.#request(message);
+      // The child knows requests by other ids than their client does.
+      else if (message.method === "notifications/cancelled") this.#cancel(message);
+      else await this.#hub.notify(message.raw);
+    }
+    return ACCEPTED;
+  }
+
+  /** The child has other callers and waits for none of them. */
+  pause(): void {}
+  resume(): void {}
+
+  recall(): Remembered {
+    return NOTHING_REMEMBERED;
+  }
+
+  close(): void {
+    this.#isOver = true;
+    for (const cancel of this.#cancels.values()) cancel();
+    this.#cancels.clear();
+  }
+
+  abandon(): void {
+    this.#isOver = true;
+    this.#cancels.clear();
+  }
+
+  async #request(message: ClientMessage): Promise<void> {
+    const id = message.id!;
+    const { sent, cancel } = this.#hub.request(message, this.#callerFor(id));
+    this.#cancels.set(id, cancel);
+    await sent;
+  }
+
+  #callerFor(id: string): ModernCaller {
+    const { listener } = this.#events;
+    const over = (): void => void this.#cancels.delete(id);
+    return {
+      notify: this.#heard((raw: Text) => listener.onMessage(raw, id)),
+      answer: this.#heard((raw: Text, message: Message) => {
+        over();
+        listener.onMessage(raw, id, message);
+      }),
+      dropped: this.#heard((error: SupervisorError) => {
+        over();
+        listener.onDropped(id, error);
+      }),
+      ended: () => this.#end(undefined),
+    };
+  }
+
+  /** What a message breaks is its client's: the child has others, and took no part in it. */
+  #heard<A extends readonly unknown[]>(hear: (...args: A) => void): (...args: A) => void {
+    const broke = (failure: SupervisorError): void => this.#end(failure);
+    return guarded("request", broke, (...args: A) => {
+      if (!this.#isOver) hear(...args);
+    });
+  }
+
+  #cancel(message: ClientMessage): void {
+    const id = cancelledBy(message) ?? "";
+    this.#cancels.get(id)?.();
+    this.#cancels.delete(id);
+  }
+
+  #end(failure: SupervisorError | undefined): void {
+    if (this.#isOver) return;
+    this.close();
+    this.#events.onClosed(failure);
+  }
+}
