@@ -6,7 +6,8 @@ import { SseReader, dataOf } from "../mcp/sse.ts";
 import type { EventPart } from "../mcp/sse.ts";
 import { pathOf } from "./http1/client.ts";
 import type { Exchange, HttpClient, Receiver, ResponseHeaders } from "./http1/client.ts";
-import type { PostAnswer } from "./link.ts";
+import { NOTHING_REMEMBERED } from "./link.ts";
+import type { Link, PostAnswer, Posting, Remembered } from "./link.ts";
 
 /** The answer to a POST says "accepted"; what is longer than this is not read on. */
 const MAX_ANSWER_BYTES = 64 * 1024;
@@ -30,8 +31,8 @@ export interface SseConnectionOptions {
   onClosed(error: SupervisorError | undefined): void;
 }
 
-/** One session of a server that speaks HTTP with SSE (2024-11-05). */
-export class SseConnection {
+/** One session of a server that speaks HTTP with SSE (2024-11-05), as it is on the wire. */
+export class SseConnection implements Link {
   readonly #options: SseConnectionOptions;
   #stream: Exchange | undefined;
   #endpoint: URL | undefined;
@@ -69,8 +70,8 @@ export class SseConnection {
     return link;
   }
 
-  /** Posts one message. Rejects with UPSTREAM_TIMEOUT, UPSTREAM_REFUSED or UPSTREAM_RESET. */
-  post(body: Buffer, headers: readonly string[]): Promise<PostAnswer> {
+  /** The body as it is, with what the server says to that. */
+  post({ body, headers }: Posting): Promise<PostAnswer> {
     const { client, target, postTimeoutMs } = this.#options;
     if (this.#isClosed)
       return Promise.reject(
@@ -98,7 +99,15 @@ export class SseConnection {
     this.#stream?.resume();
   }
 
-  /** Ends the session at the server; `onClosed` is not called. */
+  recall(): Remembered {
+    return NOTHING_REMEMBERED;
+  }
+
+  /** To such a server the end of its stream is all that tells of the session's. */
+  abandon(): void {
+    this.close();
+  }
+
   close(): void {
     this.#isClosed = true;
     clearTimeout(this.#watch);
@@ -147,7 +156,7 @@ export class SseConnection {
 
   #openStream(): void {
     const { client, target } = this.#options;
-    const reader = new SseReader((part) => this.#onPart(part), this.#options.wantsData);
+    const reader = new SseReader(this.#onPart, this.#options.wantsData);
     this.#stream = client.request(
       {
         method: "GET",
@@ -176,7 +185,7 @@ export class SseConnection {
     );
   }
 
-  #onPart(part: EventPart): void {
+  readonly #onPart = (part: EventPart): void => {
     if (this.#isClosed) return;
     if (part.name !== "endpoint" || !part.isLast) return this.#options.onPart(part);
     try {
@@ -187,7 +196,7 @@ export class SseConnection {
       if (this.#onEndpoint === undefined) this.#onEnd(contained("session", error));
       else this.#settle(contained("session", error));
     }
-  }
+  };
 
   #settle(failure: SupervisorError | undefined): void {
     const onEndpoint = this.#onEndpoint;

@@ -1,9 +1,7 @@
 import { SupervisorError } from "../errors.ts";
-import type { MessageAssembler } from "../mcp/message-assembler.ts";
 import { isForNobody } from "../mcp/envelope.ts";
-import type { EventPart } from "../mcp/sse.ts";
 import { assembleFor } from "./assemble.ts";
-import { ACCEPTED, NOTHING_REMEMBERED } from "./link.ts";
+import { ACCEPTED } from "./link.ts";
 import type { Link, LinkEvents, PostAnswer, Posting } from "./link.ts";
 import { SseConnection } from "./sse-connection.ts";
 import type { SseConnectionOptions } from "./sse-connection.ts";
@@ -18,20 +16,8 @@ type Where = Pick<SseConnectionOptions, "client" | "target" | "postTimeoutMs">;
  */
 export function openSseLink(where: Where, events: LinkEvents): Promise<Link> {
   const { onPart } = events.listener;
-  return onPart === undefined ? openByMessage(where, events) : openVerbatim(where, events, onPart);
-}
-
-async function openVerbatim(
-  where: Where,
-  events: LinkEvents,
-  onPart: (part: EventPart) => void,
-): Promise<Link> {
-  const connection = await SseConnection.open({
-    ...where,
-    onPart,
-    onClosed: (error) => events.onClosed(error),
-  });
-  return linkOver(connection, ({ body, headers }) => connection.post(body, headers));
+  if (onPart === undefined) return openByMessage(where, events);
+  return SseConnection.open({ ...where, onPart, onClosed: (error) => events.onClosed(error) });
 }
 
 async function openByMessage(where: Where, events: LinkEvents): Promise<Link> {
@@ -39,7 +25,7 @@ async function openByMessage(where: Where, events: LinkEvents): Promise<Link> {
     message: (raw) => events.listener.onMessage(raw, undefined),
     dropped: (id, error) => events.listener.onDropped(id, error),
     // It may have asked in the read that named its endpoint. One that does not take the answer has lost nothing that it could use.
-    refuse: (raw) => void opening.then((opened) => opened.post(raw, JSON_POST)).catch(() => {}),
+    refuse: (raw) => void opening.then((opened) => postAlone(opened, raw)).catch(() => {}),
   });
   const opening = SseConnection.open({
     ...where,
@@ -54,33 +40,27 @@ async function openByMessage(where: Where, events: LinkEvents): Promise<Link> {
     },
   });
   const connection = await opening;
-  return linkOver(connection, (posting) => postEach(connection, posting), messages);
-}
-
-function linkOver(
-  connection: SseConnection,
-  post: Link["post"],
-  messages?: MessageAssembler,
-): Link {
   const close = (): void => {
-    messages?.reset();
+    messages.reset();
     connection.close();
   };
   return {
-    post,
+    post: (posting) => postEach(connection, posting),
     pause: () => connection.pause(),
     resume: () => connection.resume(),
-    recall: () => NOTHING_REMEMBERED,
+    recall: () => connection.recall(),
     close,
-    // To such a server the end of its stream is all that tells of the session's.
     abandon: close,
   };
 }
 
+const postAlone = (connection: SseConnection, body: Buffer): Promise<PostAnswer> =>
+  connection.post({ body, messages: [], headers: JSON_POST });
+
 async function postEach(connection: SseConnection, { messages }: Posting): Promise<PostAnswer> {
   for (const message of messages) {
     if (isForNobody(message)) continue;
-    const { status } = await connection.post(message.raw, JSON_POST);
+    const { status } = await postAlone(connection, message.raw);
     if (status < 200 || status >= 300)
       throw new SupervisorError(
         "UPSTREAM_INVALID",

@@ -15,6 +15,7 @@ const ENDPOINT = "event: endpoint\ndata: /messages\n\n";
 /** How long a POST may wait, unless a test says otherwise. */
 const PATIENCE_MS = 10_000;
 const BODY = Buffer.from('{"jsonrpc":"2.0","id":1,"method":"ping"}');
+const posting = (body: Buffer, headers: string[] = []) => ({ body, messages: [], headers });
 
 interface Asked {
   method: string;
@@ -93,17 +94,17 @@ test("a POST that is never answered is given up in time, the next one and the st
   for (const arrived of [1, 2]) {
     let isGivenUp = false;
     const mute = assert
-      .rejects(link.post(Buffer.from("mute"), []), { code: "UPSTREAM_TIMEOUT", status: 504 })
+      .rejects(link.post(posting(Buffer.from("mute"))), { code: "UPSTREAM_TIMEOUT", status: 504 })
       .finally(() => (isGivenUp = true));
     const hasArrived = () => asked.filter(({ body }) => body === "mute").length === arrived;
     await until(hasArrived, "it has arrived");
     skip(PATIENCE_MS - 1_000);
-    assert.equal((await link.post(BODY, [])).status, 202);
+    assert.equal((await link.post(posting(BODY))).status, 202);
     assert.equal(isGivenUp, false);
     skip(1_000);
     await mute;
   }
-  assert.equal((await link.post(BODY, [])).status, 202);
+  assert.equal((await link.post(posting(BODY))).status, 202);
   assert.equal(streams.size, 1);
   assert.deepEqual(closed, []);
 });
@@ -114,7 +115,7 @@ test("posts that wait at different times are each given up at their own", async 
   const { link } = await open(t, url);
   const givenUp: string[] = [];
   const post = async (name: string) => {
-    await assert.rejects(link.post(BODY, []), { code: "UPSTREAM_TIMEOUT" });
+    await assert.rejects(link.post(posting(BODY)), { code: "UPSTREAM_TIMEOUT" });
     givenUp.push(name);
   };
   const first = post("first");
@@ -133,7 +134,7 @@ test("a POST that was given up leaves no connection", async (t) => {
   const skip = skipper(t);
   const served = await sseServer(t, ENDPOINT, () => {});
   const { link } = await open(t, served.url);
-  const given = assert.rejects(link.post(BODY, []), { code: "UPSTREAM_TIMEOUT" });
+  const given = assert.rejects(link.post(posting(BODY)), { code: "UPSTREAM_TIMEOUT" });
   await until(() => served.asked.length === 2, "it has arrived");
   skip(PATIENCE_MS);
   await given;
@@ -174,7 +175,7 @@ test("a later endpoint takes the place of the first", async (t) => {
   const [stream] = streams;
   stream!.write("event: endpoint\ndata: /later?x=1\n\ndata: {}\n\n");
   await until(() => parts.length === 1, "the event behind it has come");
-  await link.post(BODY, []);
+  await link.post(posting(BODY));
   assert.equal(asked.at(-1)?.url, "/later?x=1");
 });
 
@@ -237,7 +238,7 @@ test("a server that ends its stream and one that breaks it are told apart", asyn
 test("closing the link closes its stream, fails its posts and is not told as an end", async (t) => {
   const served = await sseServer(t, ENDPOINT, () => {});
   const { link, closed } = await open(t, served.url);
-  const post = link.post(BODY, []);
+  const post = link.post(posting(BODY));
   await until(() => served.asked.length === 2, "the message has arrived");
   link.close();
   await assert.rejects(post, { code: "UPSTREAM_RESET" });
@@ -250,8 +251,8 @@ test("what a server answers to a POST is read to a bound", async (t) => {
     res.writeHead(400).end("x".repeat(Number(body)));
   });
   const { link } = await open(t, url);
-  assert.equal((await link.post(Buffer.from("60000"), [])).body.length, 60_000);
-  const { status, body } = await link.post(Buffer.from("5000000"), []);
+  assert.equal((await link.post(posting(Buffer.from("60000")))).body.length, 60_000);
+  const { status, body } = await link.post(posting(Buffer.from("5000000")));
   assert.equal(status, 400);
   assert.ok(body.length <= 65_536);
 });
@@ -263,7 +264,7 @@ test("a redirect on the same origin is followed for the stream and for a POST, w
     else res.writeHead(202).end("Accepted");
   });
   const { link } = await open(t, new URL("/sse/", url));
-  assert.equal((await link.post(BODY, ["x-client", "1"])).status, 202);
+  assert.equal((await link.post(posting(BODY, ["x-client", "1"]))).status, 202);
   assert.deepEqual(
     asked.map(({ method, url: path, headers, body }) => [method, path, headers["x-own"], body]),
     [
@@ -285,9 +286,9 @@ test("a redirect to another origin is not followed, and one in circles comes to 
   await assert.rejects(open(t, new URL("/else", url)), { code: "UPSTREAM_INVALID" });
   assert.equal(asked.length, 1);
   const { link } = await open(t, url);
-  await assert.rejects(link.post(BODY, []), { code: "UPSTREAM_INVALID" });
+  await assert.rejects(link.post(posting(BODY)), { code: "UPSTREAM_INVALID" });
   assert.equal(asked.length, 3);
   location = "/messages";
-  await assert.rejects(link.post(BODY, []), { code: "UPSTREAM_INVALID" });
+  await assert.rejects(link.post(posting(BODY)), { code: "UPSTREAM_INVALID" });
   assert.equal(asked.length, 7);
 });

@@ -6,8 +6,9 @@ import { contained } from "../../containment.ts";
 import { SupervisorError } from "../../errors.ts";
 import { guardedLookup, requireAllowedHost } from "../../platform/address.ts";
 import { RedirectedExchange } from "./exchange.ts";
-import type { Exchange, HttpRequest, Receiver } from "./exchange.ts";
+import type { Exchange, HttpRequest, Receiver, Send } from "./exchange.ts";
 import { ResponseParser } from "./response-parser.ts";
+import type { ResponseHeaders, ResponseSink } from "./response-parser.ts";
 
 export { UNHEARD, pathOf } from "./exchange.ts";
 export type { Exchange, HttpRequest, Receiver } from "./exchange.ts";
@@ -55,15 +56,13 @@ export class HttpClient {
    * would break out of its line.
    */
   request(request: HttpRequest, receiver: Receiver): Exchange {
-    const exchange = new RedirectedExchange(request, receiver, this.#origin, (path, forwarder) =>
-      this.#send({ ...request, path }, forwarder),
-    );
+    const exchange = new RedirectedExchange(request, receiver, this.#origin, this.#send);
     exchange.begin();
     return exchange;
   }
 
-  #send(request: HttpRequest, receiver: Receiver): Connection {
-    const text = headOf(request, this.#origin.host);
+  readonly #send: Send = (request, path, exchange) => {
+    const text = headOf(request, path, this.#origin.host);
     const connection =
       this.#takeIdle() ??
       new Connection(
@@ -72,9 +71,9 @@ export class HttpClient {
         (done, isReusable) => this.#release(done, isReusable),
       );
     this.#busy.add(connection);
-    connection.send(text, request.body, receiver);
+    connection.send(text, request.body, exchange);
     return connection;
-  }
+  };
 
   /** Ends every connection; exchanges under way fail with UPSTREAM_RESET. */
   close(): void {
@@ -137,7 +136,7 @@ export class HttpClient {
 /** Beyond Latin-1 too: such a character goes out as its low byte, and "\u010a" as a line feed. */
 const BREAKS_OUT = /[^\t\x20-\x7e\x80-\xff]/;
 
-function headOf({ method, path, headers, body }: HttpRequest, host: string): string {
+function headOf({ method, headers, body }: HttpRequest, path: string, host: string): string {
   // Identity: a compressed stream would be held back by its compressor and hide its events.
   let text = `${method} ${path} HTTP/1.1\r\nhost: ${host}\r\naccept-encoding: identity\r\n`;
   for (let i = 0; i < headers.length; i += 2) {
@@ -153,14 +152,14 @@ function headOf({ method, path, headers, body }: HttpRequest, host: string): str
   return body === null ? `${text}\r\n` : `${text}content-length: ${body.length}\r\n\r\n`;
 }
 
-/** One socket and the receiver that it serves, if any. */
-class Connection {
+/** One socket and the exchange that it serves, if any. */
+class Connection implements ResponseSink {
   readonly socket: Socket;
   /** Until when (`performance.now()`) it may be given another request. */
   usableUntil = 0;
   readonly #parser: ResponseParser;
   readonly #release: (connection: Connection, isReusable: boolean) => void;
-  #receiver: Receiver | undefined;
+  #exchange: RedirectedExchange | undefined;
   #isConnected = false;
   #isOver = false;
 
@@ -169,14 +168,14 @@ class Connection {
     readyEvent: "connect" | "secureConnect",
     release: (connection: Connection, isReusable: boolean) => void,
   ) {
-    const socket = connect({ buffer: READ_BUFFER, callback: (size) => this.#onRead(size) });
+    const onread = (size: number): true => {
+      this.#onData(Buffer.from(READ_BUFFER.subarray(0, size)));
+      return true;
+    };
+    const socket = connect({ buffer: READ_BUFFER, callback: onread });
     this.socket = socket;
     this.#release = release;
-    this.#parser = new ResponseParser({
-      head: (status, headers) => this.#receiver?.head(status, headers),
-      data: (chunk) => this.#receiver?.data(chunk),
-      end: (reuseMs) => this.#end(reuseMs),
-    });
+    this.#parser = new ResponseParser(this);
     socket.setTimeout(CONNECT_TIMEOUT_MS);
     socket.once(readyEvent, () => {
       this.#isConnected = true;
@@ -191,8 +190,8 @@ class Connection {
     socket.on("close", () => this.#onClose());
   }
 
-  send(head: string, body: Buffer | null, receiver: Receiver): void {
-    this.#receiver = receiver;
+  send(head: string, body: Buffer | null, exchange: RedirectedExchange): void {
+    this.#exchange = exchange;
     this.#parser.expect();
     if (body === null) {
       this.socket.write(head, "latin1");
@@ -206,12 +205,12 @@ class Connection {
     }
   }
 
-  serves(receiver: Receiver): boolean {
-    return this.#receiver === receiver;
+  serves(exchange: RedirectedExchange): boolean {
+    return this.#exchange === exchange;
   }
 
   abort(): void {
-    this.#receiver = undefined;
+    this.#exchange = undefined;
     this.close();
   }
 
@@ -219,38 +218,41 @@ class Connection {
     this.#fail(Object.assign(new Error("closed here"), { code: "ECONNRESET" }));
   }
 
-  #onRead(size: number): true {
-    this.#onData(Buffer.from(READ_BUFFER.subarray(0, size)));
-    return true;
+  head(status: number, headers: ResponseHeaders): void {
+    this.#exchange?.head(status, headers);
+  }
+
+  data(chunk: Buffer): void {
+    this.#exchange?.receiver.data(chunk);
   }
 
   #onData(chunk: Buffer): void {
-    const receiver = this.#receiver;
+    const exchange = this.#exchange;
     try {
       this.#parser.push(chunk);
     } catch (error) {
-      this.#threw(this.#receiver ?? receiver, error);
+      this.#threw(this.#exchange ?? exchange, error);
     }
   }
 
   /** What is wrong with the server's answer fails the exchange; anything else was half way through something of its owner's. */
-  #threw(receiver: Receiver | undefined, error: unknown): void {
+  #threw(exchange: RedirectedExchange | undefined, error: unknown): void {
     const isOfAnswer = error instanceof SupervisorError && error.code !== "INTERNAL";
     if (isOfAnswer && !this.#isOver) return this.#fail(error);
-    this.#receiver = undefined;
+    this.#exchange = undefined;
     this.#fail(undefined);
     try {
-      receiver?.broke(error);
+      exchange?.receiver.broke(error);
     } catch (again) {
       contained("request", again);
     }
   }
 
-  #end(reuseMs: number): void {
+  end(reuseMs: number): void {
     // Aborted from within its own head: the rest of the answer was in the same read.
     if (this.#isOver) return;
-    const receiver = this.#receiver;
-    this.#receiver = undefined;
+    const exchange = this.#exchange;
+    this.#exchange = undefined;
     if (reuseMs > 0) {
       this.usableUntil = performance.now() + Math.min(reuseMs, MAX_IDLE_MS);
       if (this.socket.isPaused()) this.socket.resume();
@@ -258,33 +260,33 @@ class Connection {
     } else {
       this.#fail(undefined);
     }
-    receiver?.end();
+    exchange?.receiver.end();
   }
 
   #onClose(): void {
     if (this.#isOver) return;
-    const receiver = this.#receiver;
+    const exchange = this.#exchange;
     try {
       const isInOrder = this.#parser.close();
       if (!isInOrder) this.#fail(Object.assign(new Error("closed"), { code: "ECONNRESET" }));
       else this.#fail(undefined);
     } catch (error) {
-      this.#threw(receiver, error);
+      this.#threw(exchange, error);
     }
   }
 
   #fail(cause: (Error & { code?: string }) | undefined): void {
     if (this.#isOver) return;
     this.#isOver = true;
-    const receiver = this.#receiver;
-    this.#receiver = undefined;
+    const exchange = this.#exchange;
+    this.#exchange = undefined;
     this.socket.destroy();
     this.#release(this, false);
     if (cause === undefined) return;
     try {
-      receiver?.fail(wrap(cause, this.#isConnected));
+      exchange?.receiver.fail(wrap(cause, this.#isConnected));
     } catch (error) {
-      this.#threw(receiver, error);
+      this.#threw(exchange, error);
     }
   }
 }

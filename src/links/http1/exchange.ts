@@ -42,65 +42,47 @@ export const pathOf = ({ pathname, search }: URL): string => pathname + search;
 /** The connection that carries a request. */
 interface Carrier {
   readonly socket: { pause(): void; resume(): void };
-  /** Whether the request of this receiver is the one on it. */
-  serves(receiver: Receiver): boolean;
+  /** Whether the request on it is this one's. */
+  serves(exchange: RedirectedExchange): boolean;
   abort(): void;
 }
+
+/** Sends the request to this path of the origin; what is answered, and how it ends, comes to the exchange's receiver, the head by way of the exchange. */
+export type Send = (request: HttpRequest, path: string, exchange: RedirectedExchange) => Carrier;
 
 /**
  * One request, on one connection after the other where it is redirected; once it is over, the
  * connection may be another's and is not touched.
  */
-export class RedirectedExchange implements Exchange, Receiver {
+export class RedirectedExchange implements Exchange {
+  readonly receiver: Receiver;
   readonly #request: HttpRequest;
-  readonly #receiver: Receiver;
   readonly #origin: URL;
-  readonly #send: (path: string, receiver: Receiver) => Carrier;
+  readonly #send: Send;
   #connection: Carrier | undefined;
   #redirects = 0;
   #at: URL | undefined;
 
-  constructor(
-    request: HttpRequest,
-    receiver: Receiver,
-    origin: URL,
-    send: (path: string, receiver: Receiver) => Carrier,
-  ) {
+  constructor(request: HttpRequest, receiver: Receiver, origin: URL, send: Send) {
+    this.receiver = receiver;
     this.#request = request;
-    this.#receiver = receiver;
     this.#origin = origin;
     this.#send = send;
   }
 
   begin(): void {
-    this.#connection = this.#send(this.#request.path, this);
+    this.#connection = this.#send(this.#request, this.#request.path, this);
   }
 
   head(status: number, headers: ResponseHeaders): void {
-    if (status < 300 || !isRedirect(status)) return this.#receiver.head(status, headers);
+    if (status < 300 || !isRedirect(status)) return this.receiver.head(status, headers);
     const from = this.#at ?? new URL(this.#origin.origin + this.#request.path);
     const target = redirectTarget(headers["location"], from, this.#redirects);
     this.#redirects += 1;
     this.#at = target;
     this.#request.onMoved?.(target);
     this.#connection?.abort();
-    this.#connection = this.#send(pathOf(target), this);
-  }
-
-  data(chunk: Buffer): void {
-    this.#receiver.data(chunk);
-  }
-
-  end(): void {
-    this.#receiver.end();
-  }
-
-  fail(error: SupervisorError): void {
-    this.#receiver.fail(error);
-  }
-
-  broke(thrown: unknown): void {
-    this.#receiver.broke(thrown);
+    this.#connection = this.#send(this.#request, pathOf(target), this);
   }
 
   abort(): void {
