@@ -2,19 +2,19 @@ import type { Generation, GenerationRow } from "./generation.ts";
 
 /** The generations of one instance of which something is left: at most one takes calls, others drain beside it. */
 export class Generations {
+  /** Asked once a message, and so kept. */
+  newest: Generation | undefined;
   #all: readonly Generation[] = [];
-
-  get newest(): Generation | undefined {
-    return this.#all.at(-1);
-  }
 
   add(generation: Generation): void {
     this.#all = [...this.#all, generation];
+    this.newest = generation;
   }
 
   /** Nothing of it is left. */
   delete(generation: Generation): void {
     this.#all = this.#all.filter((one) => one !== generation);
+    this.newest = this.#all.at(-1);
   }
 
   /** Resolves when nothing is left of those that the next one must not run beside. */

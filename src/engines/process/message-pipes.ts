@@ -21,6 +21,12 @@ export class MessagePipes {
     return this.#stdin.writable ? undefined : "input";
   }
 
+  /** Calls back, once or more, when one of them is closed. */
+  onClosed(tell: () => void): void {
+    this.#stdout.once("end", tell).once("close", tell);
+    this.#stdin.once("close", tell);
+  }
+
   /** Resolves with the one that the child has closed though it lives on; never, if it ends. */
   disconnected(exited: Promise<unknown>): Promise<PipeName> {
     return new Promise((resolve) => {

@@ -27,6 +27,7 @@ export interface ProcessEngineOptions {
 
 const CORES = availableParallelism();
 
+type Mutable<T> = { -readonly [Key in keyof T]: T[Key] };
 type ChildWorkload = Workload<ChildServer>;
 
 /** What a child has for itself beside its processes. */
@@ -164,7 +165,7 @@ export class ProcessEngine implements Engine<ChildServer> {
       def.transport === "stdio" || port === null
         ? { kind: "pipes", stdin: tree.stdin, stdout: tree.stdout }
         : { kind: "port", port, socketPath, isPinned: this.#ports.pinOf(ref) !== undefined };
-    return {
+    const running: Mutable<Running> = {
       endpoint,
       pid,
       output,
@@ -172,9 +173,7 @@ export class ProcessEngine implements Engine<ChildServer> {
       disconnected,
       strained,
       drained,
-      get isSpent() {
-        return tree.isSpent;
-      },
+      isSpent: false,
       stop: () => after(tree.stop()),
       kill: () => after(tree.kill()),
       isEnding: () => tree.isEnding(port),
@@ -184,6 +183,9 @@ export class ProcessEngine implements Engine<ChildServer> {
       onBusy: (tell) => tree.onBusy(tell),
       rssBytes: () => tree.rssBytes(),
     };
+    // Told, and not asked: whoever has a message for it looks each time.
+    tree.onSpent(() => (running.isSpent = true));
+    return running;
   }
 }
 

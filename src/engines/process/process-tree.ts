@@ -67,6 +67,7 @@ export class ProcessTree {
   readonly #files: MemoryFiles;
   readonly #messages: MessagePipes | undefined;
   #hasEnded = false;
+  #tellSpent = (): void => {};
   #strain!: (hit: LimitHit) => void;
   #stopping: Promise<Exit> | undefined;
   #killing: Promise<void> | undefined;
@@ -106,9 +107,11 @@ export class ProcessTree {
     await confined.spawned(forked);
   }
 
-  /** See `Running.isSpent`. */
-  get isSpent(): boolean {
-    return this.#hasEnded || this.#messages?.closed !== undefined;
+  /** Calls back, once or more, when nothing can be said to it any more: see `Running.isSpent`. */
+  onSpent(tell: () => void): void {
+    this.#tellSpent = tell;
+    this.#messages?.onClosed(tell);
+    if (this.#hasEnded || this.#messages?.closed !== undefined) tell();
   }
 
   /**
@@ -180,6 +183,7 @@ export class ProcessTree {
 
   async #exitOf({ code, signal }: Pick<Exit, "code" | "signal">): Promise<Exit> {
     this.#hasEnded = true;
+    this.#tellSpent();
     const { confined, control } = this.#started;
     const at = Date.now();
     const end = confined.isWrapped ? unwrapped(code, signal) : { code, signal };
