@@ -9,7 +9,15 @@ export interface Rpc {
   method?: string;
   params?: Record<string, unknown>;
   result?: Record<string, unknown>;
-  error?: { code: number; message: string; data?: { type?: string } };
+  error?: { code: number; message: string; data?: { type?: string; mayHaveHappened?: boolean } };
+}
+
+/** The answer to a request, wherever it came. */
+export interface Outcome extends Rpc {
+  /** Of the POST. */
+  status: number;
+  /** From the POST to the answer. */
+  ms: number;
 }
 
 export interface Place {
@@ -22,6 +30,8 @@ export interface Place {
   isWithoutStream?: boolean;
   /** What its POSTs accept; both kinds of answer where nothing is said. */
   accept?: string;
+  /** The revision that it asks for. */
+  version?: string;
 }
 
 export interface Posted {
@@ -34,6 +44,7 @@ export interface Posted {
 }
 
 const PATIENCE_MS = 30_000;
+const LONGEST_TEXT = 65_536;
 const BOTH = "application/json, text/event-stream";
 
 /**
@@ -42,10 +53,15 @@ const BOTH = "application/json, text/event-stream";
  */
 export class Conversation {
   readonly received: Rpc[] = [];
+  /** The shorter ones of them, byte for byte. */
+  readonly texts: string[] = [];
+  /** The names that the session was given: its endpoint over SSE, else its session id. */
+  readonly names = new Set<string>();
   readonly #place: Place;
   readonly #closers: (() => void)[] = [];
   #endpoint: string;
   #sessionId: string | undefined;
+  #streams = 0;
 
   private constructor(place: Place) {
     this.#place = place;
@@ -57,7 +73,7 @@ export class Conversation {
     const opened = new Conversation(place);
     if (place.front === "sse") await opened.#listen(`/u/${place.user}/${place.server}/sse`);
     const params = {
-      protocolVersion: "2025-03-26",
+      protocolVersion: place.version ?? "2025-03-26",
       capabilities,
       clientInfo: { name: "test", version: "1" },
     };
@@ -70,6 +86,11 @@ export class Conversation {
   /** Opens a stream of its own for a session of Streamable HTTP. */
   async listen(): Promise<void> {
     await this.#listen(this.#endpoint);
+  }
+
+  /** The stream that it listens on is open. */
+  get isListening(): boolean {
+    return this.#streams > 0;
   }
 
   /** Posts a body as it is. */
@@ -85,7 +106,10 @@ export class Conversation {
     posted.body = text.join("");
     if (this.#place.front === "mcp" && res.statusCode === 200 && posted.body !== "")
       this.#take(posted.body);
-    this.#sessionId ??= typeof sessionId === "string" ? sessionId : undefined;
+    if (typeof sessionId === "string") {
+      this.#sessionId ??= sessionId;
+      this.names.add(sessionId);
+    }
     const over = async () =>
       void (await until(() => isOver, "the answer to the POST has ended", PATIENCE_MS));
     return { ...posted, over, sessionId: this.#sessionId };
@@ -105,6 +129,16 @@ export class Conversation {
   async request(id: string | number, method: string, params: object = {}): Promise<Rpc> {
     await this.send({ id, method, params: { ...params } });
     return await this.answerTo(id);
+  }
+
+  /** Sends a request and resolves with its answer, whatever that is and wherever it comes. */
+  async ask(id: string | number, method: string, params: object = {}): Promise<Outcome> {
+    const begun = performance.now();
+    const { status, body } = await this.post(
+      JSON.stringify({ jsonrpc: "2.0", id, method, params }),
+    );
+    const answer = status < 300 ? await this.answerTo(id) : readError(body);
+    return { ...answer, status, ms: performance.now() - begun };
   }
 
   async call(id: string | number, name: string, args: object = {}): Promise<string> {
@@ -148,7 +182,8 @@ export class Conversation {
     const res = await this.#ask("GET", path, "");
     // A Streamable HTTP server may have no stream of its own.
     if (res.statusCode !== 200) return void res.resume();
-    void this.#read(res);
+    this.#streams += 1;
+    void this.#read(res).then(() => (this.#streams -= 1));
     if (this.#place.front === "sse")
       await until(() => this.#endpoint.includes("session_id="), "the endpoint has come");
   }
@@ -173,7 +208,7 @@ export class Conversation {
   async #read(res: IncomingMessage): Promise<void> {
     const parser = new EventParser((event) => {
       if (!("name" in event) || event.data === "") return;
-      if (event.name === "endpoint") this.#endpoint = event.data;
+      if (event.name === "endpoint") this.names.add((this.#endpoint = event.data));
       else this.#take(event.data);
     });
     await new Promise<void>((over) => {
@@ -183,7 +218,17 @@ export class Conversation {
   }
 
   #take(text: string): void {
+    if (text.length <= LONGEST_TEXT) this.texts.push(text);
     this.received.push(...([JSON.parse(text)] as (Rpc | Rpc[])[]).flat());
+  }
+}
+
+/** The body of a refusal: ours are JSON, a server's own may be any text. */
+function readError(body: string): Rpc {
+  try {
+    return JSON.parse(body) as Rpc;
+  } catch {
+    return { error: { code: 0, message: body } };
   }
 }
 

@@ -19,6 +19,8 @@ export interface DaemonProcess {
   /** `http://127.0.0.1:PORT`, the gateway. */
   origin: string;
   controlSocket: string;
+  /** Its config, for those who change it and order a reload. */
+  configFile: string;
   /** Runs the CLI against this daemon with `--json`, `secrets` in its environment; rejects with what it said unless it exits 0. */
   cli: (args: string[], secrets?: Record<string, string>) => Promise<unknown>;
   /** Adds a user; the token, if any, travels in an environment variable, never in argv. */
@@ -112,6 +114,7 @@ export async function startDaemonProcess(
     pid,
     origin: `http://127.0.0.1:${listen.port}`,
     controlSocket,
+    configFile: file,
     cli,
     addUser: async (name, token) => {
       const flags = token === undefined ? [] : ["--token-env", "ADDED_USERS_TOKEN"];

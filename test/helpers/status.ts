@@ -8,6 +8,8 @@ export interface InstanceRow {
   variant: string;
   state: string;
   reason: string | null;
+  generation: number;
+  restarts: number;
   pid: number | null;
   sessions: number;
   inFlight: number;
@@ -15,7 +17,7 @@ export interface InstanceRow {
 }
 
 /** What `status` says of the instances, asked of the control socket itself: a command is a process more each time. */
-export async function instancesOf({ socket }: TestDaemon): Promise<InstanceRow[]> {
+export async function instancesOf({ socket }: Pick<TestDaemon, "socket">): Promise<InstanceRow[]> {
   return await new Promise((resolve, reject) => {
     const req = request({
       socketPath: socket,
