@@ -72,7 +72,7 @@ export class Dispatcher {
   }
 
   /** Answers the request, or refuses it; never throws. */
-  answer(req: BodyRequest, res: SafeResponse): void {
+  readonly answer = (req: BodyRequest, res: SafeResponse): void => {
     // No answer of ours is a page for a browser, whatever the path and whoever answers.
     res.forBrowsers = NO_PAGE;
     const { requests, audit, log } = this.#options;
@@ -86,7 +86,7 @@ export class Dispatcher {
     } catch (error) {
       refuse(error);
     }
-  }
+  };
 
   #serve(incoming: Incoming): Promise<void> | undefined {
     const { req, res, trace } = incoming;

@@ -39,7 +39,7 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
   );
   const context = contextOf(options, edge);
   const dispatcher = new Dispatcher(options, context);
-  const server = createHttpServer((req, res) => dispatcher.answer(req, res), {
+  const server = createHttpServer(dispatcher.answer, {
     edge,
     onRefused: (requestId, refusal, request) => requests.refusedUnread(requestId, refusal, request),
   });

@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Audit, AuditRow } from "../audit/audit.ts";
-import { contained, guarded } from "../containment.ts";
+import { contained } from "../containment.ts";
 import type { SupervisorError } from "../errors.ts";
 import type { ClientMessage } from "../mcp/client-body.ts";
 import type { Logger } from "../telemetry/logger.ts";
@@ -12,13 +12,6 @@ import type { CallWatch, OpenCall } from "../sessions/calls.ts";
 
 /** As nginx has it: the client left before there was an answer. */
 const CLIENT_LEFT = 499;
-
-/** What one part of a request leaves undone is not to keep the others from their end. */
-const finish = guarded(
-  "request",
-  () => {},
-  (work: () => void) => work(),
-);
 
 export interface TraceParts {
   audit: Audit;
@@ -161,7 +154,14 @@ export class Trace implements CallWatch {
 
   #end(res: ServerResponse): void {
     this.#tell(res);
-    for (const work of this.#atEnd) finish(work);
+    for (const work of this.#atEnd) {
+      try {
+        work();
+      } catch (error) {
+        // What one part of a request leaves undone is not to keep the others from their end.
+        contained("request", error);
+      }
+    }
   }
 
   #tell(res: ServerResponse): void {

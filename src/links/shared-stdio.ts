@@ -66,7 +66,7 @@ export class SharedStdio {
     this.#questions = new Questions({ ...options, sessions, calls });
     this.#pipe = new StdioPipe({
       ...options,
-      onMessage: (incoming) => this.#onMessage(incoming),
+      onMessage: this.#onMessage,
       onDropped: (message, error) => this.#onDropped(message, error),
     });
   }
@@ -243,12 +243,12 @@ export class SharedStdio {
     this.#tell(notificationText("notifications/roots/list_changed"));
   }
 
-  #onMessage(incoming: Incoming): void {
+  readonly #onMessage = (incoming: Incoming): void => {
     const { value } = incoming;
     if (value.method === undefined) this.#onAnswer(incoming);
     else if (value.id !== undefined && value.id !== null) this.#onRequest(incoming);
     else this.#onNotification(incoming);
-  }
+  };
 
   #onAnswer(incoming: Incoming): void {
     if (this.#handshake.takes(incoming)) return;

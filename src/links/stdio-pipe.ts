@@ -59,18 +59,14 @@ export class StdioPipe {
     this.#options = options;
     this.#sendLater = guarded("child", options.onBroken, () => this.#send());
     const assembler = new MessageAssembler({
-      text: (line) => this.#read(line),
+      text: this.#read,
       long: (text) => this.#options.onMessage({ raw: text, value: text.seen!.value }),
       dropped: (messages, error) => this.#dropped(messages, error),
       noMessage: (head) => options.onFault("a long line that is no JSON-RPC message", head),
     });
-    const lines = {
-      piece: (bytes: Buffer) => assembler.push(bytes),
-      end: () => assembler.end(),
-      broke: options.onBroken,
-    };
     this.#share = options.output ?? new OutputShare();
-    this.#intake = new LineIntake(options.stdout, lines, this.#share);
+    const { stdout: stream, onBroken } = options;
+    this.#intake = new LineIntake({ stream, sink: assembler, share: this.#share, onBroken });
     options.stdout.once("close", () => assembler.reset());
   }
 
@@ -132,11 +128,11 @@ export class StdioPipe {
     for (const message of messages) onDropped(message, error);
   }
 
-  #read(line: Buffer): void {
+  readonly #read = (line: Buffer): void => {
     if (isArray(line)) return this.#readBatch(line);
     const value = this.#parse(line);
     if (value !== undefined) this.#give(line, value);
-  }
+  };
 
   /** It has no more parts than a batch may have (MessageAssembler). */
   #readBatch(line: Buffer): void {

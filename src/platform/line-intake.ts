@@ -21,11 +21,17 @@ const LAST_LINES = 8192;
 /** Is given the lines of a stream, without their ends. */
 export interface LineSink {
   /** A piece of the line that is read now; never empty. */
-  piece(bytes: Buffer): void;
+  push(bytes: Buffer): void;
   /** That line is over. */
   end(): void;
+}
+
+export interface LineIntakeOptions {
+  readonly stream: Readable;
+  readonly sink: LineSink;
+  readonly share: OutputShare;
   /** Something of ours threw over a line, which may be half way through: nothing more is read, and the child has to end. */
-  broke(failure: SupervisorError): void;
+  readonly onBroken: (failure: SupervisorError) => void;
 }
 
 /** Children that flood are read one after the other, all of them together as little as one alone. */
@@ -68,11 +74,15 @@ export class LineIntake {
   #isHeld = false;
   readonly #next: (mostLines: number) => void;
 
-  constructor(stream: Readable, sink: LineSink, share: OutputShare) {
+  constructor({ stream, sink, share, onBroken }: LineIntakeOptions) {
     this.#stream = stream;
     this.#sink = sink;
     this.#share = share;
-    const broke = (failure: SupervisorError): void => this.#broke(failure);
+    const broke = (failure: SupervisorError): void => {
+      this.#chunk = undefined;
+      this.pause();
+      onBroken(failure);
+    };
     this.#next = guarded("child", broke, (mostLines) => this.#goOn(mostLines));
     stream.on(
       "data",
@@ -138,7 +148,7 @@ export class LineIntake {
     const lf = chunk.indexOf(LF, from);
     const end = lf === -1 ? chunk.length : lf;
     this.#at = lf === -1 ? end : end + 1;
-    if (end > from) this.#sink.piece(chunk.subarray(from, end));
+    if (end > from) this.#sink.push(chunk.subarray(from, end));
     if (lf === -1) return;
     this.#lines += 1;
     this.#sink.end();
@@ -149,12 +159,6 @@ export class LineIntake {
     this.#isWaiting = true;
     if (isFast) setImmediate(() => this.#next(LINES_A_TURN));
     else inSlowTurn(() => this.#next(LINES_A_SLOW_TURN));
-  }
-
-  #broke(failure: SupervisorError): void {
-    this.#chunk = undefined;
-    this.pause();
-    this.#sink.broke(failure);
   }
 
   #goOn(mostLines: number): void {

@@ -1,4 +1,3 @@
-import type { SupervisorError } from "../errors.ts";
 import type { Text } from "../mcp/long-text.ts";
 import { emitMessage } from "./bridged-answer.ts";
 import type { HttpOutlet } from "./outlet.ts";
@@ -16,7 +15,8 @@ interface Server {
  */
 export class Flow implements Waiting {
   readonly #maxKept: number;
-  readonly #unread: Unread;
+  /** Counts what waits for the client. */
+  readonly all: Unread;
   readonly #slow = new Set<HttpOutlet>();
   #server: Server | undefined;
   #kept: Text[] = [];
@@ -25,7 +25,7 @@ export class Flow implements Waiting {
   /** `maxKept`: how many messages may wait for a stream to come. */
   constructor(maxKept: number, unread: Unread) {
     this.#maxKept = maxKept;
-    this.#unread = unread;
+    this.all = unread;
     unread.add(this);
   }
 
@@ -38,23 +38,9 @@ export class Flow implements Waiting {
     this.#server = server;
   }
 
-  /** The limit that a message of so many bytes would break, undefined where there is room for it. */
-  refusal(bytes: number): SupervisorError | undefined {
-    return this.#unread.refusal(bytes);
-  }
-
-  /** A notification found no room. */
-  drop(): void {
-    this.#unread.drop();
-  }
-
-  add(outlet: HttpOutlet): void {
-    this.#unread.add(outlet);
-  }
-
   /** The client has left it. */
   delete(outlet: HttpOutlet): void {
-    this.#unread.delete(outlet);
+    this.all.delete(outlet);
     this.#drained(outlet);
   }
 
@@ -76,10 +62,6 @@ export class Flow implements Waiting {
     this.#kept = [];
     this.#keptBytes = 0;
     return kept;
-  }
-
-  close(): void {
-    this.#unread.close();
   }
 
   #drained(outlet: HttpOutlet): void {

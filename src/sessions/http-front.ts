@@ -129,7 +129,7 @@ export class HttpFront implements Front, HttpSession {
   listen(outlet: HttpOutlet): void {
     this.#presence.came();
     this.#streams.push(outlet);
-    this.#flow.add(outlet);
+    this.#flow.all.add(outlet);
     beginStream(outlet);
     for (const raw of this.#flow.takeKept()) this.#flow.emit(outlet, raw);
     this.#askWaiting();
@@ -154,13 +154,13 @@ export class HttpFront implements Front, HttpSession {
     this.#answerAll(ENDED);
     this.end();
     this.session.close();
-    this.#flow.close();
+    this.#flow.all.close();
   }
 
   onMessage(raw: Text, about: string | undefined, known?: Message): void {
     const message = known ?? messagesIn(raw)[0];
     if (message === undefined) return;
-    const full = this.#flow.refusal(raw.length);
+    const full = this.#flow.all.refusal(raw.length);
     if (full !== undefined) return this.#drop(message, full);
     this.#inFlight.received([message], raw.length);
     if (isResponse(message)) return this.#answer(raw, message.id!);
@@ -182,7 +182,7 @@ export class HttpFront implements Front, HttpSession {
   #drop(message: Message, error: SupervisorError): void {
     if (isResponse(message)) this.onDropped(message.id!, error);
     else if (isRequest(message)) this.#refuse(message, error.message);
-    else this.#flow.drop();
+    else this.#flow.all.drop();
   }
 
   /**
@@ -269,7 +269,7 @@ export class HttpFront implements Front, HttpSession {
     const post = newPost(requests, outlet, watch);
     this.#watch ??= this.#losePatienceIn(PATIENCE_MS);
     this.#outlets.set(outlet, post);
-    this.#flow.add(outlet);
+    this.#flow.all.add(outlet);
     for (const id of post.waiting) this.#posts.set(id, post);
     for (const token of post.progressTokens) this.#byToken.set(token, post);
     return post;

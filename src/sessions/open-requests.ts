@@ -98,8 +98,9 @@ export class OpenRequests {
     const { user } = entry.holder;
     let entries = this.#byUser.get(user);
     if (entries === undefined) this.#byUser.set(user, (entries = new UnderWay()));
-    entries.add(entry);
-    return () => this.#delete(entry);
+    const opened = entries;
+    opened.add(entry);
+    return () => opened.delete(entry);
   }
 
   #delete(entry: Entry): void {

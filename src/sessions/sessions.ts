@@ -78,7 +78,8 @@ export class Sessions {
   readonly generations = new Generations();
   /** What a client waits for beside its session, or without one. */
   readonly carried = new UnderWay<GivesUp>();
-  #refusal: SupervisorError | undefined;
+  /** Why no request is taken any more, once the daemon is ending. */
+  refusal: SupervisorError | undefined;
   readonly unread: AllUnread;
   readonly #options: SessionsOptions;
   readonly #sse = new Map<string, SseFront>();
@@ -191,17 +192,12 @@ export class Sessions {
     return { instance, live, hub: live.target.hub, connect };
   }
 
-  /** Why no request is taken any more, once the daemon is ending. */
-  get refusal(): SupervisorError | undefined {
-    return this.#refusal;
-  }
-
   /**
    * From now on takes no request. Resolves when those under way are answered, or after that time, when
    * those that the children have not answered are answered with the refusal, and streams have ended.
    */
   async finish(refusal: SupervisorError, withinMs: number): Promise<void> {
-    this.#refusal = refusal;
+    this.refusal = refusal;
     await quiet(() => this.open.requestCount === 0 && !this.#isBusy, withinMs);
     for (const { session } of this.#sse.values()) session.giveUp(refusal);
     this.http.giveUp(refusal);

@@ -2,7 +2,7 @@ import { StringDecoder } from "node:string_decoder";
 import { stripVTControlCharacters } from "node:util";
 import type { Readable } from "node:stream";
 import { LineIntake } from "../../platform/line-intake.ts";
-import type { LineSink } from "../../platform/line-intake.ts";
+import type { LineIntakeOptions, LineSink } from "../../platform/line-intake.ts";
 import { CUT_MARK, LineWindow } from "../../platform/line-window.ts";
 import { OutputShare } from "../../platform/output-share.ts";
 
@@ -14,20 +14,18 @@ const CONTROL = /(?!\t)\p{Cc}/gu;
 const clean = (line: string) => stripVTControlCharacters(line).replace(CONTROL, "");
 
 class LogLines implements LineSink {
-  readonly broke: LineSink["broke"];
   readonly #onLine: (line: string) => void;
   readonly #window: LineWindow;
   readonly #decoder = new StringDecoder("utf8");
   #text = "";
   #bytes = 0;
 
-  constructor(onLine: (line: string) => void, broke: LineSink["broke"]) {
+  constructor(onLine: (line: string) => void) {
     this.#onLine = onLine;
     this.#window = new LineWindow(onLine);
-    this.broke = broke;
   }
 
-  piece(bytes: Buffer): void {
+  push(bytes: Buffer): void {
     const room = MAX_LINE_BYTES - this.#bytes;
     if (room > 0) this.#text += this.#decoder.write(bytes.subarray(0, room));
     this.#bytes += bytes.length;
@@ -49,18 +47,18 @@ class LogLines implements LineSink {
 
 /**
  * Hands the stream out line by line and keeps it flowing, whatever it holds: neither a line without
- * an end nor a flood grows memory, or takes more of the event loop than the child's share. `broke` is
+ * an end nor a flood grows memory, or takes more of the event loop than the child's share. `onBroken` is
  * told when something of ours threw over a line, after which nothing more is read.
  */
 export function splitLines(
   stream: Readable,
   onLine: (line: string) => void,
   share = new OutputShare(),
-  broke: LineSink["broke"] = () => {},
+  onBroken: LineIntakeOptions["onBroken"] = () => {},
 ): void {
-  const lines = new LogLines(onLine, broke);
+  const lines = new LogLines(onLine);
   // oxlint-disable-next-line no-new -- it reads for as long as the stream lasts
-  new LineIntake(stream, lines, share);
+  new LineIntake({ stream, sink: lines, share, onBroken });
   stream.on("close", () => lines.close());
   // A broken pipe is the end of the output, and the child's end is told by the process.
   stream.on("error", () => {});
