@@ -19,7 +19,7 @@ export type Ready = StateOf<"ready"> & {
 };
 type State = StateOf<"starting"> | Ready | StateOf<"draining">;
 
-const linkOf = (target: StdioTarget) => (target.era === "modern" ? target.hub : target.shared);
+const hubOf = (target: StdioTarget) => (target.era === "modern" ? target.hub : target.shared);
 
 /** What an admin is shown of one generation; `since` is epoch ms. */
 export interface GenerationRow {
@@ -121,7 +121,7 @@ export class Generation {
   finish(ended: Ended): void {
     this.#finish?.(ended);
     const target = this.#live?.target;
-    if (target?.transport === "stdio") linkOf(target).end();
+    if (target?.transport === "stdio") hubOf(target).end();
   }
 
   row(): GenerationRow {

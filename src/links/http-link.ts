@@ -67,7 +67,7 @@ export class HttpLink implements Link {
     // The session's id and version come with the answer to its first message.
     const post = newPost(id, isInitialize, isInitialize ? undefined : SURELY_READ_MS);
     this.#exchange("POST", message.raw, post);
-    await post.handover.done;
+    await post.acceptance.done;
     // Servers leave the stream of a cancelled request open for good.
     cancelled?.exchange?.abort();
     cancelled?.messages?.reset();
@@ -96,10 +96,10 @@ export class HttpLink implements Link {
 
   abandon(error: SupervisorError): void {
     this.#isClosed = true;
-    for (const { exchange, messages, handover } of this.#posts) {
+    for (const { exchange, messages, acceptance } of this.#posts) {
       exchange?.abort();
       messages?.reset();
-      handover.refuse(error);
+      acceptance.refuse(error);
     }
     this.#posts.clear();
     this.#requests.clear();
@@ -110,7 +110,7 @@ export class HttpLink implements Link {
     const post = newPost(undefined, false, SURELY_READ_MS);
     this.#exchange("GET", null, post);
     // A server without a stream of its own says 405; a session works without.
-    await post.handover.done.catch(() => {});
+    await post.acceptance.done.catch(() => {});
   }
 
   /** Nobody waits for the answer to that request any more. */
@@ -144,7 +144,7 @@ export class HttpLink implements Link {
             if (isLast) messages.end();
           }, true);
         }
-        post.handover.accept();
+        post.acceptance.accept();
       },
       data: (chunk) => {
         if (reader !== undefined) reader.push(chunk);
@@ -161,7 +161,7 @@ export class HttpLink implements Link {
         this.#over(post);
         messages.reset();
         if (error instanceof RedirectRefused) return this.#refused(post, error);
-        post.handover.refuse(error);
+        post.acceptance.refuse(error);
         if (method === "POST") this.#end(error);
       },
       broke: (thrown) => this.#end(contained("session", thrown)),
@@ -181,7 +181,7 @@ export class HttpLink implements Link {
 
   #refused(post: Post, error: SupervisorError): void {
     this.#over(post);
-    if (!post.handover.refuse(error)) this.#answerFor(post, error.message);
+    if (!post.acceptance.refuse(error)) this.#answerFor(post, error.message);
   }
 
   /** Answers in the server's place, unless it has answered. */
@@ -238,7 +238,7 @@ interface Post {
   /** The request that the answer is about, if it was one. */
   readonly id: string | undefined;
   readonly isInitialize: boolean;
-  readonly handover: Acceptance;
+  readonly acceptance: Acceptance;
   exchange: Exchange | undefined;
   /** What has come of its answer and is not whole yet. */
   messages: MessageAssembler | undefined;
@@ -247,8 +247,8 @@ interface Post {
 }
 
 function newPost(id: string | undefined, isInitialize: boolean, patienceMs?: number): Post {
-  const handover = new Acceptance(patienceMs);
-  return { id, isInitialize, handover, exchange: undefined, messages: undefined, isOver: false };
+  const acceptance = new Acceptance(patienceMs);
+  return { id, isInitialize, acceptance, exchange: undefined, messages: undefined, isOver: false };
 }
 
 const over = (): SupervisorError =>

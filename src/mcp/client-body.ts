@@ -1,7 +1,7 @@
 import { QUOTE } from "./bytes.ts";
 import { canonicalId } from "./envelope.ts";
 import type { Message } from "./envelope.ts";
-import { find, locate, textAt, valueAt } from "./json-span.ts";
+import { findSeldom, locate, textAt, valueAt } from "./json-span.ts";
 import type { Span } from "./json-span.ts";
 import { JsonWalk } from "./json-walk.ts";
 import type { Names, Place } from "./json-walk.ts";
@@ -173,7 +173,7 @@ class PlainMessage implements ClientMessage {
   find(path: readonly string[]): Span | undefined {
     if (path[1] === "_meta" && !this.#hasMeta) return undefined;
     if (path[1] === "task" && !this.#hasTask) return undefined;
-    return path.length === 1 ? locate(this.raw, path) : find(this.raw, path);
+    return path.length === 1 ? locate(this.raw, path) : findSeldom(this.raw, path);
   }
 }
 

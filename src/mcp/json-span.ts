@@ -40,7 +40,7 @@ export function mayHold(json: Buffer, name: string): boolean {
  * As `locate`, for a last key in printable ASCII that most messages do not hold: these are told by a
  * look at their bytes, and are not walked through.
  */
-export function find(json: Text, path: readonly string[]): Span | undefined {
+export function findSeldom(json: Text, path: readonly string[]): Span | undefined {
   if (json instanceof LongText) return locate(json, path);
   return mayHold(json, path.at(-1)!) ? locate(json, path) : undefined;
 }

@@ -38,7 +38,7 @@ export class InFlight {
   #scanner: EnvelopeScanner | undefined;
   readonly #holds: IdleHolds | undefined;
 
-  /** `keeps` is for messages of a session, which may leave behind what keeps the child. */
+  /** `holds` is for messages of a session, which may leave behind what keeps the child. */
   constructor(usage: Usage, holds?: IdleHolds) {
     this.#usage = usage;
     this.#holds = holds;
