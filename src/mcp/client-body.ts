@@ -47,6 +47,7 @@ const NOTED: Names = {
   params: {
     arguments: HERE,
     capabilities: HERE,
+    cursor: HERE,
     level: HERE,
     name: HERE,
     protocolVersion: HERE,
