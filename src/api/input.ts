@@ -43,6 +43,13 @@ export function readLabel(value: unknown): string | null {
   throw invalid("label must be one line of at most 100 characters, or null");
 }
 
+/** True or false; false where it is not given. */
+export function readBoolean(value: unknown, name: string): boolean {
+  if (value === undefined) return false;
+  if (typeof value === "boolean") return value;
+  throw invalid(`${name} must be true or false`);
+}
+
 /** A query parameter that is true or false; false where it is not given. */
 export function readFlag(req: Request, name: string): boolean {
   const value = readQuery(req, name) ?? "false";

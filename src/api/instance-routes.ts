@@ -3,7 +3,7 @@ import type { Ref } from "../instances/supervisor.ts";
 import { restartInstances, startInstance, stopInstances } from "../operations/run-instances.ts";
 import type { RunSubject } from "../operations/run-instances.ts";
 import { mount, param } from "./answers.ts";
-import { readBody, readQuery } from "./input.ts";
+import { readBody, readBoolean, readQuery } from "./input.ts";
 import type { ControlParts } from "./parts.ts";
 import { statusOf } from "./status.ts";
 import { requireServer, requireUser } from "./subjects.ts";
@@ -12,7 +12,6 @@ import type { ActedOn } from "./types.ts";
 type Order = (parts: ControlParts, subject: RunSubject) => Promise<Ref[]>;
 
 function readSubject({ registry, catalog }: ControlParts, req: Request): RunSubject {
-  readBody(req, []);
   const { name } = requireUser(registry, param(req, "user"));
   const server = readQuery(req, "server");
   if (server !== undefined) requireServer(catalog, server);
@@ -38,12 +37,23 @@ export function addInstanceRoutes(router: Router, parts: ControlParts): void {
     },
   });
   mount(router, "/users/:user/start", {
-    post: async (req) => ({ body: await actOn(parts, req, startInstance) }),
+    post: async (req) => {
+      readBody(req, []);
+      return { body: await actOn(parts, req, startInstance) };
+    },
   });
   mount(router, "/users/:user/stop", {
-    post: async (req) => ({ body: await actOn(parts, req, stopInstances) }),
+    post: async (req) => {
+      readBody(req, []);
+      return { body: await actOn(parts, req, stopInstances) };
+    },
   });
   mount(router, "/users/:user/restart", {
-    post: async (req) => ({ body: await actOn(parts, req, restartInstances) }),
+    post: async (req) => {
+      const { graceful } = readBody(req, ["graceful"]);
+      const isGraceful = readBoolean(graceful, "graceful");
+      const restart: Order = (all, subject) => restartInstances(all, subject, isGraceful);
+      return { body: await actOn(parts, req, restart) };
+    },
   });
 }

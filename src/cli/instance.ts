@@ -1,6 +1,7 @@
 import type { Command } from "commander";
-import type { LogRow, StatusRow } from "../api/types.ts";
+import type { ActedOn, LogRow, StatusRow } from "../api/types.ts";
 import { apiPath, clientFor } from "./client.ts";
+import { counted } from "../errors.ts";
 import { answer, globalsOf, jsonLine, known, printable } from "./output.ts";
 
 interface ServerOption {
@@ -12,6 +13,8 @@ type Verb = "start" | "stop" | "restart";
 function outcome(verb: Verb, row: StatusRow): string {
   const what = `${row.user}/${row.server}`;
   const place = known({ pid: row.pid, port: row.port });
+  if (row.state === "draining")
+    return `${what}: start ${row.generation} has ${counted(row.inFlight, "call")} to answer still${place === "" ? "" : ` (${place})`}.`;
   return verb === "stop"
     ? `${what} is stopped; the next message starts it again (user disable keeps it off).`
     : `${what} is ${row.state}${place === "" ? "" : ` (${place})`}.`;
@@ -20,12 +23,13 @@ function outcome(verb: Verb, row: StatusRow): string {
 async function act(
   verb: Verb,
   name: string,
-  options: ServerOption,
+  { server, graceful }: ServerOption & { graceful?: boolean },
   command: Command,
 ): Promise<void> {
   const client = await clientFor(command);
-  const path = apiPath(["users", name, verb], { server: options.server });
-  const done = await client.call<{ user: string; instances: StatusRow[] }>("POST", path);
+  const path = apiPath(["users", name, verb], { server });
+  const body = graceful === true ? { graceful } : undefined;
+  const done = await client.call<ActedOn>("POST", path, body);
   const lines = done.instances.map((row) => outcome(verb, row));
   answer(command, done, lines.length > 0 ? lines : [`Nothing of ${done.user} was running.`]);
 }
@@ -70,10 +74,16 @@ export function addInstanceCommands(program: Command): void {
     .addHelpText("after", "\nExample:\n  mcp-supervisor logs alice -f")
     .action(logs);
   for (const verb of ["start", "stop", "restart"] as const) {
-    program
+    const defined = program
       .command(`${verb} <name>`)
       .description(DESCRIPTIONS[verb])
-      .option("--server <server>", "only the instance of this server")
+      .option("--server <server>", "only the instance of this server");
+    if (verb === "restart")
+      defined.option(
+        "--graceful",
+        "let each serve until its successor is ready, and finish its calls (for up to drainTimeout)",
+      );
+    defined
       .addHelpText("after", `\nExample:\n  mcp-supervisor ${verb} alice`)
       .action(async (name: string, options: ServerOption, command: Command) => {
         await act(verb, name, options, command);

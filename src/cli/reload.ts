@@ -4,7 +4,7 @@ import { apiPath, clientFor } from "./client.ts";
 import { answer } from "./output.ts";
 
 const WORDS = [
-  ["changed", "Changed, and started anew with the next message"],
+  ["changed", "Changed"],
   ["added", "Added"],
   ["removed", "Removed or disabled"],
   ["needsRestart", "In force only after a restart of the daemon"],
@@ -16,6 +16,8 @@ async function reload(_options: object, command: Command): Promise<void> {
   const lines = WORDS.filter(([key]) => done[key].length > 0).map(
     ([key, words]) => `${words}: ${done[key].join(", ")}.`,
   );
+  if (done.changed.length > 0)
+    lines.push("Children in use serve until others take over (status shows both).");
   answer(command, done, [
     `Reloaded ${done.path}${lines.length === 0 ? "; no server changed." : "."}`,
     ...lines,
@@ -26,7 +28,7 @@ async function reload(_options: object, command: Command): Promise<void> {
 export function addReloadCommand(program: Command): void {
   program
     .command("reload")
-    .description("read the config file again; only children whose server changed are ended")
+    .description("read the config file again; only children whose server changed are replaced")
     .addHelpText("after", "\nExample:\n  mcp-supervisor reload")
     .action(reload);
 }

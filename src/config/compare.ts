@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from "node:util";
-import type { Config } from "./types.ts";
+import type { Config, ServerDef } from "./types.ts";
 
 /** What another reading of the file differs in; names of servers, and of keys as the file has them. */
 export interface ConfigChanges {
@@ -25,6 +25,15 @@ const PASSED_OVER = [
 const LIVE = ["defaultServer", "stopTimeoutMs", "log", "limits"] as const;
 /** The number of turns is fixed when the queue for them is made. */
 const FIXED_LIMITS = ["spawnConcurrency"] as const;
+
+/** Of a server: asked for when it is needed, so that no child has to be another one for it. */
+const ASKED_ANEW = ["startTimeoutMs", "drainTimeoutMs", "overlap", "resend", "manifest"] as const;
+
+/** Whether a child of the server would not be what it is, were it started now. */
+export function isRunOtherwise(before: ServerDef, after: ServerDef): boolean {
+  const kept = Object.fromEntries(ASKED_ANEW.map((key) => [key, before[key]]));
+  return !isDeepStrictEqual(before, { ...after, ...kept });
+}
 
 /** Compares the config in force with the one that is to come. */
 export function compareConfigs(before: Config, after: Config): ConfigChanges {

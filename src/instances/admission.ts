@@ -1,5 +1,6 @@
 import { SupervisorError, counted } from "../errors.ts";
 import type { Config } from "../config/config.ts";
+import { keyOf } from "./instance-types.ts";
 import type { Ref, StateName } from "./instance-types.ts";
 import { onAbort } from "../platform/abort.ts";
 import { mebibytes } from "../platform/sizes.ts";
@@ -14,11 +15,15 @@ const LOOK_MS = 10_000;
 /** When a place will be free nobody knows; soon after is when somebody else was idle. */
 const RETRY_AFTER_SECONDS = 10;
 
-/** An instance, as far as its place is concerned. */
+/** A generation of an instance, as far as its place is concerned. */
 export interface Candidate {
   readonly ref: Ref;
-  readonly state: StateName;
+  readonly state: { readonly name: StateName };
+  /** Another one serves in its place: it only answers the calls that it has. */
+  readonly isHandedOver: boolean;
+  /** Undefined for one that does not serve. */
   readonly idleSince: number | undefined;
+  /** Ends the instance. */
   stop(reason: string): Promise<void>;
   rssBytes(): Promise<number | null>;
 }
@@ -41,12 +46,16 @@ interface Successor {
  *
  * A child has a place from before its start until nothing of it is left. When there is no place, the
  * child that has been idle for the longest time is stopped and hands its own to the one that asked.
+ * For a child that starts beside the one it takes over from nobody is stopped, and the two are one
+ * child of their user's.
  */
 export class Admission {
   readonly #options: AdmissionOptions;
   readonly #places = new Set<Candidate>();
   /** Children that are on their way out, and who comes after them. */
   readonly #successors = new Map<Candidate, Successor>();
+  /** What children that start beside another will need, by what that one has. */
+  readonly #expected = new Map<Candidate, { readonly at: number; readonly bytes: number }>();
   #sample: { at: number; bytes: Promise<number> } | undefined;
   /** One at a time: two that find the memory full at once must not stop two children for it. */
   #memoryTurn: Promise<unknown> = Promise.resolve();
@@ -69,10 +78,12 @@ export class Admission {
   async admit(candidate: Candidate, signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
     const { limits } = this.#options;
-    const others = [...this.#places].filter((other) => other !== candidate);
-    const own = others.filter(({ ref }) => ref.user === candidate.ref.user);
-    if (own.length >= limits.childrenPerUser) await this.#evict(candidate, own, signal);
-    else if (others.length >= limits.children) await this.#evict(candidate, others, signal);
+    const others = [...this.#places];
+    const own = others.filter((other) => isOwn(other, candidate) && !other.isHandedOver);
+    const isUserFull = new Set(own.map(({ ref }) => keyOf(ref))).size >= limits.childrenPerUser;
+    if (isUserFull) await this.#evict(candidate, own, signal, "childrenPerUser");
+    else if (others.length >= limits.children)
+      await this.#evict(candidate, others, signal, "children");
     else this.#places.add(candidate);
     if (others.length === 0) return;
     const turn = this.#memoryTurn.then(() => this.#makeMemory(candidate, signal));
@@ -80,8 +91,27 @@ export class Admission {
     await turn;
   }
 
-  /** Nothing of the instance runs any more, or it did not come to that. */
+  /**
+   * Whether there is a place for the next generation beside the one that serves: it has it then, as
+   * after `admit`. Nobody is stopped for it.
+   */
+  async admitBeside(candidate: Candidate, before: Candidate): Promise<boolean> {
+    const { limits } = this.#options;
+    if (this.#places.size >= limits.children) return false;
+    this.#places.add(candidate);
+    const expected = (await before.rssBytes()) ?? 0;
+    this.#expected.set(candidate, { at: performance.now(), bytes: expected });
+    const turn = this.#memoryTurn.then(() => this.#memoryBytes());
+    this.#memoryTurn = turn.catch(() => {});
+    const bytes = (await turn) + this.#expectedBytes();
+    if (bytes <= limits.memoryBytes) return true;
+    this.left(candidate);
+    return false;
+  }
+
+  /** Nothing of the generation runs any more, or it did not come to that. */
   left(candidate: Candidate): void {
+    this.#expected.delete(candidate);
     if (!this.#places.delete(candidate)) return;
     const successor = this.#successors.get(candidate);
     this.#successors.delete(candidate);
@@ -103,11 +133,14 @@ export class Admission {
     candidate: Candidate,
     among: readonly Candidate[],
     signal: AbortSignal,
+    limit: "children" | "childrenPerUser",
   ): Promise<void> {
     const free = among.filter((other) => !this.#successors.has(other));
-    const leaving = free.find(({ state }) => state === "draining");
-    const victim = leaving ?? this.#longestIdle(free);
-    if (victim === undefined) throw this.#noPlace(candidate, among);
+    const leaving = free.filter(({ state }) => state.name === "draining");
+    const idle = this.#longestIdle(free);
+    // One that answers calls still may take its time.
+    const victim = leaving.find(({ isHandedOver }) => !isHandedOver) ?? idle ?? leaving[0];
+    if (victim === undefined) throw this.#noPlace(candidate, limit);
     await new Promise<void>((resolve, reject) => {
       const enter = (): void => {
         forget();
@@ -118,8 +151,7 @@ export class Admission {
         if (this.#successors.get(victim)?.candidate === candidate) this.#successors.delete(victim);
         reject(signal.reason as Error);
       });
-      if (leaving === undefined)
-        void this.#retire(victim, "stopped: idle, and its place was needed");
+      if (victim === idle) void this.#retire(victim, "stopped: idle, and its place was needed");
     });
   }
 
@@ -156,6 +188,15 @@ export class Admission {
     return await this.#sample.bytes;
   }
 
+  /** Of those that have not had the time to take it, or not when the memory was last looked at. */
+  #expectedBytes(): number {
+    const sampledAt = this.#sample?.at ?? 0;
+    let sum = 0;
+    for (const [{ state }, { at, bytes }] of this.#expected)
+      if (state.name === "starting" || at > sampledAt) sum += bytes;
+    return sum;
+  }
+
   #longestIdle(among: readonly Candidate[]): Candidate | undefined {
     const latest = performance.now() - WANTED_MS;
     let found: Candidate | undefined;
@@ -178,22 +219,25 @@ export class Admission {
     }
   }
 
-  #noPlace(candidate: Candidate, among: readonly Candidate[]): SupervisorError {
-    const isOwn = among.every(({ ref }) => ref.user === candidate.ref.user);
-    const { children, childrenPerUser } = this.#options.limits;
-    return isOwn && among.length >= childrenPerUser
+  #noPlace(candidate: Candidate, limit: "children" | "childrenPerUser"): SupervisorError {
+    const count = this.#options.limits[limit];
+    return limit === "childrenPerUser"
       ? refusal(
           candidate,
           "TOO_MANY_CHILDREN",
-          `${counted(childrenPerUser, "child of this user runs", "children of this user run")}, which is the limit (limits.childrenPerUser), and none is idle`,
+          `${counted(count, "child of this user runs", "children of this user run")}, which is the limit (limits.childrenPerUser), and none is idle`,
         )
       : refusal(
           candidate,
           "INSTANCE_LIMIT",
-          `${counted(children, "child runs", "children run")} on this machine, which is the limit (limits.children), and none is idle`,
+          `${counted(count, "child runs", "children run")} on this machine, which is the limit (limits.children), and none is idle`,
         );
   }
 }
+
+/** Another child of the same user's. */
+const isOwn = ({ ref }: Candidate, of: Candidate): boolean =>
+  ref.user === of.ref.user && keyOf(ref) !== keyOf(of.ref);
 
 async function sumOf(children: readonly Candidate[]): Promise<number> {
   const sizes = await rssOf(children);

@@ -1,7 +1,9 @@
 import { setTimeout as delay } from "node:timers/promises";
+import type { ServerDef } from "../config/config.ts";
 import type { Running } from "../engines/engine.ts";
+import type { Candidate } from "./admission.ts";
 import { isRemote, portOf } from "./instance-types.ts";
-import type { Ended, InstanceState, Live, Ref } from "./instance-types.ts";
+import type { Ended, InstanceRow, InstanceState, Live, Ref } from "./instance-types.ts";
 import type { StdioTarget, Target } from "../links/target.ts";
 import { WELL_AFTER_MS } from "./restart-policy.ts";
 import type { Usage } from "./usage.ts";
@@ -12,29 +14,39 @@ const MAX_ENDING_MS = 100;
 
 type StateOf<Name extends InstanceState["name"]> = Extract<InstanceState, { name: Name }>;
 /** `answer` is the same for every caller of `ensure`, which is asked once a message. */
-export type Ready = StateOf<"ready"> & {
+type Ready = StateOf<"ready"> & {
   answer: Promise<Live>;
   readyAt: number;
   answeredBefore: number;
 };
-type State = StateOf<"starting"> | Ready | StateOf<"draining">;
+/** Told to end, or `isAnswering` until it is. */
+type Draining = StateOf<"draining"> & { isAnswering: boolean };
+type State = StateOf<"starting"> | Ready | Draining;
 
 const hubOf = (target: StdioTarget) => (target.era === "modern" ? target.hub : target.shared);
 
-/** What an admin is shown of one generation; `since` is epoch ms. */
-export interface GenerationRow {
-  generation: number;
-  state: State["name"];
-  since: number;
-  pid: number | null;
-  port: number | null;
-  /** Calls that it has to answer still. */
-  inFlight: number;
+export interface Drain {
+  reason: string;
+  /** Resolves when nothing of it is left. */
+  gone: Promise<void>;
+  isAnswering: boolean;
+}
+
+/** Whose generation it is. */
+export interface Owner {
+  readonly ref: Ref;
+  readonly usage: Usage;
+  /** Of the generation that serves; see `Instance.idleSince`. */
+  readonly idleSince: number | undefined;
+  stop(reason: string): Promise<void>;
+  row(): InstanceRow;
 }
 
 /** One generation of an instance: starting → ready → draining, until nothing of it is left. */
-export class Generation {
+export class Generation implements Candidate {
   readonly number: number;
+  /** What it is started as. */
+  readonly def: ServerDef;
   readonly work = new Work();
   /** `performance.now()` of its child's start: a failure after that is held against the instance. */
   begunAt = 0;
@@ -42,17 +54,20 @@ export class Generation {
   isHandedOver = false;
   /** Resolves when nothing of it is left, once it drains. */
   gone: Promise<void> = Promise.resolve();
-  readonly #ref: Ref;
-  readonly #usage: Usage;
+  readonly #owner: Owner;
   #state: State = { name: "starting", since: Date.now(), pid: null, port: null };
   #running: Running | undefined;
   #live: Live | undefined;
   #finish: ((ended: Ended) => void) | undefined;
 
-  constructor(ref: Ref, number: number, usage: Usage) {
-    this.#ref = ref;
+  constructor(owner: Owner, number: number, def: ServerDef) {
+    this.#owner = owner;
     this.number = number;
-    this.#usage = usage;
+    this.def = def;
+  }
+
+  get ref(): Ref {
+    return this.#owner.ref;
   }
 
   get state(): State {
@@ -65,11 +80,36 @@ export class Generation {
     return this.#state.live;
   }
 
+  /** Calls that it has are answered, whether or not it takes more. */
+  get isAnswering(): boolean {
+    const state = this.#state;
+    return state.name === "ready" || (state.name === "draining" && state.isAnswering);
+  }
+
   /** It has lived for a while, or has been of use. */
   get isWell(): boolean {
     if (this.#state.name !== "ready") return false;
     const { readyAt, answeredBefore } = this.#state;
-    return performance.now() - readyAt >= WELL_AFTER_MS || this.#usage.answered > answeredBefore;
+    const { answered } = this.#owner.usage;
+    return performance.now() - readyAt >= WELL_AFTER_MS || answered > answeredBefore;
+  }
+
+  get idleSince(): number | undefined {
+    return this.#state.name === "ready" ? this.#owner.idleSince : undefined;
+  }
+
+  get port(): number | null {
+    return this.#place.port;
+  }
+
+  /** Ends the instance: for whoever needs its place. */
+  async stop(reason: string): Promise<void> {
+    await this.#owner.stop(reason);
+  }
+
+  /** Memory of the whole process tree, null where none is alive or it cannot be read. */
+  async rssBytes(): Promise<number | null> {
+    return (await this.#running?.rssBytes()) ?? null;
   }
 
   /** Its child runs, and is not ready yet. */
@@ -83,7 +123,7 @@ export class Generation {
     this.#running = running;
     const exited = new Promise<Ended>((resolve) => (this.#finish = resolve));
     const live: Live = {
-      ref: this.#ref,
+      ref: this.ref,
       generation: this.number,
       target,
       pid: running.pid,
@@ -101,7 +141,7 @@ export class Generation {
       port: portOf(running),
       answer: Promise.resolve(live),
       readyAt: performance.now(),
-      answeredBefore: this.#usage.answered,
+      answeredBefore: this.#owner.usage.answered,
     };
     return live;
   }
@@ -111,23 +151,26 @@ export class Generation {
     if (this.#state.name === "ready") this.#state = { ...this.#state, reason };
   }
 
-  /** Takes no call any more. */
-  drain(reason: string, gone: Promise<void>): void {
-    this.#state = { name: "draining", since: Date.now(), reason, ...this.#place };
+  /** Takes no call any more; where it `isAnswering` it goes on with those that it has. */
+  drain({ reason, gone, isAnswering }: Drain): void {
+    this.#state = { name: "draining", since: Date.now(), reason, isAnswering, ...this.#place };
     this.gone = gone;
+  }
+
+  /** No call of it is answered any more; false where that was so before. */
+  endAnswering(): boolean {
+    if (this.#state.name !== "draining" || !this.#state.isAnswering) return false;
+    this.#state = { ...this.#state, isAnswering: false };
+    return true;
   }
 
   /** Tells everybody, once, that it has ended. */
   finish(ended: Ended): void {
-    this.#finish?.(ended);
+    if (this.#finish === undefined) return;
+    this.#finish(ended);
+    this.#finish = undefined;
     const target = this.#live?.target;
     if (target?.transport === "stdio") hubOf(target).end();
-  }
-
-  row(): GenerationRow {
-    const { name: state, since } = this.#state;
-    const { inFlight } = this.work;
-    return { generation: this.number, state, since, ...this.#place, inFlight };
   }
 
   get #place(): { pid: number | null; port: number | null } {
@@ -140,7 +183,7 @@ export class Generation {
   /** See `Live.ending`. */
   async #ending(running: Running, exited: Promise<Ended>): Promise<Ended | undefined> {
     if (isRemote(running)) return undefined;
-    if (this.#state.name !== "draining" && !(await running.isEnding())) return undefined;
+    if (this.isAnswering && !(await running.isEnding())) return undefined;
     const timer = new AbortController();
     const late = delay(MAX_ENDING_MS, undefined, { signal: timer.signal }).catch(() => undefined);
     const ended = await Promise.race([exited, late]);

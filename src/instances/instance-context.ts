@@ -1,6 +1,7 @@
 import type { EventEmitter } from "node:events";
 import type { ChildServer, Config, RemoteServer, ServerDef } from "../config/config.ts";
 import type { Engine } from "../engines/engine.ts";
+import type { Candidate } from "./admission.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import type { Ref, SupervisorEvents } from "./instance-types.ts";
 import type { LaunchInput } from "./launch-types.ts";
@@ -12,16 +13,21 @@ export interface Engines {
   remote: Engine<RemoteServer>;
 }
 
+/** The token that goes to this generation of the user's child, asked at its start; a child that serves nobody is generation 0. */
+export type SecretsFor = (ref: Ref, generation: number) => string | undefined;
+
 /** What all instances share. */
 export interface InstanceContext extends Pick<LaunchInput, "version" | "versions"> {
   config: Config;
   engines: Engines;
   servers: (name: string) => ServerDef | undefined;
-  secretsFor: (user: string, server: string) => string | undefined;
+  secretsFor: SecretsFor;
   log: Logger;
   scheduler: StartScheduler;
   events: EventEmitter<SupervisorEvents>;
   onExposed: (server: string, addresses: readonly string[]) => void;
-  /** Resolves when the instance of this ref may have a child; see Admission. */
-  admit: (ref: Ref, signal: AbortSignal) => Promise<void>;
+  /** Of a generation's place among all children; see Admission. */
+  admit: (generation: Candidate, signal: AbortSignal) => Promise<void>;
+  admitBeside: (generation: Candidate, before: Candidate) => Promise<boolean>;
+  left: (generation: Candidate) => void;
 }

@@ -12,20 +12,23 @@ export interface RowInput {
   failures: number;
   /** Null for a remote. */
   isolation: InstanceRow["isolation"];
+  /** Why what serves was not replaced yet, and when (`performance.now()`) that is tried again. */
+  unreplaced?: { readonly reason: string; readonly retryAt: number } | undefined;
 }
 
 /** What an admin is shown of an instance. */
 export function rowOf({ ref, state, usage, ...rest }: RowInput): InstanceRow {
   const { sessions, inFlight, lastMessageAt } = usage;
   const idleMs = lastMessageAt === null ? null : performance.now() - lastMessageAt;
+  const retryAt = "retryAt" in state ? state.retryAt : rest.unreplaced?.retryAt;
   const pid = state.name === "ready" ? state.live.pid : "pid" in state ? state.pid : null;
   return {
     ...ref,
     state: state.name,
     since: state.since,
-    reason: reasonOf(state),
+    reason: reasonOf(state, rest.unreplaced?.reason ?? null),
     // Told by the wall clock of now, so that it stays true when that is set.
-    retryAt: "retryAt" in state ? Math.round(Date.now() + state.retryAt - performance.now()) : null,
+    retryAt: retryAt === undefined ? null : Math.round(Date.now() + retryAt - performance.now()),
     pid,
     port: "port" in state ? state.port : null,
     generation: rest.generation,
@@ -39,12 +42,13 @@ export function rowOf({ ref, state, usage, ...rest }: RowInput): InstanceRow {
 }
 
 /** Why it is in this state, or what it does in it that an admin should know. */
-function reasonOf(state: InstanceState): string | null {
+function reasonOf(state: InstanceState, unreplaced: string | null): string | null {
   const reason = "reason" in state ? state.reason : null;
   const running = state.name === "ready" ? state.running : undefined;
   const load = running?.cpuLoad() ?? null;
   const floodingMs = running?.output.floodingMs ?? null;
   const all = [
+    unreplaced,
     reason,
     floodingMs === null ? null : describeFlood(floodingMs),
     load === null ? null : describeLoad(load),

@@ -36,10 +36,10 @@ export const ownVariant = (): string => OWN + randomBytes(8).toString("hex");
 
 export const isOwnVariant = (variant: string): boolean => variant.startsWith(OWN);
 
-/** Why a generation ended: `exited with code 1`, `was killed by SIGKILL`, or the reason of who ended it. */
+/** Why a generation ended, as a predicate of the child: `exited with code 1`, `was killed by SIGKILL`, `was stopped by an admin`. */
 export interface Ended {
   reason: string;
-  /** Null for a remote, which has no process. */
+  /** Null where there is none: of a remote, or of a child that was given up and is on its way out. */
   exit: Exit | null;
   /** What its callers are told, where that is more than its end: something of ours failed over what it wrote. */
   failure?: SupervisorError;
@@ -89,6 +89,9 @@ export type DownState = Extract<InstanceState, { name: "stopped" | "backing-off"
 
 export type StateName = InstanceState["name"];
 
+/** What a generation is up to; one whose start came to nothing goes without having been ready. */
+export type GenerationState = "starting" | "ready" | "draining" | "gone";
+
 /** What is known of an instance without looking at its processes. Times are epoch ms. */
 export interface InstanceRow {
   user: string;
@@ -122,6 +125,7 @@ export interface LogLine {
   at: number;
   /** Of the child that wrote it. */
   variant: string;
+  generation: number;
   stream: StreamName;
   text: string;
 }
@@ -132,5 +136,7 @@ export interface SupervisorEvents {
   failed: [{ ref: Ref }];
   /** A start begins that follows an end nobody asked for. */
   restarted: [{ ref: Ref }];
-  state: [{ ref: Ref; state: StateName }];
+  state: [{ ref: Ref; generation: number; state: GenerationState }];
+  /** A generation was ended with calls to answer still, after another one had taken over. */
+  "cut-short": [{ ref: Ref }];
 }

@@ -1,6 +1,6 @@
 import { SupervisorError, toSupervisorError } from "../errors.ts";
-import { failureOf, reasonOf } from "./failures.ts";
-import { Generation } from "./generation.ts";
+import { fitsBeside } from "./beside.ts";
+import { asNext, failureOf, reasonOf } from "./failures.ts";
 import { Generations } from "./generations.ts";
 import { launchNext } from "./launch-next.ts";
 import { launchRemote } from "./launch-remote.ts";
@@ -8,43 +8,36 @@ import { isDown, rowOf } from "./instance-row.ts";
 import { isRemote } from "./instance-types.ts";
 import { isShortage } from "./restart-policy.ts";
 import { AGAIN, Start } from "./start.ts";
-import { watchChild } from "./watch-child.ts";
-import { releaseHolds, idleSince, newUsage, attachAll } from "./usage.ts";
-import type { ChildServer, RemoteServer } from "../config/config.ts";
-import type { Running } from "../engines/engine.ts";
-import type { GenerationRow } from "./generation.ts";
+import { Succession } from "./succession.ts";
+import { attachAll, idleSince, newUsage } from "./usage.ts";
+import type { ChildServer, RemoteServer, ServerDef } from "../config/config.ts";
+import type { Generation, Owner } from "./generation.ts";
 import type { InstanceContext } from "./instance-context.ts";
-import type { DownState, Ended, InstanceRow, InstanceState, Live, Ref } from "./instance-types.ts";
+import type { InstanceRow, InstanceState, Live, Ref } from "./instance-types.ts";
 import type { Standing } from "./standing.ts";
-import type { InstanceFailure } from "./history.ts";
-import type { Launched, NotLaunched } from "./launch-types.ts";
+import type { Launching, NotLaunched } from "./launch-types.ts";
 
-const DONE = Promise.resolve();
-/** What is kept of the last words of a child that ended unasked. */
-const LAST_LINES = 10;
+/** One that nobody has used for so long is not worth a second child beside it. */
+const UNUSED_MS = 60_000;
 
-type Ready = Pick<Launched, "running" | "target"> & Partial<Launched>;
-
-/** What holds between generations. */
-interface Rest {
-  readonly state: DownState;
-  /** The last generation ended, or failed to start, without being asked to. */
-  readonly isUnasked: boolean;
-  /** What whoever wants a child is told, for good. */
-  readonly refusal?: SupervisorError;
+/** One generation of it, for whoever shows it. */
+export interface Part {
+  row(): InstanceRow;
+  /** Memory of the whole process tree, null where none is alive or it cannot be read. */
+  rssBytes(): Promise<number | null>;
 }
 
 /**
- * One (user, server, variant): one generation of it at most takes calls. Others may drain beside it,
- * which have calls to answer still.
+ * One (user, server, variant): one generation of it at most takes calls. Another may start beside it,
+ * to take over, and others drain, which have calls to answer still.
  *
  * stopped → starting → ready → draining → stopped. A start that fails goes through draining too when
  * there is a process tree to end. The next generation waits until nothing is left of the last one,
- * unless that handed its work over. After a failure (an end before it was ready, or soon after without
+ * unless it takes over from that. After a failure (an end before it was ready, or soon after without
  * one call answered) comes backing-off in place of stopped, and parked after many in a row; see
  * RestartPolicy.
  */
-export class Instance {
+export class Instance implements Owner {
   readonly ref: Ref;
   readonly usage = newUsage();
   /** The version that the client asked for that came last. */
@@ -53,11 +46,11 @@ export class Instance {
   readonly #context: InstanceContext;
   /** What the clients of a stdio child declared, as JSON text. */
   readonly #capabilities: string;
-  readonly #generations = new Generations();
-  #rest: Rest = { state: { name: "stopped", since: Date.now(), reason: null }, isUnasked: false };
+  readonly #generations: Generations;
+  /** What whoever wants a child is told, for good. */
+  #refusal: SupervisorError | undefined;
   #start: Start | undefined;
-  #starts = 0;
-  #restarts = 0;
+  #succession: Succession | undefined;
   #wantedAt = 0;
 
   constructor(ref: Ref, context: InstanceContext, capabilities: string, standing: Standing) {
@@ -65,32 +58,35 @@ export class Instance {
     this.#context = context;
     this.#standing = standing;
     this.#capabilities = capabilities;
+    // Whoever needs a child now waits for its start, as for any other.
+    const onLost = (): void => this.#endSuccession();
+    this.#generations = new Generations({ owner: this, context, standing, onLost });
   }
 
   get state(): InstanceState["name"] {
-    return this.#state.name;
+    return this.#generations.state.name;
   }
 
   /** How many starts there were. */
   get generation(): number {
-    return this.#starts;
+    return this.#generations.starts;
   }
 
-  /** The last generation ended or failed to start without being asked to. */
+  /** The last generation ended or failed to start without being asked to, and nothing runs. */
   get hasFailed(): boolean {
-    return isDown(this.state) && this.#rest.isUnasked;
+    return this.#generations.hasFailed;
   }
 
   /** The generation that takes calls now. */
   get live(): Live | undefined {
-    return this.#generations.newest?.live;
+    return this.#generations.serving?.live;
   }
 
   /** Since when (`performance.now()`) the child that is ready has been of no use; undefined where it is in use, down or a remote. */
   get idleSince(): number | undefined {
-    const newest = this.#generations.newest;
-    if (newest?.state.name !== "ready" || isRemote(newest.state.running)) return undefined;
-    return idleSince(this.usage, Math.max(newest.state.readyAt, this.#wantedAt));
+    const state = this.#generations.serving?.state;
+    if (state?.name !== "ready" || isRemote(state.running)) return undefined;
+    return idleSince(this.usage, Math.max(state.readyAt, this.#wantedAt));
   }
 
   /**
@@ -106,14 +102,13 @@ export class Instance {
   ensure(): Promise<Live> {
     // Until the message that wants it is under way, nothing else keeps the child.
     this.#wantedAt = performance.now();
-    const state = this.#generations.newest?.state;
+    const state = this.#generations.serving?.state;
     if (state?.name === "ready") {
       if (!state.running.isSpent) return state.answer;
       // Its end is told in a moment.
       return state.live.exited.then(() => this.ensure());
     }
-    const { refusal } = this.#rest;
-    if (refusal !== undefined) return Promise.reject(refusal);
+    if (this.#refusal !== undefined) return Promise.reject(this.#refusal);
     return (this.#start ?? this.#begin()).answer;
   }
 
@@ -128,7 +123,7 @@ export class Instance {
 
   /** As `stop`, and from now on `ensure` rejects with `refusal`. */
   async close(reason: string, refusal: SupervisorError): Promise<void> {
-    this.#rest = { ...this.#rest, refusal };
+    this.#refusal = refusal;
     await this.#stop(reason, refusal);
   }
 
@@ -137,66 +132,102 @@ export class Instance {
    * under way begins anew, for the same callers. One that is down stays so, with nothing held against it.
    */
   async restart(reason: string): Promise<void> {
+    this.#endSuccession();
     this.forgive();
-    const newest = this.#generations.newest;
-    if (this.#start !== undefined) return this.#start.again();
-    if (newest?.state.name !== "ready") return;
-    this.#drain(newest, newest.state.running, reason);
-    this.#begin();
-    await newest.gone;
+    const { serving } = this.#generations;
+    void this.#generations.hurry();
+    if (serving !== undefined) this.#generations.end(serving, reason);
+    if (this.#start !== undefined) this.#start.again();
+    else if (serving !== undefined) this.#begin();
+    await serving?.gone;
   }
 
   /**
-   * Lets a new generation take the calls from now on, while the one that is ready answers those that
-   * it has, for `withinMs` at most. Resolves when nothing of that one is left. Where none is ready, it
-   * does nothing.
+   * Replaces what runs by a new generation, which starts beside it. When that is ready it takes the
+   * calls, and the old one has `drainTimeout` to answer those that it has. Where the two cannot stand
+   * beside each other, or there is no place for it, the old one takes no more calls at once, and the
+   * new one starts when it is done with those that it has, within `startTimeout`. What nobody uses is
+   * stopped and not replaced; else, where none is ready, it is as `restart`.
+   *
+   * Resolves when the new one serves, or nothing is left of one that nobody uses. Rejects as `ensure`
+   * with why the first try failed; it is tried again, and the old one goes on serving.
    */
-  async handOver(reason: string, withinMs: number): Promise<void> {
-    const newest = this.#generations.newest;
-    if (newest?.state.name !== "ready") return;
-    const { endpoint } = newest.state.running;
-    // There is no second one of that port.
-    if (endpoint.kind === "port" && endpoint.isPinned) return await this.restart(reason);
-    newest.isHandedOver = true;
-    this.#drain(newest, newest.state.running, reason, newest.work.done(withinMs));
-    this.#begin();
-    await newest.gone;
+  async handOver(reason: string): Promise<void> {
+    this.#endSuccession();
+    if (this.#generations.serving === undefined) return await this.restart(reason);
+    // Those who wait for the last change have waited long enough.
+    void this.#generations.hurry();
+    if (this.#isUnused) return await this.stop(reason.replace(/^restarted\b/, "stopped"));
+    this.#start?.again();
+    this.#succession = new Succession(reason);
+    await this.#takeOver(this.#succession);
   }
 
   /** Forgets the failures: who waits for the next try goes on, and the next message starts the child at once. */
   forgive(): void {
     this.#standing.forgive();
+    this.#succession?.forgive();
     if (!isDown(this.state) || this.state === "stopped") return;
     if (this.#start !== undefined) this.#start.again();
-    else this.#becomeDown(this.#rest.state.reason ?? "");
+    else this.#generations.becomeDown(this.#generations.restReason ?? "");
   }
 
+  /** What it is up to. */
   row(): InstanceRow {
-    const def = this.#context.servers(this.ref.server);
+    const { current, others, starts, restarts, state } = this.#generations;
+    const drained = others.reduce((sum, { work }) => sum + work.inFlight, 0);
     return rowOf({
       ref: this.ref,
-      state: this.#state,
-      usage: this.usage,
-      generation: this.#starts,
-      restarts: this.#restarts,
+      state,
+      usage: { ...this.usage, inFlight: Math.max(0, this.usage.inFlight - drained) },
+      generation: current?.number ?? starts,
+      restarts,
       // What the one that is ready now made good is held against nobody.
-      failures: this.#generations.newest?.isWell === true ? 0 : this.#standing.policy.failures,
-      isolation: def?.kind === "child" ? this.#context.engines.child.levelOf(def) : null,
+      failures: current?.isWell === true ? 0 : this.#standing.policy.failures,
+      isolation: this.#isolation,
+      unreplaced: this.#succession?.failure,
     });
   }
 
-  /** One row for each generation of which something is left, the newest first. */
-  generations(): GenerationRow[] {
-    return this.#generations.rows();
+  /** Itself, and each other generation of which something is left, the newest first. */
+  parts(): Part[] {
+    const { current, others } = this.#generations;
+    const rssBytes = async (): Promise<number | null> => (await current?.rssBytes()) ?? null;
+    const itself = { row: () => this.row(), rssBytes };
+    return [itself, ...others.map((other) => this.#partOf(other))];
   }
 
-  /** Memory of the whole process tree, null where none is alive or it cannot be read. */
-  async rssBytes(): Promise<number | null> {
-    return this.#state.name === "ready" ? await this.#state.running.rssBytes() : null;
+  /** The state of each part. */
+  states(): InstanceState["name"][] {
+    return [this.state, ...this.#generations.others.map(({ state }) => state.name)];
   }
 
-  get #state(): InstanceState {
-    return this.#generations.newest?.state ?? this.#rest.state;
+  #partOf(generation: Generation): Part {
+    const { number, work } = generation;
+    const row = (): InstanceRow =>
+      rowOf({
+        ref: this.ref,
+        state: generation.state,
+        usage: { ...newUsage(), inFlight: work.inFlight },
+        generation: number,
+        restarts: this.#generations.restarts,
+        failures: 0,
+        isolation: this.#isolation,
+      });
+    return { row, rssBytes: () => generation.rssBytes() };
+  }
+
+  get #isolation(): string | null {
+    const def = this.#context.servers(this.ref.server);
+    return def?.kind === "child" ? this.#context.engines.child.levelOf(def) : null;
+  }
+
+  /** The one that serves has no calls, nothing keeps it, and that for a while. */
+  get #isUnused(): boolean {
+    const serving = this.#generations.serving;
+    if (serving?.state.name !== "ready" || serving.work.inFlight > 0) return false;
+    const since = idleSince(this.usage, Math.max(serving.state.readyAt, this.#wantedAt));
+    return since !== undefined && performance.now() - since >= UNUSED_MS;
   }
 
   #begin(): Start {
@@ -209,7 +240,39 @@ export class Instance {
     return start;
   }
 
+  async #takeOver(succession: Succession): Promise<void> {
+    try {
+      await (this.#start ?? this.#begin()).answer;
+    } catch (error) {
+      const failure = toSupervisorError(error);
+      // It is not wanted any more, or nothing serves that could go on.
+      if (succession.isOver) throw failure;
+      const why = asNext(this.ref, failure);
+      succession.failed(why);
+      const again = async (): Promise<void> => {
+        await succession.wait();
+        await this.#takeOver(succession);
+      };
+      // What it fails at is told by the state.
+      again().catch(() => {});
+      const { code, details } = failure;
+      const what = `${why}; the one before goes on serving`;
+      throw failureOf(this.ref, code, what, { cause: failure, details });
+    }
+  }
+
+  #endSuccession(): void {
+    this.#succession?.end();
+    this.#succession = undefined;
+  }
+
   async #attempt(signal: AbortSignal): Promise<Live> {
+    const { serving } = this.#generations;
+    if (serving !== undefined) return await this.#startBeside(serving, signal);
+    return await this.#startAlone(signal);
+  }
+
+  async #startAlone(signal: AbortSignal, next?: Generation): Promise<Live> {
     const { policy } = this.#standing;
     const patienceMs = this.#context.servers(this.ref.server)?.startTimeoutMs ?? 0;
     const tooEarly = policy.refusal(this.ref, patienceMs);
@@ -217,177 +280,119 @@ export class Instance {
     await (tooEarly ? Promise.reject(tooEarly) : this.#generations.gone());
     signal.throwIfAborted();
     await policy.wait(signal);
-    return await this.#startNext(signal);
+    const generation = next ?? this.#generations.next(this.#requireDef());
+    return await this.#startNext(generation, signal);
   }
 
-  async #startNext(signal: AbortSignal): Promise<Live> {
+  async #startBeside(serving: Generation, signal: AbortSignal): Promise<Live> {
+    const generation = this.#generations.next(this.#requireDef());
+    const reason = this.#succession?.reason ?? "restarted";
+    if (await fitsBeside(this.#context, generation, serving))
+      return await this.#startNext(generation, signal, true);
+    signal.throwIfAborted();
+    // Whoever sends something from now on waits, and for no longer than for a start.
+    const { drainTimeoutMs, startTimeoutMs } = generation.def;
+    this.#generations.drain(serving, reason, Math.min(drainTimeoutMs, startTimeoutMs));
+    this.#endSuccession();
+    return await this.#startAlone(signal, generation);
+  }
+
+  #requireDef(): ServerDef {
     const def = this.#context.servers(this.ref.server);
     if (!def) throw failureOf(this.ref, "SERVER_NOT_FOUND", "there is no such server");
-    const earlier = this.#rest.state.reason;
-    const generation = new Generation(this.ref, ++this.#starts, this.usage);
+    return def;
+  }
+
+  async #startNext(generation: Generation, signal: AbortSignal, hasPlace = false): Promise<Live> {
+    const { def } = generation;
+    const earlier = this.#generations.restReason;
+    this.#generations.add(generation);
     try {
+      signal.throwIfAborted();
       if (def.kind === "remote") return await this.#startRemote(generation, def, signal);
-      this.#generations.add(generation);
-      this.#tellState();
+      if (!hasPlace) await this.#context.admit(generation, signal);
       return await this.#startInTurn(generation, def, signal);
     } catch (error) {
       const failure = toSupervisorError(error);
       // It was nobody's turn: why the child failed before is what an admin wants to know still.
       const isOutOfTurn = failure.code === "INSTANCE_BACKING_OFF" || failure === AGAIN;
       const reason = (isOutOfTurn ? earlier : null) ?? reasonOf(this.ref, failure);
-      if (generation.state.name !== "draining") this.#leave(generation, reason);
+      if (generation.state.name !== "draining") this.#generations.leave(generation, reason);
       if (!signal.aborted && !isOutOfTurn) {
-        this.#log("warn", `not started: ${reason}`);
-        this.#noteFailure({ code: failure.code, reason, exit: null, lines: failure.details });
+        this.#generations.log("warn", generation, `not started: ${reason}`);
+        const { code, details: lines } = failure;
+        this.#generations.noteFailure(generation, { code, reason, exit: null, lines });
       }
       throw failure;
     }
   }
 
   async #startRemote(generation: Generation, def: RemoteServer, signal: AbortSignal) {
-    const launched = await launchRemote(this.#context, this.ref, def, signal);
-    this.#generations.add(generation);
-    return this.#becomeReady(generation, launched);
+    return this.#becomeReady(
+      generation,
+      await launchRemote(this.#context, generation, def, signal),
+    );
   }
 
   async #startInTurn(generation: Generation, def: ChildServer, signal: AbortSignal): Promise<Live> {
-    const { admit, scheduler } = this.#context;
-    await admit(this.ref, signal);
-    const options = { failures: this.#standing.policy.failures, patienceMs: def.startTimeoutMs };
+    const { failures } = this.#succession ?? this.#standing.policy;
+    const options = { failures, patienceMs: def.startTimeoutMs };
     const start = () => this.#startChild(generation, def, signal);
-    return await scheduler.run(this.ref, signal, start, options);
+    return await this.#context.scheduler.run(this.ref, signal, start, options);
   }
 
   async #startChild(generation: Generation, def: ChildServer, signal: AbortSignal): Promise<Live> {
-    const { events, onExposed } = this.#context;
     const { policy, output } = this.#standing;
     // Another session's child failed while this one waited for its turn.
-    if (policy.isTooEarly) this.#start?.again();
+    if (this.#generations.serving === undefined && policy.isTooEarly) this.#start?.again();
     signal.throwIfAborted();
-    generation.begunAt = performance.now();
-    if (this.#rest.isUnasked) {
-      this.#restarts++;
-      events.emit("restarted", { ref: this.ref });
-    }
-    this.#rest = { ...this.#rest, isUnasked: false };
+    this.#generations.begin(generation);
     const { ref, wanted } = this;
-    const onSpawn = (): void => this.#tellState();
     const own = { ref, wanted, output, capabilities: this.#capabilities };
-    const outcome = await launchNext(this.#context, { ...own, def, generation, onSpawn, signal });
-    if (!outcome.isReady) {
-      this.#rest = { ...this.#rest, isUnasked: !signal.aborted };
-      if (!signal.aborted && !isShortage(outcome.failure))
-        policy.failed(reasonOf(this.ref, outcome.failure), generation.begunAt);
-      throw this.#drainFailed(generation, outcome);
-    }
-    if (outcome.exposed.length > 0) onExposed(this.ref.server, outcome.exposed);
+    const outcome = await launchNext(this.#context, { ...own, def, generation, signal });
+    if (!outcome.isReady) throw this.#giveUp(generation, outcome, signal);
+    if (outcome.exposed.length > 0) this.#context.onExposed(ref.server, outcome.exposed);
     return this.#becomeReady(generation, outcome);
   }
 
-  #becomeReady(generation: Generation, { target, running, broken }: Ready): Live {
-    this.#standing.fallen = undefined;
-    const live = generation.becomeReady(target, running);
-    this.#tellState();
-    this.#log("info", "ready");
-    watchChild(running, broken, {
-      isServing: () => generation.state.name === "ready",
-      strained: (how) => this.#strained(generation, how),
-      busy: (how) => this.#log("warn", how),
-      ended: (how) => this.#crashed(generation, how),
-    });
+  #giveUp(generation: Generation, outcome: NotLaunched, signal: AbortSignal): SupervisorError {
+    const { failure, running, gone } = outcome;
+    const reason = reasonOf(this.ref, failure);
+    this.#generations.setUnasked(!signal.aborted);
+    // Where another one serves, its failures are nobody else's.
+    const isHeldAgainst = !signal.aborted && this.#generations.serving === undefined;
+    if (isHeldAgainst && !isShortage(failure))
+      this.#standing.policy.failed(reason, generation.begunAt);
+    if (running !== undefined) this.#generations.giveUp(generation, reason, gone);
+    return failure;
+  }
+
+  #becomeReady(generation: Generation, ready: Launching): Live {
+    const before = this.#generations.serving;
+    const live = this.#generations.becomeReady(generation, ready);
+    if (before !== undefined) {
+      const reason = this.#succession?.reason ?? "restarted";
+      this.#generations.handOver(before, reason, generation.def.drainTimeoutMs);
+    }
+    this.#endSuccession();
     attachAll(this.usage, live);
     return live;
   }
 
-  #strained(generation: Generation, reason: string): void {
-    generation.strained(reason);
-    this.#tellState();
-    this.#log("warn", reason);
-  }
-
-  #crashed(generation: Generation, ended: Ended): void {
-    if (generation.state.name !== "ready") return;
-    const { running } = generation.state;
-    this.#rest = { ...this.#rest, isUnasked: true };
-    const { reason, exit, failure } = ended;
-    const { policy, output } = this.#standing;
-    this.#log("warn", reason);
-    const lines = output.tail(this.ref.variant, LAST_LINES, this.#state.since);
-    this.#noteFailure({ code: failure?.code ?? null, reason, exit, lines });
-    if (generation.isWell) policy.clear();
-    else policy.failed(`${reason} before it had answered a call`, generation.begunAt);
-    // Grandchildren may hold the port, and nobody is left to end them in good order.
-    this.#becomeDraining(generation, reason, running.kill());
-    this.#finish(generation, ended);
-  }
-
-  /** Stops it once `done` has resolved. */
-  #drain(generation: Generation, running: Running, reason: string, done = DONE): void {
-    if (generation.isWell) this.#standing.policy.clear();
-    this.#log("info", reason);
-    const ending = done === DONE ? running.stop() : done.then(() => running.stop());
-    this.#becomeDraining(generation, reason, ending);
-    void running.exited.then((exit) =>
-      this.#finish(generation, { reason, exit: isRemote(running) ? null : exit }),
-    );
-  }
-
-  #drainFailed(generation: Generation, { failure, running, gone }: NotLaunched): SupervisorError {
-    if (running !== undefined) this.#becomeDraining(generation, reasonOf(this.ref, failure), gone);
-    return failure;
-  }
-
-  #becomeDraining(generation: Generation, reason: string, ending: Promise<unknown>): void {
-    generation.drain(
-      reason,
-      ending.then(() => this.#leave(generation, reason)),
-    );
-    this.#tellState();
-  }
-
-  /** Nothing of it is left. */
-  #leave(generation: Generation, reason: string): void {
-    this.#generations.delete(generation);
-    if (generation.number === this.#starts) this.#becomeDown(reason);
-    else this.#tellState();
-  }
-
-  /** Where nothing runs: stopped, or for how long the policy lets nothing run. */
-  #becomeDown(reason: string): void {
-    const { policy } = this.#standing;
-    this.#rest = { ...this.#rest, state: policy.down(Date.now(), reason) };
-    this.#tellState();
-    if (policy.isParked)
-      this.#log("warn", `parked after ${policy.failures} failures in a row: ${reason}`);
-  }
-
-  #finish(generation: Generation, ended: Ended): void {
-    // What it was kept for is gone with it, unless another one has taken that over.
-    if (generation.number === this.#starts) releaseHolds(this.usage);
-    generation.finish(ended);
-  }
-
   async #stop(reason: string, failure: SupervisorError): Promise<void> {
-    // Without a wait where nothing starts: what is ready is handed out to nobody from now on.
-    if (this.#start !== undefined) await this.#start.halt(failure);
-    const newest = this.#generations.newest;
-    if (newest?.state.name === "ready") this.#drain(newest, newest.state.running, reason);
-    else if (isDown(this.state) && this.#standing.policy.failures === 0) this.#becomeDown(reason);
+    this.#endSuccession();
+    const { serving } = this.#generations;
+    // Before anything is waited for: what is ready is handed out to nobody from now on.
+    if (serving !== undefined) this.#generations.end(serving, reason);
+    await this.#start?.halt(failure);
+    if (serving === undefined) this.#restFor(reason);
     await this.#generations.hurry();
+    // A start beside it may have been the last to leave.
+    if (serving !== undefined) this.#restFor(reason);
   }
 
-  #noteFailure(what: Omit<InstanceFailure, "at" | "generation">): void {
-    this.#standing.note({ at: Date.now(), generation: this.#starts, ...what }, this.row());
-    this.#context.events.emit("failed", { ref: this.ref });
-  }
-
-  #tellState(): void {
-    this.#context.events.emit("state", { ref: this.ref, state: this.state });
-  }
-
-  #log(level: "info" | "warn", message: string): void {
-    const port = "port" in this.#state ? this.#state.port : null;
-    const known = { generation: this.#starts, childPid: this.live?.pid, port };
-    this.#context.log[level]({ ...this.ref, ...known }, `child: ${message}`);
+  #restFor(reason: string): void {
+    if (isDown(this.state) && this.#start === undefined && this.#standing.policy.failures === 0)
+      this.#generations.becomeDown(reason);
   }
 }

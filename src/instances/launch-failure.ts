@@ -50,12 +50,13 @@ async function exitFailure(
 
 /** `what` is a predicate of the child. */
 function childFailure(
-  { input: { ref, output }, startedAt }: Attempt,
+  { input, startedAt }: Attempt,
   code: "INSTANCE_EXITED" | "INSTANCE_START_TIMEOUT",
   what: string,
   cause?: SupervisorError,
 ): SupervisorError {
-  const details = output.tail(ref.variant, DETAIL_LINES, startedAt);
+  const { ref, output } = input;
+  const details = output.tail(input, DETAIL_LINES, startedAt);
   const message = `${ref.user}/${ref.server}: the child ${what}`;
   return new SupervisorError(code, message, { cause, details });
 }

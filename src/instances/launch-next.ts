@@ -14,31 +14,30 @@ export interface NextChild {
   capabilities: string;
   wanted: string | undefined;
   output: OutputLog;
-  /** Its child runs, which the generation knows. */
-  onSpawn: () => void;
   signal: AbortSignal;
 }
 
 /** Launches the child of an instance's next generation, with the token of now. Never rejects; see `launchChild`. */
 export async function launchNext(
   { config, version, versions, engines, secretsFor, events }: InstanceContext,
-  { generation, onSpawn, ...next }: NextChild,
+  { generation, ...next }: NextChild,
 ): Promise<Launched | NotLaunched> {
   const { ref, def, output } = next;
   const outcome = await launchChild({
     ...next,
     version,
     versions,
-    token: secretsFor(ref.user, ref.server),
+    token: secretsFor(ref, generation.number),
+    generation: generation.number,
     startTimeoutMs: def.startTimeoutMs,
     resumeWindowMs: config.resumeWindowMs,
     engine: engines.child,
     onLine: (stream, text) =>
-      events.emit("line", { ref, line: output.add(ref.variant, stream, text) }),
-    onSpawn: (running) => {
-      generation.spawned(running);
-      onSpawn();
-    },
+      events.emit("line", {
+        ref,
+        line: output.add({ ref, generation: generation.number }, stream, text),
+      }),
+    onSpawn: (running) => generation.spawned(running),
   });
   if (!outcome.isReady || !next.signal.aborted) return outcome;
   // A stop or a new token came in the very moment it became ready.

@@ -1,17 +1,17 @@
 import type { RemoteServer } from "../config/config.ts";
 import type { InstanceContext } from "./instance-context.ts";
-import type { Ref } from "./instance-types.ts";
+import type { Generation } from "./generation.ts";
 import type { HttpTarget } from "../links/target.ts";
 import type { Launched } from "./launch-types.ts";
 
 /** As `launchChild`, for a server that runs elsewhere already. Rejects as its engine does. */
 export async function launchRemote(
   { engines, secretsFor }: InstanceContext,
-  ref: Ref,
+  { ref, number }: Pick<Generation, "ref" | "number">,
   def: RemoteServer,
   signal: AbortSignal,
 ): Promise<Omit<Launched, "broken" | "exposed">> {
-  const token = secretsFor(ref.user, ref.server);
+  const token = secretsFor(ref, number);
   const running = await engines.remote.start({ ref, def, token }, { onLine: () => {}, signal });
   signal.throwIfAborted();
   const { endpoint } = running;

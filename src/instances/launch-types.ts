@@ -9,6 +9,7 @@ import type { OutputLog } from "./output-log.ts";
 
 export interface LaunchInput {
   ref: Ref;
+  generation: number;
   def: ChildServer;
   /** What the clients of a stdio child declared, as JSON text. */
   capabilities: string;
@@ -37,6 +38,9 @@ export interface Launched {
   /** Aborts when what it wrote made something of ours throw, which is its reason: the child has to end. */
   broken: AbortSignal;
 }
+
+/** Of one that runs elsewhere it is not known when it breaks. */
+export type Launching = Pick<Launched, "running" | "target"> & Partial<Launched>;
 
 export interface NotLaunched {
   isReady: false;

@@ -1,9 +1,15 @@
 import type { StreamName } from "../engines/engine.ts";
 import { CUT_MARK } from "../platform/line-window.ts";
 import type { Scrubber } from "../telemetry/scrubber.ts";
-import type { LogLine } from "./instance-types.ts";
+import type { LogLine, Ref } from "./instance-types.ts";
 
 const MAX_LINES = 200;
+
+/** A child, by its instance and its generation. */
+interface Writer {
+  readonly ref: Pick<Ref, "variant">;
+  readonly generation: number;
+}
 
 /** The last lines that the children of a user and server wrote, across generations, without secrets. */
 export class OutputLog {
@@ -15,8 +21,9 @@ export class OutputLog {
     this.#scrubber = scrubber;
   }
 
-  add(variant: string, stream: StreamName, written: string): LogLine {
-    const line = { variant, at: Date.now(), stream, text: this.scrub(written) };
+  add({ ref, generation }: Writer, stream: StreamName, written: string): LogLine {
+    const { variant } = ref;
+    const line = { variant, generation, at: Date.now(), stream, text: this.scrub(written) };
     this.#lines[this.#next] = line;
     this.#next = (this.#next + 1) % MAX_LINES;
     return line;
@@ -34,9 +41,10 @@ export class OutputLog {
   }
 
   /** The text of the last lines that this child wrote at or after `since` (epoch ms). */
-  tail(variant: string, count: number, since: number): string[] {
+  tail({ ref, generation }: Writer, count: number, since: number): string[] {
     return this.lines()
-      .filter((line) => line.variant === variant && line.at >= since)
+      .filter((line) => line.variant === ref.variant && line.generation === generation)
+      .filter((line) => line.at >= since)
       .slice(-count)
       .map((line) => line.text);
   }

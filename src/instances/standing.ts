@@ -24,10 +24,10 @@ export class Standing {
     this.output = new OutputLog(scrubber);
   }
 
-  /** A start failed, or a child ended unasked; `row` is its as it stands. */
-  note(failure: InstanceFailure, row: InstanceRow): void {
+  /** A start failed, or a child ended unasked; `row` is its as it stands, where nothing serves in its place. */
+  note(failure: InstanceFailure, row: InstanceRow | undefined): void {
     this.history.add(failure);
-    if (isOwnVariant(row.variant)) this.fallen = row;
+    if (row !== undefined && isOwnVariant(row.variant)) this.fallen = row;
   }
 
   /** Nothing that happened up to now is held against them. */

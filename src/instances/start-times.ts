@@ -1,5 +1,4 @@
 import type { EventEmitter } from "node:events";
-import { isDown } from "./instance-row.ts";
 import { keyOf } from "./instance-types.ts";
 import type { SupervisorEvents } from "./instance-types.ts";
 
@@ -9,17 +8,13 @@ export class StartTimes {
   readonly #lastMs = new Map<string, number>();
 
   constructor(events: EventEmitter<SupervisorEvents>) {
-    events.on("state", ({ ref, state }) => {
-      const key = keyOf(ref);
-      // A start says "starting" more than once: the first time counts.
-      if (state === "starting") {
-        if (!this.#begun.has(key)) this.#begun.set(key, performance.now());
-        return;
-      }
+    events.on("state", ({ ref, generation, state }) => {
+      const key = `${keyOf(ref)} ${generation}`;
+      if (state === "starting") return void this.#begun.set(key, performance.now());
       const begun = this.#begun.get(key);
+      this.#begun.delete(key);
       if (state === "ready" && begun !== undefined)
         this.#lastMs.set(ref.server, performance.now() - begun);
-      if (state === "ready" || isDown(state)) this.#begun.delete(key);
     });
   }
 

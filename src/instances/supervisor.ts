@@ -9,6 +9,7 @@ import { isDown } from "./instance-row.ts";
 import type { Capacity } from "../engines/engine.ts";
 import { rssOf } from "./memory.ts";
 import { StartSlots } from "./start-slots.ts";
+import type { StartEnd } from "./start-slots.ts";
 import { StartTimes } from "./start-times.ts";
 import { StartScheduler } from "./start-scheduler.ts";
 import type { InstanceFailure } from "./history.ts";
@@ -18,7 +19,7 @@ import { Standings } from "./standing.ts";
 import { Scrubber } from "../telemetry/scrubber.ts";
 import { forgetful } from "./definition.ts";
 import type { DefinitionMemory } from "./definition.ts";
-import type { Engines, InstanceContext } from "./instance-context.ts";
+import type { Engines, InstanceContext, SecretsFor } from "./instance-context.ts";
 import { isOwnVariant, keyOf } from "./instance-types.ts";
 import type {
   Era,
@@ -37,6 +38,9 @@ export type { IdleHold, Unattached, Usage } from "./usage.ts";
 export type { InstanceFailure } from "./history.ts";
 export { MODERN_VARIANT, isOwnVariant, ownVariant } from "./instance-types.ts";
 
+/** The number of a throw-away child among the generations of its instance: none. */
+const PROBE = 0;
+
 function slotsFor(
   { limits: { spawnConcurrency } }: Config,
   { starts, spare }: Capacity,
@@ -50,8 +54,7 @@ export interface SupervisorOptions {
   config: Config;
   version: string;
   servers: (name: string) => ServerDef | undefined;
-  /** The token that goes to this user's instance of this server, asked at each start. */
-  secretsFor: (user: string, server: string) => string | undefined;
+  secretsFor: SecretsFor;
   log: Logger;
   /** What children write is kept without the secrets that it knows. */
   scrubber?: Scrubber;
@@ -89,7 +92,10 @@ export class Supervisor {
       scheduler: new StartScheduler(slotsFor(config, options.engines.child.capacity)),
       events: this.events,
       onExposed: (server, addresses) => this.#warnExposed(server, addresses),
-      admit: async (ref, signal) => await this.#admission.admit(this.instance(ref), signal),
+      admit: async (generation, signal) => await this.#admission.admit(generation, signal),
+      admitBeside: async (generation, before) =>
+        await this.#admission.admitBeside(generation, before),
+      left: (generation) => this.#admission.left(generation),
     };
     const isSpare = (name: string): boolean => servers(name)?.stateful === false;
     const onFailure = ({ ref }: { ref: Ref }, error: unknown): void =>
@@ -108,8 +114,6 @@ export class Supervisor {
     });
     this.events.on("state", ({ ref, state }) => {
       if (state === "ready") this.#idle.watch(ref.server);
-      const instance = isDown(state) ? this.#find(ref) : undefined;
-      if (instance !== undefined) this.#admission.left(instance);
     });
     this.#admission.watchMemory();
     const { signal } = this.#stopping;
@@ -179,18 +183,38 @@ export class Supervisor {
   }
 
   /**
-   * Sees to it that the selected instances are as they would be if they were started now: what runs
-   * ends, and the next message starts it; what starts begins anew, for the same callers.
+   * Replaces the selected instances that run or start, and only those, so that they are as they would
+   * be if they were started now; see `Instance.handOver`. Rejects with what keeps one from that, once
+   * it is known of all.
    */
-  async renew(selector: Selector, why: string): Promise<void> {
+  async handOver(selector: Selector, reason: string): Promise<void> {
     this.#trust(selector);
-    await Promise.all(
-      this.#select(selector).map((instance) =>
-        instance.live === undefined
-          ? instance.restart(`restarted: ${why}`)
-          : instance.stop(`stopped: ${why}`),
-      ),
+    const all = this.#select(selector).map((instance) => instance.handOver(reason));
+    const failed = (await Promise.allSettled(all)).find(({ status }) => status === "rejected");
+    if (failed?.status === "rejected") throw failed.reason;
+  }
+
+  /**
+   * As `handOver`, without waiting for new generations: those start in turn, and what they fail at is
+   * in the state. What is ended at once has ended when this resolves.
+   */
+  async renew(selector: Selector, reason: string): Promise<void> {
+    this.#trust(selector);
+    const ending = this.#select(selector).map(async (instance) => {
+      const over = instance.handOver(reason);
+      if (instance.live === undefined) await over;
+      else over.catch(() => {});
+    });
+    await Promise.all(ending);
+  }
+
+  /** As `renew`, but what runs ends at once, with its calls, and the next message starts it. */
+  async renewAtOnce(selector: Selector, reason: string): Promise<void> {
+    this.#trust(selector);
+    const ending = this.#select(selector).map((instance) =>
+      instance.live === undefined ? instance.restart(reason) : instance.stop(reason),
     );
+    await Promise.all(ending);
   }
 
   /** What the selected instances failed at is forgotten; see `Instance.forgive`. */
@@ -240,11 +264,14 @@ export class Supervisor {
     return this.#shown(selector).map((instance) => instance.row());
   }
 
-  /** As `list`, but for those that never served anybody, with the memory of each, for which the process table is read once. */
+  /**
+   * As `list`, but for those that never served anybody; with a row more for each other generation of
+   * which something is left, and the memory of each, for which the process table is read once.
+   */
   async status(selector: Selector = {}): Promise<InstanceStatus[]> {
-    const instances = this.#begun(selector);
-    const sizes = await rssOf(instances);
-    return instances.map((instance, at) => ({ ...instance.row(), rssBytes: sizes[at] ?? null }));
+    const parts = this.#begun(selector).flatMap((instance) => instance.parts());
+    const sizes = await rssOf(parts);
+    return parts.map((part, at) => ({ ...part.row(), rssBytes: sizes[at] ?? null }));
   }
 
   /** How many starts are under way, and how many of others wait for theirs. */
@@ -263,10 +290,11 @@ export class Supervisor {
     this.#context.engines.child.forgetUser(user);
   }
 
-  /** How many instances are in each state; states without any are left out. */
+  /** How many rows of `status` are in each state; states without any are left out. */
   counts(): Partial<Record<StateName, number>> {
     const counts: Partial<Record<StateName, number>> = {};
-    for (const { state } of this.#begun({})) counts[state] = (counts[state] ?? 0) + 1;
+    for (const instance of this.#begun({}))
+      for (const state of instance.states()) counts[state] = (counts[state] ?? 0) + 1;
     return counts;
   }
 
@@ -317,10 +345,6 @@ export class Supervisor {
     );
   }
 
-  #find(ref: Ref): Instance | undefined {
-    return this.#instances.get(keyOf(ref));
-  }
-
   #select({ user, server, variant }: Selector): Instance[] {
     return [...this.#instances.values()]
       .filter(
@@ -336,11 +360,16 @@ export class Supervisor {
   async #prepareProbe(ref: Ref, def: ChildServer) {
     const { config, version, versions, engines, secretsFor, scheduler } = this.#context;
     const { signal } = this.#stopping;
-    const token = secretsFor(ref.user, ref.server);
-    const endTurn = await scheduler.take(ref, signal);
+    const token = secretsFor(ref, PROBE);
+    const free = await scheduler.take(ref, signal);
+    const endTurn = (end: StartEnd): void => {
+      free(end);
+      this.events.emit("state", { ref, generation: PROBE, state: "gone" });
+    };
     const { resumeWindowMs } = config;
     const settings = { version, versions, resumeWindowMs, startTimeoutMs: def.startTimeoutMs };
-    return { input: { ...settings, def, token, engine: engines.child, signal }, endTurn };
+    const own = { generation: PROBE, def, token };
+    return { input: { ...settings, ...own, engine: engines.child, signal }, endTurn };
   }
 
   #warnExposed(server: string, addresses: readonly string[]): void {

@@ -1,4 +1,4 @@
-import { setTimeout as delay } from "node:timers/promises";
+import { passed } from "../platform/abort.ts";
 
 /** The calls that one generation has to answer. Whoever hands it a call counts it in, and out. */
 export class Work {
@@ -23,9 +23,10 @@ export class Work {
   async done(withinMs: number): Promise<void> {
     if (this.#inFlight === 0) return;
     const answered = new Promise<void>((resolve) => this.#whenDone.push(resolve));
-    const { signal } = this.#hurry;
-    const late = delay(withinMs, undefined, { signal, ref: false }).catch(() => {});
-    await Promise.race([answered, late]);
+    const timer = new AbortController();
+    const signal = AbortSignal.any([this.#hurry.signal, timer.signal]);
+    await Promise.race([answered, passed(withinMs, signal).catch(() => {})]);
+    timer.abort();
   }
 
   /** Nobody waits for its answers any more. */

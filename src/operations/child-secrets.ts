@@ -1,6 +1,6 @@
 import type { Registry } from "../auth/registry.ts";
 import { SupervisorError } from "../errors.ts";
-import type { Supervisor } from "../instances/supervisor.ts";
+import type { Ref, Supervisor } from "../instances/supervisor.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import { MIN_SECRET_LENGTH } from "../telemetry/scrubber.ts";
 import type { Scrubber } from "../telemetry/scrubber.ts";
@@ -22,31 +22,30 @@ export class ChildSecrets {
   }
 
   /**
-   * The token for a child of this user that is about to start; undefined where there is none. It is
+   * The token for a child that is about to start; undefined where there is none. It is
    * asked for at each start, so a request that was let in before its user was disabled, and is only
    * now at the child, is refused here: USER_DISABLED.
    */
-  tokenFor(user: string, server: string): string | undefined {
+  tokenFor(ref: Ref, generation: number): string | undefined {
+    const { user, server } = ref;
     const { registry, tokens } = this.#parts;
     if (registry.findUser(user)?.state !== "enabled")
       throw new SupervisorError("USER_DISABLED", "the user is disabled or is being removed");
     const token = tokens.secretFor(user, server);
-    if (token !== undefined) this.#hide(user, server, token);
+    if (token !== undefined) this.#hide(ref, generation, token);
     return token;
   }
 
-  /** From now on a token is hidden no longer than an instance that was started with it runs. */
-  unhideAfterUse(supervisor: Pick<Supervisor, "events" | "list">): void {
-    supervisor.events.on("state", ({ ref: { user, server }, state }) => {
-      if (state !== "stopped") return;
-      const rows = supervisor.list({ user, server });
-      if (rows.every((row) => row.state === "stopped"))
-        this.#parts.scrubber.delete(nameOf(user, server));
+  /** From now on a token is hidden no longer than a generation that was started with it is there. */
+  unhideAfterUse({ events }: Pick<Supervisor, "events">): void {
+    events.on("state", ({ ref, generation, state }) => {
+      if (state === "gone") this.#parts.scrubber.delete(nameOf(ref, generation));
     });
   }
 
-  #hide(user: string, server: string, token: string): void {
-    if (this.#parts.scrubber.set(nameOf(user, server), token)) return;
+  #hide(ref: Ref, generation: number, token: string): void {
+    if (this.#parts.scrubber.set(nameOf(ref, generation), token)) return;
+    const { user, server } = ref;
     this.#parts.log.warn(
       { user, server },
       `the token is shorter than ${MIN_SECRET_LENGTH} characters, so it cannot be told from other text and is not removed from logs`,
@@ -54,4 +53,6 @@ export class ChildSecrets {
   }
 }
 
-const nameOf = (user: string, server: string): string => `token ${user}/${server}`;
+/** Each generation of each variant has the token that there was when it was started. */
+const nameOf = ({ user, server, variant }: Ref, generation: number): string =>
+  `token ${user}/${server}/${variant} ${generation}`;

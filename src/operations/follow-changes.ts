@@ -7,14 +7,14 @@ import type { Tokens } from "../tokens/tokens.ts";
 export interface FollowParts {
   registry: Pick<Registry, "events">;
   tokens: Pick<Tokens, "events">;
-  supervisor: Pick<Supervisor, "stop" | "renew">;
+  supervisor: Pick<Supervisor, "stop" | "renew" | "renewAtOnce">;
   sessions: Pick<Sessions, "closeCredential" | "closeUser">;
   log: Logger;
 }
 
 /**
  * What follows when a key or a user ends, or a token changes. Sessions end within the event, so before
- * the change is acknowledged; children end soon after.
+ * the change is acknowledged; children end soon after, and for a new token once another took over.
  */
 export function followChanges({ registry, tokens, supervisor, sessions, log }: FollowParts): void {
   const logFailure = (user: string, work: Promise<void>): void => {
@@ -26,9 +26,13 @@ export function followChanges({ registry, tokens, supervisor, sessions, log }: F
     const reason = "stopped: the user was disabled or removed";
     logFailure(user, supervisor.stop({ user }, reason));
   });
-  tokens.events.on("changed", ({ user, server }) => {
+  tokens.events.on("changed", ({ user, server, isCleared }) => {
     const selector = { user, server: server ?? undefined };
-    logFailure(user, supervisor.renew(selector, "the token changed"));
+    // Who takes a token away does not want it used for another call.
+    const work = isCleared
+      ? supervisor.renewAtOnce(selector, "stopped: the token was cleared")
+      : supervisor.renew(selector, "restarted for a new token");
+    logFailure(user, work);
   });
 }
 

@@ -2,7 +2,7 @@
 import { orderRow } from "../audit/audit.ts";
 import type { Audit } from "../audit/audit.ts";
 import type { Catalog } from "../catalog/catalog.ts";
-import { applyLive, compareConfigs } from "../config/compare.ts";
+import { applyLive, compareConfigs, isRunOtherwise } from "../config/compare.ts";
 import type { ConfigChanges } from "../config/compare.ts";
 import { loadConfig } from "../config/config.ts";
 import type { Config, ServerDef } from "../config/config.ts";
@@ -56,8 +56,11 @@ async function reloadOnce(parts: ReloadParts): Promise<Reloaded> {
   const touched = [...changes.changed, ...changes.removed];
   for (const server of touched)
     if (isReshaped(before[server], next.servers[server])) sessions.closeServer(server);
+  const renewed = changes.changed.filter((server) =>
+    isRunOtherwise(before[server]!, next.servers[server]!),
+  );
   await Promise.all([
-    ...changes.changed.map((server) => supervisor.renew({ server }, "the config changed")),
+    ...renewed.map((server) => supervisor.renew({ server }, "restarted: the config changed")),
     ...changes.removed.map((server) =>
       supervisor.forget({ server }, "stopped: the server is gone"),
     ),
@@ -90,8 +93,8 @@ export function auditedReload(
 }
 
 /**
- * A function that reads the config file again. Only instances whose server changed or vanished are
- * ended; the next message starts them as they are now. Calls run one after the other.
+ * A function that reads the config file again. Only instances whose server changed are replaced, and
+ * only those whose server vanished are ended. It waits for no start. Calls run one after the other.
  *
  * Rejects with CONFIG_UNREADABLE, CONFIG_INVALID (all problems as details) or ISOLATION_UNAVAILABLE,
  * and has then changed nothing.

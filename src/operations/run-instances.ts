@@ -6,7 +6,7 @@ import type { Ref, Selector, Supervisor } from "../instances/supervisor.ts";
 export interface RunParts {
   config: Pick<Config, "defaultServer">;
   registry: Pick<Registry, "requireUser">;
-  supervisor: Pick<Supervisor, "ensure" | "forgive" | "list" | "restart" | "stop">;
+  supervisor: Pick<Supervisor, "ensure" | "forgive" | "handOver" | "list" | "restart" | "stop">;
 }
 
 /** A user's instances: those of one server, or what each order does without one. */
@@ -35,12 +35,22 @@ export async function stopInstances(parts: RunParts, subject: RunSubject): Promi
   return refs;
 }
 
-/** Replaces the instances that run, and starts the one of the server (or the default one) where none does. */
-export async function restartInstances(parts: RunParts, subject: RunSubject): Promise<Ref[]> {
+/**
+ * Replaces the instances that run, and starts the one of the server (or the default one) where none
+ * does. With `isGraceful` each serves until another can take over, and goes on where that fails; see
+ * `Supervisor.handOver`.
+ */
+export async function restartInstances(
+  parts: RunParts,
+  subject: RunSubject,
+  isGraceful: boolean,
+): Promise<Ref[]> {
   requireEnabled(parts, subject);
   const found = runningOf(parts, subject);
   const refs = found.length > 0 ? found : [defaultOf(parts, subject)];
-  await parts.supervisor.restart(subject, "restarted by an admin");
+  const reason = "restarted by an admin";
+  if (isGraceful) await parts.supervisor.handOver(subject, reason);
+  else await parts.supervisor.restart(subject, reason);
   await ensureAll(parts, refs);
   return refs;
 }

@@ -26,7 +26,7 @@ export interface StoredToken {
 /** Emitted when the change is on the disk, before the call that made it returns. */
 export interface TokenEvents {
   /** `server` is null where it was the general token, or all of them. */
-  changed: [{ user: string; server: string | null }];
+  changed: [{ user: string; server: string | null; isCleared: boolean }];
 }
 
 /** Tokens by user and server. Every call may reject with STORE_FAILED; a change has then changed nothing. */
@@ -56,7 +56,7 @@ export class Tokens {
       expiresAt,
     };
     this.#store.tokens.set(id, row, this.#vault.seal(value, placeOf(user, row.server)));
-    this.events.emit("changed", { user, server });
+    this.events.emit("changed", { user, server, isCleared: false });
   }
 
   /** The general token first, then by server. USER_NOT_FOUND. */
@@ -70,13 +70,13 @@ export class Tokens {
   clear(user: string, server: string | null): void {
     if (!this.#store.tokens.delete(this.#requireUser(user).id, server ?? GENERAL))
       throw new SupervisorError("TOKEN_NOT_FOUND", "there is no such token");
-    this.events.emit("changed", { user, server });
+    this.events.emit("changed", { user, server, isCleared: true });
   }
 
   /** How many there were. USER_NOT_FOUND. */
   clearAll(user: string): number {
     const count = this.#store.tokens.deleteAll(this.#requireUser(user).id);
-    if (count > 0) this.events.emit("changed", { user, server: null });
+    if (count > 0) this.events.emit("changed", { user, server: null, isCleared: true });
     return count;
   }
 

@@ -40,6 +40,14 @@ interface Model {
   greeting: string;
 }
 
+interface Row {
+  user: string;
+  pid: number | null;
+  state: string;
+  generation: number;
+  inFlight: number;
+}
+
 interface Answer {
   status: number;
   body: Record<string, unknown>;
@@ -98,7 +106,7 @@ class Real {
     });
   }
 
-  async rows(): Promise<{ user: string; pid: number | null; state: string; inFlight: number }[]> {
+  async rows(): Promise<Row[]> {
     const { body } = await this.admin("GET", "/api/status");
     return body["instances"] as never;
   }
@@ -219,8 +227,17 @@ const COMMANDS = [
     async (model, real, name) => {
       model.greeting = `hello ${name} ${model.greeting.length}`;
       real.configure(model.greeting);
+      const isReady = ({ state }: Row): boolean => state === "ready";
+      const before = (await real.rows()).filter(isReady);
       const done = await real.admin("POST", "/api/reload");
       assert.equal(done.status, 200);
+      const serve = async (): Promise<boolean> =>
+        (await real.rows()).some((row) =>
+          before.some(
+            (old) => isReady(row) && old.user === row.user && old.generation === row.generation,
+          ),
+        );
+      await until(async () => !(await serve()), "others have taken over");
     },
   ),
   ...Array.from({ length: 4 }, () =>

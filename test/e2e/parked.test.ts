@@ -67,7 +67,8 @@ test("a parked child answers at once why, and a new token or config ends that", 
   const answered = await knock();
   assert.equal(answered.status, 200, answered.body);
 
-  await setToken("a-wrong-one");
+  // A wrong one would leave it serving.
+  assert.equal((await daemon.cli(["token", "clear", "alice"])).code, 0);
   await park();
   const config = JSON.parse(readFileSync(daemon.configPath, "utf8")) as Record<string, object>;
   config["servers"] = { picky: { ...picky, env: { FIXED: "1" } } };

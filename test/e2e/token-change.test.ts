@@ -49,6 +49,10 @@ const setToken = async (rig: Alice, token: string, ...flags: string[]) =>
     0,
   );
 
+/** Another child than this one serves. */
+const isReplaced = async (rig: Alice, server: string, { pid }: { pid: number }) =>
+  await until(async () => (await rig.row(server)).pid !== pid, "another child serves");
+
 test("a new token: the session with the old one is lost, the next one has a child with the new one", async (t) => {
   const rig = await startForAlice(t, {
     one: fixture("sse", "echo-sse"),
@@ -67,7 +71,7 @@ test("a new token: the session with the old one is lost, the next one has a chil
     "the call under way has failed",
   );
   assert.equal(failed.error?.data?.type, "INSTANCE_EXITED");
-  assert.match(failed.error?.message ?? "", /the token changed/);
+  assert.match(failed.error?.message ?? "", /was restarted for a new token/);
   await until(() => old.stream.isEnded && waiting.isEnded, "both streams have ended");
   const lost = await rig.post(old.endpoint, call("late", "env"));
   assert.deepEqual([lost.status, typeOf(lost)], [404, "SESSION_NOT_FOUND"]);
@@ -107,7 +111,9 @@ test("a token for one server leaves the child of another alone, and other users'
     return instances.find((row) => row.server === server)?.pid;
   };
   const before = [await pidOf("alice", "one"), await pidOf("bob", "two")];
+  const two = await rig.row("two");
   await setToken(rig, "for-two-alone", "--server", "two");
+  await isReplaced(rig, "two", two);
   const lost = await rig.post("/u/alice/two/mcp", call(1, "env"), http);
   assert.equal(typeOf(lost), "SESSION_NOT_FOUND");
   const session = await rig.http("two");
@@ -157,7 +163,7 @@ test("a new token reaches a remote with the next session, and the old one is not
   for (const request of since) assert.equal(request.headers.authorization, "Bearer second-token");
 });
 
-test("a child that takes its time to end gets no message after the token has changed", async (t) => {
+test("a child that takes its time to end gets no message once another has the new token", async (t) => {
   const rig = await startForAlice(
     t,
     { one: fixture("sse", "ignores-sigterm"), two: fixture("http", "ignores-sigterm") },
@@ -165,7 +171,10 @@ test("a child that takes its time to end gets no message after the token has cha
   );
   const sse = await rig.sse("one");
   const http = await rig.http("two");
+  const before = [await rig.row("one"), await rig.row("two")] as const;
   await setToken(rig, "second-token");
+  await isReplaced(rig, "one", before[0]);
+  await isReplaced(rig, "two", before[1]);
   const late = await rig.post("/u/alice/two/mcp", call("late", "env"), http);
   assert.deepEqual([late.status, typeOf(late)], [404, "SESSION_NOT_FOUND"]);
   const lost = await rig.post(sse.endpoint, call("late", "env"));

@@ -21,7 +21,8 @@ const LIMITS = {
 
 class Child implements Candidate {
   readonly ref;
-  state: Candidate["state"] = "ready";
+  state: Candidate["state"] = { name: "ready" };
+  isHandedOver = false;
   idleSince: number | undefined;
   bytes = 10;
   reason = "";
@@ -32,7 +33,7 @@ class Child implements Candidate {
   }
 
   async stop(reason: string): Promise<void> {
-    this.state = "draining";
+    this.state = { name: "draining" };
     this.idleSince = undefined;
     this.reason = reason;
     await new Promise<void>((resolve) => (this.gone = resolve));
@@ -62,7 +63,7 @@ function rig(t: TestContext, limits: Partial<typeof LIMITS> = {}) {
       return child;
     },
     end(this: void, child: Child) {
-      child.state = "stopped";
+      child.state = { name: "stopped" };
       admission.left(child);
       child.gone();
     },
@@ -79,7 +80,7 @@ test("when the machine is full, the child that has been idle for the longest tim
   await settled();
   assert.equal(admission.waiting, 2);
   assert.equal(carol.reason, "stopped: idle, and its place was needed");
-  assert.equal(bob.state, "draining");
+  assert.equal(bob.state.name, "draining");
   end(bob);
   await erin;
   assert.equal(admission.waiting, 1);
@@ -97,14 +98,17 @@ test("when the machine is full, the child that has been idle for the longest tim
 test("a user at the own limit loses the own idle child, and nobody else's", async (t) => {
   const { add, end } = rig(t);
   const bob = await add("bob", 9_000);
-  const first = await add("alice", 2_000);
-  const second = await add("alice");
-  const third = add("alice");
+  const first = await add("alice", 2_000, "one");
+  const second = await add("alice", undefined, "two");
+  const third = add("alice", undefined, "three");
   await settled();
-  assert.deepEqual([bob.state, first.state, second.state], ["ready", "draining", "ready"]);
+  assert.deepEqual(
+    [bob.state.name, first.state.name, second.state.name],
+    ["ready", "draining", "ready"],
+  );
   end(first);
   await third;
-  await assert.rejects(add("alice"), { code: "TOO_MANY_CHILDREN", status: 429 });
+  await assert.rejects(add("alice", undefined, "four"), { code: "TOO_MANY_CHILDREN", status: 429 });
 });
 
 test("a child that was wanted a moment ago is not idle yet", async (t) => {
@@ -144,11 +148,11 @@ test("when the memory is full, idle children end one by one until there is room"
   Object.assign(busy, { bytes: 700 });
   pass(5_000);
   const dave = add("dave");
-  await until(() => big.state === "draining", "the longest idle one ends");
+  await until(() => big.state.name === "draining", "the longest idle one ends");
   assert.equal(big.reason, "stopped: idle, and its memory was needed");
-  assert.equal(idle.state, "ready");
+  assert.equal(idle.state.name, "ready");
   end(big);
-  await until(() => idle.state === "draining", "the next one ends");
+  await until(() => idle.state.name === "draining", "the next one ends");
   end(idle);
   await dave;
   busy.bytes = 2 ** 21;
@@ -173,4 +177,50 @@ test("real children: the idle one ends for a new user, and comes back when it is
   assert.deepEqual(supervisor.queue(), { starting: 0, waiting: 0 });
   supervisor.instance(bob).usage.inFlight = 1;
   await assert.rejects(supervisor.ensure(alice), { code: "INSTANCE_LIMIT" });
+});
+
+test("a child that starts beside another has nobody stopped for it, and is no second child of its user's", async (t) => {
+  const { admission, add, end, pass } = rig(t, { children: 3, childrenPerUser: 1 });
+  const bob = await add("bob", 9_000);
+  const before = await add("alice");
+  const next = new Child("alice");
+  next.state = { name: "starting" };
+  assert.equal(await admission.admitBeside(next, before), true);
+  const third = new Child("bob");
+  assert.equal(await admission.admitBeside(third, bob), false, "three are three, whoever's");
+  assert.equal(bob.state.name, "ready");
+
+  next.state = { name: "ready" };
+  Object.assign(before, { isHandedOver: true, state: { name: "draining" } });
+  // It is not the draining one that is too many for this user.
+  await assert.rejects(add("alice", undefined, "other"), { code: "TOO_MANY_CHILDREN" });
+  void before.stop(before.reason);
+  end(before);
+  pass(5_000);
+  Object.assign(next, { bytes: 400 });
+  Object.assign(bob, { bytes: 300 });
+  const one = new Child("alice");
+  one.state = { name: "starting" };
+  assert.equal(await admission.admitBeside(one, next), false, "it will need as much as that one");
+  next.bytes = 300;
+  pass(5_000);
+  assert.equal(await admission.admitBeside(one, next), true);
+  admission.left(one);
+});
+
+test("a newcomer waits for a child that drains only where none is idle", async (t) => {
+  const { add, end } = rig(t, { children: 2 });
+  const drains = await add("alice");
+  Object.assign(drains, { isHandedOver: true, state: { name: "draining" } });
+  const idle = await add("bob", 5_000);
+  const carol = add("carol");
+  await settled();
+  assert.equal(idle.state.name, "draining");
+  end(idle);
+  await carol;
+  const dave = add("dave");
+  await settled();
+  void drains.stop(drains.reason);
+  end(drains);
+  await dave;
 });

@@ -1,86 +1,285 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { TestContext } from "node:test";
-import type { Live } from "../../src/instances/supervisor.ts";
-import { PretendEngine } from "../engines/pretend-engine.ts";
-import { openSupervisor, ref } from "../helpers/supervisor.ts";
+import type { ChildServer } from "../../src/config/config.ts";
+import type { Ended, Live } from "../../src/instances/supervisor.ts";
+import { Pods, PretendEngine } from "../engines/pretend-engine.ts";
+import { makeTimeSkippable } from "../helpers/skippable-time.ts";
+import { openSupervisor, ref, targetOf } from "../helpers/supervisor.ts";
+import { until } from "../helpers/until.ts";
 
-const FAR_MS = 600_000;
+const ONE = ref("alice", "one");
+const WHY = "restarted for a new token";
+const MINUTE_MS = 60_000;
 
-async function start(t: TestContext) {
-  const engine = new PretendEngine();
-  const servers = { one: { command: "server" } };
-  const { supervisor } = openSupervisor(t, servers, {}, engine);
-  const instance = supervisor.instance(ref("alice", "one"));
+/** A child that is ready, of a server that goes on with its calls for ten minutes. */
+async function start(t: TestContext, more: object = {}, settings: object = {}) {
+  const pods = new Pods();
+  const engine = new PretendEngine(pods);
+  const servers = { one: { command: "server", drainTimeout: "10m", ...more } };
+  const { supervisor, config, logged } = openSupervisor(t, servers, settings, engine);
+  const instance = supervisor.instance(ONE);
   const first = await instance.ensure();
-  return { supervisor, instance, first };
+  return {
+    supervisor,
+    instance,
+    first,
+    logged,
+    killOldest: async () => await [...pods.all][0]!.end({ code: null, signal: "SIGKILL" }),
+    /** From now on the server is another one. */
+    change: (how: Partial<ChildServer>) => {
+      config.servers["one"] = { ...(config.servers["one"] as ChildServer), ...how };
+    },
+    /** Which generations there are, in which state, with how many calls under way. */
+    shown: () =>
+      instance
+        .parts()
+        .map((part) => part.row())
+        .map(({ generation, state, inFlight }) => `${generation} ${state} ${inFlight}`),
+  };
 }
-
-/** Which generations there are, in which state, with how many calls under way. */
-const shown = (instance: Awaited<ReturnType<typeof start>>["instance"]): string[] =>
-  instance.generations().map((row) => `${row.generation} ${row.state} ${row.inFlight}`);
 
 const hasEnded = (live: Live): Promise<boolean> =>
   Promise.race([live.exited.then(() => true), new Promise<boolean>((r) => setImmediate(r, false))]);
 
-test("a second generation takes the work while the first answers the calls that it has", async (t) => {
-  const { instance, first } = await start(t);
+const reasonOf = async ({ exited }: Live): Promise<Ended["reason"]> => (await exited).reason;
+
+test("the old generation serves until the new one is ready, and then answers the calls that it has", async (t) => {
+  const { instance, first, change, shown } = await start(t);
   first.work.begin();
   first.work.begin();
-  const over = instance.handOver("a new version is there", FAR_MS);
-  const second = await instance.ensure();
-  assert.deepEqual([second.generation, instance.live], [2, second]);
+  instance.usage.inFlight = 2;
+  change({ command: "silent" });
+  const over = instance.handOver(WHY);
+  await until(() => shown().length === 2, "the next one starts");
+  assert.deepEqual([instance.live, await instance.ensure()], [first, first]);
+  assert.deepEqual(shown(), ["1 ready 2", "2 starting 0"]);
+  assert.deepEqual([instance.state, instance.row().generation], ["ready", 1]);
+
+  change({ command: "server" });
+  // What starts begins anew, for the same callers.
+  await instance.handOver(WHY);
+  await over;
+  const second = instance.live!;
+  assert.deepEqual([second.generation, await instance.ensure()], [3, second]);
   second.work.begin();
-  assert.deepEqual(shown(instance), ["2 ready 1", "1 draining 2"]);
-  assert.deepEqual([instance.state, instance.row().generation], ["ready", 2]);
+  instance.usage.inFlight = 3;
+  assert.deepEqual(shown(), ["3 ready 1", "1 draining 2"]);
 
   first.work.end();
   assert.equal(await hasEnded(first), false);
   first.work.end();
-  await over;
-  assert.equal((await first.exited).reason, "a new version is there");
-  assert.deepEqual(shown(instance), ["2 ready 1"]);
+  assert.equal(await reasonOf(first), `was ${WHY}`);
+  await until(() => shown().length === 1, "nothing is left of it");
   assert.equal(await hasEnded(second), false);
 });
 
-test("a generation that has nothing to answer ends as soon as its work is handed over", async (t) => {
+test("a generation that has nothing to answer ends as soon as another one serves", async (t) => {
   const { instance, first } = await start(t);
-  await instance.handOver("a new version is there", FAR_MS);
-  assert.equal((await first.exited).reason, "a new version is there");
+  await instance.handOver(WHY);
+  assert.equal(await reasonOf(first), `was ${WHY}`);
   assert.equal((await instance.ensure()).generation, 2);
 });
 
-test("calls that take too long end with the generation that has them", async (t) => {
+test("calls that take longer than drainTimeout end with their generation, at once, which is told", async (t) => {
+  const { supervisor, instance, first, logged } = await start(t, { drainTimeout: "1ms" });
+  const cut: string[] = [];
+  supervisor.events.on("cut-short", (event) => cut.push(event.ref.server));
+  first.work.begin();
+  await instance.handOver(WHY);
+  assert.deepEqual(await first.exited, { reason: `was ${WHY}`, exit: null });
+  assert.deepEqual(cut, ["one"]);
+  const told = logged.map(({ message }) => String(message));
+  assert.ok(told.includes("child: ended with 1 call under way"));
+});
+
+test("a change during a drain ends the drain, and not what serves", async (t) => {
   const { instance, first } = await start(t);
   first.work.begin();
-  await instance.handOver("a new version is there", 1);
-  assert.equal(await hasEnded(first), true);
-  assert.equal((await instance.ensure()).generation, 2);
+  await instance.handOver(WHY);
+  const second = instance.live!;
+  second.work.begin();
+  await instance.handOver("restarted: the config changed");
+  assert.equal(await reasonOf(first), `was ${WHY}`);
+  assert.deepEqual([await hasEnded(second), instance.live?.generation], [false, 3]);
+  second.work.end();
+  assert.equal(await reasonOf(second), "was restarted: the config changed");
+});
+
+test("a child that dies while it drains takes its calls with it, and says why", async (t) => {
+  const { supervisor, instance, first, killOldest, shown } = await start(t);
+  const cut: string[] = [];
+  supervisor.events.on("cut-short", (event) => cut.push(event.ref.server));
+  first.work.begin();
+  await instance.handOver(WHY);
+  await killOldest();
+  assert.equal(await reasonOf(first), "was killed by SIGKILL");
+  await until(() => shown().length === 1, "nothing is left of it");
+  assert.deepEqual([shown(), cut], [["2 ready 0"], []]);
 });
 
 test("a stop waits for nobody's answers, and ends both", async (t) => {
-  const { instance, first } = await start(t);
+  const { instance, first, shown } = await start(t);
   first.work.begin();
-  const over = instance.handOver("a new version is there", FAR_MS);
-  const second = await instance.ensure();
+  await instance.handOver(WHY);
+  const second = instance.live!;
   await instance.stop("stopped by an admin");
-  await over;
-  assert.deepEqual(shown(instance), []);
-  assert.equal((await second.exited).reason, "stopped by an admin");
-  assert.equal((await first.exited).reason, "a new version is there");
-  assert.equal(instance.state, "stopped");
+  assert.deepEqual(shown(), ["2 stopped 0"]);
+  assert.equal(await reasonOf(second), "was stopped by an admin");
+  assert.equal(await reasonOf(first), `was ${WHY}`);
 });
 
-test("the end of the second is told though the first still drains, and the next takes over", async (t) => {
+test("a stop ends the start of the next generation too, and it is not tried again", async (t) => {
+  const { instance, first, change, shown } = await start(t);
+  change({ command: "silent" });
+  const over = assert.rejects(instance.handOver(WHY), { code: "INSTANCE_EXITED" });
+  first.work.begin();
+  await until(() => shown().length === 2, "the next one starts");
+  await instance.stop("stopped by an admin");
+  await over;
+  assert.deepEqual(shown(), ["2 stopped 0"]);
+  assert.equal(instance.row().reason, "stopped by an admin");
+});
+
+test("a restart is at once: it ends what serves and what drains", async (t) => {
   const { instance, first } = await start(t);
   first.work.begin();
-  const over = instance.handOver("a new version is there", FAR_MS);
-  const second = await instance.ensure();
+  await instance.handOver(WHY);
+  const second = instance.live!;
+  second.work.begin();
   await instance.restart("restarted by an admin");
-  assert.equal((await second.exited).reason, "restarted by an admin");
-  const third = await instance.ensure();
-  assert.equal(third.generation, 3);
-  assert.deepEqual(shown(instance), ["3 ready 0", "1 draining 1"]);
+  assert.equal(await reasonOf(first), `was ${WHY}`);
+  assert.equal(await reasonOf(second), "was restarted by an admin");
+  assert.equal((await instance.ensure()).generation, 3);
+});
+
+test("what nobody has used for a minute is stopped, and started by the next message", async (t) => {
+  const { supervisor, instance, first, shown } = await start(t);
+  const real = performance.now.bind(performance);
+  t.mock.method(performance, "now", () => real() + MINUTE_MS);
+  await supervisor.renew({}, WHY);
+  assert.equal(await reasonOf(first), "was stopped for a new token");
+  assert.deepEqual(shown(), ["1 stopped 0"]);
+  assert.equal((await instance.ensure()).generation, 2);
+});
+
+test("what has a call or a subscription is replaced, however long that lasts", async (t) => {
+  const hold = { clear: () => {} };
+  const busy = await start(t);
+  const subscribed = await start(t);
+  busy.first.work.begin();
+  subscribed.instance.usage.holds.add(hold);
+  const real = performance.now.bind(performance);
+  t.mock.method(performance, "now", () => real() + 10 * MINUTE_MS);
+  for (const { instance } of [busy, subscribed]) {
+    await instance.handOver(WHY);
+    assert.equal(instance.live?.generation, 2);
+  }
+  // What it is kept for is kept.
+  assert.equal(subscribed.instance.usage.holds.size, 1);
+});
+
+test("a next generation that fails leaves the old one serving, says so, and is tried again", async (t) => {
+  const { skip, restore } = makeTimeSkippable();
+  t.after(restore);
+  const { supervisor, instance, first, change, shown } = await start(t);
+  first.work.begin();
+  change({ command: "ends" });
+  const why = "the next one exited with code 3 before it was ready";
+  await assert.rejects(instance.handOver(WHY), {
+    code: "INSTANCE_EXITED",
+    message: `alice/one: ${why}; the one before goes on serving`,
+  });
+  await until(() => shown().length === 1, "nothing is left of it");
+  assert.deepEqual([instance.live, await instance.ensure()], [first, first]);
+  const row = instance.row();
+  assert.deepEqual(
+    [row.state, row.generation, row.failures, row.reason],
+    ["ready", 1, 0, `could not be replaced: ${why}`],
+  );
+  assert.ok(row.retryAt! > Date.now());
+  assert.equal(supervisor.failuresOf(ONE)[0]?.reason, "exited with code 3 before it was ready");
+  assert.deepEqual([...supervisor.failingServers()], []);
+
+  skip(2_000);
+  await until(() => supervisor.failuresOf(ONE).length === 2, "the second try has failed");
+  assert.equal(instance.live, first);
+  change({ command: "server" });
+  skip(3_000);
+  await until(() => instance.live !== first, "the third has not");
+  assert.deepEqual([instance.row().reason, instance.row().retryAt], [null, null]);
+  assert.equal(await hasEnded(first), false);
+});
+
+test("whoever sees to what failed has it tried at once", async (t) => {
+  const { supervisor, instance, first, change } = await start(t);
+  change({ command: "ends" });
+  await assert.rejects(instance.handOver(WHY), { code: "INSTANCE_EXITED" });
+  change({ command: "server" });
+  supervisor.forgive({});
+  await until(() => instance.live !== first && instance.live, "it is replaced");
+});
+
+test("the one that serves may die before the next is ready: then that is waited for", async (t) => {
+  const { instance, first, change, killOldest } = await start(t);
+  // It was of use, so that its end is no failure.
+  instance.usage.answered = 1;
+  change({ command: "ends" });
+  await assert.rejects(instance.handOver(WHY), { code: "INSTANCE_EXITED" });
+  change({ command: "server" });
+  await killOldest();
+  assert.equal(await reasonOf(first), "was killed by SIGKILL");
+  assert.equal((await instance.ensure()).generation, 3);
+  assert.equal(instance.row().reason, null);
+});
+
+/** The old one takes no call, but answers those it has; who comes waits for the new one. */
+async function isReplacedInTurn({ instance, first, shown }: Awaited<ReturnType<typeof start>>) {
+  first.work.begin();
+  const over = instance.handOver(WHY);
+  await until(() => instance.live === undefined, "it takes no more calls");
+  const held = instance.ensure();
+  assert.deepEqual(shown(), ["1 draining 0"]);
+  assert.equal(await hasEnded(first), false);
   first.work.end();
   await over;
+  assert.equal((await held).generation, instance.generation);
+  assert.equal(await hasEnded(first), true);
+  assert.equal(shown().length, 1);
+}
+
+test("without a place for two, messages are held until the old generation is done", async (t) => {
+  await isReplacedInTurn(await start(t, {}, { limits: { children: 1 } }));
+});
+
+test('"overlap": false holds messages, and so does another sharing', async (t) => {
+  await isReplacedInTurn(await start(t, { overlap: false }));
+  const reshaped = await start(t);
+  reshaped.change({ sharing: "user" });
+  await isReplacedInTurn(reshaped);
+});
+
+test("who is held waits for the calls of others no longer than for a start", async (t) => {
+  const { instance, first } = await start(t, { overlap: false, startTimeout: "10ms" });
+  first.work.begin();
+  await instance.handOver(WHY);
+  assert.equal(await reasonOf(first), `was ${WHY}`);
+  assert.equal(instance.live?.generation, 2);
+});
+
+test("a remote is spoken to with the new token at once, and with the old one by calls under way", async (t) => {
+  const headers = { Authorization: "Bearer ${token}" };
+  const { supervisor, tokens } = openSupervisor(t, {
+    one: { url: "http://127.0.0.1:1/mcp", headers },
+  });
+  tokens.set("alice/one", "old");
+  const first = await supervisor.ensure(ONE);
+  first.work.begin();
+  tokens.set("alice/one", "new");
+  await supervisor.renew({}, WHY);
+  const second = await supervisor.ensure(ONE);
+  assert.equal(targetOf(second).headers["Authorization"], "Bearer new");
+  assert.equal(await hasEnded(first), false);
+  first.work.end();
+  assert.deepEqual(await first.exited, { reason: `was ${WHY}`, exit: null });
 });

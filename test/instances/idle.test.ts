@@ -89,7 +89,7 @@ test("a real child that is idle ends in good order, and the next message starts 
   supervisor.instance(held).usage.inFlight = 1;
   await supervisor.ensure(held);
   const { exited } = await supervisor.ensure(quick);
-  assert.equal((await exited).reason, "stopped: idle for 150ms");
+  assert.equal((await exited).reason, "was stopped: idle for 150ms");
   await until(() => supervisor.list(quick)[0]?.state === "stopped", "it is stopped");
   assert.equal(supervisor.list(quick)[0]?.reason, "stopped: idle for 150ms");
   assert.equal((await supervisor.ensure(quick)).generation, 2);

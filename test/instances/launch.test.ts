@@ -15,6 +15,7 @@ import { serve } from "../helpers/serve.ts";
 import { until } from "../helpers/until.ts";
 
 const REF = { user: "alice", server: "one", variant: "" };
+const WRITER = { ref: REF, generation: 1 };
 const TOKEN = "tok_0123456789abcdef";
 const NOBODY: Listeners = { ours: [], foreign: [] };
 const THIEF: Listeners = { ours: [], foreign: ["127.0.0.1"] };
@@ -89,6 +90,7 @@ function launch(engine: Pick<Engine<ChildServer>, "start">, options: Options = {
   const spawned: Running[] = [];
   const outcome = launchChild({
     ref: REF,
+    generation: 1,
     def: servers["one"] as ChildServer,
     capabilities: "{}",
     wanted: undefined,
@@ -99,7 +101,7 @@ function launch(engine: Pick<Engine<ChildServer>, "start">, options: Options = {
     startTimeoutMs,
     engine: engine as Engine<ChildServer>,
     output,
-    onLine: (stream, line) => void output.add("", stream, line),
+    onLine: (stream, line) => void output.add(WRITER, stream, line),
     onSpawn: (running) => spawned.push(running),
     signal: options.signal ?? new AbortController().signal,
   });
@@ -144,7 +146,7 @@ test("a child that ends before it is ready is told by its code and last lines, w
   const child = new TestChild(1);
   const launching = launch(engineOf(() => child));
   await until(() => launching.spawned.length === 1, "it runs");
-  launching.output.add("", "stderr", `no such folder for ${TOKEN}`);
+  launching.output.add(WRITER, "stderr", `no such folder for ${TOKEN}`);
   child.exit(3);
   const failure = await failureOf(launching);
   assert.equal(failure.code, "INSTANCE_EXITED");

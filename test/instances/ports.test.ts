@@ -100,6 +100,12 @@ test("a pinned port is the child's, and a refusal names who holds it", async (t)
     assert.equal(Number(targetOf(live).url.port), 32_115);
     await other.supervisor.stop(ALICE, "stopped by an admin");
   }
+  // Nor is there a second child beside the first: one follows the other.
+  const before = await other.supervisor.ensure(ALICE);
+  await other.supervisor.handOver(ALICE, "restarted by an admin");
+  assert.equal((await before.exited).reason, "was restarted by an admin");
+  const next = await other.supervisor.ensure(ALICE);
+  assert.deepEqual([next.generation, Number(targetOf(next).url.port)], [4, 32_115]);
 });
 
 test("a port is not given out again soon after its child's end, unless there is no other", async () => {

@@ -23,6 +23,9 @@ function rig({ stop = () => Promise.resolve() } = {}) {
       renew: async ({ user, server }, why) => {
         await Promise.resolve(told.push(`renew ${user} ${server}: ${why}`));
       },
+      renewAtOnce: async ({ user, server }, why) => {
+        await Promise.resolve(told.push(`at once ${user} ${server}: ${why}`));
+      },
     },
     sessions: {
       closeCredential: ({ credentialId }) => void told.push(`close key ${credentialId}`),
@@ -40,12 +43,18 @@ test("when a key ends its sessions end, and when a user ends the children too, w
   assert.deepEqual(told, ["close key k1", "close user alice", "stop alice"]);
 });
 
-test("a changed token renews the children of its server, the general one those of all", () => {
+test("a new token renews the children of its server, the general one those of all", () => {
   const { tokens, told } = rig();
-  tokens.events.emit("changed", { user: "alice", server: "mail" });
-  tokens.events.emit("changed", { user: "alice", server: null });
-  const why = "the token changed";
+  tokens.events.emit("changed", { user: "alice", server: "mail", isCleared: false });
+  tokens.events.emit("changed", { user: "alice", server: null, isCleared: false });
+  const why = "restarted for a new token";
   assert.deepEqual(told, [`renew alice mail: ${why}`, `renew alice undefined: ${why}`]);
+});
+
+test("a token that is taken away is used for no other call", () => {
+  const { tokens, told } = rig();
+  tokens.events.emit("changed", { user: "alice", server: null, isCleared: true });
+  assert.deepEqual(told, ["at once alice undefined: stopped: the token was cleared"]);
 });
 
 test("a child that could not be stopped is logged, with its user", async () => {

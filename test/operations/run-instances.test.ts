@@ -35,6 +35,7 @@ function rig({ state = "enabled", running = [] }: Setting = {}) {
             const row = { user: "alice", server: name, variant: "" };
             return { ...row, state: isRunning ? "ready" : "stopped" } as InstanceRow;
           }),
+      handOver: async () => await Promise.resolve(void told.push("hand over")),
       restart: async () => await Promise.resolve(void told.push("restart")),
       stop: async () => await Promise.resolve(void told.push("stop")),
     },
@@ -60,17 +61,24 @@ test("a stop tells which instances ran", async () => {
 
 test("a restart brings up again what ran, and the server itself where nothing did", async () => {
   const busy = rig({ running: ["mail", "files"] });
-  assert.deepEqual(serversOf(await restartInstances(busy.parts, all)), ["mail", "files"]);
+  assert.deepEqual(serversOf(await restartInstances(busy.parts, all, false)), ["mail", "files"]);
   assert.deepEqual(busy.told, ["restart", "ensure mail", "ensure files"]);
   const idle = rig();
   const subject = { user: "alice", server: "asleep" };
-  assert.deepEqual(serversOf(await restartInstances(idle.parts, subject)), ["asleep"]);
+  assert.deepEqual(serversOf(await restartInstances(idle.parts, subject, false)), ["asleep"]);
+});
+
+test("a graceful restart hands over what runs, and starts what does not", async () => {
+  const { parts, told } = rig({ running: ["mail", "files"] });
+  assert.deepEqual(serversOf(await restartInstances(parts, all, true)), ["mail", "files"]);
+  assert.deepEqual(told, ["hand over", "ensure mail", "ensure files"]);
 });
 
 test("a disabled user's instances can be stopped, and neither started nor restarted", async () => {
   const { parts, told } = rig({ state: "disabled", running: ["mail"] });
   await stopInstances(parts, all);
-  for (const order of [startInstance, restartInstances])
-    await assert.rejects(order(parts, all), { code: "USER_DISABLED" });
+  await assert.rejects(startInstance(parts, all), { code: "USER_DISABLED" });
+  for (const isGraceful of [false, true])
+    await assert.rejects(restartInstances(parts, all, isGraceful), { code: "USER_DISABLED" });
   assert.deepEqual(told, ["stop"]);
 });

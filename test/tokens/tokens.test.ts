@@ -77,10 +77,10 @@ test("every change is told, once it is in force", (t) => {
   assert.equal(tokens.clearAll("ada"), 1);
   assert.equal(tokens.clearAll("ada"), 0);
   assert.deepEqual(changed, [
-    { user: "ada", server: null },
-    { user: "ada", server: "mail" },
-    { user: "ada", server: "mail" },
-    { user: "ada", server: null },
+    { user: "ada", server: null, isCleared: false },
+    { user: "ada", server: "mail", isCleared: false },
+    { user: "ada", server: "mail", isCleared: true },
+    { user: "ada", server: null, isCleared: true },
   ]);
 });
 

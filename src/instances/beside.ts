@@ -1,0 +1,29 @@
+import type { ServerDef } from "../config/config.ts";
+import type { Generation } from "./generation.ts";
+import type { InstanceContext } from "./instance-context.ts";
+
+/** A child does not take over from one that is run in another way. */
+const SHAPE = ["kind", "transport", "sharing"] as const;
+
+const isReshaped = (before: ServerDef, after: ServerDef): boolean =>
+  SHAPE.some((key) => before[key] !== after[key]);
+
+/**
+ * Whether the next generation may run beside the one that serves, and there is a place for it, which it
+ * has then.
+ */
+export async function fitsBeside(
+  { engines, admitBeside }: InstanceContext,
+  next: Generation,
+  serving: Generation,
+): Promise<boolean> {
+  const { state, def: before } = serving;
+  const { def } = next;
+  if (state.name !== "ready" || !def.overlap || isReshaped(before, def)) return false;
+  if (def.kind === "remote" || before.kind === "remote") return true;
+  const { endpoint } = state.running;
+  // There is no second one of that port, and no home for two levels.
+  if (endpoint.kind === "port" && endpoint.isPinned) return false;
+  if (engines.child.levelOf(before) !== engines.child.levelOf(def)) return false;
+  return await admitBeside(next, serving);
+}
