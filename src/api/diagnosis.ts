@@ -1,7 +1,7 @@
 import { counted } from "../errors.ts";
 import type { InstanceFailure } from "../instances/supervisor.ts";
 import { spokenDuration } from "../platform/durations.ts";
-import { LOOK_AT_LOG, MAX_LINE, expiredFor, ifExpired } from "./facts.ts";
+import { LOOK_AT_LOG, MAX_LINE, RECENT_MS, expiredFor, ifExpired } from "./facts.ts";
 import type { Cause, Facts } from "./facts.ts";
 import { failingCalls, refusedRequest } from "./request-diagnosis.ts";
 
@@ -20,6 +20,7 @@ export function causeOf(facts: Facts): Cause | undefined {
   return (
     disabled(facts) ??
     failingInstance(facts) ??
+    unreplaced(facts) ??
     hangingStart(facts) ??
     refusedRequest(facts) ??
     failingCalls(facts) ??
@@ -44,12 +45,23 @@ function disabled({ user: { name, state } }: Facts): Cause | undefined {
       };
 }
 
-/** What is no cause of any failure yet, a sentence for each. */
+/** What is no cause of any failure yet, or is over, a sentence for each. */
 export function warningsOf(facts: Facts, cause: Cause | undefined): string[] {
-  return facts.tokens.flatMap((token) => {
+  const expired = facts.tokens.flatMap((token) => {
     const found = ifExpired(facts, token);
     return found === undefined || found.cause === cause?.cause ? [] : [found.cause];
   });
+  return [...expired, ...endedSessions(facts)];
+}
+
+/** Clients that had to begin anew: the next child was not what the last one had been. */
+function endedSessions({ user: { name }, now, refusedReplays }: Facts): string[] {
+  return refusedReplays
+    .filter(({ at }) => now - at < RECENT_MS)
+    .map(
+      ({ server, reason, at }) =>
+        `${name}/${server}: a session could not go on with the next child ${spokenDuration(now - at)} ago, and its client had to begin anew: the server ${reason}`,
+    );
 }
 
 /** Nothing failed here, but the calls of a child with such a token do, where it takes them. */
@@ -82,6 +94,25 @@ function failingInstance(facts: Facts): Cause | undefined {
   return undefined;
 }
 
+/** It serves, and another one that is to take over from it fails to start. */
+function unreplaced(facts: Facts): Cause | undefined {
+  const found = facts.instances.find((row) => row.state === "ready" && row.retryAt !== null);
+  if (found === undefined) return undefined;
+  const { user, server, reason, retryAt, troubles } = found;
+  const [trouble] = troubles;
+  const expired = expiredFor(facts, server);
+  if (expired !== undefined) return expired;
+  const wait = spokenDuration(Math.max(0, retryAt! - facts.now));
+  return {
+    code: trouble?.code ?? "INSTANCE_EXITED",
+    cause: `${user}/${server}: the child ${reason}${trouble === undefined ? "" : said(trouble)}; it goes on serving, and its replacement is tried again in ${wait}`,
+    next:
+      trouble === undefined
+        ? `mcp-supervisor logs ${user} --server ${server}`
+        : remedyFor(trouble, user, server),
+  };
+}
+
 /** Longer than most starts take; a server that is known to be slower has twice its own time. */
 const SLOW_START_MS = 3_000;
 
@@ -98,8 +129,12 @@ function hangingStart({ user: { name }, now, instances, open }: Facts): Cause | 
     const lastMs = rows.find(({ lastStartMs }) => lastStartMs !== null)?.lastStartMs ?? 0;
     if (now - since <= Math.max(SLOW_START_MS, 2 * lastMs)) continue;
     const good = lastMs > 0 ? `, where the last good one took ${spokenDuration(lastMs)}` : "";
-    const who =
-      waiting.length === 0
+    const isBeside = rows.some(
+      ({ state, variant }) => state === "ready" && variant === starting?.variant,
+    );
+    const who = isBeside
+      ? "the child before it goes on serving"
+      : waiting.length === 0
         ? "nobody waits for it any more"
         : `${counted(waiting.length, "request")} ${waiting.length === 1 ? "waits" : "wait"} for it`;
     return {

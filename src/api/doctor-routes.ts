@@ -42,7 +42,11 @@ async function diagnose(parts: ControlParts, name: string): Promise<Diagnosis> {
   const user = registry.requireUser(name);
   const gone = supervisor.fallen({ user: name }).map((row) => ({ ...row, rssBytes: null }));
   const rows = [...(await supervisor.status({ user: name })), ...gone];
-  const instances = rows.map((row) => withHistory(parts, row));
+  const instances = rows.map((row, at) =>
+    rows.findIndex((other) => isSameInstance(other, row)) === at
+      ? withHistory(parts, row)
+      : withLines(parts, row),
+  );
   const failures = journal.failuresOf(name);
   const lastGood = journal.lastGoodOf(name);
   const keys = registry.listKeys(name);
@@ -56,6 +60,7 @@ async function diagnose(parts: ControlParts, name: string): Promise<Diagnosis> {
     lastGood,
     open: journal.openOf(name),
     errorRuns: journal.errorRunsOf(name),
+    refusedReplays: parts.refusedReplays.of(name),
     keys,
     tokens: stored,
   };
@@ -76,6 +81,9 @@ async function diagnose(parts: ControlParts, name: string): Promise<Diagnosis> {
   };
 }
 
+const isSameInstance = (a: InstanceStatus, b: InstanceStatus): boolean =>
+  a.server === b.server && a.variant === b.variant;
+
 function withHistory(
   { supervisor }: ControlParts,
   row: InstanceStatus,
@@ -86,6 +94,20 @@ function withHistory(
     troubles: supervisor.failuresOf(row),
     lastStartMs: supervisor.lastStartMs(row.server) ?? null,
     lines: lines.map(({ text }) => text),
+  };
+}
+
+/** Another generation of an instance that is told of already. */
+function withLines(
+  { supervisor }: ControlParts,
+  row: InstanceStatus,
+): Diagnosis["instances"][number] {
+  const lines = supervisor.logs(row).filter(({ generation }) => generation === row.generation);
+  return {
+    ...row,
+    troubles: [],
+    lastStartMs: null,
+    lines: lines.slice(-MAX_LINES).map(({ text }) => text),
   };
 }
 

@@ -1,6 +1,7 @@
 import { spokenDuration } from "../platform/durations.ts";
 import type { ErrorRun } from "../telemetry/journal.ts";
 import type { RequestRecord } from "../telemetry/request-record.ts";
+import type { RefusedReplay } from "../telemetry/survival.ts";
 import type { AccessKey, User } from "../auth/registry.ts";
 import type { InstanceStatus, InstanceFailure } from "../instances/supervisor.ts";
 import type { StoredToken } from "../tokens/tokens.ts";
@@ -20,6 +21,8 @@ export interface Facts {
   open: readonly RequestRecord[];
   /** The latest first. */
   errorRuns: readonly ErrorRun[];
+  /** The latest of each server, the latest first. */
+  refusedReplays: readonly RefusedReplay[];
   /** The newest first. */
   failures: readonly RequestRecord[];
   lastGood: RequestRecord | undefined;

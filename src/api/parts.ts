@@ -5,6 +5,7 @@ import type { Journal } from "../telemetry/journal.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import type { Requests } from "../telemetry/requests.ts";
 import type { Scrubber } from "../telemetry/scrubber.ts";
+import type { RefusedReplays } from "../telemetry/survival.ts";
 import type { Registry } from "../auth/registry.ts";
 import type { Catalog } from "../catalog/catalog.ts";
 import type { Controller } from "../engines/process/cgroup.ts";
@@ -36,6 +37,7 @@ export interface ControlParts {
   audit: Audit;
   metrics: Metrics;
   journal: Journal;
+  refusedReplays: Pick<RefusedReplays, "of">;
   requests: Pick<Requests, "refusedUnread">;
   /** Limits of the config that nothing keeps on this machine. */
   unkept: readonly Unkept[];

@@ -69,6 +69,7 @@ const facts = (rest: Partial<Facts>): Facts => ({
   lastGood: undefined,
   open: [],
   errorRuns: [],
+  refusedReplays: [],
   keys: [{ id: "1", prefix: "mcps_1234", label: null, createdAt: 0, expiresAt: null }],
   tokens: [],
   url: "http://localhost/u/alice/sse",
@@ -208,4 +209,34 @@ test("calls that the server itself answers with errors are named behind what was
   const failures = [asked(5, refusedAs("SESSION_NOT_FOUND"))];
   assert.match(causeIn({ errorRuns: [run], failures })!, /what was said/);
   assert.match(causeIn({ errorRuns: [run], tokens: [token("gmail", EXPIRED)] })!, /expired/);
+});
+
+test("a child that is to be replaced and cannot be is named, though it serves", () => {
+  const reason = "could not be replaced: the next one exited with code 3 before it was ready";
+  const retryAt = NOW + 4000;
+  const troubles = [{ ...trouble(2), lines: ["Error: no such mailbox"] }];
+  const serving = instance("mail", { reason, retryAt, troubles });
+  assert.deepEqual(causeOf(facts({ instances: [serving] })), {
+    code: "INSTANCE_EXITED",
+    cause: `alice/mail: the child ${reason}: Error: no such mailbox; it goes on serving, and its replacement is tried again in 4 s`,
+    next: "mcp-supervisor logs alice --server mail",
+  });
+});
+
+test("a start that hangs beside a child that serves keeps nobody waiting", () => {
+  const starting = instance("mail", { state: "starting", since: NOW - 20_000, generation: 2 });
+  assert.match(
+    causeIn({ instances: [instance("mail"), starting] })!,
+    /the start has been under way for 20 s; the child before it goes on serving$/,
+  );
+});
+
+test("a session that could not go on with the next child is a warning for an hour", () => {
+  const refused = (at: number) => [{ server: "mail", reason: "lacks prompts", at }];
+  const warnings = (at: number): string[] =>
+    warningsOf(facts({ refusedReplays: refused(at) }), undefined);
+  assert.deepEqual(warnings(NOW - 60_000), [
+    "alice/mail: a session could not go on with the next child 60 s ago, and its client had to begin anew: the server lacks prompts",
+  ]);
+  assert.deepEqual(warnings(NOW - 2 * 3_600_000), []);
 });
