@@ -46,7 +46,9 @@ function orderOf({ method, path, body }: Request): { what: string; user: string 
     "DELETE token": "token clear",
     "POST keys": "key issue",
   };
-  return { what: nouns[`${method} ${verb}`] ?? verb, user: name };
+  const { graceful } = (body ?? {}) as { graceful?: unknown };
+  const order = verb === "restart" && graceful === true ? "restart --graceful" : verb;
+  return { what: nouns[`${method} ${verb}`] ?? order, user: name };
 }
 
 /** Logs a request of an admin when it has ended; what was meant to change something goes to the audit too. */

@@ -1,5 +1,5 @@
 import type { Supervisor } from "./supervisor.ts";
 
-/** How many children run; remotes are none. */
-export const countChildren = (supervisor: Pick<Supervisor, "list">): number =>
-  supervisor.list().filter(({ pid }) => pid !== null).length;
+/** How many children run, those that drain among them; remotes are none. */
+export const countChildren = (supervisor: Pick<Supervisor, "rows">): number =>
+  supervisor.rows().filter(({ pid }) => pid !== null).length;

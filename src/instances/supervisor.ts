@@ -264,9 +264,14 @@ export class Supervisor {
     return this.#shown(selector).map((instance) => instance.row());
   }
 
+  /** As `list`, with a row more for each other generation of which something is left. */
+  rows(selector: Selector = {}): InstanceRow[] {
+    return this.#shown(selector).flatMap((instance) => instance.parts().map((part) => part.row()));
+  }
+
   /**
-   * As `list`, but for those that never served anybody; with a row more for each other generation of
-   * which something is left, and the memory of each, for which the process table is read once.
+   * As `rows`, but for those that never served anybody, with the memory of each, for which the process
+   * table is read once.
    */
   async status(selector: Selector = {}): Promise<InstanceStatus[]> {
     const parts = this.#begun(selector).flatMap((instance) => instance.parts());
@@ -341,7 +346,8 @@ export class Supervisor {
 
   #shown(selector: Selector): Instance[] {
     return this.#select(selector).filter(
-      ({ ref, state }) => !isOwnVariant(ref.variant) || !isDown(state),
+      (instance) =>
+        !isOwnVariant(instance.ref.variant) || instance.states().some((state) => !isDown(state)),
     );
   }
 

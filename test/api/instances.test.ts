@@ -98,24 +98,49 @@ test("a start that fails tells the admin why, with the child's last lines", asyn
   );
 });
 
-test("a new token stops the instances it concerns, and those only", async (t) => {
+test("a graceful restart is answered when another generation serves, and audited as what it was", async (t) => {
+  const { ask } = await openWithAlice(t);
+  await ask("POST", "/api/users/alice/start");
+  const graceful = await ask("POST", "/api/users/alice/restart", { body: { graceful: true } });
+  const [serving, ...others] = rowsOf(graceful);
+  assert.deepEqual([serving?.state, serving?.generation], ["ready", 2]);
+  // It may take the old one a moment to end.
+  for (const { state, generation } of others)
+    assert.deepEqual([state, generation], ["draining", 1]);
+  for (const body of [{ graceful: "yes" }, { gracefully: true }]) {
+    const refused = await ask("POST", "/api/users/alice/restart", { body });
+    assert.deepEqual([refused.status, refused.error.type], [400, "REQUEST_INVALID"]);
+  }
+  const { entries } = (await ask("GET", "/api/audit")).body as { entries: { what: string }[] };
+  assert.deepEqual(
+    entries.map(({ what }) => what).filter((what) => what.startsWith("restart")),
+    ["restart --graceful", "restart", "restart"],
+  );
+});
+
+test("a new token replaces the instances it concerns, and those only", async (t) => {
   const { ask } = await openWithAlice(t);
   await ask("POST", "/api/users", { body: { user: "bob" } });
   for (const path of ["alice/start", "alice/start?server=other", "bob/start"])
     await ask("POST", `/api/users/${path}`);
   const states = async (): Promise<string> =>
     rowsOf(await ask("GET", "/api/status"))
-      .map(({ user, server, state }) => `${user}/${server}:${state}`)
+      .map(({ user, server, generation, state }) => `${user}/${server} ${generation}:${state}`)
       .join(" ");
   await ask("PUT", "/api/users/alice/token?server=other", { body: { token: "second" } });
   await until(
-    async () => (await states()) === "alice/echo:ready alice/other:stopped bob/echo:ready",
-    "only alice's other is stopped",
+    async () => (await states()) === "alice/echo 1:ready alice/other 2:ready bob/echo 1:ready",
+    "only alice's other is replaced",
   );
   await ask("PUT", "/api/users/alice/token", { body: { token: "third" } });
   await until(
-    async () => (await states()) === "alice/echo:stopped alice/other:stopped bob/echo:ready",
-    "the general token stops alice's echo",
+    async () => (await states()) === "alice/echo 2:ready alice/other 3:ready bob/echo 1:ready",
+    "the general token replaces both",
+  );
+  await ask("DELETE", "/api/users/alice/token?server=other");
+  await until(
+    async () => (await states()) === "alice/echo 2:ready alice/other 3:stopped bob/echo 1:ready",
+    "a token that is taken away ends what has it",
   );
 });
 
@@ -144,7 +169,15 @@ test("followed logs begin with what is kept, go on as lines come, and end with t
   await rig.ask("POST", "/api/users/alice/restart");
   await until(() => rows().length === 2, "the new generation's line came");
   const [first] = rows();
-  assert.deepEqual(Object.keys(first ?? {}), ["user", "server", "variant", "at", "stream", "text"]);
+  assert.deepEqual(Object.keys(first ?? {}), [
+    "user",
+    "server",
+    "variant",
+    "generation",
+    "at",
+    "stream",
+    "text",
+  ]);
   await rig.ask("POST", "/api/users", { body: { user: "bob" } });
   await rig.ask("POST", "/api/users/bob/start");
   await rig.ask("POST", "/api/users/alice/start?server=other");
