@@ -44,7 +44,7 @@ async function setToken(
   const late = expiresAt !== null && expiresAt <= Date.now() ? " (that time has passed)" : "";
   answer(command, stored, [
     `The token of ${name} for ${stored.server ?? "all servers"} is stored, fingerprint ${stored.fingerprint}, expires ${instant(stored.expiresAt)}${late}.`,
-    "Running children of it stop now; the next message starts them with the new token.",
+    "Children in use serve until others with the new token take over (status shows both); those not in use get it with the next message.",
   ]);
 }
 

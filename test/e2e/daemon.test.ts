@@ -94,13 +94,16 @@ test("two users reach two children, each with its own token and nothing of the d
   assert.equal(new Set(rows.map(({ pid }) => pid)).size, 4);
 });
 
-test("after a new token the next message reaches a child that has it", async (t) => {
+test("after a new token messages reach a child that has it, as soon as that is ready", async (t) => {
   const daemon = await startDaemon(t, { config: EVERYTHINGS });
   const { key, urls } = await daemon.addUser("alice", "first");
   const url = urls[1]?.http ?? "";
   assert.equal((await environmentAt(url, key.secret))["USER_ACCESS_TOKEN"], "first");
   const set = await daemon.cli(["token", "set", "alice", "--token-stdin"], { input: "second\n" });
   assert.equal(set.code, 0, set.stderr);
+  const isReplaced = async (): Promise<boolean> =>
+    (await rowsOf(daemon)).every(({ generation }) => generation === 2);
+  await until(isReplaced, "another child serves, and the old one has ended");
   assert.equal((await environmentAt(url, key.secret))["USER_ACCESS_TOKEN"], "second");
   assert.equal((await daemon.cli(["token", "clear", "alice"])).code, 0);
   assert.equal("USER_ACCESS_TOKEN" in (await environmentAt(url, key.secret)), false);
