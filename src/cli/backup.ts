@@ -123,7 +123,7 @@ function linesOf({ file, bytes, users, keys, tokens, notInIt }: Backup): string[
     `  the config: ${notInIt.config ?? "none"}`,
     `  what children keep: ${notInIt.homes}`,
     `  installed packages, which can be fetched again: ${notInIt.installs}`,
-    "Sessions, and what servers offered last, are in memory only: clients begin anew.",
+    "Sessions and manifests are not in it: clients begin anew, and servers show anew what they have.",
   ];
 }
 

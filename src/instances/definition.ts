@@ -1,5 +1,5 @@
-import { createHash } from "node:crypto";
-import type { ChildServer } from "../config/config.ts";
+import { hash } from "node:crypto";
+import type { ChildServer, ServerDef } from "../config/config.ts";
 
 /** What is known of server definitions beyond this life of the daemon. */
 export interface DefinitionMemory {
@@ -13,8 +13,12 @@ export function forgetful(): DefinitionMemory {
   return { find: (name) => known.get(name), keep: (name, text) => void known.set(name, text) };
 }
 
+const digestOf = (value: unknown): string => hash("sha256", JSON.stringify(value), "hex");
+
 /** The same for two users and two daemons, and no way back to what stands in it. */
 export function definitionOf({ command, args, cwd, env }: ChildServer): string {
-  const text = JSON.stringify([command, args, cwd, Object.entries(env)]);
-  return createHash("sha256").update(text).digest("hex");
+  return digestOf([command, args, cwd, Object.entries(env)]);
 }
+
+/** Another one with every change of what the config says of the server. */
+export const revisionOf = (def: ServerDef): string => digestOf(def);

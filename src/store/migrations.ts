@@ -70,4 +70,19 @@ export const MIGRATIONS: readonly string[] = [
     UNIQUE (user, server)
   ) STRICT;
   `,
+  `
+  -- What a user's child last showed of itself, for while it sleeps. A later one has a higher id.
+  -- revision, key: digests of what it stands for. bytes: of the box, which the vault has sealed.
+  CREATE TABLE manifests (
+    id       INTEGER PRIMARY KEY AUTOINCREMENT,
+    user_id  INTEGER NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    server   TEXT    NOT NULL,
+    revision TEXT    NOT NULL,
+    key      TEXT    NOT NULL,
+    bytes    INTEGER NOT NULL,
+    box      BLOB    NOT NULL,
+    UNIQUE (user_id, server, revision, key)
+  ) STRICT;
+  CREATE INDEX manifests_of_server ON manifests (server, revision, bytes);
+  `,
 ];

@@ -106,6 +106,10 @@ function fingerprintOf(value: string): string {
   return `sha256:${createHash("sha256").update(value).digest("hex").slice(0, 12)}`;
 }
 
+/** Tells one token from every other, and no token; a short token could be guessed from it, so it is kept sealed only. */
+export const markOf = (token: string | undefined): string =>
+  token === undefined ? "" : createHash("sha256").update(token).digest("base64");
+
 function requireToken(value: string): void {
   const problem = tokenProblem(value);
   if (problem !== undefined) throw new SupervisorError("REQUEST_INVALID", `the token ${problem}`);

@@ -11,6 +11,13 @@ export const SEALED_COLUMNS: readonly SealedColumn[] = [
     column: "box",
     place: "'tokens|' || (SELECT name FROM users WHERE users.id = user_id) || '|' || server",
   },
+  {
+    table: "manifests",
+    key: ["id"],
+    column: "box",
+    place:
+      "'manifests|' || (SELECT name FROM users WHERE users.id = user_id) || '|' || server || '|' || revision || '|' || key",
+  },
 ];
 
 /** Columns of bytes that are no boxes, and what they are instead. */

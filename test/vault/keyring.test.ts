@@ -4,6 +4,7 @@ import path from "node:path";
 import { test } from "node:test";
 import type { TestContext } from "node:test";
 import Database from "better-sqlite3";
+import { Manifests } from "../../src/instances/manifests.ts";
 import { Tokens } from "../../src/tokens/tokens.ts";
 import { DATABASE_FILE, openStore } from "../../src/store/store.ts";
 import type { Store } from "../../src/store/store.ts";
@@ -36,6 +37,13 @@ function fill(store: Store, vault: Vault, count: number): Tokens {
   return tokens;
 }
 
+/** It ends with the test: it might be sealing still. */
+function opened(t: TestContext, at: Pick<Setting, "store" | "keyFile">): Vault {
+  const vault = openVault(at);
+  t.after(() => vault.close());
+  return vault;
+}
+
 const rowsOf = async (vault: Vault) => {
   const { keys } = await vault.keyring.status();
   return Object.fromEntries(keys.map(({ id, rows }) => [id, rows]));
@@ -45,7 +53,7 @@ const rowsOf = async (vault: Vault) => {
 function reopened(t: TestContext, { file, keyFile }: Setting): { store: Store; vault: Vault } {
   const store = openStore(file);
   t.after(() => store.close());
-  return { store, vault: openVault({ keyFile, store }) };
+  return { store, vault: opened(t, { keyFile, store }) };
 }
 
 test("every column of bytes is registered with the vault, sealed or not", (t) => {
@@ -64,22 +72,38 @@ test("every column of bytes is registered with the vault, sealed or not", (t) =>
 
 test("the place of a registered column is the one that its room seals for", (t) => {
   const at = setting(t);
-  const vault = openVault(at);
+  const vault = opened(t, at);
   const tokens = fill(at.store, vault, 1);
   tokens.set("u0", null, "general-token");
-  for (const column of SEALED_COLUMNS) {
+  const manifest = {
+    greeting: Buffer.from("{}"),
+    version: "",
+    hasSessions: false,
+    lists: new Map(),
+  };
+  const of = { user: "u0", server: "mail", revision: "r1", token: "", capabilities: "{}" };
+  new Manifests({ store: at.store, vault, log: { error() {} } }).keep(
+    { ...of, era: "legacy", version: undefined },
+    manifest,
+  );
+  const found = SEALED_COLUMNS.flatMap((column) => {
     const rows = at.store.sealed(column);
-    const found = rows.after(undefined, 10).map(({ key }) => rows.find(key)!);
-    assert.deepEqual(
-      found.map(({ box, place }) => vault.open(box, place)),
-      ["general-token", "token-of-u0"],
-    );
-  }
+    const boxes = rows.after(undefined, 10).map(({ key }) => rows.find(key)!);
+    return boxes.map(({ box, place }) => [column.table, vault.open(box, place)]);
+  });
+  assert.deepEqual(found.slice(0, 2), [
+    ["tokens", "general-token"],
+    ["tokens", "token-of-u0"],
+  ]);
+  assert.deepEqual(
+    found.slice(2).map(([table]) => table),
+    ["manifests"],
+  );
 });
 
 test("rotate seals with a new key at once and the rest anew, and each key opens its rows meanwhile", async (t) => {
   const at = setting(t);
-  const vault = openVault(at);
+  const vault = opened(t, at);
   const tokens = fill(at.store, vault, 500);
   assert.deepEqual(await rowsOf(vault), { 0: 500 });
   assert.equal(vault.keyring.rotate(), 1);
@@ -101,7 +125,7 @@ test("rotate seals with a new key at once and the rest anew, and each key opens 
 
 test("a second rotation before the first is through ends with the last key everywhere", async (t) => {
   const at = setting(t);
-  const vault = openVault(at);
+  const vault = opened(t, at);
   fill(at.store, vault, 500);
   vault.keyring.rotate();
   vault.keyring.rotate();
@@ -111,7 +135,7 @@ test("a second rotation before the first is through ends with the last key every
 
 test("a daemon that ends while rows are sealed anew leaves rows that the next one opens and goes on with", async (t) => {
   const at = setting(t);
-  const vault = openVault(at);
+  const vault = opened(t, at);
   fill(at.store, vault, 1000);
   vault.keyring.rotate();
   await vault.close();
@@ -126,7 +150,7 @@ test("a daemon that ends while rows are sealed anew leaves rows that the next on
 
 test("a key that was put into the file and never reached the daemon is in use after its next start", async (t) => {
   const at = setting(t);
-  fill(at.store, openVault(at), 3);
+  fill(at.store, opened(t, at), 3);
   addToKeyFile(at.keyFile);
   const { vault } = reopened(t, at);
   vault.keyring.resume();
@@ -136,7 +160,7 @@ test("a key that was put into the file and never reached the daemon is in use af
 
 test("a key is dropped only when no row needs it, and what it sealed then opens nowhere", async (t) => {
   const at = setting(t);
-  const vault = openVault(at);
+  const vault = opened(t, at);
   fill(at.store, vault, 300);
   const former = readFileSync(at.keyFile);
   await assert.rejects(vault.keyring.drop(0), { code: "KEY_IN_USE" });
@@ -158,7 +182,7 @@ test("a key is dropped only when no row needs it, and what it sealed then opens 
 
 test("a drop that was killed before the file lost the key can be made again", async (t) => {
   const at = setting(t);
-  const vault = openVault(at);
+  const vault = opened(t, at);
   fill(at.store, vault, 3);
   vault.keyring.rotate();
   await vault.keyring.resealed();
@@ -171,7 +195,7 @@ test("a drop that was killed before the file lost the key can be made again", as
 
 test("a row that does not open is left as it is, and keeps its key from being dropped", async (t) => {
   const at = setting(t);
-  const vault = openVault(at);
+  const vault = opened(t, at);
   fill(at.store, vault, 3);
   const id = at.store.users.find("u1")!.id;
   const broken = Buffer.concat([Buffer.of(1), Buffer.alloc(40)]);
@@ -186,7 +210,7 @@ test("a row that does not open is left as it is, and keeps its key from being dr
 
 test("a key file that lacks a key, or has a wrong, doubled, reordered or half-written one, is refused and nothing changes", async (t) => {
   const at = setting(t);
-  const vault = openVault(at);
+  const vault = opened(t, at);
   fill(at.store, vault, 3);
   vault.keyring.rotate();
   await vault.keyring.close();
@@ -229,12 +253,12 @@ test("a key file that lacks a key, or has a wrong, doubled, reordered or half-wr
   }
   assert.deepEqual(readFileSync(path.join(at.folder, DATABASE_FILE)), before);
   writeFileSync(at.keyFile, `${one}\n${zero}\n`);
-  openVault(at);
+  opened(t, at);
 });
 
 test("a key file that others changed meanwhile is not written over", (t) => {
   const at = setting(t);
-  const vault = openVault(at);
+  const vault = opened(t, at);
   addToKeyFile(at.keyFile);
   const text = readFileSync(at.keyFile, "latin1");
   assert.throws(() => vault.keyring.rotate(), {
@@ -245,7 +269,7 @@ test("a key file that others changed meanwhile is not written over", (t) => {
 });
 
 test("a key of a layout that is not its own opens nothing", (t) => {
-  const vault = openVault(setting(t));
+  const vault = opened(t, setting(t));
   vault.keyring.rotate();
   const box = vault.seal("secret", "a");
   assert.equal(box[0], 2);
