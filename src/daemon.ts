@@ -69,17 +69,18 @@ async function openRooms(options: DaemonOptions, closers: Closers): Promise<Daem
   const secrets = new ChildSecrets({ registry, tokens, scrubber, log });
   const servers = catalog.find.bind(catalog);
   const secretsFor = secrets.tokenFor.bind(secrets);
-  const instances = await openInstances({ ...options, store, servers, secretsFor }, closers);
+  const kept = { store, vault, tokens };
+  const instances = await openInstances({ ...options, ...kept, servers, secretsFor }, closers);
   const { supervisor } = instances;
   secrets.unhideAfterUse(supervisor);
   const discard = discardWith(supervisor, log);
   const telemetry = openTelemetry(options, closers);
   const sessions = openSessions({ config, discard, supervisor, ...telemetry }, closers);
-  followChanges({ registry, tokens, supervisor, sessions, log });
-  // Before anybody can connect: a user who is on the way out must not be seen again.
-  await finishRemovals({ config, registry, tokens, supervisor, sessions, log });
-  countEvents(supervisor, telemetry.metrics);
   const rooms = { ...options, ...instances, ...telemetry, registry, catalog, sessions, audit };
+  followChanges({ ...rooms, tokens });
+  // Before anybody can connect: a user who is on the way out must not be seen again.
+  await finishRemovals({ ...rooms, tokens });
+  countEvents(supervisor, telemetry.metrics);
   const gateway = closers.opened(await openGateway(rooms));
   const reload = createReload({ ...rooms, hideHeaders });
   const orders = { publicUrl: gateway.publicUrl, reload, store, tokens, keyring: vault.keyring };

@@ -14,6 +14,7 @@ import type { Sessions } from "../sessions/sessions.ts";
 import type { Reloaded } from "./types.ts";
 import type { Store } from "../store/store.ts";
 import type { Isolation } from "../engines/process/isolation.ts";
+import type { Manifests } from "../instances/manifests.ts";
 import type { Supervisor } from "../instances/supervisor.ts";
 import type { Tokens } from "../tokens/tokens.ts";
 import type { Keyring } from "../vault/keyring.ts";
@@ -30,6 +31,7 @@ export interface ControlParts {
   tokens: Tokens;
   keyring: Keyring;
   supervisor: Supervisor;
+  manifests: Pick<Manifests, "forget">;
   sessions: Pick<Sessions, "closeUser" | "closeServer" | "count" | "open" | "unread">;
   /** Reads the config file again; see createReload. */
   reload: () => Promise<Reloaded>;

@@ -29,11 +29,15 @@ const FIXED_LIMITS = ["spawnConcurrency"] as const;
 /** Of a server: asked for when it is needed, so that no child has to be another one for it. */
 const ASKED_ANEW = ["startTimeoutMs", "drainTimeoutMs", "overlap", "resend", "manifest"] as const;
 
-/** Whether a child of the server would not be what it is, were it started now. */
-export function isRunOtherwise(before: ServerDef, after: ServerDef): boolean {
-  const kept = Object.fromEntries(ASKED_ANEW.map((key) => [key, before[key]]));
-  return !isDeepStrictEqual(before, { ...after, ...kept });
+/** As much of it as makes a child what it is. */
+export function runAs(def: ServerDef): object {
+  const passedOver: readonly string[] = ASKED_ANEW;
+  return Object.fromEntries(Object.entries(def).filter(([key]) => !passedOver.includes(key)));
 }
+
+/** Whether a child of the server would not be what it is, were it started now. */
+export const isRunOtherwise = (before: ServerDef, after: ServerDef): boolean =>
+  !isDeepStrictEqual(runAs(before), runAs(after));
 
 /** Compares the config in force with the one that is to come. */
 export function compareConfigs(before: Config, after: Config): ConfigChanges {

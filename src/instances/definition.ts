@@ -1,4 +1,5 @@
 import { hash } from "node:crypto";
+import { runAs } from "../config/compare.ts";
 import type { ChildServer, ServerDef } from "../config/config.ts";
 
 /** What is known of server definitions beyond this life of the daemon. */
@@ -20,5 +21,5 @@ export function definitionOf({ command, args, cwd, env }: ChildServer): string {
   return digestOf([command, args, cwd, Object.entries(env)]);
 }
 
-/** Another one with every change of what the config says of the server. */
-export const revisionOf = (def: ServerDef): string => digestOf(def);
+/** Another one with every change for which its children have to be others. */
+export const revisionOf = (def: ServerDef): string => digestOf(runAs(def));

@@ -50,6 +50,8 @@ export class Generation implements Candidate {
   readonly work = new Work();
   /** `performance.now()` of its child's start: a failure after that is held against the instance. */
   begunAt = 0;
+  /** Of the token that it is started with; see `markOf`. */
+  token = "";
   /** The next one may run beside it. */
   isHandedOver = false;
   /** Resolves when nothing of it is left, once it drains. */
@@ -126,6 +128,7 @@ export class Generation implements Candidate {
       ref: this.ref,
       generation: this.number,
       target,
+      startedAs: { def: this.def, token: this.token },
       pid: running.pid,
       work: this.work,
       exited,

@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
 import type { SupervisorError } from "../errors.ts";
+import type { ServerDef } from "../config/config.ts";
 import type { Target } from "../links/target.ts";
 import type { Work } from "./work.ts";
 import type { Exit, Ref, Running, StreamName } from "../engines/engine.ts";
@@ -50,6 +51,8 @@ export interface Live {
   readonly ref: Ref;
   readonly generation: number;
   readonly target: Target;
+  /** Its definition, and the mark of its token, when it was started: there may be others by now. */
+  readonly startedAs: { readonly def: ServerDef; readonly token: string };
   /** The top of the process tree, null for a remote. */
   readonly pid: number | null;
   /** What it has to answer still: whoever hands it a call counts that in and out, so that it can end when it is done. */

@@ -1,5 +1,6 @@
 import type { ChildServer } from "../config/config.ts";
 import { toSupervisorError } from "../errors.ts";
+import { markOf } from "../tokens/tokens.ts";
 import type { Generation } from "./generation.ts";
 import type { InstanceContext } from "./instance-context.ts";
 import type { Ref } from "./instance-types.ts";
@@ -23,11 +24,13 @@ export async function launchNext(
   { generation, ...next }: NextChild,
 ): Promise<Launched | NotLaunched> {
   const { ref, def, output } = next;
+  const token = secretsFor(ref, generation.number);
+  generation.token = markOf(token);
   const outcome = await launchChild({
     ...next,
     version,
     versions,
-    token: secretsFor(ref, generation.number),
+    token,
     generation: generation.number,
     startTimeoutMs: def.startTimeoutMs,
     resumeWindowMs: config.resumeWindowMs,

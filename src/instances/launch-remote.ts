@@ -1,4 +1,5 @@
 import type { RemoteServer } from "../config/config.ts";
+import { markOf } from "../tokens/tokens.ts";
 import type { InstanceContext } from "./instance-context.ts";
 import type { Generation } from "./generation.ts";
 import type { HttpTarget } from "../links/target.ts";
@@ -7,11 +8,13 @@ import type { Launched } from "./launch-types.ts";
 /** As `launchChild`, for a server that runs elsewhere already. Rejects as its engine does. */
 export async function launchRemote(
   { engines, secretsFor }: InstanceContext,
-  { ref, number }: Pick<Generation, "ref" | "number">,
+  generation: Pick<Generation, "ref" | "number" | "token">,
   def: RemoteServer,
   signal: AbortSignal,
 ): Promise<Omit<Launched, "broken" | "exposed">> {
-  const token = secretsFor(ref, number);
+  const { ref } = generation;
+  const token = secretsFor(ref, generation.number);
+  generation.token = markOf(token);
   const running = await engines.remote.start({ ref, def, token }, { onLine: () => {}, signal });
   signal.throwIfAborted();
   const { endpoint } = running;

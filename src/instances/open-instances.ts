@@ -1,30 +1,43 @@
 import { openMachine } from "../engines/process/open.ts";
 import type { MachineFacts } from "../engines/process/open.ts";
+import type { Tokens } from "../tokens/tokens.ts";
+import type { Vault } from "../vault/vault.ts";
 import { RemoteEngine } from "../engines/remote/remote-engine.ts";
 import type { Closers } from "../platform/closers.ts";
 import type { Store } from "../store/store.ts";
 import type { Scrubber } from "../telemetry/scrubber.ts";
+import { LastShown, keptRevisions } from "./last-shown.ts";
+import { Manifests } from "./manifests.ts";
 import { Supervisor } from "./supervisor.ts";
 import type { SupervisorOptions } from "./supervisor.ts";
 
 export interface InstancesOptions extends Omit<SupervisorOptions, "engines" | "eras" | "versions"> {
   scrubber: Scrubber;
   store: Store;
+  vault: Vault;
+  tokens: Pick<Tokens, "secretFor">;
 }
 
 export interface OpenInstances extends MachineFacts {
   supervisor: Supervisor;
+  manifests: Manifests;
+  lastShown: LastShown;
 }
 
 /** Opens the engines, and the supervisor of what they run. Rejects as `openMachine`; the closers have then what was opened. */
 export async function openInstances(
-  { store, ...options }: InstancesOptions,
+  { store, vault, tokens, ...options }: InstancesOptions,
   closers: Closers,
 ): Promise<OpenInstances> {
   const { engine, ...facts } = await openMachine({ ...options, store }, closers);
   const engines = { child: engine, remote: closers.opened(new RemoteEngine()) };
   const [eras, versions] = [store.meta.under("era"), store.meta.under("version")];
   const supervisor = new Supervisor({ ...options, engines, eras, versions });
+  const { config, log, servers } = options;
+  const manifests = closers.opened(new Manifests({ store, vault, log }));
+  manifests.retain(keptRevisions(config.servers));
+  const tokenOf = tokens.secretFor.bind(tokens);
+  const lastShown = new LastShown({ manifests, servers, tokenOf });
   closers.push(() => supervisor.stopAll());
-  return { supervisor, ...facts };
+  return { supervisor, manifests, lastShown, ...facts };
 }

@@ -1,4 +1,5 @@
 import type { Registry } from "../auth/registry.ts";
+import type { Manifests } from "../instances/manifests.ts";
 import type { Instance, Supervisor } from "../instances/supervisor.ts";
 import type { Sessions } from "../sessions/sessions.ts";
 import type { Logger } from "../telemetry/logger.ts";
@@ -8,15 +9,18 @@ export interface FollowParts {
   registry: Pick<Registry, "events">;
   tokens: Pick<Tokens, "events">;
   supervisor: Pick<Supervisor, "stop" | "renew" | "renewAtOnce">;
+  manifests: Pick<Manifests, "forget">;
   sessions: Pick<Sessions, "closeCredential" | "closeUser">;
   log: Logger;
 }
 
 /**
  * What follows when a key or a user ends, or a token changes. Sessions end within the event, so before
- * the change is acknowledged; children end soon after, and for a new token once another took over.
+ * the change is acknowledged, and nobody is shown any more what the old token showed; children end
+ * soon after, and for a new token once another took over.
  */
-export function followChanges({ registry, tokens, supervisor, sessions, log }: FollowParts): void {
+export function followChanges(parts: FollowParts): void {
+  const { registry, tokens, supervisor, manifests, sessions, log } = parts;
   const logFailure = (user: string, work: Promise<void>): void => {
     work.catch((error: unknown) => log.error({ user, err: error }, "a child could not be stopped"));
   };
@@ -28,6 +32,7 @@ export function followChanges({ registry, tokens, supervisor, sessions, log }: F
   });
   tokens.events.on("changed", ({ user, server, isCleared }) => {
     const selector = { user, server: server ?? undefined };
+    manifests.forget(server === null ? { user } : { user, server });
     // Who takes a token away does not want it used for another call.
     const work = isCleared
       ? supervisor.renewAtOnce(selector, "stopped: the token was cleared")

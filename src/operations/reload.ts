@@ -9,6 +9,7 @@ import type { Config, ServerDef } from "../config/config.ts";
 import { SupervisorError, toSupervisorError } from "../errors.ts";
 import { newRequestId } from "../http/request-id.ts";
 import type { Isolation } from "../engines/process/isolation.ts";
+import type { Manifests } from "../instances/manifests.ts";
 import type { Supervisor } from "../instances/supervisor.ts";
 import type { Sessions } from "../sessions/sessions.ts";
 import type { Logger } from "../telemetry/logger.ts";
@@ -24,6 +25,7 @@ export interface ReloadParts {
   config: Config;
   catalog: Catalog;
   supervisor: Supervisor;
+  manifests: Pick<Manifests, "forget">;
   sessions: Pick<Sessions, "closeServer">;
   log: Logger;
   isolation: Pick<Isolation, "settleConfig" | "warningsOf">;
@@ -59,6 +61,10 @@ async function reloadOnce(parts: ReloadParts): Promise<Reloaded> {
   const renewed = changes.changed.filter((server) =>
     isRunOtherwise(before[server]!, next.servers[server]!),
   );
+  for (const server of touched) {
+    const def = next.servers[server];
+    if (def?.manifest !== true || renewed.includes(server)) parts.manifests.forget({ server });
+  }
   await Promise.all([
     ...renewed.map((server) => supervisor.renew({ server }, "restarted: the config changed")),
     ...changes.removed.map((server) =>

@@ -6,6 +6,7 @@ import { removeFolder } from "../engines/process/folders.ts";
 import { userHome } from "../engines/process/private-home.ts";
 import type { Registry } from "../auth/registry.ts";
 import type { Config } from "../config/config.ts";
+import type { Manifests } from "../instances/manifests.ts";
 import type { Supervisor } from "../instances/supervisor.ts";
 import type { Sessions } from "../sessions/sessions.ts";
 import type { Logger } from "../telemetry/logger.ts";
@@ -16,6 +17,7 @@ export interface RemovalParts {
   registry: Registry;
   tokens: Tokens;
   supervisor: Supervisor;
+  manifests: Pick<Manifests, "forget">;
   sessions: Pick<Sessions, "closeUser">;
   log: Logger;
 }
@@ -71,7 +73,7 @@ async function removeInOrder(
   user: string,
   keepData: boolean | undefined,
 ): Promise<RemovedUser> {
-  const { registry, sessions, supervisor, tokens, config } = parts;
+  const { registry, sessions, supervisor, manifests, tokens, config } = parts;
   const keys = registry.listKeys(user).length;
   const rows = supervisor.list({ user });
   const instances = rows.filter(({ state }) => state !== "stopped").length;
@@ -82,6 +84,7 @@ async function removeInOrder(
   registry.beginRemoval(user);
   sessions.closeUser(user);
   await supervisor.forget({ user }, "stopped: the user is removed");
+  manifests.forget({ user });
   const cleared = tokens.clearAll(user);
   const { homes, keptHomes } = await settleHomes(config.dataDir, user);
   // Files that are kept keep their owner, who must not become somebody else's child.

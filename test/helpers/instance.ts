@@ -1,3 +1,4 @@
+import type { ServerDef } from "../../src/config/config.ts";
 import { Work } from "../../src/instances/work.ts";
 import { newUsage } from "../../src/instances/usage.ts";
 import type { Ended, Instance, Live } from "../../src/instances/supervisor.ts";
@@ -42,6 +43,7 @@ export function testInstance(user = "alice", server = "one"): TestInstance {
       ref,
       generation,
       target: at,
+      startedAs: { def: { name: server } as ServerDef, token: "" },
       pid: 1,
       work: new Work(),
       exited,

@@ -27,6 +27,9 @@ function rig({ stop = () => Promise.resolve() } = {}) {
         await Promise.resolve(told.push(`at once ${user} ${server}: ${why}`));
       },
     },
+    manifests: {
+      forget: ({ user, server }) => void told.push(`forget ${user} ${server}`),
+    },
     sessions: {
       closeCredential: ({ credentialId }) => void told.push(`close key ${credentialId}`),
       closeUser: (user) => void told.push(`close user ${user}`),
@@ -43,18 +46,26 @@ test("when a key ends its sessions end, and when a user ends the children too, w
   assert.deepEqual(told, ["close key k1", "close user alice", "stop alice"]);
 });
 
-test("a new token renews the children of its server, the general one those of all", () => {
+test("a new token renews the children of its server, the general one those of all, and what they showed is forgotten", () => {
   const { tokens, told } = rig();
   tokens.events.emit("changed", { user: "alice", server: "mail", isCleared: false });
   tokens.events.emit("changed", { user: "alice", server: null, isCleared: false });
   const why = "restarted for a new token";
-  assert.deepEqual(told, [`renew alice mail: ${why}`, `renew alice undefined: ${why}`]);
+  assert.deepEqual(told, [
+    "forget alice mail",
+    `renew alice mail: ${why}`,
+    "forget alice undefined",
+    `renew alice undefined: ${why}`,
+  ]);
 });
 
 test("a token that is taken away is used for no other call", () => {
   const { tokens, told } = rig();
   tokens.events.emit("changed", { user: "alice", server: null, isCleared: true });
-  assert.deepEqual(told, ["at once alice undefined: stopped: the token was cleared"]);
+  assert.deepEqual(told, [
+    "forget alice undefined",
+    "at once alice undefined: stopped: the token was cleared",
+  ]);
 });
 
 test("a child that could not be stopped is logged, with its user", async () => {
