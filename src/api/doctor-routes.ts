@@ -88,13 +88,9 @@ function withHistory(
   { supervisor }: ControlParts,
   row: InstanceStatus,
 ): Diagnosis["instances"][number] {
-  const lines = supervisor.logs(row).slice(-MAX_LINES);
-  return {
-    ...row,
-    troubles: supervisor.failuresOf(row),
-    lastStartMs: supervisor.lastStartMs(row.server) ?? null,
-    lines: lines.map(({ text }) => text),
-  };
+  const troubles = supervisor.failuresOf(row);
+  const lastStartMs = supervisor.lastStartMs(row.server) ?? null;
+  return { ...row, troubles, lastStartMs, lines: lastOf(supervisor.logs(row)) };
 }
 
 /** Another generation of an instance that is told of already. */
@@ -103,13 +99,11 @@ function withLines(
   row: InstanceStatus,
 ): Diagnosis["instances"][number] {
   const lines = supervisor.logs(row).filter(({ generation }) => generation === row.generation);
-  return {
-    ...row,
-    troubles: [],
-    lastStartMs: null,
-    lines: lines.slice(-MAX_LINES).map(({ text }) => text),
-  };
+  return { ...row, troubles: [], lastStartMs: null, lines: lastOf(lines) };
 }
+
+const lastOf = (lines: readonly { readonly text: string }[]): string[] =>
+  lines.slice(-MAX_LINES).map(({ text }) => text);
 
 /** What became of one request. NOT_FOUND. */
 function tellStory(parts: ControlParts, requestId: string): RequestStory {

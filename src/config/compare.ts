@@ -39,6 +39,13 @@ export function runAs(def: ServerDef): object {
 export const isRunOtherwise = (before: ServerDef, after: ServerDef): boolean =>
   !isDeepStrictEqual(runAs(before), runAs(after));
 
+/** How it is run and shared: what two children of one server have to have in common to take over from each other. */
+const SHAPE = ["kind", "transport", "sharing"] as const;
+
+/** Whether a child of the one server could not do what a child of the other does. */
+export const isReshaped = (before: ServerDef | undefined, after: ServerDef | undefined): boolean =>
+  SHAPE.some((key) => before?.[key] !== after?.[key]);
+
 /** Compares the config in force with the one that is to come. */
 export function compareConfigs(before: Config, after: Config): ConfigChanges {
   const names = Object.keys(after.servers);

@@ -1,12 +1,6 @@
-import type { ServerDef } from "../config/config.ts";
+import { isReshaped } from "../config/compare.ts";
 import type { Generation } from "./generation.ts";
 import type { InstanceContext } from "./instance-context.ts";
-
-/** A child does not take over from one that is run in another way. */
-const SHAPE = ["kind", "transport", "sharing"] as const;
-
-const isReshaped = (before: ServerDef, after: ServerDef): boolean =>
-  SHAPE.some((key) => before[key] !== after[key]);
 
 /**
  * Whether the next generation may run beside the one that serves, and there is a place for it, which it

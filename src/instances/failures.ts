@@ -13,13 +13,11 @@ export function failureOf(
 }
 
 /** The message without the name and the subject, which the row of `status` says already. */
-export function reasonOf({ user, server }: Ref, { message }: SupervisorError): string {
-  return message.replace(`${user}/${server}: `, "").replace(/^the child /, "");
-}
+export const reasonOf = (ref: Ref, failure: SupervisorError): string => saidOf("", ref, failure);
 
 /** The message without the name, said of a child that is to come. */
-export function asNext(ref: Ref, failure: SupervisorError): string {
-  return failure.message
-    .replace(`${ref.user}/${ref.server}: `, "")
-    .replace(/^the child /, "the next one ");
-}
+export const asNext = (ref: Ref, failure: SupervisorError): string =>
+  saidOf("the next one ", ref, failure);
+
+const saidOf = (subject: string, { user, server }: Ref, { message }: SupervisorError): string =>
+  message.replace(`${user}/${server}: `, "").replace(/^the child /, subject);

@@ -1,7 +1,9 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { ServerDef } from "../config/config.ts";
 import type { Running } from "../engines/engine.ts";
+import { markOf } from "../tokens/tokens.ts";
 import type { Candidate } from "./admission.ts";
+import type { InstanceContext } from "./instance-context.ts";
 import { isRemote, portOf } from "./instance-types.ts";
 import type { Ended, InstanceRow, InstanceState, Live, Ref } from "./instance-types.ts";
 import type { StdioTarget, Target } from "../links/target.ts";
@@ -50,13 +52,13 @@ export class Generation implements Candidate {
   readonly work = new Work();
   /** `performance.now()` of its child's start: a failure after that is held against the instance. */
   begunAt = 0;
-  /** Of the token that it is started with; see `markOf`. */
-  token = "";
   /** The next one may run beside it. */
   isHandedOver = false;
   /** Resolves when nothing of it is left, once it drains. */
   gone: Promise<void> = Promise.resolve();
   readonly #owner: Owner;
+  /** Of the token that it is started with. */
+  #mark = "";
   #state: State = { name: "starting", since: Date.now(), pid: null, port: null };
   #running: Running | undefined;
   #live: Live | undefined;
@@ -114,6 +116,13 @@ export class Generation implements Candidate {
     return (await this.#running?.rssBytes()) ?? null;
   }
 
+  /** The token of now, with which it is started. */
+  takeToken(secretsFor: InstanceContext["secretsFor"]): string | undefined {
+    const token = secretsFor(this.ref, this.number);
+    this.#mark = markOf(token);
+    return token;
+  }
+
   /** Its child runs, and is not ready yet. */
   spawned(running: Running): void {
     this.#running = running;
@@ -128,7 +137,7 @@ export class Generation implements Candidate {
       ref: this.ref,
       generation: this.number,
       target,
-      startedAs: { def: this.def, token: this.token },
+      startedAs: { def: this.def, token: this.#mark },
       pid: running.pid,
       work: this.work,
       exited,

@@ -85,8 +85,7 @@ export class Instance implements Owner {
   /** Since when (`performance.now()`) the child that is ready has been of no use; undefined where it is in use, down or a remote. */
   get idleSince(): number | undefined {
     const state = this.#generations.serving?.state;
-    if (state?.name !== "ready" || isRemote(state.running)) return undefined;
-    return idleSince(this.usage, Math.max(state.readyAt, this.#wantedAt));
+    return state?.name !== "ready" || isRemote(state.running) ? undefined : this.#unusedSince;
   }
 
   /**
@@ -224,10 +223,16 @@ export class Instance implements Owner {
 
   /** The one that serves has no calls, nothing keeps it, and that for a while. */
   get #isUnused(): boolean {
-    const serving = this.#generations.serving;
-    if (serving?.state.name !== "ready" || serving.work.inFlight > 0) return false;
-    const since = idleSince(this.usage, Math.max(serving.state.readyAt, this.#wantedAt));
-    return since !== undefined && performance.now() - since >= UNUSED_MS;
+    const since = this.#unusedSince;
+    if (since === undefined || this.#generations.serving!.work.inFlight > 0) return false;
+    return performance.now() - since >= UNUSED_MS;
+  }
+
+  /** As `idleSince`, of what runs elsewhere too. */
+  get #unusedSince(): number | undefined {
+    const state = this.#generations.serving?.state;
+    if (state?.name !== "ready") return undefined;
+    return idleSince(this.usage, Math.max(state.readyAt, this.#wantedAt));
   }
 
   #begin(): Start {

@@ -38,8 +38,9 @@ export class LastShown {
   find({ user, server }: Owner, audience: Audience): Manifest | undefined {
     const { servers, manifests } = this.#options;
     const def = servers(server);
-    const token = isKept(def) ? this.#tokenOf({ user, server }) : undefined;
-    if (!isKept(def) || token === undefined) return undefined;
+    if (!isKept(def)) return undefined;
+    const token = this.#tokenOf({ user, server });
+    if (token === undefined) return undefined;
     return manifests.find({ user, server, revision: revisionOf(def), token, ...audience });
   }
 

@@ -1,6 +1,5 @@
 import type { ChildServer } from "../config/config.ts";
 import { toSupervisorError } from "../errors.ts";
-import { markOf } from "../tokens/tokens.ts";
 import type { Generation } from "./generation.ts";
 import type { InstanceContext } from "./instance-context.ts";
 import type { Ref } from "./instance-types.ts";
@@ -24,8 +23,7 @@ export async function launchNext(
   { generation, ...next }: NextChild,
 ): Promise<Launched | NotLaunched> {
   const { ref, def, output } = next;
-  const token = secretsFor(ref, generation.number);
-  generation.token = markOf(token);
+  const token = generation.takeToken(secretsFor);
   const outcome = await launchChild({
     ...next,
     version,

@@ -1,5 +1,4 @@
 import type { RemoteServer } from "../config/config.ts";
-import { markOf } from "../tokens/tokens.ts";
 import type { InstanceContext } from "./instance-context.ts";
 import type { Generation } from "./generation.ts";
 import type { HttpTarget } from "../links/target.ts";
@@ -8,13 +7,12 @@ import type { Launched } from "./launch-types.ts";
 /** As `launchChild`, for a server that runs elsewhere already. Rejects as its engine does. */
 export async function launchRemote(
   { engines, secretsFor }: InstanceContext,
-  generation: Pick<Generation, "ref" | "number" | "token">,
+  generation: Pick<Generation, "ref" | "takeToken">,
   def: RemoteServer,
   signal: AbortSignal,
 ): Promise<Omit<Launched, "broken" | "exposed">> {
   const { ref } = generation;
-  const token = secretsFor(ref, generation.number);
-  generation.token = markOf(token);
+  const token = generation.takeToken(secretsFor);
   const running = await engines.remote.start({ ref, def, token }, { onLine: () => {}, signal });
   signal.throwIfAborted();
   const { endpoint } = running;

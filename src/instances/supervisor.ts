@@ -16,6 +16,7 @@ import type { InstanceFailure } from "./history.ts";
 import type { ChildServer, Config, ServerDef } from "../config/config.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import { Standings } from "./standing.ts";
+import { allDone } from "../platform/all-done.ts";
 import { Scrubber } from "../telemetry/scrubber.ts";
 import { forgetful } from "./definition.ts";
 import type { DefinitionMemory } from "./definition.ts";
@@ -189,9 +190,7 @@ export class Supervisor {
    */
   async handOver(selector: Selector, reason: string): Promise<void> {
     this.#trust(selector);
-    const all = this.#select(selector).map((instance) => instance.handOver(reason));
-    const failed = (await Promise.allSettled(all)).find(({ status }) => status === "rejected");
-    if (failed?.status === "rejected") throw failed.reason;
+    await allDone(this.#select(selector).map((instance) => instance.handOver(reason)));
   }
 
   /**

@@ -2,7 +2,7 @@
 import { orderRow } from "../audit/audit.ts";
 import type { Audit } from "../audit/audit.ts";
 import type { Catalog } from "../catalog/catalog.ts";
-import { applyLive, compareConfigs, isRunOtherwise } from "../config/compare.ts";
+import { applyLive, compareConfigs, isReshaped, isRunOtherwise } from "../config/compare.ts";
 import type { ConfigChanges } from "../config/compare.ts";
 import { loadConfig } from "../config/config.ts";
 import type { Config, ServerDef } from "../config/config.ts";
@@ -33,11 +33,9 @@ export interface ReloadParts {
   hideHeaders: (servers: Config["servers"]) => void;
 }
 
-/** A session was begun in the way of its server; one of these changed, it could not go on. */
-const SHAPE = ["kind", "transport", "sharing", "stateful"] as const;
-
-const isReshaped = (before: ServerDef | undefined, after: ServerDef | undefined): boolean =>
-  SHAPE.some((key) => before?.[key] !== after?.[key]);
+/** Whether sessions that were begun in the way of the one server could not go on with the other. */
+const endsSessions = (before: ServerDef | undefined, after: ServerDef | undefined): boolean =>
+  isReshaped(before, after) || before?.stateful !== after?.stateful;
 
 async function reloadOnce(parts: ReloadParts): Promise<Reloaded> {
   const { config, catalog, supervisor, sessions, log, isolation } = parts;
@@ -57,7 +55,7 @@ async function reloadOnce(parts: ReloadParts): Promise<Reloaded> {
   log.level = config.log.level;
   const touched = [...changes.changed, ...changes.removed];
   for (const server of touched)
-    if (isReshaped(before[server], next.servers[server])) sessions.closeServer(server);
+    if (endsSessions(before[server], next.servers[server])) sessions.closeServer(server);
   const renewed = changes.changed.filter((server) =>
     isRunOtherwise(before[server]!, next.servers[server]!),
   );

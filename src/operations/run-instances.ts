@@ -1,3 +1,4 @@
+import { allDone } from "../platform/all-done.ts";
 import { SupervisorError } from "../errors.ts";
 import type { Registry } from "../auth/registry.ts";
 import type { Config } from "../config/config.ts";
@@ -51,7 +52,7 @@ export async function restartInstances(
   const reason = "restarted by an admin";
   if (isGraceful) await parts.supervisor.handOver(subject, reason);
   else await parts.supervisor.restart(subject, reason);
-  await ensureAll(parts, refs);
+  await allDone(refs.map((ref) => parts.supervisor.ensure(ref)));
   return refs;
 }
 
@@ -69,10 +70,3 @@ const defaultOf = ({ config }: RunParts, { user, server }: RunSubject): Ref => (
   server: server ?? config.defaultServer,
   variant: "",
 });
-
-/** Waits for all, so that a failure of one does not leave the others' outcome open. */
-async function ensureAll({ supervisor }: RunParts, refs: readonly Ref[]): Promise<void> {
-  const outcomes = await Promise.allSettled(refs.map((ref) => supervisor.ensure(ref)));
-  const failed = outcomes.find((outcome) => outcome.status === "rejected");
-  if (failed !== undefined) throw failed.reason;
-}
