@@ -4,6 +4,7 @@ import type { Command } from "commander";
 import type { DroppedKey, KeyringStatus, RotatedKeyring } from "../api/types.ts";
 import type { Config } from "../config/config.ts";
 import { SupervisorError, counted, isClosed } from "../errors.ts";
+import type { VaultKey } from "../vault/key-list.ts";
 import { apiPath, createControlClient } from "./client.ts";
 import type { ControlClient } from "./client.ts";
 import { answer, globalsOf, table } from "./output.ts";
@@ -90,64 +91,99 @@ async function handOver(loaded: Loaded, had: KeyringStatus): Promise<number> {
   return (await client.call<RotatedKeyring>("POST", apiPath(["keyring", "rotate"]), body)).id;
 }
 
-async function rotateHere({ config, withVault, asOwnerOf, ...loaded }: Loaded): Promise<number> {
-  // First of all that the keys of now are the right ones, and that no daemon has the folder.
-  await withVault(config, () => undefined);
-  const file = loaded.keyFileHere(config);
-  const keys = await asOwnerOf(file, () => loaded.addToKeyFile(file));
-  const { id } = keys[0]!;
-  for (const { bytes } of keys) bytes.fill(0);
-  await withVault(config, async ({ vault }) => {
-    vault.keyring.resume();
-    await vault.keyring.resealed();
+async function rotateHere({ config, withDataDir, asOwnerOf, ...loaded }: Loaded): Promise<number> {
+  return await withDataDir(config, async (open) => {
+    // First of all that the keys of now are the right ones.
+    await open(() => undefined);
+    const file = loaded.keyFileHere(config);
+    const keys = await asOwnerOf(file, () => loaded.addToKeyFile(file));
+    const { id } = keys[0]!;
+    for (const { bytes } of keys) bytes.fill(0);
+    await open(async ({ vault }) => {
+      vault.keyring.resume();
+      await vault.keyring.resealed();
+    });
+    return id;
   });
-  return id;
+}
+
+/**
+ * Lets no other command change the key file meanwhile, where `work` does so itself; the daemon changes
+ * its own. `work` is told what is so by then.
+ */
+async function whoeverWrites<T>(
+  loaded: Loaded,
+  work: (had: KeyringStatus | undefined) => Promise<T>,
+): Promise<T> {
+  const { config, client, aloneWithKeys } = loaded;
+  const had = await statusOf(client);
+  if (had !== undefined && !had.isCredential) return await work(had);
+  if (had !== undefined) fileOfService(loaded, config);
+  return await aloneWithKeys(config, async () => await work(await statusOf(client)));
 }
 
 async function rotate(_options: object, command: Command): Promise<void> {
   const loaded = await load(command);
   const { client } = loaded;
-  const had = await statusOf(client);
   const order = async (): Promise<number> =>
     (await client.call<RotatedKeyring>("POST", apiPath(["keyring", "rotate"]))).id;
-  const id =
-    had === undefined
-      ? await rotateHere(loaded)
-      : had.isCredential
-        ? await handOver(loaded, had)
-        : await order();
+  const { id, isServed } = await whoeverWrites(loaded, async (had) => ({
+    id:
+      had === undefined
+        ? await rotateHere(loaded)
+        : had.isCredential
+          ? await handOver(loaded, had)
+          : await order(),
+    isServed: had !== undefined,
+  }));
   answer(command, { id } satisfies RotatedKeyring, [
     `The key ${id} is in the key file, and seals from now on.`,
-    had === undefined
-      ? "Every row that opened is sealed with it."
-      : "Older rows are being sealed anew; `mcp-supervisor keyring status` shows how many are left.",
+    isServed
+      ? "Older rows are being sealed anew; `mcp-supervisor keyring status` shows how many are left."
+      : "Every row that opened is sealed with it.",
     "Keep a copy of the key file: backups made from now on need the new key, those made before an old one.",
   ]);
 }
 
-/** Writes the key into a file of its own, which must not be there; takes it away again where the drop is refused. */
-async function kept<T>(
-  { asOwnerOf, requireKeys, formatKeys, writeNewFile, syncToDisk }: Loaded,
-  { file, id, keepIn }: { file: string; id: number; keepIn: string },
-  work: () => Promise<T>,
-): Promise<T> {
-  const keys = await asOwnerOf(file, () => requireKeys(file));
-  const key = keys.find((one) => one.id === id);
-  if (key === undefined)
-    throw new SupervisorError("KEY_NOT_FOUND", `${file} does not hold the key ${id}`);
+/** Writes the key into a file of its own, which must not be there. */
+function keep(
+  { formatKeys, writeNewFile, syncToDisk }: Loaded,
+  { key, keepIn }: { key: VaultKey; keepIn: string },
+): void {
   try {
     writeNewFile(keepIn, { text: formatKeys([key]), mode: 0o400 });
     syncToDisk(dirname(keepIn));
   } catch (cause) {
     const { code = "unknown reason" } = cause as NodeJS.ErrnoException;
+    if (code !== "EEXIST") rmSync(keepIn, { force: true });
     throw new SupervisorError("USAGE", `--keep-in: the file cannot be made (${code})`, { cause });
-  } finally {
-    for (const { bytes } of keys) bytes.fill(0);
   }
+}
+
+/** Keeps the key in a file of its own before it is dropped; nothing is kept of what was not dropped. */
+async function kept(
+  loaded: Loaded,
+  { file, id, keepIn }: { file: string; id: number; keepIn: string },
+  work: () => Promise<void>,
+): Promise<void> {
+  const find = async (use: (key: VaultKey | undefined) => void): Promise<void> => {
+    const keys = await loaded.asOwnerOf(file, () => loaded.requireKeys(file));
+    try {
+      use(keys.find((one) => one.id === id));
+    } finally {
+      for (const { bytes } of keys) bytes.fill(0);
+    }
+  };
+  await find((key) => {
+    if (key === undefined)
+      throw new SupervisorError("KEY_NOT_FOUND", `${file} does not hold the key ${id}`);
+    keep(loaded, { key, keepIn });
+  });
   try {
-    return await work();
+    await work();
   } catch (error) {
-    rmSync(keepIn);
+    // An order whose answer was lost may have been carried out: then this file alone has the key.
+    await find((key) => key === undefined || rmSync(keepIn));
     throw error;
   }
 }
@@ -163,10 +199,12 @@ async function dropThere(loaded: Loaded, had: KeyringStatus, id: number): Promis
 }
 
 async function dropHere(loaded: Loaded, id: number): Promise<void> {
-  const { config, withVault, asOwnerOf, removeFromKeyFile } = loaded;
-  await withVault(config, ({ vault }) => vault.keyring.forget(id));
-  const file = loaded.keyFileHere(config);
-  await asOwnerOf(file, () => removeFromKeyFile(file, id));
+  const { config, withDataDir, asOwnerOf, removeFromKeyFile } = loaded;
+  await withDataDir(config, async (open) => {
+    await open(({ vault }) => vault.keyring.forget(id));
+    const file = loaded.keyFileHere(config);
+    await asOwnerOf(file, () => removeFromKeyFile(file, id));
+  });
 }
 
 async function drop(
@@ -178,13 +216,14 @@ async function drop(
     throw new SupervisorError("USAGE", "the key is named by its number; keyring status shows them");
   const id = Number(text);
   const loaded = await load(command);
-  const had = await statusOf(loaded.client);
-  const work = async (): Promise<void> =>
-    await (had === undefined ? dropHere(loaded, id) : dropThere(loaded, had, id));
-  const file =
-    had === undefined || had.isCredential ? loaded.keyFileHere(loaded.config) : had.keyFile;
-  if (keepIn === undefined) await work();
-  else await kept(loaded, { file, id, keepIn: resolve(keepIn) }, work);
+  await whoeverWrites(loaded, async (had) => {
+    const work = async (): Promise<void> =>
+      await (had === undefined ? dropHere(loaded, id) : dropThere(loaded, had, id));
+    if (keepIn === undefined) return await work();
+    const isOwn = had !== undefined && !had.isCredential;
+    const file = isOwn ? had.keyFile : loaded.keyFileHere(loaded.config);
+    return await kept(loaded, { file, id, keepIn: resolve(keepIn) }, work);
+  });
   answer(command, { id } satisfies DroppedKey, [
     `The key ${id} is dropped.`,
     keepIn === undefined

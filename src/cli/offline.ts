@@ -2,7 +2,8 @@ import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
 import type { Config } from "../config/config.ts";
 import { SupervisorError } from "../errors.ts";
-import { DATABASE_FILE, openDataDir } from "../store/store.ts";
+import { lockDataDir, lockKeyring } from "../store/lock.ts";
+import { DATABASE_FILE, openHeldDataDir } from "../store/store.ts";
 import type { Store } from "../store/store.ts";
 import { requireKeys } from "../vault/key-file.ts";
 import { openVault } from "../vault/vault.ts";
@@ -36,22 +37,21 @@ function requireDatabase({ dataDir }: Pick<Config, "dataDir">): string {
   throw new SupervisorError("NOT_FOUND", `${file}: there is no database yet`);
 }
 
-/**
- * The database and its vault without a daemon; `work` has both for itself. ALREADY_RUNNING where a
- * daemon has them, else as `openDataDir` and `openVault` reject.
- */
-export async function withVault<T>(
-  config: Config,
-  work: (opened: { vault: Vault; store: Store }) => T | Promise<T>,
-): Promise<T> {
-  requireDatabase(config);
+interface Opened {
+  vault: Vault;
+  store: Store;
+}
+
+type Work<T> = (opened: Opened) => T | Promise<T>;
+
+/** The database and its vault in a data folder that this process has taken. */
+async function openHeld<T>(config: Config, work: Work<T>): Promise<T> {
   const keyFile = keyFileHere(config);
   const keys = existsSync(keyFile)
     ? await asOwnerOf(keyFile, () => requireKeys(keyFile))
     : undefined;
   return await asOwnerOf(config.dataDir, async () => {
-    const opened = openDataDir(config.dataDir);
-    const { store } = opened;
+    const store = openHeldDataDir(config.dataDir);
     try {
       const vault = openVault({ keyFile, store, keys });
       try {
@@ -60,7 +60,43 @@ export async function withVault<T>(
         await vault.close();
       }
     } finally {
-      opened.close();
+      store.close();
     }
   });
+}
+
+/**
+ * Takes the data folder while `work` lasts, which opens the database and its vault as often as it
+ * wants: no daemon starts in between. ALREADY_RUNNING where one has the folder, else as `openVault`
+ * rejects.
+ */
+export async function withDataDir<T>(
+  config: Config,
+  work: (open: <U>(use: Work<U>) => Promise<U>) => Promise<T>,
+): Promise<T> {
+  const { dataDir } = config;
+  requireDatabase(config);
+  const lock = await asOwnerOf(dataDir, () => lockDataDir(dataDir));
+  try {
+    return await work(async (use) => await openHeld(config, use));
+  } finally {
+    lock.release();
+  }
+}
+
+/** As `withDataDir`, for work that opens them once. */
+export async function withVault<T>(config: Config, work: Work<T>): Promise<T> {
+  return await withDataDir(config, async (open) => await open(work));
+}
+
+/** Lets no other command change the key file while `work` lasts. ALREADY_RUNNING where one does. */
+export async function aloneWithKeys<T>(config: Config, work: () => Promise<T>): Promise<T> {
+  const { dataDir } = config;
+  requireDatabase(config);
+  const lock = await asOwnerOf(dataDir, () => lockKeyring(dataDir));
+  try {
+    return await work();
+  } finally {
+    lock.release();
+  }
 }

@@ -37,6 +37,9 @@ export const preparerOf = (db: Database.Database): Preparer => ({
   prepareRaw: (sql) => queryOf(() => db.prepare<Value[], unknown[]>(sql).raw()),
 });
 
+/** While SQLite waits for a lock the daemon stands still. Only a tool on the same file can hold one. */
+const LOCK_WAIT_MS = 1000;
+
 /** `PRAGMA synchronous`: an acknowledged write has reached the disk. */
 const FULL = 2;
 
@@ -52,8 +55,7 @@ export class Connection implements Preparer {
     this.file = file;
     this.#migrations = migrations;
     preparePrivateFile(file);
-    // While SQLite waits for a lock the daemon stands still. Only a tool on the same file can hold one.
-    this.#db = guarded(() => new Database(file, { timeout: 1000 }));
+    this.#db = guarded(() => new Database(file, { timeout: LOCK_WAIT_MS }));
     ({ prepare: this.prepare, prepareRaw: this.prepareRaw } = preparerOf(this.#db));
     try {
       guarded(() => this.#setUp(file));
@@ -123,6 +125,22 @@ export class Connection implements Preparer {
         return this.#write(work);
       } finally {
         this.#db.pragma("synchronous = FULL");
+      }
+    });
+  }
+
+  /**
+   * Moves what the write-ahead log holds into the file and leaves the log empty: until then it has rows
+   * as they were before. False where a copy is being made, which reads the log.
+   */
+  emptyLog(): boolean {
+    return guarded(() => {
+      this.#db.pragma("busy_timeout = 0");
+      try {
+        const [told] = this.#db.pragma("wal_checkpoint(TRUNCATE)") as { busy: number }[];
+        return told?.busy === 0;
+      } finally {
+        this.#db.pragma(`busy_timeout = ${LOCK_WAIT_MS}`);
       }
     });
   }

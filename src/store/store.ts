@@ -69,6 +69,11 @@ export class Store {
     return this.#db.transaction(work);
   }
 
+  /** Leaves no row as it was before in the log beside the file; see `Connection.emptyLog`. */
+  emptyLog(): boolean {
+    return this.#db.emptyLog();
+  }
+
   close(): void {
     this.#db.close();
   }
@@ -91,9 +96,7 @@ export function openStore(file: string): Store {
 export function openDataDir(dataDir: string): { store: Store; close(): void } {
   const lock = lockDataDir(dataDir);
   try {
-    const file = path.join(dataDir, DATABASE_FILE);
-    removeDrafts(file);
-    const store = openStore(file);
+    const store = openHeldDataDir(dataDir);
     return {
       store,
       close: () => {
@@ -107,9 +110,18 @@ export function openDataDir(dataDir: string): { store: Store; close(): void } {
   }
 }
 
-/** Whether there is a database in the folder, or what is left of one. */
+/** Opens the database of a folder that this process has taken. Throws as `openStore` does. */
+export function openHeldDataDir(dataDir: string): Store {
+  const file = path.join(dataDir, DATABASE_FILE);
+  removeDrafts(file);
+  return openStore(file);
+}
+
+/** Whether there is a database in the folder, or what is left of one: SQLite would make both logs part of a new one. */
 export function hasDatabase(dataDir: string): boolean {
-  return ["", "-wal"].some((end) => existsSync(path.join(dataDir, `${DATABASE_FILE}${end}`)));
+  return ["", "-wal", "-journal"].some((end) =>
+    existsSync(path.join(dataDir, `${DATABASE_FILE}${end}`)),
+  );
 }
 
 /**

@@ -6,6 +6,7 @@ import {
   linkSync,
   openSync,
   readFileSync,
+  readdirSync,
   realpathSync,
   rmSync,
   statSync,
@@ -16,6 +17,9 @@ import { SupervisorError } from "../errors.ts";
 import { syncToDisk, writeInPlace, writeNewFile } from "../platform/atomic-file.ts";
 import { KEY_BYTES, formatKeys, parseKeys } from "./key-list.ts";
 import type { VaultKey } from "./key-list.ts";
+
+const DRAFT_BYTES = 6;
+const DRAFT_END = /^[0-9a-f]{12}$/;
 
 /** KEY_FILE_REFUSED with what to do about it. Never holds a byte of the key. */
 export function refuseKeyFile(
@@ -84,7 +88,7 @@ function decode(keyFile: string, text: string): VaultKey[] {
 
 /** Makes the key file with a new key, unless one came to be there meanwhile; the keys that are there then. */
 export function makeKeyFile(keyFile: string): VaultKey[] {
-  const draft = `${keyFile}.${randomBytes(6).toString("hex")}`;
+  const draft = `${keyFile}.${randomBytes(DRAFT_BYTES).toString("hex")}`;
   try {
     const text = formatKeys([{ id: 0, bytes: randomBytes(KEY_BYTES) }]);
     writeNewFile(draft, { text, mode: 0o400 });
@@ -124,12 +128,23 @@ export function requireKeys(keyFile: string): VaultKey[] {
   throw refuseKeyFile(keyFile, "is missing", "put the key file back from your backup");
 }
 
+/** What a first start that was killed has left beside the file, with a key that may be dropped by now. */
+function removeDrafts(file: string): void {
+  const folder = path.dirname(file);
+  const begin = `${path.basename(file)}.`;
+  for (const name of readdirSync(folder)) {
+    const isDraft = name.startsWith(begin) && DRAFT_END.test(name.slice(begin.length));
+    if (isDraft) rmSync(path.join(folder, name), { force: true });
+  }
+}
+
 /** Over the file that is there, which stays its owner's; whole or not at all. */
 function writeKeys(keyFile: string, keys: VaultKey[]): VaultKey[] {
   try {
     // A link stays one, and leads to the new file.
     const file = realpathSync(keyFile);
     const { uid, gid } = statSync(file);
+    removeDrafts(file);
     writeInPlace(file, { text: formatKeys(keys), mode: 0o400, owner: { uid, gid } });
     syncToDisk(path.dirname(file));
   } catch (error) {

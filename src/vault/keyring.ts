@@ -1,6 +1,6 @@
 import { createSecretKey } from "node:crypto";
 import type { KeyObject } from "node:crypto";
-import { setImmediate as nextTurn } from "node:timers/promises";
+import { setImmediate as nextTurn, setTimeout as delay } from "node:timers/promises";
 import { SupervisorError, counted } from "../errors.ts";
 import type { RowKey, SealedRows, Store } from "../store/store.ts";
 import { keyIdOf, seal, unseal } from "./box.ts";
@@ -38,6 +38,13 @@ export interface KeyringParts {
   hide: (id: number, key: Buffer) => unknown;
   onFailure: (error: unknown) => void;
 }
+
+/** A copy that is being made is waited for, so long at most, and looked for so often. */
+const COPY_WAIT_MS = 10_000;
+const COPY_LOOK_MS = 50;
+
+const inUse = (message: string, remedy: string): SupervisorError =>
+  new SupervisorError("KEY_IN_USE", message, { details: [remedy] });
 
 const invalid = (message: string): SupervisorError =>
   new SupervisorError("REQUEST_INVALID", message);
@@ -119,7 +126,6 @@ export class Keyring {
   accept(line: string): number {
     const key = parseKey(line);
     if (key === undefined) throw invalid("the key is not one line of a key file");
-    this.#parts.hide(key.id, key.bytes);
     const known = this.#keys.get(key.id);
     if (known === undefined && key.id > this.#newest) return this.#add(key);
     const isKnown = known?.equals(createSecretKey(key.bytes)) ?? false;
@@ -154,21 +160,40 @@ export class Keyring {
 
   /** Opens nothing with an older key any more. KEY_NOT_FOUND; KEY_IN_USE while a row needs it. */
   async forget(id: number): Promise<void> {
-    if (!this.#keys.has(id))
-      throw new SupervisorError("KEY_NOT_FOUND", `the vault has no key ${id}`);
+    this.#requireKnown(id);
     const rows = id === this.#newest ? 0 : ((await this.#count()).get(id) ?? 0);
     // A rotation may have come meanwhile, but no other key becomes the newest again.
     if (id === this.#newest || rows > 0)
-      throw new SupervisorError(
-        "KEY_IN_USE",
+      throw inUse(
         id === this.#newest
           ? `the key ${id} is the one that seals`
           : `the key ${id} is needed by ${counted(rows, "row")}, and by the backups made until now`,
-        { details: ["keyring status shows which rows are left to be sealed anew"] },
+        "keyring status shows which rows are left to be sealed anew",
       );
+    await this.#emptyLog(id);
+    // Another order may have dropped it meanwhile.
+    this.#requireKnown(id);
     // Before the file: a key that has a check and is not in the file is a key that was lost.
     this.#checks.remove(id);
     this.#keys.delete(id);
+  }
+
+  #requireKnown(id: number): void {
+    if (!this.#keys.has(id))
+      throw new SupervisorError("KEY_NOT_FOUND", `the vault has no key ${id}`);
+  }
+
+  /** What was sealed anew is in the log as it was, until the log is empty: who had the key could open that. */
+  async #emptyLog(id: number): Promise<void> {
+    const untilAt = performance.now() + COPY_WAIT_MS;
+    while (!this.#parts.store.emptyLog()) {
+      if (performance.now() > untilAt)
+        throw inUse(
+          `the key ${id} opens what a backup is reading now`,
+          "try again when the backup is made",
+        );
+      await delay(COPY_LOOK_MS);
+    }
   }
 
   async status(): Promise<KeyringStatus> {

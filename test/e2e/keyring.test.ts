@@ -1,9 +1,14 @@
 import assert from "node:assert/strict";
-import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { execFile } from "node:child_process";
+import { chownSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
+import { lockKeyring } from "../../src/store/lock.ts";
+import { serviceUnit } from "../../src/systemd/unit.ts";
+import { addToKeyFile, makeKeyFile } from "../../src/vault/key-file.ts";
 import { daemonFolder, runCli, startDaemon } from "../helpers/daemon.ts";
 import { fixture } from "../helpers/fixtures.ts";
+import { PROGRAM } from "../helpers/program.ts";
 import { until } from "../helpers/until.ts";
 
 const CONFIG = { defaultServer: "echo", servers: { echo: fixture("sse", "echo-sse") } };
@@ -85,6 +90,80 @@ test(
       assert.equal(statSync(join(daemon.dataDir, name)).uid, account.uid);
     const next = await startDaemon(t, { config: CONFIG, dir, account });
     assert.equal((await next.cli(["keyring", "status"])).json<Status>().left, 0);
+  },
+);
+
+/** Runs a command as root's on a machine where that unit is installed. */
+async function whereInstalled(unit: string, configPath: string, args: string[]): Promise<string> {
+  const install =
+    'mount -t tmpfs tmpfs /etc/systemd/system && cp "$0" /etc/systemd/system/mcp-supervisor.service && exec "$@"';
+  const program = [process.execPath, "--no-warnings", PROGRAM, "--config", configPath, "--json"];
+  const argv = ["--mount", "--", "sh", "-c", install, unit, ...program, ...args];
+  return await new Promise((resolve) => {
+    execFile("unshare", argv, (_error, stdout, stderr) => resolve(stdout === "" ? stderr : stdout));
+  });
+}
+
+test(
+  "under a service manager root's command changes the file that the unit names, and nobody else's does meanwhile",
+  { skip: process.getuid?.() !== 0 || !existsSync("/etc/systemd/system") },
+  async (t) => {
+    const dir = daemonFolder(t);
+    const account = { uid: 64_322 };
+    const [source, credentials] = [join(dir, "etc.key"), join(dir, "credentials")];
+    makeKeyFile(source);
+    mkdirSync(credentials);
+    const begin = async () => {
+      writeFileSync(join(credentials, "vault.key"), readFileSync(source), { mode: 0o400 });
+      chownSync(join(credentials, "vault.key"), account.uid, account.uid);
+      const env = { CREDENTIALS_DIRECTORY: credentials };
+      return await startDaemon(t, { config: CONFIG, dir, account, env });
+    };
+    const daemon = await begin();
+    await daemon.addUser("ada", "token-of-ada");
+    const unit = join(dir, "unit");
+    const facts = {
+      user: "nobody",
+      exec: ["node", "serve", "--config", daemon.configPath],
+      dataDir: daemon.dataDir,
+      controlSocket: daemon.socket,
+      controlGroup: null,
+      keyFile: source,
+      listen: { host: "127.0.0.1", port: 1 },
+      notifyAccess: "main" as const,
+      stopTimeoutMs: 1,
+      needsHomes: false,
+    };
+    writeFileSync(unit, serviceUnit(facts));
+    const told = async (...args: string[]) =>
+      JSON.parse(await whereInstalled(unit, daemon.configPath, args)) as Status & {
+        id: number;
+        error: { type: string; message: string };
+      };
+    const inFile = () => readFileSync(source, "latin1").match(/^\d+/gm)?.map(Number);
+
+    assert.equal((await daemon.cli(["keyring", "rotate"])).error().type, "KEY_FILE_REFUSED");
+    assert.equal((await told("keyring", "rotate")).id, 1);
+    assert.deepEqual(inFile(), [1, 0]);
+    const lock = lockKeyring(daemon.dataDir);
+    assert.match((await told("keyring", "rotate")).error.message, /another command is changing/);
+    assert.deepEqual(inFile(), [1, 0]);
+    lock.release();
+    // As by one that was killed before it reached the daemon.
+    addToKeyFile(source);
+    assert.equal((await told("keyring", "rotate")).id, 2);
+    assert.deepEqual(inFile(), [2, 1, 0]);
+    const status = async () => await told("keyring", "status");
+    await until(async () => (await status()).left === 0, "every row is sealed anew");
+    await told("keyring", "drop", "0");
+    assert.deepEqual(inFile(), [2, 1]);
+    await daemon.stop();
+    const next = await begin();
+    assert.deepEqual((await next.cli(["keyring", "status"])).json<Status>().keys, [
+      { id: 2, rows: 1 },
+      { id: 1, rows: 0 },
+    ]);
+    assert.equal(statSync(source).uid, 0);
   },
 );
 

@@ -21,7 +21,7 @@ import { until } from "./until.ts";
 const FIRST_PORT = 10_000 + (process.pid % 400) * 20;
 /** What a daemon that was closed in order leaves in its data folder; anything else was forgotten. */
 const MAY_STAY =
-  /^(mcp-supervisor\.db|vault\.key|admin\.token|daemon\.lock|children\.journal|homes)$/;
+  /^(mcp-supervisor\.db|vault\.key|admin\.token|(daemon|keyring)\.lock|children\.journal|homes)$/;
 
 export interface CliResult {
   code: number | null;

@@ -180,6 +180,43 @@ test("a key is dropped only when no row needs it, and what it sealed then opens 
   assert.throws(() => reopened(t, at), { code: "KEY_FILE_REFUSED", message: /lacks the key 1 / });
 });
 
+/** Which of these boxes lie in a file of the folder. */
+function boxesIn(folder: string, boxes: readonly Buffer[]): string[] {
+  return readdirSync(folder).filter((name) => {
+    const content = readFileSync(path.join(folder, name));
+    return boxes.some((box) => content.includes(box.subarray(1)));
+  });
+}
+
+test("once a key is dropped no file has a box of it, nor the log of the database", async (t) => {
+  const at = setting(t);
+  const vault = openVault(at);
+  fill(at.store, vault, 300);
+  const rows = at.store.sealed(SEALED_COLUMNS[0]!);
+  const boxes = rows.after(undefined, 300).map(({ key }) => rows.find(key)!.box);
+  vault.keyring.rotate();
+  await vault.keyring.resealed();
+  assert.deepEqual(boxesIn(at.folder, boxes), [`${DATABASE_FILE}-wal`]);
+  // As a backup that is being made: it reads what was when it began.
+  const reader = new Database(at.file, { readonly: true });
+  t.after(() => reader.close());
+  reader.exec("BEGIN; SELECT count(*) FROM tokens");
+  const dropped = vault.keyring.drop(0);
+  assert.equal(at.store.emptyLog(), false);
+  assert.deepEqual(await rowsOf(vault), { 0: 0, 1: 300 });
+  reader.exec("COMMIT");
+  await dropped;
+  assert.deepEqual(boxesIn(at.folder, boxes), []);
+});
+
+test("a key that is refused takes the place of none that is kept out of the output", (t) => {
+  const hidden: number[] = [];
+  const vault = openVault({ ...setting(t), hide: (id) => hidden.push(id) });
+  const line = `0:${Buffer.alloc(32, 9).toString("base64")}`;
+  assert.throws(() => vault.keyring.accept(line), { code: "REQUEST_INVALID" });
+  assert.deepEqual(hidden, [0]);
+});
+
 test("a drop that was killed before the file lost the key can be made again", async (t) => {
   const at = setting(t);
   const vault = opened(t, at);
