@@ -1,5 +1,15 @@
-import { once } from "node:events";
-import { createReadStream, existsSync, linkSync, mkdtempSync, rmSync, statSync } from "node:fs";
+import { randomBytes } from "node:crypto";
+import {
+  closeSync,
+  createReadStream,
+  existsSync,
+  linkSync,
+  mkdtempSync,
+  openSync,
+  renameSync,
+  rmSync,
+  statSync,
+} from "node:fs";
 import { open } from "node:fs/promises";
 import type { FileHandle } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -90,15 +100,52 @@ async function copyInto(loaded: Loaded, draft: string): Promise<void> {
   }
 }
 
+/** Where there are no links: a file that is there is no more written over than by one. */
+const KNOWS_NO_LINKS = new Set(["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS"]);
+
+/** The name is taken first, and is free again where the rename fails. */
+function renameToFree(draft: string, file: string): void {
+  closeSync(openSync(file, "wx", 0o600));
+  try {
+    renameSync(draft, file);
+  } catch (error) {
+    rmSync(file, { force: true });
+    throw error;
+  }
+}
+
 /** Never in the place of a file that came to be there meanwhile. */
 function putInPlace({ syncToDisk }: Loaded, draft: string, file: string): void {
   try {
-    linkSync(draft, file);
-    rmSync(draft);
+    try {
+      linkSync(draft, file);
+    } catch (error) {
+      if (!KNOWS_NO_LINKS.has((error as NodeJS.ErrnoException).code ?? "")) throw error;
+      renameToFree(draft, file);
+    }
     syncToDisk(dirname(file));
   } catch (cause) {
     const { code = "unknown reason" } = cause as NodeJS.ErrnoException;
     throw new SupervisorError("BACKUP_REFUSED", `${file}: cannot be made (${code})`, { cause });
+  }
+}
+
+const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+
+/** Nothing is left at `place` once `work` is done, nor where a signal ends this process before. */
+async function onlyWhile<T>(place: string, work: () => Promise<T>): Promise<T> {
+  const remove = (): void => rmSync(place, { recursive: true, force: true });
+  const removeAndEnd = (signal: NodeJS.Signals): void => {
+    remove();
+    process.off(signal, removeAndEnd);
+    process.kill(process.pid, signal);
+  };
+  for (const signal of SIGNALS) process.on(signal, removeAndEnd);
+  try {
+    return await work();
+  } finally {
+    for (const signal of SIGNALS) process.off(signal, removeAndEnd);
+    remove();
   }
 }
 
@@ -129,9 +176,9 @@ function linesOf({ file, bytes, users, keys, tokens, notInIt }: Backup): string[
 
 /** A copy at `file`, which must not be there, whole and checked or not at all. */
 async function backUp(loaded: Loaded, file: string): Promise<Backup> {
-  const draft = `${file}.new`;
-  rmSync(draft, { force: true });
-  try {
+  // Another command may write to the same file.
+  const draft = `${file}.${randomBytes(6).toString("hex")}.new`;
+  return await onlyWhile(draft, async () => {
     await copyInto(loaded, draft);
     const copy = new loaded.DatabaseCopy(draft);
     let counts: ReturnType<typeof copy.count>;
@@ -144,9 +191,21 @@ async function backUp(loaded: Loaded, file: string): Promise<Backup> {
     putInPlace(loaded, draft, file);
     const { size: bytes } = statSync(file);
     return { file, bytes, ...counts, notInIt: elsewhere(loaded, loaded.config) };
-  } finally {
-    rmSync(draft, { force: true });
-  }
+  });
+}
+
+/** Whoever reads may be gone, or the disk behind it full: then there is no backup, and this says so. */
+async function writeToStdout(file: string): Promise<void> {
+  process.stdout.removeAllListeners("error").on("error", () => undefined);
+  for await (const chunk of createReadStream(file))
+    await new Promise<void>((written, failed) => {
+      process.stdout.write(chunk as Buffer, (error) => {
+        if (!error) return written();
+        const { code = "unknown reason" } = error as NodeJS.ErrnoException;
+        const message = `stdout took only a part of the backup (${code})`;
+        return failed(new SupervisorError("BACKUP_REFUSED", message, { cause: error }));
+      });
+    });
 }
 
 /** To stdout, once it is whole: what reads it there cannot tell a part from the whole. */
@@ -154,16 +213,13 @@ async function backUpToStdout(loaded: Loaded, command: Command): Promise<void> {
   if (process.stdout.isTTY)
     throw new SupervisorError("USAGE", "stdout is a terminal; name a file, or pipe the backup on");
   const folder = mkdtempSync(join(tmpdir(), "mcp-supervisor-backup-"));
-  try {
+  await onlyWhile(folder, async () => {
     const file = join(folder, "backup");
     const made = { ...(await backUp(loaded, file)), file: "-" };
-    for await (const chunk of createReadStream(file))
-      if (!process.stdout.write(chunk)) await once(process.stdout, "drain");
+    await writeToStdout(file);
     const { json } = globalsOf(command);
     process.stderr.write(json ? jsonLine(made) : `${linesOf(made).join("\n")}\n`);
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
+  });
 }
 
 async function backup(target: string, _options: object, command: Command): Promise<void> {

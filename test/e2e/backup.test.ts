@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
 import {
   chmodSync,
   copyFileSync,
@@ -12,6 +13,8 @@ import {
   statSync,
   writeFileSync,
 } from "node:fs";
+import { createServer } from "node:http";
+import type { ServerResponse } from "node:http";
 import { join } from "node:path";
 import { test } from "node:test";
 import type { TestContext } from "node:test";
@@ -20,6 +23,8 @@ import { runCli, startDaemon } from "../helpers/daemon.ts";
 import type { TestDaemon } from "../helpers/daemon.ts";
 import { fixture } from "../helpers/fixtures.ts";
 import { PROGRAM } from "../helpers/program.ts";
+import { temporaryFolder } from "../helpers/store.ts";
+import { until } from "../helpers/until.ts";
 
 const CONFIG = { defaultServer: "echo", servers: { echo: fixture("sse", "echo-sse") } };
 const CANARY = "canary-token-7f3a9c51e0";
@@ -112,6 +117,69 @@ test("a backup is made without a daemon, and to stdout, and over no file", async
   writeFileSync(fromPipe, piped.stdout, { mode: 0o600 });
   assert.deepEqual(contentOf(fromPipe), contentOf(file));
   assert.match(piped.stderr.toString(), /without which no token opens/);
+
+  const scratch = join(daemon.dir, "scratch");
+  mkdirSync(scratch);
+  for (const [to, reason] of [
+    ["> /dev/full", /only a part of the backup \(ENOSPC\)/],
+    ["| :", /only a part of the backup \(EPIPE\)/],
+  ] as const) {
+    const script = `{ "$@"; echo "exit $?" >&2; } ${to}`;
+    const program = [process.execPath, PROGRAM, "--config", daemon.configPath, "backup", "-"];
+    const env = { ...process.env, TMPDIR: scratch };
+    const { stderr } = spawnSync("sh", ["-c", script, "sh", ...program], { encoding: "utf8", env });
+    assert.match(stderr, reason);
+    assert.match(stderr, /exit 1\n$/);
+  }
+  assert.deepEqual(readdirSync(scratch), []);
+});
+
+/** As on file systems that know no links. */
+const NO_LINKS = `data:text/javascript,${encodeURIComponent(`
+  import fs from "node:fs";
+  import { syncBuiltinESMExports } from "node:module";
+  fs.linkSync = () => { throw Object.assign(new Error(), { code: "EPERM" }); };
+  syncBuiltinESMExports();
+`)}`;
+
+test("without links too a backup takes the name of no other file", async (t) => {
+  const { daemon, file } = await backedUp(t);
+  await daemon.stop();
+  const folder = join(daemon.dir, "linkless");
+  mkdirSync(folder);
+  const env = { NODE_OPTIONS: `--import ${NO_LINKS}` };
+  const made = join(folder, "made.db");
+  (await daemon.cli(["backup", made], { env })).json();
+  assert.deepEqual(contentOf(made), contentOf(file));
+  assert.equal(statSync(made).mode & 0o777, 0o600);
+  assert.deepEqual(readdirSync(folder), ["made.db"]);
+});
+
+test("a backup that a signal ends, or that comes in half, leaves nothing", async (t) => {
+  const folder = temporaryFolder(t);
+  const config = join(folder, "supervisor.config.json");
+  writeFileSync(config, JSON.stringify({ dataDir: "./data", ...CONFIG }));
+  mkdirSync(join(folder, "data"), { mode: 0o700 });
+  let half: ServerResponse | undefined;
+  const daemon = createServer((_req, res) => {
+    half = res.writeHead(200, { "content-length": 1000 });
+    half.write("SQLite format 3");
+  });
+  daemon.listen(join(folder, "data", "control.sock"));
+  await once(daemon, "listening");
+  t.after(() => daemon.close());
+  for (const end of ["signal", "half"] as const) {
+    const to = join(folder, end);
+    mkdirSync(to);
+    const argv = ["--no-warnings", PROGRAM, "--config", config, "backup", join(to, "made.db")];
+    const child = spawn(process.execPath, argv);
+    await until(() => readdirSync(to).length > 0, "the backup is being written");
+    if (end === "signal") child.kill("SIGINT");
+    else half!.destroy();
+    const [code, signal] = (await once(child, "close")) as [number | null, string | null];
+    assert.deepEqual([code, signal], end === "signal" ? [null, "SIGINT"] : [1, null]);
+    assert.deepEqual(readdirSync(to), []);
+  }
 });
 
 test("restore with --revoke-keys lets no key in that the backup holds", async (t) => {
