@@ -1,4 +1,5 @@
-import { existsSync, rmSync } from "node:fs";
+import { existsSync, rmSync, statSync } from "node:fs";
+import type { Stats } from "node:fs";
 import { open } from "node:fs/promises";
 import type { FileHandle } from "node:fs/promises";
 import { join, resolve } from "node:path";
@@ -140,8 +141,15 @@ function change({ newRequestId, orderRow }: Loaded, revokeKeys: boolean): (store
   };
 }
 
-/** All of it, or the folder is as it was: not there, where it was not. */
-async function write(loaded: Loaded, file: string, revokeKeys: boolean): Promise<number> {
+/** What tells one state of a file from another. */
+const stateOf = ({ ino, size, mtimeMs }: Stats): string => [ino, size, mtimeMs].join();
+
+/** All of it, or the folder is as it was: not there, where it was not. `seen` is what was found good. */
+async function write(
+  loaded: Loaded,
+  { file, seen }: { file: string; seen: string },
+  revokeKeys: boolean,
+): Promise<number> {
   const { config, restoreDataDir } = loaded;
   const { dataDir } = config;
   const wasThere = existsSync(dataDir);
@@ -152,7 +160,11 @@ async function write(loaded: Loaded, file: string, revokeKeys: boolean): Promise
     await ownerOf(loaded, dataDir)(dataDir, () =>
       restoreDataDir(
         dataDir,
-        (draft) => fill(source, draft),
+        async (draft) => {
+          await fill(source, draft);
+          if (stateOf(await source.stat()) === seen) return;
+          throw new SupervisorError("RESTORE_REFUSED", `${file} was changed while it was read`);
+        },
         (store) => {
           revoked = alter(store);
         },
@@ -187,8 +199,9 @@ async function restore(
   const loaded = await load(command);
   const file = resolve(name);
   await requireEmpty(loaded, loaded.config);
+  const seen = existsSync(file) ? stateOf(statSync(file)) : "";
   const found = await examine(loaded, file);
-  const revoked = await write(loaded, file, revokeKeys);
+  const revoked = await write(loaded, { file, seen }, revokeKeys);
   const restored: Restored = { ...found, keys: revokeKeys ? 0 : found.keys, revoked };
   answer(command, restored, linesOf(restored));
 }
