@@ -8,13 +8,17 @@ FROM ${NODE_IMAGE} AS build
 ARG NPM_REGISTRY=https://registry.npmjs.org
 WORKDIR /src
 COPY . .
-# The package brings what it needs, and nothing else of the checkout goes on.
-RUN npm ci --registry="${NPM_REGISTRY}" --no-audit --no-fund \
+# Without scripts: npm would compile better-sqlite3, which has its binaries with it, and there is no
+# compiler here. The package brings what it needs, and nothing else of the checkout goes on; whatever
+# the umask of the checkout is, all may read it.
+RUN npm ci --ignore-scripts --registry="${NPM_REGISTRY}" --no-audit --no-fund \
     && npm pack --pack-destination /tmp \
     && mkdir /app \
-    && tar -xzf /tmp/mcp-supervisor-*.tgz -C /app --strip-components=1
+    && tar -xzf /tmp/mcp-supervisor-*.tgz -C /app --strip-components=1 \
+    && chmod -R a+rX /app deploy/config
 
 FROM ${NODE_IMAGE}
+# By http: the base image has no certificates, and apt checks the signatures of what it fetches.
 ARG DEBIAN_MIRROR=http://deb.debian.org
 # What servers need beside Node, such as "python3".
 ARG PACKAGES=""
@@ -25,7 +29,7 @@ RUN sed -i "s|http://deb.debian.org|${DEBIAN_MIRROR}|" /etc/apt/sources.list.d/d
     && rm -rf /var/lib/apt/lists/* \
     && install -d -m 0700 -o node -g node /data /key
 COPY --from=build /app /app
-COPY deploy/config /etc/mcp-supervisor
+COPY --from=build /src/deploy/config /etc/mcp-supervisor
 RUN ln -s /app/bin/mcp-supervisor.js /usr/local/bin/mcp-supervisor
 
 ENV MCP_SUPERVISOR_CONFIG=/etc/mcp-supervisor/supervisor.config.json

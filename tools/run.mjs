@@ -37,7 +37,11 @@ function setup() {
   if (!existsSync(node) || mtime("node_modules/.package-lock.json") < mtime("package-lock.json")) {
     console.error("mcp-supervisor: installing dependencies (npm ci), about half a minute …");
     // The engine warnings of npm speak of the Node that npm runs on, not of the one used here.
-    must("npm ci", "npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error"]);
+    const quiet = ["--no-audit", "--no-fund", "--loglevel=error"];
+    // Without scripts, because npm 10 and 11 compile a bundled package that has its binaries with it
+    // (better-sqlite3), and stop where there is no compiler. The Node that the checkout brings is fetched by one.
+    must("npm ci", "npm", ["ci", "--ignore-scripts", ...quiet]);
+    must("npm rebuild node", "npm", ["rebuild", "node", ...quiet]);
   }
   const built = mtime("dist/.built");
   if (built < newestBelow("src") || built < mtime("tsconfig.json")) {

@@ -1,6 +1,6 @@
-// npm run test:image: builds the root of the image from Debian's packages and the packed product, as the
-// Dockerfile says, and runs it in fresh namespaces as an engine of containers would. Where the machine
-// cannot do that it says why, and exits 0, or 1 with --require. `--tar FILE` is a Debian that was made before.
+// npm run test:image: carries out the Dockerfile, in a Debian that stands in for its base image, and runs
+// the result in fresh namespaces as an engine of containers would. Where the machine cannot do that it
+// says why, and exits 0, or 1 with --require. `--tar FILE` is a Debian that was made before.
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { cpSync, mkdtempSync, writeFileSync } from "node:fs";
@@ -8,8 +8,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { until } from "../helpers/until.ts";
+import { CannotRun, buildRoot } from "./build.ts";
 import { ROOT, imageConfig } from "./dockerfile.ts";
-import { CannotRun, Container, buildRoot, makeVolumes } from "./system.ts";
+import { Container, makeVolumes } from "./system.ts";
 
 const { values } = parseArgs({
   options: { require: { type: "boolean", default: false }, tar: { type: "string" } },

@@ -1,70 +1,17 @@
 import { spawn, spawnSync } from "node:child_process";
 import type { ChildProcessWithoutNullStreams, SpawnSyncReturns } from "node:child_process";
 import { once } from "node:events";
-import {
-  chmodSync,
-  chownSync,
-  copyFileSync,
-  cpSync,
-  existsSync,
-  mkdirSync,
-  readFileSync,
-  readdirSync,
-  symlinkSync,
-} from "node:fs";
+import { chownSync, mkdirSync, readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { isInstalled } from "../helpers/installed.ts";
-import { must, packProduct } from "../helpers/pack.ts";
+import { must } from "../helpers/pack.ts";
 import { until } from "../helpers/until.ts";
-import { ROOT, imageConfig } from "./dockerfile.ts";
-
-/** This machine lacks something that the tests need; that is no failure. */
-export class CannotRun extends Error {}
+import { imageConfig } from "./dockerfile.ts";
 
 const ENTER = fileURLToPath(new URL("enter.sh", import.meta.url));
 /** `node` of the base image. */
 const UID = 1000;
 const PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-
-function requireMeans(): void {
-  if (process.platform !== "linux" || process.getuid?.() !== 0)
-    throw new CannotRun("only root on Linux can make a system");
-  const missing = ["mmdebstrap", "unshare", "nsenter", "ip"].filter((name) => !isInstalled(name));
-  if (missing.length > 0) throw new CannotRun(`not installed: ${missing.join(", ")}`);
-}
-
-/** The Debian of the base image, with the packages that the Dockerfile names; `tar` is one that was made before. */
-function unpackDebian(root: string, tar: string | undefined): void {
-  const packages = [...imageConfig().packages, "libstdc++6"].join();
-  mkdirSync(root);
-  if (tar !== undefined && existsSync(tar)) return void must("tar", ["-C", root, "-xf", tar]);
-  const args = ["--quiet", "--variant=minbase", "--dpkgopt=force-unsafe-io"];
-  const { status, stderr } = spawnSync(
-    "mmdebstrap",
-    [...args, `--include=${packages}`, "bookworm", root],
-    { encoding: "utf8", timeout: 300_000 },
-  );
-  if (status !== 0) throw new CannotRun(`mmdebstrap: ${stderr.trim().split("\n").at(-1)}`);
-  return undefined;
-}
-
-/** The root of the image, built as its Dockerfile says from what this machine has. */
-export function buildRoot(folder: string, tar?: string): string {
-  requireMeans();
-  const root = join(folder, "root");
-  unpackDebian(root, tar);
-  must("chroot", [root, "useradd", "--uid", String(UID), "--create-home", "node"]);
-  copyFileSync(process.execPath, join(root, "usr/local/bin/node"));
-  chmodSync(join(root, "usr/local/bin/node"), 0o755);
-  const app = join(root, "app");
-  mkdirSync(app);
-  must("tar", ["-C", app, "--strip-components=1", "--no-same-owner", "-xzf", packProduct(folder)]);
-  cpSync(join(ROOT, "deploy/config"), join(root, "etc/mcp-supervisor"), { recursive: true });
-  symlinkSync("/app/bin/mcp-supervisor.js", join(root, "usr/local/bin/mcp-supervisor"));
-  for (const volume of ["data", "key"]) mkdirSync(join(root, volume));
-  return root;
-}
 
 /** Fresh volumes, with the owner that the image's folders have. */
 export function makeVolumes(folder: string): string {
