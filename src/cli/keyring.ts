@@ -93,8 +93,8 @@ async function handOver(loaded: Loaded, had: KeyringStatus): Promise<number> {
 
 async function rotateHere({ config, withDataDir, asOwnerOf, ...loaded }: Loaded): Promise<number> {
   return await withDataDir(config, async (open) => {
-    // First of all that the keys of now are the right ones.
-    await open(() => undefined);
+    // First of all that the keys of now are the right ones, and that the rows can be sealed anew.
+    await open(({ vault }) => vault.keyring.requireWritable());
     const file = loaded.keyFileHere(config);
     const keys = await asOwnerOf(file, () => loaded.addToKeyFile(file));
     const { id } = keys[0]!;

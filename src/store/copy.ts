@@ -93,7 +93,10 @@ async function copyAside(database: string, file: string): Promise<void> {
   worker.once("message", (told: typeof failure) => (failure = told));
   await once(worker, "exit");
   if (failure !== undefined)
-    throw storeFailure(new Database.SqliteError(failure.message, failure.code));
+    throw storeFailure(
+      new Database.SqliteError(failure.message, failure.code),
+      `the copy in ${path.dirname(file)}`,
+    );
 }
 
 /** Bytes 18 and 19 of the file are 2 where a write-ahead log belongs to it. */

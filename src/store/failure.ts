@@ -11,13 +11,16 @@ const CAUSES: readonly (readonly [string, string])[] = [
   ["SQLITE_CORRUPT", "the file is damaged"],
 ];
 
-/** DISK_FULL for a full disk, STORE_FAILED for another a failure of SQLite, in words without any value of a row; other failures as they are. */
-export function storeFailure(error: unknown): unknown {
+/**
+ * DISK_FULL for a full disk, STORE_FAILED for another failure of SQLite, in words without any value of
+ * a row; other failures as they are.
+ */
+export function storeFailure(error: unknown, what = "the database"): unknown {
   if (!(error instanceof Database.SqliteError)) return error;
   if (error.code === "SQLITE_FULL")
-    return new SupervisorError("DISK_FULL", "the database: the disk is full", { cause: error });
+    return new SupervisorError("DISK_FULL", `${what}: the disk is full`, { cause: error });
   const [, why] = CAUSES.find(([code]) => error.code.startsWith(code)) ?? [];
-  return new SupervisorError("STORE_FAILED", `the database: ${why ?? `refused (${error.code})`}`, {
+  return new SupervisorError("STORE_FAILED", `${what}: ${why ?? `refused (${error.code})`}`, {
     cause: error,
   });
 }

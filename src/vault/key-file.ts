@@ -13,7 +13,7 @@ import {
 } from "node:fs";
 import type { Stats } from "node:fs";
 import path from "node:path";
-import { SupervisorError } from "../errors.ts";
+import { SupervisorError, shortageOf } from "../errors.ts";
 import { syncToDisk, writeInPlace, writeNewFile } from "../platform/atomic-file.ts";
 import { KEY_BYTES, formatKeys, parseKeys } from "./key-list.ts";
 import type { VaultKey } from "./key-list.ts";
@@ -106,7 +106,7 @@ export function makeKeyFile(keyFile: string): VaultKey[] {
 
 /**
  * Puts a new key before those in the file, and returns all of them once the file is on the disk.
- * KEY_FILE_REFUSED where it cannot be read or written; it is then as it was.
+ * KEY_FILE_REFUSED where it cannot be read or written, DISK_FULL where there is no room; it is then as it was.
  */
 export function addToKeyFile(keyFile: string): VaultKey[] {
   const keys = requireKeys(keyFile);
@@ -114,7 +114,7 @@ export function addToKeyFile(keyFile: string): VaultKey[] {
   return writeKeys(keyFile, [added, ...keys]);
 }
 
-/** Takes a key out of the file; it may be gone from it already. KEY_FILE_REFUSED as with `addToKeyFile`. */
+/** Takes a key out of the file; it may be gone from it already. Throws as `addToKeyFile` does. */
 export function removeFromKeyFile(keyFile: string, id: number): void {
   const keys = requireKeys(keyFile);
   const rest = keys.filter((key) => key.id !== id);
@@ -168,6 +168,8 @@ function linkIfFree(draft: string, keyFile: string): void {
 }
 
 function unusable(keyFile: string, verb: string, cause: unknown): SupervisorError {
+  const shortage = shortageOf(cause, `${keyFile}: cannot be ${verb}`);
+  if (shortage !== undefined) return shortage;
   const reason = (cause as NodeJS.ErrnoException).code ?? "unknown reason";
   const remedy = "let the account of the daemon reach it, or name another one with keyFile";
   return refuseKeyFile(keyFile, `cannot be ${verb} (${reason})`, remedy, cause);

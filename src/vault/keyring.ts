@@ -112,11 +112,13 @@ export class Keyring {
 
   /**
    * Makes a new key in the key file, seals with it from now on, and the rest anew behind the traffic.
-   * KEY_FILE_REFUSED where the file cannot be written or holds other keys than these.
+   * KEY_FILE_REFUSED where the file cannot be written or holds other keys than these; DISK_FULL or
+   * STORE_FAILED where the database cannot be written, and the file is as it was.
    */
   rotate(): number {
     const { keyFile } = this.#parts;
     this.#requireOwnFile();
+    this.requireWritable();
     const [added, ...others] = addToKeyFile(keyFile);
     for (const { bytes } of others) bytes.fill(0);
     return this.#add(added!);
@@ -127,11 +129,19 @@ export class Keyring {
     const key = parseKey(line);
     if (key === undefined) throw invalid("the key is not one line of a key file");
     const known = this.#keys.get(key.id);
-    if (known === undefined && key.id > this.#newest) return this.#add(key);
+    if (known === undefined && key.id > this.#newest) {
+      this.requireWritable();
+      return this.#add(key);
+    }
     const isKnown = known?.equals(createSecretKey(key.bytes)) ?? false;
     key.bytes.fill(0);
     if (isKnown && key.id === this.#newest) return key.id;
     throw invalid(`the key ${key.id} is not newer than the key ${this.#newest}`);
+  }
+
+  /** Whoever puts a new key into the file asks before: nothing could be sealed with it. DISK_FULL or STORE_FAILED. */
+  requireWritable(): void {
+    this.#checks.add(this.#newest, this.#keys.get(this.#newest)!);
   }
 
   #add(key: VaultKey): number {

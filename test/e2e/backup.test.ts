@@ -23,6 +23,7 @@ import { runCli, startDaemon } from "../helpers/daemon.ts";
 import type { TestDaemon } from "../helpers/daemon.ts";
 import { fixture } from "../helpers/fixtures.ts";
 import { PROGRAM } from "../helpers/program.ts";
+import { onSmallDisk } from "../helpers/small-disk.ts";
 import { temporaryFolder } from "../helpers/store.ts";
 import { until } from "../helpers/until.ts";
 
@@ -277,36 +278,36 @@ test("a row that does not open is named, and no backup is made of it", async (t)
   assert.equal(existsSync(file), false);
 });
 
-/** Runs a command line with a file system of this size at `place`, and lists there what is left. */
-function onSmallDisk(place: string, size: string, command: string, configPath: string) {
-  mkdirSync(place, { recursive: true });
-  const script = `mount -t tmpfs -o mode=700,size=${size} tmpfs "$0" && { "$@"; echo "exit $?"; ls -A "$0"; }`;
-  const argv = [process.execPath, "--no-warnings", PROGRAM, "--config", configPath, "--json"];
-  const run = spawnSync(
-    "unshare",
-    ["--mount", "--", "sh", "-c", script, place, ...argv, ...command.split(" ")],
-    { encoding: "utf8" },
-  );
-  return { said: run.stderr, lines: run.stdout.trim().split("\n") };
-}
-
 test("a full disk leaves nothing of a backup or a restore", { skip: !isRoot }, async (t) => {
   const { daemon, file } = await backedUp(t);
-  const small = join(daemon.dir, "small");
-  const full = onSmallDisk(small, "16k", `backup ${small}/x.db`, daemon.configPath);
+  const { configPath, dataDir, dir } = daemon;
+  const place = join(dir, "small");
+  const full = onSmallDisk({ place, size: "16k" }, configPath, "backup", join(place, "x.db"));
   assert.match(full.said, /DISK_FULL/);
-  assert.deepEqual(full.lines, ["exit 1"]);
+  assert.deepEqual([full.code, full.files], [1, []]);
   await daemon.stop();
-  const { dataDir } = daemon;
-  const keyFile = join(daemon.dir, "elsewhere.key");
-  renameSync(join(dataDir, "vault.key"), keyFile);
-  rmSync(dataDir, { recursive: true });
-  const config = join(daemon.dir, "small.json");
-  const parsed = JSON.parse(readFileSync(daemon.configPath, "utf8")) as object;
-  writeFileSync(config, JSON.stringify({ ...parsed, keyFile }));
-  const lost = onSmallDisk(dataDir, "24k", `restore ${file}`, config);
+
+  // The copy is made in the data folder first.
+  const content = join(dir, "kept");
+  renameSync(dataDir, content);
+  const made = join(dir, "y.db");
+  const crowded = onSmallDisk(
+    { place: dataDir, size: "256k", content, room: "64K" },
+    configPath,
+    "backup",
+    made,
+  );
+  assert.match(crowded.said, /DISK_FULL.*the copy in .*\/data: the disk is full/);
+  assert.equal(crowded.code, 1);
+  assert.deepEqual(crowded.files, readdirSync(content));
+  assert.equal(existsSync(made), false);
+
+  const config = join(dir, "small.json");
+  const parsed = JSON.parse(readFileSync(configPath, "utf8")) as object;
+  writeFileSync(config, JSON.stringify({ ...parsed, keyFile: join(content, "vault.key") }));
+  const lost = onSmallDisk({ place: dataDir, size: "24k" }, config, "restore", file);
   assert.match(lost.said, /DISK_FULL/);
-  assert.deepEqual(lost.lines, ["exit 1", "daemon.lock"]);
+  assert.deepEqual([lost.code, lost.files], [1, ["daemon.lock"]]);
 });
 
 test("a restore into a folder that was not there leaves none when it fails", async (t) => {

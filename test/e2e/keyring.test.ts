@@ -1,6 +1,14 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { chownSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import {
+  chownSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { lockKeyring } from "../../src/store/lock.ts";
@@ -9,6 +17,7 @@ import { addToKeyFile, makeKeyFile } from "../../src/vault/key-file.ts";
 import { daemonFolder, runCli, startDaemon } from "../helpers/daemon.ts";
 import { fixture } from "../helpers/fixtures.ts";
 import { PROGRAM } from "../helpers/program.ts";
+import { onSmallDisk } from "../helpers/small-disk.ts";
 import { until } from "../helpers/until.ts";
 
 const CONFIG = { defaultServer: "echo", servers: { echo: fixture("sse", "echo-sse") } };
@@ -164,6 +173,36 @@ test(
       { id: 1, rows: 0 },
     ]);
     assert.equal(statSync(source).uid, 0);
+  },
+);
+
+test(
+  "where there is no room for a new key or for what it would seal, the key file stays as it was",
+  { skip: process.getuid?.() !== 0 },
+  async (t) => {
+    const daemon = await startDaemon(t, { config: CONFIG });
+    await daemon.addUser("ada", "token-of-ada");
+    await daemon.stop();
+    const { dir, dataDir, configPath } = daemon;
+    const keyFile = join(dir, "keys", "vault.key");
+    const parsed = JSON.parse(readFileSync(configPath, "utf8")) as object;
+    const config = join(dir, "apart.json");
+    writeFileSync(config, JSON.stringify({ ...parsed, keyFile }));
+    const content = join(dir, "kept");
+    mkdirSync(content);
+    renameSync(join(dataDir, "vault.key"), join(content, "vault.key"));
+    const small = { place: join(dir, "keys"), size: "8k", content };
+    const full = onSmallDisk(small, config, "keyring", "rotate");
+    assert.match(full.said, /DISK_FULL.*vault\.key: cannot be written: the disk is full/);
+    assert.deepEqual([full.code, full.files], [1, ["vault.key"]]);
+
+    renameSync(join(content, "vault.key"), keyFile);
+    const text = readFileSync(keyFile, "latin1");
+    renameSync(dataDir, join(dir, "data-kept"));
+    const crowded = { place: dataDir, size: "160k", content: join(dir, "data-kept") };
+    const refused = onSmallDisk(crowded, config, "keyring", "rotate");
+    assert.match(refused.said, /DISK_FULL/);
+    assert.equal(readFileSync(keyFile, "latin1"), text);
   },
 );
 

@@ -4,6 +4,7 @@ import path from "node:path";
 import { test } from "node:test";
 import type { TestContext } from "node:test";
 import Database from "better-sqlite3";
+import { SupervisorError } from "../../src/errors.ts";
 import { Manifests } from "../../src/instances/manifests.ts";
 import { Tokens } from "../../src/tokens/tokens.ts";
 import { DATABASE_FILE, openStore } from "../../src/store/store.ts";
@@ -207,6 +208,25 @@ test("once a key is dropped no file has a box of it, nor the log of the database
   reader.exec("COMMIT");
   await dropped;
   assert.deepEqual(boxesIn(at.folder, boxes), []);
+});
+
+test("where the database takes no write no key is changed, and the next rotation finds all as it was", async (t) => {
+  const at = setting(t);
+  const vault = opened(t, at);
+  fill(at.store, vault, 3);
+  const text = readFileSync(at.keyFile, "latin1");
+  const full = t.mock.method(at.store.meta, "set", () => {
+    throw new SupervisorError("DISK_FULL", "the database: the disk is full");
+  });
+  const line = `1:${Buffer.alloc(32, 9).toString("base64")}`;
+  assert.throws(() => vault.keyring.rotate(), { code: "DISK_FULL" });
+  assert.throws(() => vault.keyring.accept(line), { code: "DISK_FULL" });
+  assert.equal(readFileSync(at.keyFile, "latin1"), text);
+  assert.deepEqual(await rowsOf(vault), { 0: 3 });
+  full.mock.restore();
+  assert.equal(vault.keyring.rotate(), 1);
+  await vault.keyring.resealed();
+  assert.deepEqual(await rowsOf(vault), { 0: 0, 1: 3 });
 });
 
 test("a key that is refused takes the place of none that is kept out of the output", (t) => {
