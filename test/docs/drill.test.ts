@@ -65,6 +65,8 @@ test(
     );
     assert.equal(status, 0, `${stdout}${stderr}`);
     assert.match(stdout, /is as it was when the backup was made/);
+    assert.match(stdout, /1 access key opens .*, also those that were revoked since/);
+    assert.match(stdout, /Back are also users that were removed or disabled/);
     assert.match(stdout, /^ada +/m);
     assert.match(stdout, /"keys":\[\{"id":0,"rows":1\}\]/);
   },

@@ -206,6 +206,12 @@ test("restore refuses a folder in use, one with a database, and what is no whole
   copyFileSync(join(dataDir, DATABASE), live);
   assert.equal(await refused(file), "RESTORE_REFUSED");
   await loseData(daemon);
+  for (const end of ["-wal", "-journal"]) {
+    const log = join(dataDir, `${DATABASE}${end}`);
+    writeFileSync(log, "what an earlier database has left");
+    assert.equal(await refused(file), "RESTORE_REFUSED");
+    rmSync(log);
+  }
 
   const whole = readFileSync(file);
   const broken = (name: string, content: Buffer): string => {
@@ -241,6 +247,43 @@ test("restore refuses a folder in use, one with a database, and what is no whole
   chmodSync(key, 0o600);
   writeFileSync(key, right);
   (await daemon.cli(["restore", file])).json();
+});
+
+test("a backup of an earlier version is brought up to date", async (t) => {
+  const { daemon, file } = await backedUp(t);
+  await loseData(daemon);
+  const db = new Database(file);
+  db.exec("DROP TABLE manifests; DROP TABLE uids; DROP TABLE audit; PRAGMA user_version = 1");
+  const tokens = db.prepare("SELECT * FROM tokens ORDER BY user_id, server").all();
+  db.close();
+  const before = readFileSync(file);
+  (await daemon.cli(["restore", file])).json();
+  assert.deepEqual(readFileSync(file), before, "the backup itself stays as it is");
+  assert.deepEqual(readdirSync(daemon.dataDir).toSorted(), ["daemon.lock", DATABASE, "vault.key"]);
+  const { tokens: restored } = contentOf(join(daemon.dataDir, DATABASE)) as { tokens: unknown };
+  assert.deepEqual(restored, tokens);
+  const next = await startDaemon(t, { config: CONFIG, dir: daemon.dir });
+  const { keys } = (await next.cli(["keyring", "status"])).json<{ keys: unknown }>();
+  assert.deepEqual(keys, [{ id: 0, rows: 2 }]);
+});
+
+test("a restore that is killed leaves nothing that the next one would use", async (t) => {
+  const { daemon, file } = await backedUp(t);
+  await loseData(daemon);
+  const argv = ["--no-warnings", PROGRAM, "--config", daemon.configPath, "restore", file];
+  const draft = () => readdirSync(daemon.dataDir).some((name) => name.includes(".backup-"));
+  const stopAtDraft = `data:text/javascript,${encodeURIComponent(`
+    import fs from "node:fs";
+    import { syncBuiltinESMExports } from "node:module";
+    fs.renameSync = () => process.kill(process.pid, "SIGKILL");
+    syncBuiltinESMExports();
+  `)}`;
+  const env = { ...process.env, NODE_OPTIONS: `--import ${stopAtDraft}` };
+  assert.equal(spawnSync(process.execPath, argv, { env }).signal, "SIGKILL");
+  assert.ok(draft());
+  assert.ok(!existsSync(join(daemon.dataDir, DATABASE)));
+  (await daemon.cli(["restore", file])).json();
+  assert.ok(!draft());
 });
 
 test("a backup from before a rotation needs the key of then, and says which", async (t) => {

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import {
+  chmodSync,
   chownSync,
   existsSync,
   mkdirSync,
@@ -78,7 +79,19 @@ test("without a daemon the same commands do the same, and seal everything anew b
       left: 0,
     },
   );
+  const keyFile = join(daemon.dataDir, "vault.key");
+  const both = readFileSync(keyFile, "latin1");
   assert.deepEqual((await daemon.cli(["keyring", "drop", "0"])).json(), { id: 0 });
+
+  // As from a backup that was made before the key was changed.
+  const only = readFileSync(keyFile, "latin1");
+  chmodSync(keyFile, 0o600);
+  writeFileSync(keyFile, both.split("\n")[1]!.concat("\n"));
+  const refused = await runCli(["serve", "--json", "--config", daemon.configPath]);
+  assert.deepEqual([refused.code, refused.error().type], [78, "KEY_FILE_REFUSED"]);
+  assert.match(refused.error().message, /lacks the key 1 that the database was written with/);
+  writeFileSync(keyFile, only);
+
   const next = await startDaemon(t, { config: CONFIG, dir });
   assert.deepEqual((await next.cli(["keyring", "status"])).json<Status>().keys, [
     { id: 1, rows: 1 },
