@@ -57,11 +57,10 @@ async function fill(draft: string, work: (file: FileHandle) => Promise<void>): P
   } catch (error) {
     if (error instanceof SupervisorError) throw error;
     const { code = "unknown reason" } = error as NodeJS.ErrnoException;
+    const what = `${dirname(draft)}: the backup cannot be written there`;
     throw (
-      shortageOf(error, "the backup cannot be written") ??
-      new SupervisorError("BACKUP_REFUSED", `the backup cannot be written (${code})`, {
-        cause: error,
-      })
+      shortageOf(error, what) ??
+      new SupervisorError("BACKUP_REFUSED", `${what} (${code})`, { cause: error })
     );
   }
 }

@@ -141,6 +141,17 @@ function change({ newRequestId, orderRow }: Loaded, revokeKeys: boolean): (store
   };
 }
 
+/** RESTORE_REFUSED for a pipe, which cannot be gone through twice, and of which the end may never come. */
+function requireFile(name: string): string {
+  const file = resolve(name);
+  const status = statSync(file, { throwIfNoEntry: false });
+  const isMeant = status === undefined ? name !== "-" : status.isFile();
+  if (isMeant) return file;
+  throw new SupervisorError("RESTORE_REFUSED", `${name}: is not a file`, {
+    details: ["write the backup into a file first, and name that"],
+  });
+}
+
 /** What tells one state of a file from another. */
 const stateOf = ({ ino, size, mtimeMs }: Stats): string => [ino, size, mtimeMs].join();
 
@@ -197,7 +208,7 @@ async function restore(
   command: Command,
 ): Promise<void> {
   const loaded = await load(command);
-  const file = resolve(name);
+  const file = requireFile(name);
   await requireEmpty(loaded, loaded.config);
   const seen = existsSync(file) ? stateOf(statSync(file)) : "";
   const found = await examine(loaded, file);

@@ -38,7 +38,8 @@ const unit = serviceUnit({
 const BEFORE = `sudo systemctl start mcp-supervisor
 echo token-of-ada | sudo mcp-supervisor user add ada --token-stdin
 `;
-const AFTER = `sudo mcp-supervisor --json keyring status
+const AFTER = `stat -c "%n %U %a" /mnt/backup/mcp.db /var/lib/mcp-supervisor/mcp-supervisor.db
+sudo mcp-supervisor --json keyring status
 sudo systemctl stop mcp-supervisor.socket mcp-supervisor
 `;
 
@@ -68,6 +69,8 @@ test(
     assert.match(stdout, /1 access key opens .*, also those that were revoked since/);
     assert.match(stdout, /Back are also users that were removed or disabled/);
     assert.match(stdout, /^ada +/m);
+    assert.match(stdout, /^\/mnt\/backup\/mcp\.db root 600$/m);
+    assert.match(stdout, /\/mcp-supervisor\.db mcp-supervisor 600$/m);
     assert.match(stdout, /"keys":\[\{"id":0,"rows":1\}\]/);
   },
 );

@@ -88,7 +88,10 @@ test("a backup of a daemon that serves is one private file of ciphertext, and re
   assert.ok(Math.abs(Number(restored["madeAt"]) - Date.now()) < 60_000);
   assert.deepEqual(contentOf(join(daemon.dataDir, DATABASE)), before);
   assert.equal(statSync(join(daemon.dataDir, DATABASE)).mode & 0o777, 0o600);
+  // As a daemon that was killed over a backup leaves.
+  writeFileSync(join(daemon.dataDir, `${DATABASE}.backup-0123456789ab`), "a part");
   const next = await startDaemon(t, { config: CONFIG, dir: daemon.dir });
+  assert.ok(!readdirSync(daemon.dataDir).some((name) => name.includes(".backup-")));
   const { entries } = (await next.cli(["audit"])).json<{ entries: { what: string }[] }>();
   assert.ok(entries.some(({ what }) => what === "restore"));
   const { users } = (await next.cli(["user", "list"])).json<{ users: { user: string }[] }>();
@@ -102,6 +105,8 @@ test("a backup is made without a daemon, and to stdout, and over no file", async
   const { daemon, file } = await backedUp(t);
   const again = await daemon.cli(["backup", file]);
   assert.equal(again.error().type, "BACKUP_REFUSED");
+  const nowhere = await daemon.cli(["backup", join(daemon.dir, "nowhere", "x.db")]);
+  assert.match(nowhere.error().message, /\/nowhere: the backup cannot be written there \(ENOENT\)/);
   await daemon.stop();
   const offline = join(daemon.dir, "offline.db");
   (await daemon.cli(["backup", offline])).json();
@@ -236,6 +241,14 @@ test("restore refuses a folder in use, one with a database, and what is no whole
     "STORE_FAILED",
   );
   assert.equal(await refused(join(dir, "nowhere.db")), "STORE_FAILED");
+  const unopened = broken("unopened.db", whole);
+  const other = new Database(unopened);
+  other.prepare("UPDATE tokens SET box = zeroblob(60) WHERE user_id = 2").run();
+  other.close();
+  assert.equal(await refused(unopened), "STORE_FAILED");
+  const pipe = join(dir, "pipe");
+  spawnSync("mkfifo", [pipe]);
+  for (const what of [pipe, dir, "-"]) assert.equal(await refused(what), "RESTORE_REFUSED");
 
   const key = join(dataDir, "vault.key");
   const right = readFileSync(key);
@@ -271,7 +284,8 @@ test("a restore that is killed leaves nothing that the next one would use", asyn
   const { daemon, file } = await backedUp(t);
   await loseData(daemon);
   const argv = ["--no-warnings", PROGRAM, "--config", daemon.configPath, "restore", file];
-  const draft = () => readdirSync(daemon.dataDir).some((name) => name.includes(".backup-"));
+  const draft = (): boolean =>
+    readdirSync(daemon.dataDir).some((name) => name.includes(".backup-"));
   const stopAtDraft = `data:text/javascript,${encodeURIComponent(`
     import fs from "node:fs";
     import { syncBuiltinESMExports } from "node:module";

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { readdirSync, rmSync } from "node:fs";
+import { lstatSync, readdirSync, rmSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import {
@@ -11,6 +11,19 @@ import {
 } from "../../src/vault/key-file.ts";
 import { diesAt } from "../helpers/dies-at.ts";
 import { temporaryFolder } from "../helpers/store.ts";
+
+test("a link to the key file stays one, and leads to the new keys", (t) => {
+  const folder = temporaryFolder(t);
+  const [keyFile, real] = [join(folder, "vault.key"), join(folder, "real.key")];
+  makeKeyFile(real);
+  symlinkSync(real, keyFile);
+  addToKeyFile(keyFile);
+  assert.ok(lstatSync(keyFile).isSymbolicLink());
+  assert.deepEqual(
+    requireKeys(real).map(({ id }) => id),
+    [1, 0],
+  );
+});
 
 test("a change of the key file that is killed at any point leaves it whole, and the next one leaves nothing else", (t) => {
   const folder = temporaryFolder(t);
