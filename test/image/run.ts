@@ -3,14 +3,14 @@
 // says why, and exits 0, or 1 with --require. `--tar FILE` is a Debian that was made before.
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { cpSync, mkdtempSync, writeFileSync } from "node:fs";
+import { cpSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { until } from "../helpers/until.ts";
 import { CannotRun, buildRoot } from "./build.ts";
 import { ROOT, imageConfig } from "./dockerfile.ts";
-import { Container, makeVolumes } from "./system.ts";
+import { Container, makeVolumes, runOnce } from "./system.ts";
 
 const { values } = parseArgs({
   options: { require: { type: "boolean", default: false }, tar: { type: "string" } },
@@ -65,6 +65,34 @@ async function runMasked(root: string, folder: string): Promise<void> {
   console.log(
     "with the parts of /proc covered: refused at the start, exit 78, and no child without isolation",
   );
+}
+
+/** With the commands of the page, on new volumes, what the first container had. */
+async function runRestored(root: string, folder: string): Promise<void> {
+  const lost = { root, volumes: join(folder, "a") };
+  const files = new Map([
+    ["vault.key", runOnce(lost, ["cat", "/key/vault.key"]).stdout],
+    ["mcp-backup.db", runOnce(lost, ["mcp-supervisor", "backup", "-"]).stdout],
+  ]);
+  const volumes = makeVolumes(join(folder, "d"));
+  const page = readFileSync(join(ROOT, "docs/containers.md"), "utf8");
+  const commands = /^docker compose run --rm -T --entrypoint (\S+) mcp-supervisor (.+) < (\S+)$/gm;
+  for (const [line, program, args, input] of page.matchAll(commands)) {
+    const command = ["sh", "-c", `${program} ${args}`];
+    const { status, stderr } = runOnce({ root, volumes }, command, files.get(input!)!);
+    assert.equal(status, 0, `${line}\n${stderr}`);
+    files.delete(input!);
+  }
+  assert.equal(files.size, 0);
+  const container = new Container({ root, volumes });
+  try {
+    await container.serves();
+    const listed = container.exec([...CLI, "user", "list"]).stdout;
+    assert.match(listed, /"user":"alice"/);
+  } finally {
+    await container.stop();
+  }
+  console.log("on new volumes the page's commands bring back what the first container had");
 }
 
 /** Children that leave processes behind, which fall to the first process of the container. */
@@ -130,6 +158,7 @@ try {
   const root = buildRoot(folder, values.tar);
   console.log(spawnSync("du", ["-sh", root], { encoding: "utf8" }).stdout.split("\t")[0]);
   await runAsItIs(root, folder);
+  await runRestored(root, folder);
   await runMasked(root, folder);
   await runForking(root, folder);
 } catch (error) {

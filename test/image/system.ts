@@ -42,6 +42,20 @@ const AS_USER = [
   "--",
 ];
 
+const SPACES = ["--mount", "--pid", "--net", "--ipc", "--uts", "--fork", "--kill-child"];
+
+/** Runs one command in the place of the image's own, as `docker run --entrypoint` does. */
+export function runOnce(
+  { root, volumes }: ContainerOptions,
+  command: readonly string[],
+  input: Buffer | string = "",
+): SpawnSyncReturns<Buffer> {
+  const argv = [PATH, ...imageConfig().env, ...AS_USER, ...command];
+  return spawnSync("unshare", [...SPACES, "sh", ENTER, root, volumes, "unmasked", ...argv], {
+    input,
+  });
+}
+
 /** A running container of the image. */
 export class Container {
   readonly #child: ChildProcessWithoutNullStreams;
@@ -54,9 +68,8 @@ export class Container {
     const own = configFile === undefined ? [] : [`MCP_SUPERVISOR_CONFIG=${configFile}`];
     this.#env = [PATH, ...env, ...own];
     const argv = [...this.#env, ...AS_USER, ...entrypoint, ...command];
-    const spaces = ["--mount", "--pid", "--net", "--ipc", "--uts", "--fork", "--kill-child"];
     const enter = ["sh", ENTER, root, volumes, isMasked ? "masked" : "unmasked", ...argv];
-    this.#child = spawn("unshare", [...spaces, ...enter]);
+    this.#child = spawn("unshare", [...SPACES, ...enter]);
     for (const stream of [this.#child.stdout, this.#child.stderr])
       stream.setEncoding("utf8").on("data", (text: string) => (this.output += text));
     this.#ended = once(this.#child, "close") as Promise<[number | null]>;
