@@ -79,8 +79,8 @@ async function runRestored(root: string, folder: string): Promise<void> {
   const commands = /^docker compose run --rm -T --entrypoint (\S+) mcp-supervisor (.+) < (\S+)$/gm;
   for (const [line, program, args, input] of page.matchAll(commands)) {
     const command = ["sh", "-c", `${program} ${args}`];
-    const { status, stderr } = runOnce({ root, volumes }, command, files.get(input!)!);
-    assert.equal(status, 0, `${line}\n${stderr}`);
+    const { status, stderr } = runOnce({ root, volumes }, command, files.get(input!));
+    assert.equal(status, 0, `${line}\n${stderr.toString()}`);
     files.delete(input!);
   }
   assert.equal(files.size, 0);

@@ -8,8 +8,7 @@ import { SupervisorError } from "../../src/errors.ts";
 import { Manifests } from "../../src/instances/manifests.ts";
 import { Tokens } from "../../src/tokens/tokens.ts";
 import { DATABASE_FILE, openStore } from "../../src/store/store.ts";
-import { SealedRows } from "../../src/store/sealed.ts";
-import type { Store } from "../../src/store/store.ts";
+import type { SealedColumn, Store } from "../../src/store/store.ts";
 import { SEALED_COLUMNS, UNSEALED_COLUMNS } from "../../src/vault/columns.ts";
 import { addToKeyFile } from "../../src/vault/key-file.ts";
 import { openVault } from "../../src/vault/vault.ts";
@@ -45,8 +44,6 @@ function opened(t: TestContext, at: Pick<Setting, "store" | "keyFile">): Vault {
   t.after(() => vault.close());
   return vault;
 }
-
-type Row = Parameters<SealedRows["replace"]>;
 
 const rowsOf = async (vault: Vault) => {
   const { keys } = await vault.keyring.status();
@@ -129,19 +126,24 @@ test("rotate seals with a new key at once and the rest anew, and each key opens 
 
 test("no transaction seals more than 200 rows anew", async (t) => {
   const at = setting(t);
-  const vault = opened(t, at);
-  fill(at.store, vault, 500);
   const sizes: number[] = [];
-  const { relaxed } = at.store;
+  const relaxed = at.store.relaxed.bind(at.store);
   t.mock.method(at.store, "relaxed", (work: () => void) => {
     sizes.push(0);
-    relaxed.call(at.store, work);
+    relaxed(work);
   });
-  const { replace } = SealedRows.prototype;
-  t.mock.method(SealedRows.prototype, "replace", function (this: SealedRows, ...row: Row) {
-    sizes[sizes.length - 1]! += 1;
-    replace.apply(this, row);
+  const sealed = at.store.sealed.bind(at.store);
+  t.mock.method(at.store, "sealed", (column: SealedColumn) => {
+    const rows = sealed(column);
+    const replace = rows.replace.bind(rows);
+    rows.replace = (...row) => {
+      sizes[sizes.length - 1]! += 1;
+      replace(...row);
+    };
+    return rows;
   });
+  const vault = opened(t, at);
+  fill(at.store, vault, 500);
   vault.keyring.rotate();
   await vault.keyring.resealed();
   assert.ok(Math.max(...sizes) <= 200, sizes.join());
