@@ -15,7 +15,8 @@ export interface Contained {
   readonly who: Who;
 }
 
-const told = new WeakSet<SupervisorError>();
+/** What was thrown: a failure may be copied on its way, to tell more. */
+const told = new WeakSet<object>();
 let listener = ({ failure }: Contained): void => process.emitWarning(failure.cause as Error);
 
 /** From now on all that this process contains is told to this one. */
@@ -29,8 +30,10 @@ export function onContained(tell: (contained: Contained) => void): void {
  */
 export function contained(owner: OwnerKind, thrown: unknown, who: Who = {}): SupervisorError {
   const failure = toSupervisorError(thrown);
-  if (failure.code !== "INTERNAL" || told.has(failure)) return failure;
-  told.add(failure);
+  const { code, cause = failure } = failure;
+  const source = typeof cause === "object" && cause !== null ? cause : failure;
+  if (code !== "INTERNAL" || told.has(source)) return failure;
+  told.add(source);
   listener({ owner, failure, who });
   return failure;
 }
@@ -57,4 +60,16 @@ export function unawaited(
   work: Promise<unknown>,
 ): void {
   work.catch((error: unknown) => end(contained(owner, error)));
+}
+
+/** As `unawaited`, for what may fail, for a cause that is known, and change nothing. */
+export function unheard(
+  owner: OwnerKind,
+  end: (failure: SupervisorError) => void,
+  work: Promise<unknown>,
+): void {
+  work.catch((error: unknown) => {
+    const failure = contained(owner, error);
+    if (failure.code === "INTERNAL") end(failure);
+  });
 }

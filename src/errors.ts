@@ -103,6 +103,8 @@ export interface ErrorOptions {
   details?: readonly string[];
   /** Whole seconds after which the same request may succeed. */
   retryAfterSeconds?: number;
+  /** What a program may go by, beside the code: stands in the `data` of a JSON-RPC error. */
+  data?: Readonly<Record<string, unknown>>;
 }
 
 /** A failure with a known cause. The message says who and what happened, holds no secret, and needs no stack. */
@@ -110,6 +112,7 @@ export class SupervisorError extends Error {
   readonly code: ErrorCode;
   readonly details: readonly string[];
   readonly retryAfterSeconds: number | undefined;
+  readonly data: Readonly<Record<string, unknown>> | undefined;
 
   constructor(code: ErrorCode, message: string, options: ErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
@@ -117,6 +120,15 @@ export class SupervisorError extends Error {
     this.code = code;
     this.details = options.details ?? [];
     this.retryAfterSeconds = options.retryAfterSeconds;
+    this.data = options.data;
+  }
+
+  /** The same failure, with this beside what its data says. */
+  withData(data: Readonly<Record<string, unknown>>): SupervisorError {
+    const { cause, details, retryAfterSeconds } = this;
+    const kept = retryAfterSeconds === undefined ? {} : { retryAfterSeconds };
+    const all = { ...this.data, ...data };
+    return new SupervisorError(this.code, this.message, { cause, details, ...kept, data: all });
   }
 
   get status(): number {

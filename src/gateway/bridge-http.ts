@@ -31,8 +31,8 @@ export async function bridgePost(
     release();
     front.left(answer);
     // Without the answer to `initialize` the client never knew of this session, and nobody will end it.
-    if (known === undefined && (!res.writableFinished || front.session.isLost))
-      sessions.http.close(front);
+    const isBegun = res.writableFinished && front.session.memory.initialize !== undefined;
+    if (known === undefined && !isBegun) sessions.http.close(front);
   });
   const headers = headersToChild(req.rawHeaders, req.headers.connection);
   try {

@@ -56,7 +56,7 @@ export function rpcErrorText(
   { code = error.status, data = {} }: RpcErrorParts = {},
 ): string {
   const { type, message } = shown(error, "client");
-  return errorText(id, { code, message, data: { type, requestId, ...data } });
+  return errorText(id, { code, message, data: { type, requestId, ...error.data, ...data } });
 }
 
 /** Headers that belong to a refusal whatever the body looks like. */

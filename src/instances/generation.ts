@@ -140,6 +140,7 @@ export class Generation implements Candidate {
       startedAs: { def: this.def, token: this.#mark },
       pid: running.pid,
       work: this.work,
+      isHandedOver: () => this.isHandedOver,
       exited,
       ending: () => this.#ending(running, exited),
     };

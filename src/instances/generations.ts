@@ -264,7 +264,7 @@ export class Generations {
     this.#becomeDraining(generation, reason, running.kill());
     this.noteFailure(generation, { code: failure?.code ?? null, reason, exit, lines });
     onLost();
-    this.#finish(generation, ended);
+    this.#finish(generation, { ...ended, byItself: true });
   }
 
   /** It ended by itself while it had calls to answer still, and takes them with it. */
@@ -273,7 +273,7 @@ export class Generations {
     generation.endAnswering();
     void running.kill();
     generation.work.hurry();
-    this.#finish(generation, ended);
+    this.#finish(generation, { ...ended, byItself: true });
   }
 
   #finish(generation: Generation, ended: Ended): void {

@@ -44,6 +44,8 @@ export interface Ended {
   exit: Exit | null;
   /** What its callers are told, where that is more than its end: something of ours failed over what it wrote. */
   failure?: SupervisorError;
+  /** Nobody had told it to end. */
+  byItself?: boolean;
 }
 
 /** One ready generation. It is handed out only while it is ready, and never becomes another one. */
@@ -57,6 +59,8 @@ export interface Live {
   readonly pid: number | null;
   /** What it has to answer still: whoever hands it a call counts that in and out, so that it can end when it is done. */
   readonly work: Work;
+  /** Another generation takes the messages, and this one answers what it has. */
+  isHandedOver(): boolean;
   /** Resolves when the generation has ended, whoever ended it: the one event by which anybody hears of it. */
   readonly exited: Promise<Ended>;
   /**

@@ -35,7 +35,7 @@ import type { StateName, SupervisorEvents } from "./instance-types.ts";
 
 export type { Instance } from "./instance.ts";
 export type * from "./instance-types.ts";
-export type { IdleHold, Unattached, Usage } from "./usage.ts";
+export type { Follower, IdleHold, Usage } from "./usage.ts";
 export type { InstanceFailure } from "./history.ts";
 export { MODERN_VARIANT, isOwnVariant, ownVariant } from "./instance-types.ts";
 

@@ -6,10 +6,10 @@ export interface IdleHold {
   clear(): void;
 }
 
-/** A session without a place on a child: its own is gone, and the next takes it over. */
-export interface Unattached {
-  /** The next child is ready. Throws nothing. */
-  attach(live: Live): void;
+/** A session, which the next generation may take over. */
+export interface Follower {
+  /** That generation is ready. Throws nothing. */
+  follow(live: Live): void;
 }
 
 /** What sessions tell the supervisor about an instance. They write, the supervisor reads. */
@@ -21,8 +21,8 @@ export interface Usage {
   answered: number;
   /** Sessions with subscriptions, or with questions of the child that wait for their client's answer. */
   readonly holds: Set<IdleHold>;
-  /** They are attached before anybody can send to the next child, and so miss nothing that it says. */
-  readonly unattached: Set<Unattached>;
+  /** The sessions that are told of the next generation before anybody can send to it. */
+  readonly followers: Set<Follower>;
   /** Until then (`performance.now()`) a task may run. */
   keepUntil: number;
   /** `performance.now()` of the last use: the end of a request, or of what kept the child. */
@@ -35,7 +35,7 @@ export function newUsage(): Usage {
     inFlight: 0,
     answered: 0,
     holds: new Set(),
-    unattached: new Set(),
+    followers: new Set(),
     keepUntil: 0,
     lastMessageAt: null,
   };
@@ -48,8 +48,8 @@ export function releaseHolds(usage: Usage): void {
 }
 
 /** There is a child again, whoever wanted it. */
-export function attachAll({ unattached }: Usage, live: Live): void {
-  for (const session of unattached) session.attach(live);
+export function attachAll({ followers }: Usage, live: Live): void {
+  for (const session of followers) session.follow(live);
 }
 
 /** Whether the child is needed now, whatever the clock says. */

@@ -36,6 +36,11 @@ export class CallMutex<Holder> {
     for (const run of theirs.values()) this.#start(holder, run);
   }
 
+  /** The ids of the calls that wait for the holder's turn. */
+  waiting(holder: Holder): readonly string[] {
+    return [...(this.#waiting.get(holder)?.keys() ?? [])];
+  }
+
   /** Forgets what the holder waits for: the one call of that id, or all. */
   withdraw(holder: Holder, id?: string): void {
     const theirs = this.#waiting.get(holder);

@@ -12,11 +12,12 @@ import { SseReader } from "../mcp/sse.ts";
 import { UNHEARD, pathOf } from "./http1/client.ts";
 import type { Exchange, HttpClient, HttpRequest } from "./http1/client.ts";
 import { RedirectRefused } from "./http1/redirect.ts";
+import { SessionForgotten } from "./session-forgotten.ts";
 import type { HttpTarget } from "./target.ts";
 import { assembleFor } from "./assemble.ts";
 import { Acceptance } from "./acceptance.ts";
-import { ACCEPTED, NOTHING_REMEMBERED } from "./link.ts";
-import type { Link, LinkEvents, PostAnswer, Posting, Remembered } from "./link.ts";
+import { ACCEPTED } from "./link.ts";
+import type { Link, LinkEvents, PostAnswer, Posting } from "./link.ts";
 
 const ACCEPT = ["accept", "application/json, text/event-stream"];
 /** What may stand in a header; all revisions are dates. */
@@ -83,8 +84,8 @@ export class HttpLink implements Link {
     for (const { exchange } of this.#posts) exchange?.resume();
   }
 
-  recall(): Remembered {
-    return NOTHING_REMEMBERED;
+  unsent(): readonly string[] {
+    return [];
   }
 
   close(): void {
@@ -133,9 +134,7 @@ export class HttpLink implements Link {
       head: (status, headers) => {
         if (status < 200 || status >= 300) {
           exchange.abort();
-          const what =
-            method === "GET" ? "did not open a stream" : `answered the message with ${status}`;
-          return this.#refused(post, new SupervisorError("UPSTREAM_INVALID", `the server ${what}`));
+          return this.#refused(post, this.#refusalFor(method, status));
         }
         if (post.isInitialize) this.#sessionId = headers[SESSION_HEADER];
         if (isEventStream(headers["content-type"])) {
@@ -177,6 +176,14 @@ export class HttpLink implements Link {
     // By now the id may be another request's.
     if (post.id !== undefined && this.#requests.get(post.id) === post)
       this.#requests.delete(post.id);
+  }
+
+  #refusalFor(method: HttpRequest["method"], status: number): SupervisorError {
+    const what = `the server ${method === "GET" ? "did not open a stream" : `answered the message with ${status}`}`;
+    const isOfSession = method === "POST" && this.#sessionId !== undefined;
+    if (isOfSession && (status === 404 || status === 400))
+      return new SessionForgotten(status, what);
+    return new SupervisorError("UPSTREAM_INVALID", what);
   }
 
   #refused(post: Post, error: SupervisorError): void {

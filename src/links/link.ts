@@ -21,13 +21,6 @@ export interface PostAnswer {
   readonly body: Buffer;
 }
 
-/** What a session has asked of one generation that the next one has to be told. */
-export interface Remembered {
-  /** Of the resources that the session subscribed to. */
-  readonly uris: readonly string[];
-  readonly level: string | undefined;
-}
-
 /**
  * A session's way to one generation of its server, whatever that speaks; in 2026-07-28, which has no
  * sessions, that of one request. It is open from the moment it is there until `close`, `abandon` or
@@ -43,8 +36,8 @@ export interface Link {
   /** Reads nothing more of the server until `resume`, where it serves this session alone; a shared one (stdio of many sessions, and of 2026-07-28 always) is not kept waiting. */
   pause(): void;
   resume(): void;
-  /** What the next generation has to be told; nothing where no other one takes the session over. */
-  recall(): Remembered;
+  /** The ids (canonical JSON text) of requests that it has taken and of which nothing has gone out: they wait for their turn. */
+  unsent(): readonly string[];
   /** Ends the session at the server, and cancels what is under way where it has no session of its own. `onClosed` is not called, and nothing is received any more. */
   close(): void;
   /** As `close`, where the server is gone: it is told nothing, and what it had not taken is rejected with the error. */
@@ -76,5 +69,3 @@ export const ACCEPTED: PostAnswer = {
   headers: { "content-type": "text/plain" },
   body: Buffer.from("Accepted"),
 };
-
-export const NOTHING_REMEMBERED: Remembered = { uris: [], level: undefined };

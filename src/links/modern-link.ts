@@ -5,8 +5,8 @@ import type { ClientMessage } from "../mcp/client-body.ts";
 import { isForNobody, isRequest } from "../mcp/envelope.ts";
 import type { Message } from "../mcp/envelope.ts";
 import type { Text } from "../mcp/long-text.ts";
-import { ACCEPTED, NOTHING_REMEMBERED } from "./link.ts";
-import type { Link, LinkEvents, PostAnswer, Posting, Remembered } from "./link.ts";
+import { ACCEPTED } from "./link.ts";
+import type { Link, LinkEvents, PostAnswer, Posting } from "./link.ts";
 import type { ModernCaller, ModernStdio } from "./modern-stdio.ts";
 
 /**
@@ -41,8 +41,8 @@ export class ModernLink implements Link {
   pause(): void {}
   resume(): void {}
 
-  recall(): Remembered {
-    return NOTHING_REMEMBERED;
+  unsent(): readonly string[] {
+    return [];
   }
 
   close(): void {

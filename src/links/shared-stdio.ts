@@ -21,7 +21,6 @@ import { Questions } from "./questions.ts";
 import type { QuestionsOptions } from "./questions.ts";
 import { StdioPipe } from "./stdio-pipe.ts";
 import type { ChildPipes, Incoming } from "./stdio-pipe.ts";
-import type { Remembered } from "./link.ts";
 import type { StdioClient } from "./stdio-client.ts";
 import { Subscriptions } from "./subscriptions.ts";
 
@@ -77,16 +76,11 @@ export class SharedStdio {
     if (!this.#options.isOwn) this.#greet();
   }
 
-  /** A place for a session, with what it had asked of the child before this one. */
-  open(client: StdioClient, before?: Remembered): void {
+  /** A place for a session. */
+  open(client: StdioClient): void {
     // It may have ended between its readiness and this session's turn.
     if (!this.#isEnded) this.#clients.add(client);
     if (this.#clients.size > 1) this.#pipe.resume();
-    if (before !== undefined) this.#greet();
-    for (const uri of before?.uris ?? [])
-      if (this.#subscriptions.change(client, uri, true)) this.#ask("resources/subscribe", { uri });
-    if (before?.level !== undefined && this.#levels.set(client, before.level))
-      this.#ask("logging/setLevel", { level: this.#levels.lowest });
   }
 
   /** Lets the child wait for its session to read, where it has one alone. */
@@ -98,9 +92,9 @@ export class SharedStdio {
     this.#pipe.resume();
   }
 
-  /** What the session has asked of this child that is to hold for the next one too. */
-  recall(client: StdioClient): Remembered {
-    return { uris: this.#subscriptions.urisOf(client), level: this.#levels.of(client) };
+  /** The calls of the session that wait for their turn, by its ids. */
+  unsent(client: StdioClient): readonly string[] {
+    return this.#questions.turns.waiting(client);
   }
 
   /** The child has ended; its sessions hear of it from their generation. */

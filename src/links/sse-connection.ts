@@ -6,8 +6,7 @@ import { SseReader, dataOf } from "../mcp/sse.ts";
 import type { EventPart } from "../mcp/sse.ts";
 import { pathOf } from "./http1/client.ts";
 import type { Exchange, HttpClient, Receiver, ResponseHeaders } from "./http1/client.ts";
-import { NOTHING_REMEMBERED } from "./link.ts";
-import type { Link, PostAnswer, Posting, Remembered } from "./link.ts";
+import type { Link, PostAnswer, Posting } from "./link.ts";
 
 /** The answer to a POST says "accepted"; what is longer than this is not read on. */
 const MAX_ANSWER_BYTES = 64 * 1024;
@@ -99,8 +98,8 @@ export class SseConnection implements Link {
     this.#stream?.resume();
   }
 
-  recall(): Remembered {
-    return NOTHING_REMEMBERED;
+  unsent(): readonly string[] {
+    return [];
   }
 
   /** To such a server the end of its stream is all that tells of the session's. */

@@ -48,7 +48,7 @@ async function openByMessage(where: Where, events: LinkEvents): Promise<Link> {
     post: (posting) => postEach(connection, posting),
     pause: () => connection.pause(),
     resume: () => connection.resume(),
-    recall: () => connection.recall(),
+    unsent: () => connection.unsent(),
     close,
     abandon: close,
   };

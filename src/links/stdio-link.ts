@@ -2,7 +2,7 @@ import { SupervisorError } from "../errors.ts";
 import { guarded } from "../containment.ts";
 import { isForNobody } from "../mcp/envelope.ts";
 import { ACCEPTED } from "./link.ts";
-import type { Link, LinkEvents, PostAnswer, Posting, Remembered } from "./link.ts";
+import type { Link, LinkEvents, PostAnswer, Posting } from "./link.ts";
 import type { SharedStdio } from "./shared-stdio.ts";
 import type { StdioClient } from "./stdio-client.ts";
 
@@ -13,7 +13,7 @@ export class StdioLink implements Link {
   readonly #events: LinkEvents;
   #isOver = false;
 
-  constructor(shared: SharedStdio, events: LinkEvents, before: Remembered | undefined) {
+  constructor(shared: SharedStdio, events: LinkEvents) {
     this.#shared = shared;
     this.#events = events;
     // What a message breaks is its session's: the child has others, and took no part in it.
@@ -29,7 +29,7 @@ export class StdioLink implements Link {
       }),
     };
     try {
-      shared.open(this.#client, before);
+      shared.open(this.#client);
     } catch (error) {
       // Half a session must not stay on the child.
       this.close();
@@ -53,8 +53,8 @@ export class StdioLink implements Link {
     this.#shared.resume();
   }
 
-  recall(): Remembered {
-    return this.#shared.recall(this.#client);
+  unsent(): readonly string[] {
+    return this.#shared.unsent(this.#client);
   }
 
   close(): void {

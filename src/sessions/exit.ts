@@ -12,6 +12,6 @@ export async function explainFailure(error: SupervisorError, live: Live): Promis
   return new SupervisorError(
     "INSTANCE_EXITED",
     `${user}/${server}: the child ${ended.reason} before it had answered`,
-    { cause: error },
+    { cause: error, data: { reason: ended.reason } },
   );
 }

@@ -1,20 +1,17 @@
 import { guarded } from "../containment.ts";
-import type { Live } from "../instances/supervisor.ts";
+import type { SupervisorError } from "../errors.ts";
+import type { Ended, Live } from "../instances/supervisor.ts";
 import { HttpClient } from "../links/http1/client.ts";
 import type { HttpTarget } from "../links/target.ts";
+
+type Watcher = (ended: Ended) => void;
 
 /** What belongs to one generation, as its sessions see it. */
 interface Generation {
   client: HttpClient | undefined;
-  readonly watchers: Set<() => void>;
-  hasEnded: boolean;
+  readonly watchers: Set<Watcher>;
+  ended: Ended | undefined;
 }
-
-const tell = guarded(
-  "session",
-  () => {},
-  (watcher: () => void) => watcher(),
-);
 
 /** The generations that sessions stand on: who is to hear of the end of each, and the connections to it, which end with it. */
 export class Generations {
@@ -28,26 +25,31 @@ export class Generations {
   }
 
   /**
-   * Calls back once when the generation has ended, never from within this call, and returns the
-   * function that no longer wants to know. A `then` on its promise could not be taken back, and every
+   * Calls back once when the generation has ended, never from within this call, `broke` with what that
+   * throws, and returns the function that no longer wants to know. A `then` on its promise could not be taken back, and every
    * session that came and went would stay.
    */
-  onEnd(live: Live, callback: () => void): () => void {
-    const { watchers, hasEnded } = this.#of(live);
-    watchers.add(callback);
-    if (hasEnded) queueMicrotask(() => watchers.delete(callback) && tell(callback));
-    return () => void watchers.delete(callback);
+  onEnd(
+    live: Live,
+    callback: Watcher,
+    broke: (failure: SupervisorError) => void = () => {},
+  ): () => void {
+    const { watchers, ended } = this.#of(live);
+    const watcher = guarded("session", broke, callback);
+    watchers.add(watcher);
+    if (ended !== undefined) queueMicrotask(() => watchers.delete(watcher) && watcher(ended));
+    return () => void watchers.delete(watcher);
   }
 
   #of(live: Live): Generation {
     const known = this.#byLive.get(live);
     if (known !== undefined) return known;
-    const generation: Generation = { client: undefined, watchers: new Set(), hasEnded: false };
+    const generation: Generation = { client: undefined, watchers: new Set(), ended: undefined };
     this.#byLive.set(live, generation);
-    void live.exited.then(() => {
-      generation.hasEnded = true;
+    void live.exited.then((ended) => {
+      generation.ended = ended;
       const watchers = [...generation.watchers];
-      for (const watcher of watchers) if (generation.watchers.delete(watcher)) tell(watcher);
+      for (const watcher of watchers) if (generation.watchers.delete(watcher)) watcher(ended);
       generation.client?.close();
       return undefined;
     });

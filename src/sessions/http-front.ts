@@ -14,7 +14,7 @@ import type { Flow } from "./flow.ts";
 import type { HttpOutlet } from "./outlet.ts";
 import type { CallWatch } from "./calls.ts";
 import type { Front, TellAll } from "./front.ts";
-import type { InFlight } from "./in-flight.ts";
+import type { InFlight, Unanswered } from "./in-flight.ts";
 import {
   ENDED,
   TAKES_JSON_ALONE,
@@ -24,6 +24,7 @@ import {
   canCarry,
   emit,
   newPost,
+  takeFrom,
   within,
 } from "./open-post.ts";
 import type { Failed, Post } from "./open-post.ts";
@@ -31,7 +32,7 @@ import type { HttpSession } from "./http-sessions.ts";
 import { Presence } from "./presence.ts";
 import type { Place } from "./serving.ts";
 import { Session } from "./session.ts";
-import type { SessionOptions } from "./session.ts";
+import type { SessionOptions } from "./session-options.ts";
 
 const TOO_MANY = "too many questions wait for the client's answer";
 /** No client has as many open at once; what a server asks must not fill the daemon. */
@@ -94,12 +95,12 @@ export class HttpFront implements Front, HttpSession {
     watch?: CallWatch,
   ): Promise<void> {
     this.#presence.came();
-    const requests = messages.filter(isRequest);
     let post: Post | undefined;
     let isSent = false;
     try {
-      await this.session.post({ body: NO_BODY, messages, headers }, watch, () => {
+      await this.session.post({ body: NO_BODY, messages, headers }, watch, (sent) => {
         isSent = true;
+        const requests = sent.filter(isRequest);
         if (requests.length > 0) post = this.#expect(requests, outlet, watch);
       });
     } catch (error) {
@@ -168,14 +169,21 @@ export class HttpFront implements Front, HttpSession {
       return this.#asked.size < MAX_QUESTIONS
         ? this.#ask(raw, message)
         : this.#refuse(message, TOO_MANY);
-    if (message.method === "notifications/cancelled")
-      this.#asked.delete(idAt(raw, ["params", "requestId"]) ?? "");
+    if (message.method === "notifications/cancelled" && this.#withdraw(raw)) return;
     const post = this.#postOf(raw, message.method, about);
     if (post !== undefined && canCarry(post)) this.#onPost(post, raw);
     else if (this.#streams.length > 0) emit(this.#flow, this.#streams.at(-1)!, raw);
     // News of a call is old when a stream comes that could carry it.
     else if (post !== undefined && message.method === "notifications/progress") return;
     else this.#flow.keep(raw);
+  }
+
+  /** The server takes a question back. True where the client never heard of it. */
+  #withdraw(raw: Text): boolean {
+    const id = idAt(raw, ["params", "requestId"]) ?? "";
+    const isUnheard = this.#asked.get(id) !== undefined;
+    this.#asked.delete(id);
+    return isUnheard;
   }
 
   /** What the server sent finds no room. */
@@ -231,9 +239,9 @@ export class HttpFront implements Front, HttpSession {
     this.#answer(Buffer.from(rpcErrorText(error, watch?.requestId ?? "", id)), id);
   }
 
-  interrupt(): TellAll | undefined {
-    const failed = this.#takePosts();
-    this.#asked.clear();
+  interrupt(unanswered: readonly Unanswered[]): TellAll | undefined {
+    const failed = takeFrom(this.#posts, unanswered);
+    for (const { post } of failed) if (post.waiting.size === 0) this.#forget(post);
     return failed.length === 0 ? undefined : (cause) => answerAll(failed, cause);
   }
 
@@ -257,6 +265,7 @@ export class HttpFront implements Front, HttpSession {
     return [...this.#outlets.values()].map((post) => {
       const unanswered = [...post.waiting];
       this.#forget(post);
+      post.waiting.clear();
       return { post, unanswered };
     });
   }

@@ -3,7 +3,6 @@ import { SupervisorError } from "../errors.ts";
 import type { Instance, Live } from "../instances/supervisor.ts";
 import { UNHEARD, pathOf } from "../links/http1/client.ts";
 import type { HttpRequest, ResponseHeaders } from "../links/http1/client.ts";
-import { NOTHING_REMEMBERED } from "../links/link.ts";
 import type { Link, PostAnswer } from "../links/link.ts";
 import type { ClientMessage } from "../mcp/client-body.ts";
 import { SESSION_HEADER, withOwnHeaders } from "../mcp/headers.ts";
@@ -16,7 +15,7 @@ import type { HttpSession, HttpSessions } from "./http-sessions.ts";
 import { InFlight } from "./in-flight.ts";
 import { makeRoom } from "./second-stream.ts";
 import { Session } from "./session.ts";
-import type { SessionOptions } from "./session.ts";
+import type { SessionOptions } from "./session-options.ts";
 
 /** A Streamable HTTP session whose server speaks the same: each request is carried over by itself, under the id that the server gave. */
 export class HttpRelay implements Front, HttpSession {
@@ -52,6 +51,14 @@ export class HttpRelay implements Front, HttpSession {
   }
 }
 
+/** A session that is relayed request by request ends with its server. */
+const NOT_REPLAYED = {
+  isStateful: true,
+  staysBehind: false,
+  resend: "never",
+  patienceMs: 0,
+} as const;
+
 const refuseToConnect = (): never => {
   throw new SupervisorError("INTERNAL", "a relayed session begins with an answer of its server");
 };
@@ -79,8 +86,8 @@ class RelayedSession implements Link {
   pause(): void {}
   resume(): void {}
 
-  recall(): typeof NOTHING_REMEMBERED {
-    return NOTHING_REMEMBERED;
+  unsent(): readonly string[] {
+    return [];
   }
 
   /** As its client would have (Streamable HTTP, "Session Management"). A server that says no, or nothing, has forgotten the session or will. */
@@ -183,7 +190,7 @@ export function sessionAfter(
   const isInitialize = messages.some((message) => message.method === "initialize");
   // Learned from a good answer to initialize alone: servers put fresh ids on refusals too.
   if (relayed === undefined && childId !== undefined && isInitialize && isOk) {
-    const begun = new HttpRelay({ holder, instance, isStateful: true, generations }, live, childId);
+    const begun = new HttpRelay({ holder, instance, ...NOT_REPLAYED, generations }, live, childId);
     http.add(begun);
     return begun.session.id;
   }

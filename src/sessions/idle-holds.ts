@@ -21,8 +21,16 @@ export class IdleHolds implements IdleHold {
   /** Subscriptions that the server may still refuse, by the id of the request. */
   readonly #unsure = new Map<string, string>();
 
+  /** `performance.now()` at which the last of its tasks may be over. */
+  #tasksUntil = 0;
+
   constructor(usage: Usage) {
     this.#usage = usage;
+  }
+
+  /** A task of its may be under way, in whichever child. */
+  get hasTask(): boolean {
+    return this.#tasksUntil > performance.now();
   }
 
   /** Takes note of what the client sends. */
@@ -76,7 +84,8 @@ export class IdleHolds implements IdleHold {
     const span = message.find(["params", "task", "ttl"]);
     const ttl = span === undefined ? NaN : Number(textAt(message.raw, span));
     const ms = ttl > 0 ? Math.min(ttl, LONGEST_TASK_MS) : TASK_MS;
-    this.#usage.keepUntil = Math.max(this.#usage.keepUntil, performance.now() + ms);
+    this.#tasksUntil = Math.max(this.#tasksUntil, performance.now() + ms);
+    this.#usage.keepUntil = Math.max(this.#usage.keepUntil, this.#tasksUntil);
   }
 
   /** The server takes a question back. Which one is in the params; a client seldom has two open, and the other is no loss. */

@@ -4,6 +4,7 @@ import { cancelledBy } from "../mcp/client-body.ts";
 import type { ClientMessage } from "../mcp/client-body.ts";
 import { EnvelopeScanner, isRequest, isResponse } from "../mcp/envelope.ts";
 import type { AnswerOutcome, Message } from "../mcp/envelope.ts";
+import { valueAt } from "../mcp/json-span.ts";
 import { inTurns } from "../platform/in-turns.ts";
 import type { IdleHolds } from "./idle-holds.ts";
 import type { Usage } from "../instances/supervisor.ts";
@@ -16,15 +17,56 @@ type Kind = "ping" | "initialize" | "call";
 const kindOf = (method: string | undefined): Kind =>
   method === "ping" || method === "initialize" ? method : "call";
 
-interface Open {
+/** Of the requests of one session that could be sent again; what is beyond that is answered with an error where its child ends. */
+const MAX_KEPT_BYTES = 8 * 1024 * 1024;
+
+/** The methods whose answers a session remembers something of. */
+const NOTED = new Set([
+  "initialize",
+  "logging/setLevel",
+  "resources/subscribe",
+  "resources/unsubscribe",
+  "tools/list",
+  "prompts/list",
+  "resources/list",
+  "resources/templates/list",
+]);
+
+/** Whom a request was handed to: it counts what it has to answer still. */
+export interface Carrier {
+  begin(): void;
+  end(): void;
+}
+
+/** A request that waits for an answer. */
+export interface Open {
   readonly kind: Kind;
   readonly watch: CallWatch | undefined;
+  /** As it was sent; undefined where so much waits that it is not kept. */
+  readonly message: ClientMessage | undefined;
+  /** The client's headers of its POST. */
+  readonly headers: readonly string[];
+  readonly method: string;
+  /** Something of its answer, or of its progress, is remembered. */
+  readonly isNoted: boolean;
+  /** Of one that may be sent again: its progress token, as JSON text. */
+  readonly token: string | undefined;
+  /** The progress that its client was shown last. */
+  progress: number | undefined;
+  /** Who has it now; undefined while it waits for the next generation. */
+  carrier: Carrier | undefined;
+  /** How often it was sent. */
+  sends: number;
+  /** A server may have read it. */
+  wasHanded: boolean;
 }
 
 /** A request that nobody will answer any more: its id, as JSON text, and who wants to know. */
 export interface Unanswered {
   readonly id: string;
   readonly watch: CallWatch | undefined;
+  /** Whether the server may have done what it asks; undefined where nobody can say what became of it. */
+  readonly mayHaveHappened?: boolean;
 }
 
 /** The requests of one session that wait for an answer, by id. Counts them into the instance's usage. */
@@ -32,20 +74,59 @@ export class InFlight {
   readonly #open = new Map<string, Open>();
   /** Those that call a tool, for whoever wants to know what became of them. */
   readonly #calls = new Map<string, OpenCall>();
+  readonly #byToken = new Map<string, string>();
   readonly #usage: Usage;
+  #noted = 0;
   /** Of an answer that comes in pieces. */
   #bytesSeen = 0;
+  #keptBytes = 0;
   #scanner: EnvelopeScanner | undefined;
   readonly #holds: IdleHolds | undefined;
+  readonly #mayRepeat: (method: string) => boolean;
 
-  /** `holds` is for messages of a session, which may leave behind what keeps the child. */
-  constructor(usage: Usage, holds?: IdleHolds) {
+  /**
+   * `holds` is for messages of a session, which may leave behind what keeps the child; `mayRepeat`
+   * tells which methods may be sent again, by whatever else that hangs on.
+   */
+  constructor(
+    usage: Usage,
+    holds?: IdleHolds,
+    mayRepeat: (method: string) => boolean = () => false,
+  ) {
     this.#usage = usage;
     this.#holds = holds;
+    this.#mayRepeat = mayRepeat;
   }
 
   get size(): number {
     return this.#open.size;
+  }
+
+  find(id: string): Open | undefined {
+    return this.#open.get(id);
+  }
+
+  /** Something of an answer that is to come, or of its progress, is remembered. */
+  get hasNoted(): boolean {
+    return this.#noted > 0;
+  }
+
+  /** The request that may be sent again whose progress token this is. */
+  findByToken(token: unknown): Open | undefined {
+    const id = this.#byToken.get(JSON.stringify(token) ?? "");
+    return id === undefined ? undefined : this.#open.get(id);
+  }
+
+  /** Those that wait for the next generation, the oldest first. */
+  waiting(): [id: string, open: Open][] {
+    return [...this.#open].filter(([, { carrier }]) => carrier === undefined);
+  }
+
+  /** The ids of those that this one has to answer. */
+  idsOf(carrier: Carrier): string[] {
+    const ids: string[] = [];
+    for (const [id, open] of this.#open) if (open.carrier === carrier) ids.push(id);
+    return ids;
   }
 
   /** Rejects with REQUEST_INVALID an id in use: two answers under it could not be told apart (JSON-RPC), nor two calls. */
@@ -58,13 +139,32 @@ export class InFlight {
   }
 
   /** Takes note of what the client sends, before it is sent: the answer may overtake the POST's own. */
-  sent(messages: readonly ClientMessage[], watch?: CallWatch): void {
+  sent(
+    messages: readonly ClientMessage[],
+    watch?: CallWatch,
+    carrier?: Carrier,
+    headers: readonly string[] = [],
+  ): void {
     this.#holds?.sent(messages);
     for (const message of messages) {
-      if (isRequest(message)) this.#add(message, watch);
+      if (isRequest(message)) this.#add(message, watch, carrier, headers);
       else if (message.method === "notifications/cancelled") this.#cancel(message);
       else if (watch !== undefined) noteUnanswerable(message, watch);
     }
+  }
+
+  /** The request waits for the next generation: who had it will not answer. */
+  await(open: Open): void {
+    const { carrier } = open;
+    open.carrier = undefined;
+    carrier?.end();
+  }
+
+  /** A request that waited goes out to this one. */
+  sentAgain(open: Open, carrier: Carrier): void {
+    open.carrier = carrier;
+    open.sends += 1;
+    carrier.begin();
   }
 
   /** Takes note of what the server sends, in so many bytes beside those that `saw` had. */
@@ -126,25 +226,59 @@ export class InFlight {
     return this.drainUnanswered().map(({ id }) => id);
   }
 
-  /** As `drain`, with who wants to know. */
-  drainUnanswered(): Unanswered[] {
-    const unanswered = Array.from(this.#open, ([id, { watch }]) => ({ id, watch }));
-    const calls = [...this.#calls.values()];
-    let used = 0;
-    for (const { kind } of this.#open.values()) if (kind !== "ping") used += 1;
-    this.#calls.clear();
-    this.#open.clear();
-    this.#usage.inFlight -= used;
-    if (used > 0) this.#usage.lastMessageAt = performance.now();
-    const told = inTurns(calls, (call) => call.end("lost", 0));
-    unawaited("request", () => {}, told);
+  /** As `drain`, with who wants to know, and of these ids alone where they are given; `why` becomes known a moment later. */
+  drainUnanswered(
+    ids: readonly string[] = [...this.#open.keys()],
+    why?: Promise<string>,
+  ): Unanswered[] {
+    const unanswered: Unanswered[] = [];
+    const calls: OpenCall[] = [];
+    for (const id of ids) {
+      const open = this.#open.get(id);
+      if (open === undefined) continue;
+      const call = this.#calls.get(id);
+      if (call !== undefined) calls.push(call);
+      this.#calls.delete(id);
+      this.#end(id, "given up");
+      unanswered.push({ id, watch: open.watch, mayHaveHappened: open.wasHanded });
+    }
+    // Thousands may end at once, and each has a row in the records.
+    const tell = (reason?: string): Promise<void> =>
+      inTurns(calls, (call) => call.end("lost", 0, reason));
+    if (calls.length > 0)
+      unawaited("request", () => {}, why === undefined ? tell() : why.then(tell));
     return unanswered;
   }
 
-  #add({ id, method, tool }: ClientMessage, watch: CallWatch | undefined): void {
+  #add(
+    message: ClientMessage,
+    watch: CallWatch | undefined,
+    carrier: Carrier | undefined,
+    headers: readonly string[],
+  ): void {
+    const { id, method, tool, raw } = message;
     const kind = kindOf(method);
     if (this.#open.has(id!)) return;
-    this.#open.set(id!, { kind, watch });
+    const isKept = carrier !== undefined && this.#keptBytes + raw.length <= MAX_KEPT_BYTES;
+    if (isKept) this.#keptBytes += raw.length;
+    const token = isKept && this.#mayRepeat(method!) ? tokenIn(message) : undefined;
+    const isNoted = token !== undefined || NOTED.has(method!);
+    if (isNoted) this.#noted += 1;
+    if (token !== undefined) this.#byToken.set(token, id!);
+    this.#open.set(id!, {
+      kind,
+      watch,
+      message: isKept ? message : undefined,
+      headers,
+      method: method!,
+      isNoted,
+      token,
+      progress: undefined,
+      carrier,
+      sends: 1,
+      wasHanded: true,
+    });
+    carrier?.begin();
     if (tool !== undefined && watch !== undefined) this.#calls.set(id!, watch.begin(tool));
     if (kind !== "ping") this.#usage.inFlight += 1;
   }
@@ -157,9 +291,14 @@ export class InFlight {
   }
 
   #end(id: string, how: "answered" | "refused" | "given up"): void {
-    const kind = this.#open.get(id)?.kind;
-    if (kind === undefined) return;
+    const open = this.#open.get(id);
+    if (open === undefined) return;
+    const { kind, message, carrier, isNoted, token } = open;
     this.#open.delete(id);
+    if (message !== undefined) this.#keptBytes -= message.raw.length;
+    if (isNoted) this.#noted -= 1;
+    if (token !== undefined && this.#byToken.get(token) === id) this.#byToken.delete(token);
+    carrier?.end();
     if (kind === "ping") return;
     this.#usage.inFlight -= 1;
     // At the end, not at the start: until then the call itself keeps the child.
@@ -179,6 +318,12 @@ export class InFlight {
 function outcomeIn(answers: readonly Message[], id: string): AnswerOutcome {
   const ours = answers.length === 1 ? answers[0] : answers.find((answer) => answer.id === id);
   return ours?.outcome ?? "ok";
+}
+
+/** The progress token of a request, as JSON text. */
+function tokenIn(message: ClientMessage): string | undefined {
+  const span = message.find(["params", "_meta", "progressToken"]);
+  return span && JSON.stringify(valueAt(message.raw, span));
 }
 
 function hasIdTwice(messages: readonly Message[]): boolean {

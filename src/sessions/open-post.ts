@@ -6,9 +6,10 @@ import { canonicalId } from "../mcp/envelope.ts";
 import { textAt } from "../mcp/json-span.ts";
 import type { Text } from "../mcp/long-text.ts";
 import { inTurns } from "../platform/in-turns.ts";
-import { answerWith, beginStream } from "./bridged-answer.ts";
+import { answerWith, beginStream, emitMessage } from "./bridged-answer.ts";
 import type { CallWatch } from "./calls.ts";
 import type { Flow } from "./flow.ts";
+import type { Unanswered } from "./in-flight.ts";
 import type { HttpOutlet } from "./outlet.ts";
 
 /** What is said in a client's place that has no stream for a question. */
@@ -73,10 +74,25 @@ export function newPost(
 /** What was answered goes out, with this error for the others. */
 function answerInPart(post: Post, error: SupervisorError, unanswered: readonly string[]): void {
   const { answers, watch, outlet } = post;
+  if (post.waiting.size > 0) return answerSome(post, error, unanswered);
   if (answers.length === 0) return outlet.fail(error, unanswered);
   watch?.failApart(error);
   for (const id of unanswered) answers.push(rpcErrorText(error, watch?.requestId ?? "", id));
   answerBatch(post);
+}
+
+/** Some of a batch get an error, while others of it wait still. */
+function answerSome(post: Post, error: SupervisorError, unanswered: readonly string[]): void {
+  const { answers, watch, outlet } = post;
+  watch?.failApart(error);
+  for (const id of unanswered) {
+    const text = rpcErrorText(error, watch?.requestId ?? "", id);
+    if (!canCarry(post)) answers.push(text);
+    else {
+      begin(post);
+      emitMessage(outlet, Buffer.from(text));
+    }
+  }
 }
 
 /** What throws on the way to one POST or stream of the client's ends that one, and not its session. */
@@ -110,12 +126,36 @@ function tokenIn(request: ClientMessage): string | undefined {
 export interface Failed {
   readonly post: Post;
   readonly unanswered: readonly string[];
+  /** Whether the server may have done what they ask; undefined where nobody can say. */
+  readonly mayHaveHappened?: boolean;
+}
+
+/** Takes these requests from the POSTs, by their ids, that wait for them. */
+export function takeFrom(posts: Map<string, Post>, unanswered: readonly Unanswered[]): Failed[] {
+  const failed = new Map<Post, Unanswered[]>();
+  for (const one of unanswered) {
+    const post = posts.get(one.id);
+    if (post === undefined) continue;
+    posts.delete(one.id);
+    post.waiting.delete(one.id);
+    const lost = failed.get(post);
+    if (lost === undefined) failed.set(post, [one]);
+    else lost.push(one);
+  }
+  return Array.from(failed, ([post, lost]) => ({
+    post,
+    unanswered: lost.map(({ id }) => id),
+    mayHaveHappened: lost.some(({ mayHaveHappened }) => mayHaveHappened === true),
+  }));
 }
 
 /** Answers all of them in the server's place. */
 export const answerAll = (failed: readonly Failed[], error: SupervisorError): Promise<void> =>
   inTurns(
     failed,
-    ({ post, unanswered }) => answerInPart(post, error, unanswered),
+    ({ post, unanswered, mayHaveHappened }) => {
+      const told = mayHaveHappened === undefined ? error : error.withData({ mayHaveHappened });
+      answerInPart(post, told, unanswered);
+    },
     ({ unanswered }) => unanswered.length,
   );

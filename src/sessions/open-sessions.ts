@@ -16,5 +16,5 @@ export function openSessions(
 ): Sessions {
   const instanceOf = supervisor.instance.bind(supervisor);
   const eraOf = supervisor.eraOf.bind(supervisor);
-  return closers.opened(new Sessions({ config, instanceOf, eraOf, discard, ...survival }));
+  return closers.opened(new Sessions({ config, instanceOf, eraOf, discard, survival }));
 }

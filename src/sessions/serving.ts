@@ -2,6 +2,8 @@ import type { Askable } from "../mcp/askable.ts";
 import type { Instance } from "../instances/supervisor.ts";
 import { InFlight } from "./in-flight.ts";
 import { IdleHolds } from "./idle-holds.ts";
+import { isRepeatable } from "./resend.ts";
+import type { Resend } from "./resend.ts";
 
 /** The instance that serves a session, and what its client declared that lets a server ask it. */
 export interface Place {
@@ -16,8 +18,9 @@ export interface Serving extends Place {
 }
 
 /** The session is counted from now on. */
-export function serve({ instance, askable }: Place): Serving {
+export function serve({ instance, askable }: Place, resend: Resend): Serving {
   instance.usage.sessions += 1;
+  const mayRepeat = (method: string): boolean => isRepeatable(method, resend);
   const holds = new IdleHolds(instance.usage);
-  return { instance, askable, inFlight: new InFlight(instance.usage, holds), holds };
+  return { instance, askable, inFlight: new InFlight(instance.usage, holds, mayRepeat), holds };
 }

@@ -1,47 +1,38 @@
 import { randomBytes } from "node:crypto";
-import { contained, guarded, unawaited } from "../containment.ts";
+import { guarded, unawaited, unheard } from "../containment.ts";
 import type { Credential } from "../auth/principal.ts";
-import { SupervisorError } from "../errors.ts";
-import type { Instance, Live, Unattached } from "../instances/supervisor.ts";
-import type { Link, LinkEvents, PostAnswer, Posting, Remembered } from "../links/link.ts";
+import { SupervisorError, toSupervisorError } from "../errors.ts";
+import type { Ended, Follower, Instance, Live } from "../instances/supervisor.ts";
+import { ACCEPTED } from "../links/link.ts";
+import type { Link, PostAnswer, Posting } from "../links/link.ts";
 import type { ClientMessage } from "../mcp/client-body.ts";
+import { isRequest } from "../mcp/envelope.ts";
+import { Attachment, takenBackText } from "./attachment.ts";
 import type { CallWatch } from "./calls.ts";
-import { explainFailure } from "./exit.ts";
+import { ComeBack } from "./come-back.ts";
 import type { Front } from "./front.ts";
-import type { Generations } from "./generations.ts";
+import { tellNews } from "./news.ts";
+import { arrive } from "./arrival.ts";
+import { Recovery } from "./recovery.ts";
+import { postingOf, route } from "./route.ts";
+import type { Places } from "./route.ts";
+import { Sender } from "./sender.ts";
+import { noSession, sessionLost } from "./session-errors.ts";
+import { SessionMemory } from "./session-memory.ts";
+import type { SessionOptions } from "./session-options.ts";
 import { serve } from "./serving.ts";
 import type { Place, Serving } from "./serving.ts";
+import { Waiting } from "./waiting.ts";
 
-/** Opens a link to a generation that is ready; to a stdio child at once. Rejects with UPSTREAM_*. */
-export type Connect = (
-  live: Live,
-  before: Remembered | undefined,
-  events: LinkEvents,
-) => Link | Promise<Link>;
-
-export interface SessionOptions {
-  readonly holder: Credential;
-  /** The instance whose path the client came by. */
-  readonly instance: Instance;
-  /** The sessions of a stateful server end with its child. */
-  readonly isStateful: boolean;
-  readonly generations: Generations;
-  readonly connect: Connect;
-}
+/** Generations that may die while a session is told to them, before its client hears of it. */
+const MAX_TRIES = 3;
 
 /** Where a session stands with its server. */
 type State =
-  /** Nothing of it has reached a child: its first message starts one. */
-  | { readonly kind: "new" }
-  | { readonly kind: "attaching"; readonly attaching: Promise<Link> }
-  | {
-      readonly kind: "attached";
-      readonly live: Live;
-      readonly link: Link;
-      readonly unwatch: () => void;
-    }
-  /** Its child has ended, and the next takes it over. */
-  | { readonly kind: "between"; readonly before: Remembered }
+  /** On no generation: its next message brings one, and the session is replayed into it. */
+  | { readonly kind: "away" }
+  | { readonly kind: "attaching"; readonly attaching: Promise<Attachment> }
+  | { readonly kind: "attached"; readonly at: Attachment }
   /** Its server has ended or given it up, and nothing takes it over. */
   | { readonly kind: "lost" }
   | { readonly kind: "closed" };
@@ -49,31 +40,49 @@ type State =
 /**
  * A client's conversation with one server, whatever front it came by and whatever stands behind it:
  * which instance serves it, on which generation it is, what waits for an answer, what keeps the
- * child. It begins before there is a child. When a child ends, what was under way is answered with an
- * error; a session over stdio goes on with the next one, any other is lost.
+ * child. It begins before there is a child, and goes on when that has ended: the next message brings
+ * the next generation, which is told what the last one knew. Of what was under way some is sent
+ * again, the rest is answered with an error. Only the sessions of a stateful server end with it.
  */
-export class Session implements Unattached {
+export class Session implements Follower {
   /** Unguessable; what the client knows. */
   readonly id = randomBytes(16).toString("base64url");
   readonly holder: Credential;
   readonly instance: Instance;
+  readonly memory = new SessionMemory();
   /** `performance.now()` when the client last said something. */
   lastUsedAt = performance.now();
   readonly #options: SessionOptions;
   readonly #front: Front;
+  readonly #waiting = new Waiting();
+  /** Places on generations that drain: they have calls to answer still. */
+  readonly #drained = new Set<Attachment>();
+  readonly #comeBack: ComeBack;
+  readonly #recovery: Recovery;
+  readonly #sender: Sender;
   #serving: Serving | undefined;
-  #state: State = { kind: "new" };
+  #state: State = { kind: "away" };
+  #epochs = 0;
+  /** A generation has ended that may have had something to say. */
+  #hasMissed = false;
 
   constructor(options: SessionOptions, front: Front) {
     this.#options = options;
     this.#front = front;
     this.holder = options.holder;
     this.instance = options.instance;
+    this.#comeBack = new ComeBack(() => this.open());
+    this.#sender = new Sender(this, options.isStateful, (at, messages) => {
+      this.#onEnded(at, undefined);
+      if (!messages.some(isRequest)) this.#hear(messages);
+    });
+    this.#recovery = new Recovery({ ...options, session: this, front, sender: this.#sender });
   }
 
   /** The instance at this place serves the session from now on, and counts it. Once. */
   begin(place: Place): Serving {
-    this.#serving = serve(place);
+    this.#serving = serve(place, this.#options.resend);
+    place.instance.usage.followers.add(this);
     return this.#serving;
   }
 
@@ -82,26 +91,21 @@ export class Session implements Unattached {
     return this.#serving;
   }
 
-  /** The generation that it is on, or was last on. */
+  /** The generation that it is on. */
   get live(): Live | undefined {
-    return this.#state.kind === "attached" ? this.#state.live : undefined;
+    return this.#state.kind === "attached" ? this.#state.at.live : undefined;
   }
 
   /** A message can go out without a child being started for it. */
   get hasChild(): boolean {
-    const state = this.#state;
-    if (state.kind !== "attached") return false;
-    const { live } = this.#serving!.instance;
-    return this.#isRenewed(state.live) ? live !== undefined : live === state.live;
+    return this.#state.kind === "attached" && this.#isServed(this.#state.at);
   }
 
   /** No message of it will be answered any more. */
   get isLost(): boolean {
     const state = this.#state;
     if (state.kind === "lost" || state.kind === "closed") return true;
-    return (
-      state.kind === "attached" && !this.#isCurrent(state.live) && !this.#isRenewed(state.live)
-    );
+    return this.#options.isStateful && state.kind === "attached" && !this.#isServed(state.at);
   }
 
   /** Requests under way. */
@@ -111,8 +115,9 @@ export class Session implements Unattached {
 
   /**
    * Hands on what the client posted, to a child that is started if it is down, and resolves with what
-   * the server said to that. `onSending` is called when it is about to go out: from then on its
-   * requests are under way, whatever comes.
+   * the server said to that. `onSending` is called with what is about to go out: from then on its
+   * requests are under way, whatever comes, and what becomes of them where their server ends is told
+   * by the front. Of what only the last generation could understand nothing goes out.
    *
    * Rejects with REQUEST_INVALID for an id in use, SESSION_LOST or SESSION_NOT_FOUND once the session
    * is over, with what keeps the child from starting, and as `Link.post` does.
@@ -120,59 +125,59 @@ export class Session implements Unattached {
   async post(
     posting: Posting,
     watch: CallWatch | undefined,
-    onSending: () => void,
+    onSending: (messages: readonly ClientMessage[]) => void,
   ): Promise<PostAnswer> {
-    const { inFlight } = this.#serving!;
+    const now = this.#now();
     // Nothing is awaited between here and the link where there is one: a child's end in between would be the new message's end too.
-    const link = this.#linkNow() ?? (await this.#attached());
-    inFlight.requireFree(posting.messages);
-    onSending();
-    inFlight.sent(posting.messages, watch);
-    return await link.post(posting);
+    if (now !== undefined) return await this.#carry(posting, now, watch, onSending);
+    const { messages } = posting;
+    if (this.#epochs > 0 && !messages.some(isRequest)) return this.#hear(messages);
+    const wanted = await this.#waiting.during(messages, this.#attached());
+    if (wanted.length === 0) return ACCEPTED;
+    const at = this.#now() ?? (await this.#attached());
+    return await this.#carry(postingOf(posting, wanted), at, watch, onSending);
   }
 
   /** Begins the way to the server without a message. Rejects as `post` does. */
   async open(): Promise<void> {
-    if (this.#linkNow() === undefined) await this.#attached();
+    if (this.#now() === undefined) await this.#attached();
   }
 
   /** The session is on this generation already, over this link. */
   adopt(live: Live, link: Link): void {
-    this.#hold(live, link);
+    const at = this.#placeOn(live);
+    at.use(link);
+    this.#hold(at);
   }
 
   /** Says something in the client's place; a server that is gone needs to hear none of it. */
   tell(message: ClientMessage): void {
-    if (this.#state.kind !== "attached") return;
-    const { raw: body } = message;
-    this.#state.link.post({ body, messages: [message], headers: [] }).catch(() => {});
+    const { now } = this.#places;
+    if (now === undefined) return;
+    const posting = { body: message.raw, messages: [message], headers: [] };
+    const own = route(posting, this.#places);
+    if (own !== undefined) unheard("session", this.#broke, now.link.post(own));
   }
 
   /** Lets the server wait for the client to read, where it serves this session alone. */
   pause(): void {
-    if (this.#state.kind === "attached") this.#state.link.pause();
+    if (this.#state.kind === "attached") this.#state.at.link.pause();
   }
 
   resume(): void {
-    if (this.#state.kind === "attached") this.#state.link.resume();
+    if (this.#state.kind === "attached") this.#state.at.link.resume();
   }
 
-  /** For the instance: the next child is ready, and is told what the session had asked of the last one. */
-  attach(live: Live): void {
+  /**
+   * For the instance: the next generation is ready. Who shares a child of stdio hears it from now on,
+   * and who subscribed to something must not miss a change; all others come with their next message.
+   */
+  follow(live: Live): void {
     const state = this.#state;
-    const { instance, holds } = this.#serving!;
-    instance.usage.unattached.delete(this);
-    if (state.kind !== "between") return;
-    // The config has changed what the server speaks.
-    if (!this.#isRenewed(live)) return this.giveUp(this.#lost());
-    try {
-      // To a stdio child at once.
-      const link = this.#options.connect(live, state.before, this.#events) as Link;
-      this.#hold(live, link);
-      holds.restore(state.before.uris);
-    } catch (error) {
-      this.giveUp(contained("session", error));
-    }
+    if (this.#options.isStateful || this.#epochs === 0) return;
+    if (live.target.transport !== "stdio" && this.memory.subscriptions.size === 0) return;
+    if (state.kind === "attached" && state.at.live !== live) this.#leave(state.at);
+    if (this.#state.kind === "away") this.#comeBack.now();
   }
 
   /**
@@ -181,161 +186,209 @@ export class Session implements Unattached {
    */
   giveUp(error: SupervisorError): void {
     if (this.#state.kind === "closed") return;
-    this.#leaveFor({ kind: "lost" }, (link) => link.close());
-    this.#interrupt(error, undefined, true);
+    this.#endAll("lost");
+    this.#serving?.holds.clear();
+    const { inFlight } = this.#serving ?? {};
+    const tell = this.#front.interrupt(inFlight?.drainUnanswered() ?? []);
+    const work = async (): Promise<void> => {
+      await tell?.(error);
+      this.#front.end();
+    };
+    unawaited("session", () => this.#front.end(), work());
   }
 
   /** The client has left or may not stay: the server is told, unless it knows (`isTold`). */
   close(isTold = false): void {
     if (this.#state.kind === "closed") return;
-    this.#leaveFor({ kind: "closed" }, (link) =>
-      isTold ? link.abandon(noSession()) : link.close(),
-    );
+    this.#endAll("closed", isTold);
     if (this.#serving === undefined) return;
     const { instance, inFlight, holds } = this.#serving;
-    instance.usage.unattached.delete(this);
+    instance.usage.followers.delete(this);
     inFlight.drain();
     holds.clear();
     instance.usage.sessions -= 1;
   }
 
-  /** The link where the session is on the generation that serves now. Throws SESSION_LOST where it was on another and is lost with it. */
-  #linkNow(): Link | undefined {
-    const state = this.#state;
-    if (state.kind !== "attached") return undefined;
-    if (this.#isCurrent(state.live)) return state.link;
-    // A child that is on its way out takes its time: its link is open still, but it may have an old token.
-    if (!this.#isRenewed(state.live)) throw this.#lost();
+  readonly #broke = (failure: SupervisorError): void => this.giveUp(failure);
+
+  /** Where its messages go now; undefined where the next one brings the next generation. */
+  #now(): Attachment | undefined {
+    if (this.#state.kind !== "attached") return undefined;
+    const { at } = this.#state;
+    if (this.#isServed(at)) return at;
+    if (this.#options.isStateful) throw sessionLost(this.instance.ref);
+    this.#leave(at);
     return undefined;
   }
 
-  #isCurrent(live: Live): boolean {
-    return live === this.#serving!.instance.live;
+  /** A session of a stateful server stays where it is for as long as that is there. */
+  #isServed(at: Attachment): boolean {
+    if (at.live === this.#serving!.instance.live) return true;
+    return this.#options.staysBehind && at.live.isHandedOver();
   }
 
-  /** Whether another generation of this child takes the session over. */
-  #isRenewed({ target }: Live): boolean {
-    return target.transport === "stdio" && !this.#options.isStateful;
+  /** Another generation takes its messages, or will: this one answers what it has. */
+  #leave(at: Attachment): void {
+    this.#state = { kind: "away" };
+    this.#drained.add(at);
+    at.drain();
   }
 
-  async #attached(): Promise<Link> {
-    const { instance } = this.#serving!;
-    for (;;) {
-      const state = this.#state;
-      switch (state.kind) {
-        case "closed":
-        case "lost":
-          throw noSession();
-        case "new": {
-          // Kept until it settles: messages that arrive meanwhile share it, so a session never has two links.
-          const attaching = this.#connect(instance);
-          this.#state = { kind: "attaching", attaching };
-          return await attaching;
-        }
-        case "attaching":
-          return await state.attaching;
-        case "attached":
-          if (this.#isCurrent(state.live)) return state.link;
-          // It still answers what it was asked; its end is told to `#onChildEnded` first.
-          await state.live.exited;
-          break;
-        case "between":
-          this.attach(await instance.ensure());
+  /** All that it had to answer is answered. */
+  #release(at: Attachment): void {
+    this.#drained.delete(at);
+    this.#end(at, (link) => link.close());
+  }
+
+  /** A message without a request, while there is nobody to hear it. */
+  #hear(messages: readonly ClientMessage[]): PostAnswer {
+    if (this.isLost) throw noSession();
+    this.#waiting.heard(messages);
+    const posting = { body: Buffer.alloc(0), messages, headers: [] };
+    // Some of it may be for a generation that drains.
+    route(posting, this.#places);
+    this.#serving?.inFlight.sent(messages);
+    this.memory.heard(messages);
+    return ACCEPTED;
+  }
+
+  async #carry(
+    posting: Posting,
+    at: Attachment,
+    watch: CallWatch | undefined,
+    onSending: (messages: readonly ClientMessage[]) => void,
+  ): Promise<PostAnswer> {
+    const { inFlight } = this.#serving!;
+    const { messages, headers } = posting;
+    inFlight.requireFree(messages);
+    onSending(messages);
+    const own = route(posting, this.#places);
+    inFlight.sent(messages, watch, at, headers);
+    this.memory.sent(messages);
+    return own === undefined ? ACCEPTED : await this.#sender.send(own, at);
+  }
+
+  async #attached(): Promise<Attachment> {
+    const state = this.#state;
+    switch (state.kind) {
+      case "closed":
+      case "lost":
+        throw noSession();
+      case "attached":
+        return state.at;
+      case "attaching":
+        return await state.attaching;
+      case "away": {
+        // Kept until it settles: messages that arrive meanwhile share it, so a session never has two ways to one generation.
+        const attaching = this.#attach();
+        this.#state = { kind: "attaching", attaching };
+        return await attaching;
       }
     }
   }
 
-  async #connect(instance: Instance): Promise<Link> {
+  async #attach(): Promise<Attachment> {
     try {
-      const live = await instance.ensure();
-      const opened = this.#options.connect(live, undefined, this.#events);
-      const link = opened instanceof Promise ? await opened : opened;
-      // The client may have left while the child was starting, or the link may be over already.
-      if (this.#state.kind !== "attaching") {
-        link.close();
-        throw this.#state.kind === "lost" ? this.#front.cutOff : noSession();
+      for (let tries = 1; ; tries++) {
+        const live = await this.#serving!.instance.ensure();
+        this.#requireOpen();
+        const at = this.#placeOn(live);
+        try {
+          await this.#arrive(at);
+          this.#hold(at);
+          return at;
+        } catch (error) {
+          this.#end(at, (link) => link.close());
+          this.#requireOpen();
+          if (tries === MAX_TRIES || (await live.ending()) === undefined) throw error;
+        }
       }
-      this.#hold(live, link);
-      return link;
     } catch (error) {
-      // Nothing of the session has reached a child yet, so the next message may try again.
-      if (this.#state.kind === "attaching") this.#state = { kind: "new" };
-      throw error;
+      const failure = toSupervisorError(error);
+      // Nothing of the messages that wait has reached a child, so the next one may try again.
+      if (this.#state.kind === "attaching") this.#state = { kind: "away" };
+      if (failure.code === "SESSION_LOST") this.giveUp(failure);
+      throw failure;
     }
   }
 
-  #hold(live: Live, link: Link): void {
-    const onEnd = guarded(
-      "session",
-      (failure) => this.giveUp(failure),
-      () => this.#onChildEnded(live),
-    );
-    const unwatch = this.#options.generations.onEnd(live, onEnd);
-    this.#state = { kind: "attached", live, link, unwatch };
+  async #arrive(at: Attachment): Promise<void> {
+    const onClosed = (error?: SupervisorError): void => this.#onEnded(at, error);
+    const events = { askable: this.#serving!.askable, onClosed };
+    const requireOpen = (): void => this.#requireOpen();
+    await arrive(at, { ...this.#options, memory: this.memory, events, requireOpen });
   }
 
-  get #events(): LinkEvents {
-    return {
-      askable: this.#serving!.askable,
-      listener: this.#front,
-      onClosed: (error) => this.#onLinkClosed(error),
-    };
+  /** The client may have left meanwhile. */
+  #requireOpen(): void {
+    if (this.#state.kind === "attaching") return;
+    throw this.#state.kind === "lost" ? this.#front.cutOff : noSession();
   }
 
-  #onChildEnded(live: Live): void {
-    const state = this.#state;
-    if (state.kind !== "attached" || state.live !== live) return;
-    const isRenewed = this.#isRenewed(live);
-    const next: State = isRenewed
-      ? { kind: "between", before: state.link.recall() }
-      : { kind: "lost" };
-    this.#leaveFor(next, (link) => link.abandon(this.#front.cutOff));
-    if (isRenewed) this.#serving!.instance.usage.unattached.add(this);
-    this.#interrupt(this.#front.cutOff, live, !isRenewed);
+  #placeOn(live: Live): Attachment {
+    const epoch = this.#epochs === 0 ? 0 : Math.max(live.generation, this.#epochs + 1);
+    this.#epochs = Math.max(1, epoch);
+    const { inFlight } = this.#serving!;
+    const own = { front: this.#front, inFlight, memory: this.memory, onBroke: this.#broke };
+    const onDrained = (): void => this.#release(at);
+    const at: Attachment = new Attachment(live, epoch, { ...own, onDrained });
+    return at;
   }
 
-  /** The link broke, or its server has ended the session. */
-  #onLinkClosed(error: SupervisorError | undefined): void {
-    const state = this.#state;
-    if (state.kind === "closed" || state.kind === "lost") return;
-    if (state.kind === "attached") state.unwatch();
-    this.#state = { kind: "lost" };
-    this.#interrupt(
-      error ?? this.#front.cutOff,
-      state.kind === "attached" ? state.live : undefined,
-      true,
-    );
+  #hold(at: Attachment): void {
+    if (at.isOver) throw this.#front.cutOff;
+    const onEnd = ({ byItself = false }: Ended): void => this.#onEnded(at, undefined, byItself);
+    at.unwatch = this.#options.generations.onEnd(at.live, onEnd, this.#broke);
+    if (this.#options.staysBehind) at.keep();
+    this.#state = { kind: "attached", at };
+    this.#serving!.holds.restore(this.memory.uris);
+    this.#recovery.sendWaiting(at);
+    if (at.epoch === 0) return;
+    // A list that it does not show, or its own end: what comes next tells of it.
+    unheard("session", this.#broke, tellNews(at, this.memory, this.#front, this.#hasMissed));
+    this.#hasMissed = false;
   }
 
-  /** What its link may leave undone is not to keep the session from its end. */
-  #leaveFor(next: State, end: (link: Link) => void): void {
-    const state = this.#state;
-    this.#state = next;
-    if (state.kind !== "attached") return;
-    state.unwatch();
-    guarded("session", () => {}, end)(state.link);
+  /** The generation has ended, the link broke, or the server has ended or forgotten the session. */
+  #onEnded(at: Attachment, error?: SupervisorError, isByItself = this.#isServed(at)): void {
+    if (at.isOver) return;
+    // What threw may have left half of a message behind: no next generation mends that.
+    if (error?.code === "INTERNAL") return this.giveUp(error);
+    const isCurrent = this.#state.kind === "attached" && this.#state.at === at;
+    const { unsent } = at;
+    this.#drained.delete(at);
+    if (isCurrent) this.#state = { kind: this.#options.isStateful ? "lost" : "away" };
+    for (const id of this.#end(at, (link) => link.abandon(error ?? this.#front.cutOff)))
+      this.#front.onMessage(Buffer.from(takenBackText(id)), undefined);
+    this.#recovery.decide(at, unsent, error ?? this.#front.cutOff);
+    if (!isCurrent) return;
+    this.#hasMissed = true;
+    if (this.isLost) return this.#serving!.holds.clear();
+    // A client that only listens says nothing that would bring the next one.
+    const listens = this.memory.subscriptions.size > 0 || this.#serving!.holds.hasTask;
+    if (isByItself && listens) this.#comeBack.now();
   }
 
-  #interrupt(error: SupervisorError, live: Live | undefined, isOver: boolean): void {
-    const tell = this.#front.interrupt(this.#serving?.inFlight.drainUnanswered() ?? []);
-    // A child that lives on, or the next one, is not to be kept for it until its client notices.
-    if (isOver) this.#serving?.holds.clear();
-    const work = async (): Promise<void> => {
-      if (tell !== undefined)
-        await tell(live === undefined ? error : await explainFailure(error, live));
-      if (isOver) this.#front.end();
-    };
-    unawaited("session", (failure) => this.giveUp(failure), work());
+  get #places(): Places {
+    const now = this.#state.kind === "attached" ? this.#state.at : undefined;
+    return { now, drained: this.#drained, inFlight: this.#serving?.inFlight };
   }
 
-  #lost(): SupervisorError {
-    const { user, server } = this.instance.ref;
-    return new SupervisorError(
-      "SESSION_LOST",
-      `${user}/${server}: the server that held this session is gone; connect again`,
-    );
+  #endAll(kind: "lost" | "closed", isTold = false): void {
+    const { now } = this.#places;
+    const places = [...(now === undefined ? [] : [now]), ...this.#drained];
+    this.#state = { kind };
+    this.#drained.clear();
+    this.#comeBack.cancel();
+    for (const at of places)
+      this.#end(at, (link) => (isTold ? link.abandon(noSession()) : link.close()));
+  }
+
+  /** What its link may leave undone is not to keep the session from its end. Returns the questions that nobody waits for any more. */
+  #end(at: Attachment, end: (link: Link) => void): string[] {
+    if (at.isOver) return [];
+    const questions = at.finish(this.#front.cutOff);
+    if (at.hasLink) guarded("session", () => {}, end)(at.link);
+    return questions;
   }
 }
-
-export const noSession = (): SupervisorError =>
-  new SupervisorError("SESSION_NOT_FOUND", "no such session");

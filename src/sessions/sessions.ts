@@ -21,7 +21,7 @@ import type { Era, Instance, Ref } from "../instances/supervisor.ts";
 import { UnderWay } from "../platform/under-way.ts";
 import type { Survival } from "../telemetry/survival.ts";
 import type { Outlet } from "./outlet.ts";
-import type { Connect, SessionOptions } from "./session.ts";
+import type { Connect, SessionOptions } from "./session-options.ts";
 import type { Place } from "./serving.ts";
 import { SseFront } from "./sse-front.ts";
 import { AllUnread, Unread } from "./unread.ts";
@@ -47,7 +47,9 @@ async function quiet(isQuiet: () => boolean, withinMs: number): Promise<void> {
   while (!isQuiet() && performance.now() < latest) await delay(LOOK_MS);
 }
 
-export interface SessionsOptions extends Partial<Survival> {
+export interface SessionsOptions {
+  /** Who is told how sessions fare when their servers end. */
+  survival?: Survival;
   config: Pick<Config, "sessionTtlMs" | "resumeWindowMs" | "limits" | "eventLog">;
   /** The instance of a stdio server for clients that declare these capabilities (JSON text), of which one asks for the version `wanted`. */
   instanceOf: (ref: Ref, capabilities: string, wanted?: string) => Instance;
@@ -157,17 +159,28 @@ export class Sessions {
 
   #optionsFor({ holder, instance, server }: Whose): SessionOptions {
     const { generations } = this;
-    const { stateful: isStateful } = server;
-    return { holder, instance, isStateful, generations, connect: this.#connect };
+    const { stateful: isStateful, resend } = server;
+    const patienceMs = server.startTimeoutMs;
+    const { connect, survival } = { connect: this.#connect, survival: this.#options.survival };
+    return {
+      holder,
+      instance,
+      isStateful,
+      staysBehind: isStateful,
+      resend,
+      patienceMs,
+      generations,
+      connect,
+      survival,
+    };
   }
 
-  readonly #connect: Connect = (live, before, events) =>
+  readonly #connect: Connect = (live, events) =>
     openLink({
       target: live.target,
       clientFor: (target) => this.generations.clientFor(live, target),
       postTimeoutMs: this.#postTimeoutMs,
       events,
-      before,
     });
 
   /** Counts what waits for a client on this outlet, until it is closed. */
@@ -188,7 +201,7 @@ export class Sessions {
     if (live.target.transport !== "stdio" || live.target.era !== "modern")
       throw new SupervisorError("INTERNAL", "a modern request was led to another child");
     // To a stdio child at once.
-    const connect = (events: LinkEvents) => this.#connect(live, undefined, events) as Link;
+    const connect = (events: LinkEvents) => this.#connect(live, events) as Link;
     return { instance, live, hub: live.target.hub, connect };
   }
 

@@ -21,8 +21,9 @@ import type { Unanswered } from "./in-flight.ts";
 import { LateAnswers } from "./late-answers.ts";
 import type { Outlet } from "./outlet.ts";
 import { requirePassable } from "./passable.ts";
-import { Session, noSession } from "./session.ts";
-import type { SessionOptions } from "./session.ts";
+import { Session } from "./session.ts";
+import { noSession } from "./session-errors.ts";
+import type { SessionOptions } from "./session-options.ts";
 import type { Place } from "./serving.ts";
 import type { Unread } from "./unread.ts";
 
@@ -69,10 +70,10 @@ export class SseFront implements Front {
 
   get cutOff(): SupervisorError {
     const { user, server } = this.session.instance.ref;
-    return new SupervisorError(
-      "SESSION_LOST",
-      `${user}/${server}: the server that held this session is gone; connect again`,
-    );
+    const what = `${user}/${server}: the server ended the session before it had answered`;
+    return this.#options.isStateful
+      ? new SupervisorError("SESSION_LOST", `${what}; connect again`)
+      : new SupervisorError("UPSTREAM_RESET", what);
   }
 
   /**
@@ -97,9 +98,9 @@ export class SseFront implements Front {
     const { inFlight } = session.serving ?? session.begin(this.#options.choose(messages));
     let isSent = false;
     try {
-      const answer = await session.post(posting, watch, () => {
+      const answer = await session.post(posting, watch, (sent) => {
         isSent = true;
-        this.#late.forget(messages);
+        this.#late.forget(sent);
       });
       if (answer.status < 300) return answer;
       requirePassable(answer);
@@ -206,9 +207,10 @@ export class SseFront implements Front {
   }
 
   /** Answers a request in the server's place, after its POST was accepted. */
-  #fail({ id, watch }: Unanswered, error: SupervisorError): void {
+  #fail({ id, watch, mayHaveHappened }: Unanswered, error: SupervisorError): void {
     watch?.failApart(error);
-    this.#answerWith(error, id, watch);
+    const data = mayHaveHappened === undefined ? {} : { data: { mayHaveHappened } };
+    this.#answerWith(error, id, watch, data);
   }
 
   #answerWith(

@@ -143,9 +143,7 @@ test("whatever throws while something of one user's is handled ends its smallest
       const [hit, other] = [await rig.sse("pipe"), await rig.sse("pipe")];
       const session = await rig.http("pipe");
       const before = await rig.pids("pipe");
-      // As the client writes it, it passes.
-      const uri = MARKS.seat.replace("seat", "sea\\u0074");
-      const subscribe = `{"jsonrpc":"2.0","id":"on","method":"resources/subscribe","params":{"uri":"${uri}"}}`;
+      const subscribe = `{"jsonrpc":"2.0","id":"on","method":"resources/subscribe","params":{"uri":"${MARKS.seat}"}}`;
       await rig.post(hit.endpoint, subscribe);
       await rig.post("/u/alice/pipe/mcp", subscribe, session);
       for (const pid of before) process.kill(pid, "SIGKILL");
@@ -154,7 +152,7 @@ test("whatever throws while something of one user's is handled ends its smallest
       await until(() => other.stream.text.includes('"well"'), "the other session is answered");
       await until(() => hit.stream.isEnded, "the session has ended");
       const late = await rig.post("/u/alice/pipe/mcp", call("late", "echo"), session);
-      assert.equal(late.status, 404);
+      assert.equal(late.status, 404, late.body);
       await rig.counted({ request: 5, session: 3, child: 1 });
     },
   );

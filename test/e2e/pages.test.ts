@@ -58,6 +58,8 @@ test("what a server serves as a page, or as nothing, is plain text on every MCP 
     // Of a GET that is refused with 400 the gateway takes a second to believe it.
     for (status of written === "text/html" ? [200, 400, 403, 502] : [200, 403, 502]) {
       for (const [method, path, headers] of ROUTES) {
+        // To a message it says that the server has forgotten the session, which is begun anew.
+        if (status === 400 && method === "POST") continue;
         const where = `${method} ${path}: ${status} ${written ?? "nothing"}`;
         const body = method === "POST" ? { body: rpc((calls += 1), "x") } : {};
         const answer = await ask(rig.daemon.port, { method, path, headers, ...body });

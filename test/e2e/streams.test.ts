@@ -98,7 +98,7 @@ test("a client that leaves while its session is begun over a bridge leaves no se
   assert.equal((await row("one")).sessions, 0);
 });
 
-test("a child that is killed: its sessions know, over both fronts", async (t) => {
+test("a child that is killed: calls under way fail over both fronts, and an SSE session goes on", async (t) => {
   const { daemon, auth, sse, http, stream, post, row } = await startForAlice(t, {
     one: echoServer("sse"),
     two: echoServer("http"),
@@ -115,9 +115,13 @@ test("a child that is killed: its sessions know, over both fronts", async (t) =>
   );
   assert.equal(error.error?.data?.type, "INSTANCE_EXITED");
   assert.match(error.error?.message ?? "", /killed by SIGKILL/);
-  await until(() => first.stream.isEnded, "its stream has ended");
-  assert.equal((await post(first.endpoint, call(2, "echo"))).status, 404);
   assert.equal((await row("one")).inFlight, 0);
+  assert.equal((await post(first.endpoint, call(2, "echo"))).status, 202);
+  await until(
+    () => first.stream.messages().some(({ id, result }) => id === 2 && result !== undefined),
+    "the next child has answered",
+  );
+  assert.equal(first.stream.isEnded, false);
 
   const session = await http("two");
   const waiting = await stream("/u/alice/two/mcp", session);

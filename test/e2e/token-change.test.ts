@@ -53,11 +53,12 @@ const setToken = async (rig: Alice, token: string, ...flags: string[]) =>
 const isReplaced = async (rig: Alice, server: string, { pid }: { pid: number }) =>
   await until(async () => (await rig.row(server)).pid !== pid, "another child serves");
 
-test("a new token: the session with the old one is lost, the next one has a child with the new one", async (t) => {
-  const rig = await startForAlice(t, {
-    one: fixture("sse", "echo-sse"),
-    two: fixture("http", "echo-sse"),
-  });
+test("a new token: the session over SSE goes on with the next child, the one over HTTP is lost", async (t) => {
+  const rig = await startForAlice(
+    t,
+    { one: fixture("sse", "echo-sse"), two: fixture("http", "echo-sse") },
+    { drainTimeout: "1s" },
+  );
   const old = await rig.sse("one");
   const oldHttp = await rig.http("two");
   const waiting = await rig.stream("/u/alice/two/mcp", oldHttp);
@@ -72,21 +73,17 @@ test("a new token: the session with the old one is lost, the next one has a chil
   );
   assert.equal(failed.error?.data?.type, "INSTANCE_EXITED");
   assert.match(failed.error?.message ?? "", /was restarted for a new token/);
-  await until(() => old.stream.isEnded && waiting.isEnded, "both streams have ended");
-  const lost = await rig.post(old.endpoint, call("late", "env"));
-  assert.deepEqual([lost.status, typeOf(lost)], [404, "SESSION_NOT_FOUND"]);
+  assert.equal(await tokenOver(rig, old, "after"), "second-token");
+  assert.equal(old.stream.isEnded, false);
+  await until(() => waiting.isEnded, "the stream over HTTP has ended");
   const lostHttp = await rig.post("/u/alice/two/mcp", call("late", "env"), oldHttp);
   assert.deepEqual([lostHttp.status, typeOf(lostHttp)], [404, "SESSION_NOT_FOUND"]);
 
-  assert.equal(await tokenOver(rig, await rig.sse("one"), "after"), "second-token");
   const session = await rig.http("two");
   const now = await tokenOverHttp(rig.daemon.port, "alice", [...rig.auth, ...session]);
   assert.equal(now, "second-token");
   const after = [await rig.row("one"), await rig.row("two")];
   for (const [i, row] of after.entries()) assert.notEqual(row.pid, before[i]!.pid);
-  // The new child is no business of sessions that the old one held.
-  const still = await rig.post(old.endpoint, call("later", "env"));
-  assert.deepEqual([still.status, typeOf(still)], [404, "SESSION_NOT_FOUND"]);
 });
 
 test("a token for one server leaves the child of another alone, and other users' children too", async (t) => {
@@ -134,8 +131,7 @@ test("a token that is cleared is in the next child no more", async (t) => {
   const old = await rig.sse("one");
   assert.equal(await tokenOver(rig, old, "before"), "token-of-alice");
   await rig.daemon.cli(["token", "clear", "alice"]);
-  await until(() => old.stream.isEnded, "the session is lost");
-  assert.equal(await tokenOver(rig, await rig.sse("one"), "after"), undefined);
+  assert.equal(await tokenOver(rig, old, "after"), undefined);
 });
 
 test("a new token reaches a remote with the next session, and the old one is not sent again", async (t) => {
@@ -149,17 +145,13 @@ test("a new token reaches a remote with the next session, and the old one is not
   const oldHttp = await rig.http("two");
   await setToken(rig, "second-token");
   await until(() => remote.streams.size === 0, "the stream with the old token is closed");
-  await until(() => old.stream.isEnded, "the client's stream has ended");
   const sent = remote.requests.length;
-  for (const answer of [
-    await rig.post(old.endpoint, call(1, "x")),
-    await rig.post("/u/alice/two/mcp", call(1, "x"), oldHttp),
-  ])
-    assert.deepEqual([answer.status, typeOf(answer)], [404, "SESSION_NOT_FOUND"]);
-  await rig.sse("one");
+  const answer = await rig.post("/u/alice/two/mcp", call(1, "x"), oldHttp);
+  assert.deepEqual([answer.status, typeOf(answer)], [404, "SESSION_NOT_FOUND"]);
+  await rig.post(old.endpoint, call(1, "x"));
   await rig.http("two");
   const since = remote.requests.slice(sent);
-  assert.equal(since.length, 3);
+  assert.ok(since.length >= 3);
   for (const request of since) assert.equal(request.headers.authorization, "Bearer second-token");
 });
 
@@ -183,7 +175,7 @@ test("a child that takes its time to end gets no message once another has the ne
     () => sse.stream.messages().find(({ id }) => id === "late"),
     "the client is told",
   );
-  assert.equal(told.error?.data?.type, "SESSION_LOST");
+  assert.equal(told.error, undefined);
   assert.equal(sse.stream.text.includes("token-of-alice"), false);
-  assert.equal(await tokenOver(rig, await rig.sse("one"), "next"), "second-token");
+  assert.equal(await tokenOver(rig, sse, "next"), "second-token");
 });

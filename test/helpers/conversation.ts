@@ -57,11 +57,19 @@ export class Conversation {
   readonly texts: string[] = [];
   /** The names that the session was given: its endpoint over SSE, else its session id. */
   readonly names = new Set<string>();
+  /** From its `initialize` to the answer. */
+  helloMs = 0;
   readonly #place: Place;
   readonly #closers: (() => void)[] = [];
   #endpoint: string;
   #sessionId: string | undefined;
   #streams = 0;
+  readonly #waits = new Set<{
+    isIt: (message: Rpc) => boolean;
+    resolve: (message: Rpc) => void;
+    reject: (error: Error) => void;
+    timer: NodeJS.Timeout;
+  }>();
 
   private constructor(place: Place) {
     this.#place = place;
@@ -77,7 +85,9 @@ export class Conversation {
       capabilities,
       clientInfo: { name: "test", version: "1" },
     };
+    const begun = performance.now();
     await opened.request("hello", "initialize", params);
+    opened.helloMs = performance.now() - begun;
     await opened.send({ method: "notifications/initialized" });
     if (place.front === "mcp" && !place.isWithoutStream) await opened.listen();
     return opened;
@@ -134,11 +144,23 @@ export class Conversation {
   /** Sends a request and resolves with its answer, whatever that is and wherever it comes. */
   async ask(id: string | number, method: string, params: object = {}): Promise<Outcome> {
     const begun = performance.now();
-    const { status, body } = await this.post(
-      JSON.stringify({ jsonrpc: "2.0", id, method, params }),
-    );
-    const answer = status < 300 ? await this.answerTo(id) : readError(body);
+    const text = JSON.stringify({ jsonrpc: "2.0", id, method, params });
+    const { status, body, over } = await this.post(text);
+    const answer = status < 300 ? await this.#answerOrEnd(id, over) : readError(body);
     return { ...answer, status, ms: performance.now() - begun };
+  }
+
+  /** The answer, unless the place for it has ended without one. */
+  async #answerOrEnd(id: string | number, over: Posted["over"]): Promise<Rpc> {
+    const answer = this.answerTo(id);
+    if (this.#place.front === "sse") return await answer;
+    const ended = async (): Promise<Rpc> => {
+      await over();
+      const isThere = this.received.some((message) => message.id === id && !message.method);
+      if (!isThere) throw new Error(`the answer to the POST of request ${id} ended without it`);
+      return await answer;
+    };
+    return await Promise.race([answer, ended()]);
   }
 
   async call(id: string | number, name: string, args: object = {}): Promise<string> {
@@ -148,19 +170,23 @@ export class Conversation {
   }
 
   async answerTo(id: string | number): Promise<Rpc> {
-    return await until(
-      () => this.received.find((message) => message.method === undefined && message.id === id),
-      `request ${id} is answered`,
-      PATIENCE_MS,
-    );
+    const isAnswer = (message: Rpc) => message.method === undefined && message.id === id;
+    return await this.#first(isAnswer, `request ${id} is answered`);
   }
 
   async heard(method: string): Promise<Rpc> {
-    return await until(
-      () => this.received.find((message) => message.method === method),
-      `${method} has come`,
-      PATIENCE_MS,
-    );
+    return await this.#first((message) => message.method === method, `${method} has come`);
+  }
+
+  /** The first message that is it, of those that came or at the moment it comes: some tests measure that. */
+  async #first(isIt: (message: Rpc) => boolean, what: string): Promise<Rpc> {
+    const there = this.received.find(isIt);
+    if (there !== undefined) return there;
+    return await new Promise((resolve, reject) => {
+      const inVain = () => reject(new Error(`waited ${PATIENCE_MS} ms in vain until ${what}`));
+      const wait = { isIt, resolve, reject, timer: setTimeout(inVain, PATIENCE_MS) };
+      this.#waits.add(wait);
+    });
   }
 
   methods(): string[] {
@@ -175,6 +201,7 @@ export class Conversation {
   }
 
   close(): void {
+    for (const { timer } of this.#waits) clearTimeout(timer);
     for (const close of this.#closers) close();
   }
 
@@ -183,7 +210,15 @@ export class Conversation {
     // A Streamable HTTP server may have no stream of its own.
     if (res.statusCode !== 200) return void res.resume();
     this.#streams += 1;
-    void this.#read(res).then(() => (this.#streams -= 1));
+    void this.#read(res).then(() => {
+      this.#streams -= 1;
+      if (this.#place.front === "mcp") return;
+      for (const { reject, timer } of this.#waits) {
+        clearTimeout(timer);
+        reject(new Error("the stream has ended"));
+      }
+      this.#waits.clear();
+    });
     if (this.#place.front === "sse")
       await until(() => this.#endpoint.includes("session_id="), "the endpoint has come");
   }
@@ -219,7 +254,15 @@ export class Conversation {
 
   #take(text: string): void {
     if (text.length <= LONGEST_TEXT) this.texts.push(text);
-    this.received.push(...([JSON.parse(text)] as (Rpc | Rpc[])[]).flat());
+    for (const message of ([JSON.parse(text)] as (Rpc | Rpc[])[]).flat()) {
+      this.received.push(message);
+      for (const wait of this.#waits) {
+        if (!wait.isIt(message)) continue;
+        this.#waits.delete(wait);
+        clearTimeout(wait.timer);
+        wait.resolve(message);
+      }
+    }
   }
 }
 

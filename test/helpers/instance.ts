@@ -14,8 +14,8 @@ export interface TestInstance {
   refuse(error: Error): void;
   /** The present generation is on its way out, and lives. */
   drain(): void;
-  /** Ends the present generation, as a stop or a crash does. */
-  end(reason: string): void;
+  /** Ends the present generation, as a crash does, or a stop where it is not `byItself`. */
+  end(reason: string, byItself?: boolean): void;
 }
 
 function targetAt(url: URL): Target {
@@ -46,6 +46,7 @@ export function testInstance(user = "alice", server = "one"): TestInstance {
       startedAs: { def: { name: server } as ServerDef, token: "" },
       pid: 1,
       work: new Work(),
+      isHandedOver: () => false,
       exited,
       ending: () => (state.isDraining ? exited : Promise.resolve(state.ended)),
     };
@@ -89,9 +90,9 @@ export function testInstance(user = "alice", server = "one"): TestInstance {
       over.isDraining = true;
       live = undefined;
     },
-    end(reason) {
+    end(reason, byItself = true) {
       live = undefined;
-      over.ended = { reason, exit: null };
+      over.ended = { reason, exit: null, byItself };
       finish?.(over.ended);
     },
   };

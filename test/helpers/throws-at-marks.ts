@@ -10,7 +10,7 @@ export const MARKS = {
   write: "throws-in-write",
   /** In bytes that are cut into lines or events. */
   cut: "throws-in-cut",
-  /** In a subscription of which a session's next child is told. */
+  /** In a subscription of which a session's next child is told, under an id of the gateway's. */
   seat: "throws-in-seat",
 } as const;
 
@@ -42,8 +42,8 @@ Buffer.prototype.indexOf = function found(this: Buffer, ...args: unknown[]) {
 const { from } = Buffer;
 Buffer.from = ((...args: unknown[]) => {
   const [text] = args;
-  const told = `"resources/subscribe","params":{"uri":"${MARKS.seat}"`;
-  if (typeof text === "string" && text.includes(told)) failAt(MARKS.seat);
+  const isOurs = typeof text === "string" && text.includes('"id":"mcp-supervisor ');
+  if (isOurs && text.includes(MARKS.seat)) failAt(MARKS.seat);
   return Reflect.apply(from, Buffer, args) as Buffer;
 }) as typeof from;
 /* oxlint-enable typescript/unbound-method */

@@ -7,7 +7,7 @@ import { test } from "node:test";
 import type { TestContext } from "node:test";
 import { SupervisorError } from "../../src/errors.ts";
 import { HttpClient } from "../../src/links/http1/client.ts";
-import type { Link, LinkEvents, Remembered } from "../../src/links/link.ts";
+import type { Link, LinkEvents } from "../../src/links/link.ts";
 import { openLink } from "../../src/links/open-link.ts";
 import { ModernStdio } from "../../src/links/modern-stdio.ts";
 import { SharedStdio } from "../../src/links/shared-stdio.ts";
@@ -203,7 +203,7 @@ interface Rig extends Played {
   post: (...bodies: string[]) => Promise<number>;
 }
 
-async function rig(t: TestContext, play: Play, before?: Remembered): Promise<Rig> {
+async function rig(t: TestContext, play: Play): Promise<Rig> {
   const played = await play(t);
   const heard: Json[] = [];
   const closed: Rig["closed"] = [];
@@ -225,7 +225,6 @@ async function rig(t: TestContext, play: Play, before?: Remembered): Promise<Rig
     clientFor,
     postTimeoutMs: 10_000,
     events,
-    before,
   });
   t.after(() => link.close());
   const post = async (...bodies: string[]): Promise<number> => {
@@ -334,17 +333,6 @@ for (const [kind, play] of Object.entries(LINKS)) {
     const [answer] = await until(() => (heard.length === 1 ? heard : undefined), "it is heard");
     assert.equal(answer!.id, 1);
   });
-
-  test(`${kind}: what the next generation has to know is what the session asked of this one`, async (t) => {
-    const { post, link, target } = await rig(t, play, { uris: ["file:///a"], level: "info" });
-    const body = { uri: "file:///b" };
-    if (target.transport === "stdio" && target.era === "legacy") {
-      await post(
-        JSON.stringify({ jsonrpc: "2.0", id: 2, method: "resources/subscribe", params: body }),
-      );
-      assert.deepEqual(link.recall(), { uris: ["file:///a", "file:///b"], level: "info" });
-    } else assert.deepEqual(link.recall(), { uris: [], level: undefined });
-  });
 }
 
 for (const transport of ["sse", "http"] as const)
@@ -377,7 +365,6 @@ for (const transport of ["sse", "http"] as const)
         listener: { onMessage() {}, onDropped() {} },
         onClosed() {},
       },
-      before: undefined,
     });
     t.after(() => link.close());
     const say = (body: string): Promise<unknown> => {
@@ -421,7 +408,6 @@ test("sse: what a server asks in the same breath as it opens, and too much of it
       listener: { onMessage: () => assert.fail("it is passed on"), onDropped: assert.fail },
       onClosed: (error) => void closed.push(error),
     },
-    before: undefined,
   });
   t.after(() => link.close());
   await until(() => refused.length > 0 || closed.length > 0, "the server has its answer");

@@ -67,10 +67,10 @@ class Session {
   readonly askable;
   readonly #shared: SharedStdio;
 
-  constructor(shared: SharedStdio, capabilities: object, before?: Session) {
+  constructor(shared: SharedStdio, capabilities: object) {
     this.#shared = shared;
     this.askable = askableIn(JSON.stringify(capabilities));
-    shared.open(this, before === undefined ? undefined : before.#shared.recall(before));
+    shared.open(this);
   }
 
   async send(message: object): Promise<void> {
@@ -102,7 +102,7 @@ async function share(_t: TestContext, capabilities: object = {}, version?: strin
     onBroken: assert.fail,
   });
   await shared.initialize();
-  return { child, open: (before?: Session) => new Session(shared, capabilities, before) };
+  return { child, open: () => new Session(shared, capabilities) };
 }
 
 test("the child is initialised once, and every session sees its own version", async (t) => {
@@ -332,31 +332,4 @@ test("sixteen sessions with the same ids: every answer belongs to its asker", as
     answered.add(who);
   }
   assert.equal(answered.size, 16);
-});
-
-test("what a session had asked of one child is asked of the next, once for all sessions", async (t) => {
-  const first = await share(t);
-  const [a, b] = [first.open(), first.open()];
-  for (const session of [a, b]) {
-    await session.send({ id: 1, method: "resources/subscribe", params: { uri: "file:///a" } });
-    await session.send({ id: 2, method: "logging/setLevel", params: { level: "error" } });
-  }
-  await b.send({ id: 3, method: "resources/subscribe", params: { uri: "file:///b" } });
-  await b.send({ id: 4, method: "resources/unsubscribe", params: { uri: "file:///a" } });
-
-  const next = await share(t);
-  const [afterA, afterB] = [next.open(a), next.open(b)];
-  await until(() => next.child.got.length >= 5, "the next child has heard of it");
-  assert.deepEqual(
-    next.child.got.slice(2).map(({ method, params }) => [method, params]),
-    [
-      ["resources/subscribe", { uri: "file:///a" }],
-      ["logging/setLevel", { level: "error" }],
-      ["resources/subscribe", { uri: "file:///b" }],
-    ],
-  );
-  const updated = { method: "notifications/resources/updated", params: { uri: "file:///b" } };
-  next.child.say(updated);
-  await until(() => afterB.messages.length > 0, "the one that had subscribed hears of it");
-  assert.deepEqual(afterA.messages, []);
 });

@@ -45,14 +45,16 @@ async function rig(t: TestContext) {
       holder: { user: "alice", issuer: "key", credentialId: "k1" },
       instance,
       isStateful: false,
+      staysBehind: false,
+      resend: "reads",
+      patienceMs: 10_000,
       generations,
-      connect: ({ target }, before, events) =>
+      connect: ({ target }, events) =>
         openLink({
           target,
           clientFor: (http) => generations.clientFor(instance.live!, http),
           postTimeoutMs: 10_000,
           events,
-          before,
         }),
       flow: new Flow(10, new Unread(new AllUnread(LIMITS))),
       resumeWindowMs: 60_000,

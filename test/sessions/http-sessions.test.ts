@@ -35,7 +35,15 @@ function rig(t: TestContext, ttlMs = 10 * MINUTE_MS): Rig {
     open: async (holder = ALICE) => {
       const { instance } = child;
       const live = await instance.ensure();
-      const options = { holder, instance, isStateful: false, generations };
+      const options = {
+        holder,
+        instance,
+        isStateful: true,
+        staysBehind: false,
+        resend: "never" as const,
+        patienceMs: 0,
+        generations,
+      };
       const opened = new HttpRelay(options, live, "id-of-the-child");
       sessions.add(opened);
       return opened;
@@ -169,7 +177,15 @@ test("the server of a relayed session is told of its end once, unless it knows o
   const [sessions, generations] = [new HttpSessions<HttpRelay>(MINUTE_MS), new Generations()];
   t.after(() => child.end("the test is over"));
   const open = async (childId: string): Promise<HttpRelay> => {
-    const options = { holder: ALICE, instance, isStateful: false, generations };
+    const options = {
+      holder: ALICE,
+      instance,
+      isStateful: true,
+      staysBehind: false,
+      resend: "never" as const,
+      patienceMs: 0,
+      generations,
+    };
     const opened = new HttpRelay(options, await instance.ensure(), childId);
     sessions.add(opened);
     return opened;

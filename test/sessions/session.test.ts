@@ -1,15 +1,18 @@
 import assert from "node:assert/strict";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { test } from "node:test";
 import { SupervisorError } from "../../src/errors.ts";
 import type { Live } from "../../src/instances/supervisor.ts";
-import { ACCEPTED, NOTHING_REMEMBERED } from "../../src/links/link.ts";
-import type { Link, LinkEvents, Posting, Remembered } from "../../src/links/link.ts";
+import { ACCEPTED } from "../../src/links/link.ts";
+import type { Link, LinkEvents, Posting } from "../../src/links/link.ts";
 import type { StdioTarget } from "../../src/links/target.ts";
 import { peek } from "../../src/mcp/client-body.ts";
+import { messagesIn } from "../../src/mcp/outcome.ts";
+import type { Message } from "../../src/mcp/envelope.ts";
 import type { Front } from "../../src/sessions/front.ts";
 import { Generations } from "../../src/sessions/generations.ts";
 import { Session } from "../../src/sessions/session.ts";
-import { call, rpc } from "../helpers/fixtures.ts";
+import { call, initialize, rpc } from "../helpers/fixtures.ts";
 import { testInstance } from "../helpers/instance.ts";
 import { until } from "../helpers/until.ts";
 
@@ -20,20 +23,26 @@ const CUT_OFF = new SupervisorError("UPSTREAM_RESET", "the server is gone");
 /** A way to one generation on which nothing but the test answers. */
 interface TestLink {
   live: Live;
-  before: Remembered | undefined;
   events: LinkEvents;
   posts: string[];
   end: "open" | "closed" | "abandoned";
-  remembers: Remembered;
+  /** Of these nothing went out. */
+  unsent: string[];
 }
+
+const ANSWER = { protocolVersion: "2025-06-18", capabilities: { resources: {} } };
 
 function rig({ isStateful = false, opening = async () => {}, telling = async () => {} } = {}) {
   const child = testInstance();
   const links: TestLink[] = [];
-  const seen = { told: [] as string[], ends: 0 };
+  const seen = { told: [] as string[], heard: [] as Message[], ends: 0 };
   const front: Front = {
     cutOff: CUT_OFF,
-    onMessage: () => {},
+    onMessage: (raw) => {
+      const messages = messagesIn(raw);
+      session.serving?.inFlight.received(messages, raw.length);
+      seen.heard.push(...messages);
+    },
     onDropped: () => {},
     interrupt: (unanswered) =>
       unanswered.length === 0
@@ -44,40 +53,40 @@ function rig({ isStateful = false, opening = async () => {}, telling = async () 
           },
     end: () => (seen.ends += 1),
   };
-  const connect = async (
-    live: Live,
-    before: Remembered | undefined,
-    events: LinkEvents,
-  ): Promise<Link> => {
+  const answers = { initialize: ANSWER as object };
+  const connect = async (live: Live, events: LinkEvents): Promise<Link> => {
     await opening();
-    return linkTo(live, before, events);
+    return linkTo(live, events);
   };
-  const linkTo = (live: Live, before: Remembered | undefined, events: LinkEvents): Link => {
-    const remembers = NOTHING_REMEMBERED;
-    const kept: TestLink = { live, before, events, posts: [], end: "open", remembers };
+  const linkTo = (live: Live, events: LinkEvents): Link => {
+    const kept: TestLink = { live, events, posts: [], end: "open", unsent: [] };
     links.push(kept);
     return {
-      post: async ({ body }: Posting) => {
+      post: async ({ body, messages: [message] }: Posting) => {
         kept.posts.push(body.toString());
+        if (message?.method !== "initialize") return ACCEPTED;
+        const answer = `{"jsonrpc":"2.0","id":${message.id!},"result":${JSON.stringify(answers.initialize)}}`;
+        events.listener.onMessage(Buffer.from(answer), undefined);
         return ACCEPTED;
       },
       pause: () => {},
       resume: () => {},
-      recall: () => kept.remembers,
+      unsent: () => kept.unsent,
       close: () => (kept.end = "closed"),
       abandon: () => (kept.end = "abandoned"),
     };
   };
-  const session = new Session(
+  const session: Session = new Session(
     {
       holder: { user: "alice", issuer: "key", credentialId: "k1" },
       instance: child.instance,
       isStateful,
+      staysBehind: isStateful,
+      resend: "reads",
+      patienceMs: 10_000,
       generations: new Generations(),
-      connect: (live, before, events) =>
-        live.target.transport === "stdio"
-          ? linkTo(live, before, events)
-          : connect(live, before, events),
+      connect: (live, events) =>
+        live.target.transport === "stdio" ? linkTo(live, events) : connect(live, events),
     },
     front,
   );
@@ -89,7 +98,7 @@ function rig({ isStateful = false, opening = async () => {}, telling = async () 
     const { messages } = posted;
     return (await session.post({ body, messages, headers: [] }, undefined, onSending)).status;
   };
-  return { child, links, seen, session, post };
+  return { child, links, seen, session, post, answers };
 }
 
 test("a session begins without a child, and its first messages share one start and one link", async () => {
@@ -126,45 +135,146 @@ test("an id in use is refused before anything of the message goes out", async ()
   assert.deepEqual([sent, links[0]?.posts.length, session.inFlight], [0, 1, 1]);
 });
 
-test("a session over stdio goes on with the next child, which is told what it had asked of the last", async () => {
-  const { child, links, seen, session, post } = rig();
-  child.start(STDIO);
-  await post(call(1, "echo"));
-  const remembered = { uris: ["file:///one"], level: "debug" };
-  links[0]!.remembers = remembered;
-  child.end("exited with code 1");
-  await until(() => seen.told.length > 0, "what waited is told");
-  assert.deepEqual(seen, { told: ["1: INSTANCE_EXITED"], ends: 0 });
-  assert.deepEqual([links[0]?.end, session.isLost, session.hasChild], ["abandoned", false, false]);
+const methodsOf = ({ posts }: TestLink): string[] =>
+  posts.map((post) => (JSON.parse(post) as { method: string }).method);
 
-  assert.equal(await post(call(1, "echo")), 202);
-  assert.deepEqual([links.length, links[1]?.before, links[1]?.live.generation], [2, remembered, 2]);
-});
+const notice = (method: string): string => JSON.stringify({ jsonrpc: "2.0", method });
 
-test("a session that waits for its next child is taken over without a message of its own", async () => {
-  const { child, links, post } = rig();
-  child.start(STDIO);
+/** What a client says that subscribed to something, and then calls. */
+async function converse(post: (text: string) => Promise<number>): Promise<void> {
+  await post(initialize());
+  await post(notice("notifications/initialized"));
+  await post(rpc("level", "logging/setLevel", { level: "info" }));
+  await post(rpc("sub", "resources/subscribe", { uri: "file:///one" }));
   await post(call(1, "echo"));
-  child.end("stopped");
-  const { unattached } = child.instance.usage;
-  const [waiting] = await until(() => (unattached.size > 0 ? [...unattached] : undefined), "waits");
-  waiting!.attach(await child.instance.ensure());
-  assert.deepEqual([links.length, unattached.size], [2, 0]);
-});
+}
 
-test("a session whose next child is of another transport is over, and opens no link to it", async () => {
-  const { child, links, seen, session, post } = rig();
-  child.start(STDIO);
-  await post(call(1, "echo"));
-  child.end("stopped: the config changed");
-  const { unattached } = child.instance.usage;
-  const [waiting] = await until(() => (unattached.size > 0 ? [...unattached] : undefined), "waits");
+for (const [over, at] of [
+  ["stdio", STDIO],
+  ["a port", PORT],
+] as const)
+  test(`a session over ${over} goes on with the next child, which is told what the last one knew`, async () => {
+    const { child, links, seen, session, post } = rig();
+    child.start(at);
+    await converse(post);
+    child.end("exited with code 1");
+    await until(() => seen.told.length > 0, "what waited is told");
+    assert.deepEqual(seen.told, ["1: INSTANCE_EXITED"]);
+    assert.deepEqual([links[0]?.end, session.isLost, seen.ends], ["abandoned", false, 0]);
+    assert.equal(await post(call(1, "echo")), 202);
+    assert.deepEqual([links.length, links[1]?.live.generation], [2, 2]);
+    assert.deepEqual(methodsOf(links[1]!), [
+      "initialize",
+      "notifications/initialized",
+      "logging/setLevel",
+      "resources/subscribe",
+      "logging/setLevel",
+      "resources/subscribe",
+      "tools/call",
+    ]);
+  });
+
+test("a client that subscribed is told of a change without a message of its own", async () => {
+  const { child, seen, post } = rig();
   child.start(PORT);
-  waiting!.attach(await child.instance.ensure());
-  assert.deepEqual([links.length, unattached.size], [1, 0]);
-  assert.deepEqual([session.isLost, seen.ends], [true, 1]);
-  await assert.rejects(post(call(2, "echo")), { code: "SESSION_NOT_FOUND" });
+  await post(initialize());
+  await post(rpc("sub", "resources/subscribe", { uri: "file:///one" }));
+  child.end("was killed by SIGKILL");
+  await until(
+    () => seen.heard.some(({ method }) => method === "notifications/resources/updated"),
+    "it is told",
+  );
 });
+
+test("a child that a task was left to comes back at once, one that was told to end with the next message", async () => {
+  const { child, links, post } = rig();
+  child.start(PORT);
+  await post(initialize());
+  await post(rpc("task", "tools/call", { name: "echo", task: { ttl: 60_000 } }));
+  child.end("was killed by SIGKILL");
+  await until(() => links.length === 2, "another child serves");
+  child.end("was stopped by an admin", false);
+  await nextTurn();
+  assert.deepEqual([links.length, child.starts()], [2, 2]);
+  await post(call(1, "echo"));
+  assert.deepEqual([links.length, child.starts()], [3, 3]);
+});
+
+test("what is read only is sent to the next child, and a call that the last one may have made is not", async () => {
+  const { child, links, seen, post } = rig();
+  child.start(PORT);
+  await post(initialize());
+  await post(call(1, "echo"));
+  await post(rpc(2, "resources/read", { uri: "file:///one" }));
+  child.end("was killed by SIGKILL");
+  await until(() => links[1]?.posts.length === 2, "it is sent again");
+  assert.deepEqual(methodsOf(links[1]!), ["initialize", "resources/read"]);
+  assert.deepEqual(seen.told, ["1: INSTANCE_EXITED"]);
+});
+
+test("a call of which nothing went out is sent to the next child", async () => {
+  const { child, links, seen, post } = rig();
+  child.start(PORT);
+  await post(initialize());
+  await post(call(1, "echo"));
+  links[0]!.unsent.push("1");
+  child.end("was killed by SIGKILL");
+  await until(() => links[1]?.posts.length === 2, "it is sent again");
+  assert.deepEqual([methodsOf(links[1]!)[1], seen.told], ["tools/call", []]);
+});
+
+test("nothing is sent more than three times", async () => {
+  const { child, links, seen, post } = rig();
+  child.start(PORT);
+  await post(initialize());
+  await post(rpc(2, "resources/read", { uri: "file:///one" }));
+  for (const at of [1, 2]) {
+    child.end("was killed by SIGKILL");
+    await until(() => links[at]?.posts.length === 2, "it is sent again");
+  }
+  child.end("was killed by SIGKILL");
+  await until(() => seen.told.length > 0, "it is told");
+  assert.deepEqual(seen.told, ["2: INSTANCE_EXITED"]);
+});
+
+test("a request of a later child has an id of its own, and only its answer goes there", async () => {
+  const { child, links, seen, post } = rig();
+  child.start(PORT);
+  await post(initialize());
+  const ask = (at: number): void =>
+    links[at]!.events.listener.onMessage(
+      Buffer.from(rpc(7, "sampling/createMessage", {})),
+      undefined,
+    );
+  ask(0);
+  child.end("was killed by SIGKILL");
+  await until(() => seen.heard.at(-1)?.method === "notifications/cancelled", "it is taken back");
+  await post(call(1, "echo"));
+  ask(1);
+  assert.deepEqual(seen.heard.at(-1)?.id, '"g2:7"');
+  const answer = (id: unknown): string => JSON.stringify({ jsonrpc: "2.0", id, result: {} });
+  await post(answer(7));
+  assert.equal(links[1]!.posts.length, 2);
+  await post(answer("g2:7"));
+  assert.equal(links[1]!.posts.at(-1), answer(7));
+});
+
+for (const [what, answer] of [
+  ["another version", { ...ANSWER, protocolVersion: "2024-11-05" }],
+  ["less than it could", { ...ANSWER, capabilities: {} }],
+] as const)
+  test(`a session whose next child speaks ${what} is over`, async () => {
+    const { child, seen, session, post, answers } = rig();
+    child.start(PORT);
+    await post(initialize());
+    child.end("was killed by SIGKILL");
+    await until(() => !session.hasChild, "it is heard");
+    answers.initialize = answer;
+    await assert.rejects(post(call(1, "echo")), { code: "SESSION_LOST" });
+    await until(() => seen.ends > 0, "the streams end");
+    assert.equal(session.isLost, true);
+    await assert.rejects(post(call(2, "echo")), { code: "SESSION_NOT_FOUND" });
+  });
 
 test("a session whose client cannot be told of its child's end is over", async () => {
   const telling = async (): Promise<void> => {
@@ -178,44 +288,32 @@ test("a session whose client cannot be told of its child's end is over", async (
   assert.equal(session.isLost, true);
 });
 
-for (const [what, isStateful, at] of [
-  ["a session of a server that keeps state", true, STDIO],
-  ["a session over a port", false, PORT],
-] as const) {
-  test(`${what} is lost with its child: what waits is told, the streams end, nothing more is taken`, async () => {
-    const { child, links, seen, session, post } = rig({ isStateful });
-    child.start(at);
-    await post(call("a", "echo"));
-    child.end("exited with code 1");
-    await until(() => seen.ends > 0, "the streams end");
-    assert.deepEqual(seen, { told: ["a: INSTANCE_EXITED"], ends: 1 });
-    assert.equal(session.isLost, true);
-    await assert.rejects(post(call("b", "echo")), { code: "SESSION_NOT_FOUND" });
-    assert.equal(links.length, 1);
-  });
-}
+test("a session of a server that keeps state is lost with its child: what waits is told, the streams end, nothing more is taken", async () => {
+  const { child, links, seen, session, post } = rig({ isStateful: true });
+  child.start(STDIO);
+  await post(call("a", "echo"));
+  child.end("exited with code 1");
+  await until(() => seen.ends > 0, "the streams end");
+  assert.deepEqual([seen.told, seen.ends], [["a: INSTANCE_EXITED"], 1]);
+  assert.equal(session.isLost, true);
+  await assert.rejects(post(call("b", "echo")), { code: "SESSION_NOT_FOUND" });
+  assert.equal(links.length, 1);
+});
 
-test("a session is lost as soon as another generation serves, and what it has asked is still answered", async () => {
+test("a message goes to the generation that serves now, and what the last one was asked is answered by that", async () => {
   const { child, links, seen, session, post } = rig();
   child.start(PORT);
   await post(call(1, "echo"));
   child.drain();
-  assert.equal(session.isLost, true);
-  await assert.rejects(post(call(2, "echo")), { code: "SESSION_LOST" });
-  assert.deepEqual([links[0]?.end, seen.told, session.inFlight], ["open", [], 1]);
-});
-
-test("a message for the next child waits until the last one has answered what it was asked", async () => {
-  const { child, links, seen, post } = rig();
-  child.start(STDIO);
-  await post(call(1, "echo"));
-  child.drain();
-  const next = post(call(2, "echo"));
-  await new Promise((resolve) => setImmediate(resolve));
-  assert.deepEqual([links.length, seen.told], [1, []]);
-  child.end("stopped for a new token");
-  assert.equal(await next, 202);
-  assert.deepEqual([links.length, links[1]?.posts], [2, [call(2, "echo")]]);
+  assert.equal(await post(call(2, "echo")), 202);
+  assert.deepEqual([links[0]?.end, links[1]?.posts], ["open", [call(2, "echo")]]);
+  const answer = (id: number): Buffer =>
+    Buffer.from(JSON.stringify({ jsonrpc: "2.0", id, result: {} }));
+  links[1]!.events.listener.onMessage(answer(1), undefined);
+  assert.equal(session.inFlight, 2);
+  links[0]!.events.listener.onMessage(answer(1), undefined);
+  assert.deepEqual([seen.heard.map(({ id }) => id), session.inFlight], [["1"], 1]);
+  assert.equal(links[0]?.end, "closed");
 });
 
 test("a link that breaks is told with its own reason where the child lives on", async () => {
@@ -223,19 +321,8 @@ test("a link that breaks is told with its own reason where the child lives on", 
   child.start(PORT);
   await post(call(1, "echo"));
   links[0]!.events.onClosed(new SupervisorError("UPSTREAM_INVALID", "no message"));
-  await until(() => seen.ends > 0, "the streams end");
-  assert.deepEqual([seen.told, session.isLost], [["1: UPSTREAM_INVALID"], true]);
-});
-
-test("a session whose link broke keeps its child no longer", async () => {
-  const { child, links, seen, post } = rig();
-  child.start(PORT);
-  await post(rpc(1, "resources/subscribe", { uri: "file:///one" }));
-  const { holds } = child.instance.usage;
-  assert.equal(holds.size, 1);
-  links[0]!.events.onClosed(CUT_OFF);
-  await until(() => seen.ends > 0, "the streams end");
-  assert.equal(holds.size, 0);
+  await until(() => seen.told.length > 0, "what waited is told");
+  assert.deepEqual([seen.told, session.isLost], [["1: UPSTREAM_INVALID"], false]);
 });
 
 test("a link that breaks because its child ends is told as that end", async () => {
@@ -245,7 +332,7 @@ test("a link that breaks because its child ends is told as that end", async () =
   child.drain();
   links[0]!.events.onClosed(CUT_OFF);
   child.end("was killed by SIGKILL");
-  await until(() => seen.ends > 0, "the streams end");
+  await until(() => seen.told.length > 0, "what waited is told");
   assert.deepEqual(seen.told, ["1: INSTANCE_EXITED"]);
 });
 
@@ -267,15 +354,6 @@ test("a link that fails at its end keeps no session from its own", async () => {
   const failing = (): never => {
     throw new SupervisorError("STORE_FAILED", "it fails");
   };
-  const ended = rig();
-  ended.child.start(STDIO);
-  await ended.post(call(1, "echo"));
-  Object.defineProperty(ended.links[0]!, "remembers", { get: failing });
-  ended.child.end("exited with code 1");
-  await until(() => ended.seen.ends > 0, "the streams end");
-  assert.deepEqual([ended.session.isLost, ended.seen.told], [true, ["1: STORE_FAILED"]]);
-  await assert.rejects(ended.post(call(2, "echo")), { code: "SESSION_NOT_FOUND" });
-
   const left = rig();
   left.child.start(STDIO);
   await left.post(call(1, "echo"));

@@ -59,15 +59,17 @@ async function rig(t: TestContext): Promise<Rig> {
     instance,
     generations,
     choose: () => place,
-    connect: ({ target }, before, events) =>
+    connect: ({ target }, events) =>
       openLink({
         target,
         clientFor: (http) => generations.clientFor(instance.live!, http),
         postTimeoutMs: 10_000,
         events,
-        before,
       }),
     isStateful: false,
+    staysBehind: false,
+    resend: "reads",
+    patienceMs: 10_000,
     isBridged: false,
     requestId: "req_1",
     unread: new Unread(new AllUnread({ unreadBytes: 1024, unreadTotalBytes: 4096 })),
@@ -176,20 +178,30 @@ test("a message without a request is refused by status: nobody waits for it on t
   assert.equal(got.text, "");
 });
 
-test("a child that goes: calls under way fail with their ids, then the stream ends, and nothing more is taken", async (t) => {
-  const { child, url, got, streams, send } = await rig(t);
+const typesIn = (text: string): unknown[] =>
+  failuresIn(text).map(({ id, error }) => [id, error.data.type]);
+
+test("a child that goes: calls under way fail with their ids, the stream stays, and the next message goes to the next child", async (t) => {
+  const { child, url, got, streams, posts, send } = await rig(t);
   child.start(url);
   await send(call(1, "sleep"));
   await send(call("two", "sleep"));
   child.end("was killed by SIGKILL");
   for (const stream of streams) stream.destroy();
-  await until(() => got.isEnded, "the client's stream has ended");
+  await until(() => failuresIn(got.text).length === 2, "both are told");
+  const data = {
+    type: "INSTANCE_EXITED",
+    requestId: "req_1",
+    reason: "was killed by SIGKILL",
+    mayHaveHappened: true,
+  };
   assert.deepEqual(
     failuresIn(got.text).map(({ id, error }) => [id, error.data]),
-    [1, "two"].map((id) => [id, { type: "INSTANCE_EXITED", requestId: "req_1" }]),
+    [1, "two"].map((id) => [id, data]),
   );
-  await assert.rejects(send(call(3, "echo")), { code: "SESSION_NOT_FOUND" });
-  assert.equal(child.instance.usage.inFlight, 0);
+  assert.equal(await send(call(3, "echo")), 202);
+  assert.deepEqual([posts.at(-1), got.isEnded], [call(3, "echo"), false]);
+  assert.equal(child.instance.usage.inFlight, 1);
   assert.equal(child.instance.usage.sessions, 1);
 });
 
@@ -205,12 +217,9 @@ test("a call that its child had not even taken when it ended failed for that rea
   await until(() => posts.length === 1, "the child has it");
   child.end("exited with code 1");
   assert.equal(await held, 202);
-  await until(() => got.isEnded, "the stream ends");
+  await until(() => typesIn(got.text).length > 0, "it is told");
   assert.deepEqual(codes, ["INSTANCE_EXITED"]);
-  assert.deepEqual(
-    failuresIn(got.text).map(({ id, error }) => [id, error.data.type]),
-    [[1, "INSTANCE_EXITED"]],
-  );
+  assert.deepEqual(typesIn(got.text), [[1, "INSTANCE_EXITED"]]);
 });
 
 test("a child that is on its way out gets no more messages, and its last answers pass", async (t) => {
@@ -219,24 +228,23 @@ test("a child that is on its way out gets no more messages, and its last answers
   await send(call(1, "sleep"));
   child.drain();
   assert.equal(await send(call(2, "echo")), 202);
-  assert.deepEqual(
-    failuresIn(got.text).map(({ id, error }) => [id, error.data.type]),
-    [[2, "SESSION_LOST"]],
-  );
-  assert.equal(posts.length, 1);
-  assert.equal(child.instance.usage.inFlight, 1);
+  assert.deepEqual([typesIn(got.text), posts.length, streams.size], [[], 2, 2]);
+  assert.equal(child.instance.usage.inFlight, 2);
   for (const stream of streams) stream.write('data: {"jsonrpc":"2.0","id":1,"result":{}}\n\n');
-  await until(() => got.text.includes('"result":{}'), "the answer has come");
-  assert.equal(child.instance.usage.inFlight, 0);
+  await until(() => child.instance.usage.inFlight === 1, "the answer has come");
+  await until(() => streams.size === 1, "the last stream there is closed");
+  assert.equal(got.text.split('"result":{}').length, 2);
 });
 
-test("a child that ends this stream only has ended it for the client", async (t) => {
+test("a child that ends this stream only is opened another, and what waited is told", async (t) => {
   const { child, url, got, streams, send } = await rig(t);
   child.start(url);
   await send(call(1, "sleep"));
   for (const stream of streams) stream.end();
-  await until(() => got.isEnded, "the client's stream has ended");
+  await until(() => typesIn(got.text).length > 0, "it is told");
   assert.match(got.text, /"id":1,"error":/);
+  assert.equal(await send(call(2, "sleep")), 202);
+  assert.deepEqual([got.isEnded, child.starts()], [false, 1]);
 });
 
 test("a client without room stops the child's stream, and is waited for once, however many events came", async (t) => {

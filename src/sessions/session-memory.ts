@@ -1,0 +1,187 @@
+import type { ClientMessage } from "../mcp/client-body.ts";
+import { isRequest } from "../mcp/envelope.ts";
+import type { AnswerOutcome } from "../mcp/envelope.ts";
+import { locate, valueAt } from "../mcp/json-span.ts";
+import { LongText } from "../mcp/long-text.ts";
+import type { Text } from "../mcp/long-text.ts";
+import { cursorIn } from "./list-pages.ts";
+import { ShownLists } from "./shown-lists.ts";
+
+/** Of the URIs that one session subscribed to; what is beyond that is not told to a next generation. */
+const MAX_URIS = 1_000;
+const MAX_URI_BYTES = 64 * 1024;
+/** Of a list of tools that is read for what may be sent again. */
+const MAX_TOOLS_BYTES = 1024 * 1024;
+
+/** What a server said of itself in its answer to `initialize`. */
+export interface ServerSide {
+  readonly version: string;
+  readonly capabilities: Readonly<Record<string, unknown>>;
+}
+
+/** What the answer to `initialize` says; undefined where it is a refusal. Some servers name no version. */
+export function serverSideIn(answer: Text): ServerSide | undefined {
+  if (answer instanceof LongText) return undefined;
+  const at = (key: string): unknown => {
+    const span = locate(answer, ["result", key]);
+    return span && valueAt(answer, span);
+  };
+  if (locate(answer, ["result"]) === undefined) return undefined;
+  const [version, capabilities] = [at("protocolVersion"), at("capabilities")];
+  const isObject = typeof capabilities === "object" && capabilities !== null;
+  return {
+    version: typeof version === "string" ? version : "",
+    capabilities: isObject ? (capabilities as ServerSide["capabilities"]) : {},
+  };
+}
+
+/**
+ * What the client of a session has said, and been told, that the next generation of its server has to
+ * know for the conversation to go on.
+ */
+export class SessionMemory {
+  /** As the client sent it, once it was answered well. */
+  #initialize: ClientMessage | undefined;
+  #serverSide: ServerSide | undefined;
+  #asked: ClientMessage | undefined;
+  /** The client's `notifications/initialized`, as it was sent. */
+  initialized: ClientMessage | undefined;
+  /** `notifications/roots/list_changed`, which came while no child was there to hear it. */
+  rootsChanged: ClientMessage | undefined;
+  #level: ClientMessage | undefined;
+  /** What the client was shown of each list. */
+  readonly lists = new ShownLists();
+  readonly #subscriptions = new Map<string, ClientMessage>();
+  #uriBytes = 0;
+  #safeTools: ReadonlySet<string> = new Set();
+
+  /** The client's `initialize`, once a server has answered it well. */
+  get initialize(): ClientMessage | undefined {
+    return this.#initialize;
+  }
+
+  /** What the client was told of the server. */
+  get serverSide(): ServerSide | undefined {
+    return this.#serverSide;
+  }
+
+  /** The last request for a log level. */
+  get level(): ClientMessage | undefined {
+    return this.#level;
+  }
+
+  /** The requests that subscribed, by the URI's JSON text. */
+  get subscriptions(): ReadonlyMap<string, ClientMessage> {
+    return this.#subscriptions;
+  }
+
+  /** What it subscribed to. */
+  get uris(): string[] {
+    return [...this.#subscriptions.keys()].map((uri) => JSON.parse(uri) as string);
+  }
+
+  /** Takes note of what the client says. */
+  sent(messages: readonly ClientMessage[]): void {
+    for (const message of messages) {
+      switch (message.method) {
+        case "initialize":
+          if (isRequest(message)) this.#asked = message;
+          break;
+        case "notifications/initialized":
+          this.initialized = message;
+          break;
+        case "logging/setLevel":
+          this.#level = message;
+          break;
+        case "resources/subscribe":
+          this.#subscribe(message);
+          break;
+        case "resources/unsubscribe":
+          this.#unsubscribe(uriIn(message));
+          break;
+        case undefined:
+        default:
+      }
+    }
+  }
+
+  /** As `sent`, where no child was there to hear it: what the next one has to hear is kept. */
+  heard(messages: readonly ClientMessage[]): void {
+    this.sent(messages);
+    for (const message of messages)
+      if (message.method === "notifications/roots/list_changed") this.rootsChanged = message;
+  }
+
+  /** Takes note of what a server answered to one of those whose answers are noted; see InFlight. */
+  answered(request: ClientMessage | undefined, answer: Text, outcome?: AnswerOutcome): void {
+    if (request === undefined) return;
+    const isRefused = outcome === "error";
+    if (!isRefused) this.lists.note(request, answer);
+    switch (request.method) {
+      case "initialize":
+        if (!isRefused) this.begun(request, serverSideIn(answer));
+        break;
+      case "logging/setLevel":
+        if (isRefused && this.#level === request) this.#level = undefined;
+        break;
+      case "resources/subscribe":
+        if (isRefused) this.#unsubscribe(uriIn(request));
+        break;
+      case "tools/list":
+        if (!isRefused) this.#showTools(answer, cursorIn(request) === undefined);
+        break;
+      case undefined:
+      default:
+    }
+  }
+
+  /** The client's `initialize` was answered with this. */
+  begun(initialize = this.#asked, serverSide: ServerSide | undefined): void {
+    if (initialize === undefined || serverSide === undefined) return;
+    this.#initialize = initialize;
+    this.#serverSide = serverSide;
+  }
+
+  /** Whether the client was told that this tool may be called again without harm. */
+  isSafe(tool: string | undefined): boolean {
+    return tool !== undefined && this.#safeTools.has(tool);
+  }
+
+  /** A page of the tools that the client is shown; `isFirst` where it begins anew. */
+  #showTools(answer: Text, isFirst: boolean): void {
+    if (answer instanceof LongText || answer.length > MAX_TOOLS_BYTES) return;
+    const span = locate(answer, ["result", "tools"]);
+    const tools = span && valueAt(answer, span);
+    const safe = Array.isArray(tools) ? tools.filter(isSafeTool).map(({ name }) => name) : [];
+    this.#safeTools = new Set(isFirst ? safe : [...this.#safeTools, ...safe]);
+  }
+
+  #subscribe(message: ClientMessage): void {
+    const uri = uriIn(message);
+    if (!isRequest(message) || uri === undefined || this.#subscriptions.has(uri)) return;
+    if (this.#subscriptions.size >= MAX_URIS || this.#uriBytes + uri.length > MAX_URI_BYTES) return;
+    this.#uriBytes += uri.length;
+    this.#subscriptions.set(uri, message);
+  }
+
+  #unsubscribe(uri: string | undefined): void {
+    if (uri !== undefined && this.#subscriptions.delete(uri)) this.#uriBytes -= uri.length;
+  }
+}
+
+interface Tool {
+  readonly name: string;
+}
+
+/** The tool's own word, as the client was shown it (MCP, tool annotations). */
+function isSafeTool(tool: unknown): tool is Tool {
+  const { name, annotations } = (tool ?? {}) as { name?: unknown; annotations?: unknown };
+  const { readOnlyHint, idempotentHint } = (annotations ?? {}) as Record<string, unknown>;
+  return typeof name === "string" && (readOnlyHint === true || idempotentHint === true);
+}
+
+function uriIn(message: ClientMessage): string | undefined {
+  const span = message.find(["params", "uri"]);
+  const uri = span && valueAt(message.raw, span);
+  return typeof uri === "string" ? JSON.stringify(uri) : undefined;
+}

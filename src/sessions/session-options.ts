@@ -1,0 +1,27 @@
+import type { Credential } from "../auth/principal.ts";
+import type { Instance, Live } from "../instances/supervisor.ts";
+import type { Link, LinkEvents } from "../links/link.ts";
+import type { Survival } from "../telemetry/survival.ts";
+import type { Generations } from "./generations.ts";
+import type { Resend } from "./resend.ts";
+
+/** Opens a link to a generation that is ready; to a stdio child at once. Rejects with UPSTREAM_*. */
+export type Connect = (live: Live, events: LinkEvents) => Link | Promise<Link>;
+
+export interface SessionOptions {
+  readonly holder: Credential;
+  /** The instance whose path the client came by. */
+  readonly instance: Instance;
+  /** The sessions of a stateful server end with its child. */
+  readonly isStateful: boolean;
+  /** Where its server is replaced, it stays with the old generation for as long as that is there. */
+  readonly staysBehind: boolean;
+  /** What is sent again to the next generation. */
+  readonly resend: Resend;
+  /** How long the next generation may take to hear what the session was about. */
+  readonly patienceMs: number;
+  readonly generations: Generations;
+  readonly connect: Connect;
+  /** Who is told how sessions fare when their servers end. */
+  readonly survival?: Survival | undefined;
+}
