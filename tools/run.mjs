@@ -69,6 +69,7 @@ const tasks = {
   mixups: ["test/mixups/run.ts"],
   "vault-drill": ["test/vault-drill/main.ts"],
   churn: ["test/churn/main.ts"],
+  survive: ["test/survive/main.ts"],
   mutations: ["test/mutations/main.ts"],
 };
 

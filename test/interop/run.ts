@@ -9,6 +9,7 @@ import { EVERYTHING } from "../helpers/everything.ts";
 import { type DirectChild, startDirect } from "./direct.ts";
 import { visitEndpoints } from "./endpoints.ts";
 import { visitWithInspector } from "./inspector.ts";
+import { visitThroughFaults } from "./faults.ts";
 import { visitInstalls } from "./installs.ts";
 import { visitWithMcpRemote } from "./mcp-remote.ts";
 import { MissingError } from "./programs.ts";
@@ -255,6 +256,7 @@ for (const part of [
   visitWithPython,
   visitInSandbox,
   visitInstalls,
+  visitThroughFaults,
   visitEndpoints,
   visitWithMcpRemote,
   visitWithInspector,

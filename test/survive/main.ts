@@ -1,0 +1,53 @@
+// npm run survive [-- --only 1,2]: sessions whose servers are killed, stopped and replaced, from outside.
+import { parseArgs } from "node:util";
+import { greetWhileAsleep } from "./asleep.ts";
+import { stopUnderSessions } from "./idle.ts";
+import { rideWithInspector } from "./inspector.ts";
+import { killDuringCalls } from "./in-flight.ts";
+import { killUnderSessions } from "./kills.ts";
+import { loseSessions } from "./lost.ts";
+import { rideWithOthers } from "./others.ts";
+import { killTheAsking } from "./questions.ts";
+import { byItself } from "./rig.ts";
+import { typescriptClients } from "./sdk-clients.ts";
+import { tellTheSilent } from "./silent.ts";
+import { replaceUnderLoad } from "./switches.ts";
+import { tableOf } from "./sheet.ts";
+import type { Sheet } from "./sheet.ts";
+
+const LINES: Record<string, [words: string, run: () => Promise<Sheet>]> = {
+  1: ["sessions whose servers are killed", () => killUnderSessions(byItself, 20)],
+  2: ["calls whose server is killed", () => killDuringCalls(byItself, { isTimed: true })],
+  3: [
+    "sessions whose servers are stopped",
+    () => stopUnderSessions(byItself, { stops: 10, idleTimeout: "1s" }),
+  ],
+  4: [
+    "servers that are replaced under load",
+    () => replaceUnderLoad(byItself, { switches: 10, drainTimeout: "2s", isTimed: true }),
+  ],
+  5: ["clients that only listen", () => tellTheSilent(byItself, { isTimed: true })],
+  6: ["servers that are killed while they ask", () => killTheAsking(byItself)],
+  7: [
+    "clients that begin while the server sleeps",
+    () => greetWhileAsleep(byItself, { startMs: 3000, clients: 100, isTimed: true }),
+  ],
+  8: ["sessions that cannot go on", () => loseSessions(byItself)],
+  9: ["clients of the SDKs, a session each", () => rideWithOthers(byItself, typescriptClients, 50)],
+  10: ["the Inspector, a session each", () => rideWithInspector(byItself, 50)],
+};
+
+const { values } = parseArgs({ options: { only: { type: "string" } } });
+const chosen = values.only?.split(",") ?? Object.keys(LINES);
+let failed = 0;
+for (const name of chosen) {
+  const [words, run] = LINES[name]!;
+  const begun = performance.now();
+  const sheet = await run();
+  failed += sheet.failed.length;
+  const seconds = ((performance.now() - begun) / 1000).toFixed(1);
+  console.log(`\n${name}. ${words} (${seconds} s)\n${tableOf(sheet.figures)}`);
+}
+console.log(failed === 0 ? "\nall of it holds" : `\n${failed} do not hold`);
+// The clients of sessions that are lost try for a while to listen again.
+process.exit(failed === 0 ? 0 : 1);
