@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
+import { once } from "node:events";
 import {
   chmodSync,
   chownSync,
@@ -10,6 +11,8 @@ import {
   statSync,
   writeFileSync,
 } from "node:fs";
+import { request } from "node:http";
+import type { IncomingMessage } from "node:http";
 import { join } from "node:path";
 import { test } from "node:test";
 import { lockKeyring } from "../../src/store/lock.ts";
@@ -177,6 +180,12 @@ test(
     assert.deepEqual(inFile(), [2, 1, 0]);
     const status = async () => await told("keyring", "status");
     await until(async () => (await status()).left === 0, "every row is sealed anew");
+    // As by one that was killed once the daemon had forgotten the key.
+    const path = "/api/keyring/keys/0";
+    const req = request({ socketPath: daemon.socket, method: "DELETE", path, agent: false });
+    const [res] = (await once(req.end(), "response")) as [IncomingMessage];
+    assert.equal(res.resume().statusCode, 200);
+    assert.deepEqual(inFile(), [2, 1, 0]);
     await told("keyring", "drop", "0");
     assert.deepEqual(inFile(), [2, 1]);
     await daemon.stop();
