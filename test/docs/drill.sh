@@ -5,8 +5,8 @@
 set -eu
 folder=$1 node=$2 program=$3
 mkdir "$folder/etc" "$folder/bin"
-for name in passwd group nsswitch.conf hosts ld.so.cache ssl; do
-  [ ! -e "/etc/$name" ] || cp -RL "/etc/$name" "$folder/etc"
+for name in passwd group nsswitch.conf hosts ld.so.cache; do
+  [ ! -e "/etc/$name" ] || cp -L "/etc/$name" "$folder/etc"
 done
 echo "mcp-supervisor:x:64323:64323::/:/bin/false" >> "$folder/etc/passwd"
 echo "mcp-supervisor:x:64323:" >> "$folder/etc/group"
