@@ -64,6 +64,35 @@ export class Ledger {
   }
 }
 
+/**
+ * Which generation of a server its callers have met, by the token that it was started with: two serve
+ * side by side for a while, and who was answered by the later one is never led to the earlier one again.
+ */
+export class Told {
+  /** The tokens of each user, in the order in which the daemon was given them. */
+  readonly #given = new Map<string, string[]>();
+  readonly #latest = new Map<string, number>();
+  /** Answers so far. */
+  answers = 0;
+
+  give(user: string, token: string): void {
+    this.#given.set(user, [...(this.#given.get(user) ?? []), token]);
+  }
+
+  /** The latest token that an answer told of, by its place among the user's. */
+  latest(user: string): number {
+    return this.#latest.get(user) ?? 0;
+  }
+
+  /** An answer to a call that was begun when `latest` was `begunAt`. */
+  check(user: string, token: string, begunAt: number): void {
+    this.answers += 1;
+    const place = this.#given.get(user)?.indexOf(token) ?? -1;
+    assert.ok(place >= begunAt, `${user}: answered with token ${place} after token ${begunAt}`);
+    this.#latest.set(user, Math.max(place, this.latest(user)));
+  }
+}
+
 function isSame(is: Account | null, expected: Account | null, isKeyNew = false): boolean {
   if (is === null || expected === null) return is === expected;
   return (

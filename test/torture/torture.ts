@@ -7,12 +7,13 @@ import { fileURLToPath } from "node:url";
 import Database from "better-sqlite3";
 import { processesMarked } from "../helpers/leaks.ts";
 import { until } from "../helpers/until.ts";
-import { Ledger } from "./ledger.ts";
+import { Ledger, Told } from "./ledger.ts";
 import { Life } from "./life.ts";
 import { pick, randomFrom } from "./random.ts";
-import { Keys, administrate, call } from "./workload.ts";
+import { Keys, administrate, call, converse } from "./workload.ts";
 import type { Account } from "./ledger.ts";
 
+const TELLS_TOKEN = path.join(import.meta.dirname, "tells-token.mjs");
 const ECHO = fileURLToPath(new URL("../../bench/echo-stdio.mjs", import.meta.url));
 const REPO = path.resolve(import.meta.dirname, "../..");
 
@@ -44,6 +45,13 @@ function serversFor(): Record<string, object> {
   });
   return {
     plain: { type: "stdio", command: process.execPath, args: [ECHO], cwd: REPO, network: "none" },
+    telling: {
+      type: "stdio",
+      command: process.execPath,
+      args: [TELLS_TOKEN],
+      cwd: REPO,
+      network: "none",
+    },
     // As npx and its kind do: a program that waits for the real one.
     wrapped: shell(`${echo}; true`),
     scattering: shell(
@@ -71,6 +79,7 @@ export async function torture(options: TortureOptions): Promise<TortureReport> {
     servers: Object.keys(servers),
     random: randomFrom(seed),
     ledger: new Ledger(),
+    told: new Told(),
     keys: new Keys(),
   };
   const lives: Life[] = [];
@@ -107,6 +116,7 @@ interface Rig extends TortureOptions {
   servers: string[];
   random: () => number;
   ledger: Ledger;
+  told: Told;
   keys: Keys;
 }
 
@@ -132,9 +142,12 @@ async function playRound(rig: Rig, begin: () => Life): Promise<number> {
       administrate(work, "a"),
       administrate(work, "b"),
       call(work),
-      call(work),
+      converse(work),
+      converse(work),
     ]);
-    await Promise.race([delay(50 + random() * 700), life.ended, working]);
+    const isLong = random() < 0.2;
+    const time = isLong ? hearMany(rig.told) : delay(50 + random() * 700);
+    await Promise.race([time, life.ended, working]);
     life.process.kill("SIGKILL");
     await working;
   }
@@ -149,6 +162,12 @@ async function playRound(rig: Rig, begin: () => Life): Promise<number> {
     });
   }
   return marked(dataDir).length;
+}
+
+/** For as long as it takes two generations to serve side by side. */
+async function hearMany(told: Told): Promise<void> {
+  const enough = told.answers + 30;
+  await until(() => told.answers >= enough, "clients are answered", 5000).catch(() => undefined);
 }
 
 /** Before it is asked for anything: nothing of an earlier life runs, and all that was acknowledged is there. */

@@ -1,6 +1,6 @@
 import { fingerprintOf } from "./ledger.ts";
 import { pick } from "./random.ts";
-import type { Ledger } from "./ledger.ts";
+import type { Ledger, Told } from "./ledger.ts";
 import type { Life } from "./life.ts";
 
 const MAX_USERS = 3;
@@ -29,6 +29,7 @@ export class Keys {
 export interface Workload {
   life: Life;
   ledger: Ledger;
+  told: Told;
   keys: Keys;
   servers: readonly string[];
   random: () => number;
@@ -47,13 +48,17 @@ export async function administrate(work: Workload, prefix: string): Promise<void
       await add(work, `${prefix}${Math.floor(random() * 1e9)}`);
     } else if (lot < 0.45) {
       await remove(work, name);
-    } else if (lot < 0.7) {
+    } else if (lot < 0.55) {
+      const server = pick(random, ["telling", "plain"]);
+      await life.control("POST", `/users/${name}/restart?server=${server}`, { graceful: true });
+    } else if (lot < 0.75) {
       const token = `token-${random()}`;
+      work.told.give(name, token);
       const account = { ...ledger.account(name), fingerprint: fingerprintOf(token) };
       ledger.attempt(name, account);
       const answer = await life.control("PUT", `/users/${name}/token`, { token });
       if (answer !== undefined) acknowledge(work, name, account);
-    } else if (lot < 0.85) {
+    } else if (lot < 0.88) {
       const before = ledger.account(name);
       ledger.attempt(name, before, true);
       const key = await life.control<Key>("POST", `/users/${name}/keys`, {});
@@ -74,6 +79,7 @@ function acknowledge(work: Workload, name: string, account: Parameters<Ledger["a
 async function add(work: Workload, user: string): Promise<void> {
   const token = `token-${work.random()}`;
   const fingerprint = fingerprintOf(token);
+  work.told.give(user, token);
   work.ledger.attempt(user, { fingerprint, keys: [] }, true);
   const added = await work.life.control<{ key: Key }>("POST", "/users", { user, token });
   if (added === undefined) return;
@@ -111,16 +117,45 @@ export async function call({ life, keys, servers, random }: Workload): Promise<v
     const { user, secret } = pick(random, all);
     // Whatever the answers are: the user may be removed, or the token replaced, at this moment.
     const path = `/u/${user}/${pick(random, servers)}/mcp`;
-    const initialize = {
-      protocolVersion: "2025-06-18",
-      capabilities: {},
-      clientInfo: { name: "torture", version: "1" },
-    };
-    const opened = await life.post(path, secret, message("initialize", initialize));
+    const opened = await life.post(path, secret, message("initialize", HELLO));
     if (opened?.session === undefined) continue;
     const echo = message("tools/call", { name: "echo", arguments: { message: "x" } });
     await life.post(path, secret, echo, opened.session);
   }
 }
+
+/** A client with one session, which goes on while its server is replaced, until its user is removed or the daemon killed. */
+export async function converse({ life, keys, random, told }: Workload): Promise<void> {
+  while (!life.process.killed) {
+    const all = [...keys.valid.values()];
+    if (all.length === 0) {
+      await new Promise((resolve) => setTimeout(resolve, 5));
+      continue;
+    }
+    const { user, secret } = pick(random, all);
+    const path = `/u/${user}/telling/mcp`;
+    const opened = await life.post(path, secret, message("initialize", HELLO));
+    if (opened?.session === undefined) continue;
+    for (let calls = 0; calls < 10 && !life.process.killed; calls += 1) {
+      const begunAt = told.latest(user);
+      const tell = message("tools/call", { name: "tell", arguments: { ms: random() * 60 } });
+      const text = textIn((await life.post(path, secret, tell, opened.session))?.body);
+      // The user was removed, or the key revoked.
+      if (text === undefined) break;
+      told.check(user, text, begunAt);
+    }
+  }
+}
+
+function textIn(body: unknown): string | undefined {
+  const { result } = (body ?? {}) as { result?: { content: { text: string }[] } };
+  return result?.content[0]?.text;
+}
+
+const HELLO = {
+  protocolVersion: "2025-06-18",
+  capabilities: {},
+  clientInfo: { name: "torture", version: "1" },
+};
 
 const message = (method: string, params: object) => ({ jsonrpc: "2.0", id: 1, method, params });
