@@ -56,6 +56,28 @@ function servers() {
   return table(["key", "of", "default", "what"], [...rows.values()]);
 }
 
+/** By the kinds that know a key; one that has several defaults names none. */
+function providers() {
+  const kinds = configJsonSchema().properties.providers.additionalProperties.oneOf;
+  const rows = new Map();
+  for (const kind of kinds)
+    for (const { key, byDefault, what } of keysOf(kind)) {
+      const known = rows.get(key) ?? { of: [], byDefault: new Set(), what };
+      known.of.push(kind.properties.kind.const);
+      known.byDefault.add(shownDefault(byDefault));
+      rows.set(key, known);
+    }
+  return table(
+    ["key", "of", "default", "what"],
+    [...rows].map(([key, { of, byDefault, what }]) => [
+      code(key),
+      of.length === kinds.length ? "all" : of.map(code).join(", "),
+      [...byDefault].filter((text) => text !== "").join(" or "),
+      what,
+    ]),
+  );
+}
+
 /** What `--help` prints, without the options that every command has. */
 function helpOf(command) {
   let text = "";
@@ -108,6 +130,7 @@ const example = (language, path) => () =>
 const PARTS = {
   config,
   servers,
+  providers,
   commands,
   clients: () => snippets(3),
   "three-clients": () => snippets(0, ["Claude Code", "Cursor", "FastMCP"]),

@@ -22,7 +22,7 @@ const PASSED_OVER = [
   "disabled",
   "warnings",
 ];
-const LIVE = ["defaultServer", "stopTimeoutMs", "log", "limits"] as const;
+const LIVE = ["defaultServer", "stopTimeoutMs", "log", "limits", "providers"] as const;
 /** The number of turns is fixed when the queue for them is made. */
 const FIXED_LIMITS = ["spawnConcurrency"] as const;
 

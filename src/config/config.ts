@@ -13,7 +13,14 @@ import type { Place } from "./resolve.ts";
 import { configSchema } from "./schema.ts";
 import type { Config } from "./types.ts";
 
-export type { ChildServer, Config, Isolation, RemoteServer, ServerDef } from "./types.ts";
+export type {
+  ChildServer,
+  Config,
+  Isolation,
+  ProviderDef,
+  RemoteServer,
+  ServerDef,
+} from "./types.ts";
 
 /**
  * The config from the file that `--config`, the environment or the usual places lead to. Rejects with

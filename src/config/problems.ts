@@ -14,6 +14,7 @@ interface SchemaNode {
   additionalProperties?: SchemaNode | boolean;
   items?: SchemaNode;
   anyOf?: SchemaNode[];
+  oneOf?: SchemaNode[];
 }
 
 const TYPE_NAMES: Record<string, string> = {
@@ -88,7 +89,7 @@ function misfits(issues: Issues): number {
 function knownKeys(schema: SchemaNode, path: readonly PropertyKey[]): string[] {
   const alternatives = (node: SchemaNode): SchemaNode[] => [
     node,
-    ...(node.anyOf ?? []).flatMap(alternatives),
+    ...[...(node.anyOf ?? []), ...(node.oneOf ?? [])].flatMap(alternatives),
   ];
   let nodes = alternatives(schema);
   for (const key of path) {

@@ -3,6 +3,7 @@ import { SLUG_PATTERN } from "../platform/slug.ts";
 import { transportNamed } from "./foreign.ts";
 import { nearest } from "./nearest.ts";
 import type { Problem } from "./problems.ts";
+import { GRANTS_OF } from "./provider-schema.ts";
 import { DEFAULT_TOKEN_ENV } from "./server-schema.ts";
 import { hasPlaceholder } from "./template.ts";
 
@@ -24,15 +25,19 @@ export function relationProblems(config: unknown, baseDir: string): Problem[] {
     ...portProblems(entries),
     ...uidProblems(entries),
     ...Object.entries(entriesOf(entries["servers"])).flatMap(([name, server]) =>
-      [...doubleProblems(entriesOf(server)), ...childProblems(entriesOf(server))].map(
-        (problem) => ({
-          ...problem,
-          path: ["servers", name, ...problem.path],
-        }),
-      ),
+      serverProblems(entriesOf(server), entries).map((problem) => ({
+        ...problem,
+        path: ["servers", name, ...problem.path],
+      })),
     ),
   ];
 }
+
+const serverProblems = (server: Entries, config: Entries): Problem[] => [
+  ...doubleProblems(server),
+  ...childProblems(server),
+  ...sourceProblems(server, config),
+];
 
 /** A socket address holds 108 bytes with its final NUL; the kernel refuses more, Node cuts off in silence. */
 const LONGEST_SOCKET_PATH = 107;
@@ -167,6 +172,36 @@ function doubleProblems({ url, serverUrl, type, transport }: Entries): Problem[]
   const isDouble = typeof type === "string" && typeof transport === "string";
   if (isDouble && transportNamed(type) !== transportNamed(transport))
     problems.push({ path: ["transport"], message: 'says otherwise than "type"' });
+  return problems;
+}
+
+/** Where the server's tokens come from, and whether they get to it. */
+function sourceProblems(server: Entries, config: Entries): Problem[] {
+  const { provider: name, grant, headers } = server;
+  if (name === undefined && grant !== undefined)
+    return [{ path: ["grant"], message: 'is of no use without a "provider"' }];
+  if (typeof name !== "string") return [];
+  const providers = entriesOf(config["providers"]);
+  if (!Object.hasOwn(providers, name)) {
+    const meant = nearest(name, Object.keys(providers));
+    const hint = meant === undefined ? "" : `, did you mean "${meant}"?`;
+    return [{ path: ["provider"], message: `is not one of the providers${hint}` }];
+  }
+  const problems: Problem[] = [];
+  const kind = String(entriesOf(providers[name])["kind"]);
+  const known = GRANTS_OF[kind];
+  if (typeof grant === "string" && known !== undefined && !known.includes(grant)) {
+    const names = known.map((one) => `"${one}"`).join(", ");
+    problems.push({ path: ["grant"], message: `is not among those of ${kind}: ${names}` });
+  }
+  const isSent = Object.values(entriesOf(headers)).some(
+    (value) => typeof value === "string" && hasPlaceholder(value, "token"),
+  );
+  if (isRemote(server) && !isSent)
+    problems.push({
+      path: ["provider"],
+      message: "is of no use: no header of this server holds ${token}",
+    });
   return problems;
 }
 

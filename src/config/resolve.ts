@@ -3,8 +3,8 @@ import path from "node:path";
 import { passedOver } from "./foreign.ts";
 import { formatProblem } from "./problems.ts";
 import { controlSocketPath, impliedServer } from "./relations.ts";
-import type { ParsedConfig, ParsedServer } from "./schema.ts";
-import type { Config, ServerDef } from "./types.ts";
+import type { ParsedConfig, ParsedProvider, ParsedServer } from "./schema.ts";
+import type { Config, ProviderDef, ServerDef } from "./types.ts";
 
 /** Where a config came from. */
 export interface Place {
@@ -27,7 +27,9 @@ export function resolveConfig(parsed: ParsedConfig, place: Place): Config {
     controlSocket: controlSocketPath(parsed.dataDir, parsed.controlSocket, place.baseDir),
     controlGroup: parsed.controlGroup,
     keyFile:
-      parsed.keyFile === null ? defaultKeyFile(dataDir, place.env) : absolute(parsed.keyFile),
+      parsed.keyFile === null
+        ? usualSecret("vault.key", dataDir, place.env)
+        : absolute(parsed.keyFile),
     listen,
     publicUrl: new URL(parsed.publicUrl ?? `http://${reachableHost(listen.host)}:${listen.port}`),
     allowedHosts: parsed.allowedHosts,
@@ -57,7 +59,12 @@ export function resolveConfig(parsed: ParsedConfig, place: Place): Config {
     log: parsed.log,
     metrics: parsed.metrics,
     jwt: parsed.jwt,
-    providers: parsed.providers,
+    providers: Object.fromEntries(
+      Object.entries(parsed.providers).map(([name, provider]) => [
+        name,
+        resolveProvider(name, provider, { dataDir, ...place }),
+      ]),
+    ),
     uids: parsed.uids,
     defaultServer: parsed.defaultServer ?? impliedServer(enabled.map(([name]) => name)),
     servers: Object.fromEntries(
@@ -77,6 +84,10 @@ function resolveServer(
   const { stateful, overlap, resend } = server;
   const common = {
     name,
+    tokensFrom:
+      server.provider === undefined
+        ? null
+        : { provider: server.provider, grant: server.grant ?? ("user" as const) },
     idleTimeoutMs: server.idleTimeout ?? config.idleTimeout,
     startTimeoutMs: server.startTimeout ?? config.startTimeout,
     drainTimeoutMs: server.drainTimeout ?? config.drainTimeout,
@@ -123,13 +134,20 @@ function reachableHost(host: string): string {
   return host.includes(":") ? `[${host}]` : host;
 }
 
-function defaultKeyFile(dataDir: string, env: NodeJS.ProcessEnv): string {
+/** Where a secret lies that no key names the file of: as a credential of systemd, or in the data folder. */
+function usualSecret(name: string, dataDir: string, env: NodeJS.ProcessEnv): string {
   const credentials = env["CREDENTIALS_DIRECTORY"];
   const credential =
-    credentials === undefined || credentials === ""
-      ? undefined
-      : path.join(credentials, "vault.key");
-  return credential !== undefined && existsSync(credential)
-    ? credential
-    : path.join(dataDir, "vault.key");
+    credentials === undefined || credentials === "" ? undefined : path.join(credentials, name);
+  return credential !== undefined && existsSync(credential) ? credential : path.join(dataDir, name);
+}
+
+function resolveProvider(
+  name: string,
+  { clientSecretFile: file, defaultExpiresIn, ...provider }: ParsedProvider,
+  { dataDir, baseDir, env }: Place & { dataDir: string },
+): ProviderDef {
+  const clientSecretFile =
+    file === undefined ? usualSecret(`${name}.secret`, dataDir, env) : path.resolve(baseDir, file);
+  return { ...provider, name, clientSecretFile, defaultExpiresInMs: defaultExpiresIn };
 }

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { provider, providerName } from "./provider-schema.ts";
 import { count, duration, listenPort, port, size } from "./scalars.ts";
 import { ISOLATION, LATER, server, serverName } from "./server-schema.ts";
 import { filePath, groupName, host, hostName, origin, proxyAddress, publicUrl } from "./strings.ts";
@@ -154,10 +155,9 @@ export const configSchema = z.strictObject({
     .prefault({}),
   jwt: z.null({ error: LATER }).default(null).describe(RESERVED),
   providers: z
-    .record(z.string(), z.unknown())
-    .refine((providers) => Object.keys(providers).length === 0, LATER)
+    .record(providerName, provider)
     .default({})
-    .describe(RESERVED),
+    .describe("where users' tokens come from, by name; see the last table"),
   uids: z
     .strictObject({ from: z.int(), to: z.int() })
     .nullable()
@@ -174,4 +174,5 @@ export const configSchema = z.strictObject({
 });
 
 export type ParsedConfig = z.output<typeof configSchema>;
+export type ParsedProvider = ParsedConfig["providers"][string];
 export type ParsedServer = ParsedConfig["servers"][string];

@@ -6,6 +6,7 @@ import {
   RESTRICTS,
   transportNamed,
 } from "./foreign.ts";
+import { GRANTS } from "./provider-schema.ts";
 import { count, duration, port, size } from "./scalars.ts";
 import { SLUG, SLUG_RULE } from "../platform/slug.ts";
 import {
@@ -63,6 +64,16 @@ const common = {
     .default(true)
     .describe(
       "`initialize` and lists are answered at once from what the last child showed while it sleeps; never with `stateful`",
+    ),
+  provider: z
+    .string()
+    .optional()
+    .describe("the one of `providers` that this server's tokens come from"),
+  grant: z
+    .enum(GRANTS)
+    .optional()
+    .describe(
+      "of a server with a `provider`: `user` for a token of each user's own, the others for one token of the provider for all users; `user` unless set",
     ),
   // Left out, it is for what the clients declare to decide.
   sharing: z

@@ -50,6 +50,37 @@ export const remoteUrl = checkedString((value) => {
     : undefined;
 });
 
+const LOOPBACK = /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])$/;
+
+/** A secret goes there: never in clear over a network, and never to a metadata service. */
+function secureProblem(value: string): string | undefined {
+  const url = parseHttpUrl(value);
+  if (url === undefined || url.hash !== "")
+    return 'must be a URL such as "https://sso.example.com/token", without a user, password or fragment';
+  if (url.protocol === "http:" && !LOOPBACK.test(url.hostname))
+    return "must begin with https://, or be on this machine: secrets go there";
+  return isForbidden(url.hostname.replaceAll(/^\[|\]$/g, ""))
+    ? "must not be a link-local or metadata address"
+    : templateProblem(value, []);
+}
+
+/** An endpoint of a provider. */
+export const providerUrl = checkedString(secureProblem);
+
+/** As `providerUrl`, of a service whose paths are known. */
+export const serviceUrl = checkedString(
+  (value) =>
+    secureProblem(value) ??
+    (/[?]/.test(value) || value.endsWith("/")
+      ? "must not hold a query, nor end with a slash"
+      : undefined),
+);
+
+/** Text of one line that stands in requests as it is. */
+export const word = checkedString((value) =>
+  /^[\x21-\x7e]+$/.test(value) ? undefined : "must be text of one line without spaces",
+);
+
 export const publicUrl = checkedString((value) => {
   const url = parseHttpUrl(value);
   return url !== undefined &&

@@ -1,4 +1,5 @@
-import type { ParsedConfig } from "./schema.ts";
+import type { GRANTS } from "./provider-schema.ts";
+import type { ParsedConfig, ParsedProvider } from "./schema.ts";
 
 export type Isolation = "auto" | "none" | "user" | "sandbox";
 
@@ -50,7 +51,7 @@ export interface Config {
   log: ParsedConfig["log"];
   metrics: { perUser: boolean };
   jwt: null;
-  providers: Record<string, unknown>;
+  providers: Record<string, ProviderDef>;
   /** Accounts that children are given; nobody else may have them. */
   uids: { from: number; to: number } | null;
   defaultServer: string;
@@ -61,8 +62,27 @@ export interface Config {
   warnings: string[];
 }
 
+/** Where tokens come from. */
+export type ProviderDef = (
+  | Omit<Extract<ParsedProvider, { kind: "oauth2" | "google" }>, ChangedKeys>
+  | Omit<Extract<ParsedProvider, { kind: "feishu" }>, ChangedKeys>
+) & {
+  name: string;
+  clientSecretFile: string;
+  defaultExpiresInMs: number;
+};
+type ChangedKeys = "clientSecretFile" | "defaultExpiresIn";
+
+/** Of which provider the tokens of a server are, and whether each is a user's own or one for all. */
+export interface TokenSource {
+  provider: string;
+  grant: (typeof GRANTS)[number];
+}
+
 interface AnyServer {
   name: string;
+  /** Null where tokens are set by hand and nobody refreshes them. */
+  tokensFrom: TokenSource | null;
   idleTimeoutMs: number;
   startTimeoutMs: number;
   /** How long a generation may go on with its calls once the next has taken over. */

@@ -120,6 +120,7 @@ test("every key of the design is read, with absolute paths, milliseconds and byt
   assert.deepEqual(config.servers["gmail"], {
     kind: "child",
     name: "gmail",
+    tokensFrom: null,
     idleTimeoutMs: 900_000,
     startTimeoutMs: 30_000,
     drainTimeoutMs: 10_000,
@@ -144,6 +145,7 @@ test("every key of the design is read, with absolute paths, milliseconds and byt
   assert.deepEqual(config.servers["drawing"], {
     kind: "remote",
     name: "drawing",
+    tokensFrom: null,
     idleTimeoutMs: 604_800_000,
     startTimeoutMs: 30_000,
     drainTimeoutMs: 60_000,
@@ -281,7 +283,7 @@ test("durations and sizes outside of their forms are refused", () => {
 });
 
 test("keys of later versions are refused by name", () => {
-  const later = { selfService: true, jwt: {}, providers: { feishu: {} } };
+  const later = { selfService: true, jwt: {} };
   assert.deepEqual(
     problemsOf({ ...MINIMAL, ...later }),
     Object.keys(later).map((key) => `${key}: is not available in this version`),
@@ -290,6 +292,81 @@ test("keys of later versions are refused by name", () => {
     problemsOf({ ...MINIMAL, allowPrivate: false })[0]!,
     /^allowPrivate: cannot be false/,
   );
+});
+
+const SSO = {
+  kind: "oauth2",
+  authorizeUrl: "https://sso.example.com/authorize",
+  tokenUrl: "https://sso.example.com/token",
+  clientId: "mcp",
+};
+const fed = (provider: object, server: object = { command: "x", provider: "sso" }): object => ({
+  providers: { sso: provider },
+  servers: { one: server },
+});
+
+test("a provider is told by its kind, and its secret lies in a file that the config names at most", () => {
+  const { providers, servers } = parseConfig(
+    {
+      ...fed(SSO),
+      providers: {
+        sso: { ...SSO, clientSecretFile: "keys/sso", defaultExpiresIn: "10m" },
+        mail: { kind: "google", clientId: "m" },
+        feishu: { kind: "feishu", clientId: "cli_1" },
+      },
+    },
+    BASE,
+    { env: {} },
+  );
+  assert.deepEqual(servers["one"]!.tokensFrom, { provider: "sso", grant: "user" });
+  const { sso, mail, feishu } = providers;
+  assert.equal(sso!.clientSecretFile, `${BASE}/keys/sso`);
+  assert.equal(sso!.defaultExpiresInMs, 600_000);
+  assert.equal(mail!.clientSecretFile, `${BASE}/data/mail.secret`);
+  assert.equal(mail?.kind === "google" && mail.tokenUrl, "https://oauth2.googleapis.com/token");
+  assert.equal(feishu?.kind === "feishu" && feishu.baseUrl, "https://open.feishu.cn");
+});
+
+test("a credential of systemd is taken for a provider's secret where no file is named", (t) => {
+  const folder = temporaryFolder(t);
+  writeFileSync(path.join(folder, "sso.secret"), "s");
+  const env = { CREDENTIALS_DIRECTORY: folder };
+  const { providers } = parseConfig(fed(SSO), BASE, { env });
+  assert.equal(providers["sso"]!.clientSecretFile, path.join(folder, "sso.secret"));
+});
+
+test("what is wrong with a provider is told where it stands, without what was written there", () => {
+  const of = (provider: object): readonly string[] => problemsOf(fed(provider));
+  const clear = { ...SSO, tokenUrl: "http://sso.example.com/token" };
+  assert.deepEqual(of({ ...SSO, clientSecret: "hush" }), [
+    'providers.sso.clientSecret: is not a known key, did you mean "clientSecretFile"?',
+  ]);
+  assert.match(of(clear).join(), /^providers.sso.tokenUrl: must begin with https:\/\//);
+  assert.deepEqual(of({ ...clear, tokenUrl: "http://127.0.0.1:9/token" }), []);
+  assert.match(of({ ...SSO, tokenUrl: "https://169.254.169.254/" }).join(), /metadata address/);
+  assert.deepEqual(of({ kind: "github", clientId: "x" }), [
+    'providers.sso.kind: must be "oauth2", "google" or "feishu"',
+  ]);
+  assert.deepEqual(of({ kind: "feishu" }), ["providers.sso.clientId: is missing"]);
+});
+
+test("a server and its provider fit each other", () => {
+  const of = (server: object, provider: object = SSO): readonly string[] =>
+    problemsOf(fed(provider, server));
+  assert.deepEqual(of({ command: "x", provider: "sos" }), [
+    'servers.one.provider: is not one of the providers, did you mean "sso"?',
+  ]);
+  assert.deepEqual(of({ command: "x", grant: "user" }), [
+    'servers.one.grant: is of no use without a "provider"',
+  ]);
+  assert.deepEqual(of({ command: "x", provider: "sso", grant: "tenant" }), [
+    'servers.one.grant: is not among those of oauth2: "user", "client_credentials"',
+  ]);
+  assert.deepEqual(of({ url: "https://x.example.com/mcp", provider: "sso" }), [
+    "servers.one.provider: is of no use: no header of this server holds ${token}",
+  ]);
+  const feishu = { kind: "feishu", clientId: "cli_1" };
+  assert.deepEqual(of({ command: "x", provider: "sso", grant: "tenant" }, feishu), []);
 });
 
 test("placeholders stand only where they are filled in", () => {
