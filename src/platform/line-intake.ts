@@ -2,19 +2,16 @@ import type { Readable } from "node:stream";
 import { guarded } from "../containment.ts";
 import type { SupervisorError } from "../errors.ts";
 import type { OutputShare } from "./output-share.ts";
+import { inNextTurn, inSlowTurn, mayRead, readers, spendTurn } from "./turns.ts";
 
 const LF = 0x0a;
-/** The most of one turn of the event loop: what lines cost is not in their length or number alone, so time counts as well. */
+/** The most of one turn of the event loop, beside its time: what lines cost is not in their length or number alone. */
 const LINES_A_TURN = 64;
-const TURN_MS = 3;
 /** Node reads so much at once; less means that nothing more is there. */
 const FULL_READ_BYTES = 64 * 1024;
 const FULL_READS_A_TURN = 4;
 /** Of a child that floods, and then it is another one's turn. */
 const LINES_A_SLOW_TURN = 32;
-const SLOW_TURN_MS = 10;
-/** A line may take longer than a turn: the others' pause after it is so many times as long. */
-const REST = 4;
 /** Of what is left when the stream is over: last words, and not the rest of a flood. */
 const LAST_LINES = 8192;
 
@@ -32,29 +29,6 @@ export interface LineIntakeOptions {
   readonly share: OutputShare;
   /** Something of ours threw over a line, which may be half way through: nothing more is read, and the child has to end. */
   readonly onBroken: (failure: SupervisorError) => void;
-}
-
-/** Children that flood are read one after the other, all of them together as little as one alone. */
-const waiting: (() => void)[] = [];
-let timer: NodeJS.Timeout | undefined;
-
-function inSlowTurn(act: () => void): void {
-  waiting.push(act);
-  timer ??= setTimeout(takeSlowTurn, SLOW_TURN_MS);
-}
-
-function takeSlowTurn(): void {
-  const begun = performance.now();
-  timer = undefined;
-  try {
-    waiting.shift()!();
-  } finally {
-    const restMs = Math.max(SLOW_TURN_MS, REST * (performance.now() - begun));
-    if (waiting.length > 0) {
-      clearTimeout(timer);
-      timer = setTimeout(takeSlowTurn, restMs);
-    }
-  }
 }
 
 /**
@@ -111,7 +85,9 @@ export class LineIntake {
   #onData(chunk: Buffer): void {
     this.#chunk = chunk;
     this.#at = 0;
-    this.#go(LINES_A_TURN);
+    if (mayRead(chunk.length)) return this.#go(LINES_A_TURN);
+    this.#stream.pause();
+    this.#wait(!this.#share.isFlooding);
   }
 
   #go(mostLines: number): void {
@@ -120,18 +96,22 @@ export class LineIntake {
     const before = this.#lines;
     const begun = performance.now();
     let now = begun;
-    while (this.#at < chunk.length && this.#lines < mostLines && !this.#isHeld) {
+    let hasTime = true;
+    while (hasTime && this.#at < chunk.length && this.#lines < mostLines && !this.#isHeld) {
       this.#step(chunk);
-      now = performance.now();
-      if (now - begun >= TURN_MS) break;
+      const stepped = performance.now();
+      spendTurn(stepped - now);
+      now = stepped;
+      hasTime = mayRead(chunk.length);
     }
     const hasMore = this.#at < chunk.length;
     const isFull = chunk.length >= FULL_READ_BYTES;
     const lines = this.#lines - before;
-    const spent = { lines, bytes: this.#at - from, ms: now - begun };
+    // Each millisecond is one that the others wait: many that flood have together what one has alone.
+    const spent = { lines, bytes: this.#at - from, ms: (now - begun) * readers() };
     const isFast = this.#share.spend(spent, hasMore || isFull);
     // A turn that took its time is over, whatever is left of it.
-    if (spent.ms >= TURN_MS) this.#fullReads = FULL_READS_A_TURN;
+    if (!hasTime) this.#fullReads = FULL_READS_A_TURN;
     if (!hasMore) {
       this.#chunk = undefined;
       this.#fullReads += 1;
@@ -157,7 +137,7 @@ export class LineIntake {
   #wait(isFast: boolean): void {
     if (this.#isWaiting || this.#isHeld) return;
     this.#isWaiting = true;
-    if (isFast) setImmediate(() => this.#next(LINES_A_TURN));
+    if (isFast) inNextTurn(() => this.#next(LINES_A_TURN));
     else inSlowTurn(() => this.#next(LINES_A_SLOW_TURN));
   }
 

@@ -34,12 +34,28 @@ export class OutputShare {
   #heldMs = 0;
   #asked = 0;
   #refilledAt = performance.now();
+  /** What `spendRead` was told of since something of it was last found to have been asked for. */
+  #readBytes = 0;
+  #readMs = 0;
+  #askedBytes = (): number => 0;
+  #refundedBytes = 0;
   #flood: Flood | undefined;
   #tell: ((ms: number) => void) | undefined;
 
   /** Calls back with the time (ms) for which the child has been flooding when that is a while, once for each flood. */
   onFlood(tell: (ms: number) => void): void {
     this.#tell = tell;
+  }
+
+  /** Whoever knows how many bytes of what was read had been asked for, so far. */
+  countAsked(askedBytes: () => number): void {
+    this.#askedBytes = askedBytes;
+    this.#refundedBytes = askedBytes();
+  }
+
+  /** It is to be read slowly. */
+  get isFlooding(): boolean {
+    return this.#flood !== undefined;
   }
 
   /** For how long (ms) the child has been flooding without a pause; null where it is not, or not for long. */
@@ -58,16 +74,19 @@ export class OutputShare {
     this.#lines -= lines;
     this.#bytes -= bytes;
     this.#ms -= this.#unaskedMs(lines, ms);
+    return this.#isWithin || this.#isRefilled(isBehind);
+  }
+
+  /** As `spend`, for what is read in pieces of any size, of which it shows later what had been asked for. */
+  spendRead(bytes: number, ms: number, isBehind: boolean): boolean {
+    if (this.#flood !== undefined) return this.#isCalm(this.#flood, isBehind);
+    this.#bytes -= bytes;
+    this.#ms -= ms;
+    this.#readBytes += bytes;
+    this.#readMs += ms;
     if (this.#isWithin) return true;
-    const now = performance.now();
-    const seconds = (now - this.#refilledAt) / 1000;
-    this.#refilledAt = now;
-    this.#lines = Math.min(BURST.lines, this.#lines + seconds * A_SECOND.lines);
-    this.#bytes = Math.min(BURST.bytes, this.#bytes + seconds * A_SECOND.bytes);
-    this.#ms = Math.min(BURST.ms, this.#ms + seconds * A_SECOND.ms);
-    if (this.#isWithin) return true;
-    this.#flood = { since: now, windowAt: now, isBehind, isTold: false };
-    return false;
+    this.#refundRead();
+    return this.#isWithin || this.#isRefilled(isBehind);
   }
 
   get #isWithin(): boolean {
@@ -79,6 +98,30 @@ export class OutputShare {
     this.#lines += 1;
     this.#bytes += bytes;
     this.#asked += 1;
+  }
+
+  /** What time has given back is enough; else it floods from now on. */
+  #isRefilled(isBehind: boolean): boolean {
+    const now = performance.now();
+    const seconds = (now - this.#refilledAt) / 1000;
+    this.#refilledAt = now;
+    this.#lines = Math.min(BURST.lines, this.#lines + seconds * A_SECOND.lines);
+    this.#bytes = Math.min(BURST.bytes, this.#bytes + seconds * A_SECOND.bytes);
+    this.#ms = Math.min(BURST.ms, this.#ms + seconds * A_SECOND.ms);
+    if (this.#isWithin) return true;
+    this.#flood = { since: now, windowAt: now, isBehind, isTold: false };
+    return false;
+  }
+
+  /** The time that it took is taken to lie in all bytes alike. */
+  #refundRead(): void {
+    const askedBytes = this.#askedBytes();
+    const asked = Math.min(askedBytes - this.#refundedBytes, this.#readBytes);
+    if (asked <= 0) return;
+    this.#refundedBytes = askedBytes;
+    this.#bytes += asked;
+    this.#ms += (this.#readMs * asked) / this.#readBytes;
+    this.#readBytes = this.#readMs = 0;
   }
 
   #unaskedMs(lines: number, ms: number): number {
@@ -99,6 +142,8 @@ export class OutputShare {
       this.#bytes = A_SECOND.bytes;
       this.#ms = A_SECOND.ms;
       this.#refilledAt = now;
+      this.#readBytes = this.#readMs = 0;
+      this.#refundedBytes = this.#askedBytes();
       return true;
     }
     flood.windowAt = now;
