@@ -203,7 +203,7 @@ function strained({ instances }: Facts): Cause | undefined {
     code: "INSTANCE_LIMIT",
     cause: `${found.user}/${found.server}: the child ${found.reason}`,
     next: isFlood
-      ? `mcp-supervisor logs ${found.user} --server ${found.server} shows what it writes: let it write less`
+      ? `mcp-supervisor logs ${found.user} --server ${found.server} shows what of that is no message to a client: let it write less`
       : `${found.reason?.includes("limit") ? "raise" : "set"} servers.${found.server}.limits, or see why it needs so much`,
   };
 }

@@ -132,6 +132,9 @@ export class Generation implements Candidate {
   /** Its child answers. */
   becomeReady(target: Target, running: Running): Live {
     this.#running = running;
+    const { usage } = this.#owner;
+    // Over pipes it is known at once which messages had been asked for.
+    if (target.transport !== "stdio") running.output.countAsked(() => usage.answeredBytes);
     const exited = new Promise<Ended>((resolve) => (this.#finish = resolve));
     const live: Live = {
       ref: this.ref,

@@ -15,10 +15,10 @@ export async function launchRemote(
   const token = generation.takeToken(secretsFor);
   const running = await engines.remote.start({ ref, def, token }, { onLine: () => {}, signal });
   signal.throwIfAborted();
-  const { endpoint } = running;
+  const { endpoint, output } = running;
   if (endpoint.kind !== "url") throw new TypeError(`a remote server has a ${endpoint.kind}`);
   const { transport } = def;
   const { url, headers } = endpoint;
-  const target: HttpTarget = { transport, url, headers, isRemote: true, socketPath: null };
+  const target: HttpTarget = { transport, url, headers, isRemote: true, socketPath: null, output };
   return { isReady: true, running, target };
 }

@@ -31,7 +31,7 @@ export async function untilTarget(
     const path = fillTemplate(def.path, { port, user: ref.user });
     const at = { running, port, socketPath, transport, path };
     const { url, exposed } = await untilReady({ ...at, signal, onMissing });
-    const target = { transport, url, headers: {}, isRemote: false, socketPath };
+    const target = { transport, url, headers: {}, isRemote: false, socketPath, output };
     return { target, exposed };
   }
   const target = await untilAnswering({

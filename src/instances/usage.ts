@@ -19,6 +19,8 @@ export interface Usage {
   inFlight: number;
   /** Calls that a child has answered, of all generations; neither `initialize` nor a ping is one. */
   answered: number;
+  /** Of all that was answered, of all generations. */
+  answeredBytes: number;
   /** Sessions with subscriptions, or with questions of the child that wait for their client's answer. */
   readonly holds: Set<IdleHold>;
   /** The sessions that are told of the next generation before anybody can send to it. */
@@ -34,6 +36,7 @@ export function newUsage(): Usage {
     sessions: 0,
     inFlight: 0,
     answered: 0,
+    answeredBytes: 0,
     holds: new Set(),
     followers: new Set(),
     keepUntil: 0,

@@ -1,3 +1,4 @@
+import type { OutputShare } from "../platform/output-share.ts";
 import type { ModernStdio } from "./modern-stdio.ts";
 import type { SharedStdio } from "./shared-stdio.ts";
 
@@ -12,6 +13,8 @@ export interface HttpTarget {
   isRemote: boolean;
   /** The unix socket that leads there, for a child in a network of its own; else null. */
   socketPath: string | null;
+  /** What it may write in all. */
+  output: OutputShare;
 }
 
 /** The pipes of a child that has answered already: `initialize`, or `server/discover`. */

@@ -20,7 +20,12 @@ export class Generations {
   /** Throws UPSTREAM_REFUSED for a remote whose address is never called. */
   clientFor(live: Live, target: HttpTarget): HttpClient {
     const generation = this.#of(live);
-    generation.client ??= new HttpClient(target.url, target.isRemote, target.socketPath);
+    generation.client ??= new HttpClient(
+      target.url,
+      target.isRemote,
+      target.socketPath,
+      target.output,
+    );
     return generation.client;
   }
 

@@ -79,6 +79,8 @@ export class InFlight {
   #noted = 0;
   /** Of an answer that comes in pieces. */
   #bytesSeen = 0;
+  /** Of those, what was taken for an answer before that shows: one may take seconds to come. */
+  #trustedBytes = 0;
   #keptBytes = 0;
   #scanner: EnvelopeScanner | undefined;
   readonly #holds: IdleHolds | undefined;
@@ -170,12 +172,15 @@ export class InFlight {
   /** Takes note of what the server sends, in so many bytes beside those that `saw` had. */
   received(messages: readonly Message[], bytes: number): void {
     this.#holds?.received(messages);
+    let isAsked = false;
     for (const message of messages) {
       if (!isResponse(message)) continue;
+      isAsked ||= this.#open.has(message.id!);
       this.#endCall(message.id!, message.outcome ?? "ok", this.#bytesSeen + bytes);
       this.#end(message.id!, "answered");
     }
-    this.#bytesSeen = 0;
+    this.#usage.answeredBytes += isAsked ? bytes : -this.#trustedBytes;
+    this.#bytesSeen = this.#trustedBytes = 0;
   }
 
   /** The request gets an error of ours in the place of its answer. Returns who wants to know. */
@@ -189,10 +194,14 @@ export class InFlight {
   /** Takes note of a piece of an event that goes on. */
   saw(bytes: number): void {
     this.#bytesSeen += bytes;
+    if (this.#open.size === 0) return;
+    this.#trustedBytes += bytes;
+    this.#usage.answeredBytes += bytes;
   }
 
   /** Takes note of a piece of a body that answers them all. */
   sawOfBody(piece: Buffer): void {
+    if (this.#open.size > 0) this.#usage.answeredBytes += piece.length;
     if (this.#calls.size === 0) return;
     this.#bytesSeen += piece.length;
     this.#scanner ??= new EnvelopeScanner();

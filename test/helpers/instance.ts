@@ -3,6 +3,7 @@ import { Work } from "../../src/instances/work.ts";
 import { newUsage } from "../../src/instances/usage.ts";
 import type { Ended, Instance, Live } from "../../src/instances/supervisor.ts";
 import type { Target } from "../../src/links/target.ts";
+import { OutputShare } from "../../src/platform/output-share.ts";
 
 export interface TestInstance {
   instance: Instance;
@@ -20,7 +21,14 @@ export interface TestInstance {
 
 function targetAt(url: URL): Target {
   const transport = url.pathname.endsWith("/sse") ? "sse" : "http";
-  return { transport, url, headers: {}, isRemote: false, socketPath: null };
+  return {
+    transport,
+    url,
+    headers: {},
+    isRemote: false,
+    socketPath: null,
+    output: new OutputShare(),
+  };
 }
 
 /** An instance without a process, for tests in which one is beside the point. */

@@ -15,6 +15,7 @@ import type { Target } from "../../src/links/target.ts";
 import { MAX_BATCH, peek } from "../../src/mcp/client-body.ts";
 import { wholeText } from "../../src/mcp/long-text.ts";
 import { META } from "../../src/mcp/modern.ts";
+import { OutputShare } from "../../src/platform/output-share.ts";
 import { call, initialize } from "../helpers/fixtures.ts";
 import { serve } from "../helpers/serve.ts";
 import { until } from "../helpers/until.ts";
@@ -145,7 +146,14 @@ const sse: Play = async (t) => {
     });
   });
   return {
-    target: { transport: "sse", url, headers: {}, isRemote: false, socketPath: null },
+    target: {
+      transport: "sse",
+      url,
+      headers: {},
+      isRemote: false,
+      socketPath: null,
+      output: new OutputShare(),
+    },
     got,
     say: (message) => void stream!.write(`event: message\ndata: ${json(message)}\n\n`),
     die: () => server.closeAllConnections(),
@@ -184,7 +192,14 @@ const http: Play = async (t) => {
   });
   url.pathname = "/mcp";
   return {
-    target: { transport: "http", url, headers: {}, isRemote: false, socketPath: null },
+    target: {
+      transport: "http",
+      url,
+      headers: {},
+      isRemote: false,
+      socketPath: null,
+      output: new OutputShare(),
+    },
     got,
     say(message) {
       const res = open.get(message.id) ?? stream!;
@@ -357,7 +372,14 @@ for (const transport of ["sse", "http"] as const)
     const client = new HttpClient(url, false);
     t.after(() => client.close());
     const link = await openLink({
-      target: { transport, url, headers: {}, isRemote: false, socketPath: null },
+      target: {
+        transport,
+        url,
+        headers: {},
+        isRemote: false,
+        socketPath: null,
+        output: new OutputShare(),
+      },
       clientFor: () => client,
       postTimeoutMs: 10_000,
       events: {
@@ -400,7 +422,14 @@ test("sse: what a server asks in the same breath as it opens, and too much of it
   t.after(() => client.close());
   const closed: (SupervisorError | undefined)[] = [];
   const link = await openLink({
-    target: { transport: "sse", url, headers: {}, isRemote: false, socketPath: null },
+    target: {
+      transport: "sse",
+      url,
+      headers: {},
+      isRemote: false,
+      socketPath: null,
+      output: new OutputShare(),
+    },
     clientFor: () => client,
     postTimeoutMs: 10_000,
     events: {

@@ -7,6 +7,7 @@ import { SupervisorError } from "../../src/errors.ts";
 import { peek } from "../../src/mcp/client-body.ts";
 import { HttpLink } from "../../src/links/http-link.ts";
 import { HttpClient } from "../../src/links/http1/client.ts";
+import { OutputShare } from "../../src/platform/output-share.ts";
 import { call, initialize, rpc } from "../helpers/fixtures.ts";
 import { serve } from "../helpers/serve.ts";
 import { until } from "../helpers/until.ts";
@@ -45,6 +46,7 @@ async function rig(t: TestContext): Promise<Rig> {
     headers: {},
     isRemote: false,
     socketPath: null,
+    output: new OutputShare(),
   } as const;
   const link = new HttpLink(client, target, {
     askable: new Set(),

@@ -134,10 +134,31 @@ test("an answered request is use of the instance; a ping, a notification and an 
   receive(answer("1"));
   send('{"jsonrpc":"2.0","method":"notifications/initialized"}');
   send(answer("7"));
-  assert.deepEqual(usage, newUsage());
+  assert.deepEqual({ ...usage, answeredBytes: 0 }, newUsage());
   send(request("2"));
   receive(answer("2"));
   assert.ok(Number(usage.lastMessageAt) > 0);
+});
+
+test("what was answered counts as asked for, in pieces too; what turns out to be something else does not, whatever was under way", () => {
+  const { usage, inFlight, send, receive } = rig();
+  const news = '{"jsonrpc":"2.0","method":"notifications/message","params":{}}';
+  inFlight.saw(1000);
+  receive(news);
+  assert.equal(usage.answeredBytes, 0);
+  send(request("1"));
+  inFlight.saw(1000);
+  assert.equal(usage.answeredBytes, 1000, "an answer may be long");
+  receive(news);
+  receive(answer("7"));
+  assert.equal(usage.answeredBytes, 0);
+  inFlight.saw(1000);
+  receive(answer("1"));
+  const whole = 1000 + answer("1").length;
+  assert.equal(usage.answeredBytes, whole);
+  receive(answer("1"));
+  inFlight.sawOfBody(Buffer.alloc(1000));
+  assert.equal(usage.answeredBytes, whole, "nothing was asked any more");
 });
 
 test("a request that the server refused was no use of it, one that was cancelled was", () => {

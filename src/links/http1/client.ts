@@ -5,8 +5,10 @@ import { connect as connectTls } from "node:tls";
 import { contained } from "../../containment.ts";
 import { SupervisorError } from "../../errors.ts";
 import { guardedLookup, requireAllowedHost } from "../../platform/address.ts";
+import { OutputShare } from "../../platform/output-share.ts";
 import { RedirectedExchange } from "./exchange.ts";
 import type { Exchange, HttpRequest, Receiver, Send } from "./exchange.ts";
+import { Intake } from "./intake.ts";
 import { ResponseParser } from "./response-parser.ts";
 import type { ResponseHeaders, ResponseSink } from "./response-parser.ts";
 
@@ -27,6 +29,8 @@ const MAX_IDLE_CONNECTIONS = 32;
 const ONE_WRITE_BYTES = 16 * 1024;
 /** Where every connection is read to, one after the other: Node's own way takes 64 KiB of fresh memory for each read. */
 const READ_BUFFER = Buffer.allocUnsafeSlow(64 * 1024);
+/** So much Node hands out at once of what came through TLS. */
+const TLS_READ_BYTES = 16 * 1024;
 
 /**
  * Connections to one origin, or to the unix socket that leads to it. Written here and not taken from a library because a message costs its
@@ -37,18 +41,25 @@ export class HttpClient {
   readonly #origin: URL;
   readonly #isRemote: boolean;
   readonly #socketPath: string | null;
+  readonly #share: OutputShare;
   readonly #idle: Connection[] = [];
   readonly #busy = new Set<Connection>();
   /** Runs while there are idle connections: one timer for all costs less than one each. */
   #sweeper: NodeJS.Timeout | undefined;
   #isClosed = false;
 
-  /** Throws UPSTREAM_REFUSED for an origin that is never called. */
-  constructor(origin: URL, isRemote: boolean, socketPath: string | null = null) {
+  /** `share` is of what the server may write in all. Throws UPSTREAM_REFUSED for an origin that is never called. */
+  constructor(
+    origin: URL,
+    isRemote: boolean,
+    socketPath: string | null = null,
+    share = new OutputShare(),
+  ) {
     if (isRemote) requireAllowedHost(origin.hostname);
     this.#origin = origin;
     this.#isRemote = isRemote;
     this.#socketPath = socketPath;
+    this.#share = share;
   }
 
   /**
@@ -65,11 +76,12 @@ export class HttpClient {
     const text = headOf(request, path, this.#origin.host);
     const connection =
       this.#takeIdle() ??
-      new Connection(
-        (onread) => this.#connect(onread),
-        this.#readyEvent,
-        (done, isReusable) => this.#release(done, isReusable),
-      );
+      new Connection({
+        connect: (onread) => this.#connect(onread),
+        isTls: this.#origin.protocol === "https:",
+        share: this.#share,
+        release: (done, isReusable) => this.#release(done, isReusable),
+      });
     this.#busy.add(connection);
     connection.send(text, request.body, exchange);
     return connection;
@@ -79,10 +91,6 @@ export class HttpClient {
   close(): void {
     this.#isClosed = true;
     for (const connection of [...this.#idle, ...this.#busy]) connection.close();
-  }
-
-  get #readyEvent(): "connect" | "secureConnect" {
-    return this.#origin.protocol === "https:" ? "secureConnect" : "connect";
   }
 
   #connect(onread: OnReadOpts): Socket {
@@ -152,32 +160,42 @@ function headOf({ method, headers, body }: HttpRequest, path: string, host: stri
   return body === null ? `${text}\r\n` : `${text}content-length: ${body.length}\r\n\r\n`;
 }
 
+interface ConnectionOptions {
+  readonly connect: (onread: OnReadOpts) => Socket;
+  readonly isTls: boolean;
+  readonly share: OutputShare;
+  readonly release: (connection: Connection, isReusable: boolean) => void;
+}
+
 /** One socket and the exchange that it serves, if any. */
 class Connection implements ResponseSink {
-  readonly socket: Socket;
+  readonly #socket: Socket;
   /** Until when (`performance.now()`) it may be given another request. */
   usableUntil = 0;
   readonly #parser: ResponseParser;
-  readonly #release: (connection: Connection, isReusable: boolean) => void;
+  readonly #intake: Intake;
+  readonly #release: ConnectionOptions["release"];
   #exchange: RedirectedExchange | undefined;
   #isConnected = false;
   #isOver = false;
 
-  constructor(
-    connect: (onread: OnReadOpts) => Socket,
-    readyEvent: "connect" | "secureConnect",
-    release: (connection: Connection, isReusable: boolean) => void,
-  ) {
+  constructor({ connect, isTls, share, release }: ConnectionOptions) {
     const onread = (size: number): true => {
-      this.#onData(Buffer.from(READ_BUFFER.subarray(0, size)));
+      this.#intake.read(Buffer.from(READ_BUFFER.subarray(0, size)));
       return true;
     };
     const socket = connect({ buffer: READ_BUFFER, callback: onread });
-    this.socket = socket;
+    this.#socket = socket;
     this.#release = release;
     this.#parser = new ResponseParser(this);
+    this.#intake = new Intake({
+      socket,
+      share,
+      fullReadBytes: isTls ? TLS_READ_BYTES : READ_BUFFER.length,
+      push: (bytes) => this.#onData(bytes),
+    });
     socket.setTimeout(CONNECT_TIMEOUT_MS);
-    socket.once(readyEvent, () => {
+    socket.once(isTls ? "secureConnect" : "connect", () => {
       this.#isConnected = true;
       socket.setTimeout(0);
     });
@@ -185,23 +203,24 @@ class Connection implements ResponseSink {
       this.#fail(Object.assign(new Error("timed out"), { code: "ETIMEDOUT" })),
     );
     // What came through TLS was never read to a buffer of ours.
-    if (readyEvent === "secureConnect") socket.on("data", (chunk: Buffer) => this.#onData(chunk));
-    socket.on("error", (error) => this.#fail(error));
-    socket.on("close", () => this.#onClose());
+    if (isTls) socket.on("data", (chunk: Buffer) => this.#intake.read(chunk));
+    // What came before that counts, though its turn is still to come.
+    socket.on("error", (error) => this.#intake.whenRead(() => this.#fail(error)));
+    socket.on("close", () => this.#intake.whenRead(() => this.#onClose()));
   }
 
   send(head: string, body: Buffer | null, exchange: RedirectedExchange): void {
     this.#exchange = exchange;
     this.#parser.expect();
     if (body === null) {
-      this.socket.write(head, "latin1");
+      this.#socket.write(head, "latin1");
     } else if (body.length <= ONE_WRITE_BYTES) {
-      this.socket.write(head + body.toString("latin1"), "latin1");
+      this.#socket.write(head + body.toString("latin1"), "latin1");
     } else {
-      this.socket.cork();
-      this.socket.write(head, "latin1");
-      this.socket.write(body);
-      this.socket.uncork();
+      this.#socket.cork();
+      this.#socket.write(head, "latin1");
+      this.#socket.write(body);
+      this.#socket.uncork();
     }
   }
 
@@ -212,6 +231,14 @@ class Connection implements ResponseSink {
   abort(): void {
     this.#exchange = undefined;
     this.close();
+  }
+
+  pause(): void {
+    this.#intake.pause();
+  }
+
+  resume(): void {
+    this.#intake.resume();
   }
 
   close(): void {
@@ -253,9 +280,10 @@ class Connection implements ResponseSink {
     if (this.#isOver) return;
     const exchange = this.#exchange;
     this.#exchange = undefined;
-    if (reuseMs > 0) {
+    // What came behind an answer that was not asked for would be taken for the next one.
+    if (reuseMs > 0 && !this.#intake.hasMore) {
       this.usableUntil = performance.now() + Math.min(reuseMs, MAX_IDLE_MS);
-      if (this.socket.isPaused()) this.socket.resume();
+      this.#intake.resume();
       this.#release(this, true);
     } else {
       this.#fail(undefined);
@@ -280,7 +308,8 @@ class Connection implements ResponseSink {
     this.#isOver = true;
     const exchange = this.#exchange;
     this.#exchange = undefined;
-    this.socket.destroy();
+    this.#intake.drop();
+    this.#socket.destroy();
     this.#release(this, false);
     if (cause === undefined) return;
     try {

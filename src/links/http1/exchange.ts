@@ -41,10 +41,11 @@ export const pathOf = ({ pathname, search }: URL): string => pathname + search;
 
 /** The connection that carries a request. */
 interface Carrier {
-  readonly socket: { pause(): void; resume(): void };
   /** Whether the request on it is this one's. */
   serves(exchange: RedirectedExchange): boolean;
   abort(): void;
+  pause(): void;
+  resume(): void;
 }
 
 /** Sends the request to this path of the origin; what is answered, and how it ends, comes to the exchange's receiver, the head by way of the exchange. */
@@ -90,10 +91,10 @@ export class RedirectedExchange implements Exchange {
   }
 
   pause(): void {
-    if (this.#connection?.serves(this) === true) this.#connection.socket.pause();
+    if (this.#connection?.serves(this) === true) this.#connection.pause();
   }
 
   resume(): void {
-    if (this.#connection?.serves(this) === true) this.#connection.socket.resume();
+    if (this.#connection?.serves(this) === true) this.#connection.resume();
   }
 }

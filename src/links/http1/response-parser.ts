@@ -36,6 +36,7 @@ type State =
   | { readonly kind: "chunk-end" }
   | { readonly kind: "trailers"; left: number }
   | { readonly kind: "until-close" }
+  | { readonly kind: "end" }
   | { readonly kind: "idle" };
 
 interface Head {
@@ -49,6 +50,7 @@ interface Head {
 let latest: Head | undefined;
 
 const HEAD: State = { kind: "head" };
+const END: State = { kind: "end" };
 const IDLE: State = { kind: "idle" };
 const CHUNK_SIZE: State = { kind: "chunk-size" };
 const CHUNK_END: State = { kind: "chunk-end" };
@@ -61,9 +63,9 @@ const invalid = (what: string): SupervisorError =>
  * Reads HTTP/1.1 responses (RFC 9112) from one connection, one at a time.
  *
  * Strict where leniency would let a server make two answers of one: a length and chunks together,
- * lengths that differ, folded lines, a coding other than chunked, bytes after the end, or a control
- * character anywhere in its head, which would be one in ours, all throw UPSTREAM_INVALID, after which
- * the connection must be dropped.
+ * lengths that differ, folded lines, a coding other than chunked, bytes before they are expected, or a
+ * control character anywhere in its head, which would be one in ours, all throw UPSTREAM_INVALID, after
+ * which the connection must be dropped. With bytes behind its end a response is the connection's last.
  */
 export class ResponseParser {
   readonly #sink: ResponseSink;
@@ -90,6 +92,8 @@ export class ResponseParser {
         return;
       }
       bytes = used === bytes.length ? EMPTY : bytes.subarray(used);
+      // What is behind an answer was not asked for, and must not be the next one's beginning.
+      if (this.#state.kind === "end") return this.#finish(bytes.length > 0 ? 0 : this.#reuseMs);
     }
   }
 
@@ -120,6 +124,7 @@ export class ResponseParser {
         return 2;
       case "trailers":
         return this.#trailer(bytes, this.#state);
+      case "end":
       case "idle":
         throw invalid("bytes that no request asked for");
     }
@@ -139,7 +144,7 @@ export class ResponseParser {
     this.#reuseMs = reuseMs;
     const isEmpty = this.#frame(code, headers);
     this.#sink.head(code, headers);
-    if (isEmpty) this.#finish(this.#reuseMs);
+    if (isEmpty) this.#state = END;
     return end + 4;
   }
 
@@ -167,7 +172,7 @@ export class ResponseParser {
     state.left -= part.length;
     if (state.left === 0 && state.kind === "chunk") this.#state = CHUNK_END;
     this.#sink.data(part);
-    if (state.left === 0 && state.kind === "length") this.#finish(this.#reuseMs);
+    if (state.left === 0 && state.kind === "length") this.#state = END;
     return part.length;
   }
 
@@ -188,7 +193,7 @@ export class ResponseParser {
     requireRoom(end === -1 ? bytes.length : end, state.left);
     if (end === -1) return 0;
     state.left -= end;
-    if (end === 0) this.#finish(this.#reuseMs);
+    if (end === 0) this.#state = END;
     else fieldIn(bytes.toString("latin1", 0, end));
     return end + 2;
   }

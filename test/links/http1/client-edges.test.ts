@@ -120,3 +120,59 @@ test("a server that redirects and is gone fails the request once, and only that"
   t.after(() => client.close());
   await assert.rejects(ask(client, GET), { code: "UPSTREAM_REFUSED" });
 });
+
+test("what a server says behind an answer, however it is cut, is never taken for its next one", async (t) => {
+  const evil = "HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nevil";
+  let connections = 0;
+  const served = await serve(t, (req, res) => {
+    const size = Number(req.url!.slice(1));
+    if (size === 0) return void res.end("good");
+    const head = `HTTP/1.1 200 OK\r\ncontent-length: ${size}\r\n\r\n`;
+    req.socket.write(
+      head.replace(/\d+\r/, `${size - head.length}\r`) + "x".repeat(size - head.length) + evil,
+    );
+  });
+  served.server.on("connection", () => (connections += 1));
+  const client = new HttpClient(served.url, false);
+  t.after(() => client.close());
+  for (const size of [1024, 4096, 8192, 16_384, 32_768]) {
+    const before = connections;
+    const next = new Promise<string>((resolve, reject) => {
+      const end = (): void => void ask(client, { ...GET, path: "/0" }).then(resolve, reject);
+      // In the very moment of the end: what is behind it may not have been looked at yet.
+      client.request(
+        { ...GET, path: `/${size}` },
+        { head() {}, data() {}, end, fail: reject, broke: reject },
+      );
+    });
+    // One read that is looked at in one piece has been refused by then.
+    assert.notEqual(await next.catch(() => "refused"), "evil", `${size}`);
+    assert.ok(connections > before || size < 8192, `${size}`);
+  }
+});
+
+test("an answer that ends with its connection is whole, though its receiver pauses at each piece of it", async (t) => {
+  const body = Buffer.from(Array.from({ length: 20_000 }, (_, i) => `${i},`).join(""));
+  const served = await serve(t, (req) => {
+    req.socket.end(Buffer.concat([Buffer.from("HTTP/1.1 200 OK\r\n\r\n"), body]));
+  });
+  const client = new HttpClient(served.url, false);
+  t.after(() => client.close());
+  const answers = Array.from({ length: 5 }, () => {
+    const got: Buffer[] = [];
+    return new Promise<Buffer>((resolve, reject) => {
+      const exchange: Exchange = client.request(GET, {
+        head() {},
+        data(chunk) {
+          got.push(chunk);
+          exchange.pause();
+          setImmediate(() => exchange.resume());
+        },
+        end: () => resolve(Buffer.concat(got)),
+        fail: reject,
+        broke: reject,
+      });
+    });
+  });
+  for (const answer of await Promise.all(answers)) assert.ok(answer.equals(body));
+});

@@ -118,7 +118,6 @@ for (const [name, text] of [
     "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhello\r\n",
   ],
   ["an upgrade", "HTTP/1.1 101 Switching Protocols\r\n\r\n"],
-  ["bytes after the end", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\n\r\n"],
   ["a head without an end", `HTTP/1.1 200 OK\r\nX: ${"a".repeat(70_000)}`],
   ["a head that ends too late", `HTTP/1.1 200 OK\r\nX: ${"a".repeat(70_000)}\r\n\r\n`],
   ["a length in a vertical tab", "HTTP/1.1 200 OK\r\nContent-Length: \v5\r\n\r\nhello"],
@@ -224,3 +223,10 @@ for (const [head, reuseMs] of [
     assert.deepEqual(seen, [reuseMs]);
   });
 }
+
+test("with bytes behind its end an answer is the last of its connection, and bytes by themselves are refused", () => {
+  const answer = Buffer.from("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+  const { body, ends, isReusable } = parse([Buffer.concat([answer, answer])]);
+  assert.deepEqual({ body, ends, isReusable }, { body: "ok", ends: 1, isReusable: false });
+  assert.throws(() => parse([answer, answer]), { code: "UPSTREAM_INVALID" });
+});
