@@ -1,6 +1,8 @@
 // What ten children that flood their output cost a neighbour: the p99 of its calls, beside ten silent
-// children that burn as much CPU, and what a `stop` takes.
+// children that burn as much CPU, what a `stop` takes, and the longest that the event loop is held.
 //   node bench/flood.mjs [seconds] [KIND…]     KIND: one or more of those below
+import { fork } from "node:child_process";
+import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -8,10 +10,11 @@ import { clients, initialize } from "./clients.mjs";
 import { makeFolder, removeFolder, rssMiB, startDaemon } from "./daemon.mjs";
 import { atShare, sum, table, tell } from "./report.mjs";
 
-const echo = fileURLToPath(new URL("echo-stdio.mjs", import.meta.url));
+const here = (file) => fileURLToPath(new URL(file, import.meta.url));
 const CHILDREN = 10;
 const CALLS_PER_S = 50;
-const WARM_UP_SECONDS = 5;
+/** A child that begins to flood is read at full speed at first. */
+const WARM_UP_SECONDS = { stdio: 5, sse: 15, http: 15 };
 const TICKS_PER_S = 100;
 
 /** A stdio server that answers `initialize`, and from then on does what `rest` says. */
@@ -46,43 +49,119 @@ const long = (pieces) =>
       await write('"}}\\n');
     } })();`);
 
+/** An SSE or HTTP server that opens a session, and on its stream does what `rest` says. */
+const listening = (rest) => `
+  const http = require("node:http");
+  const EVENTS = { "content-type": "text/event-stream" };
+  const streams = new Map();
+  const begin = (stream) => setTimeout(() => { ${rest} }, 200);
+  http.createServer((req, res) => {
+    const { method, url, headers } = req;
+    if (method === "GET") {
+      if (url === "/mcp" && headers["mcp-session-id"] === undefined) return res.writeHead(405).end();
+      const id = String(streams.size);
+      streams.set(id, res.writeHead(200, EVENTS));
+      if (url === "/mcp") return res.write(":\\n\\n"), begin(res);
+      return res.write("event: endpoint\\ndata: /messages/" + id + "\\n\\n");
+    }
+    let text = "";
+    req.setEncoding("utf8").on("data", (more) => (text += more)).on("end", () => {
+      const { id, method, params } = JSON.parse(text);
+      if (method !== "initialize") return res.writeHead(202).end();
+      const result = { protocolVersion: params.protocolVersion, capabilities: {}, serverInfo: { name: "n", version: "1" } };
+      const answer = JSON.stringify({ jsonrpc: "2.0", id, result });
+      if (url === "/mcp") return res.writeHead(200, { "content-type": "application/json", "mcp-session-id": "s" }).end(answer);
+      const stream = streams.get(url.slice(10));
+      res.writeHead(202).end();
+      stream.write("data: " + answer + "\\n\\n");
+      begin(stream);
+    });
+  }).listen(Number(process.argv[1]), "127.0.0.1");`;
+
+/** `event` is an expression. */
+const streaming = (event) =>
+  listening(`
+    const event = ${event};
+    const chunk = Buffer.from(event.repeat(Math.max(1, Math.floor(65536 / event.length))));
+    const more = () => stream.write(chunk, () => setImmediate(more));
+    more();`);
+
+const eventOf = (params) =>
+  `'data: {"jsonrpc":"2.0","method":"x","params":"' + ${params} + '"}\\n\\n'`;
+const SHORT = eventOf('""');
+const LONG = eventOf('"x".repeat(1048576)');
+const COMMENT = '":\\n\\n"';
+
+const stdio = (flood) => ({ transport: "stdio", flood, silent: program });
+const over = (transport, front, flood) => ({ transport, front, flood, silent: listening });
+
 const KINDS = {
-  "lines that are not JSON": writing("stdout", "not json\n"),
-  "JSON that is no message": writing("stdout", "1\n"),
-  "empty messages": writing("stdout", "{}\n"),
-  "questions of the child": writing("stdout", '{"jsonrpc":"2.0","id":"q","method":"ping"}\n'),
-  "short lines to stderr": writing("stderr", "x\n"),
-  "lines of 60 MiB": long(960),
-  "100 MB without a line break": long(1600),
+  "lines that are not JSON": stdio(writing("stdout", "not json\n")),
+  "JSON that is no message": stdio(writing("stdout", "1\n")),
+  "empty messages": stdio(writing("stdout", "{}\n")),
+  "questions of the child": stdio(
+    writing("stdout", '{"jsonrpc":"2.0","id":"q","method":"ping"}\n'),
+  ),
+  "short lines to stderr": stdio(writing("stderr", "x\n")),
+  "lines of 60 MiB": stdio(long(960)),
+  "100 MB without a line break": stdio(long(1600)),
+  "events over SSE": over("sse", "sse", streaming(SHORT)),
+  "comments over SSE": over("sse", "sse", streaming(COMMENT)),
+  "events of 1 MiB over SSE": over("sse", "sse", streaming(LONG)),
+  "events over SSE, bridged": over("sse", "mcp", streaming(SHORT)),
+  "events over HTTP": over("http", "mcp", streaming(SHORT)),
+  "events over HTTP, bridged": over("http", "sse", streaming(SHORT)),
 };
 
-const burning = (share) =>
-  program(`
+const burning = (share) => `
     setInterval(() => {
       const end = process.cpuUsage();
       const least = ${share} * 20_000;
       for (;;) { const { user, system } = process.cpuUsage(end); if (user + system >= least) return; }
-    }, 20);`);
+    }, 20);`;
 
 const cpuTicks = (pid) => {
   const fields = readFileSync(`/proc/${pid}/stat`, "latin1").split(") ")[1].split(" ");
   return Number(fields[11]) + Number(fields[12]);
 };
 
+const serverOf = (transport, source) => ({
+  type: transport,
+  command: process.execPath,
+  args: ["-e", source, "--", ...(transport === "stdio" ? [] : ["${port}"])],
+});
+
+/** Opens a session for each of the users, and reads all that it is told. */
+async function readersOf(front, users) {
+  const readers = fork(here("flood-clients.mjs"));
+  readers.send({ front, users });
+  await once(readers, "message");
+  return readers;
+}
+
 /** A daemon with so many children of this program, each another user's, and a neighbour's calls beside them. */
-async function beside(source, seconds) {
-  const server = { command: process.execPath, args: ["-e", source] };
-  const folder = makeFolder({ well: { command: process.execPath, args: [echo] }, other: server });
-  const daemon = await startDaemon(folder);
+async function beside({ transport, front }, source, seconds) {
+  const well = { command: process.execPath, args: [here("echo-stdio.mjs")] };
+  const folder = makeFolder({ well, other: serverOf(transport, source) });
+  let onProbed;
+  const daemon = await startDaemon(folder, {
+    preload: here("loop-probe.mjs"),
+    onMessage: (seen) => onProbed(seen),
+  });
+  const probe = () =>
+    new Promise((resolve) => {
+      onProbed = resolve;
+      daemon.send("look");
+    });
   const { post, close } = clients(folder.url, 60_000);
+  let readers;
   try {
     const add = async (user, which) => {
       const { key } = await daemon.api("POST", "/api/users", { user });
-      const added = { user, server: which, secret: key.secret };
-      added.session = (await post(added, initialize)).session;
-      return added;
+      return { user, server: which, secret: key.secret };
     };
-    const good = await add("good", "well");
+    const open = async (user) => ({ ...user, session: (await post(user, initialize)).session });
+    const good = await open(await add("good", "well"));
     const call = async (id) => {
       const begun = performance.now();
       const params = { name: "echo", arguments: { message: "x" } };
@@ -91,10 +170,24 @@ async function beside(source, seconds) {
       return performance.now() - begun;
     };
     for (let id = 1; id < 2000; id++) await call(`warm ${id}`);
-    for (let i = 0; i < CHILDREN; i++) await add(`noisy${i}`, "other");
-    await sleep(WARM_UP_SECONDS * 1000);
+    const noisy = [];
+    for (let i = 0; i < CHILDREN; i++) noisy.push(await add(`noisy${i}`, "other"));
+    if (front === undefined) for (const user of noisy) await open(user);
+    else {
+      const users = noisy.map(({ user, secret }) => ({
+        url: folder.url,
+        path: `/u/${user}/other`,
+        secret,
+      }));
+      readers = await readersOf(front, users);
+    }
+    await probe();
+    await sleep(WARM_UP_SECONDS[transport] * 1000);
+    const early = await probe();
     const { instances } = await daemon.api("GET", "/api/status");
     const pids = instances.filter(({ server: name }) => name === "other").map(({ pid }) => pid);
+    // What reads is of the flood too.
+    if (readers !== undefined) pids.push(readers.pid);
     const [before, since] = [sum(pids.map(cpuTicks)), performance.now()];
     const took = [];
     for (let id = 1; performance.now() - since < seconds * 1000; id++) {
@@ -104,6 +197,7 @@ async function beside(source, seconds) {
     const spent = (sum(pids.map(cpuTicks)) - before) / TICKS_PER_S;
     const cores = spent / ((performance.now() - since) / 1000) / CHILDREN;
     const rss = rssMiB(daemon.pid);
+    const { longestMs } = await probe();
     const begun = performance.now();
     await daemon.api("POST", "/api/users/noisy0/stop", {});
     return {
@@ -111,10 +205,12 @@ async function beside(source, seconds) {
       p50: atShare(took, 0.5),
       cores,
       rss,
+      heldMs: Math.max(longestMs, early.longestMs),
       stopMs: performance.now() - begun,
     };
   } finally {
     close();
+    readers?.kill();
     await daemon.stop();
     removeFolder(folder);
   }
@@ -122,18 +218,25 @@ async function beside(source, seconds) {
 
 /** The rows of all kinds, or of these. */
 async function floodRows(seconds, kinds) {
-  for (const kind of kinds) {
-    const flooded = await beside(KINDS[kind], seconds);
-    const silent = await beside(burning(flooded.cores), seconds);
+  for (const name of kinds) {
+    const kind = KINDS[name];
+    const flooded = await beside(kind, kind.flood, seconds);
+    const silent = await beside(kind, kind.silent(burning(flooded.cores)), seconds);
     const ratio = flooded.p99 / silent.p99;
     tell(
-      `beside ${CHILDREN} children that write ${kind}: p99 of calls, of that beside ${CHILDREN} silent ones that burn as much`,
+      `beside ${CHILDREN} children that write ${name}: p99 of calls, of that beside ${CHILDREN} silent ones that burn as much`,
       `${ratio.toFixed(2)} (${silent.p99.toFixed(1)} → ${flooded.p99.toFixed(1)} ms)`,
       "≤ 1.5",
       ratio <= 1.5,
     );
     const late = flooded.stopMs - silent.stopMs;
     tell("the same: what a stop takes longer", `${Math.round(late)} ms`, "≤ 1000 ms", late <= 1000);
+    tell(
+      "the same: the longest that the event loop is held",
+      `${flooded.heldMs.toFixed(1)} ms (${silent.heldMs.toFixed(1)} beside silent ones)`,
+      "≤ 20 ms",
+      flooded.heldMs <= 20,
+    );
     tell(
       "the same: memory of the daemon",
       `${Math.round(flooded.rss)} MiB`,

@@ -81,3 +81,63 @@ test("a child that has flooded its stdout or stderr for longer than ten seconds 
     assert.match(stdout, new RegExp(`logs ${stream} --server ${stream}`));
   }
 });
+
+test("servers that flood their streams over SSE and HTTP, relayed and bridged: neighbours over every transport are served beside all of them, each is named by status, the log and doctor, and an admin stops them", async (t) => {
+  const listening = { ...noisy, args: [...noisy.args, "--port", "${port}"] };
+  const servers = {
+    "over-stdio": noisy,
+    "over-sse": { ...listening, type: "sse" },
+    "over-http": { ...listening, type: "http" },
+  };
+  const daemon = await startDaemon(t, {
+    config: { servers, defaultServer: "over-stdio" },
+    env: { NODE_OPTIONS: `--import ${SKIPS_AHEAD}` },
+  });
+  const open = async (user: string, secret: string, server: string, front: "sse" | "mcp") => {
+    const opened = await Conversation.open({ origin: daemon.origin, user, secret, server, front });
+    t.after(() => opened.close());
+    return opened;
+  };
+  const { secret } = (await daemon.addUser("bob")).key;
+  const neighbours = await Promise.all(
+    Object.keys(servers).map((server) => open("bob", secret, server, "mcp")),
+  );
+  const floods = ["over-sse", "over-http"].flatMap((server) =>
+    (["sse", "mcp"] as const).map((front) => ({
+      user: `${server.slice(5)}-by-${front}`,
+      server,
+      front,
+    })),
+  );
+  // Those are messages where somebody has to read them as such.
+  const texts = { relayed: "data:\n\n", bridged: 'data: {"jsonrpc":"2.0","method":"x"}\n\n' };
+  for (const { user, server, front } of floods) {
+    const session = await open(user, (await daemon.addUser(user)).key.secret, server, front);
+    const text = texts[user === "sse-by-sse" || user === "http-by-mcp" ? "relayed" : "bridged"];
+    assert.equal(await session.call("f", "flood", { stream: "events", text }), "begun");
+  }
+  const named = /has written more than is read for \d+ s, so it is read slowly/;
+  let isNamed = false;
+  for (let round = 0; !isNamed; round++) {
+    assert.ok(round < 50, "each is named");
+    // They take so long only beside what is read at full speed still.
+    for (let i = 0; i < 40; i++)
+      for (const bob of neighbours)
+        assert.equal(await bob.call(`${round}-${i}`, "echo", { text: `${i}` }), `${i}`);
+    const rows = (await instancesOf(daemon)).filter(({ user }) => user !== "bob");
+    isNamed = rows.length === floods.length && rows.every(({ reason }) => named.test(reason ?? ""));
+    // What floods by now will have done so for long.
+    process.kill(daemon.pid, "SIGUSR2");
+  }
+  const lines = () => daemon.log().split("\n");
+  for (const { user, server, front } of floods) {
+    await until(
+      () => lines().some((line) => named.test(line) && line.includes(`"user":"${user}"`)),
+      `the log names the child of ${user}`,
+    );
+    if (front === "sse") continue;
+    const { stdout } = await daemon.cli(["doctor", user], { isForPeople: true });
+    assert.match(stdout, new RegExp(`^${user}/${server}: the child ${named.source}`, "m"));
+    assert.equal((await daemon.cli(["stop", user])).code, 0);
+  }
+});
