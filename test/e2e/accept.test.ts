@@ -155,6 +155,25 @@ test("a client that takes event streams alone gets one over bridges, for the hel
   assert.match(pong.body, /^data: \{"jsonrpc":"2.0","id":2,"result":\{\}\}$/m);
 });
 
+test("a server that is relayed hears what its client accepts, and decides for itself", async (t) => {
+  const remote = await record(t, ({ body }, res) => {
+    if (!body.includes('"streamed"')) return false;
+    const result = '{"jsonrpc":"2.0","id":"streamed","result":{}}';
+    res.writeHead(200, { "content-type": STREAM_ALONE }).end(`data: ${result}\n\n`);
+    return true;
+  });
+  const { send, begin } = await start(t, { one: { url: `${remote.origin}/mcp` } });
+  const session = await begin("one");
+  for (const [accept, id, type] of [
+    [STREAM_ALONE, "plain", JSON_ALONE],
+    [JSON_ALONE, "streamed", STREAM_ALONE],
+  ] as const) {
+    const { status, headers } = await send("one", accept, call(id, "echo"), session);
+    assert.deepEqual([status, headers["content-type"]], [200, type]);
+    assert.equal(remote.requests.at(-1)?.headers.accept, accept);
+  }
+});
+
 /** Accept headers, and whether the answer to a call is a stream where the server has said nothing before it. */
 const ACCEPTS: readonly (readonly [string, boolean])[] = [
   ["application/json, text/event-stream", false],

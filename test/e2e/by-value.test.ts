@@ -4,9 +4,12 @@ import { join } from "node:path";
 import type { TestContext } from "node:test";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { META } from "../../src/mcp/modern.ts";
 import { startForAlice } from "../helpers/alice.ts";
 import { Conversation } from "../helpers/conversation.ts";
 import { daemonFolder, startDaemon } from "../helpers/daemon.ts";
+import { json } from "../helpers/fixtures.ts";
+import { EventStream } from "../helpers/raw-http.ts";
 import { until } from "../helpers/until.ts";
 
 const program = (name: string, ...args: string[]) => ({
@@ -139,4 +142,36 @@ test("over a bridge progress finds the POST that it belongs to, however its toke
   const { body } = await alice.post("/u/alice/by-sse/mcp", saying("1", meta, lines), session);
   // What belongs to no POST would wait for a stream of the session's own.
   assert.match(body, /"notifications\/progress"/);
+});
+
+test("in 2026-07-28 progress goes to the request that asked, however the key of its token is written", async (t) => {
+  const { daemon, auth } = await startForAlice(t, { era: program("stdio-era", "--era", "modern") });
+  const version = "2026-07-28";
+  const own = `"${META.protocolVersion}":"${version}","${META.clientCapabilities}":{}`;
+  const mirrored = ["mcp-protocol-version", version, "mcp-method", "tools/call", "mcp-name"];
+  const call = (id: number, name: string, args: object, token: string) =>
+    EventStream.open(daemon.port, {
+      method: "POST",
+      path: "/u/alice/era/mcp",
+      headers: [...auth, ...json, ...mirrored, name],
+      body: `{"jsonrpc":"2.0","id":${id},"method":"tools/call","params":{"name":"${name}","arguments":${JSON.stringify(args)},"_meta":{${own},${token}}}}`,
+    });
+  // Whatever numbers the gateway gave the tokens of these must not be met by guessing.
+  const long = { steps: 1_000_000 };
+  const theirs = await Promise.all(
+    [1, 2].map((id) => call(id, "progress", long, '"progressToken":"theirs"')),
+  );
+  for (const key of ["progress\\u0054oken", "\\u0070rogressToken"]) {
+    for (let token = 1; token <= 12; token++) {
+      const mine = await call(token, "progress", { steps: 1 }, `"${key}":${token}`);
+      await until(() => mine.isEnded, "it is answered");
+      assert.match(mine.text, new RegExp(`"progressToken":${token}[,}]`), `${key} ${token}`);
+      assert.match(mine.text, /"text":"done"/);
+    }
+  }
+  for (const stream of theirs) {
+    stream.close();
+    assert.match(stream.text, /"progressToken":"theirs"/);
+    assert.doesNotMatch(stream.text, /"progressToken":\d/);
+  }
 });

@@ -91,6 +91,9 @@ test("a file that keeps tools back, is another program's, or is nested out of al
       assert.equal(refused.error().type, "CONFIG_INVALID");
       assert.match(refused.error().details!.join("\n"), expected);
     }
+    const asked = await daemon.cli(["reload"]);
+    assert.deepEqual([asked.code, asked.error().type], [78, "CONFIG_INVALID"]);
+    assert.match(asked.error().details!.join("\n"), expected);
     const before = daemon.log().length;
     process.kill(daemon.pid, "SIGHUP");
     await until(

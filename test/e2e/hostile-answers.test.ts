@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { startForAlice } from "../helpers/alice.ts";
-import { call, fixture } from "../helpers/fixtures.ts";
+import { call, fixture, initialize, modernCall } from "../helpers/fixtures.ts";
 import type { EventStream } from "../helpers/raw-http.ts";
+import { ask } from "../helpers/raw-http.ts";
+import { serve } from "../helpers/serve.ts";
 import { say, startWithNeighbour } from "../helpers/says-bytes.ts";
 import { until } from "../helpers/until.ts";
 
@@ -54,6 +56,42 @@ test("a control character in a header of a server's answer is a refusal of that 
   }
   await rig.neighbour();
   assert.equal(stream.isEnded, false);
+  process.kill(rig.daemon.pid, 0);
+});
+
+test("so it is for a request of 2026-07-28, which has no session", async (t) => {
+  const rig = await startWithNeighbour(t);
+  for (const [i, head] of HEADS.entries()) {
+    const bytes = Buffer.from(head, "latin1").toString("base64");
+    const asked = modernCall(rig.auth, `modern ${i}`, { name: "say", arguments: { bytes } });
+    const { status, body } = await ask(rig.daemon.port, asked);
+    assert.equal(status, 502, body);
+    assert.match(body, /"type":"UPSTREAM_INVALID"/);
+  }
+  await rig.neighbour();
+  process.kill(rig.daemon.pid, 0);
+});
+
+test("a control character in the head of a server's own stream is a refusal of that session alone", async (t) => {
+  const { url, server } = await serve(t, () => {});
+  server.removeAllListeners("request").on("request", ({ socket }) => {
+    const at = CONTROLS[(streams += 1) % CONTROLS.length]!;
+    const type = "Content-Type: text/event-stream";
+    socket.end(Buffer.from(`HTTP/1.1 200 OK\r\n${type}\r\nX: a${at}b\r\n\r\n`, "latin1"));
+  });
+  let streams = 0;
+  const rig = await startForAlice(t, { far: { url: `${url.origin}/sse` } });
+  for (const _char of CONTROLS) {
+    const bridged = await rig.post("/u/alice/far/mcp", initialize());
+    assert.equal(bridged.status, 502, bridged.body);
+    assert.match(bridged.body, /"type":"UPSTREAM_INVALID"/);
+    const stream = await rig.stream("/u/alice/far/sse");
+    const endpoint = await until(() => stream.endpoint, "the endpoint has come");
+    assert.equal((await rig.post(endpoint, initialize("hello"))).status, 202);
+    await refused(stream, "hello");
+    stream.close();
+  }
+  assert.equal(streams, 2 * CONTROLS.length);
   process.kill(rig.daemon.pid, 0);
 });
 
