@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { startForAlice } from "../helpers/alice.ts";
 import { daemonFolder, startDaemon } from "../helpers/daemon.ts";
-import { bearer, initialize, json, rpc } from "../helpers/fixtures.ts";
+import { bearer, initialize, json, modernCall, rpc } from "../helpers/fixtures.ts";
 import { EventStream, ask } from "../helpers/raw-http.ts";
 import { until } from "../helpers/until.ts";
 
@@ -78,4 +79,19 @@ test("line ends that only clients know are escaped in bridged events, and relaye
       assert.doesNotMatch(text, /[\u0085\u2028\u2029]/, `${front} over ${server}`);
     }
   }
+});
+
+test("so they are in the events of a bridged request of 2026-07-28", async (t) => {
+  const era = fileURLToPath(new URL("../fixtures/servers/stdio-era.ts", import.meta.url));
+  const args = ["--no-warnings", era, "--era", "modern"];
+  const { daemon, auth } = await startForAlice(t, { era: { command: process.execPath, args } });
+  const asked = modernCall(auth, BREAKS, { name: "echo", arguments: { text: BREAKS } });
+  const headers = asked.headers!.map((value) => (value === json[3] ? "text/event-stream" : value));
+  // Escaped here, for the server's own line reader.
+  const body = String(asked.body).replaceAll(BREAKS, ESCAPED);
+  const stream = await EventStream.open(daemon.port, { ...asked, headers, body });
+  await until(() => stream.isEnded, "it is answered");
+  assert.equal(stream.headers["content-type"], "text/event-stream");
+  assert.equal(stream.text.split(ESCAPED).length - 1, 2, "in the id and in the result");
+  assert.doesNotMatch(stream.text, /[\u0085\u2028\u2029]/);
 });

@@ -75,6 +75,23 @@ test("a client that does not read for a moment keeps its stream: a child of its 
   assert.equal(slow.stream.isEnded, false);
 });
 
+test("over Streamable HTTP a stream that is not read is kept: what finds no room on it is dropped, and an answer of the session that finds none is an error on its own POST", async (t) => {
+  const limits = { unread: "4M" };
+  const { daemon, post, stream, http } = await startForAlice(t, { shared: noisy }, { limits });
+  const [mine, others] = [await http("shared"), await http("shared")];
+  const slow = await stream("/u/alice/shared/mcp", mine);
+  slow.pause();
+  const say = (id: string, session: string[], name: string, args: object) =>
+    post("/u/alice/shared/mcp", call(id, name, args), session);
+  assert.equal((await say("many", others, "large", { notices: NOTICES, bytes: 1 })).status, 200);
+  await until(async () => (await droppedBy(daemon)) > 0, "a notification was dropped", 60_000);
+  const large = await say("large", mine, "large", { bytes: EACH });
+  assert.match(large.body, /"id":"large","error":.*limits\.unread \(4 MiB\).*"CLIENT_TOO_SLOW"/);
+  assert.equal(slow.isEnded, false);
+  slow.resume();
+  await until(() => slow.messages().length > 0, "what waited has come");
+});
+
 test("a client of 2026-07-28 that does not read has what it was to be told dropped beyond the limit, its answer replaced by an error, and all of it counted", async (t) => {
   const limits = { unread: "4M" };
   const { daemon, auth } = await startForAlice(t, { shared: noisy }, { limits });

@@ -5,6 +5,7 @@ import { startForAlice } from "../helpers/alice.ts";
 import type { Alice } from "../helpers/alice.ts";
 import { call, fixture, initialize, rpc } from "../helpers/fixtures.ts";
 import type { EventStream } from "../helpers/raw-http.ts";
+import { ask as askRaw } from "../helpers/raw-http.ts";
 import { record } from "../helpers/recorder.ts";
 import { until } from "../helpers/until.ts";
 
@@ -72,6 +73,53 @@ test("each request of a batch is told by its own id, and what is no request has 
   assert.ok(status === 502 || status === 503, `a notification is refused by status, not ${status}`);
   assert.equal(await post("{"), 400);
   assert.equal(stream.messages().length, 2);
+});
+
+test("what is wrong with the POST itself keeps its status, and is told nowhere else", async (t) => {
+  const rig = await startForAlice(t, { one: fixture("sse", "echo-sse") });
+  const { stream, endpoint } = await rig.sse("one");
+  const slow = call("slow", "sleep", { ms: 60_000 });
+  assert.equal((await rig.post(endpoint, slow)).status, 202);
+  const key = rig.auth[1]!;
+  const wrong = `${key.slice(0, -1)}${key.endsWith("x") ? "y" : "x"}`;
+  const ask = (path: string, body: string, headers: string[] = []) =>
+    rig.post(path, body, headers).then(({ status }) => status);
+  assert.equal(await ask(endpoint, slow), 400, "an id in use");
+  assert.equal(await ask(endpoint, "{"), 400, "no JSON");
+  assert.equal(await ask(endpoint.replace(/.$/, "-"), call(1, "echo")), 404, "another session");
+  const unlocked = await askRaw(rig.daemon.port, {
+    method: "POST",
+    path: endpoint,
+    headers: ["authorization", wrong, "content-type", "application/json"],
+    body: call(1, "echo"),
+  });
+  assert.equal(unlocked.status, 401, "a wrong key");
+  assert.equal(await ask(endpoint, call("after", "echo")), 202);
+  await until(() => stream.messages().some(({ id }) => id === "after"), "the session goes on");
+  assert.deepEqual(
+    stream.messages().map(({ id, error }) => [id, error]),
+    [
+      ["hello", undefined],
+      ["after", undefined],
+    ],
+  );
+});
+
+test("a user who has too many children is told so on the stream", async (t) => {
+  const one = fixture("sse", "echo-sse");
+  const limits = { childrenPerUser: 1 };
+  const rig = await startForAlice(
+    t,
+    { one, two: one, three: fixture("http", "echo-sse") },
+    { limits },
+  );
+  const busy = await rig.sse("one");
+  assert.equal((await rig.post(busy.endpoint, call(1, "sleep", { ms: 60_000 }))).status, 202);
+  for (const server of ["two", "three"]) {
+    const { stream, post } = await open(t, rig, server);
+    assert.equal(await post(initialize("hello")), 202, server);
+    assert.deepEqual(await told(stream, 1), [["hello", 429, "TOO_MANY_CHILDREN"]], server);
+  }
 });
 
 test("such a refusal counts as one in log, audit, metrics and doctor, with its code and not as 202", async (t) => {

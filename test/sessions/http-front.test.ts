@@ -20,18 +20,21 @@ const LIMITS = { unreadBytes: 1024, unreadTotalBytes: 4096 };
 interface Begun {
   /** What its client was answered so far. */
   said: string[];
+  /** Of that, how many bytes it has not read. */
+  waits: (bytes: number) => void;
   taken: Promise<void>;
 }
 
 /** A session whose SSE server refuses what is about "refuse", takes all else but what is about "hold", and answers nothing. */
 async function rig(t: TestContext) {
-  const seen = { held: 0 };
+  const seen = { held: 0, posts: [] as string[] };
   const { url } = await serve(t, (req, res) => {
     if (req.method === "GET") {
       res.writeHead(200, { "content-type": "text/event-stream" });
       return void res.write("event: endpoint\ndata: /messages\n\n");
     }
     void text(req).then((body) => {
+      seen.posts.push(body);
       if (body.includes('"hold"')) return void (seen.held += 1);
       res.writeHead(body.includes('"refuse"') ? 400 : 202).end();
     });
@@ -67,9 +70,12 @@ async function rig(t: TestContext) {
   });
   const begin = (...bodies: string[]): Begun => {
     const said: string[] = [];
+    let unread = 0;
     const outlet: HttpOutlet = {
       accepted: "either",
-      unread: 0,
+      get unread() {
+        return unread;
+      },
       head: (status) => void said.push(String(status)),
       part: (bytes) => said.push(bytes.toString()) > 0,
       onceDrained() {},
@@ -78,7 +84,8 @@ async function rig(t: TestContext) {
     };
     const posted = peek(Buffer.from(bodies.length === 1 ? bodies[0]! : `[${bodies.join()}]`));
     assert.equal(posted.kind, "messages");
-    return { said, taken: front.post(posted.messages, [], outlet) };
+    const waits = (bytes: number): void => void (unread = bytes);
+    return { said, waits, taken: front.post(posted.messages, [], outlet) };
   };
   return { child, front, begin, seen };
 }
@@ -111,4 +118,21 @@ test("a call that is given up before its child has taken it is answered once, wi
   front.giveUp(new SupervisorError("STOPPING", "the daemon is stopping"));
   await held.taken;
   assert.deepEqual(held.said, ["STOPPING"]);
+});
+
+test("for a client that has let too much wait a question is refused, a notification dropped, an answer replaced", async (t) => {
+  const { front, begin, seen } = await rig(t);
+  const [slow, other] = [begin(call(1, "slow")), begin(call(2, "slow"))];
+  await Promise.all([slow.taken, other.taken]);
+  slow.waits(1024);
+  front.onMessage(Buffer.from('{"jsonrpc":"2.0","id":"q","method":"roots/list"}'), undefined);
+  await until(() => seen.posts.some((body) => body.includes('"id":"q"')), "it has its answer");
+  assert.match(seen.posts.at(-1)!, /"error":\{.*limits\.unread/);
+  front.onMessage(Buffer.from('{"jsonrpc":"2.0","method":"notifications/x"}'), "1");
+  assert.deepEqual([slow.said, other.said], [[], []]);
+  front.onMessage(Buffer.from('{"jsonrpc":"2.0","id":2,"result":{}}'), "2");
+  assert.match(other.said.join(), /"id":2,"error".*CLIENT_TOO_SLOW/);
+  slow.waits(0);
+  front.onMessage(Buffer.from('{"jsonrpc":"2.0","id":1,"result":{}}'), "1");
+  assert.match(slow.said.join(), /"id":1,"result"/);
 });

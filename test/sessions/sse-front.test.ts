@@ -21,8 +21,8 @@ interface Rig {
   front: SseFront;
   /** What the client's stream got. */
   got: { text: string; isEnded: boolean };
-  /** Decides whether the client has room. */
-  client: { hasRoom: boolean; drains: (() => void)[] };
+  /** Decides whether the client has room, and how many bytes it has not read. */
+  client: { hasRoom: boolean; unread: number; drains: (() => void)[] };
   /** The child's streams that are open, and what was posted. */
   streams: Set<ServerResponse>;
   posts: string[];
@@ -50,7 +50,7 @@ async function rig(t: TestContext): Promise<Rig> {
   });
   const child = testInstance();
   const got = { text: "", isEnded: false };
-  const client = { hasRoom: true, drains: [] as (() => void)[] };
+  const client = { hasRoom: true, unread: 0, drains: [] as (() => void)[] };
   const generations = new Generations();
   const { instance } = child;
   const place = { instance, askable: new Set<never>() };
@@ -72,7 +72,7 @@ async function rig(t: TestContext): Promise<Rig> {
     patienceMs: 10_000,
     isBridged: false,
     requestId: "req_1",
-    unread: new Unread(new AllUnread({ unreadBytes: 1024, unreadTotalBytes: 4096 })),
+    unread: new Unread(new AllUnread({ unreadBytes: 1024, unreadTotalBytes: 4096 }), client),
     outlet: {
       unread: 0,
       part(bytes) {
@@ -138,6 +138,41 @@ test("a start that fails is told on the stream to whoever waited, and the next m
   assert.equal(got.isEnded, false);
   child.start(url);
   assert.equal(await send(call(3, "echo")), 202);
+});
+
+test("whatever the child or the machine is to blame for is told on the stream, and nothing else is", async (t) => {
+  const { child, send, got } = await rig(t);
+  const onStream = [
+    "INSTANCE_SPAWN_FAILED",
+    "INSTANCE_EXITED",
+    "INSTANCE_START_TIMEOUT",
+    "INSTANCE_BACKING_OFF",
+    "INSTANCE_LIMIT",
+    "TOKEN_MISSING",
+    "TOO_MANY_CHILDREN",
+    "UPSTREAM_REFUSED",
+    "UPSTREAM_RESET",
+    "UPSTREAM_INVALID",
+    "UPSTREAM_TIMEOUT",
+    "RESOURCES_EXHAUSTED",
+    "DISK_FULL",
+    "INTERNAL",
+  ] as const;
+  for (const code of onStream) {
+    const sent = send(call(code, "echo"));
+    await until(() => child.starts() === 1 + onStream.indexOf(code), "a start was asked for");
+    child.refuse(new SupervisorError(code, "no"));
+    assert.equal(await sent, 202, code);
+  }
+  assert.deepEqual(
+    failuresIn(got.text).map(({ id, error }) => [id, error.data.type]),
+    onStream.map((code) => [code, code]),
+  );
+  const sent = send(call("late", "echo"));
+  await until(() => child.starts() === 1 + onStream.length, "a start was asked for");
+  child.refuse(new SupervisorError("USER_DISABLED", "no"));
+  await assert.rejects(sent, { code: "USER_DISABLED" });
+  assert.equal(failuresIn(got.text).length, onStream.length);
 });
 
 test("a client that left while the child was starting leaves no link behind", async (t) => {
@@ -273,4 +308,25 @@ test("a client without room stops the child's stream, and is waited for once, ho
   const all = events.length + isAccepted * more.length;
   await until(() => got.text.length >= all, "the rest comes");
   assert.ok(got.text.startsWith(events), "in order");
+});
+
+test("for a client that has let too much wait a question is refused, a notification dropped, an answer replaced", async (t) => {
+  const { child, url, front, got, client, posts, send } = await rig(t);
+  child.start(url);
+  await send(call(1, "slow"));
+  client.unread = 1024;
+  front.onMessage(Buffer.from('{"jsonrpc":"2.0","id":"q","method":"roots/list"}'), undefined);
+  await until(() => posts.some((body) => body.includes('"id":"q"')), "the server has its answer");
+  assert.match(posts.at(-1)!, /"error":\{.*limits\.unread/);
+  front.onMessage(Buffer.from('{"jsonrpc":"2.0","method":"notifications/x"}'), undefined);
+  assert.equal(got.text, "");
+  front.onMessage(Buffer.from('{"jsonrpc":"2.0","id":1,"result":{}}'), undefined);
+  const failures = failuresIn(got.text);
+  assert.deepEqual(
+    failures.map(({ id, error }) => [id, error.data.type]),
+    [[1, "CLIENT_TOO_SLOW"]],
+  );
+  client.unread = 0;
+  front.onMessage(Buffer.from('{"jsonrpc":"2.0","method":"notifications/y"}'), undefined);
+  assert.match(got.text, /notifications\/y/);
 });
