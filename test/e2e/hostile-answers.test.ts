@@ -81,7 +81,7 @@ test("a control character in the head of a server's own stream is a refusal of t
   });
   let streams = 0;
   const rig = await startForAlice(t, { far: { url: `${url.origin}/sse` } });
-  for (const _char of CONTROLS) {
+  for (let i = 0; i < CONTROLS.length; i++) {
     const bridged = await rig.post("/u/alice/far/mcp", initialize());
     assert.equal(bridged.status, 502, bridged.body);
     assert.match(bridged.body, /"type":"UPSTREAM_INVALID"/);

@@ -4,12 +4,13 @@ import { connect } from "node:net";
 import { test } from "node:test";
 import { startForAlice } from "../helpers/alice.ts";
 import { echoServer } from "../helpers/echo.ts";
-import { call, fixture, rpc } from "../helpers/fixtures.ts";
+import { call, fixture, modernCall, rpc } from "../helpers/fixtures.ts";
+import { ask } from "../helpers/raw-http.ts";
 import { record } from "../helpers/recorder.ts";
 import { until } from "../helpers/until.ts";
 
-const stdio = () => {
-  const recipe = fixture("http", "witness");
+const stdio = (...more: Parameters<typeof fixture>) => {
+  const recipe = fixture(...more);
   const args = (recipe["args"] as string[]).filter((arg) => !/^(?:--port|\$\{port\})$/.test(arg));
   return { ...recipe, type: "stdio", args };
 };
@@ -29,7 +30,8 @@ test("at SIGTERM a call under way is answered if it ends in time, else with an e
     {
       remote: { url: `${remote.origin}/mcp` },
       distant: { url: `${remote.origin}/sse` },
-      stdio: stdio(),
+      stdio: stdio("http", "witness"),
+      era: stdio("http", "stdio-era", "--era", "modern"),
       events: echoServer("sse"),
       http: echoServer("http"),
     },
@@ -48,6 +50,10 @@ test("at SIGTERM a call under way is answered if it ends in time, else with an e
   const toolate = [
     post("/u/alice/remote/mcp", call("held too long", "echo"), session),
     ...overHttp.map(({ server, session: own }) => post(`/u/alice/${server}/mcp`, sleep, own)),
+    ask(daemon.port, {
+      ...modernCall(rig.auth, "modern", { name: "sleep", arguments: { ms: 60_000 } }),
+      path: "/u/alice/era/mcp",
+    }),
   ];
   const late = sleep.replace("late", "late and held");
   for (const { endpoint } of sseSessions.slice(0, 2))
@@ -59,7 +65,7 @@ test("at SIGTERM a call under way is answered if it ends in time, else with an e
     const { instances } = (await daemon.cli(["status"])).json<{
       instances: { inFlight: number }[];
     }>();
-    return instances.reduce((sum, { inFlight }) => sum + inFlight, 0) >= 6;
+    return instances.reduce((sum, { inFlight }) => sum + inFlight, 0) >= 7;
   }, "all calls are under way");
 
   const kept = connect(daemon.port, "127.0.0.1").setEncoding("latin1");
@@ -91,7 +97,7 @@ test("at SIGTERM a call under way is answered if it ends in time, else with an e
   );
 
   // Of the last one the reason is on the stream.
-  for (const { status, body } of (await Promise.all(toolate)).slice(0, 3)) {
+  for (const { status, body } of (await Promise.all(toolate)).slice(0, 4)) {
     assert.equal(status, 503, body);
     assert.equal(failureIn(body), "STOPPING", body);
   }

@@ -232,6 +232,17 @@ test("beyond childrenPerUser the child idle longest gives way, and comes back wi
   assert.notEqual(again, first);
 });
 
+test("a child of one window is stopped when it is idle, like any other, and comes back with the window's next call", async (t) => {
+  const { open, daemon } = await rig(t, { idleTimeout: "300ms" });
+  for (const front of FRONTS) {
+    const session = await open("own", { front });
+    const first = await session.call("first", "pid");
+    await until(async () => (await instancesOf(daemon)).length === 0, "it is stopped");
+    assert.notEqual(await session.call("again", "pid"), first);
+    await session.end();
+  }
+});
+
 test("a question comes on the session's stream, else on a POST of it that is open, else on the next", async (t) => {
   const { open } = await rig(t);
   const session = await open("eager", { isWithoutStream: true });

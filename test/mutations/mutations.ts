@@ -1,5 +1,5 @@
 import { Agent, request } from "node:http";
-import { bearer, call, fixture, initialize, json } from "../helpers/fixtures.ts";
+import { bearer, call, fixture, initialize, json, modernCall } from "../helpers/fixtures.ts";
 import { pick, randomFrom } from "../torture/random.ts";
 
 const web = fixture("http", "says-bytes");
@@ -11,6 +11,7 @@ export const MUTATIONS_CONFIG = {
     web,
     events: fixture("sse", "says-bytes"),
     pipe: { ...web, type: "stdio", args: plain },
+    era: { ...web, type: "stdio", args: [...plain, "--modern"] },
     calm: fixture("http", "says-bytes"),
   },
   defaultServer: "web",
@@ -23,14 +24,14 @@ export interface MutationsOptions {
   alice: string;
   bob: string;
   seed: number;
-  /** How many mutated answers in all, a third from each kind of server. */
+  /** How many mutated answers in all, as many from each kind of server. */
   answers: number;
   onProgress?: (words: string) => void;
 }
 
 export interface MutationsFigures {
   /** Mutated answers that were said: whole HTTP answers, events, lines. */
-  said: Record<"web" | "events" | "pipe", number>;
+  said: Record<Kind, number>;
   /** The statuses that the mutator's own client got, and how often; 0 for none. */
   statuses: Record<string, number>;
   neighbour: { calls: number; answered: number };
@@ -59,6 +60,10 @@ const MESSAGES = [
   rpcText(undefined, { method: "notifications/message", params: { level: "info", data: "x" } }),
   rpcText(undefined, { method: "notifications/cancelled", params: { requestId: 1 } }),
   rpcText(undefined, { method: "notifications/resources/updated", params: { uri: "a:b" } }),
+  rpcText(undefined, {
+    method: "notifications/tools/list_changed",
+    params: { _meta: { "io.modelcontextprotocol/subscriptionId": 1 } },
+  }),
   rpcText(7, { method: "roots/list" }),
   rpcText("p", { method: "ping" }),
   rpcText(0, { result: { protocolVersion: "2025-06-18", capabilities: {} } }),
@@ -146,6 +151,7 @@ const KINDS = {
   web: { made: httpAnswer, batch: 1, where: "answer", lanes: 6 },
   events: { made: event, batch: BATCH, where: "events", lanes: 1 },
   pipe: { made: line, batch: BATCH, where: "events", lanes: 1 },
+  era: { made: line, batch: BATCH, where: "events", lanes: 1 },
 } as const;
 type Kind = keyof typeof KINDS;
 
@@ -160,11 +166,16 @@ export async function sayMutations(options: MutationsOptions): Promise<Mutations
   const { port, alice, bob, seed, answers, onProgress } = options;
   const agent = new Agent({ keepAlive: true });
   const figures: MutationsFigures = {
-    said: { web: 0, events: 0, pipe: 0 },
+    said: { web: 0, events: 0, pipe: 0, era: 0 },
     statuses: {},
     neighbour: { calls: 0, answered: 0 },
   };
-  const post = (path: string, key: string, body: string, session?: string): Promise<Answered> =>
+  const post = (
+    path: string,
+    key: string,
+    body: string | Buffer,
+    more: readonly string[] = [],
+  ): Promise<Answered> =>
     new Promise((resolve) => {
       const headers = [
         "host",
@@ -174,7 +185,7 @@ export async function sayMutations(options: MutationsOptions): Promise<Mutations
         "content-length",
         String(Buffer.byteLength(body)),
       ];
-      if (session !== undefined) headers.push("mcp-session-id", session);
+      headers.push(...more);
       const req = request({ port, host: "127.0.0.1", method: "POST", path, headers, agent });
       let text = "";
       let status = 0;
@@ -190,8 +201,11 @@ export async function sayMutations(options: MutationsOptions): Promise<Mutations
       });
       req.end(body);
     });
-  const open = async (path: string, key: string): Promise<string | undefined> =>
-    (await post(path, key, initialize())).session;
+  /** The headers of a session that has begun. */
+  const open = async (path: string, key: string): Promise<string[]> => {
+    const { session } = await post(path, key, initialize());
+    return session === undefined ? [] : ["mcp-session-id", session];
+  };
 
   const neighbourPath = "/u/bob/calm/mcp";
   const neighbour = await open(neighbourPath, bob);
@@ -209,21 +223,21 @@ export async function sayMutations(options: MutationsOptions): Promise<Mutations
   const lane = async (kind: Kind, random: () => number, most: number): Promise<void> => {
     const { made, batch, where } = KINDS[kind];
     const path = `/u/alice/${kind}/mcp`;
-    let session: string | undefined;
+    let session: string[] = [];
     for (let calls = 1; figures.said[kind] < most; calls++) {
-      session ??= await open(path, alice);
+      if (session.length === 0 && kind !== "era") session = await open(path, alice);
       const said = Array.from({ length: batch }, () => made(random));
       const bytes = Buffer.concat(said).toString("base64");
-      const { status } = await post(
-        path,
-        alice,
-        call(`${kind} ${calls}`, "say", { bytes, where }),
-        session,
-      );
+      const args = { bytes, where };
+      const id = `${kind} ${calls}`;
+      const { headers = [], body } = modernCall([], id, { name: "say", arguments: args });
+      const { status } = await (kind === "era"
+        ? post(path, alice, body!, headers.slice(json.length))
+        : post(path, alice, call(id, "say", args), session));
       figures.said[kind] += batch;
       figures.statuses[status] = (figures.statuses[status] ?? 0) + 1;
       // A relayed session outlives what is wrong with one answer; any other is over with it.
-      if (status === 404 || status === 0 || (status >= 500 && kind !== "web")) session = undefined;
+      if (status === 404 || status === 0 || (status >= 500 && kind !== "web")) session = [];
       if (calls % CALLS_PER_LOOK === 0) await look();
       if (calls % 1000 === 0) onProgress?.(`${kind}: ${figures.said[kind]} of ${most}`);
     }
