@@ -134,7 +134,7 @@ export class Generation implements Candidate {
     this.#running = running;
     const { usage } = this.#owner;
     // Over pipes it is known at once which messages had been asked for.
-    if (target.transport !== "stdio") running.output.countAsked(() => usage.answeredBytes);
+    if (target.transport !== "stdio") running.output.countAsked(usage);
     const exited = new Promise<Ended>((resolve) => (this.#finish = resolve));
     const live: Live = {
       ref: this.ref,

@@ -2,7 +2,7 @@ import type { Readable } from "node:stream";
 import { guarded } from "../containment.ts";
 import type { SupervisorError } from "../errors.ts";
 import type { OutputShare } from "./output-share.ts";
-import { inNextTurn, inSlowTurn, mayRead, readers, spendTurn } from "./turns.ts";
+import { inNextTurn, inSlowTurn, mayRead, spendTurn } from "./turns.ts";
 
 const LF = 0x0a;
 /** The most of one turn of the event loop, beside its time: what lines cost is not in their length or number alone. */
@@ -107,8 +107,7 @@ export class LineIntake {
     const hasMore = this.#at < chunk.length;
     const isFull = chunk.length >= FULL_READ_BYTES;
     const lines = this.#lines - before;
-    // Each millisecond is one that the others wait: many that flood have together what one has alone.
-    const spent = { lines, bytes: this.#at - from, ms: (now - begun) * readers() };
+    const spent = { lines, bytes: this.#at - from, ms: now - begun };
     const isFast = this.#share.spend(spent, hasMore || isFull);
     // A turn that took its time is over, whatever is left of it.
     if (!hasTime) this.#fullReads = FULL_READS_A_TURN;

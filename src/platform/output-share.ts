@@ -14,6 +14,23 @@ const CALM_MS = 1000;
 /** Programs that say much at their start, or once in a while, are no news. */
 const SUSTAINED_MS = 10_000;
 
+const WINDOW_MS = 1000;
+/** Who took less in a window keeps nobody waiting. */
+const MUCH_MS = 10;
+
+/** How many took much, in the window now and in the one before. */
+let windowAt = -Infinity;
+let busy = 0;
+let busyBefore = 0;
+
+/** What clients have asked a server. */
+export interface Asking {
+  /** Of all answers so far. */
+  readonly answeredBytes: number;
+  /** Answers that are to come. */
+  readonly inFlight: number;
+}
+
 interface Flood {
   readonly since: number;
   windowAt: number;
@@ -37,8 +54,13 @@ export class OutputShare {
   /** What `spendRead` was told of since something of it was last found to have been asked for. */
   #readBytes = 0;
   #readMs = 0;
-  #askedBytes = (): number => 0;
+  /** What was read since there is no room for it: it may all be of answers that have not shown yet. */
+  #overBytes = 0;
+  #asking: Asking = { answeredBytes: 0, inFlight: 0 };
   #refundedBytes = 0;
+  /** The window that it has read in last, and for how long. */
+  #windowAt = -Infinity;
+  #windowMs = 0;
   #flood: Flood | undefined;
   #tell: ((ms: number) => void) | undefined;
 
@@ -47,10 +69,10 @@ export class OutputShare {
     this.#tell = tell;
   }
 
-  /** Whoever knows how many bytes of what was read had been asked for, so far. */
-  countAsked(askedBytes: () => number): void {
-    this.#askedBytes = askedBytes;
-    this.#refundedBytes = askedBytes();
+  /** Who knows what of the bytes that are read was asked for. */
+  countAsked(asking: Asking): void {
+    this.#asking = asking;
+    this.#refundedBytes = asking.answeredBytes;
   }
 
   /** It is to be read slowly. */
@@ -73,20 +95,25 @@ export class OutputShare {
     if (this.#flood !== undefined) return this.#isCalm(this.#flood, isBehind);
     this.#lines -= lines;
     this.#bytes -= bytes;
-    this.#ms -= this.#unaskedMs(lines, ms);
-    return this.#isWithin || this.#isRefilled(isBehind);
+    this.#ms -= this.#unaskedMs(lines, this.#weighed(ms));
+    return this.#isWithin || this.#isRefilled || this.#flooded(isBehind);
   }
 
   /** As `spend`, for what is read in pieces of any size, of which it shows later what had been asked for. */
   spendRead(bytes: number, ms: number, isBehind: boolean): boolean {
     if (this.#flood !== undefined) return this.#isCalm(this.#flood, isBehind);
+    const cost = this.#weighed(ms);
     this.#bytes -= bytes;
-    this.#ms -= ms;
+    this.#ms -= cost;
     this.#readBytes += bytes;
-    this.#readMs += ms;
-    if (this.#isWithin) return true;
-    this.#refundRead();
-    return this.#isWithin || this.#isRefilled(isBehind);
+    this.#readMs += cost;
+    if (!this.#isWithin) this.#refundRead();
+    if (this.#isWithin || this.#isRefilled) {
+      this.#overBytes = 0;
+      return true;
+    }
+    this.#overBytes += bytes;
+    return this.#overBytes < this.#asking.inFlight * BURST.bytes || this.#flooded(isBehind);
   }
 
   get #isWithin(): boolean {
@@ -100,25 +127,45 @@ export class OutputShare {
     this.#asked += 1;
   }
 
-  /** What time has given back is enough; else it floods from now on. */
-  #isRefilled(isBehind: boolean): boolean {
+  /** Each millisecond is one that all others wait: many that say much have together what one has alone. */
+  #weighed(ms: number): number {
+    const now = performance.now();
+    if (now - windowAt >= WINDOW_MS) {
+      busyBefore = now - windowAt < 2 * WINDOW_MS ? busy : 0;
+      busy = 0;
+      windowAt = now;
+    }
+    if (this.#windowAt !== windowAt) this.#windowMs = 0;
+    this.#windowAt = windowAt;
+    const before = this.#windowMs;
+    this.#windowMs += ms;
+    if (before < MUCH_MS && this.#windowMs >= MUCH_MS) busy += 1;
+    return ms * Math.max(1, busy, busyBefore);
+  }
+
+  /** What time has given back is enough. */
+  get #isRefilled(): boolean {
     const now = performance.now();
     const seconds = (now - this.#refilledAt) / 1000;
     this.#refilledAt = now;
     this.#lines = Math.min(BURST.lines, this.#lines + seconds * A_SECOND.lines);
     this.#bytes = Math.min(BURST.bytes, this.#bytes + seconds * A_SECOND.bytes);
     this.#ms = Math.min(BURST.ms, this.#ms + seconds * A_SECOND.ms);
-    if (this.#isWithin) return true;
+    return this.#isWithin;
+  }
+
+  #flooded(isBehind: boolean): false {
+    const now = performance.now();
     this.#flood = { since: now, windowAt: now, isBehind, isTold: false };
     return false;
   }
 
   /** The time that it took is taken to lie in all bytes alike. */
   #refundRead(): void {
-    const askedBytes = this.#askedBytes();
-    const asked = Math.min(askedBytes - this.#refundedBytes, this.#readBytes);
+    const { answeredBytes } = this.#asking;
+    const asked = Math.min(answeredBytes - this.#refundedBytes, this.#readBytes);
     if (asked <= 0) return;
-    this.#refundedBytes = askedBytes;
+    this.#refundedBytes = answeredBytes;
     this.#bytes += asked;
     this.#ms += (this.#readMs * asked) / this.#readBytes;
     this.#readBytes = this.#readMs = 0;
@@ -142,8 +189,8 @@ export class OutputShare {
       this.#bytes = A_SECOND.bytes;
       this.#ms = A_SECOND.ms;
       this.#refilledAt = now;
-      this.#readBytes = this.#readMs = 0;
-      this.#refundedBytes = this.#askedBytes();
+      this.#readBytes = this.#readMs = this.#overBytes = 0;
+      this.#refundedBytes = this.#asking.answeredBytes;
       return true;
     }
     flood.windowAt = now;

@@ -23,9 +23,6 @@ let timer: NodeJS.Timeout | undefined;
 export const mayRead = (bytes: number): boolean =>
   spentMs < TURN_MS || (bytes <= LITTLE_BYTES && spentMs < LITTLE_MS);
 
-/** How many there are to share the turns: whoever reads now, and those that wait. */
-export const readers = (): number => 1 + waiting.length;
-
 /** Takes note of what reading took. */
 export function spendTurn(ms: number): void {
   spentMs += ms;

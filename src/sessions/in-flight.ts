@@ -79,8 +79,6 @@ export class InFlight {
   #noted = 0;
   /** Of an answer that comes in pieces. */
   #bytesSeen = 0;
-  /** Of those, what was taken for an answer before that shows: one may take seconds to come. */
-  #trustedBytes = 0;
   #keptBytes = 0;
   #scanner: EnvelopeScanner | undefined;
   readonly #holds: IdleHolds | undefined;
@@ -179,8 +177,8 @@ export class InFlight {
       this.#endCall(message.id!, message.outcome ?? "ok", this.#bytesSeen + bytes);
       this.#end(message.id!, "answered");
     }
-    this.#usage.answeredBytes += isAsked ? bytes : -this.#trustedBytes;
-    this.#bytesSeen = this.#trustedBytes = 0;
+    if (isAsked) this.#usage.answeredBytes += this.#bytesSeen + bytes;
+    this.#bytesSeen = 0;
   }
 
   /** The request gets an error of ours in the place of its answer. Returns who wants to know. */
@@ -194,9 +192,6 @@ export class InFlight {
   /** Takes note of a piece of an event that goes on. */
   saw(bytes: number): void {
     this.#bytesSeen += bytes;
-    if (this.#open.size === 0) return;
-    this.#trustedBytes += bytes;
-    this.#usage.answeredBytes += bytes;
   }
 
   /** Takes note of a piece of a body that answers them all. */

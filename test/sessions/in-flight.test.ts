@@ -148,7 +148,6 @@ test("what was answered counts as asked for, in pieces too; what turns out to be
   assert.equal(usage.answeredBytes, 0);
   send(request("1"));
   inFlight.saw(1000);
-  assert.equal(usage.answeredBytes, 1000, "an answer may be long");
   receive(news);
   receive(answer("7"));
   assert.equal(usage.answeredBytes, 0);

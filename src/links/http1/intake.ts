@@ -1,5 +1,5 @@
 import type { OutputShare } from "../../platform/output-share.ts";
-import { inNextTurn, inSlowTurn, mayRead, readers, spendTurn } from "../../platform/turns.ts";
+import { inNextTurn, inSlowTurn, mayRead, spendTurn } from "../../platform/turns.ts";
 
 /** Bytes are handed on in slices: what they cost is in the events that they hold, not in their number. */
 const FIRST_SLICE = 8 * 1024;
@@ -7,6 +7,8 @@ const MIN_SLICE = 256;
 const MAX_SLICE = 64 * 1024;
 /** One that took longer, or not half as long, has the next one half as long or twice. */
 const SLICE_MS = 1;
+/** What is handed on is written to somebody, at the end of the turn, which takes as long again. */
+const HANDED_ON = 2;
 
 interface Source {
   pause(): unknown;
@@ -102,9 +104,8 @@ export class Intake {
     if (ms > SLICE_MS) this.#sliceBytes = Math.max(MIN_SLICE, this.#sliceBytes / 2);
     else if (!isWhole && 2 * ms < SLICE_MS)
       this.#sliceBytes = Math.min(MAX_SLICE, 2 * this.#sliceBytes);
-    spendTurn(ms);
-    // Each millisecond is one that the others wait: many that flood have together what one has alone.
-    const cost = ms * readers();
+    const cost = HANDED_ON * ms;
+    spendTurn(cost);
     const isBehind = !isWhole || this.#readBytes >= fullReadBytes;
     const isFast = share.spendRead(slice.length, cost, isBehind);
     return isFast && mayRead(this.#readBytes);
