@@ -11,11 +11,12 @@ import { findTool } from "../../src/engines/process/programs.ts";
 import { Conversation } from "../helpers/conversation.ts";
 import { daemonFolder, startDaemon } from "../helpers/daemon.ts";
 import type { TestDaemon } from "../helpers/daemon.ts";
-import { notRoot } from "../helpers/isolation.ts";
+import { noSandbox, notRoot } from "../helpers/isolation.ts";
 import { isAlive } from "../helpers/leaks.ts";
 import { instancesOf } from "../helpers/status.ts";
 import { until } from "../helpers/until.ts";
 
+const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const FIXTURE = fileURLToPath(new URL("../fixtures/servers/strays.ts", import.meta.url));
 const noPerl = findTool("perl") === undefined ? "perl is not installed" : false;
 /** Accounts that no other test gives away: all that runs as one of them is ended here. */
@@ -53,11 +54,20 @@ interface Rig {
 let strays = 0;
 let windows = 0;
 
-async function rig(t: TestContext, config: object): Promise<Rig> {
+async function rig(t: TestContext, config: object, more: object = {}): Promise<Rig> {
   const dir = daemonFolder(t);
   // An account of its own must be able to come to its home.
   chmodSync(dir, 0o755);
-  const server = { command: process.execPath, args: ["--no-warnings", FIXTURE] };
+  const fifos = join(dir, "fifos");
+  mkdirSync(fifos);
+  const server = {
+    command: process.execPath,
+    args: ["--no-warnings", FIXTURE],
+    // What of this machine a sandbox has to have.
+    cwd: ROOT,
+    paths: { write: [fifos] },
+    ...more,
+  };
   const daemon = await startDaemon(t, { dir, config: { servers: { strays: server }, ...config } });
   const secrets = new Map<string, string>();
   const open = async (user: string, capabilities: object = {}): Promise<Window> => {
@@ -75,7 +85,7 @@ async function rig(t: TestContext, config: object): Promise<Rig> {
     return {
       pid: async () => Number(await opened.call(`pid ${(windows += 1)}`, "pid")),
       stray: async (as = "plain", outside = "") => {
-        const fifo = join(dir, `fifo-${(strays += 1)}`);
+        const fifo = join(fifos, `fifo-${(strays += 1)}`);
         assert.equal(spawnSync("mkfifo", ["-m", "666", fifo]).status, 0);
         // Opened at once, so that whoever writes need not wait.
         const fd = openSync(fifo, constants.O_RDONLY | constants.O_NONBLOCK);
@@ -93,33 +103,40 @@ async function rig(t: TestContext, config: object): Promise<Rig> {
   return { daemon, open };
 }
 
-for (const { level, config, skip } of LEVELS) {
+const SANDBOX = { level: "sandbox", config: { isolation: "sandbox" }, skip: noSandbox } as const;
+/** A network that leads out takes more than bubblewrap. */
+const moreAt = (level: string): object => (level === "sandbox" ? { network: "none" } : {});
+
+for (const { level, config, skip } of [...LEVELS, SANDBOX])
   test(
     `level ${level}: what went into a session of its own and lost its parent ends with its child, whatever ended that`,
     { skip },
     async (t) => {
-      const { daemon, open } = await rig(t, config);
+      const { daemon, open } = await rig(t, config, moreAt(level));
       const alice = await open("alice");
       const bob = await open("bob");
+      const isGone = (stray: Stray, why: string) => until(() => stray.isGone(), why);
 
       const stopped = await alice.stray();
       await daemon.cli(["stop", "alice"]);
-      assert.ok(!isAlive(stopped.pid), "stop");
+      await isGone(stopped, "it is gone with the stop");
 
       const crashed = await alice.stray();
-      process.kill(await alice.pid(), "SIGKILL");
-      await until(() => !isAlive(crashed.pid), "the crash has taken it along");
+      const { pid } = (await instancesOf(daemon)).find(({ user }) => user === "alice")!;
+      process.kill(pid!, "SIGKILL");
+      await isGone(crashed, "the crash has taken it along");
 
       const disabled = await bob.stray();
       await daemon.cli(["user", "disable", "bob"]);
-      await until(() => !isAlive(disabled.pid), "it is gone with its user");
+      await isGone(disabled, "it is gone with its user");
 
       const last = await alice.stray();
       await daemon.stop();
-      assert.ok(!isAlive(last.pid), "the orderly end of the daemon");
+      await isGone(last, "it is gone with the daemon");
     },
   );
 
+for (const { level, config, skip } of LEVELS) {
   test(
     `level ${level}: one that forks and ends in a loop does not get away`,
     { skip: skip || noPerl },
