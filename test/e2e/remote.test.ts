@@ -6,7 +6,7 @@ import { test } from "node:test";
 import { startForAlice } from "../helpers/alice.ts";
 import type { Alice } from "../helpers/alice.ts";
 import { runCli, startDaemon } from "../helpers/daemon.ts";
-import { bearer, call, initialize, json, rpc } from "../helpers/fixtures.ts";
+import { bearer, call, initialize, json, modernCall, rpc } from "../helpers/fixtures.ts";
 import { EventStream, ask } from "../helpers/raw-http.ts";
 import type { Answer } from "../helpers/raw-http.ts";
 import { REMOTE_ENDPOINT, REMOTE_SESSION, record } from "../helpers/recorder.ts";
@@ -364,6 +364,8 @@ test("no header name reaches a server twice: what is the protocol's stays ours, 
   };
   await speak("one");
   await speak("two");
+  const asked = modernCall([...rig.auth, ...client], 9, { name: "x", arguments: {} });
+  assert.equal((await ask(rig.daemon.port, { ...asked, path: "/u/alice/two/mcp" })).status, 200);
   assert.ok(remote.requests.length >= 10);
   for (const { method, path, names, headers } of remote.requests) {
     const where = `${method} ${path} ${JSON.stringify(headers)}`;
