@@ -76,8 +76,8 @@ test("a control character in the head of a server's own stream is a refusal of t
   const { url, server } = await serve(t, () => {});
   server.removeAllListeners("request").on("request", ({ socket }) => {
     const at = CONTROLS[(streams += 1) % CONTROLS.length]!;
-    const type = "Content-Type: text/event-stream";
-    socket.end(Buffer.from(`HTTP/1.1 200 OK\r\n${type}\r\nX: a${at}b\r\n\r\n`, "latin1"));
+    const head = `HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nX: a${at}b\r\n\r\n`;
+    socket.write(Buffer.from(`${head}event: endpoint\ndata: /messages\n\n`, "latin1"));
   });
   let streams = 0;
   const rig = await startForAlice(t, { far: { url: `${url.origin}/sse` } });
