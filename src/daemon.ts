@@ -68,9 +68,9 @@ async function openRooms(options: DaemonOptions, closers: Closers): Promise<Daem
   const catalog = new Catalog(config.servers);
   const secrets = new ChildSecrets({ registry, tokens, scrubber, log });
   const servers = catalog.find.bind(catalog);
-  const secretsFor = secrets.tokenFor.bind(secrets);
-  const kept = { store, vault, tokens };
-  const instances = await openInstances({ ...options, ...kept, servers, secretsFor }, closers);
+  const { secretsFor, secretNow } = secrets;
+  const kept = { store, vault, tokens, secretsFor, secretNow };
+  const instances = await openInstances({ ...options, ...kept, servers }, closers);
   const { supervisor } = instances;
   secrets.unhideAfterUse(supervisor);
   const discard = discardWith(supervisor, log);

@@ -134,8 +134,8 @@ export type Endpoint =
   | {
       readonly kind: "url";
       readonly url: URL;
-      /** Sent with every request; they may hold the user's token. */
-      readonly headers: Readonly<Record<string, string>>;
+      /** What is sent with a request, for a user who has this token. Throws TOKEN_MISSING when it needs one and there is none. */
+      readonly headersFor: (token: string | undefined) => Readonly<Record<string, string>>;
     };
 
 /** A pipe as its child sees it. */

@@ -6,7 +6,8 @@ import type { Candidate } from "./admission.ts";
 import type { InstanceContext } from "./instance-context.ts";
 import { isRemote, portOf } from "./instance-types.ts";
 import type { Ended, InstanceRow, InstanceState, Live, Ref } from "./instance-types.ts";
-import type { StdioTarget, Target } from "../links/target.ts";
+import type { Launching } from "./launch-types.ts";
+import type { StdioTarget } from "../links/target.ts";
 import { WELL_AFTER_MS } from "./restart-policy.ts";
 import type { Usage } from "./usage.ts";
 import { Work } from "./work.ts";
@@ -57,8 +58,9 @@ export class Generation implements Candidate {
   /** Resolves when nothing of it is left, once it drains. */
   gone: Promise<void> = Promise.resolve();
   readonly #owner: Owner;
-  /** Of the token that it is started with. */
-  #mark = "";
+  /** Of the token that it has; undefined before it has taken one. */
+  #mark: string | undefined;
+  #handToken: ((token: string | undefined) => void) | undefined;
   #state: State = { name: "starting", since: Date.now(), pid: null, port: null };
   #running: Running | undefined;
   #live: Live | undefined;
@@ -117,10 +119,26 @@ export class Generation implements Candidate {
   }
 
   /** The token of now, with which it is started. */
-  takeToken(secretsFor: InstanceContext["secretsFor"]): string | undefined {
-    const token = secretsFor(this.ref, this.number);
+  async takeToken(
+    secretsFor: InstanceContext["secretsFor"],
+    signal: AbortSignal,
+  ): Promise<string | undefined> {
+    const token = await secretsFor(this.ref, this.number, signal);
     this.#mark = markOf(token);
     return token;
+  }
+
+  get hasTakenToken(): boolean {
+    return this.#mark !== undefined;
+  }
+
+  /** The token of now, where what runs can be handed it; false where it takes another generation. Throws where there is none to hand. */
+  takeTokenOfNow(secretNow: InstanceContext["secretNow"]): boolean {
+    if (this.live === undefined || this.#handToken === undefined) return false;
+    const token = secretNow(this.ref, this.number);
+    this.#handToken(token);
+    this.#mark = markOf(token);
+    return true;
   }
 
   /** Its child runs, and is not ready yet. */
@@ -130,17 +148,24 @@ export class Generation implements Candidate {
   }
 
   /** Its child answers. */
-  becomeReady(target: Target, running: Running): Live {
+  becomeReady({ target, running, handToken }: Launching): Live {
     this.#running = running;
     const { usage } = this.#owner;
     // Over pipes it is known at once which messages had been asked for.
     if (target.transport !== "stdio") running.output.countAsked(usage);
+    this.#handToken = handToken;
+    const mark = (): string => this.#mark ?? "";
     const exited = new Promise<Ended>((resolve) => (this.#finish = resolve));
     const live: Live = {
       ref: this.ref,
       generation: this.number,
       target,
-      startedAs: { def: this.def, token: this.#mark },
+      startedAs: {
+        def: this.def,
+        get token() {
+          return mark();
+        },
+      },
       pid: running.pid,
       work: this.work,
       isHandedOver: () => this.isHandedOver,

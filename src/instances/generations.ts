@@ -106,9 +106,10 @@ export class Generations {
   }
 
   /** Its child answers. The one that served until now is for the caller to end. */
-  becomeReady(generation: Generation, { target, running, broken }: Launching): Live {
+  becomeReady(generation: Generation, ready: Launching): Live {
+    const { running, broken } = ready;
     this.#options.standing.fallen = undefined;
-    const live = generation.becomeReady(target, running);
+    const live = generation.becomeReady(ready);
     this.serving = generation;
     this.#tell(generation, "ready");
     this.log("info", generation, "ready");

@@ -13,8 +13,18 @@ export interface Engines {
   remote: Engine<RemoteServer>;
 }
 
-/** The token that goes to this generation of the user's child, asked at its start; a child that serves nobody is generation 0. */
-export type SecretsFor = (ref: Ref, generation: number) => string | undefined;
+/**
+ * The token that goes to this generation of the user's child, asked at its start, which waits for it;
+ * a child that serves nobody is generation 0. Rejects with what keeps the child from being started.
+ */
+export type SecretsFor = (
+  ref: Ref,
+  generation: number,
+  signal: AbortSignal,
+) => Promise<string | undefined>;
+
+/** The token that a generation that runs may be handed in place of the one that it was started with; throws where it may have none. */
+export type SecretNow = (ref: Ref, generation: number) => string | undefined;
 
 /** What all instances share. */
 export interface InstanceContext extends Pick<LaunchInput, "version" | "versions"> {
@@ -22,6 +32,7 @@ export interface InstanceContext extends Pick<LaunchInput, "version" | "versions
   engines: Engines;
   servers: (name: string) => ServerDef | undefined;
   secretsFor: SecretsFor;
+  secretNow: SecretNow;
   log: Logger;
   scheduler: StartScheduler;
   events: EventEmitter<SupervisorEvents>;

@@ -53,7 +53,7 @@ export interface Live {
   readonly ref: Ref;
   readonly generation: number;
   readonly target: Target;
-  /** Its definition, and the mark of its token, when it was started: there may be others by now. */
+  /** Its definition when it was started, and the mark of the token that it has: there may be others by now. */
   readonly startedAs: { readonly def: ServerDef; readonly token: string };
   /** The top of the process tree, null for a remote. */
   readonly pid: number | null;

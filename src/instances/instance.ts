@@ -7,10 +7,11 @@ import { launchRemote } from "./launch-remote.ts";
 import { isDown, rowOf } from "./instance-row.ts";
 import { isRemote } from "./instance-types.ts";
 import { isShortage } from "./restart-policy.ts";
+import { giveToken } from "./new-token.ts";
 import { AGAIN, Start } from "./start.ts";
 import { Succession } from "./succession.ts";
 import { attachAll, idleSince, newUsage } from "./usage.ts";
-import type { ChildServer, RemoteServer, ServerDef } from "../config/config.ts";
+import type { ChildServer, ServerDef } from "../config/config.ts";
 import type { Generation, Owner } from "./generation.ts";
 import type { InstanceContext } from "./instance-context.ts";
 import type { InstanceRow, InstanceState, Live, Ref } from "./instance-types.ts";
@@ -160,6 +161,15 @@ export class Instance implements Owner {
     this.#start?.again();
     this.#succession = new Succession(reason);
     await this.#takeOver(this.#succession);
+  }
+
+  /**
+   * As `handOver`, for a new token. What runs and can be handed it goes on with it, and has it when this
+   * returns; a start that has not taken its token yet takes the new one.
+   */
+  async renewToken(reason: string): Promise<void> {
+    const isGiven = giveToken(this.#generations, this.#start !== undefined, this.#context);
+    return isGiven ? this.forgive() : await this.handOver(reason);
   }
 
   /** Forgets the failures: who waits for the next try goes on, and the next message starts the child at once. */
@@ -314,7 +324,10 @@ export class Instance implements Owner {
     this.#generations.add(generation);
     try {
       signal.throwIfAborted();
-      if (def.kind === "remote") return await this.#startRemote(generation, def, signal);
+      if (def.kind === "remote") {
+        const ready = await launchRemote(this.#context, generation, def, signal);
+        return this.#becomeReady(generation, ready);
+      }
       if (!hasPlace) await this.#context.admit(generation, signal);
       return await this.#startInTurn(generation, def, signal);
     } catch (error) {
@@ -330,13 +343,6 @@ export class Instance implements Owner {
       }
       throw failure;
     }
-  }
-
-  async #startRemote(generation: Generation, def: RemoteServer, signal: AbortSignal) {
-    return this.#becomeReady(
-      generation,
-      await launchRemote(this.#context, generation, def, signal),
-    );
   }
 
   async #startInTurn(generation: Generation, def: ChildServer, signal: AbortSignal): Promise<Live> {

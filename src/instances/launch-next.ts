@@ -23,7 +23,7 @@ export async function launchNext(
   { generation, ...next }: NextChild,
 ): Promise<Launched | NotLaunched> {
   const { ref, def, output } = next;
-  const token = generation.takeToken(secretsFor);
+  const token = await generation.takeToken(secretsFor, next.signal);
   const outcome = await launchChild({
     ...next,
     version,

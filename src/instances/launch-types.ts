@@ -39,8 +39,9 @@ export interface Launched {
   broken: AbortSignal;
 }
 
-/** Of one that runs elsewhere it is not known when it breaks. */
-export type Launching = Pick<Launched, "running" | "target"> & Partial<Launched>;
+/** What is ready to serve. `handToken` gives it a token in place of the one that it was started with, where it can take one. Of one that runs elsewhere it is not known when it breaks. */
+export type Launching = Pick<Launched, "running" | "target"> &
+  Partial<Launched> & { handToken?: (token: string | undefined) => void };
 
 export interface NotLaunched {
   isReady: false;

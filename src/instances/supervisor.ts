@@ -20,7 +20,7 @@ import { allDone } from "../platform/all-done.ts";
 import { Scrubber } from "../telemetry/scrubber.ts";
 import { forgetful } from "./definition.ts";
 import type { DefinitionMemory } from "./definition.ts";
-import type { Engines, InstanceContext, SecretsFor } from "./instance-context.ts";
+import type { Engines, InstanceContext, SecretNow, SecretsFor } from "./instance-context.ts";
 import { isOwnVariant, keyOf } from "./instance-types.ts";
 import type {
   Era,
@@ -56,6 +56,7 @@ export interface SupervisorOptions {
   version: string;
   servers: (name: string) => ServerDef | undefined;
   secretsFor: SecretsFor;
+  secretNow: SecretNow;
   log: Logger;
   /** What children write is kept without the secrets that it knows. */
   scrubber?: Scrubber;
@@ -198,9 +199,18 @@ export class Supervisor {
    * in the state. What is ended at once has ended when this resolves.
    */
   async renew(selector: Selector, reason: string): Promise<void> {
+    await this.#renewBy(selector, (instance) => instance.handOver(reason));
+  }
+
+  /** As `renew`, for a new token: what can be handed it while it runs has it when this returns, and goes on. */
+  async renewTokens(selector: Selector, reason: string): Promise<void> {
+    await this.#renewBy(selector, (instance) => instance.renewToken(reason));
+  }
+
+  async #renewBy(selector: Selector, renew: (instance: Instance) => Promise<void>): Promise<void> {
     this.#trust(selector);
     const ending = this.#select(selector).map(async (instance) => {
-      const over = instance.handOver(reason);
+      const over = renew(instance);
       if (instance.live === undefined) await over;
       else over.catch(() => {});
     });
@@ -365,7 +375,7 @@ export class Supervisor {
   async #prepareProbe(ref: Ref, def: ChildServer) {
     const { config, version, versions, engines, secretsFor, scheduler } = this.#context;
     const { signal } = this.#stopping;
-    const token = secretsFor(ref, PROBE);
+    const token = await secretsFor(ref, PROBE, signal);
     const free = await scheduler.take(ref, signal);
     const endTurn = (end: StartEnd): void => {
       free(end);

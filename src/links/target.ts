@@ -8,7 +8,7 @@ export type Target = HttpTarget | StdioTarget;
 export interface HttpTarget {
   transport: "sse" | "http";
   url: URL;
-  /** Sent with every request; of a remote they may hold the user's token. */
+  /** To be sent with the next request: read them for each. Of a remote they may hold the user's token, as it is at the moment. */
   headers: Readonly<Record<string, string>>;
   isRemote: boolean;
   /** The unix socket that leads there, for a child in a network of its own; else null. */

@@ -1,5 +1,6 @@
 import type { Registry } from "../auth/registry.ts";
 import { SupervisorError } from "../errors.ts";
+import type { SecretNow, SecretsFor } from "../instances/instance-context.ts";
 import type { Ref, Supervisor } from "../instances/supervisor.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import { MIN_SECRET_LENGTH } from "../telemetry/scrubber.ts";
@@ -26,7 +27,11 @@ export class ChildSecrets {
    * asked for at each start, so a request that was let in before its user was disabled, and is only
    * now at the child, is refused here: USER_DISABLED.
    */
-  tokenFor(ref: Ref, generation: number): string | undefined {
+  // oxlint-disable-next-line require-await -- a refusal rejects
+  readonly secretsFor: SecretsFor = async (ref, generation) => this.secretNow(ref, generation);
+
+  /** As `secretsFor`, for a generation that runs and is to have it in place of another. */
+  readonly secretNow: SecretNow = (ref, generation) => {
     const { user, server } = ref;
     const { registry, tokens } = this.#parts;
     if (registry.findUser(user)?.state !== "enabled")
@@ -34,7 +39,7 @@ export class ChildSecrets {
     const token = tokens.secretFor(user, server);
     if (token !== undefined) this.#hide(ref, generation, token);
     return token;
-  }
+  };
 
   /** From now on a token is hidden no longer than a generation that was started with it is there. */
   unhideAfterUse({ events }: Pick<Supervisor, "events">): void {

@@ -8,7 +8,7 @@ import type { Tokens } from "../tokens/tokens.ts";
 export interface FollowParts {
   registry: Pick<Registry, "events">;
   tokens: Pick<Tokens, "events">;
-  supervisor: Pick<Supervisor, "stop" | "renew" | "renewAtOnce">;
+  supervisor: Pick<Supervisor, "stop" | "renewTokens" | "renewAtOnce">;
   manifests: Pick<Manifests, "forget">;
   sessions: Pick<Sessions, "closeCredential" | "closeUser">;
   log: Logger;
@@ -17,7 +17,7 @@ export interface FollowParts {
 /**
  * What follows when a key or a user ends, or a token changes. Sessions end within the event, so before
  * the change is acknowledged, and nobody is shown any more what the old token showed; children end
- * soon after, and for a new token once another took over.
+ * soon after; a new token is handed to what runs, or to another that takes over from it.
  */
 export function followChanges(parts: FollowParts): void {
   const { registry, tokens, supervisor, manifests, sessions, log } = parts;
@@ -36,7 +36,7 @@ export function followChanges(parts: FollowParts): void {
     // Who takes a token away does not want it used for another call.
     const work = isCleared
       ? supervisor.renewAtOnce(selector, "stopped: the token was cleared")
-      : supervisor.renew(selector, "restarted for a new token");
+      : supervisor.renewTokens(selector, "restarted for a new token");
     logFailure(user, work);
   });
 }

@@ -134,7 +134,7 @@ test("a token that is cleared is in the next child no more", async (t) => {
   assert.equal(await tokenOver(rig, old, "after"), undefined);
 });
 
-test("a new token reaches a remote with the next session, and the old one is not sent again", async (t) => {
+test("a new token reaches a remote with the next request, sessions go on, and the old one is not sent again", async (t) => {
   const remote = await record(t);
   const headers = { Authorization: "Bearer ${token}" };
   const rig = await startForAlice(t, {
@@ -144,10 +144,9 @@ test("a new token reaches a remote with the next session, and the old one is not
   const old = await rig.sse("one");
   const oldHttp = await rig.http("two");
   await setToken(rig, "second-token");
-  await until(() => remote.streams.size === 0, "the stream with the old token is closed");
   const sent = remote.requests.length;
   const answer = await rig.post("/u/alice/two/mcp", call(1, "x"), oldHttp);
-  assert.deepEqual([answer.status, typeOf(answer)], [404, "SESSION_NOT_FOUND"]);
+  assert.equal(answer.status, 200);
   await rig.post(old.endpoint, call(1, "x"));
   await rig.http("two");
   const since = remote.requests.slice(sent);

@@ -88,7 +88,8 @@ export function openSupervisor(
     config,
     version: "0.0.0",
     servers: (name) => config.servers[name],
-    secretsFor: ({ user, server }) => tokens.get(`${user}/${server}`),
+    secretsFor: ({ user, server }) => Promise.resolve(tokens.get(`${user}/${server}`)),
+    secretNow: ({ user, server }) => tokens.get(`${user}/${server}`),
     log,
     engines: { child, remote: new RemoteEngine() },
   });

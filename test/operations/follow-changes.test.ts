@@ -20,7 +20,7 @@ function rig({ stop = () => Promise.resolve() } = {}) {
         told.push(`stop ${user}`);
         await stop();
       },
-      renew: async ({ user, server }, why) => {
+      renewTokens: async ({ user, server }, why) => {
         await Promise.resolve(told.push(`renew ${user} ${server}: ${why}`));
       },
       renewAtOnce: async ({ user, server }, why) => {

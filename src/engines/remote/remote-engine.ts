@@ -72,11 +72,15 @@ function startRemote(workload: Workload<RemoteServer>): Running {
 
 /** Where the server is for this user. Throws TOKEN_MISSING when it needs a token and there is none. */
 function endpointOf({ ref: { user, server }, def, token }: Workload<RemoteServer>): Endpoint {
-  const headers: Record<string, string> = {};
-  for (const [name, value] of Object.entries(def.headers)) {
-    if (token === undefined && hasPlaceholder(value, "token"))
-      throw new SupervisorError("TOKEN_MISSING", `${user}/${server}: no token is set`);
-    headers[name] = fillTemplate(value, { user, token });
-  }
-  return { kind: "url", url: new URL(fillTemplate(def.url, { user })), headers };
+  const headersFor = (current: string | undefined): Record<string, string> => {
+    const headers: Record<string, string> = {};
+    for (const [name, value] of Object.entries(def.headers)) {
+      if (current === undefined && hasPlaceholder(value, "token"))
+        throw new SupervisorError("TOKEN_MISSING", `${user}/${server}: no token is set`);
+      headers[name] = fillTemplate(value, { user, token: current });
+    }
+    return headers;
+  };
+  headersFor(token);
+  return { kind: "url", url: new URL(fillTemplate(def.url, { user })), headersFor };
 }
