@@ -1,3 +1,6 @@
+import { guarded } from "../containment.ts";
+import type { SupervisorError } from "../errors.ts";
+
 /**
  * Lets the calls of one holder at a time run.
  *
@@ -9,8 +12,15 @@
 export class CallMutex<Holder> {
   #holder: Holder | undefined;
   #running = 0;
+  /** A turn is over, and the next one is about to begin. */
+  #isPassing = false;
+  readonly #pass: () => void;
   /** By holder, in the order in which they came, and by id: what is run when its turn comes. */
   readonly #waiting = new Map<Holder, Map<string, () => void>>();
+
+  constructor(onBroken: (failure: SupervisorError) => void) {
+    this.#pass = guarded("child", onBroken, () => this.#begin());
+  }
 
   /** Whose turn it is, while calls of it run. */
   get holder(): Holder | undefined {
@@ -19,16 +29,24 @@ export class CallMutex<Holder> {
 
   /** Runs now or when the holder's turn comes; `leave` is owed for every run that was started. */
   enter(holder: Holder, id: string, run: () => void): void {
-    if (this.#running === 0 || this.#holder === holder) this.#start(holder, run);
+    const isFree = this.#running === 0 ? !this.#isPassing : this.#holder === holder;
+    if (isFree) this.#start(holder, run);
     else {
       const theirs = this.#waiting.get(holder) ?? new Map<string, () => void>();
       this.#waiting.set(holder, theirs.set(id, run));
     }
   }
 
+  /** What the server asks in one breath with its last answer comes in nobody's turn: the next one begins behind it. */
   leave(): void {
     this.#running -= 1;
-    if (this.#running > 0) return;
+    if (this.#running > 0 || this.#waiting.size === 0 || this.#isPassing) return;
+    this.#isPassing = true;
+    setImmediate(this.#pass);
+  }
+
+  #begin(): void {
+    this.#isPassing = false;
     const [next] = this.#waiting;
     if (next === undefined) return;
     const [holder, theirs] = next;

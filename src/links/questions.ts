@@ -36,7 +36,7 @@ export interface QuestionsOptions<Session> {
  * whose call is under way there, and where sessions share it that can be asked, their calls take turns.
  */
 export class Questions<Session extends Respondent> {
-  readonly turns = new CallMutex<Session>();
+  readonly turns: CallMutex<Session>;
   readonly #options: QuestionsOptions<Session>;
   readonly #takesTurns: boolean;
   readonly #cancelled: CancelledCalls<Session>;
@@ -45,6 +45,7 @@ export class Questions<Session extends Respondent> {
 
   constructor(options: QuestionsOptions<Session>) {
     this.#options = options;
+    this.turns = new CallMutex(options.onBroken);
     this.#takesTurns = !options.isOwn && askableIn(options.capabilities).size > 0;
     this.#cancelled = new CancelledCalls(
       options.resumeWindowMs,

@@ -192,6 +192,19 @@ test("a question of a cancelled call is its own session's until resumeWindow is 
   assert.deepEqual(questions(two), []);
 });
 
+test("a cancelled call is over once its child has answered it: the next turn begins, and what the child asks then is nobody's", async (t) => {
+  const { open, got } = await rig(t, { resumeWindow: "1h" });
+  const [one, two] = [await open("one", {}), await open("one", {})];
+  start(one, "late", "ask-late", { ...ELICITATION, answers: true });
+  await until(() => JSON.stringify(got("one")).includes("ask-late"), "it is under way");
+  start(two, "next", "echo", { text: "two's turn" });
+  await one.send({ method: "notifications/cancelled", params: { requestId: "late" } });
+  assert.equal(textOf(await two.answerTo("next")), "two's turn");
+  await until(() => got("one").some(({ error }) => error !== undefined), "the child is refused");
+  assert.deepEqual([one, two].flatMap(questions), []);
+  assert.equal(isAnswered(one, "late"), false);
+});
+
 test("beyond childrenPerUser the child idle longest gives way, and comes back with its session's next message", async (t) => {
   const { open, gate, daemon } = await rig(t, { limits: { childrenPerUser: 2 } });
   const [one, two] = [await open("own", {}), await open("own", { front: "sse" })];
