@@ -150,9 +150,7 @@ export class Generation implements Candidate {
   /** Its child answers. */
   becomeReady({ target, running, handToken }: Launching): Live {
     this.#running = running;
-    const { usage } = this.#owner;
-    // Over pipes it is known at once which messages had been asked for.
-    if (target.transport !== "stdio") running.output.countAsked(usage);
+    running.output.countAsked(this.#owner.usage);
     this.#handToken = handToken;
     const mark = (): string => this.#mark ?? "";
     const exited = new Promise<Ended>((resolve) => (this.#finish = resolve));

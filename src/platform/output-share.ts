@@ -117,7 +117,9 @@ export class OutputShare {
   }
 
   get #isWithin(): boolean {
-    return this.#lines >= 0 && this.#bytes >= 0 && this.#ms >= 0;
+    // A line that goes on can be no answer where none is to come.
+    const ms = this.#asking.inFlight === 0 ? this.#ms - this.#heldMs : this.#ms;
+    return this.#lines >= 0 && this.#bytes >= 0 && ms >= 0;
   }
 
   /** A line of so many bytes was asked for, as an answer is: it is held against nobody. */

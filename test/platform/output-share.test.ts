@@ -83,3 +83,17 @@ test("many that say much have together what one has alone, and one that says lit
   assert.ok(ten.every(({ isFlooding }) => isFlooding));
   assert.equal(calm.isFlooding, false);
 });
+
+test("a line that goes on may be an answer where one is to come, and can be none where nobody asked", (t) => {
+  const pass = clock(t);
+  const [asked, unasked] = [new OutputShare(), new OutputShare()];
+  asked.countAsked({ answeredBytes: 0, inFlight: 1 });
+  for (let i = 0; i < 500; i++) {
+    pass(4);
+    for (const share of [asked, unasked]) share.spend({ lines: 0, bytes: 64 * 1024, ms: 2 }, true);
+  }
+  assert.deepEqual([asked.isFlooding, unasked.isFlooding], [false, true]);
+  asked.refund(0);
+  asked.spend({ lines: 1, bytes: 0, ms: 0 }, false);
+  assert.equal(asked.isFlooding, false);
+});
