@@ -15,6 +15,7 @@ import { discardWith, followChanges } from "./operations/follow-changes.ts";
 import { headerHider } from "./operations/header-hider.ts";
 import { auditedReload, createReload } from "./operations/reload.ts";
 import type { Reloaded } from "./operations/reload.ts";
+import { keepFresh } from "./operations/keep-fresh.ts";
 import { finishRemovals } from "./operations/removal.ts";
 import { openOrClose } from "./platform/closers.ts";
 import type { Closers } from "./platform/closers.ts";
@@ -23,7 +24,7 @@ import { openDataDir } from "./store/store.ts";
 import type { Logger } from "./telemetry/logger.ts";
 import type { Scrubber } from "./telemetry/scrubber.ts";
 import { openTelemetry } from "./telemetry/telemetry.ts";
-import { openTokens } from "./tokens/tokens.ts";
+import { Tokens } from "./tokens/tokens.ts";
 import { openDaemonVault } from "./vault/daemon-vault.ts";
 
 export interface DaemonOptions {
@@ -63,13 +64,12 @@ async function openRooms(options: DaemonOptions, closers: Closers): Promise<Daem
   const { store } = closers.opened(openDataDir(config.dataDir));
   const audit = closers.opened(new Audit({ rows: store.audit, scrubber, log }));
   const vault = closers.opened(openDaemonVault(options, store));
-  const tokens = openTokens({ store, vault });
+  const tokens = closers.opened(new Tokens({ ...options, store, vault }));
   const registry = new Registry(store);
   const catalog = new Catalog(config.servers);
   const secrets = new ChildSecrets({ registry, tokens, scrubber, log });
   const servers = catalog.find.bind(catalog);
-  const { secretsFor, secretNow } = secrets;
-  const kept = { store, vault, tokens, secretsFor, secretNow };
+  const kept = { store, vault, tokens, ...secrets.forChildren };
   const instances = await openInstances({ ...options, ...kept, servers }, closers);
   const { supervisor } = instances;
   secrets.unhideAfterUse(supervisor);
@@ -81,8 +81,9 @@ async function openRooms(options: DaemonOptions, closers: Closers): Promise<Daem
   // Before anybody can connect: a user who is on the way out must not be seen again.
   await finishRemovals({ ...rooms, tokens });
   countEvents(supervisor, telemetry.metrics);
+  keepFresh({ ...rooms, tokens });
   const gateway = closers.opened(await openGateway(rooms));
-  const reload = createReload({ ...rooms, hideHeaders });
+  const reload = createReload({ ...rooms, tokens, hideHeaders });
   const orders = { publicUrl: gateway.publicUrl, reload, store, tokens, keyring: vault.keyring };
   const control = closers.opened(await openControl({ ...rooms, ...orders }));
   log.info({ ...gateway.address, version }, "serving");

@@ -61,6 +61,7 @@ export const ERROR_CODES = {
   USER_EXISTS: entry(409),
   USER_DISABLED: entry(409),
   KEY_IN_USE: entry(409),
+  TOKEN_OF_PROVIDER: entry(409),
   BODY_TOO_LARGE: entry(413),
   TYPE_UNSUPPORTED: entry(415),
   EXPECTATION_FAILED: entry(417),
@@ -75,6 +76,7 @@ export const ERROR_CODES = {
   INSTANCE_BACKING_OFF: serverEntry(503),
   INSTANCE_LIMIT: serverEntry(503),
   TOKEN_MISSING: serverEntry(503),
+  TOKEN_EXPIRED: serverEntry(503),
   SESSION_LOST: serverEntry(404),
   STOPPING: serverEntry(503),
 

@@ -19,7 +19,7 @@ const LINES: readonly Record<string, readonly string[]>[] = [
   { sessions: [] },
   { instances: [] },
   { links: [], engines: ["get-port"] },
-  { auth: [], catalog: [], tokens: [] },
+  { auth: [], catalog: [], tokens: ["openid-client"] },
   { vault: [], audit: [] },
   { store: ["better-sqlite3"] },
   {

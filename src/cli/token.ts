@@ -18,7 +18,7 @@ export function tokenTable(tokens: readonly TokenRow[]): string[] {
     ["TOKEN FOR", "FINGERPRINT", "SET", "EXPIRES"],
     tokens.map(({ server, fingerprint, setAt, expiresAt }) => [
       server ?? ALL_SERVERS,
-      fingerprint,
+      fingerprint ?? "(none yet)",
       instant(setAt),
       instant(expiresAt),
     ]),

@@ -20,6 +20,7 @@ export type {
   ProviderDef,
   RemoteServer,
   ServerDef,
+  TokenSource,
 } from "./types.ts";
 
 /**

@@ -9,7 +9,7 @@ import type { Tokens } from "../tokens/tokens.ts";
 
 export interface ChildSecretsParts {
   registry: Pick<Registry, "findUser">;
-  tokens: Pick<Tokens, "secretFor">;
+  tokens: Pick<Tokens, "freshFor" | "secretFor">;
   scrubber: Scrubber;
   log: Logger;
 }
@@ -27,25 +27,38 @@ export class ChildSecrets {
    * asked for at each start, so a request that was let in before its user was disabled, and is only
    * now at the child, is refused here: USER_DISABLED.
    */
-  // oxlint-disable-next-line require-await -- a refusal rejects
-  readonly secretsFor: SecretsFor = async (ref, generation) => this.secretNow(ref, generation);
-
-  /** As `secretsFor`, for a generation that runs and is to have it in place of another. */
-  readonly secretNow: SecretNow = (ref, generation) => {
-    const { user, server } = ref;
-    const { registry, tokens } = this.#parts;
-    if (registry.findUser(user)?.state !== "enabled")
-      throw new SupervisorError("USER_DISABLED", "the user is disabled or is being removed");
-    const token = tokens.secretFor(user, server);
+  readonly secretsFor: SecretsFor = async (ref, generation, signal) => {
+    this.#requireEnabled(ref);
+    const token = await this.#parts.tokens.freshFor(ref.user, ref.server, signal);
+    // That may have taken a while.
+    this.#requireEnabled(ref);
     if (token !== undefined) this.#hide(ref, generation, token);
     return token;
   };
+
+  /** As `secretsFor`, for a generation that runs and is to have it in place of another. */
+  readonly secretNow: SecretNow = (ref, generation) => {
+    this.#requireEnabled(ref);
+    const token = this.#parts.tokens.secretFor(ref.user, ref.server);
+    if (token !== undefined) this.#hide(ref, generation, token);
+    return token;
+  };
+
+  /** What a supervisor is opened with. */
+  get forChildren(): { secretsFor: SecretsFor; secretNow: SecretNow } {
+    return { secretsFor: this.secretsFor, secretNow: this.secretNow };
+  }
 
   /** From now on a token is hidden no longer than a generation that was started with it is there. */
   unhideAfterUse({ events }: Pick<Supervisor, "events">): void {
     events.on("state", ({ ref, generation, state }) => {
       if (state === "gone") this.#parts.scrubber.delete(nameOf(ref, generation));
     });
+  }
+
+  #requireEnabled({ user }: Ref): void {
+    if (this.#parts.registry.findUser(user)?.state !== "enabled")
+      throw new SupervisorError("USER_DISABLED", "the user is disabled or is being removed");
   }
 
   #hide(ref: Ref, generation: number, token: string): void {

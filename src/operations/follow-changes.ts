@@ -2,6 +2,7 @@ import type { Registry } from "../auth/registry.ts";
 import type { Manifests } from "../instances/manifests.ts";
 import type { Instance, Supervisor } from "../instances/supervisor.ts";
 import type { Sessions } from "../sessions/sessions.ts";
+import type { ManifestSelector } from "../store/store.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import type { Tokens } from "../tokens/tokens.ts";
 
@@ -21,7 +22,7 @@ export interface FollowParts {
  */
 export function followChanges(parts: FollowParts): void {
   const { registry, tokens, supervisor, manifests, sessions, log } = parts;
-  const logFailure = (user: string, work: Promise<void>): void => {
+  const logFailure = (user: string | null, work: Promise<void>): void => {
     work.catch((error: unknown) => log.error({ user, err: error }, "a child could not be stopped"));
   };
   registry.events.on("credential-ended", (ended) => sessions.closeCredential(ended));
@@ -31,14 +32,20 @@ export function followChanges(parts: FollowParts): void {
     logFailure(user, supervisor.stop({ user }, reason));
   });
   tokens.events.on("changed", ({ user, server, isCleared }) => {
-    const selector = { user, server: server ?? undefined };
-    manifests.forget(server === null ? { user } : { user, server });
+    const selector = { user: user ?? undefined, server: server ?? undefined };
+    manifests.forget(forgettable(user, server));
     // Who takes a token away does not want it used for another call.
     const work = isCleared
       ? supervisor.renewAtOnce(selector, "stopped: the token was cleared")
       : supervisor.renewTokens(selector, "restarted for a new token");
     logFailure(user, work);
   });
+}
+
+/** A token of no user is one server's. */
+function forgettable(user: string | null, server: string | null): ManifestSelector {
+  if (user === null) return { server: server ?? "" };
+  return server === null ? { user } : { user, server };
 }
 
 /** A function that ends an instance which served a single session that is over. */

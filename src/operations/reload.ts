@@ -12,6 +12,7 @@ import type { Isolation } from "../engines/process/isolation.ts";
 import type { Manifests } from "../instances/manifests.ts";
 import type { Supervisor } from "../instances/supervisor.ts";
 import type { Sessions } from "../sessions/sessions.ts";
+import type { Tokens } from "../tokens/tokens.ts";
 import type { Logger } from "../telemetry/logger.ts";
 
 /** What became of a reload, with the file that was read. */
@@ -27,6 +28,7 @@ export interface ReloadParts {
   supervisor: Supervisor;
   manifests: Pick<Manifests, "forget">;
   sessions: Pick<Sessions, "closeServer">;
+  tokens: Pick<Tokens, "reloaded">;
   log: Logger;
   isolation: Pick<Isolation, "settleConfig" | "warningsOf">;
   /** Removes from logs what these servers are sent in headers. */
@@ -69,6 +71,7 @@ async function reloadOnce(parts: ReloadParts): Promise<Reloaded> {
       supervisor.forget({ server }, "stopped: the server is gone"),
     ),
   ]);
+  parts.tokens.reloaded();
   log.info({ path: config.path, ...changes }, "config reloaded");
   for (const warning of warnings) log.warn(`config: ${warning}`);
   return { path: config.path, ...changes, ...(warnings.length > 0 && { warnings }) };

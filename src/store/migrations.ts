@@ -85,4 +85,25 @@ export const MIGRATIONS: readonly string[] = [
   ) STRICT;
   CREATE INDEX manifests_of_server ON manifests (server, revision, bytes);
   `,
+  `
+  -- Refresh tokens: where a user's token for a server comes from. box: the refresh token, which the vault
+  -- has sealed for this generation of it. lifetime_ms: of the access token, which is a row of tokens.
+  CREATE TABLE grants (
+    user_id            INTEGER NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    server             TEXT    NOT NULL,
+    provider           TEXT    NOT NULL,
+    generation         INTEGER NOT NULL,
+    box                BLOB    NOT NULL,
+    refresh_expires_at INTEGER,
+    lifetime_ms        INTEGER,
+    state              TEXT    NOT NULL CHECK (state IN ('idle', 'inflight', 'needs_reauth')),
+    since              INTEGER NOT NULL,
+    reason             TEXT,
+    refreshed_at       INTEGER,
+    outcome            TEXT,
+    outcome_at         INTEGER,
+    used_at            INTEGER,
+    PRIMARY KEY (user_id, server)
+  ) STRICT, WITHOUT ROWID;
+  `,
 ];

@@ -115,6 +115,11 @@ function addSurvival({ counter }: Instruments, metrics: Metrics): void {
     "Children that were ended with calls under way after another had taken over.",
     metrics.samples("drainsCut"),
   );
+  counter(
+    "token_refreshes_total",
+    "Tokens that providers were asked for, by outcome.",
+    metrics.samples("refreshes"),
+  );
 }
 
 function addRequests({ gauge, counter }: Instruments, metrics: Metrics): void {

@@ -26,7 +26,8 @@ type CounterName =
   | "resent"
   | "lost"
   | "drainsCut"
-  | "contained";
+  | "contained"
+  | "refreshes";
 
 /** One sample: `{ server: "mail" }` → 3. */
 export interface Sample {
@@ -121,6 +122,11 @@ export class Metrics {
   /** A generation that drained had calls to answer still when it was ended. */
   drainCut(server: string): void {
     this.#count("drainsCut", server, { server });
+  }
+
+  /** A provider was asked for a token. */
+  refreshed(provider: string, outcome: string): void {
+    this.#count("refreshes", provider + outcome, { provider, outcome });
   }
 
   /** A failure of ours ended this in place of the process. */

@@ -12,6 +12,13 @@ export const SEALED_COLUMNS: readonly SealedColumn[] = [
     place: "'tokens|' || (SELECT name FROM users WHERE users.id = user_id) || '|' || server",
   },
   {
+    table: "grants",
+    key: ["user_id", "server"],
+    column: "box",
+    place:
+      "'grants|' || (SELECT name FROM users WHERE users.id = user_id) || '|' || server || '|' || provider || '|' || generation",
+  },
+  {
     table: "manifests",
     key: ["id"],
     column: "box",

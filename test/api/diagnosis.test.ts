@@ -57,6 +57,7 @@ const token = (server: string | null, expiresAt: number | null) => ({
   expiresAt,
   fingerprint: "sha256:0",
   setAt: 0,
+  grant: null,
 });
 
 const EXPIRED = NOW - 3 * DAY;

@@ -116,6 +116,7 @@ test("a token may be as long as a child's environment can hold, and no answer ev
   assert.deepEqual(Object.keys(set.body).toSorted(), [
     "expiresAt",
     "fingerprint",
+    "grant",
     "server",
     "setAt",
     "user",

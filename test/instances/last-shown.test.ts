@@ -8,7 +8,8 @@ import type { Audience } from "../../src/instances/last-shown.ts";
 import { Manifests } from "../../src/instances/manifests.ts";
 import type { Manifest } from "../../src/instances/manifests.ts";
 import type { Live } from "../../src/instances/supervisor.ts";
-import { Tokens, markOf } from "../../src/tokens/tokens.ts";
+import { tokensOver } from "../helpers/tokens.ts";
+import { markOf } from "../../src/tokens/tokens.ts";
 import { openVault } from "../../src/vault/vault.ts";
 import { testInstance } from "../helpers/instance.ts";
 import { temporaryStore } from "../helpers/store.ts";
@@ -26,7 +27,7 @@ async function rig(t: TestContext, definition: object = {}) {
   const { store, folder } = temporaryStore(t);
   for (const user of ["ada", "bob"]) store.users.insert(user, 1);
   const vault = openVault({ keyFile: path.join(folder, "vault.key"), store });
-  const tokens = new Tokens({ store, vault });
+  const tokens = tokensOver({ store, vault });
   tokens.set("ada", null, "ada-token");
   const define = (changes: object) =>
     parseConfig(

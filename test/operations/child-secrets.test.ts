@@ -26,7 +26,10 @@ function rig(given: Given = {}) {
   });
   const secrets = new ChildSecrets({
     registry: { findUser: (name) => ({ name, state: given.state ?? "enabled", createdAt: 0 }) },
-    tokens: { secretFor: () => given.token ?? TOKEN },
+    tokens: {
+      secretFor: () => given.token ?? TOKEN,
+      freshFor: () => Promise.resolve(given.token ?? TOKEN),
+    },
     scrubber,
     log,
   });

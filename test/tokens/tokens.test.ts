@@ -6,15 +6,15 @@ import { test } from "node:test";
 import type { TestContext } from "node:test";
 import Database from "better-sqlite3";
 import type { SupervisorError } from "../../src/errors.ts";
-import { openTokens } from "../../src/tokens/tokens.ts";
 import { openVault } from "../../src/vault/vault.ts";
+import { tokensOver } from "../helpers/tokens.ts";
 import { temporaryStore } from "../helpers/store.ts";
 
 function temporaryTokens(t: TestContext, users = ["ada", "bob"]) {
   const { store, folder, file } = temporaryStore(t);
   for (const user of users) store.users.insert(user, 1);
   const vault = openVault({ keyFile: path.join(folder, "vault.key"), store });
-  const tokens = openTokens({ store, vault });
+  const tokens = tokensOver({ store, vault });
   const changed: unknown[] = [];
   tokens.events.on("changed", (event) => changed.push(event));
   return { tokens, store, vault, folder, file, changed };
@@ -39,7 +39,7 @@ test("a new token takes the place of the old one, also after a restart", (t) => 
   const { tokens, store, vault } = temporaryTokens(t);
   tokens.set("ada", null, "first");
   tokens.set("ada", null, "second");
-  assert.equal(openTokens({ store, vault }).secretFor("ada", "mail"), "second");
+  assert.equal(tokensOver({ store, vault }).secretFor("ada", "mail"), "second");
   assert.equal(tokens.show("ada").length, 1);
 });
 
@@ -55,6 +55,7 @@ test("what is shown is a fingerprint, never the token", (t) => {
     fingerprint: `sha256:${digest.slice(0, 12)}`,
     setAt: 5000,
     expiresAt: 4000,
+    grant: null,
   });
   assert.equal(mail!.server, "mail");
   assert.equal(mail!.expiresAt, null);

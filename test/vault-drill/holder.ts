@@ -4,7 +4,7 @@
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { openDataDir } from "../../src/store/store.ts";
-import { Tokens } from "../../src/tokens/tokens.ts";
+import { tokensOver } from "../helpers/tokens.ts";
 import { openVault } from "../../src/vault/vault.ts";
 import { tokenOf } from "./seed.ts";
 
@@ -15,7 +15,7 @@ const WRITES_A_SECOND = 20;
 
 const { store } = openDataDir(dataDir);
 const vault = openVault({ keyFile: join(dataDir, "vault.key"), store });
-const tokens = new Tokens({ store, vault });
+const tokens = tokensOver({ store, vault });
 const say = (told: object): void => void process.stdout.write(`${JSON.stringify(told)}\n`);
 
 /** A prime apart from one another, so that every part of the table has its turn. */

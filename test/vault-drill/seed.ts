@@ -3,7 +3,8 @@ import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { DATABASE_FILE, openStore } from "../../src/store/store.ts";
 import type { AuditRow, Store } from "../../src/store/store.ts";
-import { Tokens } from "../../src/tokens/tokens.ts";
+import type { Tokens } from "../../src/tokens/tokens.ts";
+import { tokensOver } from "../helpers/tokens.ts";
 import { openVault } from "../../src/vault/vault.ts";
 
 export const tokenOf = (user: number): string => `canary-token-of-u${user}-5c1e`;
@@ -47,7 +48,7 @@ function addAuditRows(store: Store, count: number): void {
 export function seedDataDir(dataDir: string, { users, auditRows = 0 }: Amounts): void {
   const store = openStore(join(dataDir, DATABASE_FILE));
   const vault = openVault({ keyFile: join(dataDir, "vault.key"), store });
-  const tokens = new Tokens({ store, vault });
+  const tokens = tokensOver({ store, vault });
   store.transaction(() => addUsers(store, tokens, users));
   if (auditRows > 0) addAuditRows(store, auditRows);
   store.close();

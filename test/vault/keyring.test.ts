@@ -6,7 +6,8 @@ import type { TestContext } from "node:test";
 import Database from "better-sqlite3";
 import { SupervisorError } from "../../src/errors.ts";
 import { Manifests } from "../../src/instances/manifests.ts";
-import { Tokens } from "../../src/tokens/tokens.ts";
+import type { Tokens } from "../../src/tokens/tokens.ts";
+import { tokensOver } from "../helpers/tokens.ts";
 import { DATABASE_FILE, openStore } from "../../src/store/store.ts";
 import type { SealedColumn, Store } from "../../src/store/store.ts";
 import { SEALED_COLUMNS, UNSEALED_COLUMNS } from "../../src/vault/columns.ts";
@@ -28,7 +29,7 @@ function setting(t: TestContext): Setting {
 }
 
 function fill(store: Store, vault: Vault, count: number): Tokens {
-  const tokens = new Tokens({ store, vault });
+  const tokens = tokensOver({ store, vault });
   store.transaction(() => {
     for (let user = 0; user < count; user += 1) {
       store.users.insert(`u${user}`, 1);

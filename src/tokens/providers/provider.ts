@@ -1,0 +1,50 @@
+/** What a provider gave. */
+export interface Issued {
+  accessToken: string;
+  /** Undefined where the one before stays good. */
+  refreshToken: string | undefined;
+  /** Undefined where the provider does not say. */
+  expiresInMs: number | undefined;
+  refreshExpiresInMs: number | undefined;
+}
+
+/**
+ * What a refusal means. `terminal`: that refresh token is dead. `config`: the client is, whatever the
+ * token. `transient`: all else; the same may succeed later.
+ */
+export type RefusalKind = "terminal" | "transient" | "config";
+
+/** The provider gave nothing. The message is of our words and its code, never of its text. */
+export class Refused extends Error {
+  readonly kind: RefusalKind;
+  readonly retryAfterMs: number | undefined;
+  /** The provider has answered: what it was asked is done, or will not be. */
+  readonly isAnswer: boolean;
+
+  constructor(
+    kind: RefusalKind,
+    message: string,
+    {
+      retryAfterMs,
+      isAnswer = true,
+    }: { retryAfterMs?: number | undefined; isAnswer?: boolean } = {},
+  ) {
+    super(message);
+    this.name = "Refused";
+    this.kind = kind;
+    this.retryAfterMs = retryAfterMs;
+    this.isAnswer = isAnswer;
+  }
+}
+
+/** The grants that are no user's. */
+export type SharedGrant = "app" | "tenant" | "client_credentials";
+
+/** Asks a provider, once for each call: a refresh token may be good for one use. Both reject with Refused. */
+export interface ProviderClient {
+  refresh(refreshToken: string, signal: AbortSignal): Promise<Issued>;
+  issue(grant: SharedGrant, signal: AbortSignal): Promise<Issued>;
+}
+
+export const milliseconds = (seconds: number | undefined): number | undefined =>
+  seconds === undefined ? undefined : seconds * 1000;

@@ -1,0 +1,210 @@
+import assert from "node:assert/strict";
+import { readdirSync, readFileSync, writeFileSync, chmodSync } from "node:fs";
+import path from "node:path";
+import { test } from "node:test";
+import type { Kind } from "../fixtures/providers/strict.ts";
+import { tokensOver } from "../helpers/tokens.ts";
+import { until } from "../helpers/until.ts";
+import { NEVER, providerRig } from "./rig.ts";
+
+const KINDS: Kind[] = ["oauth2", "google", "feishu-v2", "feishu-v1"];
+const DAY_MS = 86_400_000;
+
+for (const kind of KINDS)
+  test(`${kind}: two hundred who want a token at once make one call, and all get what it gave`, async (t) => {
+    const { provider, fresh, tokens } = await providerRig(t, { kind });
+    const got = await Promise.all(Array.from({ length: 200 }, () => fresh()));
+    const refreshes = provider.calls.filter(({ refreshToken }) => refreshToken !== "");
+    assert.deepEqual(
+      refreshes.map(({ refreshToken, outcome }) => [refreshToken, outcome]),
+      [["ur-ada-0", "ok"]],
+    );
+    assert.deepEqual([...new Set(got)], ["u-ada-1"]);
+    const [shown] = tokens.show("ada");
+    assert.equal(shown?.grant?.lastResult, "ok");
+    // The new refresh token is the one that works, where there is a new one.
+    await tokens.refresh("ada", "mail");
+    assert.equal(await fresh(), "u-ada-2");
+  });
+
+test("that a provider is asked is on the disk before, and what it gave before anybody has it", async (t) => {
+  const { provider, fresh, row, tokens, store } = await providerRig(t, { kind: "oauth2" });
+  const seen: string[] = [];
+  provider.beforeAnswer = () => void seen.push(row().state);
+  tokens.events.on("changed", () => {
+    const { state, generation } = row();
+    seen.push(`${state} ${store.tokens.findFor("ada", "mail") !== undefined}`);
+    assert.ok(generation > 0);
+  });
+  await fresh();
+  assert.deepEqual(seen, ["inflight", "idle true"]);
+});
+
+test("tokens lie sealed, each refresh token for its own generation", async (t) => {
+  const { fresh, folder, store, row, vault } = await providerRig(t, { kind: "feishu-v2" });
+  await fresh();
+  store.emptyLog();
+  for (const name of readdirSync(folder).filter((file) => file.includes(".db"))) {
+    const bytes = readFileSync(path.join(folder, name), "latin1");
+    assert.doesNotMatch(bytes, /ur-ada|u-ada/);
+  }
+  const { generation, ...place } = row();
+  const box = store.grants.box(row())!;
+  const at = (number: number) => `grants|${place.user}|mail|sso|${number}`;
+  assert.equal(vault.open(box, at(generation)), "ur-ada-1");
+  assert.throws(() => vault.open(box, at(generation - 1)), { code: "STORE_FAILED" });
+});
+
+test("a dead refresh token: the access token serves until its end, and then nobody is given it", async (t) => {
+  const { provider, fresh, tokens, row } = await providerRig(t, { kind: "feishu-v2" });
+  assert.equal(await fresh(), "u-ada-1");
+  provider.grant("ada");
+  await assert.rejects(tokens.refresh("ada", "mail"), /gave no new token: 20073/);
+  assert.deepEqual([row().state, row().reason], ["needs_reauth", "20073"]);
+  assert.equal(await fresh(), "u-ada-1");
+  const calls = provider.calls.length;
+  t.mock.timers.enable({ apis: ["Date"], now: Date.now() + 3 * 3_600_000 });
+  await assert.rejects(fresh(), {
+    code: "TOKEN_EXPIRED",
+    message: /ada\/mail: .*refreshes it no more/,
+  });
+  assert.equal(provider.calls.length, calls);
+  assert.equal(tokens.show("ada")[0]?.grant?.needsReauth?.reason, "20073");
+});
+
+test("one failure that may pass clears nothing: 5xx, a limit, an unknown 4xx, no answer at all", async (t) => {
+  const { provider, fresh, tokens, row } = await providerRig(t, { kind: "feishu-v2" });
+  await fresh();
+  for (const down of [
+    { status: 503 },
+    { status: 400, body: { code: 20050 } },
+    { status: 400, body: { code: 99991400 } },
+    { status: 418, body: { error: "teapot" } },
+    { status: 200, body: { code: 0 } },
+  ]) {
+    provider.down = down;
+    await assert.rejects(tokens.refresh("ada", "mail"), { code: "TOKEN_EXPIRED" });
+    assert.equal(row().state, "idle");
+    assert.match(row().outcome!, /^transient: /);
+  }
+  provider.down = undefined;
+  await tokens.refresh("ada", "mail");
+  assert.equal(await fresh(), "u-ada-2");
+});
+
+test("a provider that refuses the client is left alone until the config is read again", async (t) => {
+  const { provider, fresh, secret, tokens, row } = await providerRig(t, { kind: "oauth2" });
+  chmodSync(secret, 0o600);
+  writeFileSync(secret, "another");
+  await assert.rejects(fresh(), { code: "TOKEN_EXPIRED", message: /invalid_client/ });
+  await assert.rejects(fresh(), { code: "TOKEN_EXPIRED" });
+  assert.equal(provider.calls.length, 1);
+  assert.equal(row().state, "idle");
+  writeFileSync(secret, "secret-of-the-client");
+  tokens.reloaded();
+  assert.equal(await fresh(), "u-ada-1");
+});
+
+test("a client's secret that others can read is not sent", async (t) => {
+  const { provider, fresh, secret } = await providerRig(t, { kind: "oauth2" });
+  chmodSync(secret, 0o644);
+  await assert.rejects(fresh(), { message: /open to other accounts/ });
+  assert.equal(provider.calls.length, 0);
+});
+
+test("a token that comes later wins over one that is being fetched", async (t) => {
+  const { provider, fresh, tokens } = await providerRig(t, { kind: "oauth2" });
+  let isSet = false;
+  provider.beforeAnswer = () => {
+    if (isSet) return;
+    isSet = true;
+    tokens.setRefreshToken("ada", "mail", provider.grant("ada"));
+  };
+  assert.equal(await fresh(), "u-ada-2");
+  tokens.clear("ada", "mail");
+  assert.equal(await fresh(), undefined);
+});
+
+test("what a killed daemon had under way is asked for once more, and called the crash window where that is refused", async (t) => {
+  const { store, vault, provider, row, config } = await providerRig(t, { kind: "feishu-v2" });
+  store.grants.begin(row());
+  // The provider had answered, and nobody has the answer.
+  provider.grant("ada");
+  await fetch(`${provider.origin}/open-apis/authen/v2/oauth/token`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({
+      grant_type: "refresh_token",
+      refresh_token: "ur-ada-0",
+      client_id: "cli_strict",
+      client_secret: "secret-of-the-client",
+    }),
+  });
+  const next = tokensOver({ store, vault }, config);
+  t.after(() => next.close());
+  next.refresher.start(() => new Set());
+  await until(() => row().state === "needs_reauth", "the row says so");
+  assert.equal(row().reason, "crash window: 20073");
+});
+
+test("at the start nobody is asked for, and later no more than twenty a second and four at once", async (t) => {
+  const users = Array.from({ length: 60 }, (_, index) => `user-${index}`);
+  const { provider, tokens, store, fresh } = await providerRig(t, { kind: "google" }, { users });
+  let open = 0;
+  let most = 0;
+  provider.beforeAnswer = async () => {
+    most = Math.max(most, ++open);
+    await new Promise((done) => setTimeout(done, 1));
+    open -= 1;
+  };
+  tokens.refresher.start(() => new Set(users.map((user) => `${user}/mail`)));
+  await new Promise((done) => setTimeout(done, 20));
+  assert.equal(provider.calls.length, 0);
+  await Promise.all(users.map((user) => fresh(user)));
+  assert.equal(provider.calls.length, users.length);
+  assert.ok(most <= 4);
+  for (const [index, { at }] of provider.calls.entries()) {
+    const before = provider.calls[index - 20];
+    if (before !== undefined) assert.ok(at - before.at >= 900, "twenty calls take a second");
+  }
+  assert.equal(store.grants.all().filter(({ state }) => state !== "idle").length, 0);
+});
+
+test("a token of the provider for all users is fetched once, whoever wants it", async (t) => {
+  const users = ["ada", "bob"];
+  const { provider, fresh } = await providerRig(
+    t,
+    { kind: "feishu-v2" },
+    { users, grant: "tenant" },
+  );
+  assert.deepEqual(await Promise.all([fresh("ada"), fresh("bob"), fresh("ada")]), [
+    "t-1",
+    "t-1",
+    "t-1",
+  ]);
+  assert.equal(provider.calls.length, 1);
+});
+
+test("a plain token has no place where a provider feeds the server, nor a refresh token where none does", async (t) => {
+  const { tokens, config } = await providerRig(t, { kind: "oauth2" });
+  assert.throws(() => tokens.set("ada", "mail", "plain"), { code: "TOKEN_OF_PROVIDER" });
+  config.servers = { mail: { ...config.servers["mail"]!, tokensFrom: null } };
+  assert.throws(() => tokens.setRefreshToken("ada", "mail", "x"), { code: "REQUEST_INVALID" });
+  tokens.set("ada", "mail", "plain");
+  assert.equal(await tokens.freshFor("ada", "mail", NEVER), "plain");
+  assert.equal(tokens.show("ada")[0]?.grant, null);
+});
+
+test("a refresh token near its end is used, though nobody uses the token", async (t) => {
+  t.mock.timers.enable({ apis: ["Date", "setInterval"], now: Date.now() });
+  const { provider, tokens, fresh, row, store } = await providerRig(t, { kind: "feishu-v2" });
+  await fresh();
+  store.grants.used(row(), 1);
+  tokens.refresher.start(() => new Set());
+  t.mock.timers.tick(5 * DAY_MS);
+  assert.equal(provider.calls.length, 1);
+  t.mock.timers.tick(1.01 * DAY_MS);
+  await until(() => row().refreshedAt === Date.now() || provider.calls.length > 1, "it is asked");
+  await until(() => row().state === "idle", "it is stored");
+  assert.equal(provider.calls.length, 2);
+});
