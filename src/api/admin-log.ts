@@ -43,6 +43,7 @@ function orderOf({ method, path, body }: Request): { what: string; user: string 
     "POST disable": "user disable",
     "POST enable": "user enable",
     "PUT token": "token set",
+    "POST refresh": "token refresh",
     "DELETE token": "token clear",
     "POST keys": "key issue",
   };

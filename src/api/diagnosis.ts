@@ -1,7 +1,7 @@
 import { counted } from "../errors.ts";
 import type { InstanceFailure } from "../instances/supervisor.ts";
 import { spokenDuration } from "../platform/durations.ts";
-import { LOOK_AT_LOG, MAX_LINE, RECENT_MS, expiredFor, ifExpired } from "./facts.ts";
+import { LOOK_AT_LOG, MAX_LINE, RECENT_MS, expiredFor, ifDying, ifExpired } from "./facts.ts";
 import type { Cause, Facts } from "./facts.ts";
 import { failingCalls, refusedRequest } from "./request-diagnosis.ts";
 
@@ -51,7 +51,8 @@ export function warningsOf(facts: Facts, cause: Cause | undefined): string[] {
     const found = ifExpired(facts, token);
     return found === undefined || found.cause === cause?.cause ? [] : [found.cause];
   });
-  return [...expired, ...endedSessions(facts)];
+  const dying = facts.tokens.flatMap((token) => ifDying(facts, token) ?? []);
+  return [...expired, ...dying, ...endedSessions(facts)];
 }
 
 /** Clients that had to begin anew: the next child was not what the last one had been. */

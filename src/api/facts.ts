@@ -4,7 +4,7 @@ import type { RequestRecord } from "../telemetry/request-record.ts";
 import type { RefusedReplay } from "../telemetry/survival.ts";
 import type { AccessKey, User } from "../auth/registry.ts";
 import type { InstanceStatus, InstanceFailure } from "../instances/supervisor.ts";
-import type { StoredToken } from "../tokens/tokens.ts";
+import type { StoredGrant, StoredToken } from "../tokens/tokens.ts";
 
 /** All that is known about a user; what the cause is told from. */
 export interface Facts {
@@ -56,16 +56,47 @@ export function expiredFor(facts: Facts, server: string): Cause | undefined {
   return given && ifExpired(facts, given);
 }
 
-export function ifExpired(
-  { user: { name }, now }: Facts,
-  { server, expiresAt }: StoredToken,
-): Cause | undefined {
+export function ifExpired(facts: Facts, token: StoredToken): Cause | undefined {
+  const { user, now } = facts;
+  const { server, expiresAt, grant } = token;
+  if (grant !== null) return ifOver(facts, token, grant);
   if (expiresAt === null || expiresAt > now) return undefined;
-  const which = server === null ? "general token" : `token for ${server}`;
   const flag = server === null ? "" : ` --server ${server}`;
   return {
     code: "TOKEN_EXPIRED",
-    cause: `${name}'s ${which} expired ${spokenDuration(now - expiresAt)} ago`,
-    next: `mcp-supervisor token set ${name}${flag}`,
+    cause: `${user.name}'s ${nameOf(token)} expired ${spokenDuration(now - expiresAt)} ago`,
+    next: `mcp-supervisor token set ${user.name}${flag}`,
   };
 }
+
+/** One of a provider that is over, and no new one is to be had. One that nobody uses may be over: it is refreshed when it is wanted. */
+function ifOver({ user, now }: Facts, token: StoredToken, grant: StoredGrant): Cause | undefined {
+  if (token.expiresAt !== null && token.expiresAt > now) return undefined;
+  const { provider, needsReauth, lastResult } = grant;
+  const what = `${user.name}'s ${nameOf(token)} is over, and ${provider}`;
+  const order = `${user.name} --server ${token.server ?? ""}`;
+  if (needsReauth !== null)
+    return {
+      code: "TOKEN_EXPIRED",
+      cause: `${what} refreshes it no more: ${needsReauth.reason}`,
+      next: `mcp-supervisor token set ${order} --refresh-token-stdin`,
+    };
+  if (lastResult === null || lastResult === "ok") return undefined;
+  return {
+    code: "TOKEN_EXPIRED",
+    cause: `${what} gives no new one: ${lastResult}`,
+    next: `mcp-supervisor token refresh ${order}`,
+  };
+}
+
+/** A token that serves still, and will be over before long. */
+export function ifDying({ user, now }: Facts, token: StoredToken): string | undefined {
+  const { expiresAt, grant } = token;
+  if (grant === null || grant.needsReauth === null) return undefined;
+  if (expiresAt === null || expiresAt <= now) return undefined;
+  const { reason } = grant.needsReauth;
+  return `${user.name}'s ${nameOf(token)} is over in ${spokenDuration(expiresAt - now)}, and ${grant.provider} refreshes it no more: ${reason}`;
+}
+
+const nameOf = ({ server }: StoredToken): string =>
+  server === null ? "general token" : `token for ${server}`;

@@ -23,8 +23,8 @@ export function readUserName(value: unknown): string {
 }
 
 /** A string; what else a token must be is for the tokens room to say. */
-export function readToken(value: unknown): string {
-  if (typeof value !== "string") throw invalid("token must be a string");
+export function readToken(value: unknown, name: string): string {
+  if (typeof value !== "string") throw invalid(`${name} must be a string`);
   return value;
 }
 

@@ -8,6 +8,7 @@ import { addKeyringRoutes } from "./keyring-routes.ts";
 import { addLogRoutes } from "./log-routes.ts";
 import type { ControlParts } from "./parts.ts";
 import { addReloadRoute } from "./reload-routes.ts";
+import { addRefreshRoutes } from "./refresh-routes.ts";
 import { addTokenRoutes } from "./token-routes.ts";
 import { addUserRoutes } from "./user-routes.ts";
 
@@ -15,6 +16,7 @@ import { addUserRoutes } from "./user-routes.ts";
 export function createRoutes(parts: ControlParts, isLocal: boolean): Router {
   const router = Router({ caseSensitive: true, strict: true });
   addUserRoutes(router, parts);
+  addRefreshRoutes(router, parts);
   addTokenRoutes(router, parts);
   addKeyRoutes(router, parts);
   addKeyringRoutes(router, parts, isLocal);

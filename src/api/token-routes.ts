@@ -16,9 +16,18 @@ export function addTokenRoutes(router: Router, { registry, catalog, tokens }: Co
 
   const set = (req: Request): TokenRow & { user: string } => {
     const { user, server } = subject(req);
-    const body = readBody(req, ["token", "expiresAt"]);
-    const value = readToken(body["token"]);
-    tokens.set(user, server, value, readInstant(body["expiresAt"], "expiresAt"));
+    const body = readBody(req, ["token", "expiresAt", "refreshToken"]);
+    if (body["refreshToken"] === undefined) {
+      const expiresAt = readInstant(body["expiresAt"], "expiresAt");
+      tokens.set(user, server, readToken(body["token"], "token"), expiresAt);
+    } else {
+      if (server === null || body["token"] !== undefined || body["expiresAt"] !== undefined)
+        throw new SupervisorError(
+          "REQUEST_INVALID",
+          "a refresh token is for one server, and stands without token and expiresAt",
+        );
+      tokens.setRefreshToken(user, server, readToken(body["refreshToken"], "refreshToken"));
+    }
     const stored = tokens.show(user).find((row) => row.server === server);
     if (stored === undefined)
       throw new SupervisorError("STORE_FAILED", `${user}: the token was not kept`);

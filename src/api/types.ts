@@ -1,3 +1,4 @@
+import type { ErrorCode } from "../errors.ts";
 import type { AuditRow } from "../audit/audit.ts";
 import type { OwnerKind } from "../containment.ts";
 import type { ServerLevel } from "../engines/process/levels.ts";
@@ -44,6 +45,12 @@ export interface IssuedKey {
 
 /** `server` is null for the general token, which every server without one of its own gets. */
 export type TokenRow = StoredToken;
+
+/** What became of each token that a provider was asked for. */
+export interface RefreshedTokens {
+  user: string;
+  refreshed: { server: string; failure: { code: ErrorCode; message: string } | null }[];
+}
 
 export interface AddedUser {
   user: string;

@@ -17,7 +17,7 @@ export function addUserRoutes(router: Router, parts: ControlParts): void {
   const remove = createRemoval(parts);
 
   const add = (body: Record<string, unknown>): AddedUser => {
-    const token = body["token"] === undefined ? undefined : readToken(body["token"]);
+    const token = body["token"] === undefined ? undefined : readToken(body["token"], "token");
     const tokenExpiresAt = readInstant(body["tokenExpiresAt"], "tokenExpiresAt");
     const name = readUserName(body["user"]);
     const added = addUser(parts, { name, token, tokenExpiresAt });

@@ -5,6 +5,7 @@ import { roughDuration, timeTaken } from "../platform/durations.ts";
 import { roughSize } from "../platform/sizes.ts";
 import { answer, instant, known, printable } from "./output.ts";
 import { counted } from "../errors.ts";
+import { grantLine } from "./token.ts";
 
 const MAX_TROUBLES = 3;
 const MAX_LINES = 5;
@@ -52,7 +53,9 @@ function requestLine(told: ToldRequest): string {
   return `  ${since(at)} from ${remoteAddress}: ${request} → ${outcome} (${requestId})`;
 }
 
-function tokenLine({ server, fingerprint, expiresAt }: TokenRow): string {
+function tokenLine(token: TokenRow): string {
+  const { server, fingerprint, expiresAt, grant } = token;
+  if (grant !== null) return `  ${grantLine(token)}; expires ${instant(expiresAt)}`;
   const isOver = expiresAt !== null && expiresAt <= Date.now();
   return `  ${server ?? "for all servers"}: ${fingerprint}, ${isOver ? "expired" : "expires"} ${instant(expiresAt)}`;
 }

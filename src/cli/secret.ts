@@ -14,6 +14,7 @@ export interface SecretOptions {
   tokenStdin?: boolean;
   tokenFile?: string;
   tokenEnv?: string;
+  refreshTokenStdin?: boolean;
 }
 
 /** Adds the three ways to hand over a token without a terminal; argv is not one, because every user of the machine can read it. */
@@ -90,6 +91,18 @@ function fromEnvironment(name: string): string {
   return value;
 }
 
+/** What stdin holds, but for one trailing newline. Rejects with USAGE, where it is a terminal too. */
+export async function readSecretFromStdin(flag: string): Promise<string> {
+  if (process.stdin.isTTY) throw usage(`stdin is a terminal; pipe the token in for ${flag}`);
+  return chomped(await readAll(process.stdin, "stdin"));
+}
+
+function chomped(text: string): string {
+  const token = text.replace(/\r?\n$/, "");
+  if (token === "") throw usage("the token is empty");
+  return token;
+}
+
 /**
  * The token that the options name, or that was typed at the hidden prompt; undefined without an
  * option where there is nobody to ask (`--json`, or no terminal) or nothing was typed.
@@ -116,7 +129,5 @@ export async function readSecret(command: Command, question: string): Promise<st
   } else {
     return undefined;
   }
-  const token = text.replace(/\r?\n$/, "");
-  if (token === "") throw usage("the token is empty");
-  return token;
+  return chomped(text);
 }

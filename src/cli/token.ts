@@ -1,9 +1,11 @@
+import { Option } from "commander";
 import type { Command } from "commander";
-import type { TokenRow } from "../api/types.ts";
+import type { RefreshedTokens, TokenRow } from "../api/types.ts";
 import { SupervisorError } from "../errors.ts";
 import { apiPath, clientFor } from "./client.ts";
 import { answer, instant, table } from "./output.ts";
-import { readSecret, withSecretOptions } from "./secret.ts";
+import { readSecret, readSecretFromStdin, withSecretOptions } from "./secret.ts";
+import type { SecretOptions } from "./secret.ts";
 import { parseInstant } from "./times.ts";
 
 const ALL_SERVERS = "(all)";
@@ -14,7 +16,8 @@ interface ServerOption {
 
 export function tokenTable(tokens: readonly TokenRow[]): string[] {
   if (tokens.length === 0) return ["No tokens."];
-  return table(
+  const fed = tokens.filter(({ grant }) => grant !== null);
+  const rows = table(
     ["TOKEN FOR", "FINGERPRINT", "SET", "EXPIRES"],
     tokens.map(({ server, fingerprint, setAt, expiresAt }) => [
       server ?? ALL_SERVERS,
@@ -23,6 +26,22 @@ export function tokenTable(tokens: readonly TokenRow[]): string[] {
       instant(expiresAt),
     ]),
   );
+  return fed.length === 0 ? rows : [...rows, "", ...fed.map(grantLine)];
+}
+
+/** What keeps a token fresh, and how well. */
+export function grantLine({ server, grant }: TokenRow): string {
+  if (grant === null) return "";
+  const { provider, refreshExpiresAt, lastResult, lastTriedAt, needsReauth } = grant;
+  const last = lastTriedAt === null ? "not asked yet" : `${lastResult} at ${instant(lastTriedAt)}`;
+  const parts = [
+    `${server ?? ALL_SERVERS}: from ${provider}`,
+    `last refresh: ${last}`,
+    `refresh token expires ${instant(refreshExpiresAt)}`,
+  ];
+  if (needsReauth !== null)
+    parts.push(`has to connect anew since ${instant(needsReauth.since)}: ${needsReauth.reason}`);
+  return parts.join("; ");
 }
 
 async function setToken(
@@ -32,6 +51,9 @@ async function setToken(
 ): Promise<void> {
   const expiresAt = options.expiresAt === undefined ? null : parseInstant(options.expiresAt);
   const client = await clientFor(command);
+  const path = apiPath(["users", name, "token"], { server: options.server });
+  const { refreshTokenStdin } = command.opts<SecretOptions>();
+  if (refreshTokenStdin) return await setRefreshToken(name, path, options, command);
   const token = await readSecret(command, `Token of ${name}: `);
   if (token === undefined) {
     throw new SupervisorError(
@@ -39,13 +61,48 @@ async function setToken(
       "no token given; type one in a terminal, or pass --token-stdin, --token-file or --token-env",
     );
   }
-  const path = apiPath(["users", name, "token"], { server: options.server });
   const stored = await client.call<TokenRow>("PUT", path, { token, expiresAt });
   const late = expiresAt !== null && expiresAt <= Date.now() ? " (that time has passed)" : "";
   answer(command, stored, [
     `The token of ${name} for ${stored.server ?? "all servers"} is stored, fingerprint ${stored.fingerprint}, expires ${instant(stored.expiresAt)}${late}.`,
     "Children in use serve until others with the new token take over (status shows both); those not in use get it with the next message.",
   ]);
+}
+
+async function setRefreshToken(
+  name: string,
+  path: string,
+  { server, expiresAt }: ServerOption & { expiresAt?: string },
+  command: Command,
+): Promise<void> {
+  if (server === undefined || expiresAt !== undefined)
+    throw new SupervisorError(
+      "USAGE",
+      "a refresh token is for one server, which --server names, and its provider says when it expires",
+    );
+  const refreshToken = await readSecretFromStdin("--refresh-token-stdin");
+  const client = await clientFor(command);
+  const stored = await client.call<TokenRow>("PUT", path, { refreshToken });
+  answer(command, stored, [
+    `The refresh token of ${name} for ${server} is stored; ${stored.grant?.provider ?? "its provider"} is asked for a token with the next message.`,
+    `mcp-supervisor token refresh ${name} --server ${server} asks now.`,
+  ]);
+}
+
+async function refreshTokens(name: string, options: ServerOption, command: Command): Promise<void> {
+  const client = await clientFor(command);
+  const path = apiPath(["users", name, "refresh"], { server: options.server });
+  const done = await client.call<RefreshedTokens>("POST", path);
+  const failed = done.refreshed.find(({ failure }) => failure !== null)?.failure;
+  answer(
+    command,
+    done,
+    done.refreshed.map(
+      ({ server, failure }) =>
+        `${server}: ${failure === null ? "there is a new token" : failure.message}`,
+    ),
+  );
+  if (failed != null) process.exitCode = 1;
 }
 
 async function showToken(name: string, _options: object, command: Command): Promise<void> {
@@ -66,12 +123,24 @@ export function addTokenCommands(program: Command): void {
   withSecretOptions(token.command("set <name>"))
     .description("store a user's token, encrypted; asks for it, hidden, in a terminal")
     .option("--server <server>", "for this server only, instead of all without one of their own")
+    .addOption(
+      new Option(
+        "--refresh-token-stdin",
+        "read from stdin a refresh token, with which the server's provider is asked for tokens",
+      ).conflicts(["tokenStdin", "tokenFile", "tokenEnv"]),
+    )
     .option("--expires-at <time>", "when it expires: RFC 3339 or epoch seconds")
     .addHelpText(
       "after",
       "\nExample:\n  mcp-supervisor token set alice --server gmail --token-file alice.token --expires-at 2027-01-31T12:00:00Z",
     )
     .action(setToken);
+  token
+    .command("refresh <name>")
+    .description("ask the providers of a user's tokens for new ones now")
+    .option("--server <server>", "of this server only")
+    .addHelpText("after", "\nExample:\n  mcp-supervisor token refresh alice --server gmail")
+    .action(refreshTokens);
   token
     .command("show <name>")
     .description("show fingerprints and expiry of a user's tokens, never the tokens")

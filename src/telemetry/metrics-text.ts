@@ -116,7 +116,7 @@ function addSurvival({ counter }: Instruments, metrics: Metrics): void {
     metrics.samples("drainsCut"),
   );
   counter(
-    "token_refreshes_total",
+    "provider_refreshes_total",
     "Tokens that providers were asked for, by outcome.",
     metrics.samples("refreshes"),
   );

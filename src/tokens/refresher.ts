@@ -143,6 +143,7 @@ export class Refresher {
     const all = Promise.allSettled([...this.#flights.values()].map(({ answer }) => answer));
     await withDeadline(all, PATIENCE_MS + 1000, () => []);
     this.#late.abort();
+    this.#once.reserve.free();
   }
 
   #look(): void {

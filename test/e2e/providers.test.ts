@@ -1,0 +1,100 @@
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { test } from "node:test";
+import type { TestContext } from "node:test";
+import { CLIENT, StrictProvider } from "../fixtures/providers/strict.ts";
+import type { Kind } from "../fixtures/providers/strict.ts";
+import { startForAlice } from "../helpers/alice.ts";
+import { call, fixture } from "../helpers/fixtures.ts";
+import { record } from "../helpers/recorder.ts";
+import { until } from "../helpers/until.ts";
+
+/** A daemon whose servers are fed by a strict provider, and alice, who has a refresh token of it for each. */
+async function start(t: TestContext, kind: Kind, servers: Record<string, object>) {
+  const provider = await StrictProvider.open({ kind });
+  const folder = mkdtempSync(path.join(tmpdir(), "provider-"));
+  t.after(async () => {
+    await provider.close();
+    rmSync(folder, { recursive: true, force: true });
+  });
+  const secret = path.join(folder, "client.secret");
+  writeFileSync(secret, CLIENT.secret, { mode: 0o400 });
+  const fed = Object.entries(servers).map(([name, def]) => [name, { ...def, provider: "sso" }]);
+  const providers = { sso: provider.config(secret) };
+  const rig = await startForAlice(t, Object.fromEntries(fed) as object as never, { providers });
+  const set = async (server: string) =>
+    await rig.daemon.cli(["token", "set", "alice", "--server", server, "--refresh-token-stdin"], {
+      input: `${provider.grant("alice")}\n`,
+    });
+  return { rig, provider, set };
+}
+
+test("two hundred calls that come at once for a token that is yet to be fetched make one call, and all carry what it gave", async (t) => {
+  const remote = await record(t);
+  const headers = { Authorization: "Bearer ${token}" };
+  const { rig, provider, set } = await start(t, "oauth2", {
+    one: { url: `${remote.origin}/mcp`, headers },
+  });
+  assert.equal((await set("one")).code, 0);
+  assert.equal(provider.calls.length, 0);
+  const posts = Array.from({ length: 200 }, (_, id) => rig.post("/u/alice/one/mcp", call(id, "x")));
+  const answers = await Promise.all(posts);
+  assert.deepEqual([...new Set(answers.map(({ status }) => status))], [200]);
+  assert.deepEqual(
+    provider.calls.map(({ outcome }) => outcome),
+    ["ok"],
+  );
+  const sent = new Set(remote.requests.map((request) => request.headers.authorization));
+  assert.deepEqual([...sent], ["Bearer u-alice-1"]);
+
+  // The next one is in force with the next request, and the old one is not sent again.
+  const before = remote.requests.length;
+  assert.equal((await rig.daemon.cli(["token", "refresh", "alice"])).code, 0);
+  await rig.post("/u/alice/one/mcp", call("next", "x"));
+  const since = remote.requests.slice(before).map((request) => request.headers.authorization);
+  assert.deepEqual([...new Set(since)], ["Bearer u-alice-2"]);
+});
+
+test("a child is started with what its provider gives, and another takes over with the next token", async (t) => {
+  const { rig, provider, set } = await start(t, "feishu-v2", { one: fixture("http", "echo-sse") });
+  const { daemon } = rig;
+  await set("one");
+  const session = await rig.http("one");
+  const tokenOf = async (id: string): Promise<unknown> => {
+    const { body } = await rig.post("/u/alice/one/mcp", call(id, "env"), session);
+    return /u-alice-\d+/.exec(body)?.[0];
+  };
+  assert.equal(await tokenOf("first"), "u-alice-1");
+  const { pid } = await rig.row("one");
+  const refreshed = await daemon.cli(["token", "refresh", "alice", "--server", "one"]);
+  assert.deepEqual(refreshed.json(), {
+    user: "alice",
+    refreshed: [{ server: "one", failure: null }],
+  });
+  await until(async () => (await rig.row("one")).pid !== pid, "another child has taken over");
+  const shown = (await daemon.cli(["token", "show", "alice"])).json<{
+    tokens: { server: string | null; grant: { provider: string; lastResult: string } | null }[];
+  }>();
+  const grant = shown.tokens.find(({ server }) => server === "one")?.grant;
+  assert.deepEqual([grant?.provider, grant?.lastResult], ["sso", "ok"]);
+
+  const plain = await daemon.cli(["token", "set", "alice", "--server", "one", "--token-stdin"], {
+    input: "a-plain-token",
+  });
+  assert.equal(plain.code, 1);
+  assert.match(plain.stderr, /TOKEN_OF_PROVIDER/);
+
+  // Its refresh token is used up behind our back.
+  provider.grant("alice");
+  const failed = await daemon.cli(["token", "refresh", "alice", "--server", "one"]);
+  assert.equal(failed.code, 1);
+  assert.match(failed.stderr, /TOKEN_EXPIRED.*20073/);
+  const told = (await daemon.cli(["doctor", "alice"])).json<{ warnings: string[] }>();
+  assert.match(
+    told.warnings.join(),
+    /alice's token for one is over in .*, and sso refreshes it no more: 20073/,
+  );
+  assert.doesNotMatch(daemon.log(), /ur-alice|u-alice|secret-of-the-client/);
+});
