@@ -6,7 +6,7 @@ import { cancelledBy, ownMessage } from "../mcp/client-body.ts";
 import type { ClientMessage } from "../mcp/client-body.ts";
 import { idAt, isForNobody, isRequest } from "../mcp/envelope.ts";
 import { errorText } from "../mcp/messages.ts";
-import { SESSION_HEADER, isEventStream, withOwnHeaders } from "../mcp/headers.ts";
+import { SESSION_HEADER, VERSION_HEADER, isEventStream, withOwnHeaders } from "../mcp/headers.ts";
 import { locate, valueAt } from "../mcp/json-span.ts";
 import { SseReader } from "../mcp/sse.ts";
 import { UNHEARD, pathOf } from "./http1/client.ts";
@@ -28,10 +28,20 @@ const VERSION = /^[\w.-]+$/;
  */
 const SURELY_READ_MS = 250;
 
+export interface HttpLinkOptions {
+  readonly client: HttpClient;
+  readonly target: HttpTarget;
+  /** Without a stream of its own: what the server says unasked is heard elsewhere. */
+  readonly isWithoutStream?: boolean;
+  /** The id of the session, where that has begun already. */
+  readonly sessionId?: string | undefined;
+}
+
 /** A session of a Streamable HTTP server (to 2025-11-25), message by message. */
 export class HttpLink implements Link {
   readonly #client: HttpClient;
   readonly #target: HttpTarget;
+  readonly #isWithoutStream: boolean;
   readonly #events: LinkEvents;
   /** What was sent and is not fully answered, the stream of the GET among it. */
   readonly #posts = new Set<Post>();
@@ -42,11 +52,24 @@ export class HttpLink implements Link {
   #version: string | undefined;
   #isClosed = false;
 
-  constructor(client: HttpClient, target: HttpTarget, events: LinkEvents) {
+  constructor(options: HttpLinkOptions, events: LinkEvents) {
+    const { client, target, isWithoutStream = false, sessionId } = options;
     this.#client = client;
     this.#target = target;
+    this.#isWithoutStream = isWithoutStream;
+    this.#sessionId = sessionId;
     this.#events = events;
     this.#url = target.url;
+  }
+
+  /** These headers, names and values in turn, with those by which the server knows the session. */
+  withSession(headers: readonly string[]): string[] {
+    const all = [...headers];
+    if (this.#sessionId !== undefined) all.push(SESSION_HEADER, this.#sessionId);
+    // Of two versions in a header there is none.
+    if (this.#version !== undefined && !headers.includes(VERSION_HEADER))
+      all.push(VERSION_HEADER, this.#version);
+    return all;
   }
 
   /** In order, each once the server has taken the one before. */
@@ -73,7 +96,8 @@ export class HttpLink implements Link {
     cancelled?.exchange?.abort();
     cancelled?.messages?.reset();
     // From here on the server may speak unasked.
-    if (message.method === "notifications/initialized") await this.#listen();
+    if (message.method === "notifications/initialized" && !this.#isWithoutStream)
+      await this.#listen();
   }
 
   pause(): void {
@@ -221,10 +245,8 @@ export class HttpLink implements Link {
   }
 
   #request(method: HttpRequest["method"], body: Buffer | null): HttpRequest {
-    const headers = [...ACCEPT];
-    if (body !== null) headers.push("content-type", "application/json");
-    if (this.#sessionId !== undefined) headers.push(SESSION_HEADER, this.#sessionId);
-    if (this.#version !== undefined) headers.push("mcp-protocol-version", this.#version);
+    const own = body === null ? ACCEPT : [...ACCEPT, "content-type", "application/json"];
+    const headers = this.withSession(own);
     return {
       method,
       path: pathOf(this.#url),

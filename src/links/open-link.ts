@@ -26,6 +26,6 @@ export function openLink(options: OpenLinkOptions): Link | Promise<Link> {
     case "sse":
       return openSseLink({ client: clientFor(target), target, postTimeoutMs }, events);
     case "http":
-      return new HttpLink(clientFor(target), target, events);
+      return new HttpLink({ client: clientFor(target), target }, events);
   }
 }

@@ -21,6 +21,7 @@ const TO_CLIENT = new Set([
 
 /** The gateway's own session ids take the place of the child's. */
 export const SESSION_HEADER = "mcp-session-id";
+export const VERSION_HEADER = "mcp-protocol-version";
 
 const isMcp = (name: string): boolean => name.startsWith("mcp-") && name !== SESSION_HEADER;
 

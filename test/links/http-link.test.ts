@@ -48,14 +48,17 @@ async function rig(t: TestContext): Promise<Rig> {
     socketPath: null,
     output: new OutputShare(),
   } as const;
-  const link = new HttpLink(client, target, {
-    askable: new Set(),
-    listener: {
-      onMessage: (raw) => void received.push(JSON.parse((raw as Buffer).toString()) as Json),
-      onDropped: (id) => void received.push({ dropped: id } as unknown as Json),
+  const link = new HttpLink(
+    { client, target },
+    {
+      askable: new Set(),
+      listener: {
+        onMessage: (raw) => void received.push(JSON.parse((raw as Buffer).toString()) as Json),
+        onDropped: (id) => void received.push({ dropped: id } as unknown as Json),
+      },
+      onClosed: (error) => void closed.push(error),
     },
-    onClosed: (error) => void closed.push(error),
-  });
+  );
   t.after(() => link.close());
   const send = async (body: string): Promise<void> => {
     const raw = Buffer.from(body);
