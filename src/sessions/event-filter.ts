@@ -62,7 +62,7 @@ export class EventFilter {
     };
     const verdict = this.#sort(message, read);
     if (verdict === "drop") return;
-    this.#pass(verdict === "pass" ? part : eventOf(message, verdict));
+    this.#pass(verdict === "pass" ? part : eventOf(verdict));
   }
 
   /** One of several in an event (2025-03-26): each goes out by itself. */
@@ -70,7 +70,7 @@ export class EventFilter {
     const [message] = messagesIn(raw);
     if (message === undefined) return;
     const verdict = this.#sort(message, () => raw);
-    if (verdict !== "drop") this.#pass(eventOf(message, verdict === "pass" ? raw : verdict));
+    if (verdict !== "drop") this.#pass(eventOf(verdict === "pass" ? raw : verdict));
   }
 
   #release(): Buffer {
@@ -81,7 +81,9 @@ export class EventFilter {
   }
 }
 
-function eventOf(message: Message, raw: Text): EventPart {
+/** Its message reads as the client gets it: under another id it is another one to whoever counts. */
+function eventOf(raw: Text): EventPart {
   const whole = raw instanceof LongText ? Buffer.concat(raw.parts) : raw;
-  return { bytes: messageEvent(whole), name: "message", messages: [message], isLast: true };
+  const messages = messagesIn(raw);
+  return { bytes: messageEvent(whole), name: "message", messages, isLast: true };
 }
