@@ -4,15 +4,14 @@ import { faultOfBody } from "../mcp/client-body.ts";
 import type { ClientMessage } from "../mcp/client-body.ts";
 import { isForNobody, isPing, isRequest } from "../mcp/envelope.ts";
 import { pongText } from "../mcp/messages.ts";
-import { SESSION_HEADER, headersToChild } from "../mcp/headers.ts";
+import { SESSION_HEADER } from "../mcp/headers.ts";
 import { answerWith } from "../sessions/bridged-answer.ts";
 import type { HttpFront } from "../sessions/http-front.ts";
-import { relay, sessionAfter } from "../sessions/http-relay.ts";
 import type { HttpRelay } from "../sessions/http-relay.ts";
-import type { Live } from "../instances/supervisor.ts";
 import { bridgePost, bridgeWithoutBody } from "./bridge-http.ts";
 import { modernIn, serveModern } from "./bridge-modern.ts";
 import { HttpAnswer } from "./http-answer.ts";
+import { relayPost, relayWithoutBody } from "./relay-http.ts";
 import { dropBody, readBody } from "../http/read-body.ts";
 import type { FrontContext, RequestContext } from "./request-context.ts";
 
@@ -29,7 +28,7 @@ export function serveHttp(
 }
 
 async function servePost(context: FrontContext, request: RequestContext): Promise<void> {
-  const { req, res, requestId, instance, trace } = request;
+  const { req, res, requestId, trace } = request;
   trace.atEnd(context.sessions.open.add(request.principal, () => res.destroy()));
   let messages = NO_MESSAGES;
   try {
@@ -58,11 +57,7 @@ async function servePost(context: FrontContext, request: RequestContext): Promis
     if (answerPing(context, request, messages)) return;
     const known = sessionOf(context, request);
     if (isBridged) return await bridgePost(context, request, known, messages);
-    // To ask for a child is use, and what is refused, or needs no answer, is none.
-    const live = known?.session.live ?? instance.live ?? (await instance.ensure());
-    // The client may have left while the child was starting; the child stays for its next try.
-    if (!res.destroyed)
-      relayTo(context, request, live, { relayed: relayIn(known), body, messages });
+    await relayPost(context, request, known, { body, messages });
   } catch (error) {
     trace.fail(error);
     refusePost(request, error, messages);
@@ -78,23 +73,10 @@ function drop(context: FrontContext, request: RequestContext): void {
 
 /** A GET or DELETE is about a session that is there: neither starts a child. */
 function serveWithoutBody(context: FrontContext, request: RequestContext): void {
-  const { req, res, instance, trace } = request;
-  dropBody(req);
+  dropBody(request.req);
   const known = sessionOf(context, request);
-  if (request.server.transport !== "http") return bridgeWithoutBody(context, request, known);
-  const live = known?.session.live ?? instance.live;
-  // Langflow and mcp-remote send these to feel their way; 405 is what servers without streams say (2025-11-25, transports).
-  if (live === undefined)
-    throw new SupervisorError("METHOD_NOT_ALLOWED", "only POST works without a session");
-  const { open } = context.sessions;
-  const close = (): void => void res.destroy();
-  trace.atEnd(
-    req.method === "GET"
-      ? open.addStream(request.principal, close, () => answer.lastMessageAt)
-      : open.add(request.principal, close),
-  );
-  const nothing = { relayed: relayIn(known), body: null, messages: NO_MESSAGES };
-  const answer = relayTo(context, request, live, nothing);
+  if (request.server.transport === "http") relayWithoutBody(context, request, known);
+  else bridgeWithoutBody(context, request, known);
 }
 
 /** A ping asks whether the session is there. While its child is down the answer is ours: nothing is started for that. */
@@ -126,49 +108,6 @@ function sessionOf(
 ): HttpFront | HttpRelay | undefined {
   const id = request.req.headers[SESSION_HEADER];
   return typeof id === "string" ? context.sessions.http.require(id, request.instance) : undefined;
-}
-
-/** A session of a server whose transport has changed since belongs to no relay. */
-const relayIn = (known: HttpFront | HttpRelay | undefined): HttpRelay | undefined =>
-  known?.kind === "relay" ? known : undefined;
-
-/** What is carried, and the session that it belongs to, if there is one. */
-interface Relayed {
-  readonly relayed: HttpRelay | undefined;
-  readonly body: Buffer | null;
-  readonly messages: readonly ClientMessage[];
-}
-
-/** Carries the request over to a server of the same transport, and its answer back. */
-function relayTo(
-  { sessions, heart }: FrontContext,
-  request: RequestContext,
-  live: Live,
-  { relayed, body, messages }: Relayed,
-): HttpAnswer {
-  const { req, res, principal: holder, instance, trace } = request;
-  trace.setGeneration(live.generation);
-  const method = req.method as "POST" | "GET" | "DELETE";
-  const about = { holder, instance, live, relayed, method, messages };
-  const answer = new HttpAnswer({
-    heart,
-    request,
-    sessionHeader: (status, received) => sessionAfter(sessions, about, status, received),
-  });
-  const { exchange, release } = relay(sessions, {
-    ...about,
-    body,
-    headers: headersToChild(req.rawHeaders, req.headers.connection),
-    watch: trace,
-    outlet: answer,
-    cut: () => void res.destroy(),
-  });
-  sessions.carried.add(exchange);
-  trace.atEnd(() => {
-    sessions.carried.delete(exchange);
-    release();
-  });
-  return answer;
 }
 
 /** Answers a POST with a JSON-RPC error that names the request it belongs to. */

@@ -9,7 +9,7 @@ import type { SessionOptions } from "./session-options.ts";
 /** What a session's way to a generation hangs on. */
 interface Arrival extends Pick<SessionOptions, "connect" | "patienceMs" | "survival"> {
   readonly memory: SessionMemory;
-  readonly events: Omit<LinkEvents, "listener">;
+  readonly events: LinkEvents;
   /** Throws where the session has ended meanwhile. */
   readonly requireOpen: () => void;
 }
@@ -21,7 +21,7 @@ interface Arrival extends Pick<SessionOptions, "connect" | "patienceMs" | "survi
  */
 export async function arrive(at: Attachment, arrival: Arrival): Promise<void> {
   const { connect, events, memory, requireOpen } = arrival;
-  const opened = connect(at.live, { ...events, listener: at });
+  const opened = connect(at.live, events, at);
   at.use(opened instanceof Promise ? await opened : opened);
   requireOpen();
   if (memory.initialize === undefined) return;

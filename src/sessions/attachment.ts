@@ -7,7 +7,7 @@ import { ownMessage } from "../mcp/client-body.ts";
 import type { ClientMessage } from "../mcp/client-body.ts";
 import { isRequest, isResponse } from "../mcp/envelope.ts";
 import type { Message } from "../mcp/envelope.ts";
-import { locate, splice, valueAt } from "../mcp/json-span.ts";
+import { elementsOf, locate, splice, valueAt } from "../mcp/json-span.ts";
 import type { Text } from "../mcp/long-text.ts";
 import { notificationText, requestText } from "../mcp/messages.ts";
 import { messagesIn } from "../mcp/outcome.ts";
@@ -64,7 +64,6 @@ export class Attachment implements Listener, Carrier {
   readonly #asks = new Map<string, Ask>();
   /** What the server asked the client and has no answer to, by the ids that the client knows. */
   readonly #questions = new Set<string>();
-  readonly #filter: EventFilter | undefined;
   #link: Link | undefined;
   #calls = 0;
   #isDraining = false;
@@ -80,9 +79,31 @@ export class Attachment implements Listener, Carrier {
     this.epoch = epoch;
     this.labels = new Labels(epoch);
     if (front.onPart === undefined) return;
-    const pass = front.onPart.bind(front);
-    this.#filter = new EventFilter(pass, (message, read) => this.#sort(message, read));
-    this.onPart = (part) => this.#onPart(part, pass);
+    this.onPart = this.passage(front.onPart.bind(front));
+  }
+
+  /** The way of the events of one stream: to `pass` as they are, or changed, or not at all. */
+  passage(pass: (part: EventPart) => void): (part: EventPart) => void {
+    let filter: EventFilter | undefined;
+    return (part) => {
+      if (this.isOver) return;
+      if (!this.#isPlain || filter?.isHolding === true) {
+        filter ??= new EventFilter(pass, (message, read) => this.#sort(message, read));
+        return filter.push(part);
+      }
+      for (const message of part.messages) if (isRequest(message)) this.#asked(message.id!);
+      pass(part);
+    };
+  }
+
+  /** A body that holds nothing but answers has come, and has been passed on. */
+  onBody(body: Buffer): void {
+    const spans = elementsOf(body) ?? [{ start: 0, end: body.length }];
+    for (const { start, end } of spans) {
+      const raw = body.subarray(start, end);
+      const [message] = messagesIn(raw);
+      if (message !== undefined && isResponse(message)) this.#sortAnswer(message, () => raw);
+    }
   }
 
   /** Throws INTERNAL before it is there. */
@@ -193,14 +214,10 @@ export class Attachment implements Listener, Carrier {
     else if (!this.isOver && this.#isCarrierOf(id)) this.#own.front.onDropped(id, error);
   }
 
-  #onPart(part: EventPart, pass: (part: EventPart) => void): void {
-    if (this.isOver) return;
+  /** All that the server says passes as it is, and nothing of it is remembered. */
+  get #isPlain(): boolean {
     const { inFlight } = this.#own;
-    const isPlain =
-      this.epoch === 0 && this.#asks.size === 0 && !this.#isDraining && !inFlight.hasNoted;
-    if (!isPlain || this.#filter!.isHolding) return this.#filter!.push(part);
-    for (const message of part.messages) if (isRequest(message)) this.#asked(message.id!);
-    pass(part);
+    return this.epoch === 0 && this.#asks.size === 0 && !this.#isDraining && !inFlight.hasNoted;
   }
 
   /** What becomes of a message of the server: passed on as it is, or as another text, or not. */

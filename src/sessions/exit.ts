@@ -15,3 +15,7 @@ export async function explainFailure(error: SupervisorError, live: Live): Promis
     { cause: error, data: { reason: ended.reason } },
   );
 }
+
+/** Why the child ended, as a predicate of it, where that is known. */
+export const reasonIn = ({ data, message }: SupervisorError): string =>
+  typeof data?.["reason"] === "string" ? data["reason"] : message;

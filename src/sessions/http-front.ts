@@ -6,10 +6,9 @@ import type { ClientMessage } from "../mcp/client-body.ts";
 import { idAt, isPing, isRequest, isResponse } from "../mcp/envelope.ts";
 import { HAS_LEFT, leftText, pongText, refusalText } from "../mcp/messages.ts";
 import type { Message } from "../mcp/envelope.ts";
-import { wholeText } from "../mcp/long-text.ts";
 import type { Text } from "../mcp/long-text.ts";
 import { messagesIn } from "../mcp/outcome.ts";
-import { PATIENCE_MS, answerWith, beginStream } from "./bridged-answer.ts";
+import { PATIENCE_MS, beginStream } from "./bridged-answer.ts";
 import type { Flow } from "./flow.ts";
 import type { HttpOutlet } from "./outlet.ts";
 import type { CallWatch } from "./calls.ts";
@@ -19,13 +18,14 @@ import {
   ENDED,
   TAKES_JSON_ALONE,
   answerAll,
-  answerBatch,
+  answerOne,
   begin,
   canCarry,
   emit,
   newPost,
   takeFrom,
-  within,
+  endUnanswered,
+  emitOn,
 } from "./open-post.ts";
 import type { Failed, Post } from "./open-post.ts";
 import type { HttpSession } from "./http-sessions.ts";
@@ -318,30 +318,15 @@ export class HttpFront implements Front, HttpSession {
   }
 
   #onPost(post: Post, raw: Text): void {
-    within(post.outlet, [...post.waiting], () => {
-      begin(post);
-      this.#flow.emit(post.outlet, raw);
-    });
+    emitOn(post, raw, (text) => this.#flow.emit(post.outlet, text));
   }
 
   #answer(raw: Text, id: string): void {
     const post = this.#posts.get(id);
     if (post === undefined) return;
     this.#posts.delete(id);
-    post.waiting.delete(id);
-    if (post.waiting.size === 0) this.#forget(post);
-    if (!post.isStream && !post.isBatch) {
-      within(post.outlet, [id], () => answerWith(post.outlet, raw));
-      return;
-    }
-    if (!canCarry(post)) {
-      post.answers.push(wholeText(raw));
-      if (post.waiting.size === 0) answerBatch(post);
-      return;
-    }
-    this.#onPost(post, raw);
-    if (post.waiting.size > 0) return;
-    post.outlet.end();
+    if (post.waiting.size === 1) this.#forget(post);
+    answerOne(post, raw, id, (text) => this.#flow.emit(post.outlet, text));
   }
 
   /** A cancelled request gets no answer (MCP, cancellation), so nothing keeps its POST open. */
@@ -354,9 +339,7 @@ export class HttpFront implements Front, HttpSession {
     post.waiting.delete(id);
     if (post.waiting.size > 0) return;
     this.#forget(post);
-    if (!canCarry(post)) return answerBatch(post);
-    begin(post);
-    post.outlet.end();
+    endUnanswered(post);
   }
 
   #forget(post: Post): void {

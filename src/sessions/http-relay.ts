@@ -1,198 +1,331 @@
-import type { Credential } from "../auth/principal.ts";
-import { SupervisorError } from "../errors.ts";
-import type { Instance, Live } from "../instances/supervisor.ts";
-import { UNHEARD, pathOf } from "../links/http1/client.ts";
-import type { HttpRequest, ResponseHeaders } from "../links/http1/client.ts";
-import type { Link, PostAnswer } from "../links/link.ts";
+import { toSupervisorError, SupervisorError } from "../errors.ts";
+import { unawaited } from "../containment.ts";
+import type { Live } from "../instances/supervisor.ts";
+import { refused } from "../links/assemble.ts";
+import type { LinkEvents, PostAnswer, Posting } from "../links/link.ts";
 import type { ClientMessage } from "../mcp/client-body.ts";
-import { SESSION_HEADER, withOwnHeaders } from "../mcp/headers.ts";
+import { isRequest, isResponse } from "../mcp/envelope.ts";
+import type { Message } from "../mcp/envelope.ts";
+import type { Text } from "../mcp/long-text.ts";
+import { messagesIn } from "../mcp/outcome.ts";
+import type { Attachment } from "./attachment.ts";
 import type { CallWatch } from "./calls.ts";
-import type { Front } from "./front.ts";
-import type { Generations } from "./generations.ts";
-import { HttpExchange, sessionIdIn } from "./http-exchange.ts";
+import type { Flow } from "./flow.ts";
+import type { Front, TellAll } from "./front.ts";
+import type { HttpSession } from "./http-sessions.ts";
+import type { InFlight, Unanswered } from "./in-flight.ts";
+import {
+  ENDED,
+  answerAll,
+  answerOne,
+  canCarry,
+  emit,
+  emitOn,
+  endUnanswered,
+  newPost,
+  takeFrom,
+} from "./open-post.ts";
+import type { Post } from "./open-post.ts";
 import type { HttpOutlet } from "./outlet.ts";
-import type { HttpSession, HttpSessions } from "./http-sessions.ts";
-import { InFlight } from "./in-flight.ts";
+import { RelayLink } from "./relay-link.ts";
+import type { Relaying, Way } from "./relaying.ts";
+import { RelayedStream } from "./relayed-stream.ts";
 import { makeRoom } from "./second-stream.ts";
+import { sessionLost } from "./session-errors.ts";
 import { Session } from "./session.ts";
 import type { SessionOptions } from "./session-options.ts";
 
-/** A Streamable HTTP session whose server speaks the same: each request is carried over by itself, under the id that the server gave. */
-export class HttpRelay implements Front, HttpSession {
-  readonly kind = "relay";
-  readonly session: Session;
-  readonly childId: string;
-  openRequests = 0;
-  /** Ends what is open in its name and would go on without it. */
-  readonly streams = new Set<() => void>();
-  /** `performance.now()` when the last of its streams ended. */
-  streamEndedAt = -Infinity;
-  readonly cutOff = new SupervisorError("UPSTREAM_RESET", "the server ended the session");
+/** The server ended the stream of an answer, and goes on: the client may come back for the rest. */
+const LEFT_OPEN = undefined;
 
-  /** `live` is the generation that answered `initialize`, with that id. */
-  constructor(options: Omit<SessionOptions, "connect">, live: Live, childId: string) {
-    const { generations, instance } = options;
-    this.childId = childId;
-    this.session = new Session({ ...options, connect: refuseToConnect }, this);
-    this.session.begin({ instance, askable: new Set() });
-    this.session.adopt(live, new RelayedSession(live, childId, instance, generations));
-  }
-
-  // Its exchanges hear the server for themselves, and of its end, and are given up one by one.
-  onMessage(): void {}
-  onDropped(): void {}
-  interrupt(): undefined {}
-  end(): void {}
-  giveUp(): void {}
-
-  close(isTold = false): void {
-    this.session.close(isTold);
-    for (const end of this.streams) end();
-  }
-}
-
-/** A session that is relayed request by request ends with its server. */
-const NOT_REPLAYED = {
-  isStateful: true,
-  staysBehind: false,
-  resend: "never",
-  patienceMs: 0,
-} as const;
-
-const refuseToConnect = (): never => {
-  throw new SupervisorError("INTERNAL", "a relayed session begins with an answer of its server");
-};
-
-/** What there is of a relayed session at its server: an id, which the server keeps until it is told. */
-class RelayedSession implements Link {
-  readonly #live: Live;
-  readonly #id: string;
-  readonly #instance: Instance;
-  readonly #generations: Generations;
-
-  constructor(live: Live, id: string, instance: Instance, generations: Generations) {
-    this.#live = live;
-    this.#id = id;
-    this.#instance = instance;
-    this.#generations = generations;
-  }
-
-  post(): Promise<PostAnswer> {
-    return Promise.reject(
-      new SupervisorError("INTERNAL", "what is relayed goes request by request"),
-    );
-  }
-
-  pause(): void {}
-  resume(): void {}
-
-  unsent(): readonly string[] {
-    return [];
-  }
-
-  /** As its client would have (Streamable HTTP, "Session Management"). A server that says no, or nothing, has forgotten the session or will. */
-  close(): void {
-    const { target } = this.#live;
-    if (target.transport === "stdio" || this.#instance.live !== this.#live) return;
-    const headers = withOwnHeaders([SESSION_HEADER, this.#id], target.headers);
-    const request = { method: "DELETE", path: pathOf(target.url), headers, body: null } as const;
-    this.#generations.clientFor(this.#live, target).request(request, UNHEARD);
-  }
-
-  abandon(): void {}
-}
-
-/** Where relayed sessions are kept. */
-export interface Relays {
-  readonly http: Pick<HttpSessions<HttpRelay>, "add" | "close" | "hold">;
-  readonly generations: Generations;
-}
-
-/** One request of a client to a server of the same transport. */
-export interface RelayedRequest {
-  readonly holder: Credential;
-  readonly instance: Instance;
-  readonly live: Live;
-  /** That it belongs to, if it belongs to one. */
-  readonly relayed: HttpRelay | undefined;
-  readonly method: HttpRequest["method"];
-  /** The client's own that are for the server, names and values in turn. */
-  readonly headers: string[];
-  readonly body: Buffer | null;
-  readonly messages: readonly ClientMessage[];
-  readonly watch: CallWatch;
-  readonly outlet: HttpOutlet;
-  /** Ends the client's request. */
-  readonly cut: () => void;
+export interface HttpRelayOptions extends Omit<SessionOptions, "connect"> {
+  readonly flow: Flow;
 }
 
 /**
- * Sends the request; its answer goes to the outlet, verbatim. Returns what ends it, to be called once
- * the client's request is over.
+ * A session's client over Streamable HTTP (to 2025-11-25), where its server speaks the same: each
+ * request is carried over as it is, under the id that the server gave, and the answer back as it
+ * comes. Where the server has ended the session goes on with the next one, under an id of that.
  */
-export function relay(
-  { http, generations }: Relays,
-  request: RelayedRequest,
-): { exchange: HttpExchange; release: () => void } {
-  const { instance, live, relayed, method, headers, messages, cut } = request;
-  const { target } = live;
-  // Only servers of this transport get here; a silent end would leave the client waiting.
-  if (target.transport === "stdio")
-    throw new SupervisorError("INTERNAL", "a stdio child cannot be relayed to");
-  if (relayed !== undefined) headers.push(SESSION_HEADER, relayed.childId);
-  const isStream = method === "GET" && relayed !== undefined;
-  const exchange = new HttpExchange({
-    client: generations.clientFor(live, target),
-    live,
-    target,
-    method,
-    headers,
-    body: request.body,
-    messages,
-    inFlight: new InFlight(instance.usage, relayed?.session.serving?.holds),
-    watch: request.watch,
-    outlet: request.outlet,
-    ...(isStream ? { askAgainAfter: makeRoom(relayed, cut) } : {}),
-  });
-  const over = relayed !== undefined && method !== "GET" ? http.hold(relayed) : undefined;
-  if (isStream) relayed.streams.add(cut);
-  return {
-    exchange,
-    release: () => {
-      over?.();
-      if (isStream) {
-        relayed.streams.delete(cut);
-        relayed.streamEndedAt = performance.now();
-      }
-      exchange.abort();
-    },
-  };
-}
+export class HttpRelay implements Front, HttpSession, Relaying {
+  readonly kind = "relay";
+  readonly session: Session;
+  openRequests = 0;
+  readonly cutOff = new SupervisorError("UPSTREAM_RESET", "the server ended the session");
+  readonly #options: HttpRelayOptions;
+  readonly #flow: Flow;
+  /** Those that wait for an answer: by the ids that they wait for, by where the answer goes. */
+  readonly #posts = new Map<string, Post>();
+  readonly #outlets = new Map<HttpOutlet, Post>();
+  /** The newest last. */
+  readonly #streams = new Set<RelayedStream>();
+  /** `performance.now()` when the last of them ended. */
+  streamEndedAt = -Infinity;
+  #link: RelayLink | undefined;
 
-/** What the head of an answer says of the session that its request belongs to, or begins. */
-export function sessionAfter(
-  { http, generations }: Relays,
-  {
-    holder,
-    instance,
-    live,
-    relayed,
-    method,
-    messages,
-  }: Pick<RelayedRequest, "holder" | "instance" | "live" | "relayed" | "method" | "messages">,
-  status: number,
-  received: ResponseHeaders,
-): string | undefined {
-  const childId = sessionIdIn(received);
-  const isOk = status >= 200 && status < 300;
-  // Told by the client itself.
-  if (relayed !== undefined && method === "DELETE" && isOk) http.close(relayed, true);
-  const isInitialize = messages.some((message) => message.method === "initialize");
-  // Learned from a good answer to initialize alone: servers put fresh ids on refusals too.
-  if (relayed === undefined && childId !== undefined && isInitialize && isOk) {
-    const begun = new HttpRelay({ holder, instance, ...NOT_REPLAYED, generations }, live, childId);
-    http.add(begun);
-    return begun.session.id;
+  /** `live` is the generation that answered `initialize`, with the session id `childId`. */
+  constructor(options: HttpRelayOptions, live: Live, childId: string) {
+    const { instance, flow } = options;
+    this.#options = options;
+    this.#flow = flow;
+    const connect = (next: Live, events: LinkEvents, at: Attachment): RelayLink => {
+      if (this.session.memory.initialize === undefined) throw sessionLost(instance.ref);
+      return this.#open(next, events, at);
+    };
+    this.session = new Session({ ...options, connect }, this);
+    this.session.begin({ instance, askable: new Set() });
+    this.session.adopt(live, (at, events) => this.#open(live, events, at, childId));
+    flow.use(this.session);
   }
-  return childId === relayed?.childId ? relayed?.session.id : undefined;
+
+  /** Ends each of its streams. */
+  get streams(): (() => void)[] {
+    return [...this.#streams].map(({ cut }) => cut);
+  }
+
+  get inFlight(): InFlight {
+    return this.session.serving!.inFlight;
+  }
+
+  /**
+   * Hands on what the client posted; the answer goes to the outlet, as it comes. Where there is none
+   * to come, rejects with REQUEST_INVALID for an id in use, with what keeps the server from starting,
+   * and with UPSTREAM_* for what cannot be handed on.
+   */
+  async post(posting: Posting, outlet: HttpOutlet, watch: CallWatch, isLeft: () => boolean) {
+    let post: Post | undefined;
+    try {
+      const answer = await this.session.post(posting, watch, (sent) => {
+        if (isLeft()) throw new SupervisorError("SESSION_NOT_FOUND", "the client has left");
+        post = this.#expect(sent, outlet, watch);
+      });
+      // What is answered with less than 300 has its answer another way.
+      if (post === undefined || answer.status >= 300)
+        this.#answer(answer, outlet, posting.messages);
+    } catch (error) {
+      if (post === undefined) throw error;
+      await this.#fail(post, toSupervisorError(error));
+    }
+  }
+
+  /** Opens a stream of the session's own. Returns what is to be called when the client has left it. */
+  listen(outlet: HttpOutlet, headers: readonly string[], cut: () => void): () => void {
+    const stream = new RelayedStream({ outlet, headers, cut, onBegun: () => this.#tellKept() });
+    this.#streams.add(stream);
+    this.#flow.all.add(outlet);
+    const link = this.#link;
+    if (link?.isOpen !== true) stream.begin();
+    else stream.feedFrom(link, makeRoom(this, cut));
+    return () => {
+      stream.close();
+      this.#streams.delete(stream);
+      this.#flow.delete(outlet);
+      this.streamEndedAt = performance.now();
+    };
+  }
+
+  /** The client ends the session: the server is told as it says, and what that answers is resolved with. */
+  async tellEnd(headers: readonly string[]): Promise<PostAnswer> {
+    // There is none that knows of it.
+    if (this.#link?.isOpen !== true) return { status: 200, headers: {}, body: Buffer.alloc(0) };
+    return await this.#link.gather({ method: "DELETE", headers, body: null });
+  }
+
+  /** The client has left this POST: the server must see it at once. */
+  left(outlet: HttpOutlet): void {
+    const post = this.#outlets.get(outlet);
+    if (post === undefined) return;
+    post.carried?.abort();
+    this.#prune(post);
+    this.#forget(post);
+    this.inFlight.drainUnanswered([...post.waiting]);
+  }
+
+  /** Streams end, and what waits is told so. */
+  close(isTold = false): void {
+    const posts = [...this.#outlets.values()].map((post) => {
+      post.carried?.abort();
+      this.#prune(post);
+      this.#forget(post);
+      const unanswered = [...post.waiting];
+      post.waiting.clear();
+      return { post, unanswered };
+    });
+    unawaited("session", () => {}, answerAll(posts, ENDED));
+    this.end();
+    this.session.close(isTold);
+    this.#flow.all.close();
+  }
+
+  giveUp(error: SupervisorError): void {
+    this.session.giveUp(error);
+  }
+
+  // For its session: what does not pass by itself.
+
+  onMessage(raw: Text, about: string | undefined, known?: Message): void {
+    const message = known ?? messagesIn(raw)[0];
+    if (message === undefined) return;
+    const full = this.#flow.all.refusal(raw.length);
+    if (full !== undefined) return this.#drop(message, full);
+    this.inFlight.received([message], raw.length);
+    if (isResponse(message)) return this.#answerOne(raw, message.id!);
+    const stream = this.#openStream();
+    const post = about === undefined ? this.#openPost() : this.#posts.get(about);
+    if (about !== undefined && post !== undefined && canCarry(post))
+      emitOn(post, raw, (text) => this.#flow.emit(post.outlet, text));
+    else if (stream !== undefined) emit(this.#flow, stream.outlet, raw);
+    else if (post?.isStream === true) emit(this.#flow, post.outlet, raw);
+    else this.#flow.keep(raw);
+  }
+
+  /** What the server sent finds no room. */
+  #drop(message: Message, error: SupervisorError): void {
+    if (isResponse(message)) this.onDropped(message.id!, error);
+    else if (isRequest(message)) this.session.tell(refused(message.id!, error));
+    else this.#flow.all.drop();
+  }
+
+  onDropped(id: string, error: SupervisorError): void {
+    const watch = this.inFlight.failed(id);
+    const unanswered: Unanswered = { id, watch };
+    const tell = this.interrupt([unanswered]);
+    if (tell !== undefined) unawaited("session", (failure) => this.giveUp(failure), tell(error));
+  }
+
+  interrupt(unanswered: readonly Unanswered[]): TellAll | undefined {
+    const failed = takeFrom(this.#posts, unanswered);
+    for (const { post } of failed) if (post.waiting.size === 0) this.#outlets.delete(post.outlet);
+    return failed.length === 0 ? undefined : (cause) => answerAll(failed, cause);
+  }
+
+  end(): void {
+    for (const stream of this.#streams) stream.end();
+  }
+
+  // For its links.
+
+  postOf(id: string): Post | undefined {
+    return this.#posts.get(id);
+  }
+
+  done(post: Post): void {
+    this.#forget(post);
+  }
+
+  brokeOff(post: Post, error: SupervisorError | undefined): void {
+    const { carried } = post;
+    const work = async (): Promise<void> => {
+      // Where the generation has ended that decides what becomes of it.
+      await carried?.ending();
+      if (post.carried !== carried || this.#outlets.get(post.outlet) !== post) return;
+      carried?.abort();
+      if (error !== LEFT_OPEN) return await this.#fail(post, error);
+      this.#forget(post);
+      post.outlet.end();
+      this.inFlight.drainUnanswered([...post.waiting]);
+    };
+    unawaited("request", (failure) => post.outlet.fail(failure, [...post.waiting]), work());
+  }
+
+  abandoned(post: Post): void {
+    post.carried = undefined;
+    this.#prune(post);
+    if (post.waiting.size > 0) return;
+    this.#forget(post);
+    endUnanswered(post);
+  }
+
+  opened(way: Way): void {
+    for (const stream of [...this.#streams].toReversed()) stream.feedFrom(way);
+  }
+
+  ended(way: Way): void {
+    for (const stream of this.#streams) stream.ended(way);
+  }
+
+  #open(live: Live, events: LinkEvents, at: Attachment, sessionId?: string): RelayLink {
+    const { target } = live;
+    if (target.transport === "stdio")
+      throw new SupervisorError("INTERNAL", "a stdio child cannot be relayed to");
+    const { generations, isStateful } = this.#options;
+    const client = generations.clientFor(live, target);
+    const mayForget = !isStateful;
+    const link = new RelayLink({ client, target, at, relay: this, mayForget, sessionId }, events);
+    this.#link = link;
+    return link;
+  }
+
+  #expect(sent: readonly ClientMessage[], outlet: HttpOutlet, watch: CallWatch): Post | undefined {
+    const requests = sent.filter(isRequest);
+    if (requests.length === 0) return undefined;
+    const post = newPost(requests, outlet, watch);
+    this.#outlets.set(outlet, post);
+    for (const id of post.waiting) this.#posts.set(id, post);
+    return post;
+  }
+
+  /** The server's whole answer to a POST. */
+  #answer(answer: PostAnswer, outlet: HttpOutlet, messages: readonly ClientMessage[]): void {
+    const post = this.#outlets.get(outlet);
+    if (post !== undefined) this.#forget(post);
+    this.inFlight.refused(messages);
+    outlet.head(answer.status, answer.headers, false);
+    if (answer.body.length > 0) outlet.part(answer.body, true);
+    outlet.end();
+  }
+
+  #answerOne(raw: Text, id: string): void {
+    const post = this.#posts.get(id);
+    if (post === undefined) return;
+    this.#posts.delete(id);
+    if (post.waiting.size === 1) this.#forget(post);
+    answerOne(post, raw, id, (text) => this.#flow.emit(post.outlet, text));
+  }
+
+  /** Its server will not answer it, and goes on. */
+  async #fail(post: Post, error: SupervisorError): Promise<void> {
+    if (this.#outlets.get(post.outlet) !== post) return;
+    this.#prune(post);
+    const ids = [...post.waiting];
+    const isBroken = error.code === "UPSTREAM_RESET" || error.code === "UPSTREAM_REFUSED";
+    if (error.code === "UPSTREAM_REFUSED")
+      for (const id of ids) this.inFlight.find(id)!.wasHanded = false;
+    const unanswered = this.inFlight.drainUnanswered(ids);
+    if (isBroken && ids.length > 0) return await this.interrupt(unanswered)?.(error);
+    this.#forget(post);
+    post.outlet.fail(error, ids);
+  }
+
+  /** What was answered as it passed waits no more. */
+  #prune(post: Post): void {
+    for (const id of post.waiting) {
+      if (this.inFlight.find(id) !== undefined && this.#posts.get(id) === post) continue;
+      post.waiting.delete(id);
+      if (this.#posts.get(id) === post) this.#posts.delete(id);
+    }
+  }
+
+  #forget(post: Post): void {
+    this.#outlets.delete(post.outlet);
+    this.#flow.delete(post.outlet);
+    for (const id of post.waiting) if (this.#posts.get(id) === post) this.#posts.delete(id);
+  }
+
+  #openStream(): RelayedStream | undefined {
+    return [...this.#streams].findLast((one) => one.canCarry);
+  }
+
+  /** A POST on which something can be said that belongs to none. */
+  #openPost(): Post | undefined {
+    return [...this.#outlets.values()].findLast(
+      ({ isStream, carried }) => isStream && carried?.isMidEvent !== true,
+    );
+  }
+
+  #tellKept(): void {
+    const stream = this.#openStream();
+    if (stream === undefined) return;
+    for (const raw of this.#flow.takeKept()) emit(this.#flow, stream.outlet, raw);
+  }
 }

@@ -2,7 +2,7 @@ import { unawaited } from "../containment.ts";
 import { SupervisorError } from "../errors.ts";
 import { cancelledBy } from "../mcp/client-body.ts";
 import type { ClientMessage } from "../mcp/client-body.ts";
-import { EnvelopeScanner, isRequest, isResponse } from "../mcp/envelope.ts";
+import { isRequest, isResponse } from "../mcp/envelope.ts";
 import type { AnswerOutcome, Message } from "../mcp/envelope.ts";
 import { valueAt } from "../mcp/json-span.ts";
 import { inTurns } from "../platform/in-turns.ts";
@@ -80,7 +80,6 @@ export class InFlight {
   /** Of an answer that comes in pieces. */
   #bytesSeen = 0;
   #keptBytes = 0;
-  #scanner: EnvelopeScanner | undefined;
   readonly #holds: IdleHolds | undefined;
   readonly #mayRepeat: (method: string) => boolean;
 
@@ -194,23 +193,20 @@ export class InFlight {
     this.#bytesSeen += bytes;
   }
 
-  /** Takes note of a piece of a body that answers them all. */
-  sawOfBody(piece: Buffer): void {
-    if (this.#open.size > 0) this.#usage.answeredBytes += piece.length;
-    if (this.#calls.size === 0) return;
-    this.#bytesSeen += piece.length;
-    this.#scanner ??= new EnvelopeScanner();
-    this.#scanner.write(piece, 0, piece.length);
+  /** Takes note of a piece of a body that answers these. */
+  sawOfBody(messages: readonly Message[], bytes: number): void {
+    const isAsked = messages.some(({ id }) => id !== undefined && this.#open.has(id));
+    if (isAsked) this.#usage.answeredBytes += bytes;
   }
 
-  /** The server has answered all of them, in what `sawOfBody` had. */
-  answered(): void {
-    const answers = this.#scanner?.messages ?? [];
-    const bytes = this.#bytesSeen;
-    this.#scanner = undefined;
-    this.#bytesSeen = 0;
-    for (const id of this.#calls.keys()) this.#endCall(id, outcomeIn(answers, id), bytes);
-    for (const id of this.#open.keys()) this.#end(id, "answered");
+  /** The server has answered these in one body of so many bytes; `answers` are those in it that were looked at. */
+  answered(messages: readonly Message[], answers: readonly Message[], bytes: number): void {
+    this.#holds?.received(answers);
+    for (const message of messages) {
+      if (!isRequest(message)) continue;
+      this.#endCall(message.id!, outcomeIn(answers, message.id!), bytes);
+      this.#end(message.id!, "answered");
+    }
   }
 
   /** Forgets requests that the server refused to take: they were no use of it. Returns those that were under way still. */

@@ -4,6 +4,7 @@ import { rpcErrorText } from "../http/error-response.ts";
 import type { ClientMessage } from "../mcp/client-body.ts";
 import { canonicalId } from "../mcp/envelope.ts";
 import { textAt } from "../mcp/json-span.ts";
+import { wholeText } from "../mcp/long-text.ts";
 import type { Text } from "../mcp/long-text.ts";
 import { inTurns } from "../platform/in-turns.ts";
 import { answerWith, beginStream, emitMessage } from "./bridged-answer.ts";
@@ -22,7 +23,19 @@ export const ENDED = new SupervisorError(
   "the session was ended before the server had answered",
 );
 
-/** A POST of a client that waits for answers, over a bridge. */
+/** What carries a POST of a relay to one generation, and its answer back. */
+export interface Carried {
+  /** Part of an event has gone out, and nothing may come between. */
+  readonly isMidEvent: boolean;
+  /** Nobody waits for this generation any more. */
+  abandon(error: SupervisorError): void;
+  /** Its client has left. */
+  abort(): void;
+  /** Resolves when it is known whether its generation has ended; see `Live.ending`. */
+  ending(): Promise<void>;
+}
+
+/** A POST of a client that waits for answers. */
 export interface Post {
   readonly outlet: HttpOutlet;
   /** As `canonicalId` has them. */
@@ -35,13 +48,15 @@ export interface Post {
   readonly watch: CallWatch | undefined;
   /** `performance.now()` when it came. */
   readonly since: number;
+  /** What carries it now, over a relay. */
+  carried: Carried | undefined;
 }
 
 /** Whether something can be said before the answer. */
 export const canCarry = (post: Post): boolean => post.outlet.accepted !== "json";
 
 /** Of one that was cancelled there is no answer, and of all of them nothing at all. */
-export function answerBatch({ outlet, answers }: Post): void {
+function answerBatch({ outlet, answers }: Post): void {
   if (answers.length > 0) return answerWith(outlet, Buffer.from(`[${answers.join(",")}]`));
   outlet.head(202, {}, false);
   outlet.end();
@@ -68,6 +83,7 @@ export function newPost(
     answers: [],
     watch,
     since: performance.now(),
+    carried: undefined,
   };
 }
 
@@ -107,6 +123,36 @@ export function within(outlet: HttpOutlet, unanswered: readonly string[], work: 
 /** Puts one message on a stream of the session's own. */
 export function emit(flow: Flow, stream: HttpOutlet, raw: Text): void {
   within(stream, [], () => flow.emit(stream, raw));
+}
+
+/** One of its requests is answered; `onStream` puts a message there where it is one. */
+export function answerOne(post: Post, raw: Text, id: string, onStream: (raw: Text) => void): void {
+  post.waiting.delete(id);
+  const isLast = post.waiting.size === 0;
+  if (!post.isStream && !post.isBatch)
+    return within(post.outlet, [id], () => answerWith(post.outlet, raw));
+  if (!canCarry(post)) {
+    post.answers.push(wholeText(raw));
+    if (isLast) answerBatch(post);
+    return;
+  }
+  emitOn(post, raw, onStream);
+  if (isLast) post.outlet.end();
+}
+
+/** Puts a message of the server on the stream that the answer is from now on. */
+export function emitOn(post: Post, raw: Text, onStream: (raw: Text) => void): void {
+  within(post.outlet, [...post.waiting], () => {
+    begin(post);
+    onStream(raw);
+  });
+}
+
+/** All that waited was cancelled, or is answered, and nothing more is said. */
+export function endUnanswered(post: Post): void {
+  if (!canCarry(post)) return answerBatch(post);
+  begin(post);
+  post.outlet.end();
 }
 
 /** From here on the answer is an event stream. */

@@ -3,7 +3,7 @@ import { SupervisorError, toSupervisorError } from "../errors.ts";
 import type { Live } from "../instances/supervisor.ts";
 import { pongText } from "../mcp/messages.ts";
 import type { Attachment } from "./attachment.ts";
-import { explainFailure } from "./exit.ts";
+import { explainFailure, reasonIn } from "./exit.ts";
 import type { Front } from "./front.ts";
 import type { InFlight, Open } from "./in-flight.ts";
 import { isSentAgain } from "./resend.ts";
@@ -126,7 +126,3 @@ export class Recovery {
     await tell?.(toSupervisorError(error));
   }
 }
-
-/** Why the child ended, as a predicate of it, where that is known. */
-const reasonIn = ({ data, message }: SupervisorError): string =>
-  typeof data?.["reason"] === "string" ? data["reason"] : message;

@@ -60,7 +60,9 @@ export class Sender {
   /** Whether a refusal is to be taken for a server that has forgotten the session, and has not taken the message. */
   #isForgotten(said: 400 | 404, messages: readonly ClientMessage[]): boolean {
     const { memory, serving } = this.#session;
-    if (this.#isStateful || memory.initialize === undefined) return false;
+    if (memory.initialize === undefined) return false;
+    // Its session is over, and what it says else is about the message.
+    if (this.#isStateful) return said === 404;
     const { inFlight } = serving!;
     if (idsOf(messages).some((id) => (inFlight.find(id)?.sends ?? 0) > 1)) return false;
     if (said === 404) return true;

@@ -2,11 +2,12 @@ import type { Credential } from "../auth/principal.ts";
 import type { Instance, Live } from "../instances/supervisor.ts";
 import type { Link, LinkEvents } from "../links/link.ts";
 import type { Survival } from "../telemetry/survival.ts";
+import type { Attachment } from "./attachment.ts";
 import type { Generations } from "./generations.ts";
 import type { Resend } from "./resend.ts";
 
-/** Opens a link to a generation that is ready; to a stdio child at once. Rejects with UPSTREAM_*. */
-export type Connect = (live: Live, events: LinkEvents) => Link | Promise<Link>;
+/** Opens a link to a generation that is ready, for a session's place there; to a stdio child at once. Rejects with UPSTREAM_*. */
+export type Connect = (live: Live, events: LinkEvents, at: Attachment) => Link | Promise<Link>;
 
 export interface SessionOptions {
   readonly holder: Credential;

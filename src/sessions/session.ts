@@ -4,7 +4,7 @@ import type { Credential } from "../auth/principal.ts";
 import { SupervisorError, toSupervisorError } from "../errors.ts";
 import type { Ended, Follower, Instance, Live } from "../instances/supervisor.ts";
 import { ACCEPTED } from "../links/link.ts";
-import type { Link, PostAnswer, Posting } from "../links/link.ts";
+import type { Link, LinkEvents, PostAnswer, Posting } from "../links/link.ts";
 import type { ClientMessage } from "../mcp/client-body.ts";
 import { isRequest } from "../mcp/envelope.ts";
 import { Attachment, takenBackText } from "./attachment.ts";
@@ -143,10 +143,10 @@ export class Session implements Follower {
     if (this.#now() === undefined) await this.#attached();
   }
 
-  /** The session is on this generation already, over this link. */
-  adopt(live: Live, link: Link): void {
+  /** The session is on this generation already, which answered its `initialize`, over the link that `open` opens. */
+  adopt(live: Live, open: (at: Attachment, events: LinkEvents) => Link): void {
     const at = this.#placeOn(live);
-    at.use(link);
+    at.use(open(at, this.#eventsOf(at)));
     this.#hold(at);
   }
 
@@ -154,8 +154,7 @@ export class Session implements Follower {
   tell(message: ClientMessage): void {
     const { now } = this.#places;
     if (now === undefined) return;
-    const posting = { body: message.raw, messages: [message], headers: [] };
-    const own = route(posting, this.#places);
+    const own = route({ body: message.raw, messages: [message], headers: [] }, this.#places);
     if (own !== undefined) unheard("session", this.#broke, now.link.post(own));
   }
 
@@ -244,9 +243,8 @@ export class Session implements Follower {
   #hear(messages: readonly ClientMessage[]): PostAnswer {
     if (this.isLost) throw noSession();
     this.#waiting.heard(messages);
-    const posting = { body: Buffer.alloc(0), messages, headers: [] };
     // Some of it may be for a generation that drains.
-    route(posting, this.#places);
+    route({ body: Buffer.alloc(0), messages, headers: [] }, this.#places);
     this.#serving?.inFlight.sent(messages);
     this.memory.heard(messages);
     return ACCEPTED;
@@ -313,16 +311,19 @@ export class Session implements Follower {
   }
 
   async #arrive(at: Attachment): Promise<void> {
-    const onClosed = (error?: SupervisorError): void => this.#onEnded(at, error);
-    const events = { askable: this.#serving!.askable, onClosed };
-    const requireOpen = (): void => this.#requireOpen();
-    await arrive(at, { ...this.#options, memory: this.memory, events, requireOpen });
+    const own = { memory: this.memory, events: this.#eventsOf(at) };
+    await arrive(at, { ...this.#options, ...own, requireOpen: () => this.#requireOpen() });
   }
 
   /** The client may have left meanwhile. */
   #requireOpen(): void {
     if (this.#state.kind === "attaching") return;
     throw this.#state.kind === "lost" ? this.#front.cutOff : noSession();
+  }
+
+  #eventsOf(at: Attachment): LinkEvents {
+    const onClosed = (error?: SupervisorError): void => this.#onEnded(at, error);
+    return { askable: this.#serving!.askable, listener: at, onClosed };
   }
 
   #placeOn(live: Live): Attachment {

@@ -10,18 +10,20 @@ import { capabilitiesOf, versionWantedBy } from "./capabilities.ts";
 import { Flow } from "./flow.ts";
 import { Generations } from "./generations.ts";
 import { HttpFront } from "./http-front.ts";
-import type { HttpRelay } from "./http-relay.ts";
+import { HttpRelay } from "./http-relay.ts";
 import { HttpSessions } from "./http-sessions.ts";
+import { LonePost } from "./lone-post.ts";
+import type { LoneRequest } from "./lone-post.ts";
 import type { ModernServing } from "./modern-post.ts";
 import { OpenRequests } from "./open-requests.ts";
 import type { Link, LinkEvents } from "../links/link.ts";
 import { openLink } from "../links/open-link.ts";
 import { MODERN_VARIANT, isOwnVariant, ownVariant } from "../instances/supervisor.ts";
-import type { Era, Instance, Ref } from "../instances/supervisor.ts";
+import type { Era, Instance, Live, Ref } from "../instances/supervisor.ts";
 import { UnderWay } from "../platform/under-way.ts";
 import type { Survival } from "../telemetry/survival.ts";
 import type { Outlet } from "./outlet.ts";
-import type { Connect, SessionOptions } from "./session-options.ts";
+import type { SessionOptions } from "./session-options.ts";
 import type { Place } from "./serving.ts";
 import { SseFront } from "./sse-front.ts";
 import { AllUnread, Unread } from "./unread.ts";
@@ -157,6 +159,23 @@ export class Sessions {
     return front;
   }
 
+  /** Begins a session of a Streamable HTTP server that speaks for itself: this generation has answered `initialize`, with an id of its own. */
+  beginRelay(whose: Whose, live: Live, childId: string): HttpRelay {
+    const { eventLog } = this.#options.config;
+    const flow = new Flow(eventLog, new Unread(this.unread));
+    const relay = new HttpRelay({ ...this.#optionsFor(whose), flow }, live, childId);
+    this.http.add(relay);
+    return relay;
+  }
+
+  /** Sends a request that belongs to no session to a server that speaks Streamable HTTP itself. Throws as `LonePost` does. */
+  carry({ instance, server }: Whose, request: LoneRequest, live: Live): LonePost {
+    const { generations } = this;
+    const { survival } = this.#options;
+    const { resend } = server;
+    return new LonePost({ ...request, instance, generations, resend, survival }, live);
+  }
+
   #optionsFor({ holder, instance, server }: Whose): SessionOptions {
     const { generations } = this;
     const { stateful: isStateful, resend } = server;
@@ -175,7 +194,7 @@ export class Sessions {
     };
   }
 
-  readonly #connect: Connect = (live, events) =>
+  readonly #connect = (live: Live, events: LinkEvents): Link | Promise<Link> =>
     openLink({
       target: live.target,
       clientFor: (target) => this.generations.clientFor(live, target),

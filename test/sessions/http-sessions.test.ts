@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
 import type { TestContext } from "node:test";
 import { test } from "node:test";
+import { Flow } from "../../src/sessions/flow.ts";
 import { Generations } from "../../src/sessions/generations.ts";
 import { HttpRelay } from "../../src/sessions/http-relay.ts";
 import { HttpSessions } from "../../src/sessions/http-sessions.ts";
+import { AllUnread, Unread } from "../../src/sessions/unread.ts";
 import type { Credential } from "../../src/auth/principal.ts";
 import { testInstance } from "../helpers/instance.ts";
 import type { TestInstance } from "../helpers/instance.ts";
@@ -13,6 +15,9 @@ import { until } from "../helpers/until.ts";
 const MINUTE_MS = 60_000;
 const URL_OF_CHILD = new URL("http://127.0.0.1:1/mcp");
 const ALICE = { user: "alice", issuer: "key", credentialId: "k1" };
+
+const flow = (): Flow =>
+  new Flow(10, new Unread(new AllUnread({ unreadBytes: 1024, unreadTotalBytes: 1024 })));
 
 interface Rig {
   sessions: HttpSessions<HttpRelay>;
@@ -43,6 +48,7 @@ function rig(t: TestContext, ttlMs = 10 * MINUTE_MS): Rig {
         resend: "never" as const,
         patienceMs: 0,
         generations,
+        flow: flow(),
       };
       const opened = new HttpRelay(options, live, "id-of-the-child");
       sessions.add(opened);
@@ -115,7 +121,7 @@ test("a session is found on its own instance alone", async (t) => {
   assert.equal(sessions.require(id, child.instance).session.id, id);
 });
 
-test("a session is lost with the generation that held it, also when another is there", async (t) => {
+test("a session of a stateful server is lost with the generation that held it, also when another is there", async (t) => {
   const { sessions, open, child } = rig(t);
   const session = await open();
   const other = await open();
@@ -129,7 +135,7 @@ test("a session is lost with the generation that held it, also when another is t
   assert.equal(sessions.require(next.session.id, child.instance), next);
 });
 
-test("a session with a call under way stays until that has ended, though nothing new is taken", async (t) => {
+test("a session of a stateful server with a call under way stays until that has ended, though nothing new is taken", async (t) => {
   const { sessions, open, child } = rig(t);
   const session = await open();
   const release = sessions.hold(session);
@@ -185,6 +191,7 @@ test("the server of a relayed session is told of its end once, unless it knows o
       resend: "never" as const,
       patienceMs: 0,
       generations,
+      flow: flow(),
     };
     const opened = new HttpRelay(options, await instance.ensure(), childId);
     sessions.add(opened);

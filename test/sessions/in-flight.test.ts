@@ -156,8 +156,12 @@ test("what was answered counts as asked for, in pieces too; what turns out to be
   const whole = 1000 + answer("1").length;
   assert.equal(usage.answeredBytes, whole);
   receive(answer("1"));
-  inFlight.sawOfBody(Buffer.alloc(1000));
+  const asked = [{ id: "1", method: "tools/call" }];
+  inFlight.sawOfBody(asked, 1000);
   assert.equal(usage.answeredBytes, whole, "nothing was asked any more");
+  send(request("1"));
+  inFlight.sawOfBody(asked, 1000);
+  assert.equal(usage.answeredBytes, whole + 1000);
 });
 
 test("a request that the server refused was no use of it, one that was cancelled was", () => {
@@ -180,7 +184,7 @@ test("calls that were answered are counted, initialize and pings are not", () =>
   for (const id of ["0", "1", "2", "2"]) receive(answer(id));
   assert.equal(usage.answered, 1);
   send(request("3"));
-  inFlight.answered();
+  inFlight.answered([{ id: "3", method: "tools/call" }], [], 0);
   assert.equal(usage.answered, 2);
   assert.equal(usage.inFlight, 0);
 });
@@ -237,8 +241,8 @@ test("the outcome of a call is what the answer says, and nothing in its text", (
   assert.deepEqual(outcomes(), expected);
   for (const [id, tool, rest] of texts) {
     send(callOf(id, tool));
-    inFlight.sawOfBody(Buffer.from(answers(id, rest)));
-    inFlight.answered();
+    const asked = [{ id: String(id), method: "tools/call" }];
+    inFlight.answered(asked, scanned(answers(id, rest)), 1);
     send(callOf(id + 100, "between"));
     inFlight.received([{ id: String(id + 100), method: undefined }], 2);
   }

@@ -4,11 +4,13 @@ import type { TestContext } from "node:test";
 import { test } from "node:test";
 import type { SupervisorError } from "../../src/errors.ts";
 import { peek } from "../../src/mcp/client-body.ts";
-import { HttpExchange } from "../../src/sessions/http-exchange.ts";
-import { InFlight } from "../../src/sessions/in-flight.ts";
-import { HttpClient } from "../../src/links/http1/client.ts";
+import { Generations } from "../../src/sessions/generations.ts";
+import { LonePost } from "../../src/sessions/lone-post.ts";
+import type { LoneRequest } from "../../src/sessions/lone-post.ts";
+import type { Resend } from "../../src/sessions/resend.ts";
 import { call } from "../helpers/fixtures.ts";
 import { testInstance } from "../helpers/instance.ts";
+import type { TestInstance } from "../helpers/instance.ts";
 import { serve } from "../helpers/serve.ts";
 import { until } from "../helpers/until.ts";
 
@@ -26,7 +28,12 @@ interface Rig {
   connections: () => Promise<number>;
   /** Requests in flight of the instance. */
   inFlight: () => number;
-  start: (body: string, headers?: string[]) => { exchange: HttpExchange; seen: Seen };
+  start: (
+    body: string,
+    more?: Partial<LoneRequest>,
+    resend?: Resend,
+  ) => { post: LonePost; seen: Seen };
+  child: TestInstance;
   /** Whether the client has room. */
   room: { isThere: boolean };
 }
@@ -36,13 +43,10 @@ async function rig(t: TestContext, handler: RequestListener): Promise<Rig> {
   const child = testInstance();
   child.start(new URL("/mcp", served.url));
   t.after(() => child.end("the test is over"));
-  const live = await child.instance.ensure();
-  const { target } = live;
-  assert.ok(target.transport !== "stdio");
-  const client = new HttpClient(target.url, false);
-  t.after(() => client.close());
+  await child.instance.ensure();
+  const generations = new Generations();
   const room = { isThere: true };
-  const start: Rig["start"] = (text, headers = []) => {
+  const start: Rig["start"] = (text, more = {}, resend = "reads") => {
     const body = Buffer.from(text);
     const peeked = peek(body);
     assert.ok(peeked.kind === "messages");
@@ -55,16 +59,14 @@ async function rig(t: TestContext, handler: RequestListener): Promise<Rig> {
       unanswered: [],
       drains: [],
     };
-    const exchange = new HttpExchange({
-      client,
-      live,
-      target,
+    const { instance } = child;
+    const request: LoneRequest = {
       method: "POST",
-      headers,
+      headers: [],
       body,
       messages: peeked.messages,
       watch: { requestId: "life-1", begin: () => ({ end() {} }), failApart() {} },
-      inFlight: new InFlight(child.instance.usage),
+      onInitialized() {},
       outlet: {
         accepted: "either",
         unread: 0,
@@ -77,11 +79,13 @@ async function rig(t: TestContext, handler: RequestListener): Promise<Rig> {
         end: () => (seen.ends += 1),
         fail: (failure, unanswered) => Object.assign(seen, { failure, unanswered }),
       },
-    });
-    return { exchange, seen };
+      ...more,
+    };
+    const own = { instance, generations, resend, survival: undefined };
+    return { post: new LonePost({ ...request, ...own }, instance.live!), seen };
   };
   const connections = () => served.connections();
-  return { connections, inFlight: () => child.instance.usage.inFlight, start, room };
+  return { connections, inFlight: () => child.instance.usage.inFlight, start, room, child };
 }
 
 const eventStream = { "content-type": "text/event-stream" };
@@ -108,7 +112,7 @@ test("a call is in flight from its sending to the end of its answer, in one piec
 
 test("headers that cannot be sent fail before anything is sent or counted", async (t) => {
   const { start, inFlight } = await rig(t, () => assert.fail("it was called"));
-  assert.throws(() => start(call(1, "echo"), ["authorization", "a\nb"]), {
+  assert.throws(() => start(call(1, "echo"), { headers: ["authorization", "a\nb"] }), {
     code: "UPSTREAM_INVALID",
   });
   assert.equal(inFlight(), 0);
@@ -120,10 +124,10 @@ test("a client that leaves ends the request at the server, and hears nothing mor
     res.writeHead(200, eventStream).write(":\n\n");
     res.on("close", () => (isGone = true));
   });
-  const { exchange, seen } = start(call(1, "sleep"));
+  const { post, seen } = start(call(1, "sleep"));
   await until(() => seen.text !== "", "the stream is open");
-  exchange.abort();
-  exchange.abort();
+  post.abort();
+  post.abort();
   assert.equal(inFlight(), 0);
   await until(() => isGone, "the server knows");
   await until(async () => (await connections()) === 0, "no connection is left");
@@ -187,4 +191,99 @@ test("a client without room stops the server, and is waited for once, however ma
   const all = events.length + accepted * more.length;
   await until(() => seen.text.length >= all, "the rest comes");
   assert.ok(seen.text.startsWith(events), "in order");
+});
+
+const list = (id: number): string => JSON.stringify({ jsonrpc: "2.0", id, method: "tools/list" });
+const answerTo = (id: number, of: string): string =>
+  JSON.stringify({ jsonrpc: "2.0", id, result: { of } });
+
+/** Servers of which the first never answers; with `begins` it has begun a stream of events. */
+async function twoServers(t: TestContext, begins?: string, second = "json") {
+  let isFirst = true;
+  let asked = 0;
+  const made = await rig(t, (_req, res) => {
+    asked += 1;
+    if (isFirst && begins === undefined) return;
+    if (isFirst) return void res.writeHead(200, eventStream).write(begins);
+    if (second === "json") res.end(answerTo(1, "the second"));
+    else res.writeHead(200, eventStream).end(second);
+  });
+  const { child, start, inFlight } = made;
+  const { url } = child.instance.live!.target as { url: URL };
+  return {
+    start,
+    inFlight,
+    hasAsked: (times: number) => until(() => asked === times, "it was asked"),
+    asked: () => asked,
+    /** The first is killed; the next one serves on the same port. */
+    kill: () => {
+      isFirst = false;
+      child.end("was killed by SIGKILL");
+      child.start(url);
+    },
+  };
+}
+
+test("a list whose server is killed before it has answered is answered by the next one", async (t) => {
+  const { start, kill, hasAsked, inFlight } = await twoServers(t);
+  const { seen } = start(list(1));
+  await hasAsked(1);
+  kill();
+  await until(() => seen.ends === 1, "the answer is there");
+  assert.deepEqual([seen.status, seen.text], [200, answerTo(1, "the second")]);
+  assert.equal(inFlight(), 0);
+});
+
+test("a call whose server is killed fails with why, and that it may have happened", async (t) => {
+  const { start, kill, hasAsked, asked } = await twoServers(t);
+  const { seen } = start(call(1, "pay"));
+  await hasAsked(1);
+  kill();
+  await until(() => seen.failure, "the failure is known");
+  assert.equal(seen.failure?.code, "INSTANCE_EXITED");
+  assert.equal(seen.failure.data?.["mayHaveHappened"], true);
+  assert.deepEqual([seen.unanswered, asked()], [["1"], 1]);
+});
+
+test("a list is not sent again where nothing is to be", async (t) => {
+  const { start, kill, hasAsked } = await twoServers(t);
+  const { seen } = start(list(1), {}, "never");
+  await hasAsked(1);
+  kill();
+  await until(() => seen.failure, "the failure is known");
+  assert.equal(seen.failure?.code, "INSTANCE_EXITED");
+});
+
+const NEWS = 'data: {"jsonrpc":"2.0","method":"notifications/message"}\n\n';
+
+test("an answer that has begun as a stream goes on there, whatever form the next one chooses", async (t) => {
+  for (const second of ["json", `data: ${answerTo(1, "the second")}\n\n`]) {
+    const { start, kill } = await twoServers(t, NEWS, second);
+    const { seen } = start(list(1));
+    await until(() => seen.text === NEWS, "the stream has begun");
+    kill();
+    await until(() => seen.ends === 1, "the answer is there");
+    assert.ok(seen.text.endsWith(`data: ${answerTo(1, "the second")}\n\n`), seen.text);
+    assert.equal(seen.text.split("data:").length, 3);
+  }
+});
+
+test("who listens by 2026-07-28 goes on listening to the next server, and is told once that it does", async (t) => {
+  const told = 'data: {"jsonrpc":"2.0","method":"notifications/subscriptions/acknowledged"}\n\n';
+  const { start, kill } = await twoServers(t, told, told + NEWS);
+  const listen = JSON.stringify({ jsonrpc: "2.0", id: 1, method: "subscriptions/listen" });
+  const { seen } = start(listen);
+  await until(() => seen.text === told, "it listens");
+  kill();
+  await until(() => seen.text !== told, "the next one has news");
+  assert.equal(seen.text, told + NEWS);
+});
+
+test("a server that ends its stream early, and lives, ends the client's", async (t) => {
+  const { start, inFlight } = await rig(t, (_req, res) => {
+    res.writeHead(200, eventStream).end("id: 1\ndata:\n\n");
+  });
+  const { seen } = start(call(1, "long"));
+  await until(() => seen.ends === 1, "the stream has ended");
+  assert.deepEqual([seen.failure, inFlight()], [undefined, 0]);
 });

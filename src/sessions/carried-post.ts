@@ -1,0 +1,153 @@
+import type { SupervisorError } from "../errors.ts";
+import type { ResponseHeaders } from "../links/http1/client.ts";
+import type { PostAnswer, Posting } from "../links/link.ts";
+import { ACCEPTED } from "../links/link.ts";
+import { isRequest } from "../mcp/envelope.ts";
+import type { EventPart } from "../mcp/sse.ts";
+import { AnswerTally } from "./answer-tally.ts";
+import { Gathered } from "./gathered.ts";
+import type { ExchangeOwner, HttpExchange } from "./http-exchange.ts";
+import type { Carried, Post } from "./open-post.ts";
+import type { Way } from "./relaying.ts";
+
+interface Taken {
+  resolve(answer: PostAnswer): void;
+  reject(error: SupervisorError): void;
+}
+
+const UNTOLD: Taken = { resolve() {}, reject() {} };
+
+/** A POST with requests on its way through a relay to one generation, and its answer back. */
+export class CarriedPost implements ExchangeOwner, Carried {
+  isMidEvent = false;
+  readonly #way: Way;
+  readonly #posting: Posting;
+  readonly #post: Post;
+  readonly #tally: AnswerTally;
+  readonly #exchange: HttpExchange;
+  readonly #passage: (part: EventPart) => void;
+  #taken: Taken = UNTOLD;
+  #status = 0;
+  #gathered: Gathered | undefined;
+
+  constructor(way: Way, posting: Posting, post: Post) {
+    const { inFlight } = way.relay;
+    const { messages } = posting;
+    const isNoted =
+      inFlight.hasNoted && messages.some(({ id }) => inFlight.find(id ?? "")?.isNoted);
+    this.#way = way;
+    this.#posting = posting;
+    this.#post = post;
+    this.#tally = new AnswerTally(inFlight, messages, isNoted);
+    this.#exchange = way.exchange({ headers: posting.headers, body: posting.body }, this);
+    this.#passage = way.at.passage((part) => {
+      this.#exchange.pass(part.bytes, part.isLast);
+      // With the last answer of one that drains its link may be over.
+      this.#tally.part(part);
+    });
+  }
+
+  /**
+   * Resolves when the server has begun to answer, with what it says where that is a refusal that it
+   * may mean for a session that it does not know; that alone goes nowhere else. Rejects as the
+   * exchange fails before.
+   */
+  send(): Promise<PostAnswer> {
+    return new Promise((resolve, reject) => {
+      this.#taken = { resolve, reject };
+      this.#exchange.send();
+    });
+  }
+
+  async ending(): Promise<void> {
+    await this.#way.at.live.ending();
+  }
+
+  abort(): void {
+    this.#exchange.abort();
+    this.#over();
+    this.#taken.resolve(ACCEPTED);
+  }
+
+  abandon(error: SupervisorError): void {
+    this.#exchange.abort();
+    this.#over();
+    this.#taken.reject(error);
+    this.#way.relay.abandoned(this.#post);
+  }
+
+  onHead(status: number, headers: ResponseHeaders, isStream: boolean): boolean {
+    this.#status = status;
+    if ((status === 404 || status === 400) && this.#mayBeForgotten()) {
+      this.#gathered = new Gathered();
+      return this.#gathered.onHead(status, headers);
+    }
+    this.#post.isStream = isStream;
+    this.#post.outlet.head(status, headers, isStream);
+    this.#taken.resolve(ACCEPTED);
+    return true;
+  }
+
+  onPart(part: EventPart): void {
+    if (this.#gathered === undefined) this.#passage(part);
+    else this.#gathered.onPart(part);
+  }
+
+  onPiece(piece: Buffer): void {
+    if (this.#gathered === undefined) this.#tally.piece(piece);
+    else this.#gathered.onPiece(piece);
+  }
+
+  part(bytes: Buffer, isLast: boolean): boolean {
+    if (this.#gathered !== undefined) return true;
+    this.isMidEvent = !isLast;
+    return this.#post.outlet.part(bytes, isLast);
+  }
+
+  onceDrained(resume: () => void): void {
+    this.#post.outlet.onceDrained(resume);
+  }
+
+  onEnd(): void {
+    const { relay, at } = this.#way;
+    const { isStream, outlet } = this.#post;
+    if (this.#gathered !== undefined) {
+      this.#over();
+      return this.#taken.resolve(this.#gathered.answer);
+    }
+    const isRefused = this.#status >= 300;
+    if (isStream && !isRefused && this.#hasOpen()) return relay.brokeOff(this.#post, undefined);
+    this.#over();
+    // Where this throws nothing was answered, and the client is still to be told.
+    outlet.end();
+    if (isRefused) relay.inFlight.refused(this.#posting.messages);
+    else if (!isStream) {
+      const { body } = this.#tally;
+      if (body !== undefined) at.onBody(body);
+      this.#tally.answered();
+    }
+    relay.done(this.#post);
+  }
+
+  onFail(error: SupervisorError): void {
+    const hasBegun = this.#status !== 0;
+    this.#taken.reject(error);
+    if (hasBegun && this.#gathered === undefined) this.#way.relay.brokeOff(this.#post, error);
+  }
+
+  /** Whether the refusal may mean the session, and not what is asked: only what is sent for the first time can tell. */
+  #mayBeForgotten(): boolean {
+    const { mayForget, relay } = this.#way;
+    const requests = this.#posting.messages.filter(isRequest);
+    return mayForget && requests.every(({ id }) => (relay.inFlight.find(id!)?.sends ?? 1) === 1);
+  }
+
+  #hasOpen(): boolean {
+    const { inFlight } = this.#way.relay;
+    return this.#posting.messages.some(({ id }) => inFlight.find(id ?? "") !== undefined);
+  }
+
+  #over(): void {
+    this.#way.over(this);
+  }
+}

@@ -1,0 +1,234 @@
+import { unawaited } from "../containment.ts";
+import { SupervisorError, toSupervisorError } from "../errors.ts";
+import type { Instance, Live } from "../instances/supervisor.ts";
+import type { HttpRequest, ResponseHeaders } from "../links/http1/client.ts";
+import type { ClientMessage } from "../mcp/client-body.ts";
+import { idsOf } from "../mcp/envelope.ts";
+import { dataOf } from "../mcp/sse.ts";
+import type { EventPart } from "../mcp/sse.ts";
+import type { Survival } from "../telemetry/survival.ts";
+import { AnswerTally } from "./answer-tally.ts";
+import { emitMessage } from "./bridged-answer.ts";
+import type { CallWatch } from "./calls.ts";
+import { explainFailure, reasonIn } from "./exit.ts";
+import type { Generations } from "./generations.ts";
+import { HttpExchange } from "./http-exchange.ts";
+import type { ExchangeOwner } from "./http-exchange.ts";
+import { InFlight } from "./in-flight.ts";
+import type { HttpOutlet } from "./outlet.ts";
+import { isSentAgain } from "./resend.ts";
+import type { Resend } from "./resend.ts";
+
+/** 2026-07-28: a request whose answer is news until somebody ends it, and what it begins with. */
+const LISTEN = "subscriptions/listen";
+const LISTENING = "notifications/subscriptions/acknowledged";
+
+export interface LoneRequest {
+  readonly method: HttpRequest["method"];
+  /** The client's own that are for the server, names and values in turn. */
+  readonly headers: readonly string[];
+  readonly body: Buffer | null;
+  readonly messages: readonly ClientMessage[];
+  readonly watch: CallWatch;
+  readonly outlet: HttpOutlet;
+  /** Who wants to read the answer to the client's `initialize`. */
+  readonly onInitialized: (initialize: ClientMessage, answer: Buffer) => void;
+}
+
+export interface LonePostOptions extends LoneRequest {
+  readonly instance: Instance;
+  readonly generations: Generations;
+  readonly resend: Resend;
+  readonly survival: Survival | undefined;
+}
+
+/**
+ * One request of a client to a server that speaks Streamable HTTP itself, which belongs to no session:
+ * of a server without sessions, of 2026-07-28, or the one that begins a session. Where its child ends
+ * before it has answered, the request is sent to the next one, or answered with an error, by the rules
+ * for those of sessions.
+ */
+export class LonePost implements ExchangeOwner {
+  readonly #options: LonePostOptions;
+  readonly #inFlight: InFlight;
+  readonly #initialize: ClientMessage | undefined;
+  /** The generation that has it now. */
+  live: Live;
+  #tally!: AnswerTally;
+  #exchange!: HttpExchange;
+  #sends = 0;
+  #status = 0;
+  #isStream = false;
+  /** The client has the head of a stream, and hears the rest of the answer there. */
+  #hasStream = false;
+  #isMidEvent = false;
+  #isOver = false;
+
+  /** Sends at once; throws UPSTREAM_INVALID for headers that cannot be sent, REQUEST_INVALID for an id that stands twice. */
+  constructor(options: LonePostOptions, live: Live) {
+    const { instance, messages, watch, headers } = options;
+    this.#options = options;
+    this.live = live;
+    this.#inFlight = new InFlight(instance.usage);
+    this.#initialize = messages.find(({ method }) => method === "initialize");
+    this.#inFlight.requireFree(messages);
+    this.#send();
+    this.#inFlight.sent(messages, watch, live.work, headers);
+  }
+
+  /** The client has left: for 2026-07-28 closing the stream is the cancellation, so the server must see it at once. */
+  abort(): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#exchange.abort();
+    this.#inFlight.drain();
+  }
+
+  /** Nobody waits for the server any more: the client is told why. */
+  giveUp(error: SupervisorError): void {
+    if (this.#isOver) return;
+    this.#exchange.abort();
+    if (this.#options.body !== null) return this.#failWith(error);
+    // A stream that ends is nobody's failure.
+    this.#isOver = true;
+    this.#options.outlet.end();
+  }
+
+  onHead(status: number, headers: ResponseHeaders, isStream: boolean): boolean {
+    this.#status = status;
+    this.#isStream = isStream;
+    if (!this.#hasStream) {
+      this.#hasStream = isStream && status < 300;
+      this.#options.outlet.head(status, headers, isStream);
+    } else if (status >= 300) {
+      const what = `the server answered the message with ${status}`;
+      this.#failWith(new SupervisorError("UPSTREAM_INVALID", what));
+      return false;
+    }
+    return true;
+  }
+
+  onPart(part: EventPart): void {
+    const { messages, bytes, isLast } = part;
+    if (this.#sends > 1 && messages.some(({ method }) => method === LISTENING)) return;
+    const id = this.#initialize?.id;
+    if (id !== undefined && messages.some((message) => message.id === id && !message.method))
+      this.#options.onInitialized(this.#initialize!, Buffer.from(dataOf(bytes)));
+    this.#exchange.pass(bytes, isLast);
+    this.#tally.part(part);
+  }
+
+  onPiece(piece: Buffer): void {
+    this.#tally.piece(piece);
+  }
+
+  part(bytes: Buffer, isLast: boolean): boolean {
+    // What is no stream goes on one as a whole.
+    if (this.#hasStream && !this.#isStream) return true;
+    this.#isMidEvent = this.#isStream && !isLast;
+    return this.#options.outlet.part(bytes, isLast);
+  }
+
+  onceDrained(resume: () => void): void {
+    this.#options.outlet.onceDrained(resume);
+  }
+
+  onEnd(): void {
+    if (this.#isOver) return;
+    const { outlet, messages } = this.#options;
+    const isRefused = this.#status >= 300;
+    if (this.#isStream && !isRefused && this.#inFlight.size > 0) return this.#cut(undefined);
+    this.#isOver = true;
+    const isBody = !this.#isStream && !isRefused;
+    const body = isBody ? this.#tally.body : undefined;
+    if (body !== undefined && this.#initialize !== undefined)
+      this.#options.onInitialized(this.#initialize, body);
+    if (body !== undefined && this.#hasStream) emitMessage(outlet, body);
+    // Where this throws nothing was answered, and the client is still to be told.
+    outlet.end();
+    if (isRefused) this.#inFlight.refused(messages);
+    else if (isBody) this.#tally.answered();
+    else this.#inFlight.drain();
+  }
+
+  onFail(error: SupervisorError): void {
+    // Of ours, after its end: the client may not have it.
+    if (this.#isOver) return this.#options.outlet.fail(error, this.#inFlight.drain());
+    this.#cut(error);
+  }
+
+  #send(): void {
+    const { generations, messages, method, headers, body } = this.#options;
+    const { target } = this.live;
+    // Only servers of this transport get here; a silent end would leave the client waiting.
+    if (target.transport === "stdio")
+      throw new SupervisorError("INTERNAL", "a stdio child cannot be relayed to");
+    const client = generations.clientFor(this.live, target);
+    const wantsBody = this.#initialize !== undefined || this.#hasStream;
+    this.#tally = new AnswerTally(this.#inFlight, messages, wantsBody);
+    this.#exchange = new HttpExchange({ client, target, method, headers, body, owner: this });
+    this.#status = 0;
+    this.#sends += 1;
+    this.#exchange.send();
+  }
+
+  /** The server has left it without a whole answer; `error` is undefined where it ended a stream in good order. */
+  #cut(error: SupervisorError | undefined): void {
+    const broke = (failure: SupervisorError): void => this.#failWith(failure);
+    unawaited("request", broke, this.#decide(error));
+  }
+
+  async #decide(error: SupervisorError | undefined): Promise<void> {
+    const live = this.live;
+    const isGone = (await live.ending()) !== undefined;
+    const broken = error ?? new SupervisorError("UPSTREAM_RESET", "the server ended its answer");
+    const failure = isGone ? await explainFailure(broken, live) : broken;
+    if (this.#isOver) return;
+    if (!isGone && error === undefined) {
+      this.#isOver = true;
+      this.#options.outlet.end();
+      this.#inFlight.drain();
+      return;
+    }
+    const { code } = broken;
+    const wasHanded = code !== "UPSTREAM_REFUSED";
+    if (isGone && this.#mayGoOn(wasHanded)) return await this.#sendAgain();
+    const isBroken = code === "UPSTREAM_RESET" || code === "UPSTREAM_REFUSED";
+    const { size } = this.#inFlight;
+    if (isGone && size > 0) this.#options.survival?.onLost(live.ref, size, reasonIn(failure));
+    const isTold = isBroken && size > 0;
+    this.#failWith(isTold ? failure.withData({ mayHaveHappened: wasHanded }) : failure);
+  }
+
+  /** Whether all of it may be sent again, and an answer still has somewhere to go. */
+  #mayGoOn(wasHanded: boolean): boolean {
+    const { messages, resend } = this.#options;
+    const hasBegun = this.#status !== 0 && !this.#hasStream;
+    const ids = idsOf(messages);
+    if (ids.length === 0 || this.#isMidEvent || hasBegun) return false;
+    return ids.every((id) => {
+      const open = this.#inFlight.find(id);
+      if (open === undefined) return false;
+      if (open.method === LISTEN && resend !== "never") return true;
+      return isSentAgain(open, { wasHanded, resend });
+    });
+  }
+
+  async #sendAgain(): Promise<void> {
+    const { instance, messages, survival } = this.#options;
+    const open = idsOf(messages).flatMap((id) => this.#inFlight.find(id) ?? []);
+    for (const one of open) this.#inFlight.await(one);
+    const live = await instance.ensure();
+    if (this.#isOver) return;
+    this.live = live;
+    survival?.onResent(live.ref, open.length);
+    this.#send();
+    for (const one of open) this.#inFlight.sentAgain(one, live.work);
+  }
+
+  #failWith(error: SupervisorError): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#options.outlet.fail(toSupervisorError(error), this.#inFlight.drain());
+  }
+}

@@ -1,0 +1,370 @@
+import assert from "node:assert/strict";
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { TestContext } from "node:test";
+import { test } from "node:test";
+import type { SupervisorError } from "../../src/errors.ts";
+import { peek } from "../../src/mcp/client-body.ts";
+import type { CallWatch } from "../../src/sessions/calls.ts";
+import { Flow } from "../../src/sessions/flow.ts";
+import { Generations } from "../../src/sessions/generations.ts";
+import { HttpRelay } from "../../src/sessions/http-relay.ts";
+import type { HttpOutlet } from "../../src/sessions/outlet.ts";
+import type { Resend } from "../../src/sessions/resend.ts";
+import { serverSideIn } from "../../src/sessions/session-memory.ts";
+import { AllUnread, Unread } from "../../src/sessions/unread.ts";
+import { call, initialize, rpc } from "../helpers/fixtures.ts";
+import { testInstance } from "../helpers/instance.ts";
+import { serve } from "../helpers/serve.ts";
+import { until } from "../helpers/until.ts";
+
+const LIMITS = { unreadBytes: 1024 * 1024, unreadTotalBytes: 1024 * 1024 };
+const eventStream = { "content-type": "text/event-stream" };
+const WATCH: CallWatch = { requestId: "life-1", begin: () => ({ end() {} }), failApart() {} };
+const HELLO = { protocolVersion: "2025-03-26", capabilities: { tools: {} } };
+
+interface Said {
+  id?: number;
+  method?: string;
+  result?: unknown;
+  params?: { name?: string };
+}
+
+interface Got {
+  method: string;
+  session: string;
+  said: Said;
+  res: ServerResponse;
+}
+
+const resultOf = (id: unknown, result: object): string =>
+  JSON.stringify({ jsonrpc: "2.0", id, result });
+const eventOf = (text: string): string => `data: ${text}\n\n`;
+
+interface Seen {
+  status: number;
+  isStream: boolean;
+  text: string;
+  ends: number;
+  failure: SupervisorError | undefined;
+  unanswered: readonly string[];
+}
+
+function outlet(): { seen: Seen; outlet: HttpOutlet } {
+  const seen: Seen = {
+    status: 0,
+    isStream: false,
+    text: "",
+    ends: 0,
+    failure: undefined,
+    unanswered: [],
+  };
+  return {
+    seen,
+    outlet: {
+      accepted: "either",
+      unread: 0,
+      head: (status, _headers, isStream) => Object.assign(seen, { status, isStream }),
+      part: (bytes) => (seen.text += bytes.toString()).length > 0,
+      onceDrained() {},
+      end: () => (seen.ends += 1),
+      fail: (failure, unanswered) => Object.assign(seen, { failure, unanswered }),
+    },
+  };
+}
+
+interface Options {
+  isStateful?: boolean;
+  resend?: Resend;
+  /** Answers instead of the server; false leaves it to that. */
+  reply?: (got: Got, isKnown: boolean) => boolean;
+}
+
+/** A relay to a server that names its sessions s1, s2, …, and knows those that it named since its last start. */
+async function rig(t: TestContext, { isStateful = false, resend = "reads", reply }: Options = {}) {
+  const got: Got[] = [];
+  const streams = new Set<ServerResponse>();
+  let known = new Set<string>(["s1"]);
+  let named = 1;
+  const answer = (one: Got): void => {
+    const { method, session, said, res } = one;
+    if (method === "POST" && said.method === "initialize") {
+      named += 1;
+      known.add(`s${named}`);
+      res.writeHead(200, { "mcp-session-id": `s${named}` }).end(resultOf(said.id, HELLO));
+    } else if (reply?.(one, known.has(session)) === true) return;
+    else if (!known.has(session)) res.writeHead(404).end();
+    else if (method === "GET") {
+      streams.add(res.on("close", () => streams.delete(res)));
+      res.writeHead(200, eventStream).flushHeaders();
+    } else if (said.id === undefined || said.method === undefined) res.writeHead(202).end();
+    else res.end(resultOf(said.id, { session }));
+  };
+  const served = await serve(t, (req: IncomingMessage, res) => {
+    let body = "";
+    req.setEncoding("utf8").on("data", (text: string) => (body += text));
+    req.on("end", () => {
+      const said = (body === "" ? {} : JSON.parse(body)) as Said;
+      const one = {
+        method: req.method!,
+        session: String(req.headers["mcp-session-id"]),
+        said,
+        res,
+      };
+      got.push(one);
+      answer(one);
+    });
+  });
+  const child = testInstance();
+  const at = new URL("/mcp", served.url);
+  child.start(at);
+  const { instance } = child;
+  const relay = new HttpRelay(
+    {
+      holder: { user: "alice", issuer: "key", credentialId: "k1" },
+      instance,
+      isStateful,
+      staysBehind: isStateful,
+      resend,
+      patienceMs: 10_000,
+      generations: new Generations(),
+      flow: new Flow(10, new Unread(new AllUnread(LIMITS))),
+    },
+    await instance.ensure(),
+    "s1",
+  );
+  const [hello] = messagesIn(initialize());
+  relay.session.memory.begun(hello, serverSideIn(Buffer.from(resultOf(0, HELLO))));
+  t.after(() => {
+    relay.close();
+    child.end("the test is over");
+  });
+  const post = (text: string) => {
+    const { seen, outlet: own } = outlet();
+    const posting = { body: Buffer.from(text), messages: messagesIn(text), headers: [] };
+    return { seen, outlet: own, over: relay.post(posting, own, WATCH, () => false) };
+  };
+  return {
+    relay,
+    child,
+    got,
+    streams,
+    post,
+    /** Posts, and resolves with what the client has at the end. */
+    ask: async (text: string): Promise<Seen> => {
+      const { seen, over } = post(text);
+      await over;
+      await until(() => seen.ends > 0 || seen.failure, "it is answered");
+      return seen;
+    },
+    listen: () => {
+      const { seen, outlet: own } = outlet();
+      return { seen, left: relay.listen(own, [], () => (seen.ends += 1)) };
+    },
+    forget: () => (known = new Set()),
+    /** Ends the generation; the next one knows nothing. */
+    kill: () => {
+      known = new Set();
+      child.end("was killed by SIGKILL");
+      child.start(at);
+      served.server.closeAllConnections();
+    },
+    said: (method: string) => got.filter(({ said }) => said.method === method),
+  };
+}
+
+function messagesIn(text: string) {
+  const seen = peek(Buffer.from(text));
+  assert.ok(seen.kind === "messages");
+  return seen.messages;
+}
+
+const initialized = JSON.stringify({ jsonrpc: "2.0", method: "notifications/initialized" });
+const hasResult = ({ text }: Seen): boolean => text.includes('"result"');
+
+test("a session goes on with the next generation, under that one's id, once it was told of it", async (t) => {
+  const { ask, kill, said, relay } = await rig(t);
+  const { id } = relay.session;
+  await ask(initialized);
+  assert.equal((await ask(call(1, "echo"))).text, resultOf(1, { session: "s1" }));
+  kill();
+  assert.equal((await ask(call(2, "echo"))).text, resultOf(2, { session: "s2" }));
+  const order = said("initialize").concat(said("notifications/initialized"), said("tools/call"));
+  assert.deepEqual(
+    order.map(({ session }) => session),
+    ["undefined", "s1", "s2", "s1", "s2"],
+  );
+  assert.deepEqual([relay.session.id, relay.session.isLost], [id, false]);
+});
+
+test("the stream of a client stays open while its server is replaced, and goes on with the next one's", async (t) => {
+  const { ask, kill, listen, streams, got } = await rig(t);
+  await ask(initialized);
+  const { seen } = listen();
+  await until(() => seen.isStream && streams.size === 1, "it listens");
+  kill();
+  await until(() => streams.size === 0, "the server's stream is over");
+  await ask(call(1, "echo"));
+  const next = await until(() => [...streams][0], "the next one is listened to");
+  next.write(eventOf('{"jsonrpc":"2.0","method":"notifications/message"}'));
+  await until(() => seen.text.includes("notifications/message"), "it has its news");
+  assert.deepEqual([seen.status, seen.ends], [200, 0]);
+  assert.deepEqual(
+    got.filter(({ method }) => method === "GET").map(({ session }) => session),
+    ["s1", "s2"],
+  );
+});
+
+test("who comes to listen while there is no server has a stream at once, and no server is started for it", async (t) => {
+  const { child, kill, listen, relay } = await rig(t);
+  kill();
+  await until(() => relay.session.live === undefined, "the session has no server");
+  const starts = child.starts();
+  const { seen } = listen();
+  assert.deepEqual([seen.status, seen.isStream, child.starts()], [200, true, starts]);
+});
+
+test("a call whose server is killed fails with why, on the stream that its answer had begun", async (t) => {
+  const { post, kill, said } = await rig(t, {
+    reply: ({ said: { method }, res }) => {
+      if (method === "tools/call") res.writeHead(200, eventStream).write(":\n\n");
+      return method === "tools/call";
+    },
+  });
+  const { seen } = post(call(1, "pay"));
+  await until(() => seen.isStream, "its answer has begun");
+  kill();
+  await until(() => seen.failure, "it has failed");
+  assert.deepEqual([seen.failure?.code, seen.unanswered], ["INSTANCE_EXITED", ["1"]]);
+  assert.equal(seen.failure?.data?.["mayHaveHappened"], true);
+  assert.equal(said("tools/call").length, 1);
+});
+
+test("a list that had no answer, or had begun to have one, is answered by the next server", async (t) => {
+  for (const hasBegun of [false, true]) {
+    const { post, kill, said } = await rig(t, {
+      reply: ({ said: { method }, session, res }) => {
+        if (method !== "tools/list" || session !== "s1") return false;
+        if (hasBegun) res.writeHead(200, eventStream).write(":\n\n");
+        return true;
+      },
+    });
+    const { seen } = post(rpc(1, "tools/list"));
+    await until(() => said("tools/list").length === 1 && seen.isStream === hasBegun, "it is asked");
+    kill();
+    await until(() => seen.ends === 1, "it is answered");
+    const answer = resultOf(1, { session: "s2" });
+    assert.equal(seen.text.trim(), hasBegun ? `:\n\nevent: message\ndata: ${answer}` : answer);
+  }
+});
+
+test("of a batch whose server is killed what may be sent again is, and the rest fails", async (t) => {
+  const { post, kill, said, got } = await rig(t, {
+    reply: ({ said: one }) => Array.isArray(one),
+  });
+  const { seen } = post(`[${rpc(1, "tools/list")},${call(2, "pay")}]`);
+  await until(() => got.some(({ said: one }) => Array.isArray(one)), "it is asked");
+  kill();
+  await until(() => seen.ends === 1, "it is answered");
+  const answers = seen.text
+    .split("\n")
+    .filter((line) => line.startsWith("data: "))
+    .map((line) => JSON.parse(line.slice(6)) as { id: number; error?: { data?: unknown } });
+  const byId = answers.toSorted((a, b) => a.id - b.id);
+  assert.deepEqual(
+    byId.map(({ id, error }) => [id, error === undefined]),
+    [
+      [1, true],
+      [2, false],
+    ],
+  );
+  assert.equal(said("tools/list").length, 1);
+  assert.equal(said("tools/call").length, 0);
+});
+
+test("a server that has forgotten the session is told of it anew, and the call is sent again", async (t) => {
+  const { ask, forget, said } = await rig(t);
+  await ask(call(1, "pay"));
+  forget();
+  assert.ok(hasResult(await ask(call(2, "pay"))));
+  assert.deepEqual(
+    said("tools/call").map(({ session }) => session),
+    ["s1", "s1", "s2"],
+  );
+});
+
+test("what a server says to a message twice goes to the client as it is, and a 400 does so for a minute", async (t) => {
+  const { ask, said } = await rig(t, {
+    reply: ({ said: { params }, res }) => {
+      const status = Number(params?.name);
+      if (status > 0) res.writeHead(status).end(`no ${status}`);
+      return status > 0;
+    },
+  });
+  for (const status of [404, 400, 400]) {
+    const { status: told, text } = await ask(call(status, String(status)));
+    assert.deepEqual([told, text], [status, `no ${status}`]);
+  }
+  assert.equal(said("initialize").length, 2);
+  assert.equal(said("tools/call").length, 5);
+});
+
+test("a stateful server's session ends with it: its stream too, and what is under way is told why", async (t) => {
+  const { post, kill, listen, relay, said, streams } = await rig(t, {
+    isStateful: true,
+    reply: ({ said: { method } }) => method === "tools/call",
+  });
+  const { seen } = listen();
+  await until(() => streams.size === 1, "it listens");
+  const call1 = post(call(1, "pay"));
+  await until(() => said("tools/call").length === 1, "it is asked");
+  kill();
+  await until(() => call1.seen.failure && seen.ends === 1, "both have ended");
+  assert.equal(call1.seen.failure?.code, "INSTANCE_EXITED");
+  assert.equal(relay.session.isLost, true);
+});
+
+test("questions of the next server have ids of their own, and an answer to the last one's reaches nobody", async (t) => {
+  const asking = (session: string) =>
+    eventOf(
+      `{"jsonrpc":"2.0","id":7,"method":"sampling/createMessage","params":{"of":"${session}"}}`,
+    );
+  const { post, ask, kill, got, listen, streams } = await rig(t, {
+    reply: ({ said: { method }, session, res }) => {
+      if (method === "tools/call") res.writeHead(200, eventStream).write(asking(session));
+      return method === "tools/call";
+    },
+  });
+  await ask(initialized);
+  const stream = listen();
+  await until(() => streams.size === 1, "it listens");
+  const first = post(call(1, "pay"));
+  await until(() => first.seen.text.includes('"id":7'), "it asks");
+  kill();
+  const cancelled = '"notifications/cancelled","params":{"requestId":7';
+  await until(() => stream.seen.text.includes(cancelled), "the question is taken back");
+  const second = post(call(2, "pay"));
+  await until(() => second.seen.text.includes("s2"), "the next one asks");
+  assert.match(second.seen.text, /"id":"g2:7"/);
+  await ask(resultOf(7, { of: "late" }));
+  await ask(resultOf("g2:7", { of: "in time" }));
+  const answers = got.filter(({ said }) => said.result !== undefined);
+  assert.deepEqual(
+    answers.map(({ said, session }) => [session, said.id, said.result]),
+    [["s2", 7, { of: "in time" }]],
+  );
+});
+
+test("a client that leaves its POST ends it at the server, and what it asked is under way no more", async (t) => {
+  let isGone = false;
+  const { post, relay, said, child } = await rig(t, {
+    reply: ({ said: { method }, res }) => {
+      res.on("close", () => (isGone = true));
+      return method === "tools/call";
+    },
+  });
+  const { outlet: own } = post(call(1, "slow"));
+  await until(() => said("tools/call").length === 1, "it is asked");
+  relay.left(own);
+  await until(() => isGone, "the server knows");
+  assert.deepEqual([relay.session.inFlight, child.instance.usage.inFlight], [0, 0]);
+});
