@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
@@ -71,6 +71,8 @@ export const byItself: StartGateway = async (config) => {
 export interface Plan extends NotingOptions {
   kind: Kind;
 }
+
+const isThere = (pid: number): boolean => existsSync(`/proc/${pid}`);
 
 /** What was ended, and when, by `performance.now()`. */
 export interface Fault {
@@ -170,7 +172,8 @@ export class Rig {
     );
     const at = performance.now();
     for (const pid of pids) process.kill(pid, "SIGKILL");
-    await until(() => !pids.some(isAlive), "the killed are gone");
+    // The dead hold what they had open until all their threads are gone, and the daemon has seen to them.
+    await until(() => !pids.some(isThere), "the killed are gone");
     return { at, pids };
   }
 
