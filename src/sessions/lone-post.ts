@@ -1,5 +1,5 @@
 import { unawaited } from "../containment.ts";
-import { SupervisorError, toSupervisorError } from "../errors.ts";
+import { SupervisorError } from "../errors.ts";
 import type { Instance, Live } from "../instances/supervisor.ts";
 import type { HttpRequest, ResponseHeaders } from "../links/http1/client.ts";
 import type { ClientMessage } from "../mcp/client-body.ts";
@@ -195,9 +195,10 @@ export class LonePost implements ExchangeOwner {
     if (isGone && this.#mayGoOn(wasHanded)) return await this.#sendAgain();
     const isBroken = code === "UPSTREAM_RESET" || code === "UPSTREAM_REFUSED";
     const { size } = this.#inFlight;
-    if (isGone && size > 0) this.#options.survival?.onLost(live.ref, size, reasonIn(failure));
+    const reason = isGone ? reasonIn(failure) : undefined;
+    if (reason !== undefined && size > 0) this.#options.survival?.onLost(live.ref, size, reason);
     const isTold = isBroken && size > 0;
-    this.#failWith(isTold ? failure.withData({ mayHaveHappened: wasHanded }) : failure);
+    this.#failWith(isTold ? failure.withData({ mayHaveHappened: wasHanded }) : failure, reason);
   }
 
   /** Whether all of it may be sent again, and an answer still has somewhere to go. */
@@ -226,9 +227,15 @@ export class LonePost implements ExchangeOwner {
     for (const one of open) this.#inFlight.sentAgain(one, live.work);
   }
 
-  #failWith(error: SupervisorError): void {
+  /** `reason`: why the child ended, where that is why. */
+  #failWith(error: SupervisorError, reason?: string): void {
     if (this.#isOver) return;
     this.#isOver = true;
-    this.#options.outlet.fail(toSupervisorError(error), this.#inFlight.drain());
+    const why = reason === undefined ? undefined : Promise.resolve(reason);
+    const unanswered = this.#inFlight.drainUnanswered(undefined, why);
+    this.#options.outlet.fail(
+      error,
+      unanswered.map(({ id }) => id),
+    );
   }
 }
