@@ -5,6 +5,7 @@ import { test } from "node:test";
 import type { SupervisorError } from "../../src/errors.ts";
 import { peek } from "../../src/mcp/client-body.ts";
 import type { CallWatch } from "../../src/sessions/calls.ts";
+import { OutputShare } from "../../src/platform/output-share.ts";
 import { Flow } from "../../src/sessions/flow.ts";
 import { Generations } from "../../src/sessions/generations.ts";
 import { HttpRelay } from "../../src/sessions/http-relay.ts";
@@ -74,13 +75,15 @@ function outlet(): { seen: Seen; outlet: HttpOutlet } {
 
 interface Options {
   isStateful?: boolean;
+  isRemote?: boolean;
   resend?: Resend;
   /** Answers instead of the server; false leaves it to that. */
   reply?: (got: Got, isKnown: boolean) => boolean;
 }
 
 /** A relay to a server that names its sessions s1, s2, …, and knows those that it named since its last start. */
-async function rig(t: TestContext, { isStateful = false, resend = "reads", reply }: Options = {}) {
+async function rig(t: TestContext, more: Options = {}) {
+  const { isStateful = false, resend = "reads", reply } = more;
   const got: Got[] = [];
   const streams = new Set<ServerResponse>();
   let known = new Set<string>(["s1"]);
@@ -116,7 +119,15 @@ async function rig(t: TestContext, { isStateful = false, resend = "reads", reply
   });
   const child = testInstance();
   const at = new URL("/mcp", served.url);
-  child.start(at);
+  const { isRemote = false } = more;
+  child.start({
+    transport: "http",
+    url: at,
+    headers: {},
+    isRemote,
+    socketPath: null,
+    output: new OutputShare(),
+  });
   const { instance } = child;
   const relay = new HttpRelay(
     {
@@ -328,7 +339,7 @@ test("questions of the next server have ids of their own, and an answer to the l
     eventOf(
       `{"jsonrpc":"2.0","id":7,"method":"sampling/createMessage","params":{"of":"${session}"}}`,
     );
-  const { post, ask, kill, got, listen, streams } = await rig(t, {
+  const { post, ask, kill, got, listen, streams, child } = await rig(t, {
     reply: ({ said: { method }, session, res }) => {
       if (method === "tools/call") res.writeHead(200, eventStream).write(asking(session));
       return method === "tools/call";
@@ -345,13 +356,26 @@ test("questions of the next server have ids of their own, and an answer to the l
   const second = post(call(2, "pay"));
   await until(() => second.seen.text.includes("s2"), "the next one asks");
   assert.match(second.seen.text, /"id":"g2:7"/);
-  await ask(resultOf(7, { of: "late" }));
   await ask(resultOf("g2:7", { of: "in time" }));
+  assert.equal(child.instance.usage.holds.size, 0, "nothing waits for an answer any more");
+  await ask(resultOf(7, { of: "late" }));
   const answers = got.filter(({ said }) => said.result !== undefined);
   assert.deepEqual(
     answers.map(({ said, session }) => [session, said.id, said.result]),
     [["s2", 7, { of: "in time" }]],
   );
+});
+
+test("a stream to a remote that breaks off stays open, and is fed by the next that the remote opens", async (t) => {
+  const { listen, streams, child } = await rig(t, { isRemote: true });
+  const { seen } = listen();
+  const first = await until(() => [...streams][0], "it listens");
+  first.destroy();
+  await until(() => !streams.has(first), "the stream has broken off");
+  const next = await until(() => [...streams][0], "it listens again");
+  next.write(eventOf('{"jsonrpc":"2.0","method":"notifications/message"}'));
+  await until(() => seen.text.includes("notifications/message"), "it has its news");
+  assert.deepEqual([seen.ends, child.starts()], [0, 1]);
 });
 
 test("a client that leaves its POST ends it at the server, and what it asked is under way no more", async (t) => {
