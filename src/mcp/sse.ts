@@ -191,7 +191,8 @@ export function formatEvent(name: "endpoint" | "message", data: string): string 
 }
 
 const MESSAGE_HEAD = Buffer.from("event: message\ndata: ");
-const EVENT_END = Buffer.from("\n\n");
+/** Ends an event, wherever it has come to. */
+export const EVENT_END = Buffer.from("\n\n");
 
 /** Not line ends to an event stream (WHATWG HTML, 9.2.6), but to the readers of many clients: as bytes, and as JSON writes them. */
 const OTHER_BREAKS = ["\u2028", "\u2029", "\u0085"].map((text) => ({

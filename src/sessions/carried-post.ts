@@ -3,6 +3,7 @@ import type { ResponseHeaders } from "../links/http1/client.ts";
 import type { PostAnswer, Posting } from "../links/link.ts";
 import { ACCEPTED } from "../links/link.ts";
 import { isRequest } from "../mcp/envelope.ts";
+import { EVENT_END } from "../mcp/sse.ts";
 import type { EventPart } from "../mcp/sse.ts";
 import { AnswerTally } from "./answer-tally.ts";
 import { Gathered } from "./gathered.ts";
@@ -72,8 +73,13 @@ export class CarriedPost implements ExchangeOwner, Carried {
   abandon(error: SupervisorError): void {
     this.#exchange.abort();
     this.#over();
+    this.closeEvent();
     this.#taken.reject(error);
     this.#way.relay.abandoned(this.#post);
+  }
+
+  closeEvent(): void {
+    if (this.isMidEvent) this.part(EVENT_END, true);
   }
 
   onHead(status: number, headers: ResponseHeaders, isStream: boolean): boolean {

@@ -35,9 +35,6 @@ import { sessionLost } from "./session-errors.ts";
 import { Session } from "./session.ts";
 import type { SessionOptions } from "./session-options.ts";
 
-/** The server ended the stream of an answer, and goes on: the client may come back for the rest. */
-const LEFT_OPEN = undefined;
-
 export interface HttpRelayOptions extends Omit<SessionOptions, "connect"> {
   readonly flow: Flow;
 }
@@ -220,7 +217,9 @@ export class HttpRelay implements Front, HttpSession, Relaying {
       await carried?.ending();
       if (post.carried !== carried || this.#outlets.get(post.outlet) !== post) return;
       carried?.abort();
-      if (error !== LEFT_OPEN) return await this.#fail(post, error);
+      carried?.closeEvent();
+      if (error !== undefined) return await this.#fail(post, error);
+      // The client may come back for the rest.
       this.#forget(post);
       post.outlet.end();
       this.inFlight.drainUnanswered([...post.waiting]);

@@ -4,7 +4,7 @@ import type { Instance, Live } from "../instances/supervisor.ts";
 import type { HttpRequest, ResponseHeaders } from "../links/http1/client.ts";
 import type { ClientMessage } from "../mcp/client-body.ts";
 import { idsOf } from "../mcp/envelope.ts";
-import { dataOf } from "../mcp/sse.ts";
+import { EVENT_END, dataOf } from "../mcp/sse.ts";
 import type { EventPart } from "../mcp/sse.ts";
 import type { Survival } from "../telemetry/survival.ts";
 import { AnswerTally } from "./answer-tally.ts";
@@ -178,13 +178,16 @@ export class LonePost implements ExchangeOwner {
     unawaited("request", broke, this.#decide(error));
   }
 
-  async #decide(error: SupervisorError | undefined): Promise<void> {
+  async #decide(told: SupervisorError | undefined): Promise<void> {
     const live = this.live;
     const isGone = (await live.ending()) !== undefined;
-    const broken = error ?? new SupervisorError("UPSTREAM_RESET", "the server ended its answer");
-    const failure = isGone ? await explainFailure(broken, live) : broken;
+    const broken = told ?? new SupervisorError("UPSTREAM_RESET", "the server ended its answer");
+    const explained = explainFailure(broken, live);
+    const failure = await explained;
     if (this.#isOver) return;
-    if (!isGone && error === undefined) {
+    // What has gone out of an event is no message that a client could read, but behind it another can follow.
+    if (this.#isMidEvent) this.part(EVENT_END, true);
+    if (!isGone && told === undefined) {
       this.#isOver = true;
       this.#options.outlet.end();
       this.#inFlight.drain();
@@ -195,10 +198,10 @@ export class LonePost implements ExchangeOwner {
     if (isGone && this.#mayGoOn(wasHanded)) return await this.#sendAgain();
     const isBroken = code === "UPSTREAM_RESET" || code === "UPSTREAM_REFUSED";
     const { size } = this.#inFlight;
-    const reason = isGone ? reasonIn(failure) : undefined;
-    if (reason !== undefined && size > 0) this.#options.survival?.onLost(live.ref, size, reason);
+    if (isGone && size > 0) this.#options.survival?.onLost(live.ref, size, reasonIn(failure));
     const isTold = isBroken && size > 0;
-    this.#failWith(isTold ? failure.withData({ mayHaveHappened: wasHanded }) : failure, reason);
+    const full = isTold ? failure.withData({ mayHaveHappened: wasHanded }) : failure;
+    this.#failWith(full, isGone ? explained.then(reasonIn) : undefined);
   }
 
   /** Whether all of it may be sent again, and an answer still has somewhere to go. */
@@ -206,7 +209,7 @@ export class LonePost implements ExchangeOwner {
     const { messages, resend } = this.#options;
     const hasBegun = this.#status !== 0 && !this.#hasStream;
     const ids = idsOf(messages);
-    if (ids.length === 0 || this.#isMidEvent || hasBegun) return false;
+    if (ids.length === 0 || hasBegun) return false;
     return ids.every((id) => {
       const open = this.#inFlight.find(id);
       if (open === undefined) return false;
@@ -227,11 +230,10 @@ export class LonePost implements ExchangeOwner {
     for (const one of open) this.#inFlight.sentAgain(one, live.work);
   }
 
-  /** `reason`: why the child ended, where that is why. */
-  #failWith(error: SupervisorError, reason?: string): void {
+  /** `why` the child ended, where it did. */
+  #failWith(error: SupervisorError, why?: Promise<string>): void {
     if (this.#isOver) return;
     this.#isOver = true;
-    const why = reason === undefined ? undefined : Promise.resolve(reason);
     const unanswered = this.#inFlight.drainUnanswered(undefined, why);
     this.#options.outlet.fail(
       error,

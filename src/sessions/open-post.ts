@@ -31,6 +31,8 @@ export interface Carried {
   abandon(error: SupervisorError): void;
   /** Its client has left. */
   abort(): void;
+  /** What has gone out of an event is all of it: no message that a client could read, but behind it another can follow. */
+  closeEvent(): void;
   /** Resolves when it is known whether its generation has ended; see `Live.ending`. */
   ending(): Promise<void>;
 }

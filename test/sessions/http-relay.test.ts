@@ -250,6 +250,22 @@ test("a call whose server is killed fails with why, on the stream that its answe
   assert.equal(said("tools/call").length, 1);
 });
 
+test("a call whose server is killed in the middle of an event is told why, behind what there is of it", async (t) => {
+  const half = `data: {"jsonrpc":"2.0","id":1,"result":{"of":"${"x".repeat(70_000)}`;
+  const { post, kill } = await rig(t, {
+    reply: ({ said: { method }, res }) => {
+      if (method === "tools/call") res.writeHead(200, eventStream).write(half);
+      return method === "tools/call";
+    },
+  });
+  const { seen } = post(call(1, "pay"));
+  await until(() => seen.text.length === half.length, "half of it is there");
+  kill();
+  await until(() => seen.failure, "it has failed");
+  assert.equal(seen.text, `${half}\n\n`);
+  assert.deepEqual(seen.unanswered, ["1"]);
+});
+
 test("a list that had no answer, or had begun to have one, is answered by the next server", async (t) => {
   for (const hasBegun of [false, true]) {
     const { post, kill, said } = await rig(t, {
