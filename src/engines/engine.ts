@@ -110,6 +110,8 @@ export interface Running {
   kill(): Promise<Exit>;
   /** Whether it is on its way out or gone, which shows before its connections break, and so before `exited`. */
   isEnding(): Promise<boolean>;
+  /** Whether the system says, at this moment, that it is on its way out or gone: it does nothing any more. Looks into the process table, so it is asked seldom. */
+  isGone(): boolean;
   /** Who listens where its endpoint leads: it, or somebody else, who must not get its messages. */
   listeners(): Promise<Listeners>;
   /** Null unless it uses all the CPU that it may, and has for a while. */

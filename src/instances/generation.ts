@@ -14,6 +14,8 @@ import { Work } from "./work.ts";
 
 /** How long the end of a child may take that is on its way out, on a loaded machine too. */
 const MAX_ENDING_MS = 100;
+/** The same where the system says that its end is a matter of time. */
+const SURE_ENDING_MS = 1_000;
 
 type StateOf<Name extends InstanceState["name"]> = Extract<InstanceState, { name: Name }>;
 /** `answer` is the same for every caller of `ensure`, which is asked once a message. */
@@ -168,6 +170,7 @@ export class Generation implements Candidate {
       work: this.work,
       isHandedOver: () => this.isHandedOver,
       exited,
+      isGone: () => running.isGone(),
       ending: () => this.#ending(running, exited),
     };
     this.#live = live;
@@ -224,7 +227,8 @@ export class Generation implements Candidate {
     if (isRemote(running)) return undefined;
     if (this.isAnswering && !(await running.isEnding())) return undefined;
     const timer = new AbortController();
-    const late = delay(MAX_ENDING_MS, undefined, { signal: timer.signal }).catch(() => undefined);
+    const patienceMs = running.isGone() ? SURE_ENDING_MS : MAX_ENDING_MS;
+    const late = delay(patienceMs, undefined, { signal: timer.signal }).catch(() => undefined);
     const ended = await Promise.race([exited, late]);
     timer.abort();
     return ended;

@@ -63,10 +63,13 @@ export interface Live {
   isHandedOver(): boolean;
   /** Resolves when the generation has ended, whoever ended it: the one event by which anybody hears of it. */
   readonly exited: Promise<Ended>;
+  /** See `Running.isGone`. */
+  isGone(): boolean;
   /**
    * For whoever finds its link to the child broken: how the child ended, if that is why. Resolves with
    * undefined at once where the child lives on, or there is none of ours. Where the engine says that it is on its way out, or it
-   * was asked to end, waits for its end, within 100 ms.
+   * was asked to end, waits for its end: within 100 ms, or a second where it is gone and not yet
+   * cleared away.
    */
   ending(): Promise<Ended | undefined>;
 }

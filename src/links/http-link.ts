@@ -47,6 +47,8 @@ export class HttpLink implements Link {
   readonly #posts = new Set<Post>();
   /** Those of them that are requests, by id. */
   readonly #requests = new Map<string, Post>();
+  /** Ids of requests that were still here when the link was over, or could not be handed on. */
+  readonly #unsent: string[] = [];
   #url: URL;
   #sessionId: string | undefined;
   #version: string | undefined;
@@ -109,7 +111,8 @@ export class HttpLink implements Link {
   }
 
   unsent(): readonly string[] {
-    return [];
+    const waiting = [...this.#requests].filter(([, { exchange }]) => exchange?.isUnsent === true);
+    return [...this.#unsent, ...waiting.map(([id]) => id)];
   }
 
   close(): void {
@@ -120,6 +123,7 @@ export class HttpLink implements Link {
   }
 
   abandon(error: SupervisorError): void {
+    this.#unsent.push(...this.unsent().slice(this.#unsent.length));
     this.#isClosed = true;
     for (const { exchange, messages, acceptance } of this.#posts) {
       exchange?.abort();
@@ -185,6 +189,7 @@ export class HttpLink implements Link {
         messages.reset();
         if (error instanceof RedirectRefused) return this.#refused(post, error);
         post.acceptance.refuse(error);
+        if (error.code === "UPSTREAM_REFUSED" && post.id !== undefined) this.#unsent.push(post.id);
         if (method === "POST") this.#end(error);
       },
       broke: (thrown) => this.#end(contained("session", thrown)),

@@ -18,6 +18,8 @@ export class ModernLink implements Link {
   readonly #events: LinkEvents;
   /** What cancels each request under way, by its id. */
   readonly #cancels = new Map<string, () => void>();
+  /** Ids of requests that the child has certainly not read. */
+  readonly #unsent: string[] = [];
   #isOver = false;
 
   constructor(hub: ModernStdio, events: LinkEvents) {
@@ -42,7 +44,7 @@ export class ModernLink implements Link {
   resume(): void {}
 
   unsent(): readonly string[] {
-    return [];
+    return this.#unsent;
   }
 
   close(): void {
@@ -51,6 +53,7 @@ export class ModernLink implements Link {
     this.#cancels.clear();
   }
 
+  /** The child itself has told ModernStdio of its end. */
   abandon(): void {
     this.#isOver = true;
     this.#cancels.clear();
@@ -76,7 +79,10 @@ export class ModernLink implements Link {
         over();
         listener.onDropped(id, error);
       }),
-      ended: () => this.#end(undefined),
+      ended: (isUnread) => {
+        if (isUnread) this.#unsent.push(id);
+        this.#end(undefined);
+      },
     };
   }
 

@@ -11,6 +11,7 @@ import type { Span } from "../mcp/json-span.ts";
 import { META, MODERN_VERSIONS, discoveredVersions } from "../mcp/modern.ts";
 import { paramHeadersOf } from "../mcp/param-headers.ts";
 import type { ParamHeader } from "../mcp/param-headers.ts";
+import { isSafeTool } from "../mcp/tool-hints.ts";
 import { isAtLeast } from "./log-levels.ts";
 import { OwnIds, headOf, numberIn, numberOf } from "./own-ids.ts";
 import { StdioPipe } from "./stdio-pipe.ts";
@@ -24,8 +25,8 @@ export interface ModernCaller {
   answer(raw: Text, message: Message): void;
   /** The answer is not passed on, or none comes: UPSTREAM_RESET, the child has torn a subscription down. Nothing comes after it. */
   dropped(error: SupervisorError): void;
-  /** The child is gone. Nothing comes after it. */
-  ended(): void;
+  /** The child is gone; `isUnread` where it has certainly not read the request. Nothing comes after it. */
+  ended(isUnread: boolean): void;
 }
 
 /** A request that was handed on. */
@@ -38,6 +39,12 @@ export interface ModernRequest {
 
 export interface ModernStdioOptions extends ChildPipes {
   clientVersion: string;
+}
+
+/** A tool, as the child named it last. */
+interface Tool {
+  readonly headers: readonly ParamHeader[];
+  readonly isSafe: boolean;
 }
 
 interface Call {
@@ -82,7 +89,7 @@ export class ModernStdio {
   readonly #options: ModernStdioOptions;
   readonly #pipe: StdioPipe;
   readonly #calls = new Map<number, Call>();
-  readonly #paramHeaders = new Map<string, readonly ParamHeader[]>();
+  readonly #tools = new Map<string, Tool>();
   readonly #ids: OwnIds;
   #isEnded = false;
   #versions: readonly string[] = MODERN_VERSIONS;
@@ -130,7 +137,7 @@ export class ModernStdio {
     const changes: [Span, string][] = [[idSpan, String(hubId)]];
     if (token !== undefined) changes.push([token, String(hubId)]);
     const inOrder = changes.toSorted(([a], [b]) => a.start - b.start);
-    const sent = this.#pipe.write(splice(raw, inOrder));
+    const sent = this.#pipe.write(splice(raw, inOrder), hubId);
     sent.catch(() => this.#calls.delete(hubId));
     return { sent, cancel: () => this.#cancel(hubId) };
   }
@@ -146,8 +153,8 @@ export class ModernStdio {
    * client can do, when it has not named this one yet.
    */
   async paramHeaders(tool: string, capabilities: unknown): Promise<readonly ParamHeader[]> {
-    const known = this.#paramHeaders.get(tool);
-    if (known !== undefined) return known;
+    const known = this.#tools.get(tool);
+    if (known !== undefined) return known.headers;
     let cursor: unknown;
     for (let page = 0; page < MAX_PAGES; page++) {
       const { result } = await this.#ask(
@@ -159,16 +166,22 @@ export class ModernStdio {
       cursor = (result as { nextCursor?: unknown } | undefined)?.nextCursor;
       if (typeof cursor !== "string") break;
     }
-    const learned = this.#paramHeaders.get(tool);
-    return learned ?? [];
+    return this.#tools.get(tool)?.headers ?? [];
+  }
+
+  /** Whether the child said, when it named that tool last to anybody, that it may be called again without harm. */
+  isSafe(tool: string | undefined): boolean {
+    return tool !== undefined && this.#tools.get(tool)?.isSafe === true;
   }
 
   /** The child has ended: nobody who waits will get an answer. */
   end(): void {
     this.#isEnded = true;
-    const calls = [...this.#calls.values()];
+    this.#pipe.end();
+    const { unread } = this.#pipe;
+    const calls = [...this.#calls];
     this.#calls.clear();
-    for (const { caller } of calls) caller.ended();
+    for (const [hubId, { caller }] of calls) caller.ended(unread.has(hubId));
   }
 
   #requireAlive(): void {
@@ -262,7 +275,11 @@ export class ModernStdio {
   #learnTools(result: unknown): void {
     const tools = (result as { tools?: unknown } | undefined)?.tools;
     if (!Array.isArray(tools)) return;
-    for (const { name, inputSchema } of tools as { name?: unknown; inputSchema?: unknown }[])
-      if (typeof name === "string") this.#paramHeaders.set(name, paramHeadersOf(inputSchema));
+    for (const tool of tools as ({ name?: unknown; inputSchema?: unknown } | null)[])
+      if (typeof tool?.name === "string")
+        this.#tools.set(tool.name, {
+          headers: paramHeadersOf(tool.inputSchema),
+          isSafe: isSafeTool(tool),
+        });
   }
 }

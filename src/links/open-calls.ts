@@ -30,6 +30,12 @@ export class OpenCalls<Client> {
     return this.#byClient.get(client)?.get(id);
   }
 
+  /** The client's own ids of its calls that the child knows by one of these. */
+  of(client: Client, childIds: ReadonlySet<number>): string[] {
+    const theirs = [...(this.#byClient.get(client) ?? [])];
+    return theirs.filter(([, childId]) => childIds.has(childId)).map(([id]) => id);
+  }
+
   /** The client leaves: the child's ids of all its calls, which are under way until they are deleted. */
   leave(client: Client): number[] {
     const theirs = this.#byClient.get(client);

@@ -92,14 +92,17 @@ export class SharedStdio {
     this.#pipe.resume();
   }
 
-  /** The calls of the session that wait for their turn, by its ids. */
+  /** The calls of the session that wait for their turn, or that the child has certainly not read, by its ids. */
   unsent(client: StdioClient): readonly string[] {
-    return this.#questions.turns.waiting(client);
+    const { unread } = this.#pipe;
+    const waiting = this.#questions.turns.waiting(client);
+    return unread.size === 0 ? waiting : [...waiting, ...this.#calls.of(client, unread)];
   }
 
   /** The child has ended; its sessions hear of it from their generation. */
   end(): void {
     this.#isEnded = true;
+    this.#pipe.end();
     this.#questions.end();
     this.#clients.clear();
   }
@@ -203,7 +206,7 @@ export class SharedStdio {
     if (token !== undefined) changes.push([token, String(hubId)]);
     if (change !== undefined) changes.push(change);
     if (changes.length > 1) changes.sort(([a], [b]) => a.start - b.start);
-    return this.#pipe.write(splice(raw, changes));
+    return this.#pipe.write(splice(raw, changes), hubId);
   }
 
   async #response(client: StdioClient, { raw, id }: ClientMessage): Promise<void> {

@@ -1,6 +1,7 @@
 import { contained, guarded } from "../containment.ts";
 import { SupervisorError } from "../errors.ts";
 import { resolveEndpoint } from "../mcp/endpoint.ts";
+import { idsOf } from "../mcp/envelope.ts";
 import { isEventStream, withOwnHeaders } from "../mcp/headers.ts";
 import { SseReader, dataOf } from "../mcp/sse.ts";
 import type { EventPart } from "../mcp/sse.ts";
@@ -10,6 +11,8 @@ import type { Link, PostAnswer, Posting } from "./link.ts";
 
 /** The answer to a POST says "accepted"; what is longer than this is not read on. */
 const MAX_ANSWER_BYTES = 64 * 1024;
+/** A server that dies has its connections ended one after the other, so much apart on a loaded machine too. */
+const VERDICT_MS = 20;
 
 export interface SseTarget {
   url: URL;
@@ -37,6 +40,10 @@ export class SseConnection implements Link {
   #endpoint: URL | undefined;
   #onEndpoint: ((failure: SupervisorError | undefined) => void) | undefined;
   readonly #posts = new Set<Post>();
+  /** Ids of requests that nobody has read, once the link is over or about to be. */
+  #unsent: readonly string[] = [];
+  /** The stream is over, and how what was posted ends is not known yet. */
+  #ending: { readonly over: () => void; readonly timer: NodeJS.Timeout } | undefined;
   #watch: NodeJS.Timeout | undefined;
   #isClosed = false;
 
@@ -70,7 +77,7 @@ export class SseConnection implements Link {
   }
 
   /** The body as it is, with what the server says to that. */
-  post({ body, headers }: Posting): Promise<PostAnswer> {
+  post({ body, headers, messages }: Posting): Promise<PostAnswer> {
     const { client, target, postTimeoutMs } = this.#options;
     if (this.#isClosed)
       return Promise.reject(
@@ -80,10 +87,12 @@ export class SseConnection implements Link {
       const post: Post = new Post({
         client,
         body,
+        ids: idsOf(messages),
         headers: withOwnHeaders(headers, target.headers),
         resolve,
         reject,
         posts: this.#posts,
+        onSettled: (error) => this.#onSettled(idsOf(messages), error),
       });
       post.send(this.#endpoint!);
       this.#watch ??= this.#failLatePostsIn(postTimeoutMs);
@@ -99,7 +108,8 @@ export class SseConnection implements Link {
   }
 
   unsent(): readonly string[] {
-    return [];
+    const waiting = [...this.#posts].filter(({ isUnsent }) => isUnsent);
+    return [...this.#unsent, ...waiting.flatMap(({ ids }) => ids)];
   }
 
   /** To such a server the end of its stream is all that tells of the session's. */
@@ -108,8 +118,10 @@ export class SseConnection implements Link {
   }
 
   close(): void {
+    this.#unsent = this.unsent();
     this.#isClosed = true;
     clearTimeout(this.#watch);
+    clearTimeout(this.#ending?.timer);
     this.#stream?.abort();
     for (const post of this.#posts) {
       post.abort(
@@ -218,19 +230,40 @@ export class SseConnection implements Link {
       );
       return;
     }
-    this.close();
-    this.#options.onClosed(error);
+    if (this.#ending !== undefined) return;
+    const over = (): void => {
+      if (this.#isClosed) return;
+      this.close();
+      this.#options.onClosed(error);
+    };
+    if (this.#posts.size === 0) return over();
+    const timer = setTimeout(
+      guarded("session", (failure) => this.#options.onClosed(failure), over),
+      VERDICT_MS,
+    );
+    this.#ending = { over, timer };
+  }
+
+  /** How a post ended tells whether anybody has read it. */
+  #onSettled(ids: readonly string[], error: SupervisorError | undefined): void {
+    if (this.#ending === undefined || this.#isClosed) return;
+    if (error?.code === "UPSTREAM_REFUSED") this.#unsent = [...this.#unsent, ...ids];
+    if (this.#posts.size === 0) this.#ending.over();
   }
 }
 
 interface PostOptions {
   readonly client: HttpClient;
   readonly body: Buffer;
+  /** Of the requests in it. */
+  readonly ids: readonly string[];
   readonly headers: readonly string[];
   readonly resolve: (answer: PostAnswer) => void;
   readonly reject: (error: SupervisorError) => void;
   /** Those that wait for their answer, this one among them until it has it. */
   readonly posts: Set<Post>;
+  /** It is over, with an error where the server has not answered. */
+  readonly onSettled: (error: SupervisorError | undefined) => void;
 }
 
 /** One message on its way, until the server has said that it took it. */
@@ -246,6 +279,14 @@ class Post implements Receiver {
 
   constructor(options: PostOptions) {
     this.#options = options;
+  }
+
+  get ids(): readonly string[] {
+    return this.#options.ids;
+  }
+
+  get isUnsent(): boolean {
+    return this.#exchange?.isUnsent === true;
   }
 
   send(url: URL): void {
@@ -267,15 +308,18 @@ class Post implements Receiver {
   }
 
   end(): void {
-    const { posts, resolve } = this.#options;
+    const { posts, resolve, onSettled } = this.#options;
     posts.delete(this);
     const body = this.#chunks.length === 1 ? this.#chunks[0]! : Buffer.concat(this.#chunks);
     resolve({ status: this.#status, headers: this.#headers, body });
+    onSettled(undefined);
   }
 
   fail(error: SupervisorError): void {
-    this.#options.posts.delete(this);
-    this.#options.reject(error);
+    const { posts, reject, onSettled } = this.#options;
+    posts.delete(this);
+    reject(error);
+    onSettled(error);
   }
 
   broke(thrown: unknown): void {

@@ -1,4 +1,5 @@
 import { SupervisorError } from "../errors.ts";
+import type { ClientMessage } from "../mcp/client-body.ts";
 import { isForNobody } from "../mcp/envelope.ts";
 import { assembleFor } from "./assemble.ts";
 import { ACCEPTED } from "./link.ts";
@@ -25,7 +26,7 @@ async function openByMessage(where: Where, events: LinkEvents): Promise<Link> {
     message: (raw) => events.listener.onMessage(raw, undefined),
     dropped: (id, error) => events.listener.onDropped(id, error),
     // It may have asked in the read that named its endpoint. One that does not take the answer has lost nothing that it could use.
-    refuse: (raw) => void opening.then((opened) => postAlone(opened, raw)).catch(() => {}),
+    refuse: (raw) => void opening.then((opened) => postAlone(opened, raw, [])).catch(() => {}),
   });
   const opening = SseConnection.open({
     ...where,
@@ -54,13 +55,16 @@ async function openByMessage(where: Where, events: LinkEvents): Promise<Link> {
   };
 }
 
-const postAlone = (connection: SseConnection, body: Buffer): Promise<PostAnswer> =>
-  connection.post({ body, messages: [], headers: JSON_POST });
+const postAlone = (
+  connection: SseConnection,
+  body: Buffer,
+  messages: readonly ClientMessage[],
+): Promise<PostAnswer> => connection.post({ body, messages, headers: JSON_POST });
 
 async function postEach(connection: SseConnection, { messages }: Posting): Promise<PostAnswer> {
   for (const message of messages) {
     if (isForNobody(message)) continue;
-    const { status } = await postAlone(connection, message.raw);
+    const { status } = await postAlone(connection, message.raw, [message]);
     if (status < 200 || status >= 300)
       throw new SupervisorError(
         "UPSTREAM_INVALID",

@@ -1,19 +1,12 @@
 import type { Readable, Writable } from "node:stream";
-import { guarded } from "../containment.ts";
-import { SupervisorError } from "../errors.ts";
+import type { SupervisorError } from "../errors.ts";
 import type { Message } from "../mcp/envelope.ts";
 import { elementsOf, isArray } from "../mcp/json-span.ts";
 import { MessageAssembler } from "../mcp/message-assembler.ts";
 import type { Text } from "../mcp/long-text.ts";
-import { oneLine } from "../mcp/one-line.ts";
 import { LineIntake } from "../platform/line-intake.ts";
 import { OutputShare } from "../platform/output-share.ts";
-
-const NEW_LINE = Buffer.from("\n");
-const DONE = Promise.resolve();
-
-const closed = (): SupervisorError =>
-  new SupervisorError("UPSTREAM_RESET", "the child has closed its input");
+import { ChildInput } from "./child-input.ts";
 
 /** One message of the child, as bytes and as JSON.parse sees it. */
 export interface Incoming {
@@ -51,13 +44,11 @@ export class StdioPipe {
   readonly #options: StdioPipeOptions;
   readonly #share: OutputShare;
   readonly #intake: LineIntake;
-  #unsent: Buffer[] = [];
-  #draining: Promise<void> | undefined;
-  readonly #sendLater: () => void;
+  readonly #input: ChildInput;
 
   constructor(options: StdioPipeOptions) {
     this.#options = options;
-    this.#sendLater = guarded("child", options.onBroken, () => this.#send());
+    this.#input = new ChildInput(options);
     const assembler = new MessageAssembler({
       text: this.#read,
       long: (text) => this.#options.onMessage({ raw: text, value: text.seen!.value }),
@@ -84,42 +75,19 @@ export class StdioPipe {
     this.#share.refund(bytes);
   }
 
-  /**
-   * Hands on one message. Resolves at once, or when the pipe has room again; rejects with
-   * UPSTREAM_RESET when the child has closed it.
-   *
-   * The messages of one turn of the event loop leave in one write: with many sessions at work the
-   * writes to their child are what its gateway does most.
-   */
-  write(message: Buffer): Promise<void> {
-    const { stdin } = this.#options;
-    if (!stdin.writable) return Promise.reject(closed());
-    if (this.#unsent.length === 0) setImmediate(this.#sendLater);
-    this.#unsent.push(oneLine(message), NEW_LINE);
-    // The child does not read: its clients wait, and nothing piles up here.
-    return stdin.writableNeedDrain ? this.#drained() : DONE;
+  /** See `ChildInput.write`. */
+  write(message: Buffer, id?: number): Promise<void> {
+    return this.#input.write(message, id);
   }
 
-  #send(): void {
-    const { stdin } = this.#options;
-    const lines = Buffer.concat(this.#unsent);
-    this.#unsent = [];
-    // Closed within this turn: the child has ended or is about to, and its exit tells everybody.
-    if (stdin.writable) stdin.write(lines);
+  /** See `ChildInput.unread`. */
+  get unread(): ReadonlySet<number> {
+    return this.#input.unread;
   }
 
-  /** One pair of listeners for all that wait. */
-  #drained(): Promise<void> {
-    const { stdin } = this.#options;
-    this.#draining ??= new Promise((resolve) => {
-      const over = (): void => {
-        stdin.off("drain", over).off("close", over);
-        this.#draining = undefined;
-        resolve();
-      };
-      stdin.on("drain", over).on("close", over);
-    });
-    return this.#draining;
+  /** The child has ended: it is told nothing more. */
+  end(): void {
+    this.#input.end();
   }
 
   #dropped(messages: readonly Message[], error: SupervisorError): void {

@@ -30,7 +30,7 @@ export function descriptorOf(socket: Socket): number | undefined {
 /** A socket on a handle; it reads nothing, not even the end, before somebody listens. */
 export function socketOn(
   handle: Handle,
-  directions: { readable: boolean; writable: boolean },
+  directions: { readable: boolean; writable: boolean; allowHalfOpen?: boolean },
 ): Socket {
   const options = { handle, manualStart: true, ...directions };
   return new Socket(options as unknown as SocketConstructorOpts);

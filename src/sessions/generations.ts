@@ -20,12 +20,11 @@ export class Generations {
   /** Throws UPSTREAM_REFUSED for a remote whose address is never called. */
   clientFor(live: Live, target: HttpTarget): HttpClient {
     const generation = this.#of(live);
-    generation.client ??= new HttpClient(
-      target.url,
-      target.isRemote,
-      target.socketPath,
-      target.output,
-    );
+    generation.client ??= new HttpClient(target.url, target.isRemote, {
+      socketPath: target.socketPath,
+      share: target.output,
+      isGone: () => live.isGone(),
+    });
     return generation.client;
   }
 

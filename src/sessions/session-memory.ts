@@ -6,6 +6,7 @@ import { LongText } from "../mcp/long-text.ts";
 import type { Text } from "../mcp/long-text.ts";
 import { cursorIn } from "./list-pages.ts";
 import { ShownLists } from "./shown-lists.ts";
+import { isSafeTool } from "../mcp/tool-hints.ts";
 
 /** Of the URIs that one session subscribed to; what is beyond that is not told to a next generation. */
 const MAX_URIS = 1_000;
@@ -167,17 +168,6 @@ export class SessionMemory {
   #unsubscribe(uri: string | undefined): void {
     if (uri !== undefined && this.#subscriptions.delete(uri)) this.#uriBytes -= uri.length;
   }
-}
-
-interface Tool {
-  readonly name: string;
-}
-
-/** The tool's own word, as the client was shown it (MCP, tool annotations). */
-function isSafeTool(tool: unknown): tool is Tool {
-  const { name, annotations } = (tool ?? {}) as { name?: unknown; annotations?: unknown };
-  const { readOnlyHint, idempotentHint } = (annotations ?? {}) as Record<string, unknown>;
-  return typeof name === "string" && (readOnlyHint === true || idempotentHint === true);
 }
 
 function uriIn(message: ClientMessage): string | undefined {

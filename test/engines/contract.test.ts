@@ -176,6 +176,7 @@ for (const subject of SUBJECTS) {
     const running = await start(t, await subject.open(t), "echo");
     await speakTo(running);
     assert.equal(running.isSpent, false);
+    assert.equal(running.isGone(), false);
     assert.equal(await running.isEnding(), false);
   });
 
@@ -186,6 +187,7 @@ for (const subject of SUBJECTS) {
     assert.equal(await running.exited, first);
     assert.equal(await running.kill(), first);
     assert.equal(running.isSpent, true);
+    assert.equal(running.isGone(), true);
     assert.equal(await running.isEnding(), true);
     assert.equal(await running.rssBytes(), null);
     await running.drained;

@@ -140,6 +140,7 @@ export class PretendEngine implements Engine<ChildServer> {
       // One that takes no notice has to be killed, and in this place that is at once.
       stop: () => (pod.program === "stubborn" ? kill() : this.#end(pod, "SIGTERM")),
       kill,
+      isGone: () => pod.hasEnded,
       isEnding: () => Promise.resolve(pod.hasEnded),
       listeners: () => Promise.resolve({ ours: [], foreign: [] }),
       cpuLoad: () => null,

@@ -56,6 +56,7 @@ export function testInstance(user = "alice", server = "one"): TestInstance {
       work: new Work(),
       isHandedOver: () => false,
       exited,
+      isGone: () => false,
       ending: () => (state.isDraining ? exited : Promise.resolve(state.ended)),
     };
     return live;

@@ -48,6 +48,7 @@ class TestChild {
       pid: null,
       output: new OutputShare(),
       isSpent: false,
+      isGone: () => false,
       disconnected: new Promise(() => {}),
       strained: new Promise(() => {}),
       drained: Promise.resolve(),

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { ServerResponse } from "node:http";
+import type { Server, ServerResponse } from "node:http";
 import { text } from "node:stream/consumers";
 import type { TestContext } from "node:test";
 import { test } from "node:test";
@@ -26,6 +26,9 @@ interface Rig {
   got: { message: Json; res: ServerResponse }[];
   received: Json[];
   closed: unknown[];
+  /** Ids of what has not gone out. */
+  unsent: () => readonly string[];
+  server: Server;
   /** The server's process ends. */
   end: () => void;
 }
@@ -67,7 +70,8 @@ async function rig(t: TestContext): Promise<Rig> {
     await link.post({ body: raw, messages: seen.messages, headers: [] });
   };
   const end = (): void => link.abandon(new SupervisorError("UPSTREAM_RESET", "the child ended"));
-  return { send, got, received, closed, end };
+  const unsent = (): readonly string[] => link.unsent();
+  return { send, got, received, closed, unsent, server: served.server, end };
 }
 
 const answer = (res: ServerResponse, body: object, status = 200): void =>
@@ -129,4 +133,22 @@ test("a server that ends while it is asked to initialize leaves nobody waiting",
   end();
   await assert.rejects(beginning, { code: "UPSTREAM_RESET" });
   assert.deepEqual(closed, []);
+});
+
+test("what had not gone out when the server ended is told apart from what had", async (t) => {
+  const { send, got, unsent, end } = await rig(t);
+  await send(call(1, "slow"));
+  await until(() => got[0], "the call is there");
+  const late = send(call(2, "late"));
+  assert.deepEqual(unsent(), ["2"]);
+  end();
+  await assert.rejects(late, { code: "UPSTREAM_RESET" });
+  assert.deepEqual(unsent(), ["2"]);
+});
+
+test("a call that the server refuses a connection for has not gone out", async (t) => {
+  const { send, closed, unsent, server } = await rig(t);
+  server.close();
+  await assert.rejects(send(call(1, "late")), { code: "UPSTREAM_REFUSED" });
+  assert.deepEqual([unsent(), closed.length], [["1"], 1]);
 });

@@ -3,6 +3,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { TestContext } from "node:test";
 import { test } from "node:test";
 import type { SupervisorError } from "../../src/errors.ts";
+import { peek } from "../../src/mcp/client-body.ts";
 import type { EventPart } from "../../src/mcp/sse.ts";
 import { HttpClient } from "../../src/links/http1/client.ts";
 import { SseConnection } from "../../src/links/sse-connection.ts";
@@ -62,8 +63,12 @@ interface Opened {
   closed: (SupervisorError | undefined)[];
 }
 
-async function open(t: TestContext, url: URL, postTimeoutMs = PATIENCE_MS): Promise<Opened> {
-  const client = new HttpClient(url, false);
+async function open(
+  t: TestContext,
+  url: URL,
+  { postTimeoutMs = PATIENCE_MS, isGone = (): boolean => false } = {},
+): Promise<Opened> {
+  const client = new HttpClient(url, false, { isGone });
   t.after(() => client.close());
   const parts: EventPart[] = [];
   const closed: (SupervisorError | undefined)[] = [];
@@ -143,7 +148,7 @@ test("a POST that was given up leaves no connection", async (t) => {
 
 test("a stream without an endpoint is given up in time and closed", async (t) => {
   const { url, streams } = await sseServer(t, ": soon\n\n", accept);
-  await assert.rejects(open(t, url, 50), { code: "UPSTREAM_TIMEOUT" });
+  await assert.rejects(open(t, url, { postTimeoutMs: 50 }), { code: "UPSTREAM_TIMEOUT" });
   await until(() => streams.size === 0, "the stream is closed");
 });
 
@@ -291,4 +296,35 @@ test("a redirect to another origin is not followed, and one in circles comes to 
   location = "/messages";
   await assert.rejects(link.post(posting(BODY)), { code: "UPSTREAM_INVALID" });
   assert.equal(asked.length, 7);
+});
+
+test("a POST that nobody has read is known as such though the stream ended before it, and one that was read is not", async (t) => {
+  for (const isReset of [true, false]) {
+    const { url, streams } = await sseServer(t, ENDPOINT, (_asked, res) => {
+      for (const stream of streams) stream.end();
+      // As the system does with what a dead process has left unread.
+      if (isReset) setImmediate(() => res.socket!.resetAndDestroy());
+    });
+    const { link, closed } = await open(t, url, { isGone: () => true });
+    const seen = peek(BODY);
+    assert.ok(seen.kind === "messages");
+    const lost = link.post({ body: BODY, messages: seen.messages, headers: [] });
+    await assert.rejects(lost, { code: isReset ? "UPSTREAM_REFUSED" : "UPSTREAM_RESET" });
+    await until(() => closed.length === 1, "the link is over");
+    assert.deepEqual(link.unsent(), isReset ? ["1"] : []);
+  }
+});
+
+test("what has not gone out when the link is closed is known as such", async (t) => {
+  const { url } = await sseServer(t, ENDPOINT, accept);
+  const { link } = await open(t, url);
+  const seen = peek(BODY);
+  assert.ok(seen.kind === "messages");
+  const ping = { body: BODY, messages: seen.messages, headers: [] };
+  await link.post(ping);
+  const late = link.post(ping);
+  assert.deepEqual(link.unsent(), ["1"]);
+  link.close();
+  await assert.rejects(late, { code: "UPSTREAM_RESET" });
+  assert.deepEqual(link.unsent(), ["1"]);
 });

@@ -50,7 +50,7 @@ export interface End {
 /** A child that runs, as the leader of a session and group of its own. */
 export interface Forked {
   readonly pid: number;
-  /** Our ends of its pipes, by descriptor. Only the first carries nothing back. */
+  /** Our ends of its pipes, by descriptor. The first carries nothing back but how it ends. */
   readonly pipes: readonly (Socket | undefined)[];
   /** The leader's end; also resolves, with SIGKILL, when the process that started it is gone. */
   readonly exited: Promise<End>;
@@ -146,8 +146,10 @@ export class ForkServer {
     switch (reply.is) {
       case "pipe":
         child.pipes[reply.fd] = socketOn(handle as Handle, {
-          readable: reply.fd > 0,
+          readable: true,
           writable: reply.fd !== 1 && reply.fd !== 2,
+          // What closes its end of its input has not closed ours.
+          allowHalfOpen: reply.fd === 0,
         });
         return;
       case "started":

@@ -30,5 +30,11 @@ export async function isChildEnding(input: EndingInput): Promise<boolean> {
   }
 }
 
-/** Nobody has this number any more, or not for long. */
-const isExiting = (pid: number): boolean => findProcess(pid)?.isExiting ?? true;
+/** Nobody has this number any more, or not for long; false where that cannot be found out for the moment. */
+export function isExiting(pid: number): boolean {
+  try {
+    return findProcess(pid)?.isExiting ?? true;
+  } catch {
+    return false;
+  }
+}

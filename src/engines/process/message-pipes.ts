@@ -1,5 +1,5 @@
 import { setTimeout as delay } from "node:timers/promises";
-import type { Readable, Writable } from "node:stream";
+import type { Duplex, Readable } from "node:stream";
 import type { PipeName } from "../engine.ts";
 
 /** A child that ends closes its pipes before its exit is known; so much later it is, on a loaded machine too. */
@@ -7,12 +7,17 @@ const EXIT_GRACE_MS = 100;
 
 /** The two pipes that a child's messages go through. */
 export class MessagePipes {
-  readonly #stdin: Writable;
+  readonly #stdin: Duplex;
   readonly #stdout: Readable;
 
-  constructor(stdin: Writable, stdout: Readable) {
+  /**
+   * Of the child's input the end is read, too: where the child ended before it had read all that it
+   * was told, that is ECONNRESET. What a child writes there goes to nobody.
+   */
+  constructor(stdin: Duplex, stdout: Readable) {
     this.#stdin = stdin;
     this.#stdout = stdout;
+    stdin.once("data", () => stdin.pause());
   }
 
   /** The one that is closed, as far as that was noticed: at the end of what it wrote, or after a write that failed. */

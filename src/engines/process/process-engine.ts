@@ -176,6 +176,7 @@ export class ProcessEngine implements Engine<ChildServer> {
       isSpent: false,
       stop: () => after(tree.stop()),
       kill: () => after(tree.kill()),
+      isGone: () => tree.isGone,
       isEnding: () => tree.isEnding(port),
       listeners: async () =>
         port === null ? { ours: [], foreign: [] } : await tree.listenersOn(port),

@@ -1,11 +1,11 @@
 import { constants } from "node:os";
 import type { Socket } from "node:net";
 import type { Readable, Writable } from "node:stream";
-import { setTimeout as delay } from "node:timers/promises";
+import { setImmediate as nextTurn, setTimeout as delay } from "node:timers/promises";
 import { OutputShare } from "../../platform/output-share.ts";
 import { DyingTree } from "./dying-tree.ts";
 import { residentBytes } from "./held-memory.ts";
-import { isChildEnding } from "./is-ending.ts";
+import { isChildEnding, isExiting } from "./is-ending.ts";
 import { isCountedAlone } from "./limits.ts";
 import { splitLines } from "./line-splitter.ts";
 import { listenersOn } from "./listeners.ts";
@@ -131,6 +131,11 @@ export class ProcessTree {
     return await this.#finish();
   }
 
+  /** See `Running.isGone`. */
+  get isGone(): boolean {
+    return this.#hasEnded || isExiting(this.pid);
+  }
+
   /** See `Running.isEnding`; `port` is where it listens, null where its pipes are all it has. */
   async isEnding(port: number | null): Promise<boolean> {
     if (this.#hasEnded) return true;
@@ -186,6 +191,8 @@ export class ProcessTree {
     this.#tellSpent();
     const { confined, control } = this.#started;
     const at = Date.now();
+    // How its pipes have ended is there to be read by now, and is heard within this turn.
+    await nextTurn();
     const end = confined.isWrapped ? unwrapped(code, signal) : { code, signal };
     return { ...end, at, limit: await control.limitBehind(end, this.drained) };
   }

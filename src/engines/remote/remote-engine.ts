@@ -62,6 +62,7 @@ function startRemote(workload: Workload<RemoteServer>): Running {
     drained: exited.then(() => {}),
     stop,
     kill: stop,
+    isGone: () => isSpent,
     isEnding: () => Promise.resolve(isSpent),
     listeners: () => Promise.resolve({ ours: [], foreign: [] }),
     cpuLoad: () => null,

@@ -7,7 +7,7 @@ export interface Receiver {
   head(status: number, headers: ResponseHeaders): void;
   data(chunk: Buffer): void;
   end(): void;
-  /** The exchange failed: UPSTREAM_REFUSED before a connection, UPSTREAM_RESET or UPSTREAM_INVALID after (a RedirectRefused among these). Not called after `abort`. */
+  /** The exchange failed: UPSTREAM_REFUSED where nobody has read the request, UPSTREAM_RESET or UPSTREAM_INVALID after (a RedirectRefused among these). Not called after `abort`. */
   fail(error: SupervisorError): void;
   /**
    * Something threw while this receiver was handed a part of the answer, its end among them, or a
@@ -20,6 +20,8 @@ export interface Receiver {
 export const UNHEARD: Receiver = { head() {}, data() {}, end() {}, fail() {}, broke() {} };
 
 export interface Exchange {
+  /** Nothing of the request has gone out. */
+  readonly isUnsent: boolean;
   /** Closes the connection; the receiver hears nothing more. */
   abort(): void;
   pause(): void;
@@ -41,6 +43,7 @@ export const pathOf = ({ pathname, search }: URL): string => pathname + search;
 
 /** The connection that carries a request. */
 interface Carrier {
+  readonly isUnsent: boolean;
   /** Whether the request on it is this one's. */
   serves(exchange: RedirectedExchange): boolean;
   abort(): void;
@@ -71,8 +74,18 @@ export class RedirectedExchange implements Exchange {
     this.#send = send;
   }
 
+  get isUnsent(): boolean {
+    const connection = this.#connection;
+    return this.#redirects === 0 && connection?.serves(this) === true && connection.isUnsent;
+  }
+
   begin(): void {
     this.#connection = this.#send(this.#request, this.#request.path, this);
+  }
+
+  /** Another connection carries it than it was sent on. */
+  moveTo(connection: Carrier): void {
+    this.#connection = connection;
   }
 
   head(status: number, headers: ResponseHeaders): void {

@@ -1,14 +1,18 @@
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
 import { once } from "node:events";
 import type { ServerResponse } from "node:http";
 import { test } from "node:test";
 import type { SupervisorError } from "../../../src/errors.ts";
-import { HttpClient } from "../../../src/links/http1/client.ts";
-import type { HttpRequest } from "../../../src/links/http1/client.ts";
+import { HttpClient, UNHEARD } from "../../../src/links/http1/client.ts";
+import type { Exchange, HttpRequest } from "../../../src/links/http1/client.ts";
 import { serve } from "../../helpers/serve.ts";
 import { until } from "../../helpers/until.ts";
 
 const GET: HttpRequest = { method: "GET", path: "/", headers: [], body: null };
+
+/** From here the event loop reads before this turn is over. */
+const beforeReading = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 0));
 
 /** The whole answer to one request. */
 function ask(client: HttpClient, request: HttpRequest): Promise<{ status: number; body: string }> {
@@ -136,6 +140,98 @@ test("a server that is not there and one that hangs up are told apart", async (t
   served.server.close();
   await once(served.server, "close");
   await assert.rejects(ask(client, GET), { code: "UPSTREAM_REFUSED" });
+});
+
+test("a request over a connection that the server has closed meanwhile goes out on another, once", async (t) => {
+  const bodies: string[] = [];
+  const served = await serve(t, (req, res) => {
+    let body = "";
+    req.setEncoding("utf8").on("data", (text: string) => (body += text));
+    req.on("end", () => res.end(String(bodies.push(body))));
+  });
+  const client = new HttpClient(served.url, false);
+  t.after(() => client.close());
+  const post = (body: string) => ask(client, { ...GET, method: "POST", body: Buffer.from(body) });
+  assert.equal((await post("first")).body, "1");
+  await beforeReading();
+  // The end of the connection is there to be read, and nobody has yet.
+  served.server.closeIdleConnections();
+  assert.equal((await post("second")).body, "2");
+  assert.deepEqual(bodies, ["first", "second"]);
+});
+
+test("a request of which nothing has gone out says so until it has, and is refused where the server is gone", async (t) => {
+  const served = await serve(t, (_req, res) => res.end("ok"));
+  const client = new HttpClient(served.url, false);
+  t.after(() => client.close());
+  await ask(client, GET);
+  const begin = () => {
+    let exchange!: Exchange;
+    const over = new Promise<string>((resolve) => {
+      const fail = ({ code }: SupervisorError): void => resolve(code);
+      const receiver = { head() {}, data() {}, end: () => resolve("ok"), fail, broke: assert.fail };
+      exchange = client.request(GET, receiver);
+    });
+    return { exchange, over };
+  };
+  const [again, fresh] = [begin(), begin()];
+  assert.deepEqual([again.exchange.isUnsent, fresh.exchange.isUnsent], [true, true]);
+  assert.deepEqual(await Promise.all([again.over, fresh.over]), ["ok", "ok"]);
+  assert.deepEqual([again.exchange.isUnsent, fresh.exchange.isUnsent], [false, false]);
+  await beforeReading();
+  served.server.close();
+  served.server.closeAllConnections();
+  const late = begin();
+  assert.equal(await late.over, "UPSTREAM_REFUSED");
+});
+
+test("a request that is aborted before it has gone out never does", async (t) => {
+  let count = 0;
+  const served = await serve(t, (_req, res) => res.end(String((count += 1))));
+  const client = new HttpClient(served.url, false);
+  t.after(() => client.close());
+  await ask(client, GET);
+  client.request(GET, UNHEARD).abort();
+  assert.equal((await ask(client, GET)).body, "2");
+});
+
+/** A process that answers one request, reads the next and does not answer that. */
+const SILENT = `let count = 0;
+const server = require("node:http").createServer((req, res) => {
+  if (count++ === 0) return res.end("ok");
+  req.resume().on("end", () => console.log("read"));
+});
+server.listen(0, "127.0.0.1", () => console.log(server.address().port));`;
+
+test("what a dead process has read is told apart from what it has not, where its death is known", async (t) => {
+  const cases: [isStopped: boolean, isGone: boolean, code: string][] = [
+    [true, true, "UPSTREAM_REFUSED"],
+    [false, true, "UPSTREAM_RESET"],
+    [true, false, "UPSTREAM_RESET"],
+  ];
+  for (const [isStopped, isGone, code] of cases) {
+    const child = spawn(process.execPath, ["-e", SILENT], { stdio: ["ignore", "pipe", "inherit"] });
+    t.after(() => child.kill("SIGKILL"));
+    let said = "";
+    child.stdout.setEncoding("utf8").on("data", (text: string) => (said += text));
+    const port = await until(() => /^\d+/.exec(said)?.[0], "it listens");
+    const client = new HttpClient(new URL(`http://127.0.0.1:${port}/`), false, {
+      isGone: () => isGone,
+    });
+    t.after(() => client.close());
+    await ask(client, GET);
+    if (isStopped) child.kill("SIGSTOP");
+    let isUnsent = () => true;
+    const over = new Promise<string>((resolve) => {
+      const receiver = { ...UNHEARD, fail: (error: SupervisorError) => resolve(error.code) };
+      const post = { ...GET, method: "POST" as const, body: Buffer.from("{}") };
+      const exchange = client.request(post, receiver);
+      isUnsent = () => exchange.isUnsent;
+    });
+    await until(() => !isUnsent() && (isStopped || said.includes("read")), "the request is there");
+    child.kill("SIGKILL");
+    assert.equal(await over, code);
+  }
 });
 
 test("closing the client fails what is under way and frees every connection", async (t) => {
