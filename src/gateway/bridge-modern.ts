@@ -11,7 +11,7 @@ import { paramHeaderFault } from "../mcp/param-headers.ts";
 import { LEGACY_VERSIONS, isLegacyVersion } from "../mcp/versions.ts";
 import { noteUnanswerable } from "../sessions/calls.ts";
 import { ModernPost } from "../sessions/modern-post.ts";
-import type { ModernServing } from "../sessions/modern-post.ts";
+import type { ModernServer, ModernServing } from "../sessions/modern-server.ts";
 import { HttpAnswer } from "./http-answer.ts";
 import type { FrontContext, RequestContext } from "./request-context.ts";
 
@@ -56,7 +56,9 @@ export async function serveModern(
       LEGACY_VERSIONS,
     );
   if (modern.kind === "fault") return refuse(request, messages, modern);
-  const serving = await sessions.modern(instance);
+  const served = sessions.modern(instance, server);
+  // To ask for a child is use, and the request may yet be refused.
+  const serving = await served.ready();
   if (res.destroyed) return;
   if (modern.kind === "notification") {
     for (const message of messages) noteUnanswerable(message, request.trace);
@@ -82,23 +84,28 @@ export async function serveModern(
     );
   const { params } = modern;
   const fault =
-    message?.method === "tools/call" ? await paramFault(serving, req, params) : undefined;
+    message?.method === "tools/call" ? await paramFault(served, req, params) : undefined;
   if (fault !== undefined)
     return refuse(request, messages, { code: RPC.headerMismatch, message: fault });
-  await carry(context, request, serving, messages[0]!);
+  carry(context, request, { served, serving, message: messages[0]! });
 }
 
-async function carry(
+interface Carried {
+  readonly served: ModernServer;
+  readonly serving: ModernServing;
+  readonly message: ClientMessage;
+}
+
+function carry(
   context: FrontContext,
   request: RequestContext,
-  serving: ModernServing,
-  message: ClientMessage,
-): Promise<void> {
+  { served, serving, message }: Carried,
+): void {
   const { heart } = context;
   const { res, trace } = request;
   trace.setGeneration(serving.live.generation);
   const answer = new HttpAnswer({ heart, request, sessionHeader: () => undefined });
-  const post = new ModernPost(serving, answer, context.sessions.unreadOf(answer));
+  const post = new ModernPost(served, answer, context.sessions.unreadOf(answer));
   context.sessions.carried.add(post);
   trace.atEnd(() => {
     context.sessions.carried.delete(post);
@@ -106,16 +113,18 @@ async function carry(
   });
   // The client may have left while headers were checked.
   if (res.destroyed) post.abort();
-  else await post.send(message, trace);
+  else post.send(message, serving, trace);
 }
 
 async function paramFault(
-  { hub }: ModernServing,
+  served: ModernServer,
   req: IncomingMessage,
   { name, arguments: args, _meta: meta }: Extract<Modern, { kind: "request" }>["params"],
 ): Promise<string | undefined> {
   if (typeof name !== "string") return undefined;
-  const declared = await hub.paramHeaders(name, meta?.[META.clientCapabilities]);
+  const declared = await served.ask(({ hub }) =>
+    hub.paramHeaders(name, meta?.[META.clientCapabilities]),
+  );
   return paramHeaderFault(declared, args, (header) => headerOf(req, header));
 }
 

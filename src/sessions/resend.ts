@@ -5,7 +5,7 @@ import type { SessionMemory } from "./session-memory.ts";
 export type Resend = ServerDef["resend"];
 
 /** How often a request is sent in all, however many generations die over it. */
-const MAX_SENDS = 3;
+export const MAX_SENDS = 3;
 
 /** What a server can be asked twice without a difference. */
 const READS = new Set([
@@ -34,7 +34,11 @@ export const isRepeatable = (method: string, resend: Resend): boolean =>
  */
 export function isSentAgain(
   { method, message, sends }: Pick<Open, "method" | "message" | "sends">,
-  { wasHanded, resend, memory }: { wasHanded: boolean; resend: Resend; memory?: SessionMemory },
+  {
+    wasHanded,
+    resend,
+    memory,
+  }: { wasHanded: boolean; resend: Resend; memory?: Pick<SessionMemory, "isSafe"> },
 ): boolean {
   if (message === undefined || sends >= MAX_SENDS) return false;
   if (!wasHanded) return true;

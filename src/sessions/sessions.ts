@@ -14,9 +14,8 @@ import { HttpRelay } from "./http-relay.ts";
 import { HttpSessions } from "./http-sessions.ts";
 import { LonePost } from "./lone-post.ts";
 import type { LoneRequest } from "./lone-post.ts";
-import type { ModernServing } from "./modern-post.ts";
+import { ModernServer } from "./modern-server.ts";
 import { OpenRequests } from "./open-requests.ts";
-import type { Link, LinkEvents } from "../links/link.ts";
 import { openLink } from "../links/open-link.ts";
 import { MODERN_VARIANT, isOwnVariant, ownVariant } from "../instances/supervisor.ts";
 import type { Era, Instance, Live, Ref } from "../instances/supervisor.ts";
@@ -39,6 +38,8 @@ const LOOK_MS = 10;
 
 /** A request of a client that is under way. */
 export interface GivesUp {
+  /** The server that it goes on hearing for as long as there is one. */
+  readonly listensTo?: string | undefined;
   /** Ends it, and tells its client why. */
   giveUp(error: SupervisorError): void;
 }
@@ -212,16 +213,11 @@ export class Sessions {
     return (await this.#options.eraOf(instance.ref)) === "modern";
   }
 
-  /** The child that serves requests of 2026-07-28 to this stdio server. Rejects with what keeps it from starting. */
-  async modern({ ref }: Instance): Promise<ModernServing> {
+  /** What serves requests of 2026-07-28 to this stdio server. */
+  modern({ ref }: Instance, { resend }: Pick<ServerDef, "resend">): ModernServer {
     const instance = this.#options.instanceOf({ ...ref, variant: MODERN_VARIANT }, "{}");
-    // To ask for a child is use, and the request may yet be refused.
-    const live = instance.live ?? (await instance.ensure());
-    if (live.target.transport !== "stdio" || live.target.era !== "modern")
-      throw new SupervisorError("INTERNAL", "a modern request was led to another child");
-    // To a stdio child at once.
-    const connect = (events: LinkEvents) => this.#connect(live, events) as Link;
-    return { instance, live, hub: live.target.hub, connect };
+    const { survival } = this.#options;
+    return new ModernServer({ instance, resend, connect: this.#connect, survival });
   }
 
   /**
@@ -270,6 +266,8 @@ export class Sessions {
     for (const front of this.#sse.values())
       if (front.session.instance.ref.server === server) front.end();
     this.http.closeWhere((session) => session.instance.ref.server === server);
+    const gone = new SupervisorError("SERVER_NOT_FOUND", "the server is gone, or is another one");
+    for (const one of this.carried) if (one.listensTo === server) one.giveUp(gone);
   }
 
   close(): void {

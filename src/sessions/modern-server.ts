@@ -1,0 +1,69 @@
+import { SupervisorError } from "../errors.ts";
+import type { Instance, Live } from "../instances/supervisor.ts";
+import type { Link, LinkEvents } from "../links/link.ts";
+import type { ModernStdio } from "../links/modern-stdio.ts";
+import type { Survival } from "../telemetry/survival.ts";
+import { MAX_SENDS } from "./resend.ts";
+import type { Resend } from "./resend.ts";
+import type { Connect } from "./session-options.ts";
+
+/** A ready child that speaks 2026-07-28 over stdio. */
+export interface ModernServing {
+  readonly live: Live;
+  /** What is asked of the child itself, for all its callers. */
+  readonly hub: Pick<ModernStdio, "versions" | "paramHeaders" | "isSafe" | "notify">;
+  readonly connect: (events: LinkEvents) => Link;
+}
+
+export interface ModernServerOptions {
+  readonly instance: Instance;
+  readonly resend: Resend;
+  readonly connect: Connect;
+  readonly survival?: Survival | undefined;
+}
+
+/** A stdio server that speaks 2026-07-28, as one user has it, whichever generation of it serves. */
+export class ModernServer {
+  readonly instance: Instance;
+  readonly resend: Resend;
+  /** Who is told how requests fare when their child ends. */
+  readonly survival: Survival | undefined;
+  readonly #connect: Connect;
+
+  constructor({ instance, resend, connect, survival }: ModernServerOptions) {
+    this.instance = instance;
+    this.resend = resend;
+    this.survival = survival;
+    this.#connect = connect;
+  }
+
+  /** The child of now, which is started where there is none. Rejects with what keeps it from starting. */
+  async ready(): Promise<ModernServing> {
+    return this.on(this.instance.live ?? (await this.instance.ensure()));
+  }
+
+  /**
+   * Asks the child of now what changes nothing, and the next one where that ends over it; at most
+   * three. Rejects as `ready` does, and as the question does.
+   */
+  async ask<T>(question: (serving: ModernServing) => Promise<T>): Promise<T> {
+    for (let asked = 1; ; asked++) {
+      const serving = await this.ready();
+      try {
+        return await question(serving);
+      } catch (error) {
+        if (asked === MAX_SENDS || (await serving.live.ending()) === undefined) throw error;
+      }
+    }
+  }
+
+  /** Throws INTERNAL for a child of another era. */
+  on(live: Live): ModernServing {
+    const { target } = live;
+    if (target.transport !== "stdio" || target.era !== "modern")
+      throw new SupervisorError("INTERNAL", "a modern request was led to another child");
+    // To a stdio child at once.
+    const connect = (events: LinkEvents) => this.#connect(live, events) as Link;
+    return { live, hub: target.hub, connect };
+  }
+}
