@@ -2,7 +2,7 @@ import type { SupervisorError } from "../errors.ts";
 import type { ResponseHeaders } from "../links/http1/client.ts";
 import type { PostAnswer, Posting } from "../links/link.ts";
 import { ACCEPTED } from "../links/link.ts";
-import { isRequest } from "../mcp/envelope.ts";
+import { idsOf, isRequest } from "../mcp/envelope.ts";
 import { EVENT_END } from "../mcp/sse.ts";
 import type { EventPart } from "../mcp/sse.ts";
 import { AnswerTally } from "./answer-tally.ts";
@@ -58,6 +58,10 @@ export class CarriedPost implements ExchangeOwner, Carried {
       this.#taken = { resolve, reject };
       this.#exchange.send();
     });
+  }
+
+  unsent(): readonly string[] {
+    return this.#exchange.isUnsent ? idsOf(this.#posting.messages) : [];
   }
 
   async ending(): Promise<void> {

@@ -52,6 +52,11 @@ export class HttpExchange implements Receiver {
     this.#options = options;
   }
 
+  /** Nothing of it has reached the server. */
+  get isUnsent(): boolean {
+    return this.#exchange?.isUnsent === true;
+  }
+
   /** Throws UPSTREAM_INVALID for headers that cannot be sent. */
   send(): void {
     const { client, target, method, headers, body } = this.#options;

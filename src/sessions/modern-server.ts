@@ -5,7 +5,7 @@ import type { ModernStdio } from "../links/modern-stdio.ts";
 import type { Survival } from "../telemetry/survival.ts";
 import { MAX_SENDS } from "./resend.ts";
 import type { Resend } from "./resend.ts";
-import type { Connect } from "./session-options.ts";
+import type { OpenLink } from "./session-options.ts";
 
 /** A ready child that speaks 2026-07-28 over stdio. */
 export interface ModernServing {
@@ -18,7 +18,7 @@ export interface ModernServing {
 export interface ModernServerOptions {
   readonly instance: Instance;
   readonly resend: Resend;
-  readonly connect: Connect;
+  readonly connect: OpenLink;
   readonly survival?: Survival | undefined;
 }
 
@@ -28,7 +28,7 @@ export class ModernServer {
   readonly resend: Resend;
   /** Who is told how requests fare when their child ends. */
   readonly survival: Survival | undefined;
-  readonly #connect: Connect;
+  readonly #connect: OpenLink;
 
   constructor({ instance, resend, connect, survival }: ModernServerOptions) {
     this.instance = instance;

@@ -27,6 +27,8 @@ export const ENDED = new SupervisorError(
 export interface Carried {
   /** Part of an event has gone out, and nothing may come between. */
   readonly isMidEvent: boolean;
+  /** The ids of its requests, where nothing of it has reached the server. */
+  unsent(): readonly string[];
   /** Nobody waits for this generation any more. */
   abandon(error: SupervisorError): void;
   /** Its client has left. */

@@ -111,7 +111,8 @@ export class RelayLink implements Link, Way {
   }
 
   unsent(): readonly string[] {
-    return [];
+    const carried = [...this.#carried].flatMap((one) => one.unsent());
+    return [...this.#own.unsent(), ...carried];
   }
 
   close(): void {

@@ -6,6 +6,8 @@ import type { Attachment } from "./attachment.ts";
 import type { Generations } from "./generations.ts";
 import type { Resend } from "./resend.ts";
 
+/** Opens a link to a generation that is ready; to a stdio child at once. Rejects with UPSTREAM_*. */
+export type OpenLink = (live: Live, events: LinkEvents) => Link | Promise<Link>;
 /** Opens a link to a generation that is ready, for a session's place there; to a stdio child at once. Rejects with UPSTREAM_*. */
 export type Connect = (live: Live, events: LinkEvents, at: Attachment) => Link | Promise<Link>;
 

@@ -22,7 +22,7 @@ import type { Era, Instance, Live, Ref } from "../instances/supervisor.ts";
 import { UnderWay } from "../platform/under-way.ts";
 import type { Survival } from "../telemetry/survival.ts";
 import type { Outlet } from "./outlet.ts";
-import type { SessionOptions } from "./session-options.ts";
+import type { OpenLink, SessionOptions } from "./session-options.ts";
 import type { Place } from "./serving.ts";
 import { SseFront } from "./sse-front.ts";
 import { AllUnread, Unread } from "./unread.ts";
@@ -195,7 +195,7 @@ export class Sessions {
     };
   }
 
-  readonly #connect = (live: Live, events: LinkEvents): Link | Promise<Link> =>
+  readonly #connect: OpenLink = (live, events) =>
     openLink({
       target: live.target,
       clientFor: (target) => this.generations.clientFor(live, target),
