@@ -82,7 +82,7 @@ async function openRooms(options: DaemonOptions, closers: Closers): Promise<Daem
   await finishRemovals({ ...rooms, tokens });
   countEvents(supervisor, telemetry.metrics);
   keepFresh({ ...rooms, tokens });
-  const gateway = closers.opened(await openGateway(rooms));
+  const gateway = closers.opened(await openGateway({ ...rooms, tokens }));
   const reload = createReload({ ...rooms, tokens, hideHeaders });
   const orders = { publicUrl: gateway.publicUrl, reload, store, tokens, keyring: vault.keyring };
   const control = closers.opened(await openControl({ ...rooms, ...orders }));

@@ -22,7 +22,14 @@ const PASSED_OVER = [
   "disabled",
   "warnings",
 ];
-const LIVE = ["defaultServer", "stopTimeoutMs", "log", "limits", "providers"] as const;
+const LIVE = [
+  "defaultServer",
+  "stopTimeoutMs",
+  "log",
+  "limits",
+  "providers",
+  "selfService",
+] as const;
 /** The number of turns is fixed when the queue for them is made. */
 const FIXED_LIMITS = ["spawnConcurrency"] as const;
 

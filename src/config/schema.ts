@@ -136,7 +136,10 @@ export const configSchema = z.strictObject({
     .prefault("15m")
     .describe("a child that nobody uses is stopped after this"),
 
-  selfService: z.literal(false, { error: LATER }).default(false).describe(RESERVED),
+  selfService: z
+    .boolean()
+    .default(false)
+    .describe("users may store their own tokens, by `PUT /u/NAME/token` with their access key"),
   allowPrivate: z.literal(true, { error: ALLOW_PRIVATE }).default(true).describe(RESERVED),
   log: z
     .strictObject({

@@ -13,6 +13,7 @@ import { NO_PAGE } from "../http/safe-response.ts";
 import type { SafeResponse } from "../http/safe-response.ts";
 import type { Supervisor } from "../instances/supervisor.ts";
 import type { Logger } from "../telemetry/logger.ts";
+import type { Tokens } from "../tokens/tokens.ts";
 import type { Requests } from "../telemetry/requests.ts";
 import { authenticate } from "./authenticate.ts";
 import { answerCors } from "./cors.ts";
@@ -20,8 +21,9 @@ import { refusePost, serveHttp } from "./front-http.ts";
 import { openSseStream, postSseMessage } from "./front-sse.ts";
 import { hintFor } from "./hints.ts";
 import type { FrontContext, RequestContext } from "./request-context.ts";
-import { createRouter } from "./routes.ts";
+import { createRouter, createTokenPath } from "./routes.ts";
 import type { Leaf, Route } from "./routes.ts";
+import { putOwnToken } from "./own-token.ts";
 import { createSite } from "./site.ts";
 import type { SiteOptions } from "./site.ts";
 import { Trace } from "./trace.ts";
@@ -33,6 +35,7 @@ export interface DispatcherOptions extends SiteOptions {
   log: Logger;
   requests: Requests;
   audit: Audit;
+  tokens: Pick<Tokens, "set">;
 }
 
 /** A request as it came in, before anything is known of it. */
@@ -53,6 +56,7 @@ export class Dispatcher {
   readonly #options: DispatcherOptions;
   readonly #context: FrontContext;
   readonly #route: ReturnType<typeof createRouter>;
+  readonly #tokenPath: ReturnType<typeof createTokenPath>;
   readonly #guard: ReturnType<typeof createGuard>;
   readonly #site: ReturnType<typeof createSite>;
   readonly #authenticate = (req: IncomingMessage): Principal =>
@@ -63,6 +67,7 @@ export class Dispatcher {
     this.#options = options;
     this.#context = context;
     this.#route = createRouter(context.prefix);
+    this.#tokenPath = createTokenPath(context.prefix);
     this.#guard = createGuard({
       hosts: [publicUrl.host, listen.host, ...allowedHosts],
       origins: [publicUrl.origin, ...allowedOrigins],
@@ -101,16 +106,11 @@ export class Dispatcher {
     }
     const principal = this.#identify(req);
     trace.setPrincipal(principal);
-    if (route === undefined)
-      throw new SupervisorError("NOT_FOUND", "there is nothing at this path");
-    if (route.user !== principal.user)
-      throw new SupervisorError(
-        "USER_MISMATCH",
-        "this access key does not belong to the user in the path",
-      );
+    if (route === undefined) return this.#serveOwnToken(incoming, principal);
+    requireOwn(route.user, principal);
     const server = this.#requireServer(route);
     trace.setServer(server.name);
-    requireMethod(req, res, route.leaf);
+    allowOnly(req, res, METHODS[route.leaf]);
     // Last: what is refused leaves no instance behind, not even a stopped one.
     const ref = { user: principal.user, server: server.name, variant: "" };
     const instance = this.#options.supervisor.instance(ref);
@@ -125,6 +125,17 @@ export class Dispatcher {
     Object.assign(res, { locals: { trace } });
     res.settle();
     this.#site(req, res);
+  }
+
+  async #serveOwnToken({ req, res, trace }: Incoming, principal: Principal): Promise<void> {
+    const owner = this.#context.config.selfService ? this.#tokenPath(req.url ?? "") : undefined;
+    if (owner === undefined)
+      throw new SupervisorError("NOT_FOUND", "there is nothing at this path");
+    trace.setRoute("other", owner);
+    requireOwn(owner, principal);
+    allowOnly(req, res, ["PUT"]);
+    const parts = { ...this.#options, edge: this.#context.edge };
+    await putOwnToken(parts, { req, res, principal, requestId: trace.requestId });
   }
 
   #serveFront(request: RequestContext): Promise<void> | undefined {
@@ -165,9 +176,16 @@ export class Dispatcher {
   }
 }
 
+function requireOwn(pathUser: string, { user }: Principal): void {
+  if (pathUser === user) return;
+  throw new SupervisorError(
+    "USER_MISMATCH",
+    "this access key does not belong to the user in the path",
+  );
+}
+
 /** What is sent with a refused method is not read: DELETE and friends may carry a body that nobody asked for. */
-function requireMethod(req: BodyRequest, res: SafeResponse, leaf: Leaf): void {
-  const allowed = METHODS[leaf];
+function allowOnly(req: BodyRequest, res: SafeResponse, allowed: readonly string[]): void {
   if (allowed.includes(req.method ?? "")) return;
   res.setHeader("allow", allowed.join(", "));
   throw new SupervisorError(

@@ -31,6 +31,13 @@ export function createRouter(prefix: string): (url: string) => Route | undefined
   };
 }
 
+/** Reads the path under which a user leaves a token, in the same grammar; the user's name, if it is one. */
+export function createTokenPath(prefix: string): (url: string) => string | undefined {
+  const escaped = prefix.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
+  const grammar = new RegExp(`^(?:${escaped})?/u/(${SLUG_PATTERN})/token(?:\\?|$)`);
+  return (url) => grammar.exec(url)?.[1];
+}
+
 /** The raw query without its question mark, empty when there is none. */
 export function queryOf(url: string): string {
   const at = url.indexOf("?");

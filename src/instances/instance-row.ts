@@ -1,5 +1,6 @@
 import { describeFlood, describeLoad } from "./describe-exit.ts";
-import { isInUse } from "./usage.ts";
+import type { Generation } from "./generation.ts";
+import { isInUse, newUsage } from "./usage.ts";
 import type { Usage } from "./usage.ts";
 import type { InstanceRow, InstanceState, Ref, StateName } from "./instance-types.ts";
 
@@ -60,3 +61,19 @@ function reasonOf(state: InstanceState, unreplaced: string | null): string | nul
 export function isDown(state: StateName): boolean {
   return state === "stopped" || state === "backing-off" || state === "parked";
 }
+
+/** As `rowOf`, of a generation that is not the one that its instance is about. */
+export const rowOfOther = (
+  { ref, state, work, number }: Pick<Generation, "ref" | "state" | "work" | "number">,
+  restarts: number,
+  isolation: string | null,
+): InstanceRow =>
+  rowOf({
+    ref,
+    state,
+    usage: { ...newUsage(), inFlight: work.inFlight },
+    generation: number,
+    restarts,
+    failures: 0,
+    isolation,
+  });

@@ -4,7 +4,7 @@ import { asNext, failureOf, reasonOf } from "./failures.ts";
 import { Generations } from "./generations.ts";
 import { launchNext } from "./launch-next.ts";
 import { launchRemote } from "./launch-remote.ts";
-import { isDown, rowOf } from "./instance-row.ts";
+import { isDown, rowOf, rowOfOther } from "./instance-row.ts";
 import { isRemote } from "./instance-types.ts";
 import { isShortage } from "./restart-policy.ts";
 import { giveToken } from "./new-token.ts";
@@ -76,6 +76,11 @@ export class Instance implements Owner {
   /** The last generation ended or failed to start without being asked to, and nothing runs. */
   get hasFailed(): boolean {
     return this.#generations.hasFailed;
+  }
+
+  /** The start that is under way. */
+  get underWay(): Promise<Live> | undefined {
+    return this.#start?.answer;
   }
 
   /** The generation that takes calls now. */
@@ -212,17 +217,8 @@ export class Instance implements Owner {
   }
 
   #partOf(generation: Generation): Part {
-    const { number, work } = generation;
-    const row = (): InstanceRow =>
-      rowOf({
-        ref: this.ref,
-        state: generation.state,
-        usage: { ...newUsage(), inFlight: work.inFlight },
-        generation: number,
-        restarts: this.#generations.restarts,
-        failures: 0,
-        isolation: this.#isolation,
-      });
+    const { restarts } = this.#generations;
+    const row = (): InstanceRow => rowOfOther(generation, restarts, this.#isolation);
     return { row, rssBytes: () => generation.rssBytes() };
   }
 

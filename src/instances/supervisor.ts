@@ -16,6 +16,7 @@ import type { InstanceFailure } from "./history.ts";
 import type { ChildServer, Config, ServerDef } from "../config/config.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import { Standings } from "./standing.ts";
+import { withDeadline } from "../platform/deadline.ts";
 import { allDone } from "../platform/all-done.ts";
 import { Scrubber } from "../telemetry/scrubber.ts";
 import { forgetful } from "./definition.ts";
@@ -205,6 +206,12 @@ export class Supervisor {
   /** As `renew`, for a new token: what can be handed it while it runs has it when this returns, and goes on. */
   async renewTokens(selector: Selector, reason: string): Promise<void> {
     await this.#renewBy(selector, (instance) => instance.renewToken(reason));
+  }
+
+  /** Resolves when no start of the selected ones is under way any more, however they ended, or after so long. */
+  async started(selector: Selector, withinMs: number): Promise<void> {
+    const starts = this.#select(selector).flatMap((instance) => instance.underWay ?? []);
+    await withDeadline(Promise.allSettled(starts), withinMs, () => []);
   }
 
   async #renewBy(selector: Selector, renew: (instance: Instance) => Promise<void>): Promise<void> {

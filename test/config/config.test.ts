@@ -283,7 +283,7 @@ test("durations and sizes outside of their forms are refused", () => {
 });
 
 test("keys of later versions are refused by name", () => {
-  const later = { selfService: true, jwt: {} };
+  const later = { jwt: {} };
   assert.deepEqual(
     problemsOf({ ...MINIMAL, ...later }),
     Object.keys(later).map((key) => `${key}: is not available in this version`),
