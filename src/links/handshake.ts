@@ -14,10 +14,20 @@ export interface HandshakeOptions {
   clientVersion: string;
 }
 
+/** The result of an `initialize` as it is for a client that asks with this one; see `negotiate`. */
+export function negotiated(result: Buffer, initialize: ClientMessage): Buffer {
+  const span = locate(result, ["protocolVersion"]);
+  const spoken = span && valueAt(result, span);
+  if (span === undefined || typeof spoken !== "string") return result;
+  const wanted = initialize.find(["params", "protocolVersion"]);
+  const agreed = negotiate(wanted && valueAt(initialize.raw, wanted), spoken);
+  return splice(result, [[span, JSON.stringify(agreed)]]);
+}
+
 /** The `initialize` of a legacy child, which the gateway does once for all its sessions. */
 export class Handshake {
   readonly #options: HandshakeOptions;
-  #agreed: { readonly result: Buffer; readonly version: string } | undefined;
+  #result: Buffer | undefined;
   readonly #ids: OwnIds;
   #waiting: { readonly id: number; readonly take: (answer: Incoming) => void } | undefined;
 
@@ -35,7 +45,7 @@ export class Handshake {
       const span = locate(raw, ["result"]);
       const agreed = (value.result as { protocolVersion?: unknown } | undefined)?.protocolVersion;
       if (Buffer.isBuffer(raw) && span !== undefined && typeof agreed === "string") {
-        this.#agreed = { result: raw.subarray(span.start, span.end), version: agreed };
+        this.#result = raw.subarray(span.start, span.end);
         return;
       }
       if (typeof value.error !== "object" || value.error === null)
@@ -64,11 +74,8 @@ export class Handshake {
     return await answered;
   }
 
-  /** The child's answer as it is for a session that asks with this `initialize`. */
-  resultFor(message: ClientMessage): Buffer {
-    const { result, version } = this.#agreed!;
-    const wanted = message.find(["params", "protocolVersion"]);
-    const agreed = negotiate(wanted && valueAt(message.raw, wanted), version);
-    return splice(result, [[locate(result, ["protocolVersion"])!, JSON.stringify(agreed)]]);
+  /** The child's answer, once it has agreed. */
+  get result(): Buffer {
+    return this.#result!;
   }
 }

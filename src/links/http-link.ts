@@ -74,6 +74,10 @@ export class HttpLink implements Link {
     return all;
   }
 
+  get hasSession(): boolean {
+    return this.#sessionId !== undefined;
+  }
+
   /** In order, each once the server has taken the one before. */
   async post({ messages }: Posting): Promise<PostAnswer> {
     for (const message of messages) if (!isForNobody(message)) await this.#send(message);

@@ -33,6 +33,8 @@ export interface Link {
    * UPSTREAM_REFUSED, UPSTREAM_TIMEOUT or UPSTREAM_INVALID where it has not.
    */
   post(posting: Posting): Promise<PostAnswer>;
+  /** Over Streamable HTTP: the server knows the session by an id. It has answered `initialize`. */
+  readonly hasSession?: boolean;
   /** Reads nothing more of the server until `resume`, where it serves this session alone; a shared one (stdio of many sessions, and of 2026-07-28 always) is not kept waiting. */
   pause(): void;
   resume(): void;

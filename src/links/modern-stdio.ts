@@ -8,7 +8,7 @@ import { LongText } from "../mcp/long-text.ts";
 import type { Text } from "../mcp/long-text.ts";
 import { locate, splice, textAt, valueAt } from "../mcp/json-span.ts";
 import type { Span } from "../mcp/json-span.ts";
-import { META, MODERN_VERSIONS, discoveredVersions } from "../mcp/modern.ts";
+import { META, MODERN_VERSIONS, discoveredVersions, withMeta } from "../mcp/modern.ts";
 import { paramHeadersOf } from "../mcp/param-headers.ts";
 import type { ParamHeader } from "../mcp/param-headers.ts";
 import { isSafeTool } from "../mcp/tool-hints.ts";
@@ -113,7 +113,7 @@ export class ModernStdio {
 
   /** Resolves when the child has said what it speaks. Rejects with UPSTREAM_INVALID for one that knows no modern revision. */
   async discover(): Promise<void> {
-    const found = discoveredVersions(await this.#ask("server/discover", {}, {}));
+    const found = discoveredVersions(await this.#read("server/discover", {}, {}));
     if (found === undefined)
       throw new SupervisorError("UPSTREAM_INVALID", "the child speaks no revision from 2026 on");
     this.#versions = found;
@@ -157,7 +157,7 @@ export class ModernStdio {
     if (known !== undefined) return known.headers;
     let cursor: unknown;
     for (let page = 0; page < MAX_PAGES; page++) {
-      const { result } = await this.#ask(
+      const { result } = await this.#read(
         "tools/list",
         cursor === undefined ? {} : { cursor },
         capabilities,
@@ -249,24 +249,30 @@ export class ModernStdio {
     this.#pipe.write(Buffer.from(leftText(hubId))).catch(() => {});
   }
 
-  /** A request of our own. Rejects with UPSTREAM_RESET when there is no answer to come. */
-  async #ask(method: string, params: object, capabilities: unknown): Promise<IncomingValue> {
-    const meta = {
+  /**
+   * Asks the child something of our own, for clients that can do this; `params` is JSON text of an
+   * object. Resolves with the whole answer, an error too; rejects with UPSTREAM_RESET when none is to come.
+   */
+  async ask(method: string, params: string, capabilities: unknown): Promise<Text> {
+    const asked = withMeta(params, {
       [META.protocolVersion]: MODERN_VERSIONS[0],
       [META.clientInfo]: { name: "mcp-supervisor", version: this.#options.clientVersion },
       [META.clientCapabilities]: capabilities,
-    };
-    const asked = { ...params, _meta: meta };
-    const answer = await new Promise<Text>((resolve, reject) => {
+    });
+    return await new Promise<Text>((resolve, reject) => {
       const caller: ModernCaller = {
         notify() {},
         answer: resolve,
         dropped: reject,
         ended: () => reject(new SupervisorError("UPSTREAM_RESET", "the child did not answer")),
       };
-      const own = ownMessage(requestText(0, method, JSON.stringify(asked)), "0", method);
+      const own = ownMessage(requestText(0, method, asked), "0", method);
       this.request(own, caller).sent.catch(reject);
     });
+  }
+
+  async #read(method: string, params: object, capabilities: unknown): Promise<IncomingValue> {
+    const answer = await this.ask(method, JSON.stringify(params), capabilities);
     if (answer instanceof LongText)
       throw new SupervisorError("UPSTREAM_INVALID", "the child's answer is too long to be read");
     return JSON.parse(answer.toString("utf8")) as IncomingValue;

@@ -9,7 +9,7 @@ import { refusalText, requestText, resultText } from "../mcp/messages.ts";
 import { locate, splice, textAt, valueAt } from "../mcp/json-span.ts";
 import type { Span } from "../mcp/json-span.ts";
 import { outcomeOf } from "../mcp/outcome.ts";
-import { Handshake } from "./handshake.ts";
+import { Handshake, negotiated } from "./handshake.ts";
 import type { HandshakeOptions } from "./handshake.ts";
 import { inTurns } from "../platform/in-turns.ts";
 import { LogLevels } from "./log-levels.ts";
@@ -74,6 +74,11 @@ export class SharedStdio {
   async initialize(offers = new Offers()): Promise<void> {
     await this.#handshake.make(offers, (message) => this.#pipe.write(message));
     if (!this.#options.isOwn) this.#greet();
+  }
+
+  /** The result of its `initialize`. */
+  get greeting(): Buffer {
+    return this.#handshake.result;
   }
 
   /** A place for a session. */
@@ -145,7 +150,7 @@ export class SharedStdio {
     };
     switch (message.method!) {
       case "initialize":
-        return answer(this.#handshake.resultFor(message));
+        return answer(negotiated(this.greeting, message));
       case "logging/setLevel": {
         const level = message.find(["params", "level"]);
         const isNews = this.#levels.set(client, level && valueAt(raw, level));

@@ -12,6 +12,10 @@ export const notificationText = (method: string, params?: string): string =>
 export const resultText = (id: string, result: string): string =>
   `{"jsonrpc":"2.0","id":${id},"result":${result}}`;
 
+/** As `resultText`, with a result as a server wrote it. */
+export const resultBytes = (id: string, result: Buffer): Buffer =>
+  Buffer.concat([Buffer.from(`{"jsonrpc":"2.0","id":${id},"result":`), result, Buffer.from("}")]);
+
 export const errorText = (
   id: string,
   error: { code: number; message: string; data?: Readonly<Record<string, unknown>> },

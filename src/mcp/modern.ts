@@ -36,6 +36,12 @@ export interface ModernParams {
   readonly _meta?: Readonly<Record<string, unknown>>;
 }
 
+/** The params of a request (JSON text of an object) with this `_meta`, as JSON text. */
+export function withMeta(params: string, meta: Readonly<Record<string, unknown>>): string {
+  const more = params === "{}" ? "}" : `,${params.slice(1)}`;
+  return `{"_meta":${JSON.stringify(meta)}${more}`;
+}
+
 export type ModernReading =
   /** It does not claim to be modern: it belongs to a session, or begins one. */
   | { readonly kind: "legacy" }
