@@ -6,7 +6,7 @@ import type { Vault } from "../vault/vault.ts";
 import type { Era } from "./instance-types.ts";
 
 /** What a list of a server with many tools takes, and much more. */
-const MAX_BYTES = 256 * 1024;
+export const MAX_MANIFEST_BYTES = 256 * 1024;
 const LIMITS = { perOwner: 8, totalBytes: 256 * 1024 * 1024 };
 /** Of those that were asked for last, unsealed. A read from the disk is a matter of a millisecond, too. */
 const MAX_CACHED_BYTES = 8 * 1024 * 1024;
@@ -32,8 +32,6 @@ export interface ManifestKey {
 export interface Manifest {
   /** The result of `initialize`, or of `server/discover`. */
   readonly greeting: Buffer;
-  /** What it speaks to whom it was shown. */
-  readonly version: string;
   /** Over Streamable HTTP: it gave the session an id. */
   readonly hasSessions: boolean;
   /** By method the results of all pages of each list that it has. */
@@ -85,16 +83,12 @@ export class Manifests {
   /** Keeps it in the place of the one before; one that is too large leaves none. */
   keep(key: ManifestKey, manifest: Manifest): void {
     const place = placeOf(key);
-    const bytes = sizeOf(manifest);
-    if (bytes > MAX_BYTES) return this.drop(key);
-    const { manifests } = this.#options.store;
-    const { token } = key;
+    if (sizeOf(manifest) > MAX_MANIFEST_BYTES) return this.drop(key);
     this.#uncache(nameOf(place));
-    const isKept = this.#try(() => {
-      const box = this.#options.vault.seal(textOf({ token, manifest }), nameOf(place));
-      return manifests.put(place, box, LIMITS);
+    this.#try(() => {
+      const box = this.#options.vault.seal(textOf({ token: key.token, manifest }), nameOf(place));
+      this.#options.store.manifests.put(place, box, LIMITS);
     });
-    if (isKept === true) this.#cache(nameOf(place), { token, manifest, bytes });
   }
 
   /** What it says is not so any more. */
@@ -209,7 +203,6 @@ function sizeOf({ greeting, lists }: Manifest): number {
 
 interface Written {
   readonly token: string;
-  readonly version: string;
   readonly hasSessions: boolean;
   readonly greeting: string;
   readonly lists: readonly (readonly [string, readonly string[]])[];
@@ -220,15 +213,15 @@ const written = (bytes: Buffer): string => bytes.toString("latin1");
 const read = (text: string): Buffer => Buffer.from(text, "latin1");
 
 function textOf({ token, manifest }: Pick<Entry, "token" | "manifest">): string {
-  const { greeting, version, hasSessions, lists } = manifest;
+  const { greeting, hasSessions, lists } = manifest;
   const all = Array.from(lists, ([method, pages]) => [method, pages.map(written)] as const);
-  const row: Written = { token, version, hasSessions, greeting: written(greeting), lists: all };
+  const row: Written = { token, hasSessions, greeting: written(greeting), lists: all };
   return JSON.stringify(row);
 }
 
 function entryOf(text: string): Entry {
-  const { token, version, hasSessions, greeting, lists } = JSON.parse(text) as Written;
+  const { token, hasSessions, greeting, lists } = JSON.parse(text) as Written;
   const all = lists.map(([method, pages]) => [method, pages.map(read)] as const);
-  const manifest = { greeting: read(greeting), version, hasSessions, lists: new Map(all) };
+  const manifest = { greeting: read(greeting), hasSessions, lists: new Map(all) };
   return { token, manifest, bytes: sizeOf(manifest) };
 }

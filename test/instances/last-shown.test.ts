@@ -17,7 +17,6 @@ import { temporaryStore } from "../helpers/store.ts";
 const AUDIENCE: Audience = { era: "legacy", capabilities: "{}", version: undefined };
 const SHOWN: Manifest = {
   greeting: Buffer.from("{}"),
-  version: "2025-06-18",
   hasSessions: true,
   lists: new Map(),
 };

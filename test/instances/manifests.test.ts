@@ -45,7 +45,6 @@ const key = (changes: Partial<ManifestKey> = {}): ManifestKey => ({
 
 const manifest = (name = "send", bytes = Buffer.from(`{"tools":["${name}"]}`)): Manifest => ({
   greeting: Buffer.from('{"protocolVersion":"2025-06-18"}'),
-  version: "2025-06-18",
   hasSessions: true,
   lists: new Map([[TOOLS, [bytes]]]),
 });

@@ -79,7 +79,7 @@ test("the place of a registered column is the one that its room seals for", (t) 
   tokens.set("u0", null, "general-token");
   const manifest = {
     greeting: Buffer.from("{}"),
-    version: "",
+
     hasSessions: false,
     lists: new Map(),
   };
