@@ -75,7 +75,7 @@ async function openRooms(options: DaemonOptions, closers: Closers): Promise<Daem
   secrets.unhideAfterUse(supervisor);
   const discard = discardWith(supervisor, log);
   const telemetry = openTelemetry(options, closers);
-  const sessions = openSessions({ config, discard, supervisor, ...telemetry }, closers);
+  const sessions = openSessions({ config, discard, ...instances, ...telemetry }, closers);
   const rooms = { ...options, ...instances, ...telemetry, registry, catalog, sessions, audit };
   followChanges({ ...rooms, tokens });
   // Before anybody can connect: a user who is on the way out must not be seen again.

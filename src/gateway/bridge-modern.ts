@@ -13,6 +13,7 @@ import { noteUnanswerable } from "../sessions/calls.ts";
 import { ModernPost } from "../sessions/modern-post.ts";
 import type { ModernServer, ModernServing } from "../sessions/modern-server.ts";
 import { HttpAnswer } from "./http-answer.ts";
+import { answerModernAsleep, modernIsAwake } from "./modern-asleep.ts";
 import type { FrontContext, RequestContext } from "./request-context.ts";
 
 type Modern = Exclude<ModernReading, { readonly kind: "legacy" }>;
@@ -56,6 +57,8 @@ export async function serveModern(
       LEGACY_VERSIONS,
     );
   if (modern.kind === "fault") return refuse(request, messages, modern);
+  if (modern.kind === "request" && answerModernAsleep(context, request, modern, messages[0]!))
+    return;
   const served = sessions.modern(instance, server);
   // To ask for a child is use, and the request may yet be refused.
   const serving = await served.ready();
@@ -88,6 +91,7 @@ export async function serveModern(
   if (fault !== undefined)
     return refuse(request, messages, { code: RPC.headerMismatch, message: fault });
   carry(context, request, { served, serving, message: messages[0]! });
+  modernIsAwake(context, { ...serving, instance: served.instance }, modern, messages[0]!);
 }
 
 interface Carried {

@@ -5,12 +5,11 @@ import type { ClientMessage } from "../mcp/client-body.ts";
 import { isForNobody, isPing, isRequest } from "../mcp/envelope.ts";
 import { pongText } from "../mcp/messages.ts";
 import { SESSION_HEADER } from "../mcp/headers.ts";
-import { answerWith } from "../sessions/bridged-answer.ts";
 import type { HttpFront } from "../sessions/http-front.ts";
 import type { HttpRelay } from "../sessions/http-relay.ts";
 import { bridgePost, bridgeWithoutBody } from "./bridge-http.ts";
 import { modernIn, serveModern } from "./bridge-modern.ts";
-import { HttpAnswer } from "./http-answer.ts";
+import { answerAtOnce } from "./http-answer.ts";
 import { relayPost, relayWithoutBody } from "./relay-http.ts";
 import { dropBody, readBody } from "../http/read-body.ts";
 import type { FrontContext, RequestContext } from "./request-context.ts";
@@ -57,7 +56,7 @@ async function servePost(context: FrontContext, request: RequestContext): Promis
     if (answerPing(context, request, messages)) return;
     const known = sessionOf(context, request);
     if (isBridged) return await bridgePost(context, request, known, messages);
-    await relayPost(context, request, known, { body, messages });
+    await relayPost(context, request, known, { ...seen, body });
   } catch (error) {
     trace.fail(error);
     refusePost(request, error, messages);
@@ -81,7 +80,7 @@ function serveWithoutBody(context: FrontContext, request: RequestContext): void 
 
 /** A ping asks whether the session is there. While its child is down the answer is ours: nothing is started for that. */
 function answerPing(
-  { sessions, heart }: FrontContext,
+  context: FrontContext,
   request: RequestContext,
   messages: readonly ClientMessage[],
 ): boolean {
@@ -89,16 +88,12 @@ function answerPing(
   const [ping] = messages;
   if (messages.length !== 1 || !isPing(ping!)) return false;
   const id = req.headers[SESSION_HEADER];
-  const session = typeof id === "string" ? sessions.http.find(id, instance)?.session : undefined;
+  const { http } = context.sessions;
+  const session = typeof id === "string" ? http.find(id, instance)?.session : undefined;
   const isKnown = session !== undefined || (id === undefined && server.transport === "http");
   if (!isKnown || (session?.serving?.instance ?? instance).live !== undefined) return false;
   if (session !== undefined) session.lastUsedAt = performance.now();
-  const answer = new HttpAnswer({
-    heart,
-    request,
-    sessionHeader: () => undefined,
-  });
-  answerWith(answer, Buffer.from(pongText(ping!.id!)));
+  answerAtOnce(context, request, Buffer.from(pongText(ping!.id!)));
   return true;
 }
 

@@ -4,6 +4,7 @@ import { errorHeaders, rpcErrorText, sendError, sendText } from "../http/error-r
 import { SESSION_HEADER, acceptedIn, headersToClient } from "../mcp/headers.ts";
 import type { Accepted } from "../mcp/headers.ts";
 import { formatEvent } from "../mcp/sse.ts";
+import { answerWith } from "../sessions/bridged-answer.ts";
 import type { HttpOutlet } from "../sessions/outlet.ts";
 import type { ResponseHeaders } from "../links/http1/client.ts";
 import { ClientStream } from "./client-stream.ts";
@@ -140,4 +141,14 @@ export class HttpAnswer implements HttpOutlet {
     this.#state.held = undefined;
     this.#state.isSent = true;
   }
+}
+
+/** Answers a POST with one message that is known already, and the id of the session that it begins, if it does. */
+export function answerAtOnce(
+  { heart }: Pick<HttpAnswerOptions, "heart">,
+  request: RequestContext,
+  raw: Buffer,
+  sessionId?: string,
+): void {
+  answerWith(new HttpAnswer({ heart, request, sessionHeader: () => sessionId }), raw);
 }

@@ -1,20 +1,20 @@
 import { SupervisorError, toSupervisorError } from "../errors.ts";
 import type { Live } from "../instances/supervisor.ts";
 import type { ResponseHeaders } from "../links/http1/client.ts";
-import type { ClientMessage } from "../mcp/client-body.ts";
+import type { Posted } from "../mcp/client-body.ts";
 import { headersToChild } from "../mcp/headers.ts";
-import { serverSideIn } from "../sessions/session-memory.ts";
+import { answerWith } from "../sessions/bridged-answer.ts";
 import { sessionIdIn } from "../sessions/http-exchange.ts";
 import type { HttpFront } from "../sessions/http-front.ts";
 import type { HttpRelay } from "../sessions/http-relay.ts";
 import { HttpAnswer } from "./http-answer.ts";
+import { answerRelayAsleep, relayIsAwake, sessionlessIsAwake } from "./relay-asleep.ts";
 import type { FrontContext, RequestContext } from "./request-context.ts";
 
 type Known = HttpFront | HttpRelay | undefined;
 
-interface Body {
+interface Body extends Posted {
   readonly body: Buffer;
-  readonly messages: readonly ClientMessage[];
 }
 
 /** A POST to a server that speaks Streamable HTTP itself. */
@@ -26,10 +26,13 @@ export async function relayPost(
 ): Promise<void> {
   const { res, instance } = request;
   if (known?.kind === "relay") return await postInSession(context, request, known, sent);
+  if (answerRelayAsleep(context, request, sent)) return;
   // To ask for a child is use, and what is refused, or needs no answer, is none.
   const live = instance.live ?? (await instance.ensure());
   // The client may have left while the child was starting; the child stays for its next try.
-  if (!res.destroyed) carryAlone(context, request, live, sent);
+  if (res.destroyed) return;
+  carryAlone(context, request, live, sent);
+  relayIsAwake(context, request, sent, live);
 }
 
 /** A GET opens a stream, a DELETE ends the session; neither starts a child. */
@@ -76,6 +79,8 @@ async function postInSession(
     release();
     relay.left(answer);
   });
+  const shown = relay.session.sleeper.answer(messages);
+  if (shown !== undefined) return answerWith(answer, shown);
   const posting = { body, messages, headers: headersOf(request) };
   await relay.post(posting, answer, trace, () => res.destroyed);
 }
@@ -100,11 +105,12 @@ async function endSession(
 
 /** Sends what belongs to no session that is known, and returns where its answer goes. */
 function carryAlone(
-  { sessions, heart }: FrontContext,
+  context: FrontContext,
   request: RequestContext,
   live: Live,
   { body, messages }: Body | { body: null; messages: [] },
 ): HttpAnswer {
+  const { sessions, heart } = context;
   const { req, principal: holder, instance, server, trace } = request;
   trace.setGeneration(live.generation);
   const whose = { holder, instance, server };
@@ -132,8 +138,11 @@ function carryAlone(
       messages,
       watch: trace,
       outlet,
-      onInitialized: (initialize, answer) =>
-        relay?.session.memory.begun(initialize, serverSideIn(answer)),
+      onInitialized: (initialize, greeting) => {
+        if (relay === undefined)
+          sessionlessIsAwake(context, request, post.live, { initialize, greeting });
+        else relay.session.memory.begun(initialize, greeting);
+      },
     },
     live,
   );

@@ -7,7 +7,7 @@ import type { SessionMemory } from "./session-memory.ts";
 import type { SessionOptions } from "./session-options.ts";
 
 /** What a session's way to a generation hangs on. */
-interface Arrival extends Pick<SessionOptions, "connect" | "patienceMs" | "survival"> {
+interface Arrival extends Pick<SessionOptions, "connect" | "patienceMs" | "survival" | "showings"> {
   readonly memory: SessionMemory;
   readonly events: LinkEvents;
   /** Throws where the session has ended meanwhile. */
@@ -29,7 +29,8 @@ export async function arrive(at: Attachment, arrival: Arrival): Promise<void> {
   requireOpen();
 }
 
-async function replayAt(at: Attachment, { memory, patienceMs, survival }: Arrival): Promise<void> {
+async function replayAt(at: Attachment, arrival: Arrival): Promise<void> {
+  const { memory, patienceMs, survival, showings } = arrival;
   const { ref } = at.live;
   try {
     await withDeadline(replay(at, memory), patienceMs, () => {
@@ -42,6 +43,7 @@ async function replayAt(at: Attachment, { memory, patienceMs, survival }: Arriva
     else {
       survival?.onReplay(ref, error.outcome);
       survival?.onReplayRefused(ref, error.why);
+      showings?.refused(at.live, memory.initialize!);
     }
     throw error;
   }

@@ -58,6 +58,8 @@ export class Attachment implements Listener, Carrier {
   readonly onPart?: (part: EventPart) => void;
   /** Ids of requests that the link could not hand on. */
   readonly refused = new Set<string>();
+  /** The server was told that the client is there, by the gateway. */
+  isGreeted = false;
   /** It serves no more; see `end`. */
   isOver = false;
   readonly #own: Own;

@@ -17,6 +17,13 @@ function ordered(value: unknown): unknown {
   return Object.fromEntries(entries.map(([key, inner]) => [key, ordered(inner)]));
 }
 
+/** The same declaration of capabilities as canonical JSON text, however it is written; undefined for more than a client has reason to declare. */
+export function canonicalCapabilities(declared: unknown): string | undefined {
+  const isObject = typeof declared === "object" && declared !== null && !Array.isArray(declared);
+  const text = isObject ? JSON.stringify(ordered(declared)) : undefined;
+  return (text?.length ?? 0) > MAX_CAPABILITIES_BYTES ? undefined : text;
+}
+
 /**
  * What the client declares in its `initialize`, as canonical JSON text: sessions that declare the
  * same can share a stdio child, because the child behaves the same towards them.
@@ -28,14 +35,17 @@ export function capabilitiesOf(messages: readonly ClientMessage[]): string {
   const [first] = messages;
   if (messages.length !== 1 || first!.method !== "initialize")
     throw new SupervisorError("REQUEST_INVALID", "a session begins with initialize");
-  const span = first!.find(["params", "capabilities"]);
-  // Judged before it is read: to read megabytes of nesting is work that everybody waits for.
-  if (span !== undefined && span.end - span.start > MAX_WRITTEN_BYTES) throw unusable();
-  const declared: unknown = span === undefined ? {} : valueAt(first!.raw, span);
-  const isObject = typeof declared === "object" && declared !== null && !Array.isArray(declared);
-  const text = isObject ? JSON.stringify(ordered(declared)) : undefined;
-  if (text === undefined || text.length > MAX_CAPABILITIES_BYTES) throw unusable();
+  const text = capabilitiesIn(first!);
+  if (text === undefined) throw unusable();
   return text;
+}
+
+/** As `capabilitiesOf`; undefined in place of an error. */
+export function capabilitiesIn(initialize: ClientMessage): string | undefined {
+  const span = initialize.find(["params", "capabilities"]);
+  // Judged before it is read: to read megabytes of nesting is work that everybody waits for.
+  if (span !== undefined && span.end - span.start > MAX_WRITTEN_BYTES) return undefined;
+  return canonicalCapabilities(span === undefined ? {} : valueAt(initialize.raw, span));
 }
 
 /** Which legacy version the client asks for in its `initialize`, if it is one that we know. */

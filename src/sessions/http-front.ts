@@ -8,7 +8,7 @@ import { HAS_LEFT, leftText, pongText, refusalText } from "../mcp/messages.ts";
 import type { Message } from "../mcp/envelope.ts";
 import type { Text } from "../mcp/long-text.ts";
 import { messagesIn } from "../mcp/outcome.ts";
-import { PATIENCE_MS, beginStream } from "./bridged-answer.ts";
+import { PATIENCE_MS, answerWith, beginStream } from "./bridged-answer.ts";
 import type { Flow } from "./flow.ts";
 import type { HttpOutlet } from "./outlet.ts";
 import type { CallWatch } from "./calls.ts";
@@ -95,6 +95,8 @@ export class HttpFront implements Front, HttpSession {
     watch?: CallWatch,
   ): Promise<void> {
     this.#presence.came();
+    const shown = this.session.sleeper.answer(messages);
+    if (shown !== undefined) return answerWith(outlet, shown);
     let post: Post | undefined;
     let isSent = false;
     try {

@@ -60,8 +60,8 @@ export class HttpRelay implements Front, HttpSession, Relaying {
   streamEndedAt = -Infinity;
   #link: RelayLink | undefined;
 
-  /** `live` is the generation that answered `initialize`, with the session id `childId`. */
-  constructor(options: HttpRelayOptions, live: Live, childId: string) {
+  /** `live` is the generation that answered `initialize`, with the session id `childId`; without them the session begins while its server sleeps. */
+  constructor(options: HttpRelayOptions, live?: Live, childId?: string) {
     const { instance, flow } = options;
     this.#options = options;
     this.#flow = flow;
@@ -71,7 +71,8 @@ export class HttpRelay implements Front, HttpSession, Relaying {
     };
     this.session = new Session({ ...options, connect }, this);
     this.session.begin({ instance, askable: new Set() });
-    this.session.adopt(live, (at, events) => this.#open(live, events, at, childId));
+    if (live !== undefined)
+      this.session.adopt(live, (at, events) => this.#open(live, events, at, childId));
     flow.use(this.session);
   }
 

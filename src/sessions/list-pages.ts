@@ -55,12 +55,13 @@ export function pageOf(method: ListMethod, answer: Text): ListPage | undefined {
 }
 
 /**
- * All pages of a list. Undefined where it is longer than 20 pages or 1 MiB, or the server answers
- * with something else; rejects as `ask` does.
+ * All pages of a list. Undefined where it is longer than 20 pages or so many bytes, or the server
+ * answers with something else; rejects as `ask` does.
  */
 export async function allPages(
   ask: Ask,
   method: ListMethod,
+  mostBytes = MAX_LIST_BYTES,
 ): Promise<readonly ListPage[] | undefined> {
   const pages: ListPage[] = [];
   let bytes = 0;
@@ -68,7 +69,7 @@ export async function allPages(
   while (pages.length < MAX_PAGES) {
     const answer = await ask(method, params);
     bytes += answer.length;
-    const page = bytes > MAX_LIST_BYTES ? undefined : pageOf(method, answer);
+    const page = bytes > mostBytes ? undefined : pageOf(method, answer);
     if (page === undefined) return undefined;
     pages.push(page);
     if (page.next === undefined) return pages;

@@ -11,7 +11,7 @@ import type { OpenLink } from "./session-options.ts";
 export interface ModernServing {
   readonly live: Live;
   /** What is asked of the child itself, for all its callers. */
-  readonly hub: Pick<ModernStdio, "versions" | "paramHeaders" | "isSafe" | "notify">;
+  readonly hub: Pick<ModernStdio, "versions" | "paramHeaders" | "isSafe" | "notify" | "ask">;
   readonly connect: (events: LinkEvents) => Link;
 }
 

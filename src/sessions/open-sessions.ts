@@ -1,3 +1,4 @@
+import type { LastShown } from "../instances/last-shown.ts";
 import type { Supervisor } from "../instances/supervisor.ts";
 import type { Closers } from "../platform/closers.ts";
 import type { Survival } from "../telemetry/survival.ts";
@@ -7,14 +8,16 @@ import type { SessionsOptions } from "./sessions.ts";
 export interface SessionsParts extends Pick<SessionsOptions, "config" | "discard"> {
   supervisor: Pick<Supervisor, "instance" | "eraOf">;
   survival: Survival;
+  lastShown: LastShown;
 }
 
 /** Opens the sessions of what the supervisor runs. */
 export function openSessions(
-  { config, discard, supervisor, survival }: SessionsParts,
+  { config, discard, supervisor, survival, lastShown }: SessionsParts,
   closers: Closers,
 ): Sessions {
   const instanceOf = supervisor.instance.bind(supervisor);
   const eraOf = supervisor.eraOf.bind(supervisor);
-  return closers.opened(new Sessions({ config, instanceOf, eraOf, discard, survival }));
+  const parts = { config, instanceOf, eraOf, discard, lastShown, survival };
+  return closers.opened(new Sessions(parts));
 }

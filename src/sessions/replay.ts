@@ -13,13 +13,19 @@ import { serverSideIn } from "./session-memory.ts";
  * answers another protocol version, or lacks a capability that it had; and as `Link.post` does.
  */
 export async function replay(at: Attachment, memory: SessionMemory): Promise<void> {
-  const { initialize, serverSide, initialized, rootsChanged, level, subscriptions } = memory;
+  const { initialize, serverSide, rootsChanged, level, subscriptions } = memory;
   if (initialize === undefined || serverSide === undefined) return;
   const answer = await at.repeat(initialize);
   if (outcomeOf(answer) === "error")
     throw new ReplayRefused(at, "refused", "refuses to begin the session anew");
   requireLike(at, serverSide, serverSideIn(answer));
-  if (initialized !== undefined) await at.tell(initialized);
+  memory.greeting = answer;
+  // The client may say so only now.
+  const { initialized } = memory;
+  if (initialized !== undefined) {
+    at.isGreeted = true;
+    await at.tell(initialized);
+  }
   for (const request of [level, ...subscriptions.values()])
     if (request !== undefined) at.repeatUnheard(request);
   if (rootsChanged === undefined) return;

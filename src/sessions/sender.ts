@@ -6,6 +6,8 @@ import type { ClientMessage } from "../mcp/client-body.ts";
 import { idsOf } from "../mcp/envelope.ts";
 import type { Attachment } from "./attachment.ts";
 import type { SessionMemory } from "./session-memory.ts";
+import { isInitialized } from "./sleeper.ts";
+import type { Sleeper } from "./sleeper.ts";
 import type { Serving } from "./serving.ts";
 
 /** A server that says 400 to a session that it knew may have forgotten it; more often than this it does not like what is said. */
@@ -15,6 +17,7 @@ const FORGETS_AGAIN_AFTER_MS = 60_000;
 interface Owner {
   readonly serving: Serving | undefined;
   readonly memory: SessionMemory;
+  readonly sleeper: Sleeper;
 }
 
 /** Hands messages to one generation, and finds out what it means where that fails. */
@@ -43,6 +46,7 @@ export class Sender {
       const { status } = answer;
       if ((status === 404 || status === 400) && this.#isForgotten(status, messages))
         return this.#beginAnew(messages, at);
+      if (messages.some(isInitialized)) this.#session.sleeper.isThere(at);
       return answer;
     } catch (error) {
       if (at.isOver) return ACCEPTED;

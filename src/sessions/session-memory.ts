@@ -44,7 +44,9 @@ export class SessionMemory {
   /** As the client sent it, once it was answered well. */
   #initialize: ClientMessage | undefined;
   #serverSide: ServerSide | undefined;
-  #asked: ClientMessage | undefined;
+  /** The last answer to that, for as long as somebody may keep it. */
+  greeting: Text | undefined;
+  #epochs = 0;
   /** The client's `notifications/initialized`, as it was sent. */
   initialized: ClientMessage | undefined;
   /** `notifications/roots/list_changed`, which came while no child was there to hear it. */
@@ -55,6 +57,18 @@ export class SessionMemory {
   readonly #subscriptions = new Map<string, ClientMessage>();
   #uriBytes = 0;
   #safeTools: ReadonlySet<string> = new Set();
+
+  /** It was on a generation, or its client's `initialize` was answered without one. */
+  get isBegun(): boolean {
+    return this.#epochs > 0 || this.#initialize !== undefined;
+  }
+
+  /** The number of its next place on a generation: 0 for the first of a session that begins there. */
+  nextEpoch(generation: number): number {
+    const epoch = this.isBegun ? Math.max(generation, this.#epochs + 1) : 0;
+    this.#epochs = Math.max(1, epoch);
+    return epoch;
+  }
 
   /** The client's `initialize`, once a server has answered it well. */
   get initialize(): ClientMessage | undefined {
@@ -85,9 +99,6 @@ export class SessionMemory {
   sent(messages: readonly ClientMessage[]): void {
     for (const message of messages) {
       switch (message.method) {
-        case "initialize":
-          if (isRequest(message)) this.#asked = message;
-          break;
         case "notifications/initialized":
           this.initialized = message;
           break;
@@ -120,7 +131,7 @@ export class SessionMemory {
     if (!isRefused) this.lists.note(request, answer);
     switch (request.method) {
       case "initialize":
-        if (!isRefused) this.begun(request, serverSideIn(answer));
+        if (!isRefused) this.begun(request, answer);
         break;
       case "logging/setLevel":
         if (isRefused && this.#level === request) this.#level = undefined;
@@ -136,11 +147,13 @@ export class SessionMemory {
     }
   }
 
-  /** The client's `initialize` was answered with this. */
-  begun(initialize = this.#asked, serverSide: ServerSide | undefined): void {
-    if (initialize === undefined || serverSide === undefined) return;
+  /** The client's `initialize` was answered well, with this. */
+  begun(initialize: ClientMessage, answer: Text): void {
+    const serverSide = serverSideIn(answer);
+    if (serverSide === undefined) return;
     this.#initialize = initialize;
     this.#serverSide = serverSide;
+    this.greeting = answer;
   }
 
   /** Whether the client was told that this tool may be called again without harm. */

@@ -5,6 +5,7 @@ import type { Survival } from "../telemetry/survival.ts";
 import type { Attachment } from "./attachment.ts";
 import type { Generations } from "./generations.ts";
 import type { Resend } from "./resend.ts";
+import type { SessionShowings } from "./showings.ts";
 
 /** Opens a link to a generation that is ready; to a stdio child at once. Rejects with UPSTREAM_*. */
 export type OpenLink = (live: Live, events: LinkEvents) => Link | Promise<Link>;
@@ -15,6 +16,8 @@ export interface SessionOptions {
   readonly holder: Credential;
   /** The instance whose path the client came by. */
   readonly instance: Instance;
+  /** What its server shows while it sleeps; nothing where it is not given. */
+  readonly showings?: SessionShowings;
   /** The sessions of a stateful server end with its child. */
   readonly isStateful: boolean;
   /** Where its server is replaced, it stays with the old generation for as long as that is there. */

@@ -22,6 +22,7 @@ import { SessionMemory } from "./session-memory.ts";
 import type { SessionOptions } from "./session-options.ts";
 import { serve } from "./serving.ts";
 import type { Place, Serving } from "./serving.ts";
+import { Sleeper } from "./sleeper.ts";
 import { Waiting } from "./waiting.ts";
 
 /** Generations that may die while a session is told to them, before its client hears of it. */
@@ -60,9 +61,9 @@ export class Session implements Follower {
   readonly #comeBack: ComeBack;
   readonly #recovery: Recovery;
   readonly #sender: Sender;
+  readonly sleeper: Sleeper;
   #serving: Serving | undefined;
   #state: State = { kind: "away" };
-  #epochs = 0;
   /** A generation has ended that may have had something to say. */
   #hasMissed = false;
 
@@ -76,6 +77,7 @@ export class Session implements Follower {
       this.#onEnded(at, undefined);
       if (!messages.some(isRequest)) this.#hear(messages);
     });
+    this.sleeper = new Sleeper(this, options);
     this.#recovery = new Recovery({ ...options, session: this, front, sender: this.#sender });
   }
 
@@ -131,7 +133,7 @@ export class Session implements Follower {
     // Nothing is awaited between here and the link where there is one: a child's end in between would be the new message's end too.
     if (now !== undefined) return await this.#carry(posting, now, watch, onSending);
     const { messages } = posting;
-    if (this.#epochs > 0 && !messages.some(isRequest)) return this.#hear(messages);
+    if (this.memory.isBegun && !messages.some(isRequest)) return this.#hear(messages);
     const wanted = await this.#waiting.during(messages, this.#attached());
     if (wanted.length === 0) return ACCEPTED;
     const at = this.#now() ?? (await this.#attached());
@@ -173,7 +175,7 @@ export class Session implements Follower {
    */
   follow(live: Live): void {
     const state = this.#state;
-    if (this.#options.isStateful || this.#epochs === 0) return;
+    if (this.#options.isStateful || !this.memory.isBegun) return;
     if (live.target.transport !== "stdio" && this.memory.subscriptions.size === 0) return;
     if (state.kind === "attached" && state.at.live !== live) this.#leave(state.at);
     if (this.#state.kind === "away") this.#comeBack.now();
@@ -243,11 +245,7 @@ export class Session implements Follower {
   #hear(messages: readonly ClientMessage[]): PostAnswer {
     if (this.isLost) throw noSession();
     this.#waiting.heard(messages);
-    // Some of it may be for a generation that drains.
-    route({ body: Buffer.alloc(0), messages, headers: [] }, this.#places);
-    this.#serving?.inFlight.sent(messages);
-    this.memory.heard(messages);
-    return ACCEPTED;
+    return this.sleeper.hear(messages, this.#places);
   }
 
   async #carry(
@@ -327,8 +325,7 @@ export class Session implements Follower {
   }
 
   #placeOn(live: Live): Attachment {
-    const epoch = this.#epochs === 0 ? 0 : Math.max(live.generation, this.#epochs + 1);
-    this.#epochs = Math.max(1, epoch);
+    const epoch = this.memory.nextEpoch(live.generation);
     const { inFlight } = this.#serving!;
     const own = { front: this.#front, inFlight, memory: this.memory, onBroke: this.#broke };
     const onDrained = (): void => this.#release(at);
@@ -344,6 +341,7 @@ export class Session implements Follower {
     this.#state = { kind: "attached", at };
     this.#serving!.holds.restore(this.memory.uris);
     this.#recovery.sendWaiting(at);
+    this.sleeper.arrived(at);
     if (at.epoch === 0) return;
     // A list that it does not show, or its own end: what comes next tells of it.
     unheard("session", this.#broke, tellNews(at, this.memory, this.#front, this.#hasMissed));

@@ -24,6 +24,8 @@ import type { Survival } from "../telemetry/survival.ts";
 import type { Outlet } from "./outlet.ts";
 import type { OpenLink, SessionOptions } from "./session-options.ts";
 import type { Place } from "./serving.ts";
+import { NOTHING_SHOWN, Showings } from "./showings.ts";
+import type { Shown } from "./showings.ts";
 import { SseFront } from "./sse-front.ts";
 import { AllUnread, Unread } from "./unread.ts";
 import type { Waiting } from "./unread.ts";
@@ -60,6 +62,8 @@ export interface SessionsOptions {
   eraOf: (ref: Ref) => Promise<Era>;
   /** The instance served one session only, and that is over. */
   discard: (instance: Instance) => void;
+  /** What children last showed, for while they sleep; nothing is kept where it is not given. */
+  lastShown?: Shown;
   postTimeoutMs?: number;
 }
 
@@ -86,6 +90,7 @@ export class Sessions {
   /** Why no request is taken any more, once the daemon is ending. */
   refusal: SupervisorError | undefined;
   readonly unread: AllUnread;
+  readonly showings: Showings;
   readonly #options: SessionsOptions;
   readonly #sse = new Map<string, SseFront>();
   readonly #postTimeoutMs: number;
@@ -94,6 +99,7 @@ export class Sessions {
   constructor(options: SessionsOptions) {
     const { config, postTimeoutMs = POST_TIMEOUT_MS } = options;
     this.#options = options;
+    this.showings = new Showings(options.lastShown ?? NOTHING_SHOWN);
     this.open = new OpenRequests(config.limits);
     this.unread = new AllUnread(config.limits);
     this.http = new HttpSessions(config.sessionTtlMs, {
@@ -150,7 +156,7 @@ export class Sessions {
     const flow = new Flow(eventLog, new Unread(this.unread));
     const front = new HttpFront({ ...this.#optionsFor(whose), flow, resumeWindowMs }, place);
     try {
-      await front.session.open();
+      if (front.session.sleeper.find(messages) === undefined) await front.session.open();
     } catch (error) {
       front.close();
       this.#discard(place.instance);
@@ -160,8 +166,8 @@ export class Sessions {
     return front;
   }
 
-  /** Begins a session of a Streamable HTTP server that speaks for itself: this generation has answered `initialize`, with an id of its own. */
-  beginRelay(whose: Whose, live: Live, childId: string): HttpRelay {
+  /** Begins a session of a Streamable HTTP server that speaks for itself: this generation has answered `initialize`, with an id of its own, or none has and it sleeps. */
+  beginRelay(whose: Whose, live?: Live, childId?: string): HttpRelay {
     const { eventLog } = this.#options.config;
     const flow = new Flow(eventLog, new Unread(this.unread));
     const relay = new HttpRelay({ ...this.#optionsFor(whose), flow }, live, childId);
@@ -179,12 +185,13 @@ export class Sessions {
 
   #optionsFor({ holder, instance, server }: Whose): SessionOptions {
     const { generations } = this;
-    const { stateful: isStateful, resend } = server;
+    const { stateful: isStateful, resend, transport } = server;
     const patienceMs = server.startTimeoutMs;
     const { connect, survival } = { connect: this.#connect, survival: this.#options.survival };
     return {
       holder,
       instance,
+      showings: this.showings.of(transport),
       isStateful,
       staysBehind: isStateful,
       resend,
@@ -213,10 +220,15 @@ export class Sessions {
     return (await this.#options.eraOf(instance.ref)) === "modern";
   }
 
+  /** The instance of a stdio server that serves requests of 2026-07-28. */
+  modernOf(ref: Ref): Instance {
+    return this.#options.instanceOf({ ...ref, variant: MODERN_VARIANT }, "{}");
+  }
+
   /** What serves requests of 2026-07-28 to this stdio server. */
   modern({ ref }: Instance, { resend }: Pick<ServerDef, "resend">): ModernServer {
-    const instance = this.#options.instanceOf({ ...ref, variant: MODERN_VARIANT }, "{}");
     const { survival } = this.#options;
+    const instance = this.modernOf(ref);
     return new ModernServer({ instance, resend, connect: this.#connect, survival });
   }
 

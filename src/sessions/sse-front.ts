@@ -96,6 +96,11 @@ export class SseFront implements Front {
     session.lastUsedAt = performance.now();
     if (messages.every(isPing) && !session.hasChild) return this.#answerPings(messages);
     const { inFlight } = session.serving ?? session.begin(this.#options.choose(messages));
+    const shown = session.sleeper.answer(messages);
+    if (shown !== undefined) {
+      this.onMessage(shown, undefined);
+      return ACCEPTED;
+    }
     let isSent = false;
     try {
       const answer = await session.post(posting, watch, (sent) => {

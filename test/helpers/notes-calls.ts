@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { isListening } from "./daemon.ts";
@@ -72,6 +72,15 @@ export class Notes {
   /** Its tools from now on, the text of a JSON array. */
   showTools(text: string): void {
     writeFileSync(join(this.folder, "tools.json"), text);
+  }
+
+  /** From now on each start waits, until `letStart`. */
+  holdStarts(): void {
+    writeFileSync(join(this.folder, "holds-start"), "");
+  }
+
+  letStart(): void {
+    rmSync(join(this.folder, "holds-start"), { force: true });
   }
 
   /** The next start fails. */

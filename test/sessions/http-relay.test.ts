@@ -11,7 +11,6 @@ import { Generations } from "../../src/sessions/generations.ts";
 import { HttpRelay } from "../../src/sessions/http-relay.ts";
 import type { HttpOutlet } from "../../src/sessions/outlet.ts";
 import type { Resend } from "../../src/sessions/resend.ts";
-import { serverSideIn } from "../../src/sessions/session-memory.ts";
 import { AllUnread, Unread } from "../../src/sessions/unread.ts";
 import { call, initialize, rpc } from "../helpers/fixtures.ts";
 import { testInstance } from "../helpers/instance.ts";
@@ -144,7 +143,7 @@ async function rig(t: TestContext, more: Options = {}) {
     "s1",
   );
   const [hello] = messagesIn(initialize());
-  relay.session.memory.begun(hello, serverSideIn(Buffer.from(resultOf(0, HELLO))));
+  relay.session.memory.begun(hello!, Buffer.from(resultOf(0, HELLO)));
   t.after(() => {
     relay.close();
     child.end("the test is over");
