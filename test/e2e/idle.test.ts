@@ -28,6 +28,8 @@ const notification = (method: string, params: object = {}) =>
 const servers = {
   web: { ...fixture("http", "echo-sse"), idleTimeout: "1s" },
   era: {
+    // A list is to wake it.
+    manifest: false,
     command: process.execPath,
     args: ["--no-warnings", ERAS, "--era", "modern"],
     idleTimeout: "1s",

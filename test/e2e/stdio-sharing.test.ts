@@ -20,7 +20,8 @@ const UNTIL_GATE = "until [ -e gate ]; do sleep 0.05; done";
 const SERVERS = {
   everything: node(EVERYTHING, "stdio"),
   fixture: node("--no-warnings", FIXTURE, "--stdio"),
-  own: { ...node(EVERYTHING, "stdio"), sharing: "session" },
+  // Who begins is to wait for its child, and to hear that there is none.
+  own: { ...node(EVERYTHING, "stdio"), sharing: "session", manifest: false },
   late: {
     command: "sh",
     args: ["-c", `${UNTIL_GATE}; exec "$0" "$1" stdio`, process.execPath, EVERYTHING],

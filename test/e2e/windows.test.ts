@@ -36,7 +36,8 @@ async function rig(t: TestContext, config: object = {}): Promise<Rig> {
     ...more,
   });
   const servers = {
-    own: asks("own"),
+    // Who begins is to wait for its child, and to hear that there is none.
+    own: asks("own", { manifest: false }),
     eager: asks("eager", {}, "--roots"),
     one: asks("one", { sharing: "user" }),
     broken: {
