@@ -12,6 +12,7 @@ import { load } from "./load.mjs";
 import { fetchPeers, startPeer } from "./peers.mjs";
 import { atMost, median, renewFigures, sum, table, tell, tellThoseOf } from "./report.mjs";
 import { slowClients } from "./slow.mjs";
+import { asleepRow } from "./asleep.mjs";
 import { spawnRow } from "./spawn.mjs";
 import { stormRows } from "./storm.mjs";
 
@@ -248,6 +249,7 @@ await links();
 await idleSessions();
 await atRest();
 await slowClients(isQuick ? 1 : 3, 10);
+await asleepRow(isQuick ? 20 : 100);
 await stormRows(isQuick ? 60 : 300);
 tellThoseOf("./crash-loop.mjs", isQuick ? 10 : 60, isQuick ? 20 : 100);
 for (const row of await levelRows(isQuick ? 5 : 15)) tell(...row);

@@ -1,6 +1,7 @@
 #!/bin/sh
-# Minimal MCP echo child over stdio that takes $1 seconds to start: 1 MiB, where a Node child takes 40.
-sleep "$1"
+# Minimal MCP echo child over stdio that takes as many seconds to start as the file $1 says: 1 MiB, where a Node child takes 40.
+read -r seconds < "$1"
+sleep "$seconds"
 while read -r line; do
   id=${line##*\"id\":}
   id=${id%%[,\}]*}

@@ -2,30 +2,25 @@
 //   node bench/storm.mjs [users] [spawnConcurrency]     this row alone
 import { fileURLToPath } from "node:url";
 import { setTimeout as sleep } from "node:timers/promises";
-import { clients, initialize } from "./clients.mjs";
-import { makeFolder, removeFolder, startDaemon } from "./daemon.mjs";
+import { initialize } from "./clients.mjs";
 import { atShare, table, tell } from "./report.mjs";
+import { openSleepers } from "./sleepers.mjs";
 
 const PER_SECOND = 5;
-/** What the official SDKs wait for an answer before they give up. */
-const CLIENT_TIMEOUT_MS = 60_000;
 const CHILD_START_S = 1;
-const child = fileURLToPath(new URL("slow-start.sh", import.meta.url));
 
 /** The limits are those of a config that says nothing, so that beyond 200 children idle ones make room. */
 export async function storm(users, limits = {}) {
-  const servers = { slow: { command: "sh", args: [child, String(CHILD_START_S)] } };
-  const folder = makeFolder(servers, { limits });
-  const daemon = await startDaemon(folder);
-  const { post, close } = clients(folder.url, CLIENT_TIMEOUT_MS);
+  const opened = await openSleepers(users, { limits, startSeconds: CHILD_START_S });
+  const { daemon, sleepers } = opened;
   const begins = [];
   const calls = [];
   const failures = [];
   let mostWaiting = 0;
-  const visit = async ({ user, secret }) => {
+  const visit = async (sleeper) => {
     const ask = async (session, message, took) => {
       const begun = performance.now();
-      const answer = await post({ user, server: "slow", secret, session }, message);
+      const answer = await opened.ask(sleeper, session, message);
       took?.push(performance.now() - begun);
       if (answer.status >= 300) failures.push(`${message.method}: ${answer.status} ${answer.body}`);
       return answer;
@@ -38,11 +33,6 @@ export async function storm(users, limits = {}) {
     await ask(session, { id: 2, method: "tools/call", params }, calls);
   };
   try {
-    const sleepers = [];
-    for (let i = 0; i < users; i++) {
-      const { user, key } = await daemon.api("POST", "/api/users", { user: `sleeper${i}` });
-      sleepers.push({ user, secret: key.secret });
-    }
     const visits = [];
     const first = performance.now();
     for (const [i, sleeper] of sleepers.entries()) {
@@ -56,9 +46,7 @@ export async function storm(users, limits = {}) {
     await Promise.all(visits);
     return { begins, calls, failures, mostWaiting };
   } finally {
-    close();
-    await daemon.stop();
-    removeFolder(folder);
+    await opened.close();
   }
 }
 
