@@ -68,6 +68,7 @@ const tasks = {
   hog: ["test/hog/main.ts"],
   mixups: ["test/mixups/run.ts"],
   "vault-drill": ["test/vault-drill/main.ts"],
+  tokens: ["test/tokens-drill/main.ts"],
   churn: ["test/churn/main.ts"],
   survive: ["test/survive/main.ts"],
   mutations: ["test/mutations/main.ts"],
