@@ -1,0 +1,100 @@
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { temporaryFolder } from "../helpers/store.ts";
+import { NEVER, providerRig } from "./rig.ts";
+
+const isRoot = process.getuid?.() === 0;
+const LOOK_MS = 30_000;
+const DAY_MS = 86_400_000;
+const RETRY_MS = 300_000;
+
+/** What was asked for is answered. */
+async function settled(calls: readonly unknown[]): Promise<void> {
+  let before = -1;
+  for (let quiet = 0; quiet < 3;) {
+    for (let turn = 0; turn < 5; turn += 1) await new Promise(setImmediate);
+    quiet = calls.length === before ? quiet + 1 : 0;
+    before = calls.length;
+  }
+}
+
+test("a provider that is down for a day: tokens serve to their last second, each is asked for every five minutes at most, and all are fresh after", async (t) => {
+  const users = ["ada", "bob", "cleo"];
+  const { provider, tokens, fresh, row } = await providerRig(t, { kind: "feishu-v2" }, { users });
+  for (const user of users) await fresh(user);
+  t.mock.timers.enable({ apis: ["Date", "setInterval", "setTimeout"], now: Date.now() });
+  tokens.refresher.start(() => new Set(users.map((user) => `${user}/mail`)));
+  provider.down = { status: 503 };
+  provider.calls.length = 0;
+  const pass = async (ms: number): Promise<void> => {
+    for (let passed = 0; passed < ms; passed += LOOK_MS) {
+      t.mock.timers.tick(LOOK_MS);
+      await settled(provider.calls);
+    }
+  };
+  const lastAt = row().expiresAt! - 1000;
+  await pass(7_200_000 - 60_000);
+  t.mock.timers.setTime(lastAt);
+  assert.equal(await tokens.freshFor("ada", "mail", NEVER), "u-ada-1");
+  await pass(DAY_MS - 7_200_000);
+  const asked = provider.calls.filter(({ refreshToken }) => refreshToken === "ur-ada-1");
+  assert.ok(asked.length > 100, `${asked.length} calls`);
+  // The first waits are shorter, for what is over in a moment.
+  const steady = asked.slice(10);
+  for (const [index, { at }] of steady.entries())
+    if (index > 0) assert.ok(at - steady[index - 1]!.at >= RETRY_MS, "five minutes apart");
+  provider.down = undefined;
+  provider.calls.length = 0;
+  await pass(2 * RETRY_MS);
+  assert.deepEqual(
+    provider.calls.map(({ outcome }) => outcome),
+    ["ok", "ok", "ok"],
+  );
+  for (const user of users) assert.ok(row(user).expiresAt! > Date.now());
+});
+
+for (const days of [30, -30])
+  test(`a clock that is set by ${days} days is followed within 30 seconds`, async (t) => {
+    const { provider, tokens, fresh, row } = await providerRig(t, { kind: "google" });
+    const now = Date.now();
+    t.mock.timers.enable({ apis: ["Date", "setInterval"], now });
+    await fresh();
+    tokens.refresher.start(() => new Set(["ada/mail"]));
+    const { expiresAt } = row();
+    t.mock.timers.setTime(now + days * DAY_MS);
+    t.mock.timers.tick(LOOK_MS);
+    await settled(provider.calls);
+    if (days < 0) {
+      // By that clock it is good for a month, and no burst of calls follows.
+      assert.equal(provider.calls.length, 1);
+      return;
+    }
+    assert.equal(provider.calls.length, 2);
+    assert.ok(row().expiresAt! > expiresAt! + 29 * DAY_MS);
+  });
+
+test(
+  "on a full disk no provider is asked, and one that fills up meanwhile loses no token",
+  { skip: !isRoot && "only root can mount a small disk" },
+  (t) => {
+    const place = temporaryFolder(t);
+    const program = fileURLToPath(new URL("programs/on-full-disk.ts", import.meta.url));
+    const mount =
+      'mount -t tmpfs -o mode=700,size=6m tmpfs "$1" && exec "$2" --no-warnings "$3" "$1"';
+    const { stdout, stderr } = spawnSync(
+      "unshare",
+      ["--mount", "--", "sh", "-c", mount, "sh", place, process.execPath, program],
+      { encoding: "utf8" },
+    );
+    assert.equal(stderr, "");
+    assert.deepEqual(JSON.parse(stdout), {
+      whileFull: { code: "DISK_FULL", calls: 0, state: "idle" },
+      filledMeanwhile: { code: "ok", calls: 1, state: "idle" },
+      token: "u-ada-1",
+      stillFull: { code: "DISK_FULL", calls: 1, state: "idle" },
+      withRoom: { code: "ok", calls: 2, state: "idle" },
+    });
+  },
+);
