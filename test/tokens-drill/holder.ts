@@ -15,14 +15,14 @@ const vault = openVault({ keyFile: join(config.dataDir, "vault.key"), store });
 const tokens = tokensOver({ store, vault }, config);
 tokens.refresher.start(() => new Set());
 
-let isEnding = false;
+const ending = new AbortController();
 process.once("SIGTERM", () => {
-  isEnding = true;
+  ending.abort();
   void tokens.close().then(() => dataDir.close());
 });
 
 async function refreshAlways(user: string): Promise<void> {
-  while (!isEnding) {
+  while (!ending.signal.aborted) {
     try {
       await tokens.refresh(user, SERVER);
     } catch {
