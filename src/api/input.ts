@@ -2,6 +2,10 @@ import type { Request } from "express";
 import { SupervisorError } from "../errors.ts";
 
 const MAX_LABEL_LENGTH = 100;
+/** What mail systems take at most. */
+const MAX_EMAIL_LENGTH = 254;
+/** Whether anybody reads it no pattern can tell. */
+const EMAIL = /^[^\s@\p{Cc}]+@[^\s@\p{Cc}]+$/u;
 const CONTROL = /\p{Cc}/u;
 
 const invalid = (message: string): SupervisorError =>
@@ -36,11 +40,19 @@ export function readInstant(value: unknown, name: string): number | null {
   return value as number;
 }
 
-export function readLabel(value: unknown): string | null {
+/** A short text of people's, or null for none. */
+export function readLabel(value: unknown, name = "label"): string | null {
   if (value === undefined || value === null) return null;
   if (typeof value === "string" && value.length <= MAX_LABEL_LENGTH && !CONTROL.test(value))
     return value;
-  throw invalid("label must be one line of at most 100 characters, or null");
+  throw invalid(`${name} must be one line of at most 100 characters, or null`);
+}
+
+export function readEmail(value: unknown): string | null {
+  if (value === undefined || value === null) return null;
+  if (typeof value === "string" && value.length <= MAX_EMAIL_LENGTH && EMAIL.test(value))
+    return value;
+  throw invalid("email must be an address like alice@example.com, or null");
 }
 
 /** True or false; false where it is not given. */
@@ -62,4 +74,17 @@ export function readQuery(req: Request, name: string): string | undefined {
   const value = req.query[name];
   if (value === undefined || typeof value === "string") return value;
   throw invalid(`${name} may be given once`);
+}
+
+/** A query parameter that is a whole number, `most` at most. */
+export function readCount(
+  req: Request,
+  name: string,
+  most = Number.MAX_SAFE_INTEGER,
+): number | undefined {
+  const text = readQuery(req, name);
+  if (text === undefined) return undefined;
+  const value = Number(text);
+  if (/^\d{1,15}$/.test(text) && value <= most) return value;
+  throw invalid(`${name} must be a whole number, at most ${most}`);
 }

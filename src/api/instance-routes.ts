@@ -5,7 +5,7 @@ import type { RunSubject } from "../operations/run-instances.ts";
 import { mount, param } from "./answers.ts";
 import { readBody, readBoolean, readQuery } from "./input.ts";
 import type { ControlParts } from "./parts.ts";
-import { statusOf } from "./status.ts";
+import { statusOf, statusRows } from "./status.ts";
 import { requireServer, requireUser } from "./subjects.ts";
 import type { ActedOn } from "./types.ts";
 
@@ -22,7 +22,7 @@ function readSubject({ registry, catalog }: ControlParts, req: Request): RunSubj
 async function actOn(parts: ControlParts, req: Request, order: Order): Promise<ActedOn> {
   const subject = readSubject(parts, req);
   const refs = await order(parts, subject);
-  const rows = await parts.supervisor.status({ user: subject.user });
+  const rows = await statusRows(parts.supervisor, { user: subject.user });
   const isMeant = (row: Ref): boolean =>
     refs.some((ref) => ref.server === row.server && ref.variant === row.variant);
   return { user: subject.user, instances: rows.filter(isMeant) };
@@ -32,8 +32,10 @@ export function addInstanceRoutes(router: Router, parts: ControlParts): void {
   mount(router, "/status", {
     get: async (req) => {
       const user = readQuery(req, "user");
+      const server = readQuery(req, "server");
       if (user !== undefined) parts.registry.requireUser(user);
-      return { body: await statusOf(parts, user) };
+      if (server !== undefined) requireServer(parts.catalog, server);
+      return { body: await statusOf(parts, { user, server }) };
     },
   });
   mount(router, "/users/:user/start", {

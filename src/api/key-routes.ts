@@ -2,9 +2,9 @@ import type { Request, Router } from "express";
 import { SupervisorError } from "../errors.ts";
 import { isAbout } from "./admin-log.ts";
 import { mount, param } from "./answers.ts";
-import { readBody, readInstant, readLabel } from "./input.ts";
+import { readBody, readCount, readInstant, readLabel } from "./input.ts";
 import type { ControlParts } from "./parts.ts";
-import type { IssuedKey } from "./types.ts";
+import type { IssuedKey, OwnedKey } from "./types.ts";
 import { requireUser } from "./subjects.ts";
 
 export function addKeyRoutes(router: Router, { registry }: ControlParts): void {
@@ -23,6 +23,14 @@ export function addKeyRoutes(router: Router, { registry }: ControlParts): void {
       return { body: { user: name, keys: registry.listKeys(name) } };
     },
     post: (req) => ({ status: 201, body: issue(req) }),
+  });
+  mount(router, "/keys", {
+    get: (req): { body: { keys: OwnedKey[] } } => {
+      const until = readCount(req, "expiringBy");
+      if (until === undefined)
+        throw new SupervisorError("REQUEST_INVALID", "expiringBy is missing");
+      return { body: { keys: registry.expiringKeys(until) } };
+    },
   });
   mount(router, "/keys/:id", {
     delete: (req) => {

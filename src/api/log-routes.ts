@@ -4,7 +4,7 @@ import { guarded } from "../containment.ts";
 import { SupervisorError } from "../errors.ts";
 import type { LogLine, Ref } from "../instances/supervisor.ts";
 import { mount, param } from "./answers.ts";
-import { readQuery } from "./input.ts";
+import { readCount, readQuery } from "./input.ts";
 import type { ControlParts } from "./parts.ts";
 import type { LogRow } from "./types.ts";
 import { requireServer, requireUser } from "./subjects.ts";
@@ -15,6 +15,9 @@ const MAX_BEHIND_BYTES = 1024 * 1024;
 interface Wanted {
   user: string;
   server: string | undefined;
+  /** Of the kept lines those from this time on (epoch ms), and of these the last so many. */
+  since: number | undefined;
+  limit: number | undefined;
 }
 
 /** The kept output of a user's children and, on request, every line from then on. */
@@ -25,15 +28,18 @@ export function addLogRoutes(router: Router, parts: ControlParts): void {
     const { name } = requireUser(registry, param(req, "user"));
     const server = readQuery(req, "server");
     if (server !== undefined) requireServer(catalog, server);
-    return { user: name, server };
+    const since = readCount(req, "since");
+    return { user: name, server, since, limit: readCount(req, "limit") };
   };
 
-  const kept = ({ user, server }: Wanted): LogRow[] => {
-    return supervisor.logs({ user, server }).toSorted((a, b) => a.at - b.at);
+  const kept = ({ user, server, since = 0, limit = Infinity }: Wanted): LogRow[] => {
+    const rows = supervisor.logs({ user, server }).filter(({ at }) => at >= since);
+    return rows.toSorted((a, b) => a.at - b.at).slice(Math.max(0, rows.length - limit));
   };
 
   const follow = (req: Request, res: Response): void => {
-    const { user, server } = wanted(req);
+    const which = wanted(req);
+    const { user, server } = which;
     const write = (row: LogRow): void => {
       res.write(`${JSON.stringify(row)}\n`);
       if (res.writableLength <= MAX_BEHIND_BYTES || res.destroyed) return;
@@ -48,7 +54,7 @@ export function addLogRoutes(router: Router, parts: ControlParts): void {
     });
     res.status(200).setHeader("content-type", "application/x-ndjson");
     res.flushHeaders();
-    for (const row of kept({ user, server })) write(row);
+    for (const row of kept(which)) write(row);
     supervisor.events.on("line", onLine);
     const forget = onAbort(closing, () => void res.end());
     res.on("close", () => {

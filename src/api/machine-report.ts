@@ -1,6 +1,7 @@
 import { readFileSync, statSync } from "node:fs";
 import { childServers } from "../config/child-servers.ts";
 import type { OwnerKind } from "../containment.ts";
+import { isFailing } from "./failing.ts";
 import { gapsOf } from "./gaps.ts";
 import { levelFor } from "../engines/process/levels.ts";
 import { isCredential } from "../vault/key-file.ts";
@@ -23,14 +24,11 @@ function openFiles(): number | null {
   }
 }
 
-/** Instances that are down after failures, about to be tried again, or ready and at a limit. */
+/** Instances that somebody should look at. */
 function troubled({ supervisor }: ControlParts): MachineReport["troubled"] {
   return [...supervisor.list(), ...supervisor.fallen()].flatMap((row) => {
-    const { user, server, state, reason, failures } = row;
-    const isStrained = state === "ready" && reason !== null;
-    const wasOver = state === "stopped" && reason?.startsWith("was killed: over ") === true;
-    const isFailing = state !== "ready" && failures > 0;
-    if (!isFailing && !isStrained && !wasOver) return [];
+    if (!isFailing(row)) return [];
+    const { user, server, reason } = row;
     return [{ user, server, reason: reason ?? supervisor.failuresOf(row)[0]?.reason ?? "failed" }];
   });
 }

@@ -11,12 +11,30 @@ import type { StoredToken } from "../tokens/tokens.ts";
 // The JSON of the control API. Times are epoch ms or null.
 
 /** A row of `status`. */
-export type StatusRow = InstanceStatus;
+export interface StatusRow extends InstanceStatus {
+  /** Down after failures, about to be tried again, or ready and at a limit. */
+  failing: boolean;
+}
 
 export interface UserRow {
   user: string;
   state: User["state"];
   createdAt: number;
+  /** What people know the user by. */
+  name: string | null;
+  email: string | null;
+}
+
+/** A user in the list. An expiry is that of the first that ends, or has ended, null where none does. */
+export interface ListedUser extends UserRow {
+  /** Null where it is not known. */
+  lastSeenAt: number | null;
+  keys: number;
+  keyExpiresAt: number | null;
+  tokens: number;
+  tokenExpiresAt: number | null;
+  /** Those that the user has had instances of since the daemon started, or has tokens of their own for. */
+  servers: string[];
 }
 
 export interface UrlRow {
@@ -34,6 +52,11 @@ export interface Urls {
 
 /** `prefix` is how the secret begins. */
 export type KeyRow = AccessKey;
+
+/** An access key with whose it is. */
+export interface OwnedKey extends KeyRow {
+  user: string;
+}
 
 /** The only answer that ever holds the secret. */
 export interface IssuedKey {
@@ -77,6 +100,10 @@ export interface Status {
   isolation: string;
   /** Starts of children. */
   queue: { starting: number; waiting: number };
+  /** How many there are, in whatever state. */
+  users: number;
+  /** Of all children, and what they may have together. */
+  memory: { usedBytes: number; limitBytes: number };
   instances: StatusRow[];
 }
 
@@ -137,7 +164,7 @@ export interface Diagnosis {
   /** What is no cause of a failure yet. */
   warnings: string[];
   state: User["state"];
-  instances: (StatusRow & {
+  instances: (InstanceStatus & {
     troubles: readonly InstanceFailure[];
     lines: string[];
     /** Of the last good start of this server, for whomever. */

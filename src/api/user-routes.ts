@@ -1,16 +1,76 @@
 import type { Router } from "express";
-import type { User } from "../auth/registry.ts";
+import type { Registry, User } from "../auth/registry.ts";
 import { mount, param } from "./answers.ts";
-import { readBody, readFlag, readInstant, readQuery, readToken, readUserName } from "./input.ts";
+import {
+  readBody,
+  readEmail,
+  readFlag,
+  readInstant,
+  readLabel,
+  readQuery,
+  readToken,
+  readUserName,
+} from "./input.ts";
+import type { InstanceRow } from "../instances/supervisor.ts";
 import { privateHomes } from "../engines/process/private-home.ts";
 import type { ControlParts } from "./parts.ts";
 import { addUser } from "../operations/add-user.ts";
 import { createRemoval } from "../operations/removal.ts";
-import type { AddedUser, ShownUser, Urls, UserRow } from "./types.ts";
+import type { AddedUser, ListedUser, ShownUser, Urls, UserRow } from "./types.ts";
+import { statusRows } from "./status.ts";
 import { requireServer, requireUser } from "./subjects.ts";
 import { personalUrls } from "./urls.ts";
 
-const userRow = ({ name, state, createdAt }: User): UserRow => ({ user: name, state, createdAt });
+const userRow = ({ name, state, createdAt, fullName, email }: User): UserRow => ({
+  user: name,
+  state,
+  createdAt,
+  name: fullName,
+  email,
+});
+
+/** All users, with what an admin wants to see beside their names. */
+function listUsers({ registry, supervisor }: ControlParts): ListedUser[] {
+  const rows = Map.groupBy(supervisor.list(), ({ user }) => user);
+  return registry.overview().map((user) => {
+    const { keys, keyExpiresAt, tokens, tokenExpiresAt, tokenServers } = user;
+    const own = rows.get(user.name) ?? [];
+    const names = [...own.map(({ server }) => server), ...(tokenServers?.split(",") ?? [])];
+    return {
+      ...userRow(user),
+      lastSeenAt: lastSeen(user.lastSeenAt, own),
+      keys,
+      keyExpiresAt,
+      tokens,
+      tokenExpiresAt,
+      servers: [...new Set(names)].toSorted(),
+    };
+  });
+}
+
+/** Of what has just come the instances know more than the rows, which hold calls only. */
+function lastSeen(stored: number | null, rows: readonly InstanceRow[]): number | null {
+  const now = Date.now();
+  const times = rows.flatMap(({ idleSeconds }) =>
+    idleSeconds === null ? [] : [now - idleSeconds * 1000],
+  );
+  return times.length === 0 ? stored : Math.max(stored ?? 0, ...times);
+}
+
+function addStateRoutes(router: Router, registry: Registry): void {
+  mount(router, "/users/:user/disable", {
+    post: (req) => {
+      const { name } = requireUser(registry, param(req, "user"));
+      return { body: userRow(registry.disableUser(name)) };
+    },
+  });
+  mount(router, "/users/:user/enable", {
+    post: (req) => {
+      const { name } = requireUser(registry, param(req, "user"));
+      return { body: userRow(registry.enableUser(name)) };
+    },
+  });
+}
 
 export function addUserRoutes(router: Router, parts: ControlParts): void {
   const { registry, catalog, tokens, supervisor, config, publicUrl } = parts;
@@ -20,7 +80,8 @@ export function addUserRoutes(router: Router, parts: ControlParts): void {
     const token = body["token"] === undefined ? undefined : readToken(body["token"], "token");
     const tokenExpiresAt = readInstant(body["tokenExpiresAt"], "tokenExpiresAt");
     const name = readUserName(body["user"]);
-    const added = addUser(parts, { name, token, tokenExpiresAt });
+    const about = { fullName: readLabel(body["name"], "name"), email: readEmail(body["email"]) };
+    const added = addUser(parts, { name, about, token, tokenExpiresAt });
     return { ...added, urls: personalUrls(publicUrl, parts, added.user) };
   };
 
@@ -34,7 +95,7 @@ export function addUserRoutes(router: Router, parts: ControlParts): void {
     tokens: tokens.show(name),
     urls: personalUrls(publicUrl, parts, name),
     transports: transports(),
-    instances: await supervisor.status({ user: name }),
+    instances: await statusRows(supervisor, { user: name }),
     homes: await privateHomes(config.dataDir, name),
   });
 
@@ -50,10 +111,10 @@ export function addUserRoutes(router: Router, parts: ControlParts): void {
   };
 
   mount(router, "/users", {
-    get: () => ({ body: { users: registry.listUsers().map(userRow) } }),
+    get: () => ({ body: { users: listUsers(parts) } }),
     post: (req) => ({
       status: 201,
-      body: add(readBody(req, ["user", "token", "tokenExpiresAt"])),
+      body: add(readBody(req, ["user", "name", "email", "token", "tokenExpiresAt"])),
     }),
   });
   mount(router, "/users/:user", {
@@ -62,18 +123,7 @@ export function addUserRoutes(router: Router, parts: ControlParts): void {
       body: await remove(param(req, "user"), readFlag(req, "keepData")),
     }),
   });
-  mount(router, "/users/:user/disable", {
-    post: (req) => {
-      const { name } = requireUser(registry, param(req, "user"));
-      return { body: userRow(registry.disableUser(name)) };
-    },
-  });
-  mount(router, "/users/:user/enable", {
-    post: (req) => {
-      const { name } = requireUser(registry, param(req, "user"));
-      return { body: userRow(registry.enableUser(name)) };
-    },
-  });
+  addStateRoutes(router, registry);
   mount(router, "/users/:user/urls", {
     get: (req) => ({ body: urls(param(req, "user"), readQuery(req, "server")) }),
   });

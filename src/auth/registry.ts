@@ -1,8 +1,15 @@
 /** Room: auth. Who may come in. In: names, access keys. Out: users, principals, and an event when one of them ends. Never sees a token, a child or a request. */
 import { EventEmitter } from "node:events";
-import { requireSlug, SLUG } from "../platform/slug.ts";
+import { requireNewSlug, SLUG } from "../platform/slug.ts";
 import { SupervisorError } from "../errors.ts";
-import type { AccessKeyRow, Store, UserRow, UserState } from "../store/store.ts";
+import type {
+  AboutUser,
+  AccessKeyRow,
+  Store,
+  UserOverview,
+  UserRow,
+  UserState,
+} from "../store/store.ts";
 import { digestOf, isAccessKey, newAccessKey, newKeyId, shownPrefix } from "./access-key.ts";
 import { KeyExpiry } from "./expiry.ts";
 import { KeyCache } from "./key-cache.ts";
@@ -11,7 +18,7 @@ import type { Credential, Principal } from "./principal.ts";
 
 export type { Credential, Principal } from "./principal.ts";
 
-export type User = Pick<UserRow, "name" | "state" | "createdAt">;
+export type User = Omit<UserRow, "id">;
 
 /** An access key as it can be shown: `prefix` is its beginning. */
 export type AccessKey = Pick<AccessKeyRow, "id" | "prefix" | "label" | "createdAt" | "expiresAt">;
@@ -41,9 +48,12 @@ export class Registry {
     );
   }
 
-  /** A new, enabled user. REQUEST_INVALID for what is no slug, USER_EXISTS for a name in use. */
-  addUser(name: string): User {
-    requireSlug("user", name);
+  /**
+   * A new, enabled user. REQUEST_INVALID for what is no slug, with one that would do, USER_EXISTS for
+   * a name in use.
+   */
+  addUser(name: string, about?: AboutUser): User {
+    requireNewSlug("user", name);
     const found = this.#store.users.find(name);
     if (found !== undefined)
       throw new SupervisorError(
@@ -52,7 +62,7 @@ export class Registry {
           ? "a user of that name is still being removed"
           : "there is a user of that name already",
       );
-    return shown(this.#store.users.insert(name, Date.now()));
+    return shown(this.#store.users.insert(name, Date.now(), about));
   }
 
   findUser(name: string): User | undefined {
@@ -68,6 +78,11 @@ export class Registry {
   /** In order of their names. */
   listUsers(): User[] {
     return this.#store.users.list().map(shown);
+  }
+
+  /** As `listUsers`, with what is known of each. */
+  overview(): UserOverview[] {
+    return this.#store.users.overview();
   }
 
   countUsers(): number {
@@ -127,13 +142,13 @@ export class Registry {
     return this.#store.accessKeys
       .list(this.#requireRow(name).id)
       .filter(({ revokedAt }) => revokedAt === null)
-      .map(({ id, prefix, label, createdAt, expiresAt }) => ({
-        id,
-        prefix,
-        label,
-        createdAt,
-        expiresAt,
-      }));
+      .map(shownKey);
+  }
+
+  /** Keys of all users that end from now to `until` (epoch ms), the next first. */
+  expiringKeys(until: number): (AccessKey & { user: string })[] {
+    const rows = this.#store.accessKeys.expiring(Date.now(), until);
+    return rows.map(({ user, ...row }) => ({ user, ...shownKey(row) }));
   }
 
   /** From here on the key opens nothing; once more is no error. KEY_NOT_FOUND. */
@@ -206,6 +221,10 @@ export class Registry {
 
 const instantOf = (epochMs: number): string => new Date(epochMs).toISOString();
 
-function shown({ name, state, createdAt }: UserRow): User {
-  return { name, state, createdAt };
+function shown({ name, state, createdAt, fullName, email }: UserRow): User {
+  return { name, state, createdAt, fullName, email };
+}
+
+function shownKey({ id, prefix, label, createdAt, expiresAt }: AccessKeyRow): AccessKey {
+  return { id, prefix, label, createdAt, expiresAt };
 }

@@ -1,5 +1,5 @@
 import type { Registry } from "../auth/registry.ts";
-import type { Store } from "../store/store.ts";
+import type { AboutUser, Store } from "../store/store.ts";
 import type { Tokens } from "../tokens/tokens.ts";
 
 export interface AddUserParts {
@@ -10,6 +10,7 @@ export interface AddUserParts {
 
 export interface NewUser {
   name: string;
+  about?: AboutUser | undefined;
   /** The general token, for all servers without one of their own. */
   token?: string | undefined;
   /** Epoch ms. */
@@ -23,10 +24,10 @@ export interface NewUser {
  */
 export function addUser(
   { store, registry, tokens }: AddUserParts,
-  { name, token, tokenExpiresAt = null }: NewUser,
+  { name, about, token, tokenExpiresAt = null }: NewUser,
 ): { user: string; key: { id: string; secret: string } } {
   return store.transaction(() => {
-    const { name: user } = registry.addUser(name);
+    const { name: user } = registry.addUser(name, about);
     if (token !== undefined) tokens.set(user, null, token, tokenExpiresAt);
     const { id, secret } = registry.issueKey(user);
     return { user, key: { id, secret } };

@@ -15,11 +15,16 @@ export function sizeText(bytes: number): string {
   return factor === undefined ? `${bytes} bytes` : `${bytes / factor}${unit}`;
 }
 
-/** For a table: in MiB; in KiB where it is less than one. */
+/** For a table: in MiB, in KiB where it is less than one, and with a decimal from a GiB on. */
 export function roughSize(bytes: number): string {
-  const kibibytes = bytes / UNIT_BYTES.K;
-  return kibibytes < 1024 ? `${Math.ceil(kibibytes)}K` : `${(kibibytes / 1024).toFixed(0)}M`;
+  if (bytes < UNIT_BYTES.M) return `${Math.ceil(bytes / UNIT_BYTES.K)}K`;
+  const mebi = mebibytes(bytes);
+  return mebi < 1024 ? `${mebi}M` : `${gibibytes(bytes)}G`;
 }
+
+/** In GiB, for a sentence: a decimal where it says something. */
+export const gibibytes = (bytes: number): string =>
+  (bytes / UNIT_BYTES.G).toFixed(1).replace(/\.0$/, "");
 
 /** Whole MiB, for a sentence. */
 export const mebibytes = (bytes: number): number => Math.round(bytes / UNIT_BYTES.M);

@@ -14,3 +14,39 @@ export function requireSlug(kind: "user" | "server", text: unknown): string {
   if (typeof text === "string" && SLUG.test(text)) return text;
   throw new SupervisorError("REQUEST_INVALID", `the name of a ${kind} ${SLUG_RULE}`);
 }
+
+/** Letters that do not come apart into one of ours and a mark. */
+const LETTERS: Record<string, string> = {
+  ß: "ss",
+  æ: "ae",
+  œ: "oe",
+  ø: "o",
+  ł: "l",
+  đ: "d",
+  ı: "i",
+  þ: "th",
+};
+
+/** The slug that comes nearest to what somebody wrote; undefined where there is none. */
+function slugFor(text: string): string | undefined {
+  const slug = text
+    .slice(0, 200)
+    .toLowerCase()
+    .replace(/[ßæœøłđıþ]/g, (letter) => LETTERS[letter] ?? "")
+    .normalize("NFKD")
+    .replace(/\p{M}/gu, "")
+    .replace(/[^a-z0-9_]+/g, "-")
+    .replace(/^[-_]+/, "")
+    .slice(0, 63)
+    .replace(/-+$/, "");
+  return slug === "" ? undefined : slug;
+}
+
+/** As `requireSlug`, for a name that is given for the first time: the refusal says which slug would do. */
+export function requireNewSlug(kind: "user" | "server", text: string): string {
+  if (SLUG.test(text)) return text;
+  const slug = slugFor(text);
+  throw new SupervisorError("REQUEST_INVALID", `the name of a ${kind} ${SLUG_RULE}`, {
+    details: slug === undefined ? [] : [`${slug} would do`],
+  });
+}

@@ -28,6 +28,7 @@ export class AccessKeyRows {
   readonly #find: Query<OwnedKeyRow>;
   readonly #findByHash: Query<OwnedKeyRow>;
   readonly #list: Query<AccessKeyRow>;
+  readonly #expiring: Query<OwnedKeyRow>;
   readonly #revoke: Query<never>;
   readonly #deleteAll: Query<never>;
   readonly #revokeAll: Query<never>;
@@ -41,6 +42,10 @@ export class AccessKeyRows {
     this.#findByHash = db.prepare(`${OWNED} WHERE hash = ?`);
     this.#list = db.prepare(
       `SELECT ${COLUMNS} FROM access_keys WHERE user_id = ? ORDER BY created_at, id`,
+    );
+    this.#expiring = db.prepare(
+      `${OWNED} WHERE revoked_at IS NULL AND expires_at > ? AND expires_at <= ?
+       ORDER BY expires_at, access_keys.id`,
     );
     this.#revoke = db.prepare(
       "UPDATE access_keys SET revoked_at = ? WHERE id = ? AND revoked_at IS NULL",
@@ -69,6 +74,11 @@ export class AccessKeyRows {
 
   list(userId: number): AccessKeyRow[] {
     return this.#list.all(userId);
+  }
+
+  /** Those that were not revoked and expire after `from` and not after `until` (epoch ms), the next first. */
+  expiring(from: number, until: number): OwnedKeyRow[] {
+    return this.#expiring.all(from, until);
   }
 
   /** False where the key was revoked before or is not there. */

@@ -1,4 +1,5 @@
 import type { Connection, Query } from "./connection.ts";
+import type { UserRows } from "./users.ts";
 
 /** What was done: a call of a tool, an order of an admin, or a request that was refused. */
 export type AuditKind = "call" | "admin" | "refusal";
@@ -25,6 +26,7 @@ export interface AuditRow {
 
 export interface AuditFilter {
   user?: string | undefined;
+  outcome?: string | undefined;
   /** Epoch ms. */
   since?: number | undefined;
   limit: number;
@@ -61,9 +63,18 @@ function pushValues(values: Value[], row: AuditRow): void {
   );
 }
 
+/** When each user of these rows has last called a tool. */
+function lastCalls(rows: readonly AuditRow[]): Map<string, number> {
+  const last = new Map<string, number>();
+  for (const { kind, user, at } of rows)
+    if (kind === "call" && user !== null) last.set(user, Math.max(at, last.get(user) ?? 0));
+  return last;
+}
+
 /** Rows of `audit`. There is no index: a bounded table is read from its end in no time, and each index would cost every call. */
 export class AuditRows {
   readonly #db: Connection;
+  readonly #users: Pick<UserRows, "seen">;
   readonly #insert: Query<never>;
   readonly #insertMany: Query<never>;
   readonly #list: Query<AuditRow>;
@@ -72,12 +83,14 @@ export class AuditRows {
   readonly #deleteTo: Query<never>;
   readonly #firstSince: Query<{ id: number }>;
 
-  constructor(db: Connection) {
+  constructor(db: Connection, users: Pick<UserRows, "seen">) {
     this.#db = db;
+    this.#users = users;
     this.#insert = db.prepare(insertOf(1));
     this.#insertMany = db.prepare(insertOf(TOGETHER));
     this.#list = db.prepare(
       `SELECT ${COLUMNS} FROM audit WHERE (? IS NULL OR user = ?) AND at >= ?
+       AND (? IS NULL OR outcome = ?)
        ORDER BY id DESC LIMIT ?`,
     );
     this.#find = db.prepare(`SELECT ${COLUMNS} FROM audit WHERE request_id = ? ORDER BY id`);
@@ -87,7 +100,7 @@ export class AuditRows {
   }
 
   /**
-   * All of them, or none. They survive the end of the daemon, however it comes; the last moments
+   * All of them, or none, and with them when their users were last seen. They survive the end of the daemon, however it comes; the last moments
    * before a power failure may be lost, because a wait for the disk would be everybody's.
    */
   insertAll(rows: readonly AuditRow[]): void {
@@ -99,12 +112,15 @@ export class AuditRows {
         (count === 1 ? this.#insert : this.#insertMany).run(...values);
         from += count;
       }
+      for (const [user, at] of lastCalls(rows)) this.#users.seen(user, at);
     });
   }
 
   /** The newest first. */
-  list({ user, since, limit }: AuditFilter): AuditRow[] {
-    return this.#list.all(user ?? null, user ?? null, since ?? 0, limit);
+  list({ user, since, outcome, limit }: AuditFilter): AuditRow[] {
+    const who = user ?? null;
+    const what = outcome ?? null;
+    return this.#list.all(who, who, since ?? 0, what, what, limit);
   }
 
   /** All that is known of one request, in order. */

@@ -106,4 +106,13 @@ export const MIGRATIONS: readonly string[] = [
     PRIMARY KEY (user_id, server)
   ) STRICT, WITHOUT ROWID;
   `,
+  `
+  -- full_name, email: for people who look for a user; they let nobody in. last_seen_at: of the last call of a tool.
+  ALTER TABLE users ADD COLUMN full_name TEXT;
+  ALTER TABLE users ADD COLUMN email TEXT;
+  ALTER TABLE users ADD COLUMN last_seen_at INTEGER;
+  UPDATE users SET last_seen_at = seen.at
+    FROM (SELECT user, max(at) AS at FROM audit WHERE kind = 'call' GROUP BY user) AS seen
+    WHERE seen.user = users.name AND seen.at >= users.created_at;
+  `,
 ];

@@ -25,7 +25,7 @@ export type { GrantRow } from "./grants.ts";
 export type { ManifestPlace, ManifestSelector } from "./manifests.ts";
 export type { RowKey, SealedColumn, SealedRows } from "./sealed.ts";
 export type { TokenRow } from "./tokens.ts";
-export type { UserRow, UserState } from "./users.ts";
+export type { AboutUser, UserOverview, UserRow, UserState } from "./users.ts";
 
 export const DATABASE_FILE = "mcp-supervisor.db";
 
@@ -49,7 +49,7 @@ export class Store {
     this.grants = new GrantRows(db);
     this.manifests = new ManifestRows(db);
     this.meta = new MetaRows(db);
-    this.audit = new AuditRows(db);
+    this.audit = new AuditRows(db, this.users);
     this.uids = new UidRows(db);
   }
 

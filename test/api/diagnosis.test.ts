@@ -63,7 +63,7 @@ const token = (server: string | null, expiresAt: number | null) => ({
 const EXPIRED = NOW - 3 * DAY;
 
 const facts = (rest: Partial<Facts>): Facts => ({
-  user: { name: "alice", state: "enabled", createdAt: 0 },
+  user: { name: "alice", state: "enabled", createdAt: 0, fullName: null, email: null },
   now: NOW,
   instances: [],
   failures: [],

@@ -24,6 +24,7 @@ test("start waits until the instance is ready and answers its row", async (t) =>
   assert.equal(started.status, 200, started.text);
   const [row] = rowsOf(started);
   assert.deepEqual(Object.keys(row ?? {}).toSorted(), [
+    "failing",
     "failures",
     "generation",
     "idleSeconds",
@@ -52,6 +53,8 @@ test("start waits until the instance is ready and answers its row", async (t) =>
     "uptimeSeconds",
     "isolation",
     "queue",
+    "users",
+    "memory",
     "instances",
   ]);
   assert.deepEqual(status.body["queue"], { starting: 0, waiting: 0 });

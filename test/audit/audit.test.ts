@@ -57,6 +57,7 @@ test("entries are found by user, by time and by request, what waits among them",
   assert.deepEqual(ids(audit.list({ limit: 2 })), ["a", "c"]);
   assert.deepEqual(ids(audit.list({ limit: 10, user: "bob" })), ["b"]);
   assert.deepEqual(ids(audit.list({ limit: 10, since: now + 3000 })), ["a", "c"]);
+  assert.deepEqual(ids(audit.list({ limit: 10, outcome: "lost" })), ["a"]);
   assert.deepEqual(
     audit.find("a").map(({ outcome }) => outcome),
     ["ok", "lost"],

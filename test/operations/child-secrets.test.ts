@@ -25,7 +25,15 @@ function rig(given: Given = {}) {
     destination: { write: (line) => void (logged += line) },
   });
   const secrets = new ChildSecrets({
-    registry: { findUser: (name) => ({ name, state: given.state ?? "enabled", createdAt: 0 }) },
+    registry: {
+      findUser: (name) => ({
+        name,
+        state: given.state ?? "enabled",
+        createdAt: 0,
+        fullName: null,
+        email: null,
+      }),
+    },
     tokens: {
       secretFor: () => given.token ?? TOKEN,
       freshFor: () => Promise.resolve(given.token ?? TOKEN),

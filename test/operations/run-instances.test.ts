@@ -20,7 +20,9 @@ function rig({ state = "enabled", running = [] }: Setting = {}) {
   const names = [...running, "asleep"];
   const parts = {
     config: { defaultServer: "everything" },
-    registry: { requireUser: (name: string) => ({ name, state, createdAt: 0 }) },
+    registry: {
+      requireUser: (name: string) => ({ name, state, createdAt: 0, fullName: null, email: null }),
+    },
     supervisor: {
       ensure: async ({ server }: Ref) => {
         told.push(`ensure ${server}`);

@@ -5,6 +5,7 @@ import { test } from "node:test";
 import Database from "better-sqlite3";
 import { Connection } from "../../src/store/connection.ts";
 import { openStore } from "../../src/store/store.ts";
+import type { AuditRow } from "../../src/store/store.ts";
 import type { SupervisorError } from "../../src/errors.ts";
 import { temporaryFolder, temporaryStore } from "../helpers/store.ts";
 
@@ -96,7 +97,14 @@ test("a database that exists is opened with what is in it", (t) => {
   store.users.insert("ada", 7);
   const again = openStore(file);
   t.after(() => again.close());
-  assert.deepEqual(again.users.find("ada"), { id: 1, name: "ada", state: "enabled", createdAt: 7 });
+  assert.deepEqual(again.users.find("ada"), {
+    id: 1,
+    name: "ada",
+    state: "enabled",
+    createdAt: 7,
+    fullName: null,
+    email: null,
+  });
 });
 
 test("a file that is no database is refused with a reason", (t) => {
@@ -183,4 +191,78 @@ test("the id of a deleted user is not given out again", (t) => {
   const { id } = store.users.insert("ada", 1);
   store.users.delete(id);
   assert.notEqual(store.users.insert("ada", 2).id, id);
+});
+
+test("a user was last seen at the latest call of a tool, and not at one of an earlier user of the name", (t) => {
+  const { store } = temporaryStore(t);
+  const entry = (at: number, what: Partial<AuditRow> = {}): AuditRow => ({
+    at,
+    kind: "call",
+    user: "ada",
+    server: "mail",
+    requestId: "r",
+    who: null,
+    what: "search",
+    outcome: "ok",
+    reason: null,
+    durationMs: 1,
+    bytesIn: 1,
+    bytesOut: 1,
+    ...what,
+  });
+  store.users.insert("ada", 100);
+  store.users.insert("bob", 100, { fullName: "Bob Ross", email: "bob@example.com" });
+  store.audit.insertAll([entry(50)]);
+  const seen = () => store.users.overview().map(({ name, lastSeenAt }) => [name, lastSeenAt]);
+  assert.deepEqual(seen(), [
+    ["ada", null],
+    ["bob", null],
+  ]);
+  store.audit.insertAll([
+    entry(300),
+    entry(200),
+    entry(400, { kind: "refusal" }),
+    entry(400, { kind: "admin" }),
+    entry(500, { user: null }),
+  ]);
+  assert.deepEqual(seen(), [
+    ["ada", 300],
+    ["bob", null],
+  ]);
+});
+
+test("the overview has the first end of keys and tokens, and counts no revoked key", (t) => {
+  const { store } = temporaryStore(t);
+  const ada = store.users.insert("ada", 0, { fullName: "Ada Lovelace", email: null });
+  store.users.insert("bob", 0);
+  const key = (id: string, expiresAt: number | null): void =>
+    store.accessKeys.insert(
+      { id, userId: ada.id, prefix: "mcps_", label: null, createdAt: 0, expiresAt },
+      Buffer.from(id),
+    );
+  key("one", 900);
+  key("two", 800);
+  key("three", 10);
+  key("four", null);
+  store.accessKeys.revoke("three", 5);
+  const token = { fingerprint: "f", setAt: 0 };
+  store.tokens.set(ada.id, { ...token, server: "", expiresAt: null }, Buffer.from("box"));
+  store.tokens.set(ada.id, { ...token, server: "mail", expiresAt: 700 }, Buffer.from("box"));
+  const [first, second] = store.users.overview();
+  assert.deepEqual(first, {
+    ...ada,
+    lastSeenAt: null,
+    keys: 3,
+    keyExpiresAt: 800,
+    tokens: 2,
+    tokenExpiresAt: 700,
+    tokenServers: "mail",
+  });
+  assert.deepEqual([second?.keys, second?.keyExpiresAt, second?.tokens], [0, null, 0]);
+  const soon = store.accessKeys.expiring(0, 850);
+  assert.deepEqual(
+    soon.map(({ id, user }) => [user, id]),
+    [["ada", "two"]],
+  );
+  assert.deepEqual(store.accessKeys.expiring(800, 850), [], "what has ended does not end soon");
 });

@@ -74,3 +74,30 @@ test("where no copy can be made nothing is migrated", (t) => {
   t.after(() => db.close());
   assert.equal(db.prepare("SELECT 1 FROM users").all().length, 1);
 });
+
+test("a database of before users were seen knows when each has called a tool last", (t) => {
+  const folder = path.join(temporaryFolder(t), "data");
+  mkdirSync(folder, { mode: 0o700 });
+  const file = path.join(folder, "mcp-supervisor.db");
+  const before = MIGRATIONS.slice(
+    0,
+    MIGRATIONS.findIndex((step) => step.includes("last_seen_at")),
+  );
+  const db = new Connection(file, before);
+  db.prepare(
+    "INSERT INTO users (name, state, created_at) VALUES ('ada', 'enabled', 5), ('bob', 'enabled', 5)",
+  ).run();
+  db.prepare(
+    `INSERT INTO audit (at, kind, user, request_id, what, outcome) VALUES
+       (9, 'call', 'ada', 'a', 'search', 'ok'), (7, 'call', 'ada', 'b', 'search', 'ok'),
+       (11, 'refusal', 'ada', 'c', 'GET /', 'X'), (3, 'call', 'bob', 'd', 'search', 'ok')`,
+  ).run();
+  db.close();
+  const now = new Connection(file);
+  t.after(() => now.close());
+  const rows = now.prepare("SELECT name, last_seen_at AS at FROM users ORDER BY name").all();
+  assert.deepEqual(rows, [
+    { name: "ada", at: 9 },
+    { name: "bob", at: null },
+  ]);
+});
