@@ -8,6 +8,7 @@ import { explain, failureOf } from "./explain.ts";
 import { addInstanceCommands } from "./instance.ts";
 import { addKeyCommands } from "./key.ts";
 import { addKeyringCommands } from "./keyring.ts";
+import { addLogsCommand } from "./logs.ts";
 import { addPackageCommands } from "./package.ts";
 import { addReloadCommand } from "./reload.ts";
 import { addRestoreCommand } from "./restore.ts";
@@ -47,6 +48,7 @@ export function createProgram(onError: (text: string) => void): Command {
   addKeyCommands(program);
   addUrlCommand(program);
   addStatusCommand(program);
+  addLogsCommand(program);
   addInstanceCommands(program);
   addAuditCommand(program);
   addDoctorCommand(program);

@@ -13,9 +13,13 @@ import { Scrubber } from "../telemetry/scrubber.ts";
 import { apiPath, createControlClient } from "./client.ts";
 import type { ControlClient } from "./client.ts";
 import { look, statusWithKey } from "./demo-client.ts";
-import { answer, globalsOf, orDash, table } from "./output.ts";
+import { answer, globalsOf, orDash } from "./output.ts";
 import { superviseProcess } from "./process-events.ts";
+import { table } from "./table.ts";
+import type { Column } from "./table.ts";
 import { readVersion } from "./version.ts";
+import { viewHere } from "./view.ts";
+import type { Line } from "./view.ts";
 
 const USERS = ["alice", "bob"] as const;
 const FRONTS = ["sse", "http"] as const;
@@ -127,21 +131,26 @@ async function play(client: ControlClient): Promise<Show> {
   return { ok, sights, refusal, guests };
 }
 
-function summary({ ok, sights, refusal }: Show): string[] {
-  const rows = sights.map((sight) => [
-    sight.user,
-    sight.server,
-    sight.front === "sse" ? "/sse" : "/mcp",
-    orDash(sight.pid),
-    orDash(sight.port),
-    sight.given,
-    orDash(sight.seen),
-    sight.isOwnOnly ? "own token, nobody else's" : "WRONG",
-  ]);
+const COLUMNS: readonly Column<Sight>[] = [
+  { title: "USER", cell: ({ user }) => user },
+  { title: "SERVER", cell: ({ server }) => server },
+  { title: "BY", cell: ({ front }) => (front === "sse" ? "/sse" : "/mcp") },
+  { title: "PID", cell: ({ pid }) => orDash(pid), leaves: 1 },
+  { title: "PORT", cell: ({ port }) => orDash(port), leaves: 2 },
+  { title: "TOKEN GIVEN", cell: ({ given }) => given },
+  { title: "TOKEN SEEN", cell: ({ seen }) => orDash(seen) },
+  {
+    title: "VERDICT",
+    cell: ({ isOwnOnly }) => (isOwnOnly ? "own token, nobody else's" : "WRONG"),
+    tone: ({ isOwnOnly }) => (isOwnOnly ? "good" : "bad"),
+  },
+];
+
+function summary({ ok, sights, refusal }: Show): Line[] {
   return [
     "Two users, each with an own token; real MCP clients asked each child for its environment:",
     "",
-    ...table(["USER", "SERVER", "BY", "PID", "PORT", "TOKEN GIVEN", "TOKEN SEEN", "VERDICT"], rows),
+    ...table(COLUMNS, sights, viewHere()),
     "",
     `bob's access key on alice's URL: ${refusal}${refusal === 403 ? " (refused, as it must be)" : " (WRONG)"}`,
     `The demo's config says isolation "none": the children run as this account.`,

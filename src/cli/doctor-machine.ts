@@ -15,9 +15,17 @@ import type { Probed } from "./probe.ts";
 import { keyFileOf, serviceOf } from "./service/installed.ts";
 import { DEFAULT_USER } from "./service/place.ts";
 import { isRunBySystemd } from "./service/system.ts";
-import { answer, globalsOf, printable } from "./output.ts";
+import { answer, globalsOf } from "./output.ts";
+import { viewHere, wrapped } from "./view.ts";
+import type { Line, Piece, View } from "./view.ts";
 
-const MARKS: Record<Finding["outcome"], string> = { ok: "ok  ", warning: "warn", failed: "FAIL" };
+const MARKS: Record<Finding["outcome"], Piece> = {
+  ok: { text: "ok  ", tone: "good" },
+  warning: { text: "warn", tone: "warning" },
+  failed: { text: "FAIL", tone: "bad" },
+};
+const MARK_WIDTH = 4;
+const INDENT = "      ";
 
 /** What the daemon says, or why none answers. */
 async function askDaemon({ controlSocket }: Config): Promise<MachineReport | SupervisorError> {
@@ -97,10 +105,20 @@ export async function doctorMachine(command: Command): Promise<void> {
     worst === undefined
       ? `nothing failed${warnings.length === 0 ? "" : `; ${counted(warnings.length, "warning")}`}`
       : `${worst.check}: ${worst.found}`;
-  const lines = findings.flatMap(({ check, outcome, found, next }) => [
-    `${MARKS[outcome]}  ${check}: ${found}`,
-    ...(next === null ? [] : [`      → ${next}`]),
-  ]);
-  answer(command, { ok: isOk, findings }, [verdict, "", ...lines].map(printable));
+  const lines = [
+    ...wrapped(verdict, "", viewHere().width),
+    "",
+    ...findingLines(findings, viewHere()),
+  ];
+  answer(command, { ok: isOk, findings }, lines);
   if (!isOk) process.exitCode = 1;
+}
+
+/** One finding after the other, with what to do about it; what is longer than a line goes on below. */
+export function findingLines(findings: readonly Finding[], { width }: View): Line[] {
+  return findings.flatMap(({ check, outcome, found, next }) => {
+    const [first = "", ...rest] = wrapped(`${check}: ${found}`, INDENT, width);
+    const advice = next === null ? [] : wrapped(`→ ${next}`, INDENT, width);
+    return [[MARKS[outcome], first.slice(MARK_WIDTH)], ...rest, ...advice];
+  });
 }

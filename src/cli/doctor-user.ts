@@ -1,11 +1,15 @@
 import type { Command } from "commander";
-import type { Diagnosis, RequestStory, StatusRow, ToldRequest, TokenRow } from "../api/types.ts";
+import type { Diagnosis, RequestStory, ToldRequest, TokenRow } from "../api/types.ts";
 import { apiPath, clientFor } from "./client.ts";
 import { roughDuration, timeTaken } from "../platform/durations.ts";
 import { roughSize } from "../platform/sizes.ts";
-import { answer, instant, known, printable } from "./output.ts";
+import { answer, instant, known } from "./output.ts";
 import { counted } from "../errors.ts";
 import { grantLine } from "./token.ts";
+import { variantText } from "./variant.ts";
+import { viewHere, wrapped } from "./view.ts";
+
+type Row = Diagnosis["instances"][number];
 
 const MAX_TROUBLES = 3;
 const MAX_LINES = 5;
@@ -13,13 +17,13 @@ const MAX_LINES = 5;
 const since = (epochMs: number): string => `${roughDuration((Date.now() - epochMs) / 1000)} ago`;
 
 /** What of the machine an instance has; what is down has nothing. */
-function processOf({ pid, rssBytes }: StatusRow): string {
+function processOf({ pid, rssBytes }: Row): string {
   if (pid === null) return "no process";
   return `pid ${pid}, ${rssBytes === null ? "memory unknown" : `${roughSize(rssBytes)} of memory`}`;
 }
 
 /** What the clients make of it. */
-const useOf = ({ sessions, inFlight, restarts }: StatusRow): string =>
+const useOf = ({ sessions, inFlight, restarts }: Row): string =>
   [
     counted(sessions, "session"),
     `${counted(inFlight, "call")} under way`,
@@ -34,7 +38,8 @@ function instanceLines({ instances }: Diagnosis): string[] {
       retryAt === null
         ? ""
         : `, tried again in ${roughDuration(Math.max(0, retryAt - Date.now()) / 1000)}`;
-    const name = variant === "" ? server : `${server} (${variant})`;
+    const what = variantText(variant);
+    const name = what === null ? server : `${server} (${what})`;
     return [
       `${name}: ${state} since ${instant(row.since)}${reason === null ? "" : ` (${reason})`}${again}`,
       `  ${processOf(row)}, ${useOf(row)}`,
@@ -80,11 +85,20 @@ function screen(found: Diagnosis): string[] {
   ];
 }
 
+/** What is longer than a line of the terminal goes on below, as far in as it began. */
+function fitted(lines: readonly string[]): string[] {
+  const { width } = viewHere();
+  return lines.flatMap((line) => {
+    const text = line.trimStart();
+    return wrapped(text, line.slice(0, line.length - text.length), width);
+  });
+}
+
 /** Answers "why is NAME failing?"; the exit code is 1 where there is a cause. */
 export async function doctorUser(name: string, command: Command): Promise<void> {
   const client = await clientFor(command);
   const found = await client.call<Diagnosis>("GET", apiPath(["users", name, "doctor"]));
-  answer(command, found, screen(found).map(printable));
+  answer(command, found, fitted(screen(found)));
   if (!found.ok) process.exitCode = 1;
 }
 
@@ -121,5 +135,5 @@ function story({ requestId, request, entries }: RequestStory): string[] {
 export async function doctorRequest(requestId: string, command: Command): Promise<void> {
   const client = await clientFor(command);
   const found = await client.call<RequestStory>("GET", apiPath(["requests", requestId]));
-  answer(command, found, story(found).map(printable));
+  answer(command, found, fitted(story(found)));
 }

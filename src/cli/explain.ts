@@ -3,7 +3,8 @@ import type { ErrorCode } from "../errors.ts";
 import { errorBody } from "../http/error-response.ts";
 import type { ErrorBody } from "../http/error-response.ts";
 import { newRequestId } from "../http/request-id.ts";
-import { jsonLine, printable } from "./output.ts";
+import { jsonLine } from "./output.ts";
+import { printable } from "./printable.ts";
 
 /** What to do next, where the message alone leaves that open. */
 const NEXT_STEP: Partial<Record<ErrorCode, string>> = {

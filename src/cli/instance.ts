@@ -1,8 +1,8 @@
 import type { Command } from "commander";
-import type { ActedOn, LogRow, StatusRow } from "../api/types.ts";
+import type { ActedOn, StatusRow } from "../api/types.ts";
 import { apiPath, clientFor } from "./client.ts";
 import { counted } from "../errors.ts";
-import { answer, globalsOf, jsonLine, known, printable } from "./output.ts";
+import { answer, known } from "./output.ts";
 
 interface ServerOption {
   server?: string;
@@ -34,31 +34,6 @@ async function act(
   answer(command, done, lines.length > 0 ? lines : [`Nothing of ${done.user} was running.`]);
 }
 
-function logLine({ at, server, stream, text }: LogRow): string {
-  return `${new Date(at).toISOString()} ${server} ${stream === "stderr" ? "err" : "out"} ${printable(text)}`;
-}
-
-async function logs(
-  name: string,
-  options: ServerOption & { follow?: boolean },
-  command: Command,
-): Promise<void> {
-  const client = await clientFor(command);
-  const query = { server: options.server, follow: options.follow ? "1" : undefined };
-  const path = apiPath(["users", name, "logs"], query);
-  if (options.follow) {
-    const isJson = globalsOf(command).json;
-    await client.follow(path, (document) => {
-      const row = document as LogRow;
-      process.stdout.write(isJson ? jsonLine(row) : `${logLine(row)}\n`);
-    });
-    return;
-  }
-  const found = await client.call<{ logs: LogRow[] }>("GET", path);
-  const lines = found.logs.map(logLine);
-  answer(command, found, lines.length > 0 ? lines : ["No output kept."]);
-}
-
 const DESCRIPTIONS: Record<Verb, string> = {
   start: "start a user's instance and wait until it is ready (default: of the default server)",
   stop: "stop a user's instances; the next message starts them again",
@@ -66,13 +41,6 @@ const DESCRIPTIONS: Record<Verb, string> = {
 };
 
 export function addInstanceCommands(program: Command): void {
-  program
-    .command("logs <name>")
-    .description("show the last output lines of a user's children")
-    .option("--server <server>", "of this server only")
-    .option("-f, --follow", "go on as lines come, until Ctrl-C")
-    .addHelpText("after", "\nExample:\n  mcp-supervisor logs alice -f")
-    .action(logs);
   for (const verb of ["start", "stop", "restart"] as const) {
     const defined = program
       .command(`${verb} <name>`)

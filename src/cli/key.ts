@@ -1,20 +1,28 @@
 import type { Command } from "commander";
-import type { IssuedKey, KeyRow } from "../api/types.ts";
+import type { IssuedKey, KeyRow, OwnedKey } from "../api/types.ts";
 import { apiPath, clientFor } from "./client.ts";
-import { answer, instant, orDash, table } from "./output.ts";
-import { parseLifetime } from "./times.ts";
+import { answer, instant, orDash } from "./output.ts";
+import { table } from "./table.ts";
+import type { Column } from "./table.ts";
+import { expiryTone, parseLifetime } from "./times.ts";
+import { viewHere } from "./view.ts";
+import type { Line, View } from "./view.ts";
 
-export function keyTable(keys: readonly KeyRow[]): string[] {
-  if (keys.length === 0) return ["No access keys."];
-  return table(
-    ["KEY", "LABEL", "ISSUED", "EXPIRES"],
-    keys.map(({ id, label, createdAt, expiresAt }) => [
-      id,
-      orDash(label),
-      instant(createdAt),
-      instant(expiresAt),
-    ]),
-  );
+const COLUMNS: readonly Column<KeyRow>[] = [
+  { title: "KEY", cell: ({ id }) => id },
+  { title: "LABEL", cell: ({ label }) => orDash(label) },
+  { title: "ISSUED", cell: ({ createdAt }) => instant(createdAt), leaves: 1 },
+  {
+    title: "EXPIRES",
+    cell: ({ expiresAt }) => instant(expiresAt),
+    tone: ({ expiresAt }, now) => expiryTone(expiresAt, now),
+  },
+];
+
+const OWNER: Column<OwnedKey> = { title: "USER", cell: ({ user }) => user };
+
+export function keyTable(keys: readonly KeyRow[], view: View): Line[] {
+  return keys.length === 0 ? ["No access keys."] : table(COLUMNS, keys, view);
 }
 
 async function issueKey(
@@ -38,7 +46,19 @@ async function issueKey(
 async function listKeys(name: string, _options: object, command: Command): Promise<void> {
   const client = await clientFor(command);
   const found = await client.call<{ keys: KeyRow[] }>("GET", apiPath(["users", name, "keys"]));
-  answer(command, found, keyTable(found.keys));
+  answer(command, found, keyTable(found.keys, viewHere()));
+}
+
+async function listExpiring(options: { within: string }, command: Command): Promise<void> {
+  const by = Date.now() + parseLifetime(options.within);
+  const client = await clientFor(command);
+  const path = apiPath(["keys"], { expiringBy: String(by) });
+  const found = await client.call<{ keys: OwnedKey[] }>("GET", path);
+  const lines =
+    found.keys.length === 0
+      ? [`No access key ends within ${options.within}.`]
+      : table([OWNER, ...COLUMNS], found.keys, viewHere());
+  answer(command, found, lines);
 }
 
 async function revokeKey(id: string, _options: object, command: Command): Promise<void> {
@@ -50,7 +70,9 @@ async function revokeKey(id: string, _options: object, command: Command): Promis
 }
 
 export function addKeyCommands(program: Command): void {
-  const key = program.command("key").description("issue, list, revoke access keys");
+  const key = program
+    .command("key")
+    .description("issue, list, revoke access keys; find those that end soon");
   key
     .command("issue <name>")
     .description("issue one more access key; it is printed this once")
@@ -66,6 +88,12 @@ export function addKeyCommands(program: Command): void {
     .description("list a user's access keys, without the secrets")
     .addHelpText("after", "\nExample:\n  mcp-supervisor key list alice")
     .action(listKeys);
+  key
+    .command("expiring")
+    .description("list the keys of all users that end soon")
+    .option("--within <lifetime>", "how soon, like 14d or 12h", "14d")
+    .addHelpText("after", "\nExample:\n  mcp-supervisor key expiring --within 30d")
+    .action(listExpiring);
   key
     .command("revoke <id>")
     .description("revoke an access key and end its streams at once")

@@ -7,7 +7,10 @@ import { SupervisorError, counted, isClosed } from "../errors.ts";
 import type { VaultKey } from "../vault/key-list.ts";
 import { apiPath, createControlClient } from "./client.ts";
 import type { ControlClient } from "./client.ts";
-import { answer, globalsOf, table } from "./output.ts";
+import { answer, globalsOf } from "./output.ts";
+import { table } from "./table.ts";
+import type { Column } from "./table.ts";
+import { viewHere } from "./view.ts";
 
 /** Loaded when a command runs, because the other commands need neither config nor database. */
 const load = async (command: Command) => {
@@ -63,16 +66,18 @@ async function status(_options: object, command: Command): Promise<void> {
   const found =
     (await statusOf(client)) ?? (await withVault(config, ({ vault }) => vault.keyring.status()));
   const { keys, left, keyFile, isResealing } = found;
-  const rows = keys.map(({ id, rows: count }, index) => [
-    String(id),
-    String(count),
-    index === 0 ? "seals" : count === 0 ? "can be dropped" : "opens",
-  ]);
+  const stateOf = ({ id, rows }: KeyringStatus["keys"][number]): string =>
+    id === keys[0]?.id ? "seals" : rows === 0 ? "can be dropped" : "opens";
+  const columns: readonly Column<KeyringStatus["keys"][number]>[] = [
+    { title: "KEY", cell: ({ id }) => String(id) },
+    { title: "ROWS", cell: ({ rows }) => String(rows) },
+    { title: "STATE", cell: stateOf },
+  ];
   const waits = `${counted(left, "row")} of older keys ${left === 1 ? "is" : "are"} left`;
   const state = isResealing ? "being sealed anew now" : "a start of the daemon goes on with them";
   answer(command, found, [
     `Keys in ${keyFile}:`,
-    ...table(["KEY", "ROWS", "STATE"], rows),
+    ...table(columns, keys, viewHere()),
     left === 0 ? "Every row is sealed with the newest key." : `${waits}; ${state}.`,
   ]);
 }

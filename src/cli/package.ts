@@ -1,7 +1,10 @@
 import type { Command } from "commander";
 import { SupervisorError } from "../errors.ts";
 import type { Install, PackageSpec } from "../installs/installs.ts";
-import { answer, globalsOf, instant, table } from "./output.ts";
+import { answer, globalsOf, instant } from "./output.ts";
+import { table } from "./table.ts";
+import type { Column } from "./table.ts";
+import { viewHere } from "./view.ts";
 
 interface InstallFlags {
   npm?: string;
@@ -55,21 +58,22 @@ async function installPackage(
   ]);
 }
 
+const COLUMNS: readonly Column<Install>[] = [
+  { title: "SERVER", cell: ({ server }) => server },
+  { title: "FROM", cell: ({ from }) => from, leaves: 3 },
+  { title: "PACKAGE", cell: (row) => row.package },
+  { title: "VERSION", cell: ({ version }) => version },
+  { title: "INSTALLED", cell: ({ installedAt }) => instant(installedAt), leaves: 2 },
+  { title: "IN", cell: ({ folder }) => folder, leaves: 1 },
+];
+
 async function listPackages(_options: object, command: Command): Promise<void> {
   const { listInstalls, dataDir } = await loadInstalls(command);
   const servers = listInstalls(dataDir);
-  const rows = servers.map(({ server, from, package: name, version, installedAt, folder }) => [
-    server,
-    from,
-    name,
-    version,
-    instant(installedAt),
-    folder,
-  ]);
   const lines =
-    rows.length === 0
+    servers.length === 0
       ? ["Nothing is installed; `mcp-supervisor package install NAME` fetches a server."]
-      : table(["SERVER", "FROM", "PACKAGE", "VERSION", "INSTALLED", "IN"], rows);
+      : table(COLUMNS, servers, viewHere());
   answer(command, { servers }, lines);
 }
 

@@ -1,73 +1,91 @@
+import { Option } from "commander";
 import type { Command } from "commander";
 import type { Status, StatusRow } from "../api/types.ts";
-import { apiPath, clientFor } from "./client.ts";
-import { roughDuration } from "../platform/durations.ts";
-import { roughSize } from "../platform/sizes.ts";
-import { answer, orDash, table } from "./output.ts";
 import { counted } from "../errors.ts";
+import { roughDuration } from "../platform/durations.ts";
+import { gibibytes } from "../platform/sizes.ts";
+import { apiPath, clientFor } from "./client.ts";
+import { INSTANCE_COLUMNS, instanceTable } from "./instance-table.ts";
+import { answer, globalsOf } from "./output.ts";
+import { leavingText } from "./table.ts";
+import { viewHere } from "./view.ts";
+import type { Line, Piece, View } from "./view.ts";
+import { watch } from "./watch.ts";
 
-const HEADER = [
-  "USER",
-  "SERVER",
-  "STATE",
-  "FOR",
-  "PID",
-  "PORT",
-  "GEN",
-  "RESTARTS",
-  "SESSIONS",
-  "CALLS",
-  "RSS",
-  "IDLE",
-  "REASON",
-];
+const ORDERS = {
+  memory: ({ rssBytes }: StatusRow) => rssBytes ?? -1,
+  idle: ({ idleSeconds }: StatusRow) => idleSeconds ?? -1,
+  calls: ({ inFlight }: StatusRow) => inFlight,
+};
 
-/** What tells variants apart for people: the names of the capabilities, or the session. */
-function shortVariant(variant: string): string {
-  if (!variant.startsWith("{")) return variant.replaceAll(" ", "-");
-  return Object.keys(JSON.parse(variant) as object).join("+");
+interface Options {
+  failing?: boolean;
+  server?: string;
+  sort?: keyof typeof ORDERS;
+  watch?: boolean;
 }
 
-export function instanceTable(instances: readonly StatusRow[]): string[] {
-  if (instances.length === 0) return ["No instances; the first message starts one."];
-  return table(
-    HEADER,
-    instances.map((row) => [
-      row.user,
-      row.variant === "" ? row.server : `${row.server}#${shortVariant(row.variant)}`,
-      row.state,
-      roughDuration((Date.now() - row.since) / 1_000),
-      orDash(row.pid),
-      orDash(row.port),
-      String(row.generation),
-      String(row.restarts),
-      String(row.sessions),
-      String(row.inFlight),
-      row.rssBytes === null ? "-" : roughSize(row.rssBytes),
-      row.idleSeconds === null ? "-" : roughDuration(row.idleSeconds),
-      row.reason ?? "",
-    ]),
-  );
+/** The rows that were asked for, in the order that was asked for: the most first. */
+function chosen(instances: readonly StatusRow[], { failing, sort }: Options): StatusRow[] {
+  const rows = instances.filter((row) => failing !== true || row.failing);
+  if (sort === undefined) return rows;
+  const order = ORDERS[sort];
+  return rows.toSorted((a, b) => order(b) - order(a));
 }
 
-async function status(name: string | undefined, _options: object, command: Command): Promise<void> {
-  const client = await clientFor(command);
-  const found = await client.call<Status>("GET", apiPath(["status"], { user: name }));
-  answer(command, found, [
-    `mcp-supervisor ${found.version}, pid ${found.pid}, up ${roughDuration(found.uptimeSeconds)}, isolation ${found.isolation}`,
-    ...(found.queue.waiting > 0
+/** `212 users, 40 running, 2 failing, 3.1 of 8 GiB`. */
+function summaryOf({ users, instances, memory }: Status): Line {
+  const running = instances.filter(({ pid }) => pid !== null).length;
+  const failing = instances.filter((row) => row.failing).length;
+  const failingText = `${failing} failing`;
+  const isAny = failing > 0;
+  const pieces: Piece[] = [
+    `${counted(users, "user")}, ${running} running, `,
+    isAny ? { text: failingText, tone: "bad" } : failingText,
+    `, ${gibibytes(memory.usedBytes)} of ${gibibytes(memory.limitBytes)} GiB`,
+  ];
+  return pieces;
+}
+
+/** What `status` shows of all users; without the summary where it is about some only. */
+export function statusScreen(found: Status, rows: readonly StatusRow[], view: View): Line[] {
+  const isAll = rows.length === found.instances.length;
+  const { version, pid, uptimeSeconds, isolation, queue } = found;
+  return [
+    `mcp-supervisor ${version}, pid ${pid}, up ${roughDuration(uptimeSeconds)}, isolation ${isolation}`,
+    summaryOf(found),
+    ...(queue.waiting > 0
       ? [
-          `starts of children: ${found.queue.starting} under way, ${counted(found.queue.waiting, "waits for its", "wait for their")} turn`,
+          `starts of children: ${queue.starting} under way, ${counted(queue.waiting, "waits for its", "wait for their")} turn`,
         ]
       : []),
-    ...instanceTable(found.instances),
-  ]);
+    ...(rows.length === 0 && !isAll ? ["None is failing."] : instanceTable(rows, view)),
+  ];
+}
+
+async function status(name: string | undefined, options: Options, command: Command): Promise<void> {
+  const client = await clientFor(command);
+  const path = apiPath(["status"], { user: name, server: options.server });
+  const show = async (): Promise<void> => {
+    const found = await client.call<Status>("GET", path);
+    const rows = chosen(found.instances, options);
+    answer(command, { ...found, instances: rows }, statusScreen(found, rows, viewHere()));
+  };
+  if (options.watch === true) await watch(show, globalsOf(command).json);
+  else await show();
 }
 
 export function addStatusCommand(program: Command): void {
   program
     .command("status [name]")
     .description("show the daemon and its instances, or one user's")
-    .addHelpText("after", "\nExample:\n  mcp-supervisor status alice")
+    .option("--failing", "only what is down after failures, or at a limit")
+    .option("--server <server>", "of this server only")
+    .addOption(new Option("--sort <by>", "the most first").choices(Object.keys(ORDERS)))
+    .option("--watch", "again every two seconds, until Ctrl-C")
+    .addHelpText(
+      "after",
+      `${leavingText(INSTANCE_COLUMNS)}\nExample:\n  mcp-supervisor status alice\n  mcp-supervisor status --failing --watch`,
+    )
     .action(status);
 }

@@ -3,10 +3,14 @@ import type { Command } from "commander";
 import type { RefreshedTokens, TokenRow } from "../api/types.ts";
 import { SupervisorError } from "../errors.ts";
 import { apiPath, clientFor } from "./client.ts";
-import { answer, instant, table } from "./output.ts";
+import { answer, instant } from "./output.ts";
 import { readSecret, readSecretFromStdin, withSecretOptions } from "./secret.ts";
 import type { SecretOptions } from "./secret.ts";
-import { parseInstant } from "./times.ts";
+import { table } from "./table.ts";
+import type { Column } from "./table.ts";
+import { expiryTone, parseInstant } from "./times.ts";
+import { viewHere } from "./view.ts";
+import type { Line, Tone, View } from "./view.ts";
 
 const ALL_SERVERS = "(all)";
 
@@ -14,19 +18,24 @@ interface ServerOption {
   server?: string;
 }
 
-export function tokenTable(tokens: readonly TokenRow[]): string[] {
+/** What is refreshed ends all the time, and is looked at only where that goes on no more. */
+function toneOf({ expiresAt, grant }: TokenRow, now: number): Tone | undefined {
+  if (grant === null) return expiryTone(expiresAt, now);
+  return grant.needsReauth === null ? undefined : "bad";
+}
+
+const COLUMNS: readonly Column<TokenRow>[] = [
+  { title: "TOKEN FOR", cell: ({ server }) => server ?? ALL_SERVERS },
+  { title: "FINGERPRINT", cell: ({ fingerprint }) => fingerprint ?? "(none yet)" },
+  { title: "SET", cell: ({ setAt }) => instant(setAt), leaves: 1 },
+  { title: "EXPIRES", cell: ({ expiresAt }) => instant(expiresAt), tone: toneOf },
+];
+
+export function tokenTable(tokens: readonly TokenRow[], view: View): Line[] {
   if (tokens.length === 0) return ["No tokens."];
+  const lines = table(COLUMNS, tokens, view);
   const fed = tokens.filter(({ grant }) => grant !== null);
-  const rows = table(
-    ["TOKEN FOR", "FINGERPRINT", "SET", "EXPIRES"],
-    tokens.map(({ server, fingerprint, setAt, expiresAt }) => [
-      server ?? ALL_SERVERS,
-      fingerprint ?? "(none yet)",
-      instant(setAt),
-      instant(expiresAt),
-    ]),
-  );
-  return fed.length === 0 ? rows : [...rows, "", ...fed.map(grantLine)];
+  return fed.length === 0 ? lines : [...lines, "", ...fed.map(grantLine)];
 }
 
 /** What keeps a token fresh, and how well. */
@@ -108,7 +117,7 @@ async function refreshTokens(name: string, options: ServerOption, command: Comma
 async function showToken(name: string, _options: object, command: Command): Promise<void> {
   const client = await clientFor(command);
   const found = await client.call<{ tokens: TokenRow[] }>("GET", apiPath(["users", name, "token"]));
-  answer(command, found, tokenTable(found.tokens));
+  answer(command, found, tokenTable(found.tokens, viewHere()));
 }
 
 async function clearToken(name: string, options: ServerOption, command: Command): Promise<void> {

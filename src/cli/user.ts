@@ -1,14 +1,18 @@
 import type { Command } from "commander";
 import type { AddedUser, RemovedUser, ShownUser, UserRow } from "../api/types.ts";
 import { apiPath, clientFor } from "./client.ts";
+import { confirm } from "./confirm.ts";
 import { keyTable } from "./key.ts";
+import { requireNewSlug } from "../platform/slug.ts";
 import { roughSize } from "../platform/sizes.ts";
-import { answer, instant, table } from "./output.ts";
+import { answer, instant } from "./output.ts";
 import { readSecret, withSecretOptions } from "./secret.ts";
-import { instanceTable } from "./status.ts";
+import { instanceTable } from "./instance-table.ts";
 import { parseInstant } from "./times.ts";
 import { tokenTable } from "./token.ts";
 import { urlLines } from "./url.ts";
+import { addUserListCommand } from "./user-list.ts";
+import { viewHere } from "./view.ts";
 
 function addedLines({ user, key, urls }: AddedUser, hasToken: boolean): string[] {
   return [
@@ -28,26 +32,18 @@ function addedLines({ user, key, urls }: AddedUser, hasToken: boolean): string[]
 
 async function addUser(
   name: string,
-  options: { expiresAt?: string },
+  options: { expiresAt?: string; name?: string; email?: string },
   command: Command,
 ): Promise<void> {
+  // Before anything is asked for.
+  requireNewSlug("user", name);
   const tokenExpiresAt = options.expiresAt === undefined ? null : parseInstant(options.expiresAt);
   const client = await clientFor(command);
   const token = await readSecret(command, `Token of ${name} (Enter for none yet): `);
-  const body = token === undefined ? { user: name } : { user: name, token, tokenExpiresAt };
+  const about = { user: name, name: options.name, email: options.email };
+  const body = token === undefined ? about : { ...about, token, tokenExpiresAt };
   const added = await client.call<AddedUser>("POST", apiPath(["users"]), body);
   answer(command, added, addedLines(added, token !== undefined));
-}
-
-async function listUsers(_options: object, command: Command): Promise<void> {
-  const client = await clientFor(command);
-  const found = await client.call<{ users: UserRow[] }>("GET", apiPath(["users"]));
-  const rows = found.users.map(({ user, state, createdAt }) => [user, state, instant(createdAt)]);
-  const lines =
-    rows.length === 0
-      ? ["No users yet; `mcp-supervisor user add NAME` adds one."]
-      : table(["USER", "STATE", "ADDED"], rows);
-  answer(command, found, lines);
 }
 
 function homeLines(homes: ShownUser["homes"]): string[] {
@@ -56,19 +52,26 @@ function homeLines(homes: ShownUser["homes"]): string[] {
   return ["", `Private homes: ${sizes.join(", ")}`];
 }
 
+function aboutLines({ name, email }: ShownUser): string[] {
+  if (name === null && email === null) return [];
+  return [[name, email === null ? null : `<${email}>`].filter((part) => part !== null).join(" ")];
+}
+
 async function showUser(name: string, _options: object, command: Command): Promise<void> {
   const client = await clientFor(command);
   const shown = await client.call<ShownUser>("GET", apiPath(["users", name]));
+  const view = viewHere();
   answer(command, shown, [
     `${shown.user} is ${shown.state}, added ${instant(shown.createdAt)}.`,
+    ...aboutLines(shown),
     "",
     ...urlLines(shown),
     "",
-    ...keyTable(shown.keys),
+    ...keyTable(shown.keys, view),
     "",
-    ...tokenTable(shown.tokens),
+    ...tokenTable(shown.tokens, view),
     "",
-    ...instanceTable(shown.instances),
+    ...instanceTable(shown.instances, view),
     ...homeLines(shown.homes),
   ]);
 }
@@ -86,9 +89,11 @@ async function setState(
 
 async function removeUser(
   name: string,
-  { keepData = false }: { keepData?: boolean },
+  { keepData = false, yes = false }: { keepData?: boolean; yes?: boolean },
   command: Command,
 ): Promise<void> {
+  const what = keepData ? "keys and tokens" : "keys, tokens and private homes";
+  if (!yes) await confirm(command, `Remove ${name} with all ${what}?`);
   const client = await clientFor(command);
   const path = apiPath(["users", name], { keepData: keepData ? "true" : undefined });
   const done = await client.call<RemovedUser>("DELETE", path);
@@ -109,14 +114,15 @@ export function addUserCommands(program: Command): void {
     .description("add, list, show, disable, enable, remove users");
   withSecretOptions(user.command("add <name>"))
     .description("add a user; prints the personal URLs and, this once, the access key")
+    .option("--name <name>", "what people know the user by")
+    .option("--email <address>", "shown in lists; lets nobody in")
     .option("--expires-at <time>", "when the token expires: RFC 3339 or epoch seconds")
-    .addHelpText("after", "\nExample:\n  mcp-supervisor user add alice --token-file alice.token")
+    .addHelpText(
+      "after",
+      '\nExample:\n  mcp-supervisor user add alice --name "Alice Smith" --token-file alice.token',
+    )
     .action(addUser);
-  user
-    .command("list")
-    .description("list all users")
-    .addHelpText("after", "\nExample:\n  mcp-supervisor user list --json")
-    .action(listUsers);
+  addUserListCommand(user);
   user
     .command("show <name>")
     .description("show a user's URLs, access keys, tokens (fingerprints) and instances")
@@ -139,6 +145,7 @@ export function addUserCommands(program: Command): void {
   user
     .command("remove <name>")
     .description("end keys, streams and children, delete tokens and private homes")
+    .option("--yes", "do not ask, as a terminal is asked")
     .option("--keep-data", "keep the private homes, for a user who is added under this name")
     .addHelpText("after", "\nExample:\n  mcp-supervisor user remove alice")
     .action(removeUser);

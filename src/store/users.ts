@@ -40,7 +40,7 @@ const OVERVIEW = `SELECT ${COLUMNS}, last_seen_at AS lastSeenAt, coalesce(keys, 
     FROM access_keys WHERE revoked_at IS NULL GROUP BY user_id) AS k ON k.user_id = users.id
   LEFT JOIN (SELECT user_id, count(*) AS tokens, group_concat(nullif(server, '')) AS tokenServers,
     min(iif(provider IS NULL, expires_at, refresh_expires_at)) AS tokenExpiresAt
-    FROM tokens LEFT JOIN grants USING (user_id, server) GROUP BY user_id) AS t ON t.user_id = users.id
+    FROM tokens FULL JOIN grants USING (user_id, server) GROUP BY user_id) AS t ON t.user_id = users.id
   ORDER BY name`;
 
 /** Rows of `users`. */

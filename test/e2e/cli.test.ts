@@ -39,7 +39,7 @@ const COMMANDS = [
   "demo",
   ...["add", "list", "show", "disable", "enable", "remove"].map((verb) => `user ${verb}`),
   ...["set", "show", "clear"].map((verb) => `token ${verb}`),
-  ...["issue", "list", "revoke"].map((verb) => `key ${verb}`),
+  ...["issue", "list", "expiring", "revoke"].map((verb) => `key ${verb}`),
   "url",
   "status",
   "logs",
@@ -254,6 +254,55 @@ test("users, keys and tokens are managed from the command line", async (t) => {
     );
   });
 
+  await t.test("a name that is no slug is refused with the slug that would do", async () => {
+    for (const [name, slug] of [
+      ["Alice Smith", "alice-smith"],
+      ["  Jürgen Groß!", "jurgen-gross"],
+      ["Łukasz.O'Brien", "lukasz-o-brien"],
+    ] as const) {
+      const { type, details } = (await cli(["user", "add", name])).error();
+      assert.deepEqual([type, details], ["REQUEST_INVALID", [`${slug} would do`]]);
+    }
+    assert.deepEqual((await cli(["user", "add", "王明"])).error().details ?? [], []);
+  });
+
+  await t.test("users are listed and found by what people call them", async () => {
+    const about = ["--name", "Carla Ruiz", "--email", "ruiz@example.com"];
+    assert.equal((await cli(["user", "add", "carla", ...about])).code, 0);
+    interface Listed {
+      user: string;
+      name: string | null;
+      email: string | null;
+    }
+    const list = async (...search: string[]): Promise<Listed[]> =>
+      (await cli(["user", "list", ...search])).json<{ users: Listed[] }>().users;
+    for (const search of ["RUIZ", "ruiz@", "carl", "carla ruiz"])
+      assert.deepEqual(
+        (await list(search)).map(({ user }) => user),
+        ["carla"],
+        search,
+      );
+    const { createdAt, ...carla } = (await list("carla"))[0] as Listed & { createdAt: number };
+    assert.ok(createdAt <= Date.now());
+    assert.deepEqual(carla, {
+      user: "carla",
+      state: "enabled",
+      name: "Carla Ruiz",
+      email: "ruiz@example.com",
+      lastSeenAt: null,
+      keys: 1,
+      keyExpiresAt: null,
+      tokens: 0,
+      tokenExpiresAt: null,
+      servers: [],
+    });
+    const people = await cli(["user", "show", "carla"], { isForPeople: true });
+    assert.match(people.stdout, /^carla is enabled, .*\nCarla Ruiz <ruiz@example\.com>\n/);
+    const wrong = await cli(["user", "add", "dan", "--email", "no address"]);
+    assert.equal(wrong.error().type, "REQUEST_INVALID");
+    assert.equal((await cli(["user", "remove", "carla"])).code, 0);
+  });
+
   await t.test(
     "a token comes from stdin, a file or the environment, one newline dropped",
     async () => {
@@ -362,6 +411,18 @@ test("users, keys and tokens are managed from the command line", async (t) => {
     assert.equal(keys.length, 3);
     assert.ok(keys.some(({ id, label }) => id === issued.id && label === "laptop"));
 
+    const expiring = async (within: string) =>
+      (await cli(["key", "expiring", "--within", within])).json<{
+        keys: { id: string; user: string }[];
+      }>().keys;
+    assert.deepEqual(
+      (await expiring("91d")).map(({ id, user }) => [user, id]),
+      [["bob", issued.id]],
+    );
+    assert.deepEqual(await expiring("89d"), []);
+    const soon = await cli(["key", "expiring"], { isForPeople: true });
+    assert.equal(soon.stdout, "No access key ends within 14d.\n");
+
     assert.deepEqual((await cli(["key", "revoke", issued.id])).json(), {
       id: issued.id,
       user: "bob",
@@ -400,7 +461,10 @@ test("users, keys and tokens are managed from the command line", async (t) => {
     assert.ok(Number.isInteger(uptimeSeconds));
     assert.equal((await cli(["status", "nobody"])).error().type, "USER_NOT_FOUND");
     const people = await cli(["status"], { isForPeople: true });
-    assert.match(people.stdout, /^mcp-supervisor .*isolation none\nNo instances/);
+    assert.match(
+      people.stdout,
+      /^mcp-supervisor .*isolation none\n2 users, 0 running, 0 failing, 0 of 8 GiB\nNo instances/,
+    );
   });
 
   await t.test(
@@ -468,6 +532,45 @@ test("in a terminal the token is asked for, and what is typed is not shown", asy
     tokens: { fingerprint: string }[];
   }>();
   assert.equal(tokens[0]?.fingerprint, `sha256:${digest.slice(0, 12)}`);
+});
+
+test("in a terminal a removal is asked about, and only a yes removes", async (t) => {
+  if (spawnSync("script", ["--version"]).error !== undefined) {
+    t.skip("script (util-linux) is not on this machine");
+    return;
+  }
+  const daemon = await startDaemon(t, { config: SERVERS });
+  await daemon.addUser("alice");
+  const remove = async (answer: string, ...flags: string[]): Promise<[number, string]> => {
+    const command = [process.execPath, "--no-warnings", join(SRC, "cli", "main.ts")];
+    const words = [...command, "user", "remove", "alice", ...flags, "--config", daemon.configPath];
+    const terminal = spawn("script", ["-qec", words.join(" "), "/dev/null"], {
+      stdio: ["pipe", "pipe", "pipe"],
+    });
+    let shown = "";
+    terminal.stdout.setEncoding("utf8").on("data", (chunk: string) => (shown += chunk));
+    const closed = once(terminal, "close") as Promise<[number]>;
+    if (answer !== "") {
+      await until(() => shown.includes("[y/N] "), "the question is there");
+      terminal.stdin.write(answer);
+    }
+    return [(await closed)[0], shown];
+  };
+  const [code, told] = await remove("n\r");
+  assert.equal(code, 2, told);
+  assert.match(
+    told,
+    /Remove alice with all keys, tokens and private homes\? \[y\/N\].*nothing was changed/s,
+  );
+  const [interrupted] = await remove("\u0003");
+  assert.equal(interrupted, 2);
+  assert.equal((await daemon.cli(["user", "show", "alice"])).code, 0);
+  const [done, said] = await remove("", "--yes");
+  assert.equal(done, 0, said);
+  assert.doesNotMatch(said, /y\/N/);
+  await daemon.addUser("alice");
+  assert.equal((await remove("y\r"))[0], 0);
+  assert.equal((await daemon.cli(["user", "show", "alice"])).error().type, "USER_NOT_FOUND");
 });
 
 test("a daemon that vanishes while a command waits is unreachable, not a crash", async (t) => {
