@@ -57,8 +57,10 @@ export interface Open {
   carrier: Carrier | undefined;
   /** How often it was sent. */
   sends: number;
-  /** A server may have read it. */
-  wasHanded: boolean;
+  /** Who has it now has certainly read nothing of it. */
+  isUnread: boolean;
+  /** One that had it before, and is gone, may have done what it asks. */
+  mayHaveHappened: boolean;
 }
 
 /** A request that nobody will answer any more: its id, as JSON text, and who wants to know. */
@@ -162,6 +164,7 @@ export class InFlight {
   /** A request that waited goes out to this one. */
   sentAgain(open: Open, carrier: Carrier): void {
     open.carrier = carrier;
+    open.isUnread = false;
     open.sends += 1;
     carrier.begin();
   }
@@ -236,11 +239,13 @@ export class InFlight {
     for (const id of ids) {
       const open = this.#open.get(id);
       if (open === undefined) continue;
+      const mayHaveHappened =
+        open.mayHaveHappened || (open.carrier !== undefined && !open.isUnread);
       const call = this.#calls.get(id);
       if (call !== undefined) calls.push(call);
       this.#calls.delete(id);
       this.#end(id, "given up");
-      unanswered.push({ id, watch: open.watch, mayHaveHappened: open.wasHanded });
+      unanswered.push({ id, watch: open.watch, mayHaveHappened });
     }
     // Thousands may end at once, and each has a row in the records.
     const tell = (reason?: string): Promise<void> =>
@@ -276,7 +281,8 @@ export class InFlight {
       progress: undefined,
       carrier,
       sends: 1,
-      wasHanded: true,
+      isUnread: false,
+      mayHaveHappened: false,
     });
     carrier?.begin();
     if (tool !== undefined && watch !== undefined) this.#calls.set(id!, watch.begin(tool));

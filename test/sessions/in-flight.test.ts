@@ -283,3 +283,31 @@ test("a call that gets no answer is refused, cancelled or lost, once", () => {
   inFlight.received([{ id: "3", method: undefined }], 1);
   assert.deepEqual(outcomes(), ["one refused", "two cancelled", "three lost"]);
 });
+
+test("what an earlier generation may have done is not safe to repeat, whatever the next one has read", () => {
+  const { inFlight } = rig();
+  const carrier = { begin() {}, end() {} };
+  const messages = messagesOf(Buffer.from(request("1")));
+  inFlight.sent(messages, undefined, carrier);
+  const open = inFlight.find("1")!;
+  open.mayHaveHappened = true;
+  inFlight.await(open);
+  inFlight.sentAgain(open, carrier);
+  open.isUnread = true;
+  assert.equal(inFlight.drainUnanswered()[0]?.mayHaveHappened, true);
+});
+
+test("a request that waited and was sent on may have happened, one that nobody has read may not", () => {
+  const { inFlight } = rig();
+  const carrier = { begin() {}, end() {} };
+  inFlight.sent(messagesOf(Buffer.from(request("1"))), undefined, carrier);
+  inFlight.sent(messagesOf(Buffer.from(request("2"))), undefined, carrier);
+  for (const id of ["1", "2"]) {
+    const open = inFlight.find(id)!;
+    open.isUnread = true;
+    inFlight.await(open);
+    if (id === "1") inFlight.sentAgain(open, carrier);
+  }
+  const told = inFlight.drainUnanswered().map(({ mayHaveHappened }) => mayHaveHappened);
+  assert.deepEqual(told, [true, false]);
+});
