@@ -52,6 +52,8 @@ export class Instance implements Owner {
   #refusal: SupervisorError | undefined;
   #start: Start | undefined;
   #succession: Succession | undefined;
+  /** What the last generation was started as that became ready. */
+  #works: ServerDef | undefined;
   #wantedAt = 0;
 
   constructor(ref: Ref, context: InstanceContext, capabilities: string, standing: Standing) {
@@ -98,7 +100,9 @@ export class Instance implements Owner {
    * Resolves with the generation that is ready; starts one if there is none. Calls that arrive while
    * a start is under way share it, and one that gives up does not end it for the others.
    *
-   * After a failure it waits for the next try where that comes within the server's `startTimeout`.
+   * After a failure it waits for the next try where that comes within the server's `startTimeout`. A
+   * start that fails is told to who waited for it, except the first one in a row of a server that has
+   * been ready before: they have the next one.
    *
    * Rejects with INSTANCE_BACKING_OFF where it does not, INSTANCE_SPAWN_FAILED, INSTANCE_EXITED,
    * INSTANCE_START_TIMEOUT, INSTANCE_LIMIT, TOO_MANY_CHILDREN, TOKEN_MISSING, SERVER_NOT_FOUND, or
@@ -242,7 +246,8 @@ export class Instance implements Owner {
   }
 
   #begin(): Start {
-    const start = new Start((signal) => this.#attempt(signal));
+    const isAccident = (failure: SupervisorError): boolean => this.#isAccident(failure);
+    const start = new Start((signal) => this.#attempt(signal), isAccident);
     this.#start = start;
     const settle = (): void => {
       if (this.#start === start) this.#start = undefined;
@@ -281,6 +286,12 @@ export class Instance implements Owner {
     const { serving } = this.#generations;
     if (serving !== undefined) return await this.#startBeside(serving, signal);
     return await this.#startAlone(signal);
+  }
+
+  /** The first failure in a row of a server that was ready before, as it is now: an accident. */
+  #isAccident({ code }: SupervisorError): boolean {
+    const isFirst = code === "INSTANCE_EXITED" && this.#standing.policy.failures === 1;
+    return isFirst && this.#works === this.#context.servers(this.ref.server);
   }
 
   async #startAlone(signal: AbortSignal, next?: Generation): Promise<Live> {
@@ -376,6 +387,7 @@ export class Instance implements Owner {
 
   #becomeReady(generation: Generation, ready: Launching): Live {
     const before = this.#generations.serving;
+    this.#works = generation.def;
     const live = this.#generations.becomeReady(generation, ready);
     if (before !== undefined) {
       const reason = this.#succession?.reason ?? "restarted";

@@ -1,4 +1,4 @@
-import { SupervisorError } from "../errors.ts";
+import { SupervisorError, toSupervisorError } from "../errors.ts";
 import type { Live } from "./instance-types.ts";
 
 /** The reason of an abort that wants the same callers served by another generation. */
@@ -12,9 +12,15 @@ export class Start {
   /** The failure of this start, once a stop has decided it. */
   #halted: SupervisorError | undefined;
 
-  /** `attempt` runs anew as often as it is told to; its signal aborts when it has to give up. */
-  constructor(attempt: (signal: AbortSignal) => Promise<Live>) {
-    this.answer = this.#run(attempt);
+  /**
+   * `attempt` runs anew as often as it is told to, and once by itself where its failure `isAccident`;
+   * its signal aborts when it has to give up.
+   */
+  constructor(
+    attempt: (signal: AbortSignal) => Promise<Live>,
+    isAccident: (failure: SupervisorError) => boolean,
+  ) {
+    this.answer = this.#run(attempt, isAccident);
     // One that nobody waits for may fail; its failure is in the state.
     this.answer.catch(() => {});
   }
@@ -31,15 +37,21 @@ export class Start {
     await this.answer.catch(() => {});
   }
 
-  async #run(attempt: (signal: AbortSignal) => Promise<Live>): Promise<Live> {
-    for (;;) {
+  async #run(
+    attempt: (signal: AbortSignal) => Promise<Live>,
+    isAccident: (failure: SupervisorError) => boolean,
+  ): Promise<Live> {
+    for (let mayTryAgain = true; ;) {
       this.#attempt = new AbortController();
       const { signal } = this.#attempt;
       try {
         return await attempt(signal);
       } catch (error) {
         // A stop may come after a restart had aborted this start already.
-        if (this.#halted !== undefined || signal.reason !== AGAIN) throw this.#halted ?? error;
+        if (this.#halted !== undefined) throw this.#halted;
+        if (signal.reason === AGAIN) continue;
+        if (signal.aborted || !mayTryAgain || !isAccident(toSupervisorError(error))) throw error;
+        mayTryAgain = false;
       }
     }
   }

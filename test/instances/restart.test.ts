@@ -1,11 +1,15 @@
 import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
+import path from "node:path";
 import { test } from "node:test";
 import type { TestContext } from "node:test";
 import type { SupervisorError } from "../../src/errors.ts";
 import { makeTimeSkippable } from "../helpers/skippable-time.ts";
 import { fixture, openSupervisor, ref } from "../helpers/supervisor.ts";
+import { temporaryFolder } from "../helpers/store.ts";
 import { until } from "../helpers/until.ts";
 
+const ECHO_STDIO = path.resolve(import.meta.dirname, "../../bench/echo-stdio.mjs");
 const CRASH = ref("alice", "crash");
 
 /** Skips time for the supervisor; the children live on in real time. */
@@ -35,6 +39,34 @@ test("after a failure the next message waits for the next try, and shares it wit
   assert.equal((await failureOf(waiting)).code, "INSTANCE_EXITED");
   assert.equal(supervisor.list()[0]?.generation, 2);
   assert.equal(supervisor.list()[0]?.restarts, 1);
+});
+
+test("a server that was ready before and fails once is started again for who waited, one that fails twice is not", async (t) => {
+  const left = path.join(temporaryFolder(t), "failures");
+  const script = `if [ -s "${left}" ]; then sed -i 1d "${left}"; exit 3; fi; exec "${process.execPath}" "${ECHO_STDIO}"`;
+  const { supervisor } = openSupervisor(t, {
+    crash: { type: "stdio", command: "sh", args: ["-c", script] },
+  });
+  const skip = skipper(t);
+  writeFileSync(left, "1\n");
+  assert.equal((await failureOf(supervisor.ensure(CRASH))).code, "INSTANCE_EXITED");
+  skip(100_000);
+  await supervisor.ensure(CRASH);
+  await supervisor.stop(CRASH, "stopped by an admin");
+
+  writeFileSync(left, "1\n");
+  const served = supervisor.ensure(CRASH);
+  await until(() => supervisor.list()[0]?.state === "backing-off", "it waits for the next try");
+  skip(1_300);
+  assert.equal((await served).generation, 4);
+  await supervisor.stop(CRASH, "stopped by an admin");
+
+  writeFileSync(left, "1\n2\n");
+  const failed = supervisor.ensure(CRASH);
+  await until(() => supervisor.list()[0]?.state === "backing-off", "it waits for the next try");
+  skip(1_300);
+  assert.equal((await failureOf(failed)).code, "INSTANCE_EXITED");
+  assert.equal(supervisor.list()[0]?.generation, 6);
 });
 
 test("a wait longer than startTimeout is refused at once, with the time after which to come back", async (t) => {
