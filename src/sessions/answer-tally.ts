@@ -9,6 +9,7 @@ export class AnswerTally {
   readonly #inFlight: InFlight;
   readonly #messages: readonly ClientMessage[];
   readonly #wantsBody: boolean;
+  readonly #hasCalls: boolean;
   /** Of a body, or of an event that goes on. */
   #bytes = 0;
   #scanner: EnvelopeScanner | undefined;
@@ -19,6 +20,7 @@ export class AnswerTally {
     this.#inFlight = inFlight;
     this.#messages = messages;
     this.#wantsBody = wantsBody;
+    this.#hasCalls = messages.some(({ tool }) => tool !== undefined);
   }
 
   /** A part of an event stream has passed. */
@@ -35,7 +37,7 @@ export class AnswerTally {
     if (this.#wantsBody && this.#bytes <= MAX_LIST_BYTES) this.#body.push(piece);
     this.#bytes += piece.length;
     this.#inFlight.sawOfBody(this.#messages, piece.length);
-    if (!this.#messages.some(({ tool }) => tool !== undefined)) return;
+    if (!this.#hasCalls) return;
     this.#scanner ??= new EnvelopeScanner();
     this.#scanner.write(piece, 0, piece.length);
   }

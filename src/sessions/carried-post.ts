@@ -1,3 +1,4 @@
+import { toSupervisorError } from "../errors.ts";
 import type { SupervisorError } from "../errors.ts";
 import type { ResponseHeaders } from "../links/http1/client.ts";
 import type { PostAnswer, Posting } from "../links/link.ts";
@@ -56,7 +57,12 @@ export class CarriedPost implements ExchangeOwner, Carried {
   send(): Promise<PostAnswer> {
     return new Promise((resolve, reject) => {
       this.#taken = { resolve, reject };
-      this.#exchange.send();
+      try {
+        this.#exchange.send();
+      } catch (error) {
+        this.#over();
+        reject(toSupervisorError(error));
+      }
     });
   }
 
@@ -140,9 +146,10 @@ export class CarriedPost implements ExchangeOwner, Carried {
   }
 
   onFail(error: SupervisorError): void {
-    const hasBegun = this.#status !== 0;
+    const hasBegun = this.#status !== 0 && this.#gathered === undefined;
+    if (hasBegun) return this.#way.relay.brokeOff(this.#post, error);
+    this.#over();
     this.#taken.reject(error);
-    if (hasBegun && this.#gathered === undefined) this.#way.relay.brokeOff(this.#post, error);
   }
 
   /** Whether the refusal may mean the session, and not what is asked: only what is sent for the first time can tell. */

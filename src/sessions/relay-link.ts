@@ -54,22 +54,17 @@ export class RelayLink implements Link, Way {
     this.#own = new HttpLink({ client, target, isWithoutStream: true, sessionId }, events);
   }
 
-  async post(posting: Posting): Promise<PostAnswer> {
+  post(posting: Posting): Promise<PostAnswer> {
     const { messages } = posting;
     const request = messages.find(isRequest);
-    if (request === undefined) return await this.#tell(posting);
+    if (request === undefined) return this.#tell(posting);
     const post = this.relay.postOf(request.id!);
     const isInPart = post?.isBatch === true && messages.length === 1;
-    if (post === undefined || post.isStream || isInPart) return await this.#own.post(posting);
+    if (post === undefined || post.isStream || isInPart) return this.#own.post(posting);
     const carried = new CarriedPost(this, posting, post);
     post.carried = carried;
     this.#carried.add(carried);
-    try {
-      return await carried.send();
-    } catch (error) {
-      this.#carried.delete(carried);
-      throw error;
-    }
+    return carried.send();
   }
 
   exchange(sent: Sent, owner: ExchangeOwner): HttpExchange {
