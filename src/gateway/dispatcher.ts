@@ -35,7 +35,7 @@ export interface DispatcherOptions extends SiteOptions {
   log: Logger;
   requests: Requests;
   audit: Audit;
-  tokens: Pick<Tokens, "set">;
+  tokens: Pick<Tokens, "set" | "renewalOf" | "handedOver">;
 }
 
 /** A request as it came in, before anything is known of it. */

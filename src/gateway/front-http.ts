@@ -50,6 +50,8 @@ async function servePost(context: FrontContext, request: RequestContext): Promis
     if (messages.every(isForNobody)) return drop(context, request);
     const { refusal } = context.sessions;
     if (refusal !== undefined && messages.some(isRequest)) throw refusal;
+    const wait = context.gate.waitOf(request.principal.user, request.server, messages);
+    if (wait !== undefined) await wait;
     const isBridged = request.server.transport !== "http";
     const modern = isBridged ? modernIn(req, seen) : undefined;
     if (modern !== undefined) return await serveModern(context, request, modern, messages);

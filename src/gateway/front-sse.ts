@@ -1,4 +1,4 @@
-import { SupervisorError } from "../errors.ts";
+import { SupervisorError, toSupervisorError } from "../errors.ts";
 import { sendText } from "../http/error-response.ts";
 import { faultOfBody } from "../mcp/client-body.ts";
 import { isForNobody, isRequest } from "../mcp/envelope.ts";
@@ -65,15 +65,18 @@ export async function postSseMessage(
   trace.setMessages(seen.messages, body.length);
   if (seen.messages.every(isForNobody))
     return sendText(res, ACCEPTED.status, headersToClient(ACCEPTED.headers), ACCEPTED.body);
-  const { refusal } = context.sessions;
   const { messages } = seen;
+  const { refusal } = context.sessions;
+  const wait = context.gate.waitOf(principal.user, request.server, messages);
+  const late = wait && (await wait.then(() => undefined, toSupervisorError));
   const headers = headersToChild(req.rawHeaders, req.headers.connection);
   const requests = messages.filter(isRequest);
+  const why = refusal ?? late;
   const answer =
-    refusal !== undefined && requests.length > 0
+    why !== undefined && requests.length > 0
       ? front.refuse(
           requests.map(({ id }) => id!),
-          refusal,
+          why,
           trace,
         )
       : await front.deliver({ body, messages, headers }, trace);

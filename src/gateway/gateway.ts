@@ -12,6 +12,7 @@ import { Dispatcher } from "./dispatcher.ts";
 import type { DispatcherOptions } from "./dispatcher.ts";
 import type { FrontContext } from "./request-context.ts";
 import { prefixOf } from "./routes.ts";
+import { TokenGate } from "./token-gate.ts";
 
 export interface GatewayOptions extends DispatcherOptions {
   config: Config;
@@ -52,9 +53,17 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
   };
 }
 
-function contextOf({ config, sessions }: GatewayOptions, edge: Edge): FrontContext {
-  const prefix = prefixOf(config.publicUrl);
-  return { config, sessions, edge, heart: new Heart(), bodies: new BodyReader(), prefix };
+function contextOf(options: GatewayOptions, edge: Edge): FrontContext {
+  const { config, sessions, tokens, supervisor } = options;
+  return {
+    config,
+    sessions,
+    edge,
+    gate: new TokenGate(tokens, supervisor),
+    heart: new Heart(),
+    bodies: new BodyReader(),
+    prefix: prefixOf(config.publicUrl),
+  };
 }
 
 /** Listens on the configured address, or on the listener that the service manager handed over. */

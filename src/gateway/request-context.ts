@@ -8,6 +8,7 @@ import type { Instance } from "../instances/supervisor.ts";
 import type { BodyReader } from "./body-reader.ts";
 import type { Heart } from "./client-stream.ts";
 import type { Route } from "./routes.ts";
+import type { TokenGate } from "./token-gate.ts";
 import type { Trace } from "./trace.ts";
 
 /** What the fronts share. */
@@ -17,6 +18,7 @@ export interface FrontContext {
   heart: Heart;
   bodies: BodyReader;
   edge: Edge;
+  gate: TokenGate;
   /** The path prefix that clients see. */
   prefix: string;
 }

@@ -34,8 +34,9 @@ function accessEnd({ expiresAt, lifetimeMs }: GrantRow, jitter: number): number 
   return expiresAt === null ? Infinity : expiresAt - leadOf(lifetimeMs ?? 0) * jitter;
 }
 
-/** How long before its end a token of that life is replaced. */
-export const leadOf = (lifetimeMs: number): number => Math.max(MIN_LEAD_MS, lifetimeMs / 10);
+/** How long before its end a token of that life is replaced: one that lives for minutes, at the half of them. */
+export const leadOf = (lifetimeMs: number): number =>
+  Math.min(Math.max(MIN_LEAD_MS, lifetimeMs / 10), lifetimeMs / 2);
 
 /** How long to wait after so many failures in a row: doubling, a fifth of it by chance, so that a provider that is back is not met by all. */
 export function retryAfter(failures: number, askedMs = 0): number {

@@ -32,8 +32,8 @@ export interface RefresherParts {
 export interface RefreshEvents {
   /** A provider was asked. */
   tried: [{ provider: string; outcome: Refreshed["kind"] }];
-  /** The user has a new access token, which is on the disk. */
-  renewed: [Owner];
+  /** The user has a new access token, which is on the disk; the one before was over, or serves still. */
+  renewed: [Owner & { wasOver: boolean }];
 }
 
 interface Flight {
@@ -118,7 +118,8 @@ export class Refresher {
       );
       const isAnswered = await Promise.race([over, aborted(signal)]);
       now = grants.find(row.user, row.server);
-      if (!isAnswered) break;
+      const isNew = now !== undefined && now.generation !== row.generation && isGood(now);
+      if (!isAnswered || isNew) break;
     }
     return now;
   }
@@ -235,7 +236,7 @@ export class Refresher {
     if (outcome.kind === "ok") {
       this.#goOn(keyOf(row));
       log.info({ user, server, provider }, "token refreshed");
-      this.#tellRenewed({ user, server });
+      this.#tellRenewed({ user, server, wasOver: !isGood(row) });
       return;
     }
     const { kind, message, retryAfterMs } = outcome;
@@ -246,11 +247,12 @@ export class Refresher {
   }
 
   /** The token is stored, whatever those fail at who are told of it. */
-  #tellRenewed(owner: Owner): void {
+  #tellRenewed(renewed: RefreshEvents["renewed"][0]): void {
+    const { user, server } = renewed;
     try {
-      this.events.emit("renewed", owner);
+      this.events.emit("renewed", renewed);
     } catch (err) {
-      this.#parts.log.error({ ...owner, err }, "a new token could not be handed on");
+      this.#parts.log.error({ user, server, err }, "a new token could not be handed on");
     }
   }
 

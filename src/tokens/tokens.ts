@@ -68,6 +68,9 @@ export class Tokens {
   readonly #store: Store;
   readonly #vault: Vault;
   readonly #config: TokensParts["config"];
+  /** Users and servers whose token was over when another came. */
+  readonly #lateOnes = new Set<string>();
+  readonly #closing = new AbortController();
 
   constructor({ store, vault, config, scrubber, log }: TokensParts) {
     this.#store = store;
@@ -76,9 +79,10 @@ export class Tokens {
     const clients = new ProviderClients(config, (name, secret) => scrubber.set(name, secret));
     this.refresher = new Refresher({ store, vault, config, clients, log });
     this.shared = new SharedTokens(config, clients);
-    this.refresher.events.on("renewed", ({ user, server }) =>
-      this.events.emit("changed", { user, server, isCleared: false }),
-    );
+    this.refresher.events.on("renewed", ({ user, server, wasOver }) => {
+      if (wasOver) this.#lateOnes.add(`${user}/${server}`);
+      this.events.emit("changed", { user, server, isCleared: false });
+    });
     this.shared.events.on("renewed", ({ server }) =>
       this.events.emit("changed", { user: null, server, isCleared: false }),
     );
@@ -129,6 +133,7 @@ export class Tokens {
       this.#store.grants.set(id, server, { provider, generation, box, refreshExpiresAt: null });
       this.#store.tokens.delete(id, server);
     });
+    this.#lateOnes.add(`${user}/${server}`);
     this.#changed(user, server, false);
   }
 
@@ -202,6 +207,26 @@ export class Tokens {
     return this.secretFor(user, server);
   }
 
+  /**
+   * What a call has to wait for whose token of a provider is over, or was when another came, so that what
+   * runs may have it still; undefined for all others. Rejects as `freshFor`.
+   */
+  renewalOf(user: string, server: string): Promise<unknown> | undefined {
+    const source = sharedSource(this.#config.servers, server);
+    const row = source === undefined ? this.#store.grants.find(user, server) : undefined;
+    const isOver =
+      source === undefined
+        ? row !== undefined && !isGood(row)
+        : this.shared.find(source) === undefined;
+    if (isOver) return this.freshFor(user, server, this.#closing.signal);
+    return this.#lateOnes.has(`${user}/${server}`) ? Promise.resolve() : undefined;
+  }
+
+  /** What runs for the user has the token of now. */
+  handedOver(user: string, server: string): void {
+    this.#lateOnes.delete(`${user}/${server}`);
+  }
+
   /** Asks the provider for a new token now. TOKEN_NOT_FOUND where no provider gives the user one for that server, or TOKEN_EXPIRED with why there is no new one. */
   async refresh(user: string, server: string): Promise<void> {
     this.#requireUser(user);
@@ -225,6 +250,7 @@ export class Tokens {
 
   /** Resolves when no provider is being asked any more. */
   async close(): Promise<void> {
+    this.#closing.abort(new SupervisorError("STOPPING", "the supervisor is stopping"));
     await Promise.all([this.refresher.close(), this.shared.close()]);
   }
 

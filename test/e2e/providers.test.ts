@@ -5,15 +5,15 @@ import path from "node:path";
 import { test } from "node:test";
 import type { TestContext } from "node:test";
 import { CLIENT, StrictProvider } from "../fixtures/providers/strict.ts";
-import type { Kind } from "../fixtures/providers/strict.ts";
+import type { StrictOptions } from "../fixtures/providers/strict.ts";
 import { startForAlice } from "../helpers/alice.ts";
 import { call, fixture } from "../helpers/fixtures.ts";
 import { record } from "../helpers/recorder.ts";
 import { until } from "../helpers/until.ts";
 
 /** A daemon whose servers are fed by a strict provider, and alice, who has a refresh token of it for each. */
-async function start(t: TestContext, kind: Kind, servers: Record<string, object>) {
-  const provider = await StrictProvider.open({ kind });
+async function start(t: TestContext, options: StrictOptions, servers: Record<string, object>) {
+  const provider = await StrictProvider.open(options);
   const folder = mkdtempSync(path.join(tmpdir(), "provider-"));
   t.after(async () => {
     await provider.close();
@@ -34,9 +34,13 @@ async function start(t: TestContext, kind: Kind, servers: Record<string, object>
 test("two hundred calls that come at once for a token that is yet to be fetched make one call, and all carry what it gave", async (t) => {
   const remote = await record(t);
   const headers = { Authorization: "Bearer ${token}" };
-  const { rig, provider, set } = await start(t, "oauth2", {
-    one: { url: `${remote.origin}/mcp`, headers },
-  });
+  const { rig, provider, set } = await start(
+    t,
+    { kind: "oauth2" },
+    {
+      one: { url: `${remote.origin}/mcp`, headers },
+    },
+  );
   assert.equal((await set("one")).code, 0);
   assert.equal(provider.calls.length, 0);
   const posts = Array.from({ length: 200 }, (_, id) => rig.post("/u/alice/one/mcp", call(id, "x")));
@@ -58,7 +62,11 @@ test("two hundred calls that come at once for a token that is yet to be fetched 
 });
 
 test("a child is started with what its provider gives, and another takes over with the next token", async (t) => {
-  const { rig, provider, set } = await start(t, "feishu-v2", { one: fixture("http", "echo-sse") });
+  const { rig, provider, set } = await start(
+    t,
+    { kind: "feishu-v2" },
+    { one: fixture("http", "echo-sse") },
+  );
   const { daemon } = rig;
   await set("one");
   const session = await rig.http("one");
@@ -97,4 +105,41 @@ test("a child is started with what its provider gives, and another takes over wi
     /alice's token for one is over in .*, and sso refreshes it no more: 20073/,
   );
   assert.doesNotMatch(daemon.log(), /ur-alice|u-alice|secret-of-the-client/);
+});
+
+test("a token that is over and not to be had again: tool calls are refused and nothing else, until there is one", async (t) => {
+  const servers = { one: fixture("sse", "echo-sse") };
+  const { rig, provider, set } = await start(t, { kind: "oauth2", expiresIn: 4 }, servers);
+  await set("one");
+  const { stream, endpoint } = await rig.sse("one");
+  const answerOf = async (id: string, body: string) => {
+    assert.equal((await rig.post(endpoint, body)).status, 202);
+    return await until(() => stream.messages().find((one) => one.id === id), `${id} is answered`);
+  };
+  provider.grant("alice");
+  await rig.daemon.cli(["token", "refresh", "alice"]);
+  const shown = (await rig.daemon.cli(["token", "show", "alice"])).json<{
+    tokens: { server: string | null; expiresAt: number }[];
+  }>();
+  const { expiresAt } = shown.tokens.find(({ server }) => server === "one")!;
+  assert.equal(
+    (await answerOf("while it serves", call("while it serves", "env"))).error,
+    undefined,
+  );
+  await until(() => Date.now() > expiresAt, "the token is over");
+  const refused = await answerOf("late", call("late", "env"));
+  assert.match(refused.error?.message ?? "", /the token is over: sso refreshes it no more/);
+  const list = JSON.stringify({ jsonrpc: "2.0", id: "list", method: "tools/list" });
+  assert.equal((await answerOf("list", list)).error, undefined);
+  const { stdout } = await rig.daemon.cli(["doctor", "alice"]);
+  const told = JSON.parse(stdout) as { code: string; next: string };
+  assert.deepEqual(
+    [told.code, told.next],
+    ["TOKEN_EXPIRED", "mcp-supervisor token set alice --server one --refresh-token-stdin"],
+  );
+
+  await set("one");
+  const again = await answerOf("again", call("again", "env"));
+  assert.equal(again.error, undefined);
+  assert.match(JSON.stringify(again.result), /u-alice-2/);
 });

@@ -208,3 +208,12 @@ test("a refresh token near its end is used, though nobody uses the token", async
   await until(() => row().state === "idle", "it is stored");
   assert.equal(provider.calls.length, 2);
 });
+
+test("a token that lives for a minute is refreshed at the half of it, and not at once again", async (t) => {
+  const { provider, fresh } = await providerRig(t, { kind: "oauth2", expiresIn: 60 });
+  assert.equal(await fresh(), "u-ada-1");
+  assert.equal(await fresh(), "u-ada-1");
+  t.mock.timers.enable({ apis: ["Date"], now: Date.now() + 31_000 });
+  assert.equal(await fresh(), "u-ada-2");
+  assert.equal(provider.calls.length, 2);
+});
