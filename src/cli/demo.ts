@@ -182,7 +182,7 @@ async function present(command: Command, controlSocket: string, isOnce: boolean)
 /** Runs the demo in a folder of its own; resolves with the exit code when nothing of it is left. */
 export async function runDemo(command: Command, isOnce: boolean): Promise<number> {
   const scrubber = new Scrubber();
-  const log = createLogger("error", { scrubber });
+  const log = createLogger("error", { scrubber, format: "auto" });
   const events = superviseProcess(log);
   const folder = await mkdtemp(join(tmpdir(), "mcp-supervisor-demo-"));
   try {

@@ -1,35 +1,13 @@
-import { basename, delimiter, dirname, relative, resolve } from "node:path";
 import type { Command } from "commander";
 import type { Daemon } from "../daemon.ts";
 import { SupervisorError, toSupervisorError } from "../errors.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import { answer, globalsOf } from "./output.ts";
+import { ownName } from "./own-name.ts";
 import { readVersion } from "./version.ts";
 
-/** The path as one would type it here. */
-function near(path: string): string {
-  const way = relative(process.cwd(), path);
-  // A service runs in the root folder, and whoever reads its journal does not.
-  const short = way.startsWith("..") || process.cwd() === "/" ? path : way;
-  return /^[\w./@:+-]+$/.test(short) ? short : `'${short.replaceAll("'", String.raw`'\''`)}'`;
-}
-
-/**
- * How this program is called, so that a printed command works when pasted: by its name where a shell
- * would find it, else by its files, and with the config where that was not found by itself.
- */
-function ownName(config: string | undefined): string {
-  const [program = "", script = ""] = process.argv;
-  const isInPath = (process.env["PATH"] ?? "").split(delimiter).includes(dirname(script));
-  // A checkout brings its own Node, because the system's may be too old for it.
-  const node = program.includes("/node_modules/") ? near(program) : "node";
-  const name =
-    isInPath && basename(script) === "mcp-supervisor"
-      ? "mcp-supervisor"
-      : `${node} ${near(script)}`;
-  const named = config ?? process.env["MCP_SUPERVISOR_CONFIG"];
-  return named === undefined || named === "" ? name : `${name} --config ${near(resolve(named))}`;
-}
+/** What `systemctl status` and `ps` show, in place of the path of the program. */
+const TITLE = "mcp-supervisor serve";
 
 /** A bad file is for whoever wrote it: each problem in the log, no stack. */
 async function reloadLogged(daemon: Daemon, log: Logger): Promise<void> {
@@ -64,7 +42,8 @@ async function serve(_options: object, command: Command): Promise<void> {
   const globals = globalsOf(command);
   const config = loadConfig({ path: globals.config });
   const scrubber = new Scrubber();
-  const log = createLogger(config.log.level, { scrubber });
+  const log = createLogger(config.log.level, { scrubber, format: config.log.format });
+  process.title = TITLE;
   const events = superviseProcess(log);
   const manager = new ServiceManager(process.env, (message) => log.warn(message));
   const { gatewayFd: listenFd } = manager;

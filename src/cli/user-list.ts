@@ -2,7 +2,8 @@ import type { Command } from "commander";
 import type { ListedUser } from "../api/types.ts";
 import { roughDuration } from "../platform/durations.ts";
 import { apiPath, clientFor } from "./client.ts";
-import { answer, orDash } from "./output.ts";
+import { answer, globalsOf, orDash } from "./output.ts";
+import { ownName } from "./own-name.ts";
 import { leavingText, table } from "./table.ts";
 import type { Column } from "./table.ts";
 import { expiryTone, untilText } from "./times.ts";
@@ -64,7 +65,7 @@ async function listUsers(
   const users = found.users.filter((user) => search === undefined || isFound(user, search));
   const nobody =
     found.users.length === 0
-      ? "No users yet; `mcp-supervisor user add NAME` adds one."
+      ? `No users yet; \`${ownName(globalsOf(command).config)} user add NAME\` adds one.`
       : "No user is called anything like that.";
   answer(command, { users }, users.length === 0 ? [nobody] : userScreen(users, viewHere()));
 }

@@ -5,7 +5,8 @@ import { confirm } from "./confirm.ts";
 import { keyTable } from "./key.ts";
 import { requireNewSlug } from "../platform/slug.ts";
 import { roughSize } from "../platform/sizes.ts";
-import { answer, instant } from "./output.ts";
+import { answer, globalsOf, instant } from "./output.ts";
+import { ownName } from "./own-name.ts";
 import { readSecret, withSecretOptions } from "./secret.ts";
 import { instanceTable } from "./instance-table.ts";
 import { parseInstant } from "./times.ts";
@@ -14,7 +15,7 @@ import { urlLines } from "./url.ts";
 import { addUserListCommand } from "./user-list.ts";
 import { viewHere } from "./view.ts";
 
-function addedLines({ user, key, urls }: AddedUser, hasToken: boolean): string[] {
+function addedLines({ user, key, urls }: AddedUser, hasToken: boolean, own: string): string[] {
   return [
     `${user} is added.`,
     "",
@@ -25,8 +26,8 @@ function addedLines({ user, key, urls }: AddedUser, hasToken: boolean): string[]
     `  ${key.secret}`,
     "",
     "Next:",
-    ...(hasToken ? [] : [`  mcp-supervisor token set ${user}   stores ${user}'s token`]),
-    `  mcp-supervisor url ${user}         snippets to paste into a client`,
+    ...(hasToken ? [] : [`  ${own} token set ${user}   stores ${user}'s token`]),
+    `  ${own} url ${user}         snippets to paste into a client`,
   ];
 }
 
@@ -43,7 +44,11 @@ async function addUser(
   const about = { user: name, name: options.name, email: options.email };
   const body = token === undefined ? about : { ...about, token, tokenExpiresAt };
   const added = await client.call<AddedUser>("POST", apiPath(["users"]), body);
-  answer(command, added, addedLines(added, token !== undefined));
+  answer(
+    command,
+    added,
+    addedLines(added, token !== undefined, ownName(globalsOf(command).config)),
+  );
 }
 
 function homeLines(homes: ShownUser["homes"]): string[] {

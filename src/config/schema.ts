@@ -146,6 +146,10 @@ export const configSchema = z.strictObject({
       level: LOG_LEVEL.default("info").describe(
         "`fatal`, `error`, `warn`, `info`, `debug`, `trace` or `silent`",
       ),
+      format: z
+        .enum(["auto", "json", "text"])
+        .default("auto")
+        .describe("`json`, `text`, or `auto`: text on a terminal, JSON elsewhere"),
     })
     .prefault({}),
   metrics: z

@@ -13,6 +13,7 @@ import type { Manifests } from "../instances/manifests.ts";
 import type { Supervisor } from "../instances/supervisor.ts";
 import type { Sessions } from "../sessions/sessions.ts";
 import type { Tokens } from "../tokens/tokens.ts";
+import { adjustLog } from "../telemetry/logger.ts";
 import type { Logger } from "../telemetry/logger.ts";
 
 /** What became of a reload, with the file that was read. */
@@ -54,7 +55,7 @@ async function reloadOnce(parts: ReloadParts): Promise<Reloaded> {
   const before = config.servers;
   applyLive(config, next);
   catalog.replace(next.servers);
-  log.level = config.log.level;
+  adjustLog(log, config.log);
   const touched = [...changes.changed, ...changes.removed];
   for (const server of touched)
     if (endsSessions(before[server], next.servers[server])) sessions.closeServer(server);

@@ -1,7 +1,9 @@
-/** Room: telemetry. What the daemon says about itself: one JSON object a line on stderr, what became of requests, counters. Never sees a request body or a query string; live secrets are removed from all it says. */
+/** Room: telemetry. What the daemon says about itself: one JSON object a line on stderr, or text for a terminal, what became of requests, counters. Never sees a request body or a query string; live secrets are removed from all it says. */
 import { pino } from "pino";
 import type { DestinationStream, Logger as PinoLogger } from "pino";
 import { inertJson } from "../errors.ts";
+import { readerOf, shaped } from "./log-format.ts";
+import type { LogFormat } from "./log-format.ts";
 import { openLogSink } from "./log-sink.ts";
 import type { LogSink } from "./log-sink.ts";
 import { Scrubber } from "./scrubber.ts";
@@ -12,10 +14,13 @@ export type LogLevel = "fatal" | "error" | "warn" | "info" | "debug" | "trace" |
 
 const STDERR = 2;
 
+const formats = new WeakMap<Logger, LogFormat>();
 const destinations = new WeakMap<Logger, DestinationStream>();
 
 export interface LoggerOptions {
   scrubber?: Scrubber;
+  /** JSON unless told otherwise. */
+  format?: LogFormat;
   /** For tests; each line comes whole and scrubbed. */
   destination?: DestinationStream;
 }
@@ -23,13 +28,15 @@ export interface LoggerOptions {
 /** A logger that writes to stderr, so that stdout stays free for what a command answers. */
 export function createLogger(
   level: LogLevel,
-  { scrubber = new Scrubber(), destination }: LoggerOptions = {},
+  { scrubber = new Scrubber(), format = "json", destination }: LoggerOptions = {},
 ): Logger {
   // An admin reads it in a terminal, too.
   const scrub = (text: string): string => inertJson(scrubber.scrub(text));
+  const reader = readerOf(STDERR, process.env);
+  const shape = (text: string): string => shaped(scrub(text), formats.get(log) ?? format, reader);
   const sink =
     destination === undefined
-      ? openLogSink(STDERR, scrub)
+      ? openLogSink(STDERR, shape)
       : { write: (line: string) => destination.write(scrub(line)) };
   const log = pino(
     {
@@ -42,7 +49,14 @@ export function createLogger(
     sink,
   );
   destinations.set(log, sink);
+  formats.set(log, format);
   return log;
+}
+
+/** From the next lines on the log is as the config has it. */
+export function adjustLog(log: Logger, to: { level: LogLevel; format: LogFormat }): void {
+  log.level = to.level;
+  formats.set(log, to.format);
 }
 
 /** How many lines nobody took. */

@@ -161,7 +161,7 @@ test("orders of admins and refused requests are rows, and outlive the daemon", a
   assert.equal((await entriesOf(alice, "--since", "1h", "--limit", "2")).length, 2);
   const people = await cli(["audit", "alice"], { isForPeople: true });
   assert.match(people.stdout, /^TIME +KIND +USER .*\n.* admin +alice +- +user add +ok/);
-  for (const wrong of ["yesterday", "1x", ""])
+  for (const wrong of ["last-week", "1x", ""])
     assert.equal((await cli(["audit", "--since", wrong])).code, 2, wrong);
   assert.equal((await cli(["audit", "--limit", "x"])).error().type, "REQUEST_INVALID");
 });

@@ -448,6 +448,11 @@ test("users, keys and tokens are managed from the command line", async (t) => {
       assert.match(people.stdout, new RegExp(`# everything: ${name} `));
   });
 
+  await t.test("the process is named by what it does", () => {
+    const named = readFileSync(`/proc/${daemon.pid}/cmdline`, "latin1").replace(/\0+$/, "");
+    assert.equal(named, "mcp-supervisor serve");
+  });
+
   await t.test("status has the fields of the contract, for all users or for one", async () => {
     const { version, pid, uptimeSeconds, isolation, instances } = (await cli(["status"])).json<{
       version: string;
