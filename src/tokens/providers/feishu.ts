@@ -1,6 +1,7 @@
 import type { ProviderDef } from "../../config/config.ts";
-import { callProvider, objectIn, retryAfterOf } from "./call.ts";
-import type { ProviderAnswer } from "./call.ts";
+import { objectIn } from "../../platform/post.ts";
+import type { PostAnswer } from "../../platform/post.ts";
+import { callProvider, retryAfterOf } from "./call.ts";
 import { Refused, milliseconds } from "./provider.ts";
 import type { Issued, ProviderClient, RefusalKind, SharedGrant } from "./provider.ts";
 
@@ -95,7 +96,7 @@ async function ask(
   throw refusalIn(answer, value);
 }
 
-function refusalIn(answer: ProviderAnswer, value: Record<string, unknown>): Refused {
+function refusalIn(answer: PostAnswer, value: Record<string, unknown>): Refused {
   const codes = [value["code"], value["error"]].flatMap((code) =>
     (typeof code === "string" || typeof code === "number") && /^[\w.-]{1,64}$/.test(String(code))
       ? [String(code)]

@@ -1,7 +1,8 @@
 import type { Configuration, TokenEndpointResponse } from "openid-client";
 import type { ProviderDef } from "../../config/config.ts";
-import { callProvider, objectIn, retryAfterOf } from "./call.ts";
-import type { ProviderAnswer } from "./call.ts";
+import { objectIn } from "../../platform/post.ts";
+import type { PostAnswer } from "../../platform/post.ts";
+import { callProvider, retryAfterOf } from "./call.ts";
 import { Refused, milliseconds } from "./provider.ts";
 import type { Issued, ProviderClient } from "./provider.ts";
 
@@ -71,12 +72,12 @@ const textOf = (body: unknown): string =>
  * Nobody is signed in here. An id token that did not pass would throw away the refresh token beside it,
  * which may be the only one that works.
  */
-function withoutIdToken({ body }: ProviderAnswer): string {
+function withoutIdToken({ body }: PostAnswer): string {
   const { id_token: _, ...rest } = objectIn(body);
   return JSON.stringify(rest);
 }
 
-function refusalIn(answer: ProviderAnswer): Refused | undefined {
+function refusalIn(answer: PostAnswer): Refused | undefined {
   const { status, body } = answer;
   if (status >= 200 && status < 300) return undefined;
   const { error } = objectIn(body);

@@ -1,0 +1,71 @@
+import { request as requestHttp } from "node:http";
+import type { IncomingMessage } from "node:http";
+import { request as requestHttps } from "node:https";
+import { guardedLookup, requireAllowedHost } from "./address.ts";
+
+/** Nobody who is asked this way has more to say. */
+const MAX_ANSWER_BYTES = 256 * 1024;
+
+export interface Post {
+  url: string;
+  headers: Record<string, string>;
+  body: string;
+}
+
+export interface PostAnswer {
+  status: number;
+  headers: Record<string, string>;
+  body: string;
+}
+
+/**
+ * Posts once: no redirect is followed, no connection kept, nothing sent again, and no forbidden address
+ * called. Rejects with what kept an answer from coming.
+ */
+export async function postOnce(
+  { url, headers, body }: Post,
+  signal: AbortSignal,
+): Promise<PostAnswer> {
+  const target = new URL(url);
+  requireAllowedHost(target.hostname);
+  const answer = await new Promise<IncomingMessage>((resolve, reject) => {
+    const request = target.protocol === "https:" ? requestHttps : requestHttp;
+    const length = String(Buffer.byteLength(body));
+    const call = request(target, {
+      method: "POST",
+      headers: { accept: "application/json", ...headers, "content-length": length },
+      agent: false,
+      lookup: guardedLookup,
+      signal,
+    });
+    call.once("response", resolve);
+    call.once("error", reject);
+    call.end(body);
+  });
+  return {
+    status: answer.statusCode ?? 0,
+    headers: answer.headers as Record<string, string>,
+    body: await textOf(answer),
+  };
+}
+
+async function textOf(answer: IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = [];
+  let length = 0;
+  for await (const chunk of answer as AsyncIterable<Buffer>) {
+    length += chunk.length;
+    if (length > MAX_ANSWER_BYTES) throw new Error("the answer is too long");
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString("utf8");
+}
+
+/** The JSON text as an object; empty where it is none. */
+export function objectIn(text: string): Record<string, unknown> {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === "object" && value !== null ? (value as Record<string, unknown>) : {};
+  } catch {
+    return {};
+  }
+}
