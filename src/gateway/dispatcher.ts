@@ -19,6 +19,7 @@ import { authenticate } from "./authenticate.ts";
 import { answerCors } from "./cors.ts";
 import { refusePost, serveHttp } from "./front-http.ts";
 import { openSseStream, postSseMessage } from "./front-sse.ts";
+import { isForPerson, refusePerson } from "./browser-refusal.ts";
 import { hintFor } from "./hints.ts";
 import type { FrontContext, RequestContext } from "./request-context.ts";
 import { createRouter, createTokenPath } from "./routes.ts";
@@ -152,8 +153,10 @@ export class Dispatcher {
 
   #refuse({ req, res, trace }: Incoming, error: unknown): void {
     const { requestId } = trace;
-    trace.fail(error, hintFor(toSupervisorError(error), req, this.#options.registry));
-    if (req.method === "POST" && this.#route(req.url ?? "")?.leaf === "mcp")
+    const refusal = toSupervisorError(error);
+    trace.fail(error, hintFor(refusal, req, this.#options.registry));
+    if (isForPerson(req, refusal)) refusePerson(res, refusal, requestId);
+    else if (req.method === "POST" && this.#route(req.url ?? "")?.leaf === "mcp")
       refusePost({ res, requestId }, error, []);
     else sendError(res, error, requestId, "client");
   }

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { request as requestOf } from "node:http";
 import { test } from "node:test";
 import { startForAlice } from "../helpers/alice.ts";
-import { initialize, modernCall, rpc } from "../helpers/fixtures.ts";
+import { fixture, initialize, modernCall, rpc } from "../helpers/fixtures.ts";
 import { ask, missingForBrowsers } from "../helpers/raw-http.ts";
 import type { RawRequest } from "../helpers/raw-http.ts";
 import { REMOTE_ENDPOINT, record } from "../helpers/recorder.ts";
@@ -145,4 +145,35 @@ test("every answer of the control API says that it is what its type says, on the
       assert.equal(sniffed, "nosniff", path);
     }
   }
+});
+
+test("who opens a personal URL in a browser without a key is told in words what it is", async (t) => {
+  const { daemon, auth } = await startForAlice(t, { one: fixture("sse", "echo-sse") });
+  const get = async (accept: string, headers: string[] = [], path = "/u/alice/mcp") =>
+    await ask(daemon.port, { path, headers: ["accept", accept, ...headers] });
+  const browser = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
+  const client = await get("*/*");
+  const { message } = (JSON.parse(client.body) as { error: { message: string } }).error;
+  for (const path of ["/u/alice/mcp", "/u/alice/one/sse", "/u/nobody/mcp"]) {
+    const person = await get(browser, [], path);
+    assert.deepEqual(
+      [person.status, person.headers["content-type"]],
+      [client.status, "text/plain; charset=utf-8"],
+      path,
+    );
+    assert.equal(person.headers["www-authenticate"], client.headers["www-authenticate"]);
+    assert.ok(person.body.startsWith(`${message}\n\nThis is the address of an MCP server`));
+    assert.deepEqual(missingForBrowsers(person), []);
+    assert.doesNotMatch(person.body, /alice|nobody/);
+  }
+  for (const accept of [
+    "application/json, text/html",
+    "text/html;q=0.4, text/event-stream;q=0.5",
+    "text/event-stream",
+    "text/html;q=0",
+  ])
+    assert.equal((await get(accept)).headers["content-type"], "application/json", accept);
+  const wrongKey = await get(browser, ["authorization", "Bearer mcps_nonsense"]);
+  assert.equal(wrongKey.headers["content-type"], "application/json");
+  assert.notEqual((await get(browser, auth)).status, 401);
 });

@@ -1,0 +1,41 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { SupervisorError } from "../errors.ts";
+import { errorHeaders, sendText } from "../http/error-response.ts";
+
+/** What clients of ours read. */
+const FOR_CLIENTS = ["application/json", "text/event-stream"];
+
+/** How much this type is wanted, by its own name; 0 where it is not named. */
+function wish(accept: string, type: string): number {
+  const range = accept
+    .toLowerCase()
+    .split(",")
+    .map((text) => text.trim())
+    .find((text) => text.split(";")[0]?.trim() === type);
+  if (range === undefined) return 0;
+  const q = Number(/;\s*q=([\d.]+)/.exec(range)?.[1] ?? 1);
+  return Number.isNaN(q) ? 0 : q;
+}
+
+/** Somebody has opened a personal URL in a browser: no client of MCP asks for a page first, and without a key. */
+export function isForPerson(
+  { method, headers }: IncomingMessage,
+  { code }: SupervisorError,
+): boolean {
+  const { accept = "" } = headers;
+  if (code !== "KEY_MISSING" || (method !== "GET" && method !== "HEAD")) return false;
+  return wish(accept, "text/html") > Math.max(...FOR_CLIENTS.map((type) => wish(accept, type)));
+}
+
+/** Says the same as to a client, and what to do, in words that a browser shows. */
+export function refusePerson(res: ServerResponse, error: SupervisorError, requestId: string): void {
+  const text = `${error.message}
+
+This is the address of an MCP server for one person, and no page. Put it into an MCP client together
+with your access key; whoever gave you the address has given you a key too, or can issue one.
+
+Request ${requestId}
+`;
+  const headers = { ...errorHeaders(error), "content-type": "text/plain; charset=utf-8" };
+  sendText(res, error.status, headers, text);
+}
