@@ -5,6 +5,7 @@ import { nearest } from "./nearest.ts";
 import type { Problem } from "./problems.ts";
 import { GRANTS_OF } from "./provider-schema.ts";
 import { DEFAULT_TOKEN_ENV } from "./server-schema.ts";
+import { TOKEN_FILE_ENV } from "./server-schema.ts";
 import { hasPlaceholder } from "./template.ts";
 
 type Entries = Record<string, unknown>;
@@ -213,6 +214,14 @@ function childProblems(server: Entries): Problem[] {
   if (typeof tokenEnv === "string" && Object.hasOwn(env, tokenEnv)) {
     const message = "is where the user's own token goes (tokenEnv), so it cannot be one for all";
     problems.push({ path: ["env", tokenEnv], message });
+  }
+  if (server["tokenFile"] === true) {
+    if (server["tokenEnv"] !== undefined)
+      problems.push({ path: ["tokenEnv"], message: 'is of no use beside "tokenFile"' });
+    if (Object.hasOwn(env, TOKEN_FILE_ENV)) {
+      const message = "is where the file with the user's token is named (tokenFile)";
+      problems.push({ path: ["env", TOKEN_FILE_ENV], message });
+    }
   }
   if (transportOf(server) !== "stdio") return problems;
 

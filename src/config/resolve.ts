@@ -103,7 +103,7 @@ function resolveServer(
     const transport = server.type ?? server.transport ?? impliedTransport(url);
     return { kind: "remote", ...common, transport, url, headers: server.headers };
   }
-  const { command, args, env, tokenEnv, network, reach, limits, paths } = server;
+  const { command, args, env, tokenEnv, tokenFile, network, reach, limits, paths } = server;
   const transport = server.type ?? server.transport ?? "stdio";
   const absolute = (file: string): string => path.resolve(baseDir, file);
   return {
@@ -116,6 +116,7 @@ function resolveServer(
     env,
     path: server.path ?? { stdio: "", sse: "/sse", http: "/mcp" }[transport],
     tokenEnv,
+    tokenFile,
     isolation: server.isolation ?? config.isolation,
     network,
     reach,

@@ -23,6 +23,8 @@ export const ISOLATION = z.enum(["auto", "none", "user", "sandbox"]);
 /** Of keys that are reserved: without effect they are refused, not ignored. */
 export const LATER = "is not available in this version";
 export const DEFAULT_TOKEN_ENV = "USER_ACCESS_TOKEN";
+/** Names the file with the token, where that is in one. */
+export const TOKEN_FILE_ENV = "USER_ACCESS_TOKEN_FILE";
 
 /** Words of the path grammar: `/u/alice/sse` cannot also mean alice's server called sse. */
 const RESERVED = ["sse", "mcp", "messages", "token", "connect"];
@@ -102,6 +104,12 @@ const childOnly = {
   tokenEnv: environmentName
     .default(DEFAULT_TOKEN_ENV)
     .describe("the variable that carries the user's token"),
+  tokenFile: z
+    .boolean()
+    .default(false)
+    .describe(
+      "the token is in a file that `USER_ACCESS_TOKEN_FILE` names, and no variable: a new one takes its place, and the child goes on",
+    ),
   isolation: ISOLATION.optional().describe("in place of the config's `isolation`"),
   network: z
     .enum(["none", "full"])

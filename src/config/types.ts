@@ -112,6 +112,8 @@ export interface ChildServer extends AnyServer {
   path: string;
   /** The environment variable that carries the user's token. */
   tokenEnv: string;
+  /** The token is in a file in place of that. */
+  tokenFile: boolean;
   isolation: Isolation;
   network: "none" | "full";
   /** Ports of this machine that the child may call. */

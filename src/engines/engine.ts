@@ -89,6 +89,8 @@ export interface Running {
   readonly endpoint: Endpoint;
   /** The top of its process tree on this machine; null elsewhere. */
   readonly pid: number | null;
+  /** Gives it another token in place of the one that it was started with; absent where it takes another start. Throws where that fails. */
+  readonly replaceToken?: (token: string | undefined) => void;
   /** What it may write in all; whoever reads its messages counts them in. */
   readonly output: OutputShare;
   /** The child's end, with its reason. What it had started may outlive it. */

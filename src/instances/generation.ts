@@ -153,7 +153,7 @@ export class Generation implements Candidate {
   becomeReady({ target, running, handToken }: Launching): Live {
     this.#running = running;
     running.output.countAsked(this.#owner.usage);
-    this.#handToken = handToken;
+    this.#handToken = handToken ?? running.replaceToken;
     const mark = (): string => this.#mark ?? "";
     const exited = new Promise<Ended>((resolve) => (this.#finish = resolve));
     const live: Live = {

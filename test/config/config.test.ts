@@ -136,6 +136,7 @@ test("every key of the design is read, with absolute paths, milliseconds and byt
     env: FULL.servers.gmail.env,
     path: "/sse",
     tokenEnv: "USER_ACCESS_TOKEN",
+    tokenFile: false,
     isolation: "user",
     network: "none",
     reach: [8030, 8031, 1025],

@@ -266,7 +266,9 @@ test("a backup of an earlier version is brought up to date", async (t) => {
   const { daemon, file } = await backedUp(t);
   await loseData(daemon);
   const db = new Database(file);
-  db.exec("DROP TABLE manifests; DROP TABLE uids; DROP TABLE audit; PRAGMA user_version = 1");
+  db.exec(
+    "DROP TABLE grants; DROP TABLE manifests; DROP TABLE uids; DROP TABLE audit; PRAGMA user_version = 1",
+  );
   const tokens = db.prepare("SELECT * FROM tokens ORDER BY user_id, server").all();
   db.close();
   const before = readFileSync(file);

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { test } from "node:test";
@@ -142,4 +142,26 @@ test("a token that is over and not to be had again: tool calls are refused and n
   const again = await answerOf("again", call("again", "env"));
   assert.equal(again.error, undefined);
   assert.match(JSON.stringify(again.result), /u-alice-2/);
+});
+
+test("a child with a token file goes on with the next token in it, which it can read and not write", async (t) => {
+  const servers = { one: { ...fixture("sse", "echo-sse"), tokenFile: true } };
+  const { rig, set } = await start(t, { kind: "feishu-v1" }, servers);
+  await set("one");
+  const { stream, endpoint } = await rig.sse("one");
+  await rig.post(endpoint, call("env", "env"));
+  const answer = await until(() => stream.messages().find(({ id }) => id === "env"), "it answers");
+  const { content } = answer.result as { content: { text: string }[] };
+  const env = JSON.parse(content[0]!.text) as Record<string, string>;
+  const file = env["USER_ACCESS_TOKEN_FILE"]!;
+  assert.equal(env["USER_ACCESS_TOKEN"], undefined);
+  assert.equal(readFileSync(file, "utf8"), "u-alice-1");
+  assert.equal(statSync(file).mode & 0o222, 0, "nobody may write it");
+  assert.equal(file.startsWith(env["HOME"]!), false);
+  const { pid } = await rig.row("one");
+  assert.equal((await rig.daemon.cli(["token", "refresh", "alice"])).code, 0);
+  assert.equal(readFileSync(file, "utf8"), "u-alice-2");
+  assert.equal((await rig.row("one")).pid, pid);
+  await rig.daemon.cli(["stop", "alice"]);
+  assert.equal(existsSync(path.dirname(file)), false);
 });

@@ -1,3 +1,4 @@
+import { TOKEN_FILE_ENV } from "../../config/server-schema.ts";
 import { fillTemplate } from "../../config/template.ts";
 import type { ChildServer } from "../../config/config.ts";
 import type { Confinement } from "./confinement.ts";
@@ -21,12 +22,14 @@ export interface ChildSpecInput {
   home: PrivateHome;
   confinement: Confinement;
   token: string | undefined;
+  /** The path of a file that holds it, for a child that gets it so. */
+  tokenFile: string | undefined;
   stopTimeoutMs: number;
 }
 
 /** How to run this child: templates filled, the token in its environment and nowhere else. */
 export function childSpec(input: ChildSpecInput): RunSpec {
-  const { ref, def, port, home, confinement, token, stopTimeoutMs } = input;
+  const { ref, def, port, home, confinement, token, tokenFile, stopTimeoutMs } = input;
   const fill = (text: string) => fillTemplate(text, { port, user: ref.user });
   const env: Record<string, string> = {};
   for (const name of INHERITED) {
@@ -36,7 +39,8 @@ export function childSpec(input: ChildSpecInput): RunSpec {
   env["HOME"] = home.home;
   env["TMPDIR"] = home.tmp;
   for (const [name, value] of Object.entries(def.env)) env[name] = fill(value);
-  if (token !== undefined) env[def.tokenEnv] = token;
+  if (tokenFile !== undefined) env[TOKEN_FILE_ENV] = tokenFile;
+  else if (token !== undefined) env[def.tokenEnv] = token;
   const isStdio = def.transport === "stdio";
   return {
     argv: [def.command, ...def.args.map(fill)],

@@ -25,6 +25,8 @@ export interface Sandbox {
   hidden: readonly string[];
   /** Folders that every child may read, though they lie in a hidden one. */
   shared: readonly string[];
+  /** A folder of the daemon's that it may read beside these. */
+  tokenFolder?: string;
   /** Where the child listens in its own network; null for one that does not. */
   port: number | null;
   /** A folder of the daemon's own, closed to others, for sockets. */

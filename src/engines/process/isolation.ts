@@ -30,7 +30,8 @@ export interface Box {
   owner: number | undefined;
   /** The port that the child listens on in a network of its own; null where it has to take one of this machine's. */
   privatePort: number | null;
-  confinement: (folders: PrivateHome, port: number | null) => Confinement;
+  /** `tokenFolder`: one of the daemon's that the child may read, if there is one for it. */
+  confinement: (folders: PrivateHome, port: number | null, tokenFolder?: string) => Confinement;
 }
 
 /** What stands around each child: the level in force for its server, and all that belongs to it. */
@@ -172,7 +173,7 @@ export class Isolation {
       level,
       owner: account ?? undefined,
       privatePort: def.transport === "stdio" ? null : privatePort(def, this.#config),
-      confinement: ({ home, tmp }, port) => ({
+      confinement: ({ home, tmp }, port, tokenFolder) => ({
         level: "sandbox",
         uid: account,
         home,
@@ -184,6 +185,7 @@ export class Isolation {
         hidden: hiddenFiles(this.#config),
         shared: [installsFolder(this.#config.dataDir)],
         socketDir: this.#socketDir,
+        ...(tokenFolder !== undefined && { tokenFolder }),
       }),
     };
   }

@@ -1,3 +1,4 @@
+import { rmSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { SupervisorError, shortageOf, toSupervisorError } from "../../errors.ts";
 import { holdAccount } from "./accounts.ts";
@@ -15,6 +16,7 @@ import type { ProcessName } from "./child-journal.ts";
 import type { Level } from "./confinement.ts";
 import type { Box, Isolation } from "./isolation.ts";
 import type { PrivateHome } from "./private-home.ts";
+import { TokenFile, tokenFolders } from "./token-file.ts";
 import type { ProcessTree } from "./process-tree.ts";
 import type { ProcessTrees } from "./process-trees.ts";
 
@@ -35,6 +37,7 @@ interface Holdings {
   box: Box;
   port: number | null;
   home: PrivateHome;
+  tokenFile: TokenFile | undefined;
 }
 
 /** Children that are processes of this machine, in the isolation that their servers ask for. */
@@ -47,6 +50,8 @@ export class ProcessEngine implements Engine<ChildServer> {
     const { config, log } = options;
     this.#options = options;
     this.#ports = new Ports(config.ports);
+    // No child is left that could read them.
+    rmSync(tokenFolders(config.dataDir), { recursive: true, force: true });
     this.#cleaning = removeLeftTmp(config.dataDir).catch((err: unknown) => {
       log.error({ err }, "temporary files that an earlier daemon left could not be deleted");
     });
@@ -86,8 +91,10 @@ export class ProcessEngine implements Engine<ChildServer> {
       const release = await holdAccount(box.level === "user" ? box.owner : undefined);
       try {
         const home = await this.#prepareHome(workload, box);
-        const tree = await this.#startAt({ box, port, home }, workload, options);
-        return this.#running(tree, workload, { box, port, home });
+        const tokenFile = this.#writeToken(workload, box);
+        const holdings = { box, port, home, tokenFile };
+        const tree = await this.#startAt(holdings, workload, options);
+        return this.#running(tree, workload, holdings);
       } finally {
         await release();
       }
@@ -114,6 +121,19 @@ export class ProcessEngine implements Engine<ChildServer> {
   async close(): Promise<void> {
     await this.#cleaning;
     await this.#options.trees.close();
+    rmSync(tokenFolders(this.#options.config.dataDir), { recursive: true, force: true });
+  }
+
+  /** The file of a child that gets its token in one. */
+  #writeToken({ ref, def, token }: ChildWorkload, { owner }: Box): TokenFile | undefined {
+    if (!def.tokenFile || token === undefined) return undefined;
+    try {
+      return new TokenFile(tokenFolders(this.#options.config.dataDir), token, owner);
+    } catch (cause) {
+      const what = `${ref.user}/${ref.server}: the file with the token could not be written`;
+      const failure = new SupervisorError("INSTANCE_SPAWN_FAILED", what, { cause });
+      throw shortageOf(cause, what) ?? failure;
+    }
   }
 
   async #prepareHome({ ref }: ChildWorkload, { owner }: Box): Promise<PrivateHome> {
@@ -128,20 +148,23 @@ export class ProcessEngine implements Engine<ChildServer> {
   }
 
   async #startAt(
-    { box, port, home }: Holdings,
+    { box, port, home, tokenFile }: Holdings,
     workload: ChildWorkload,
     { signal, onLine }: StartOptions,
   ): Promise<ProcessTree> {
     const { ref } = workload;
     const { trees, config } = this.#options;
     const { stopTimeoutMs } = config;
-    const confinement = box.confinement(home, port);
-    const place = { port: port ?? undefined, home, confinement, stopTimeoutMs };
+    const tokenFolder = tokenFile?.folder;
+    const confinement = box.confinement(home, port, tokenFolder);
+    const file = tokenFile?.file;
+    const place = { port: port ?? undefined, home, confinement, stopTimeoutMs, tokenFile: file };
     try {
       signal.throwIfAborted();
       return await trees.start(childSpec({ ...workload, ...place }), onLine);
     } catch (cause) {
       await removeTmp(home.tmp);
+      tokenFile?.remove();
       if (signal.aborted) throw cause;
       const { code, message, details, retryAfterSeconds } = toSupervisorError(cause);
       const options = { cause, details, retryAfterSeconds };
@@ -149,9 +172,11 @@ export class ProcessEngine implements Engine<ChildServer> {
     }
   }
 
-  #running(tree: ProcessTree, { ref, def }: ChildWorkload, { port, home }: Holdings): Running {
+  #running(tree: ProcessTree, { ref, def }: ChildWorkload, holdings: Holdings): Running {
+    const { port, home, tokenFile } = holdings;
     let freed: Promise<void> | undefined;
     const free = async (): Promise<void> => {
+      tokenFile?.remove();
       await removeTmp(home.tmp);
       if (port !== null) this.#ports.release(port);
     };
@@ -183,11 +208,18 @@ export class ProcessEngine implements Engine<ChildServer> {
       cpuLoad: () => tree.cpuLoad(),
       onBusy: (tell) => tree.onBusy(tell),
       rssBytes: () => tree.rssBytes(),
+      ...(tokenFile !== undefined && { replaceToken: (token) => replaceIn(tokenFile, token) }),
     };
     // Told, and not asked: whoever has a message for it looks each time.
     tree.onSpent(() => (running.isSpent = true));
     return running;
   }
+}
+
+/** Throws where there is no token to put there: another child goes without the file. */
+function replaceIn(tokenFile: TokenFile, token: string | undefined): void {
+  if (token === undefined) throw new SupervisorError("TOKEN_MISSING", "no token is set");
+  tokenFile.replace(token);
 }
 
 const leftOf = (name: ProcessName): Left & ProcessName => ({ ...name, place: `pid ${name.pid}` });
