@@ -33,6 +33,7 @@ function orderOf({ method, path, body }: Request): { what: string; user: string 
   if (noun === "keys" && method === "DELETE") return { what: `key revoke ${name}`, user: null };
   if (noun === "keyring")
     return { what: method === "DELETE" ? `keyring drop ${verb}` : `keyring ${name}`, user: null };
+  if (noun === "stop") return { what: "stop --all", user: null };
   if (noun !== "users")
     return {
       what: noun === "reload" || noun === "backup" ? noun : `${method} ${path}`,

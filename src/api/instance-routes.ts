@@ -1,13 +1,18 @@
 import type { Request, Router } from "express";
-import type { Ref } from "../instances/supervisor.ts";
-import { restartInstances, startInstance, stopInstances } from "../operations/run-instances.ts";
+import type { Ref, Selector } from "../instances/supervisor.ts";
+import {
+  restartInstances,
+  startInstance,
+  stopAll,
+  stopInstances,
+} from "../operations/run-instances.ts";
 import type { RunSubject } from "../operations/run-instances.ts";
 import { mount, param } from "./answers.ts";
 import { readBody, readBoolean, readQuery } from "./input.ts";
 import type { ControlParts } from "./parts.ts";
 import { statusOf, statusRows } from "./status.ts";
 import { requireServer, requireUser } from "./subjects.ts";
-import type { ActedOn } from "./types.ts";
+import type { ActedOn, StatusRow } from "./types.ts";
 
 type Order = (parts: ControlParts, subject: RunSubject) => Promise<Ref[]>;
 
@@ -22,10 +27,18 @@ function readSubject({ registry, catalog }: ControlParts, req: Request): RunSubj
 async function actOn(parts: ControlParts, req: Request, order: Order): Promise<ActedOn> {
   const subject = readSubject(parts, req);
   const refs = await order(parts, subject);
-  const rows = await statusRows(parts.supervisor, { user: subject.user });
-  const isMeant = (row: Ref): boolean =>
-    refs.some((ref) => ref.server === row.server && ref.variant === row.variant);
-  return { user: subject.user, instances: rows.filter(isMeant) };
+  return { user: subject.user, instances: await rowsOf(parts, { user: subject.user }, refs) };
+}
+
+const nameOf = ({ user, server, variant }: Ref): string => `${user}/${server}/${variant}`;
+
+async function rowsOf(
+  { supervisor }: ControlParts,
+  selector: Selector,
+  refs: readonly Ref[],
+): Promise<StatusRow[]> {
+  const meant = new Set(refs.map(nameOf));
+  return (await statusRows(supervisor, selector)).filter((row) => meant.has(nameOf(row)));
 }
 
 export function addInstanceRoutes(router: Router, parts: ControlParts): void {
@@ -36,6 +49,15 @@ export function addInstanceRoutes(router: Router, parts: ControlParts): void {
       if (user !== undefined) parts.registry.requireUser(user);
       if (server !== undefined) requireServer(parts.catalog, server);
       return { body: await statusOf(parts, { user, server }) };
+    },
+  });
+  mount(router, "/stop", {
+    post: async (req): Promise<{ body: Pick<ActedOn, "instances"> }> => {
+      readBody(req, []);
+      const server = readQuery(req, "server");
+      if (server !== undefined) requireServer(parts.catalog, server);
+      const refs = await stopAll(parts, { server });
+      return { body: { instances: await rowsOf(parts, { server }, refs) } };
     },
   });
   mount(router, "/users/:user/start", {

@@ -2,6 +2,7 @@ import type { Command } from "commander";
 import { SupervisorError } from "../errors.ts";
 import type { Install, PackageSpec } from "../installs/installs.ts";
 import { answer, globalsOf, instant } from "./output.ts";
+import { besideMoving, whileWaiting } from "./progress.ts";
 import { table } from "./table.ts";
 import type { Column } from "./table.ts";
 import { viewHere } from "./view.ts";
@@ -43,11 +44,16 @@ async function installPackage(
   const { requireSlug } = await import("../platform/slug.ts");
   requireSlug("server", server);
   const isQuiet = globalsOf(command).json;
-  const done = await installServer(dataDir, server, parseSpec(...sourceOf(flags)), {
+  const waiting = {
+    doing: `fetching ${server}`,
+    afterInterrupt: `what was fetched is no version yet; the same command begins anew`,
+  };
+  const work = installServer(dataDir, server, parseSpec(...sourceOf(flags)), {
     bin: flags.bin,
     allowScripts: flags.allowScripts ?? false,
-    onOutput: (text) => isQuiet || process.stderr.write(text),
+    onOutput: (text) => isQuiet || besideMoving(text),
   });
+  const done = await whileWaiting(command, waiting, work);
   const entry = { [server]: entryOf(done.install) };
   const { package: name, version, folder } = done.install;
   answer(command, { ...done.install, isNew: done.isNew, config: entry }, [

@@ -2,6 +2,7 @@ import type { Command } from "commander";
 import type { Reloaded } from "../api/types.ts";
 import { apiPath, clientFor } from "./client.ts";
 import { answer } from "./output.ts";
+import { whileWaiting } from "./progress.ts";
 
 const WORDS = [
   ["changed", "Changed"],
@@ -12,7 +13,12 @@ const WORDS = [
 
 async function reload(_options: object, command: Command): Promise<void> {
   const client = await clientFor(command);
-  const done = await client.call<Reloaded>("POST", apiPath(["reload"]));
+  const waiting = {
+    doing: "reading the config again",
+    afterInterrupt: "the daemon goes on with it; its log says when the config is in force",
+  };
+  const order = client.call<Reloaded>("POST", apiPath(["reload"]));
+  const done = await whileWaiting(command, waiting, order);
   const lines = WORDS.filter(([key]) => done[key].length > 0).map(
     ([key, words]) => `${words}: ${done[key].join(", ")}.`,
   );

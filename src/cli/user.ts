@@ -6,6 +6,7 @@ import { keyTable } from "./key.ts";
 import { requireNewSlug } from "../platform/slug.ts";
 import { roughSize } from "../platform/sizes.ts";
 import { answer, globalsOf, instant } from "./output.ts";
+import { whileWaiting } from "./progress.ts";
 import { ownName } from "./own-name.ts";
 import { readSecret, withSecretOptions } from "./secret.ts";
 import { instanceTable } from "./instance-table.ts";
@@ -101,7 +102,12 @@ async function removeUser(
   if (!yes) await confirm(command, `Remove ${name} with all ${what}?`);
   const client = await clientFor(command);
   const path = apiPath(["users", name], { keepData: keepData ? "true" : undefined });
-  const done = await client.call<RemovedUser>("DELETE", path);
+  const waiting = {
+    doing: `removing ${name}`,
+    afterInterrupt: "the daemon goes on with it, and finishes it at its next start at the latest",
+  };
+  const order = client.call<RemovedUser>("DELETE", path);
+  const done = await whileWaiting(command, waiting, order);
   const { keys, sessions, instances, tokens, homes, keptHomes } = done.removed;
   answer(command, done, [
     `${done.user} is removed.`,

@@ -31,8 +31,16 @@ export async function startInstance(parts: RunParts, subject: RunSubject): Promi
 
 /** Ends all instances of the user, or those of the server; the next message starts them again. */
 export async function stopInstances(parts: RunParts, subject: RunSubject): Promise<Ref[]> {
-  const refs = runningOf(parts, subject);
-  await parts.supervisor.stop(subject, "stopped by an admin");
+  return await stopAll(parts, subject);
+}
+
+/** As `stopInstances`, of all users unless the selector names one. */
+export async function stopAll(
+  parts: Pick<RunParts, "supervisor">,
+  selector: Selector,
+): Promise<Ref[]> {
+  const refs = runningOf(parts, selector);
+  await parts.supervisor.stop(selector, "stopped by an admin");
   return refs;
 }
 
@@ -62,7 +70,7 @@ function requireEnabled({ registry }: RunParts, { user }: RunSubject): void {
     throw new SupervisorError("USER_DISABLED", "the user is disabled");
 }
 
-const runningOf = ({ supervisor }: RunParts, selector: Selector): Ref[] =>
+const runningOf = ({ supervisor }: Pick<RunParts, "supervisor">, selector: Selector): Ref[] =>
   supervisor.list(selector).filter(({ state }) => state !== "stopped");
 
 const defaultOf = ({ config }: RunParts, { user, server }: RunSubject): Ref => ({
