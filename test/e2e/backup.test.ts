@@ -19,6 +19,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import type { TestContext } from "node:test";
 import Database from "better-sqlite3";
+import { MIGRATIONS } from "../../src/store/migrations.ts";
 import { runCli, startDaemon } from "../helpers/daemon.ts";
 import type { TestDaemon } from "../helpers/daemon.ts";
 import { fixture } from "../helpers/fixtures.ts";
@@ -262,15 +263,31 @@ test("restore refuses a folder in use, one with a database, and what is no whole
   (await daemon.cli(["restore", file])).json();
 });
 
+/** Makes a backup one of the first version, with what that knew of; returns its tokens. */
+function ofFirstVersion(file: string): unknown[] {
+  const old = new Database(`${file}.old`);
+  old.exec(MIGRATIONS[0]!);
+  old.pragma("user_version = 1");
+  const tables = old
+    .prepare("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")
+    .pluck()
+    .all() as string[];
+  old.prepare("ATTACH ? AS backup").run(file);
+  for (const table of tables) {
+    const columns = old.prepare("SELECT name FROM pragma_table_info(?)").pluck().all(table);
+    const names = columns.join();
+    old.exec(`INSERT INTO main.${table} (${names}) SELECT ${names} FROM backup.${table}`);
+  }
+  const tokens = old.prepare("SELECT * FROM tokens ORDER BY user_id, server").all();
+  old.close();
+  renameSync(`${file}.old`, file);
+  return tokens;
+}
+
 test("a backup of an earlier version is brought up to date", async (t) => {
   const { daemon, file } = await backedUp(t);
   await loseData(daemon);
-  const db = new Database(file);
-  db.exec(
-    "DROP TABLE grants; DROP TABLE manifests; DROP TABLE uids; DROP TABLE audit; PRAGMA user_version = 1",
-  );
-  const tokens = db.prepare("SELECT * FROM tokens ORDER BY user_id, server").all();
-  db.close();
+  const tokens = ofFirstVersion(file);
   const before = readFileSync(file);
   (await daemon.cli(["restore", file])).json();
   assert.deepEqual(readFileSync(file), before, "the backup itself stays as it is");
