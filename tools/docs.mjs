@@ -2,11 +2,12 @@
 //   <!-- generated: NAME -->  …  <!-- end of generated -->
 //   npm run docs                writes them
 //   npm run docs -- --check     writes nothing; names the pages that are out of date, and exits 1
-import { globSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, globSync, readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { createProgram } from "../src/cli/cli.ts";
 import { snippetsFor } from "../src/cli/snippets.ts";
 import { configJsonSchema } from "../src/config/config.ts";
+import { manPage } from "./man.mjs";
 import { fenced, table } from "./markdown.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
@@ -147,11 +148,21 @@ function renewed(text, page) {
 }
 
 const isCheck = process.argv.includes("--check");
-for (const page of ["README.md", ...globSync("docs/*.md", { cwd: root })]) {
-  const before = readFileSync(`${root}/${page}`, "utf8");
-  const after = renewed(before, page);
-  if (after === before) continue;
+
+function keep(page, before, after) {
+  if (after === before) return;
   console.error(`${page} ${isCheck ? "is out of date: npm run docs renews it" : "renewed"}`);
   if (isCheck) process.exitCode = 1;
   else writeFileSync(`${root}/${page}`, after);
 }
+
+for (const page of ["README.md", ...globSync("docs/*.md", { cwd: root })]) {
+  const before = readFileSync(`${root}/${page}`, "utf8");
+  keep(page, before, renewed(before, page));
+}
+const MAN_PAGE = "docs/mcp-supervisor.1";
+const program = createProgram(() => undefined);
+const written = existsSync(`${root}/${MAN_PAGE}`)
+  ? readFileSync(`${root}/${MAN_PAGE}`, "utf8")
+  : "";
+keep(MAN_PAGE, written, manPage(program));

@@ -27,9 +27,8 @@ export function addKeyRoutes(router: Router, { registry }: ControlParts): void {
   mount(router, "/keys", {
     get: (req): { body: { keys: OwnedKey[] } } => {
       const until = readCount(req, "expiringBy");
-      if (until === undefined)
-        throw new SupervisorError("REQUEST_INVALID", "expiringBy is missing");
-      return { body: { keys: registry.expiringKeys(until) } };
+      const keys = until === undefined ? registry.allKeys() : registry.expiringKeys(until);
+      return { body: { keys } };
     },
   });
   mount(router, "/keys/:id", {

@@ -5,6 +5,7 @@ import { SupervisorError } from "../errors.ts";
 import type {
   AboutUser,
   AccessKeyRow,
+  OwnedKeyRow,
   Store,
   UserOverview,
   UserRow,
@@ -147,8 +148,12 @@ export class Registry {
 
   /** Keys of all users that end from now to `until` (epoch ms), the next first. */
   expiringKeys(until: number): (AccessKey & { user: string })[] {
-    const rows = this.#store.accessKeys.expiring(Date.now(), until);
-    return rows.map(({ user, ...row }) => ({ user, ...shownKey(row) }));
+    return this.#store.accessKeys.expiring(Date.now(), until).map(ownedKey);
+  }
+
+  /** Keys of all users that were not revoked. */
+  allKeys(): (AccessKey & { user: string })[] {
+    return this.#store.accessKeys.listAll().map(ownedKey);
   }
 
   /** From here on the key opens nothing; once more is no error. KEY_NOT_FOUND. */
@@ -228,3 +233,8 @@ function shown({ name, state, createdAt, fullName, email }: UserRow): User {
 function shownKey({ id, prefix, label, createdAt, expiresAt }: AccessKeyRow): AccessKey {
   return { id, prefix, label, createdAt, expiresAt };
 }
+
+const ownedKey = (row: OwnedKeyRow): AccessKey & { user: string } => ({
+  user: row.user,
+  ...shownKey(row),
+});

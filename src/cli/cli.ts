@@ -2,6 +2,7 @@
 import { Command, CommanderError } from "commander";
 import { addAuditCommand } from "./audit.ts";
 import { addBackupCommand } from "./backup.ts";
+import { addCompletionCommand } from "./completion.ts";
 import { addConfigCommands } from "./config.ts";
 import { addDoctorCommand } from "./doctor.ts";
 import { explain, failureOf } from "./explain.ts";
@@ -59,6 +60,7 @@ export function createProgram(onError: (text: string) => void): Command {
   addRestoreCommand(program);
   addPackageCommands(program);
   addServiceCommands(program);
+  addCompletionCommand(program);
   return program;
 }
 

@@ -8,6 +8,8 @@ const NO_ARGUMENT =
 
 const EXCESS = /too many arguments for '([^']*)'\. Expected (\d+) arguments? but got (\d+):.*/s;
 const OPTION = /unknown option '(--[^'=]*|-[^-'])[^']*'/s;
+/** A value that is none of the choices. */
+const CHOICE = /(?:command-argument value|argument) '.*?' is invalid/s;
 /** Only what is nearly a command of ours can be told from a secret. */
 const COMMAND = /unknown command '(?![a-z-]+'\s+\(Did you mean).*'/s;
 
@@ -25,6 +27,7 @@ export function withoutValues(complaint: string): string {
   return complaint
     .replace(EXCESS, excess)
     .replace(OPTION, "unknown option '$1'")
+    .replace(CHOICE, "the value is none of the choices")
     .replace(COMMAND, "unknown command");
 }
 

@@ -28,6 +28,7 @@ export class AccessKeyRows {
   readonly #find: Query<OwnedKeyRow>;
   readonly #findByHash: Query<OwnedKeyRow>;
   readonly #list: Query<AccessKeyRow>;
+  readonly #listAll: Query<OwnedKeyRow>;
   readonly #expiring: Query<OwnedKeyRow>;
   readonly #revoke: Query<never>;
   readonly #deleteAll: Query<never>;
@@ -42,6 +43,9 @@ export class AccessKeyRows {
     this.#findByHash = db.prepare(`${OWNED} WHERE hash = ?`);
     this.#list = db.prepare(
       `SELECT ${COLUMNS} FROM access_keys WHERE user_id = ? ORDER BY created_at, id`,
+    );
+    this.#listAll = db.prepare(
+      `${OWNED} WHERE revoked_at IS NULL ORDER BY users.name, access_keys.id`,
     );
     this.#expiring = db.prepare(
       `${OWNED} WHERE revoked_at IS NULL AND expires_at > ? AND expires_at <= ?
@@ -74,6 +78,11 @@ export class AccessKeyRows {
 
   list(userId: number): AccessKeyRow[] {
     return this.#list.all(userId);
+  }
+
+  /** Those of all users that were not revoked. */
+  listAll(): OwnedKeyRow[] {
+    return this.#listAll.all();
   }
 
   /** Those that were not revoked and expire after `from` and not after `until` (epoch ms), the next first. */

@@ -60,6 +60,7 @@ const COMMANDS = [
   "service install",
   "service print",
   "service uninstall",
+  "completion",
 ];
 
 test("every command has a help with an example, --config and --json", async () => {
@@ -128,6 +129,8 @@ test("a secret that is typed where none belongs is not repeated", async (t) => {
     `token set alice --token-file s3cret --config ${config}`,
     "token s3cret",
     "s3cret",
+    "completion s3cret",
+    "status --sort s3cret",
   ];
   const { codes, said } = await refused(lines.flatMap((line) => [line, `${line} --json`]));
   assert.ok(codes.every((code) => code === 2));

@@ -39,6 +39,7 @@ test("the tarball installs from itself alone, replaces what was there, and runs"
 
   // The checkout's own config may hold secrets by now.
   const packed = must("tar", ["-tzf", tarball]).split("\n");
+  assert.ok(packed.includes("package/docs/mcp-supervisor.1"), "the man page is packed");
   const configs = packed.filter((name) =>
     /^package\/(?!node_modules\/).*\.config\.json$/.test(name),
   );
@@ -46,6 +47,10 @@ test("the tarball installs from itself alone, replaces what was there, and runs"
     "package/defaults/supervisor.config.json",
     "package/examples/gmail/supervisor.config.json",
   ]);
+  const { man } = JSON.parse(readFileSync(join(installed, "package.json"), "utf8")) as {
+    man: string;
+  };
+  assert.ok(existsSync(join(installed, man)));
   const shipped = join(installed, "defaults", "supervisor.config.json");
   assert.equal(run("config", "check", "--config", shipped).status, 0);
   const { servers } = JSON.parse(readFileSync(shipped, "utf8")) as {

@@ -1,0 +1,106 @@
+import type { Argument, Command, Option } from "commander";
+import type { ListedUser, OwnedKey } from "../api/types.ts";
+import { FILES } from "./completion-scripts.ts";
+import { apiPath, createControlClient } from "./client.ts";
+
+/** Whoever presses Tab waits no longer for a daemon that is busy. */
+const PATIENCE_MS = 1_000;
+
+/** What a word may be: one of these, or of what there is of that kind. */
+type Kind = "users" | "servers" | "keys" | "files" | "anything" | readonly string[];
+
+/** Options by what they take; those of lists of their own say it themselves. */
+const KIND_OF_OPTION: Record<string, Kind> = {
+  "--server": "servers",
+  "--user": "users",
+  "--config": "files",
+  "--token-file": "files",
+  "--keep-in": "files",
+};
+
+/** Where the line has come to before its last word. */
+interface Place {
+  command: Command;
+  /** Of the arguments that stand before it. */
+  given: number;
+  /** Whose value the last word is. */
+  option: Option | undefined;
+  config: string | undefined;
+}
+
+const optionsOf = (command: Command): readonly Option[] =>
+  command.parent === null ? command.options : [...command.options, ...optionsOf(command.parent)];
+
+function placeOf(program: Command, before: readonly string[]): Place {
+  const place: Place = { command: program, given: 0, option: undefined, config: undefined };
+  for (const word of before) {
+    const { command, option } = place;
+    if (option !== undefined) {
+      if (option.long === "--config") place.config = word;
+      place.option = undefined;
+    } else if (word.startsWith("-")) {
+      const found = optionsOf(command).find(({ long, short }) => long === word || short === word);
+      if (found?.required === true) place.option = found;
+    } else {
+      const inner = command.commands.find((one) => one.name() === word);
+      if (inner === undefined) place.given += 1;
+      else place.command = inner;
+    }
+  }
+  return place;
+}
+
+/** What stands at this place of a command that takes no other command. */
+function kindOfArgument(command: Command, argument: Argument | undefined): Kind {
+  const group = command.parent?.name();
+  const name = argument?.name();
+  if (argument?.argChoices !== undefined) return argument.argChoices;
+  if (name === "file") return "files";
+  if (name === "id" && group === "key") return "keys";
+  if (name === "name" && (group === "package" || group === "server")) return "servers";
+  const isNew = group === "user" && command.name() === "add";
+  return (name === "name" || name === "search") && !isNew ? "users" : "anything";
+}
+
+function kindOf({ command, given, option }: Place, last: string): Kind {
+  if (option !== undefined)
+    return option.argChoices ?? KIND_OF_OPTION[option.long ?? ""] ?? "anything";
+  if (last.startsWith("-"))
+    return [...optionsOf(command).flatMap(({ long }) => long ?? []), "--help"];
+  if (command.commands.length > 0) return command.commands.map((inner) => inner.name());
+  const { registeredArguments } = command;
+  return kindOfArgument(command, registeredArguments[given]);
+}
+
+/** Names of what there is, as the config and the daemon tell it. */
+async function namesOf(kind: "users" | "servers" | "keys", path?: string): Promise<string[]> {
+  const { loadConfig } = await import("../config/config.ts");
+  const config = loadConfig({ path });
+  if (kind === "servers") return Object.keys(config.servers);
+  const client = createControlClient(config.controlSocket);
+  if (kind === "keys")
+    return (await client.call<{ keys: OwnedKey[] }>("GET", apiPath(["keys"]))).keys.map(
+      ({ id }) => id,
+    );
+  const { users } = await client.call<{ users: ListedUser[] }>("GET", apiPath(["users"]));
+  return users.map(({ user }) => user);
+}
+
+/** What cannot be asked for has no names: a shell that waits for a candidate has no use for an error. */
+async function quietly(names: Promise<string[]>): Promise<string[]> {
+  const late = new Promise<string[]>((resolve) => {
+    setTimeout(resolve, PATIENCE_MS, []).unref();
+  });
+  return await Promise.race([names.catch(() => []), late]);
+}
+
+/** What the last word may become, in its order; FILES where any file is meant. */
+export async function candidates(program: Command, words: readonly string[]): Promise<string[]> {
+  const last = words.at(-1) ?? "";
+  const place = placeOf(program, words.slice(0, -1));
+  const kind = kindOf(place, last);
+  if (kind === "anything") return [];
+  if (kind === "files") return [FILES];
+  const all = typeof kind === "string" ? await quietly(namesOf(kind, place.config)) : kind;
+  return all.filter((word) => word.startsWith(last));
+}
