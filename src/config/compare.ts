@@ -28,6 +28,7 @@ const LIVE = [
   "log",
   "limits",
   "providers",
+  "notices",
   "selfService",
 ] as const;
 /** The number of turns is fixed when the queue for them is made. */

@@ -17,6 +17,7 @@ export type {
   ChildServer,
   Config,
   Isolation,
+  NoticeDef,
   ProviderDef,
   RemoteServer,
   ServerDef,

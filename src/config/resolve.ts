@@ -3,7 +3,7 @@ import path from "node:path";
 import { passedOver } from "./foreign.ts";
 import { formatProblem } from "./problems.ts";
 import { controlSocketPath, impliedServer } from "./relations.ts";
-import type { ParsedConfig, ParsedProvider, ParsedServer } from "./schema.ts";
+import type { ParsedConfig, ParsedNotice, ParsedProvider, ParsedServer } from "./schema.ts";
 import type { Config, ProviderDef, ServerDef } from "./types.ts";
 
 /** Where a config came from. */
@@ -15,7 +15,7 @@ export interface Place {
 
 /** Fills in what depends on other keys or on the machine, and makes paths absolute. */
 export function resolveConfig(parsed: ParsedConfig, place: Place): Config {
-  const { limits, listen } = parsed;
+  const { listen } = parsed;
   const absolute = (file: string): string => path.resolve(place.baseDir, file);
   const dataDir = absolute(parsed.dataDir);
   const all = Object.entries(parsed.servers);
@@ -38,16 +38,7 @@ export function resolveConfig(parsed: ParsedConfig, place: Place): Config {
     admin: parsed.admin,
     ports: parsed.ports,
     isolation: parsed.isolation,
-    limits: {
-      children: limits.children,
-      memoryBytes: limits.memory,
-      spawnConcurrency: limits.spawnConcurrency,
-      streamsPerUser: limits.streamsPerUser,
-      childrenPerUser: limits.childrenPerUser,
-      bodyBytes: limits.bodyBytes,
-      unreadBytes: limits.unread,
-      unreadTotalBytes: limits.unreadTotal,
-    },
+    limits: resolveLimits(parsed.limits),
     sessionTtlMs: parsed.sessionTtl,
     resumeWindowMs: parsed.resumeWindow,
     eventLog: parsed.eventLog,
@@ -65,6 +56,7 @@ export function resolveConfig(parsed: ParsedConfig, place: Place): Config {
         resolveProvider(name, provider, { dataDir, ...place }),
       ]),
     ),
+    notices: parsed.notices.map((notice) => resolveNotice(notice, absolute)),
     uids: parsed.uids,
     defaultServer: parsed.defaultServer ?? impliedServer(enabled.map(([name]) => name)),
     servers: Object.fromEntries(
@@ -72,6 +64,19 @@ export function resolveConfig(parsed: ParsedConfig, place: Place): Config {
     ),
     disabled: all.filter(([, server]) => server.disabled).map(([name]) => name),
     warnings: passedOver(parsed.servers).map(formatProblem),
+  };
+}
+
+function resolveLimits(limits: ParsedConfig["limits"]): Config["limits"] {
+  return {
+    children: limits.children,
+    memoryBytes: limits.memory,
+    spawnConcurrency: limits.spawnConcurrency,
+    streamsPerUser: limits.streamsPerUser,
+    childrenPerUser: limits.childrenPerUser,
+    bodyBytes: limits.bodyBytes,
+    unreadBytes: limits.unread,
+    unreadTotalBytes: limits.unreadTotal,
   };
 }
 
@@ -151,4 +156,10 @@ function resolveProvider(
   const clientSecretFile =
     file === undefined ? usualSecret(`${name}.secret`, dataDir, env) : path.resolve(baseDir, file);
   return { ...provider, name, clientSecretFile, defaultExpiresInMs: defaultExpiresIn };
+}
+
+function resolveNotice(notice: ParsedNotice, absolute: (file: string) => string): ParsedNotice {
+  const urlFile = absolute(notice.urlFile);
+  if (notice.kind !== "feishu" || notice.secretFile === undefined) return { ...notice, urlFile };
+  return { ...notice, urlFile, secretFile: absolute(notice.secretFile) };
 }

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { notices } from "./notice-schema.ts";
 import { provider, providerName } from "./provider-schema.ts";
 import { count, duration, listenPort, port, size } from "./scalars.ts";
 import { ISOLATION, LATER, server, serverName } from "./server-schema.ts";
@@ -164,7 +165,10 @@ export const configSchema = z.strictObject({
   providers: z
     .record(providerName, provider)
     .default({})
-    .describe("where users' tokens come from, by name; see the last table"),
+    .describe("where users' tokens come from, by name; see Keys of a provider"),
+  notices: notices
+    .default([])
+    .describe("who is told when something needs a person; see Notices below"),
   uids: z
     .strictObject({ from: z.int(), to: z.int() })
     .nullable()
@@ -182,4 +186,5 @@ export const configSchema = z.strictObject({
 
 export type ParsedConfig = z.output<typeof configSchema>;
 export type ParsedProvider = ParsedConfig["providers"][string];
+export type ParsedNotice = ParsedConfig["notices"][number];
 export type ParsedServer = ParsedConfig["servers"][string];

@@ -52,8 +52,8 @@ export const remoteUrl = checkedString((value) => {
 
 const LOOPBACK = /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])$/;
 
-/** A secret goes there: never in clear over a network, and never to a metadata service. */
-function secureProblem(value: string): string | undefined {
+/** What is wrong with a URL that secrets go to: never in clear over a network, and never to a metadata service. */
+export function secureProblem(value: string): string | undefined {
   const url = parseHttpUrl(value);
   if (url === undefined || url.hash !== "")
     return 'must be a URL such as "https://sso.example.com/token", without a user, password or fragment';

@@ -1,5 +1,5 @@
 import type { GRANTS } from "./provider-schema.ts";
-import type { ParsedConfig, ParsedProvider } from "./schema.ts";
+import type { ParsedConfig, ParsedNotice, ParsedProvider } from "./schema.ts";
 
 export type Isolation = "auto" | "none" | "user" | "sandbox";
 
@@ -52,6 +52,8 @@ export interface Config {
   metrics: { perUser: boolean };
   jwt: null;
   providers: Record<string, ProviderDef>;
+  /** Who is told when something needs a person. */
+  notices: NoticeDef[];
   /** Accounts that children are given; nobody else may have them. */
   uids: { from: number; to: number } | null;
   defaultServer: string;
@@ -61,6 +63,9 @@ export interface Config {
   /** What is odd about the file, a line each as `path: message`, and no reason to refuse it. */
   warnings: string[];
 }
+
+/** Somebody who is told; both paths are absolute. */
+export type NoticeDef = ParsedNotice;
 
 /** Where tokens come from. */
 export type ProviderDef = (

@@ -46,6 +46,7 @@ export class GrantRows {
   readonly #set: Query<never>;
   readonly #find: Query<GrantRow>;
   readonly #all: Query<GrantRow>;
+  readonly #ending: Query<GrantRow>;
   readonly #of: Query<GrantRow>;
   readonly #box: Query<{ box: Buffer }>;
   readonly #begin: Query<never>;
@@ -76,6 +77,10 @@ export class GrantRows {
     );
     this.#all = db.prepare(
       `SELECT ${columns} ${joined} WHERE users.state <> 'removing' ORDER BY grants.user_id`,
+    );
+    this.#ending = db.prepare(
+      `SELECT ${columns} ${joined} WHERE users.state = 'enabled'
+         AND (grants.state = 'needs_reauth' OR refresh_expires_at <= ?)`,
     );
     this.#of = db.prepare(`SELECT ${columns} ${joined} WHERE grants.user_id = ?`);
     this.#box = db.prepare(`SELECT box FROM grants WHERE ${own}`);
@@ -108,6 +113,11 @@ export class GrantRows {
   /** Those of all users who are not being removed. */
   all(): GrantRow[] {
     return this.#all.all();
+  }
+
+  /** Those of enabled users that have to connect anew, or whose refresh token ends by then (epoch ms). */
+  ending(until: number): GrantRow[] {
+    return this.#ending.all(until);
   }
 
   of(userId: number): GrantRow[] {

@@ -115,4 +115,16 @@ export const MIGRATIONS: readonly string[] = [
     FROM (SELECT user, max(at) AS at FROM audit WHERE kind = 'call' GROUP BY user) AS seen
     WHERE seen.user = users.name AND seen.at >= users.created_at;
   `,
+  `
+  -- Who was told what. event: of a trouble that comes again it is another one. due_at: when it is told next.
+  CREATE TABLE notices (
+    channel TEXT    NOT NULL,
+    kind    TEXT    NOT NULL,
+    about   TEXT    NOT NULL,
+    event   INTEGER NOT NULL,
+    tries   INTEGER NOT NULL,
+    due_at  INTEGER NOT NULL,
+    PRIMARY KEY (channel, kind, about)
+  ) STRICT, WITHOUT ROWID;
+  `,
 ];

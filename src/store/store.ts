@@ -12,6 +12,7 @@ import { GrantRows } from "./grants.ts";
 import { lockDataDir } from "./lock.ts";
 import { ManifestRows } from "./manifests.ts";
 import { MetaRows } from "./meta.ts";
+import { NoticeRows } from "./notices.ts";
 import { SealedRows } from "./sealed.ts";
 import type { SealedColumn } from "./sealed.ts";
 import { TokenRows } from "./tokens.ts";
@@ -23,6 +24,7 @@ export type { AuditFilter, AuditKind, AuditRow } from "./audit.ts";
 export { DatabaseCopy, copyDraft } from "./copy.ts";
 export type { GrantRow } from "./grants.ts";
 export type { ManifestPlace, ManifestSelector } from "./manifests.ts";
+export type { NoticeRow, NoticeRows } from "./notices.ts";
 export type { RowKey, SealedColumn, SealedRows } from "./sealed.ts";
 export type { TokenRow } from "./tokens.ts";
 export type { AboutUser, UserOverview, UserRow, UserState } from "./users.ts";
@@ -38,6 +40,7 @@ export class Store {
   readonly manifests: ManifestRows;
   readonly meta: MetaRows;
   readonly audit: AuditRows;
+  readonly notices: NoticeRows;
   readonly uids: UidRows;
   readonly #db: Connection;
 
@@ -50,6 +53,7 @@ export class Store {
     this.manifests = new ManifestRows(db);
     this.meta = new MetaRows(db);
     this.audit = new AuditRows(db, this.users);
+    this.notices = new NoticeRows(db);
     this.uids = new UidRows(db);
   }
 

@@ -14,11 +14,19 @@ export interface SealedToken {
   box: Buffer;
 }
 
+/** A token that nobody refreshes, of a user who is enabled. */
+export interface EndingToken {
+  user: string;
+  server: string;
+  expiresAt: number;
+}
+
 /** Rows of `tokens`. */
 export class TokenRows {
   readonly #set: Query<never>;
   readonly #findFor: Query<SealedToken>;
   readonly #list: Query<TokenRow>;
+  readonly #ending: Query<EndingToken>;
   readonly #delete: Query<never>;
   readonly #deleteAll: Query<never>;
   readonly #any: Query<unknown>;
@@ -39,6 +47,12 @@ export class TokenRows {
       `SELECT server, fingerprint, set_at AS setAt, expires_at AS expiresAt
        FROM tokens WHERE user_id = ? ORDER BY server`,
     );
+    this.#ending = db.prepare(
+      `SELECT users.name AS user, tokens.server, tokens.expires_at AS expiresAt
+       FROM tokens JOIN users ON users.id = tokens.user_id
+       LEFT JOIN grants ON grants.user_id = tokens.user_id AND grants.server = tokens.server
+       WHERE users.state = 'enabled' AND grants.user_id IS NULL AND tokens.expires_at <= ?`,
+    );
     this.#delete = db.prepare("DELETE FROM tokens WHERE user_id = ? AND server = ?");
     this.#deleteAll = db.prepare("DELETE FROM tokens WHERE user_id = ?");
     this.#any = db.prepare("SELECT 1 FROM tokens LIMIT 1");
@@ -57,6 +71,11 @@ export class TokenRows {
 
   list(userId: number): TokenRow[] {
     return this.#list.all(userId);
+  }
+
+  /** Those that no provider renews, and that end by then (epoch ms) or have ended. */
+  ending(until: number): EndingToken[] {
+    return this.#ending.all(until);
   }
 
   /** False where there was none. */
