@@ -8,14 +8,13 @@ import { counted } from "./errors.ts";
 import { openGateway } from "./gateway/gateway.ts";
 import type { Gateway } from "./gateway/gateway.ts";
 import { countChildren } from "./instances/children.ts";
-import { countEvents } from "./instances/count-events.ts";
 import { openInstances } from "./instances/open-instances.ts";
+import { beginBackground } from "./operations/background.ts";
 import { ChildSecrets } from "./operations/child-secrets.ts";
 import { discardWith, followChanges } from "./operations/follow-changes.ts";
 import { headerHider } from "./operations/header-hider.ts";
 import { auditedReload, createReload } from "./operations/reload.ts";
 import type { Reloaded } from "./operations/reload.ts";
-import { keepFresh } from "./operations/keep-fresh.ts";
 import { finishRemovals } from "./operations/removal.ts";
 import { openOrClose } from "./platform/closers.ts";
 import type { Closers } from "./platform/closers.ts";
@@ -80,12 +79,13 @@ async function openRooms(options: DaemonOptions, closers: Closers): Promise<Daem
   followChanges({ ...rooms, tokens });
   // Before anybody can connect: a user who is on the way out must not be seen again.
   await finishRemovals({ ...rooms, tokens });
-  countEvents(supervisor, telemetry.metrics);
-  keepFresh({ ...rooms, tokens });
+  const notices = beginBackground({ ...rooms, store, vault, tokens }, closers);
   const gateway = closers.opened(await openGateway({ ...rooms, tokens }));
   const reload = createReload({ ...rooms, tokens, hideHeaders });
-  const orders = { publicUrl: gateway.publicUrl, reload, store, tokens, keyring: vault.keyring };
-  const control = closers.opened(await openControl({ ...rooms, ...orders }));
+  const orders = { publicUrl: gateway.publicUrl, reload, store, tokens, notices };
+  const control = closers.opened(
+    await openControl({ ...rooms, ...orders, keyring: vault.keyring }),
+  );
   log.info({ ...gateway.address, version }, "serving");
   const children = (): string => counted(countChildren(supervisor), "child", "children");
   return {

@@ -20,7 +20,7 @@ const LINES: readonly Record<string, readonly string[]>[] = [
   { instances: [] },
   { links: [], engines: ["get-port"] },
   { auth: [], catalog: [], tokens: ["openid-client"] },
-  { vault: [], audit: [] },
+  { vault: [], audit: [], notices: [] },
   { store: ["better-sqlite3"] },
   {
     http: [],

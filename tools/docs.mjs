@@ -58,8 +58,7 @@ function servers() {
 }
 
 /** By the kinds that know a key; one that has several defaults names none. */
-function providers() {
-  const kinds = configJsonSchema().properties.providers.additionalProperties.oneOf;
+function byKind(kinds) {
   const rows = new Map();
   for (const kind of kinds)
     for (const { key, byDefault, what } of keysOf(kind)) {
@@ -105,6 +104,9 @@ function commands() {
   );
 }
 
+const providers = () => byKind(configJsonSchema().properties.providers.additionalProperties.oneOf);
+const notices = () => byKind(configJsonSchema().properties.notices.items.oneOf);
+
 const LANGUAGES = { Cursor: "json", "VS Code": "json", FastMCP: "python", Langflow: "", n8n: "" };
 
 function snippets(level, names) {
@@ -132,6 +134,7 @@ const PARTS = {
   config,
   servers,
   providers,
+  notices,
   commands,
   clients: () => snippets(3),
   "three-clients": () => snippets(0, ["Claude Code", "Cursor", "FastMCP"]),

@@ -4,7 +4,8 @@ import { droppedLines } from "../telemetry/logger.ts";
 import type { Gauges } from "../telemetry/metrics.ts";
 import type { ControlParts } from "./parts.ts";
 
-function gaugesOf({ registry, sessions, supervisor, audit, log }: ControlParts): Gauges {
+function gaugesOf(parts: ControlParts): Gauges {
+  const { registry, sessions, supervisor, audit, log, notices } = parts;
   return {
     users: registry.countUsers(),
     sessions: sessions.count,
@@ -15,6 +16,7 @@ function gaugesOf({ registry, sessions, supervisor, audit, log }: ControlParts):
     auditWaiting: audit.waiting,
     logDropped: droppedLines(log),
     notificationsDropped: sessions.unread.dropped,
+    troubles: notices.counts(),
   };
 }
 

@@ -16,6 +16,7 @@ import type { Store } from "../store/store.ts";
 import type { Isolation } from "../engines/process/isolation.ts";
 import type { Manifests } from "../instances/manifests.ts";
 import type { Supervisor } from "../instances/supervisor.ts";
+import type { Notices } from "../notices/notices.ts";
 import type { Tokens } from "../tokens/tokens.ts";
 import type { Keyring } from "../vault/keyring.ts";
 
@@ -37,6 +38,7 @@ export interface ControlParts {
   reload: () => Promise<Reloaded>;
   log: Logger;
   audit: Audit;
+  notices: Pick<Notices, "counts" | "test">;
   metrics: Metrics;
   journal: Journal;
   refusedReplays: Pick<RefusedReplays, "of">;

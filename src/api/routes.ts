@@ -6,6 +6,7 @@ import { addInstanceRoutes } from "./instance-routes.ts";
 import { addKeyRoutes } from "./key-routes.ts";
 import { addKeyringRoutes } from "./keyring-routes.ts";
 import { addLogRoutes } from "./log-routes.ts";
+import { addNoticeRoutes } from "./notice-routes.ts";
 import type { ControlParts } from "./parts.ts";
 import { addReloadRoute } from "./reload-routes.ts";
 import { addRefreshRoutes } from "./refresh-routes.ts";
@@ -26,5 +27,6 @@ export function createRoutes(parts: ControlParts, isLocal: boolean): Router {
   addReloadRoute(router, parts);
   addAuditRoutes(router, parts);
   addDoctorRoutes(router, parts);
+  addNoticeRoutes(router, parts);
   return router;
 }

@@ -3,7 +3,7 @@ import type { AuditRow } from "../audit/audit.ts";
 import type { OwnerKind } from "../containment.ts";
 import type { ServerLevel } from "../engines/process/levels.ts";
 import type { Unkept } from "../engines/process/limits.ts";
-import type { ServerDef } from "../config/config.ts";
+import type { NoticeDef, ServerDef } from "../config/config.ts";
 import type { AccessKey, User } from "../auth/registry.ts";
 import type { InstanceStatus, LogLine, InstanceFailure } from "../instances/supervisor.ts";
 import type { StoredToken } from "../tokens/tokens.ts";
@@ -73,6 +73,15 @@ export type TokenRow = StoredToken;
 export interface RefreshedTokens {
   user: string;
   refreshed: { server: string; failure: { code: ErrorCode; message: string } | null }[];
+}
+
+/** What became of a test that was sent to each of `notices` in the config. */
+export interface TestedNotices {
+  notices: {
+    kind: NoticeDef["kind"];
+    urlFile: string;
+    failure: { code: ErrorCode; message: string } | null;
+  }[];
 }
 
 export interface AddedUser {

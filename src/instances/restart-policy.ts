@@ -13,6 +13,9 @@ const JITTER = 0.2;
 /** After that a message gets one start of a parked instance: what was wrong outside may be right again. */
 const PARKED_MS = 5 * 60_000;
 
+/** Whether so many failures are held against it that only a message now and then starts it. */
+export const isParked = ({ failures }: { failures: number }): boolean => failures >= MAX_FAILURES;
+
 /** Whether a start failed for want of processes, memory, descriptors or disk: no failure of the child's, and maybe over in a moment. */
 export function isShortage(failure: unknown): boolean {
   const { code } = toSupervisorError(failure);
@@ -55,7 +58,7 @@ export class RestartPolicy {
   }
 
   get isParked(): boolean {
-    return this.#failures >= MAX_FAILURES;
+    return isParked(this);
   }
 
   /** From when on a message starts the child again. */

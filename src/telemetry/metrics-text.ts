@@ -62,6 +62,7 @@ export async function metricsText(
   addSurvival(instruments, metrics);
   addRequests(instruments, metrics);
   addDaemon(instruments, metrics, gauges);
+  addTroubles(instruments, metrics, gauges);
   registry.registerMetric(durationMetric(metrics));
   const all = Registry.merge([registry, processRegistry()]);
   return { text: await all.metrics(), contentType: registry.contentType };
@@ -163,6 +164,20 @@ function addDaemon({ gauge, counter }: Instruments, metrics: Metrics, gauges: Ga
     "notifications_dropped_total",
     "Notifications of servers for which a slow client left no room.",
     one(gauges.notificationsDropped),
+  );
+}
+
+/** What needs a person, and whether people were told. */
+function addTroubles({ gauge, counter }: Instruments, metrics: Metrics, gauges: Gauges): void {
+  const troubles = Object.entries(gauges.troubles).map(([kind, value]) => ({
+    labels: { kind },
+    value,
+  }));
+  gauge("troubles", "What needs a person, by kind.", troubles);
+  counter(
+    "notices_total",
+    "Notices of troubles, by where they went and outcome.",
+    metrics.samples("notices"),
   );
 }
 

@@ -27,7 +27,8 @@ type CounterName =
   | "lost"
   | "drainsCut"
   | "contained"
-  | "refreshes";
+  | "refreshes"
+  | "notices";
 
 /** One sample: `{ server: "mail" }` → 3. */
 export interface Sample {
@@ -46,6 +47,8 @@ export interface Gauges {
   auditWaiting: number;
   logDropped: number;
   notificationsDropped: number;
+  /** What needs a person, by kind. */
+  troubles: Record<string, number>;
 }
 
 /** The sampler counts its own pause as delay. */
@@ -127,6 +130,11 @@ export class Metrics {
   /** A provider was asked for a token. */
   refreshed(provider: string, outcome: string): void {
     this.#count("refreshes", provider + outcome, { provider, outcome });
+  }
+
+  /** Somebody was to be told of what needs a person. */
+  noticed(channel: string, outcome: string): void {
+    this.#count("notices", channel + outcome, { channel, outcome });
   }
 
   /** A failure of ours ended this in place of the process. */

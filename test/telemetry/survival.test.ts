@@ -15,6 +15,7 @@ const NO_GAUGES = {
   auditWaiting: 0,
   logDropped: 0,
   notificationsDropped: 0,
+  troubles: {},
 };
 
 test("what sessions tell of a child's end is counted by server and kind", async (t) => {

@@ -1,0 +1,26 @@
+import { countEvents } from "../instances/count-events.ts";
+import type { Supervisor } from "../instances/supervisor.ts";
+import { Notices } from "../notices/notices.ts";
+import type { NoticesParts } from "../notices/notices.ts";
+import type { Closers } from "../platform/closers.ts";
+import { keepFresh } from "./keep-fresh.ts";
+import type { KeepFreshParts } from "./keep-fresh.ts";
+import { troubleFinder } from "./troubles.ts";
+import type { TroubleParts } from "./troubles.ts";
+
+type BackgroundParts = Omit<NoticesParts, "store" | "config"> &
+  KeepFreshParts &
+  TroubleParts & {
+    supervisor: Supervisor;
+    store: NoticesParts["store"];
+    config: NoticesParts["config"];
+  };
+
+/** From now on events are counted, tokens of providers kept fresh, and people told of what needs one. */
+export function beginBackground(parts: BackgroundParts, closers: Closers): Notices {
+  countEvents(parts.supervisor, parts.metrics);
+  keepFresh(parts);
+  const notices = closers.opened(new Notices(parts));
+  notices.start(troubleFinder(parts));
+  return notices;
+}
