@@ -4,13 +4,15 @@ import { apiPath, clientFor } from "./client.ts";
 import type { ControlClient } from "./client.ts";
 import { SupervisorError, counted } from "../errors.ts";
 import { answer, known } from "./output.ts";
+import { variantText } from "./variant.ts";
 import { whileWaiting } from "./progress.ts";
 import type { Waiting } from "./progress.ts";
 
 type Verb = "start" | "stop" | "restart";
 
 function outcome(verb: Verb, row: StatusRow): string {
-  const what = `${row.user}/${row.server}`;
+  const variant = variantText(row.variant);
+  const what = `${row.user}/${row.server}${variant === null ? "" : ` (${variant})`}`;
   const place = known({ pid: row.pid, port: row.port });
   if (row.state === "draining")
     return `${what}: start ${row.generation} has ${counted(row.inFlight, "call")} to answer still${place === "" ? "" : ` (${place})`}.`;
