@@ -41,8 +41,8 @@ const SENTENCES: Record<TroubleKind, (trouble: Named) => Words> = {
     zh: `服务商 ${about} 拒绝了本系统的请求：${reason}\n→ 更正 clientId 或密钥，然后运行 mcp-supervisor reload`,
   }),
   vault: ({ reason }) => ({
-    en: `the key of the vault is in trouble, and the next start will fail: ${reason}\n→ mcp-supervisor doctor`,
-    zh: `保险库密钥异常，下次启动将失败：${reason}\n→ mcp-supervisor doctor`,
+    en: `the vault is in trouble: ${reason}\n→ mcp-supervisor doctor`,
+    zh: `保险库异常：${reason}\n→ mcp-supervisor doctor`,
   }),
   disk: ({ reason }) => ({
     en: `the disk of the data folder is in trouble: ${reason}\n→ make room, or see to the disk`,

@@ -25,7 +25,7 @@ export interface TroubleParts {
   registry: Pick<Registry, "expiringKeys" | "findUser">;
   supervisor: Pick<Supervisor, "list" | "fallen">;
   tokens: Pick<Tokens, "refresher" | "shared">;
-  vault: Pick<Vault, "keyring">;
+  vault: Pick<Vault, "trouble">;
   config: Pick<Config, "providers" | "dataDir">;
   log: Logger;
 }
@@ -142,7 +142,7 @@ function refusing({ tokens, config }: TroubleParts, refused: ReadonlySet<string>
 }
 
 function vaultTroubles({ vault }: TroubleParts): Trouble[] {
-  const trouble = vault.keyring.trouble();
+  const trouble = vault.trouble();
   if (trouble === undefined) return [];
   return [{ ...nothing, kind: "vault", about: "key", reason: trouble.message }];
 }

@@ -1,5 +1,6 @@
 /** Room: vault. Seals secrets so that the database alone gives nothing away. In: text and where it belongs. Out: a box that opens only there. Knows no user, keeps no plain text. */
 import { SupervisorError } from "../errors.ts";
+import { DAY_MS } from "../platform/durations.ts";
 import type { Store } from "../store/store.ts";
 import { Checks } from "./checks.ts";
 import { makeKeyFile, readKeyFile, refuseKeyFile } from "./key-file.ts";
@@ -13,6 +14,8 @@ export interface Vault {
   /** What was sealed for that place. STORE_FAILED where the box was changed or is another place's. */
   open(box: Buffer, aad: string): string;
   readonly keyring: Keyring;
+  /** What somebody should see to: the key file, or a box that did not open within the last day. */
+  trouble(): SupervisorError | undefined;
   /** Resolves when nothing is being sealed anew any more. */
   close(): Promise<void>;
 }
@@ -49,17 +52,23 @@ export function openVault(options: VaultOptions): Vault {
   const keys = found ?? makeKeyFile(keyFile);
   if (isInUse) requireKeysOf(store, { keyFile, keys });
   const keyring = new Keyring({ keyFile, store, hide, onFailure }, keys);
+  let unopened: { at: number; failure: SupervisorError } | undefined;
   return {
     keyring,
     seal: (text, aad) => keyring.seal(text, aad),
     open: (box, aad) => {
       const text = keyring.open(box, aad);
       if (text !== undefined) return text;
-      throw new SupervisorError(
+      const failure = new SupervisorError(
         "STORE_FAILED",
         "a sealed row was changed outside of the daemon, or moved from another user or server",
       );
+      unopened = { at: Date.now(), failure };
+      throw failure;
     },
+    trouble: () =>
+      keyring.trouble() ??
+      (unopened !== undefined && Date.now() - unopened.at < DAY_MS ? unopened.failure : undefined),
     close: () => keyring.close(),
   };
 }

@@ -351,6 +351,25 @@ test("what is wrong with a provider is told where it stands, without what was wr
   assert.deepEqual(of({ kind: "feishu" }), ["providers.sso.clientId: is missing"]);
 });
 
+test("who is told is named by files, each once, and what is wrong with one is told where it stands", () => {
+  const of = (...notices: object[]): unknown => ({ ...MINIMAL, notices });
+  const slack = { kind: "slack", urlFile: "keys/slack" };
+  const feishu = { kind: "feishu", urlFile: "/keys/feishu", secretFile: "keys/secret", lang: "zh" };
+  assert.deepEqual(parseConfig(of(slack, feishu), BASE, { env: {} }).notices, [
+    { kind: "slack", urlFile: `${BASE}/keys/slack`, lang: "en" },
+    { ...feishu, secretFile: `${BASE}/keys/secret` },
+  ]);
+  const wrong: Record<string, object[]> = {
+    'notices[0].kind: must be "json", "slack" or "feishu"': [{ kind: "mail", urlFile: "x" }],
+    "notices[0].url: is not a known key": [{ ...slack, url: "https://h" }],
+    "notices[0].secretFile: is not a known key": [{ ...slack, secretFile: "x" }],
+    "notices[0].urlFile: is missing": [{ kind: "json" }],
+    "notices[1].urlFile: is there twice": [slack, { ...feishu, urlFile: slack.urlFile }],
+  };
+  for (const [problem, notices] of Object.entries(wrong))
+    assert.deepEqual(problemsOf(of(...notices)), [problem]);
+});
+
 test("a server and its provider fit each other", () => {
   const of = (server: object, provider: object = SSO): readonly string[] =>
     problemsOf(fed(provider, server));

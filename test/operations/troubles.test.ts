@@ -90,6 +90,7 @@ test("a key file that the next start would refuse is told, and so is a disk that
   chmodSync(keyFile, 0o644);
   assert.deepEqual(found(), ["vault key"]);
   chmodSync(keyFile, 0o400);
+  assert.deepEqual(found(), []);
   const relaxed = (): never => {
     throw new SupervisorError("DISK_FULL", "the database: the disk is full");
   };
@@ -99,6 +100,14 @@ test("a key file that the next start would refuse is told, and so is a disk that
     full().troubles.map(({ kind, reason }) => [kind, reason]),
     [["disk", "the database: the disk is full"]],
   );
+});
+
+test("a sealed row that does not open is told", (t) => {
+  const { vault, find } = rig(t);
+  const box = vault.seal("a-token", "tokens|ada|mail");
+  assert.throws(() => vault.open(box, "tokens|bob|mail"), { code: "STORE_FAILED" });
+  const [trouble] = find().troubles;
+  assert.match(`${trouble!.kind}: ${trouble!.reason}`, /^vault: a sealed row was changed/);
 });
 
 test("a provider that refuses this installation is told until it gives a token", (t) => {
