@@ -53,7 +53,9 @@ function flatten(
   const path = [...above, ...issue.path];
   if (issue.code === "unrecognized_keys")
     return issue.keys.map((key) => {
-      const meant = nearest(key, knownKeys(schema, path));
+      const known = knownKeys(schema, path);
+      if (known.includes(key)) return { path: [...path, key], message: "is a key of another kind" };
+      const meant = nearest(key, known);
       const hint = meant === undefined ? "" : `, did you mean "${meant}"?`;
       return { path: [...path, key], message: `is not a known key${hint}` };
     });

@@ -362,7 +362,7 @@ test("who is told is named by files, each once, and what is wrong with one is to
   const wrong: Record<string, object[]> = {
     'notices[0].kind: must be "json", "slack" or "feishu"': [{ kind: "mail", urlFile: "x" }],
     "notices[0].url: is not a known key": [{ ...slack, url: "https://h" }],
-    "notices[0].secretFile: is not a known key": [{ ...slack, secretFile: "x" }],
+    "notices[0].secretFile: is a key of another kind": [{ ...slack, secretFile: "x" }],
     "notices[0].urlFile: is missing": [{ kind: "json" }],
     "notices[1].urlFile: is there twice": [slack, { ...feishu, urlFile: slack.urlFile }],
   };
