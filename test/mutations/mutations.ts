@@ -210,11 +210,11 @@ export async function sayMutations(options: MutationsOptions): Promise<Mutations
   const neighbourPath = "/u/bob/calm/mcp";
   const neighbour = await open(neighbourPath, bob);
   const look = async (): Promise<void> => {
-    figures.neighbour.calls += 1;
+    const id = (figures.neighbour.calls += 1);
     const { status, body } = await post(
       neighbourPath,
       bob,
-      call(1, "echo", { text: "well" }),
+      call(id, "echo", { text: "well" }),
       neighbour,
     );
     if (status === 200 && body.includes("well")) figures.neighbour.answered += 1;
