@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { createInterface } from "node:readline";
@@ -86,7 +86,9 @@ async function killedDaemon(t: TestContext, dataDir: string): Promise<void> {
   const daemon = spawn(process.execPath, argv, { stdio: ["ignore", "pipe", "inherit"] });
   t.after(() => daemon.kill("SIGKILL"));
   const [line] = (await once(createInterface({ input: daemon.stdout }), "line")) as [string];
-  assert.match(line, /^started \d+$/);
+  const [, pid] = /^started (\d+)$/.exec(line) ?? [];
+  const nameOf = (): string => readFileSync(`/proc/${pid}/comm`, "utf8");
+  await until(() => nameOf() === "sleep\n", "it ends with its parent no more");
   for (const { pid, ppid } of await readProcessTable())
     if (ppid === daemon.pid) process.kill(pid, "SIGKILL");
   daemon.kill("SIGKILL");
