@@ -86,8 +86,8 @@ async function killedDaemon(t: TestContext, dataDir: string): Promise<void> {
   const daemon = spawn(process.execPath, argv, { stdio: ["ignore", "pipe", "inherit"] });
   t.after(() => daemon.kill("SIGKILL"));
   const [line] = (await once(createInterface({ input: daemon.stdout }), "line")) as [string];
-  const [, pid] = /^started (\d+)$/.exec(line) ?? [];
-  const nameOf = (): string => readFileSync(`/proc/${pid}/comm`, "utf8");
+  const [, left] = /^started (\d+)$/.exec(line) ?? [];
+  const nameOf = (): string => readFileSync(`/proc/${left}/comm`, "utf8");
   await until(() => nameOf() === "sleep\n", "it ends with its parent no more");
   for (const { pid, ppid } of await readProcessTable())
     if (ppid === daemon.pid) process.kill(pid, "SIGKILL");
