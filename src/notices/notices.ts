@@ -55,12 +55,16 @@ export class Notices {
     this.#book = new NoticeBook(parts.store);
   }
 
-  /** From now on whoever is to be told is told of what `look` finds. It must not throw. */
+  /** From now on whoever is to be told is told of what `look` finds. */
   start(look: () => Look): void {
     const turn = (): void => {
       this.#timer = setTimeout(turn, LOOK_EVERY_MS);
       this.#timer.unref();
-      this.#tell(look());
+      try {
+        this.#tell(look());
+      } catch (err) {
+        this.#parts.log.error({ err }, "nobody can be told of troubles now; tried again soon");
+      }
     };
     turn();
   }

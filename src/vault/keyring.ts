@@ -1,5 +1,6 @@
 import { createSecretKey } from "node:crypto";
 import type { KeyObject } from "node:crypto";
+import { statSync } from "node:fs";
 import { setImmediate as nextTurn, setTimeout as delay } from "node:timers/promises";
 import { SupervisorError, counted, toSupervisorError } from "../errors.ts";
 import type { RowKey, SealedRows, Store } from "../store/store.ts";
@@ -43,6 +44,16 @@ export interface KeyringParts {
 const COPY_WAIT_MS = 10_000;
 const COPY_LOOK_MS = 50;
 
+/** Another text once the file was changed, or is another one. */
+function looksOf(file: string): string {
+  try {
+    const { dev, ino, ctimeNs } = statSync(file, { bigint: true });
+    return `${dev} ${ino} ${ctimeNs}`;
+  } catch (error) {
+    return String((error as NodeJS.ErrnoException).code);
+  }
+}
+
 const inUse = (message: string, remedy: string): SupervisorError =>
   new SupervisorError("KEY_IN_USE", message, { details: [remedy] });
 
@@ -57,6 +68,7 @@ export class Keyring {
   readonly #resealer: Resealer;
   readonly #keys = new Map<number, KeyObject>();
   #newest: number;
+  #lastLook: { looks: string; trouble: SupervisorError | undefined } | undefined;
 
   /** `keys` are wiped. Every key with a check must have been found to fit it. */
   constructor(parts: KeyringParts, keys: readonly VaultKey[]) {
@@ -220,6 +232,13 @@ export class Keyring {
 
   /** Why the daemon would not start again with the key file as it is; undefined where it would. */
   trouble(): SupervisorError | undefined {
+    const looks = `${looksOf(this.#parts.keyFile)} ${[...this.#keys.keys()].join()}`;
+    // Not read without need: what is read of it cannot be wiped.
+    if (this.#lastLook?.looks !== looks) this.#lastLook = { looks, trouble: this.#look() };
+    return this.#lastLook.trouble;
+  }
+
+  #look(): SupervisorError | undefined {
     const { keyFile } = this.#parts;
     try {
       // One of the service manager is a copy, which does not follow a rotation before the next start.

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { chmodSync } from "node:fs";
+import { chmodSync, renameSync } from "node:fs";
 import path from "node:path";
 import { test } from "node:test";
 import type { TestContext } from "node:test";
@@ -90,6 +90,10 @@ test("a key file that the next start would refuse is told, and so is a disk that
   chmodSync(keyFile, 0o644);
   assert.deepEqual(found(), ["vault key"]);
   chmodSync(keyFile, 0o400);
+  assert.deepEqual(found(), []);
+  renameSync(keyFile, `${keyFile}.away`);
+  assert.deepEqual(found(), ["vault key"]);
+  renameSync(`${keyFile}.away`, keyFile);
   assert.deepEqual(found(), []);
   const relaxed = (): never => {
     throw new SupervisorError("DISK_FULL", "the database: the disk is full");
