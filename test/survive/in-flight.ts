@@ -113,6 +113,8 @@ class Cuts {
   }
 
   async slowList(way: Way, session: Conversation): Promise<void> {
+    // Of a child that sleeps a list is answered from what it last showed.
+    await this.#goesOn(way, session);
     const { outcome } = await this.list(way, session);
     this.#sheet.note(`${nameOf(way)}: killed in a slow tools/list`, "a result", wordsOf(outcome));
   }
