@@ -45,6 +45,12 @@ const LONGEST = [
   "test/e2e/child-limits.test.ts",
   "test/e2e/streams.test.ts",
   "test/e2e/idle.test.ts",
+  "test/e2e/manifest.test.ts",
+  "test/e2e/backup.test.ts",
+  "test/survive/lost.test.ts",
+  "test/survive/asleep.test.ts",
+  "test/e2e/modern-survives.test.ts",
+  "test/conformance/subset.test.ts",
 ];
 
 /** `unit`: those that start no process, so that one process can run them all. */

@@ -74,7 +74,10 @@ test("a daemon that stands still gives no sign of life", async (t) => {
     env: { NOTIFY_SOCKET: socket.path, WATCHDOG_USEC: "1000000" },
   });
   const signs = () => socket.messages().filter((message) => message === "WATCHDOG=1").length;
+  // Right behind a sign, so that it is not in the midst of finding out whether it may give the next.
   await until(() => signs() > 0, "it lives");
+  const first = signs();
+  await until(() => signs() > first, "it gives another sign");
   process.kill(daemon.pid, "SIGSTOP");
   // What was on its way when it stopped comes before this.
   await until(
