@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
 import type { SupervisorError } from "../errors.ts";
 import type { Listener } from "../links/link.ts";
 import type { Unanswered } from "./in-flight.ts";
@@ -19,4 +20,11 @@ export interface Front extends Listener {
   interrupt(unanswered: readonly Unanswered[]): TellAll | undefined;
   /** The session is over, and what waited has been told: the client's streams end. */
   end(): void;
+}
+
+/** Ends the client's streams once it is told, behind what those hear who wait for a way to the server: it reaches them within this turn. */
+export async function endBehind(front: Front, told: Promise<void> | undefined): Promise<void> {
+  await told;
+  await nextTurn();
+  front.end();
 }

@@ -10,6 +10,7 @@ import { isRequest } from "../mcp/envelope.ts";
 import { Attachment, takenBackText } from "./attachment.ts";
 import type { CallWatch } from "./calls.ts";
 import { ComeBack } from "./come-back.ts";
+import { endBehind } from "./front.ts";
 import type { Front } from "./front.ts";
 import { tellNews } from "./news.ts";
 import { arrive } from "./arrival.ts";
@@ -191,11 +192,7 @@ export class Session implements Follower {
     this.#serving?.holds.clear();
     const { inFlight } = this.#serving ?? {};
     const tell = this.#front.interrupt(inFlight?.drainUnanswered() ?? []);
-    const work = async (): Promise<void> => {
-      await tell?.(error);
-      this.#front.end();
-    };
-    unawaited("session", () => this.#front.end(), work());
+    unawaited("session", () => this.#front.end(), endBehind(this.#front, tell?.(error)));
   }
 
   /** The client has left or may not stay: the server is told, unless it knows (`isTold`). */

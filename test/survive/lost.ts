@@ -56,10 +56,10 @@ async function loseSession(
   rig.notes(server).behave(REASONS[reason]);
   await rig.end(server);
   const note = (n: number) => ({ name: "note", arguments: { n } });
-  // A stream may be closed before this call, or after its error.
+  // A stream may be closed before this call, which then gets 404, or after its error.
   const first = await session.ask(1, "tools/call", note(1)).then(
     ({ result }) => (result === undefined ? "no result" : "a result"),
-    () => "no result",
+    () => "no answer",
   );
   await until(() => !session.isListening, "the stream is closed", 5000).catch(() => undefined);
   const { status } = await session.post(

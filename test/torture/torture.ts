@@ -145,7 +145,7 @@ async function playRound(rig: Rig, begin: () => Life): Promise<number> {
       converse(work),
       converse(work),
     ]);
-    const isLong = random() < 0.2;
+    const isLong = random() < 0.1;
     const time = isLong ? hearMany(rig.told) : delay(50 + random() * 700);
     await Promise.race([time, life.ended, working]);
     life.process.kill("SIGKILL");
