@@ -129,7 +129,9 @@ export class HttpClient {
   }
 
   #release(connection: Connection, isReusable: boolean): void {
-    if (!this.#busy.delete(connection)) this.#idle.splice(this.#idle.indexOf(connection), 1);
+    const at = this.#busy.delete(connection) ? -1 : this.#idle.indexOf(connection);
+    // One that found no place among the idle is in neither.
+    if (at !== -1) this.#idle.splice(at, 1);
     if (!isReusable) return;
     if (this.#isClosed || this.#idle.length >= MAX_IDLE_CONNECTIONS) {
       connection.close();
