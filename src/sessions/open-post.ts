@@ -177,7 +177,7 @@ export interface Failed {
   readonly post: Post;
   readonly unanswered: readonly string[];
   /** Whether the server may have done what they ask; undefined where nobody can say. */
-  readonly mayHaveHappened?: boolean;
+  readonly mayHaveHappened?: boolean | undefined;
 }
 
 /** Takes these requests from the POSTs, by their ids, that wait for them. */
@@ -195,8 +195,14 @@ export function takeFrom(posts: Map<string, Post>, unanswered: readonly Unanswer
   return Array.from(failed, ([post, lost]) => ({
     post,
     unanswered: lost.map(({ id }) => id),
-    mayHaveHappened: lost.some(({ mayHaveHappened }) => mayHaveHappened === true),
+    mayHaveHappened: anyOf(lost),
   }));
+}
+
+/** Whether any of them may have happened: not, where that is known of each. */
+function anyOf(lost: readonly Unanswered[]): boolean | undefined {
+  if (lost.some(({ mayHaveHappened }) => mayHaveHappened === true)) return true;
+  return lost.every(({ mayHaveHappened }) => mayHaveHappened === false) ? false : undefined;
 }
 
 /** Answers all of them in the server's place. */

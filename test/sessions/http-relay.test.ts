@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { TestContext } from "node:test";
 import { test } from "node:test";
-import type { SupervisorError } from "../../src/errors.ts";
+import { SupervisorError } from "../../src/errors.ts";
 import { peek } from "../../src/mcp/client-body.ts";
 import type { CallWatch } from "../../src/sessions/calls.ts";
 import { OutputShare } from "../../src/platform/output-share.ts";
@@ -247,6 +247,17 @@ test("a call whose server is killed fails with why, on the stream that its answe
   assert.deepEqual([seen.failure?.code, seen.unanswered], ["INSTANCE_EXITED", ["1"]]);
   assert.equal(seen.failure?.data?.["mayHaveHappened"], true);
   assert.equal(said("tools/call").length, 1);
+});
+
+test("of an answer that finds no room nobody says that its call has not happened", async (t) => {
+  const { post, relay, said } = await rig(t, {
+    reply: ({ said: { method } }) => method === "tools/call",
+  });
+  const { seen } = post(call(1, "pay"));
+  await until(() => said("tools/call").length === 1, "the server has it");
+  relay.onDropped("1", new SupervisorError("ANSWER_TOO_LARGE", "the answer is too large"));
+  await until(() => seen.failure, "it has failed");
+  assert.deepEqual([seen.failure?.code, seen.failure?.data], ["ANSWER_TOO_LARGE", undefined]);
 });
 
 test("a call whose server is killed in the middle of an event is told why, behind what there is of it", async (t) => {
