@@ -290,7 +290,7 @@ export class HttpRelay implements Front, HttpSession, Relaying {
     const ids = [...post.waiting];
     const isBroken = error.code === "UPSTREAM_RESET" || error.code === "UPSTREAM_REFUSED";
     if (error.code === "UPSTREAM_REFUSED")
-      for (const id of ids) this.inFlight.find(id)!.isUnread = true;
+      for (const id of ids) this.inFlight.lost(this.inFlight.find(id)!, true);
     const unanswered = this.inFlight.drainUnanswered(ids);
     if (isBroken && ids.length > 0) return await this.interrupt(unanswered)?.(error);
     this.#forget(post);

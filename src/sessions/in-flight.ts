@@ -59,7 +59,7 @@ export interface Open {
   sends: number;
   /** Who has it now has certainly read nothing of it. */
   isUnread: boolean;
-  /** One that had it before, and is gone, may have done what it asks. */
+  /** One that had it may have done what it asks, and will not answer. */
   mayHaveHappened: boolean;
 }
 
@@ -154,7 +154,13 @@ export class InFlight {
     }
   }
 
-  /** The request waits for the next generation: who had it will not answer. */
+  /** Who has the request will not answer it, and has read nothing of it where it `isUnread`. It is drained then, or waits for the next generation. */
+  lost(open: Open, isUnread: boolean): void {
+    open.isUnread = isUnread;
+    if (!isUnread) open.mayHaveHappened = true;
+  }
+
+  /** The request waits for the next generation. */
   await(open: Open): void {
     const { carrier } = open;
     open.carrier = undefined;

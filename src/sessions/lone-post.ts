@@ -15,6 +15,7 @@ import type { Generations } from "./generations.ts";
 import { HttpExchange } from "./http-exchange.ts";
 import type { ExchangeOwner } from "./http-exchange.ts";
 import { InFlight } from "./in-flight.ts";
+import type { Open } from "./in-flight.ts";
 import type { HttpOutlet } from "./outlet.ts";
 import { isSentAgain } from "./resend.ts";
 import type { Resend } from "./resend.ts";
@@ -194,33 +195,37 @@ export class LonePost implements ExchangeOwner {
       return;
     }
     const { code } = broken;
-    const wasHanded = code !== "UPSTREAM_REFUSED";
-    if (isGone && this.#mayGoOn(wasHanded)) return await this.#sendAgain();
+    const isUnread = code === "UPSTREAM_REFUSED";
+    const open = this.#open();
+    for (const one of open) this.#inFlight.lost(one, isUnread);
+    if (isGone && this.#mayGoOn(open, isUnread)) return await this.#sendAgain(open);
     const isBroken = code === "UPSTREAM_RESET" || code === "UPSTREAM_REFUSED";
-    const { size } = this.#inFlight;
-    if (isGone && size > 0) this.#options.survival?.onLost(live.ref, size, reasonIn(failure));
-    const isTold = isBroken && size > 0;
-    const full = isTold ? failure.withData({ mayHaveHappened: wasHanded }) : failure;
+    const { length } = open;
+    if (isGone && length > 0) this.#options.survival?.onLost(live.ref, length, reasonIn(failure));
+    const isTold = isBroken && length > 0;
+    const mayHaveHappened = open.some((one) => one.mayHaveHappened);
+    const full = isTold ? failure.withData({ mayHaveHappened }) : failure;
     this.#failWith(full, isGone ? explained.then(reasonIn) : undefined);
   }
 
   /** Whether all of it may be sent again, and an answer still has somewhere to go. */
-  #mayGoOn(wasHanded: boolean): boolean {
+  #mayGoOn(open: readonly Open[], isUnread: boolean): boolean {
     const { messages, resend } = this.#options;
     const hasBegun = this.#status !== 0 && !this.#hasStream;
-    const ids = idsOf(messages);
-    if (ids.length === 0 || hasBegun) return false;
-    return ids.every((id) => {
-      const open = this.#inFlight.find(id);
-      if (open === undefined) return false;
-      if (open.method === LISTEN && resend !== "never") return true;
-      return isSentAgain(open, { wasHanded, resend });
-    });
+    // A part of a batch that is answered would be asked for anew.
+    const isWhole = open.length > 0 && open.length === idsOf(messages).length;
+    if (!isWhole || hasBegun) return false;
+    const rule = { wasHanded: !isUnread, resend };
+    return open.every((one) => one.method === LISTEN || isSentAgain(one, rule));
   }
 
-  async #sendAgain(): Promise<void> {
-    const { instance, messages, survival } = this.#options;
-    const open = idsOf(messages).flatMap((id) => this.#inFlight.find(id) ?? []);
+  /** What of it is not answered. */
+  #open(): Open[] {
+    return idsOf(this.#options.messages).flatMap((id) => this.#inFlight.find(id) ?? []);
+  }
+
+  async #sendAgain(open: readonly Open[]): Promise<void> {
+    const { instance, survival } = this.#options;
     for (const one of open) this.#inFlight.await(one);
     const live = await instance.ensure();
     if (this.#isOver) return;

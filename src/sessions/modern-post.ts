@@ -12,7 +12,7 @@ import type { CallWatch } from "./calls.ts";
 import { ComeBack } from "./come-back.ts";
 import { explainFailure, reasonIn } from "./exit.ts";
 import { InFlight } from "./in-flight.ts";
-import type { Carrier, Open } from "./in-flight.ts";
+import type { Carrier, Open, Unanswered } from "./in-flight.ts";
 import { Listening } from "./listening.ts";
 import type { ModernServer, ModernServing } from "./modern-server.ts";
 import type { HttpOutlet } from "./outlet.ts";
@@ -50,7 +50,6 @@ export class ModernPost implements Listener, Follower {
   #state: State = { kind: "away" };
   #message: ClientMessage | undefined;
   #listening: Listening | undefined;
-  #mayHaveHappened = false;
   #isStream = false;
 
   /** `unread` counts what waits for this client: the child has other callers and cannot wait for it. */
@@ -93,8 +92,7 @@ export class ModernPost implements Listener, Follower {
   /** Nobody waits for the child any more: the client is told why. */
   giveUp(error: SupervisorError): void {
     if (this.#isOver) return;
-    const mayHaveHappened = this.#mayHaveHappened || this.#state.kind === "sent";
-    this.#outlet.fail(error.withData({ mayHaveHappened }), this.#finish());
+    this.#failWith(error, this.#finish());
   }
 
   /** For the instance: a listener hears the next generation as soon as that is ready. */
@@ -191,8 +189,8 @@ export class ModernPost implements Listener, Follower {
       () => {},
       () => state.link.abandon(error),
     )();
+    this.#inFlight.lost(this.#open, isUnread);
     this.#inFlight.await(this.#open);
-    if (!isUnread) this.#mayHaveHappened = true;
     unawaited("request", this.#broke, this.#goOn(at, isUnread, error));
   }
 
@@ -240,8 +238,15 @@ export class ModernPost implements Listener, Follower {
     const explained = await explaining;
     if (live !== undefined)
       this.#server.survival?.onLost(live.ref, unanswered.length, reasonIn(explained));
-    const mayHaveHappened = this.#mayHaveHappened;
-    this.#outlet.fail(explained.withData({ mayHaveHappened }), unanswered);
+    this.#failWith(explained, unanswered);
+  }
+
+  #failWith(error: SupervisorError, unanswered: readonly Unanswered[]): void {
+    const mayHaveHappened = unanswered.some((one) => one.mayHaveHappened);
+    this.#outlet.fail(
+      error.withData({ mayHaveHappened }),
+      unanswered.map(({ id }) => id),
+    );
   }
 
   readonly #broke = (failure: SupervisorError): void => {
@@ -256,15 +261,15 @@ export class ModernPost implements Listener, Follower {
     beginStream(this.#outlet);
   }
 
-  /** Nothing more is said to the client but what the caller says. Returns the ids of what has no answer. */
-  #finish(why?: Promise<string>): string[] {
+  /** Nothing more is said to the client but what the caller says. Returns what has no answer. */
+  #finish(why?: Promise<string>): Unanswered[] {
     const state = this.#state;
     this.#state = { kind: "over" };
     clearTimeout(this.#timer);
     this.#comeBack.cancel();
     this.#server.instance.usage.followers.delete(this);
     this.#unread.close();
-    const unanswered = this.#inFlight.drainUnanswered(undefined, why).map(({ id }) => id);
+    const unanswered = this.#inFlight.drainUnanswered(undefined, why);
     // The child is told, where it has not answered.
     if (state.kind === "sent") state.link.close();
     return unanswered;

@@ -45,8 +45,7 @@ export class Recovery {
     let again = 0;
     for (const id of this.#inFlight.idsOf(at)) {
       const open = this.#inFlight.find(id)!;
-      open.isUnread = unsent.has(id);
-      if (!open.isUnread) open.mayHaveHappened = true;
+      this.#inFlight.lost(open, unsent.has(id));
       const rule = { wasHanded: !open.isUnread, resend, memory: session.memory };
       if (isStateful) lost.push(id);
       else if (open.kind === "ping") this.#answerPing(id);

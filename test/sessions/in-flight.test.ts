@@ -290,10 +290,10 @@ test("what an earlier generation may have done is not safe to repeat, whatever t
   const messages = messagesOf(Buffer.from(request("1")));
   inFlight.sent(messages, undefined, carrier);
   const open = inFlight.find("1")!;
-  open.mayHaveHappened = true;
+  inFlight.lost(open, false);
   inFlight.await(open);
   inFlight.sentAgain(open, carrier);
-  open.isUnread = true;
+  inFlight.lost(open, true);
   assert.equal(inFlight.drainUnanswered()[0]?.mayHaveHappened, true);
 });
 
@@ -304,7 +304,7 @@ test("a request that waited and was sent on may have happened, one that nobody h
   inFlight.sent(messagesOf(Buffer.from(request("2"))), undefined, carrier);
   for (const id of ["1", "2"]) {
     const open = inFlight.find(id)!;
-    open.isUnread = true;
+    inFlight.lost(open, true);
     inFlight.await(open);
     if (id === "1") inFlight.sentAgain(open, carrier);
   }

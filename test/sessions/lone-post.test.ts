@@ -268,16 +268,17 @@ test("an answer that has begun as a stream goes on there, whatever form the next
   }
 });
 
-test("who listens by 2026-07-28 goes on listening to the next server, and is told once that it does", async (t) => {
-  const told = 'data: {"jsonrpc":"2.0","method":"notifications/subscriptions/acknowledged"}\n\n';
-  const { start, kill } = await twoServers(t, told, told + NEWS);
-  const listen = JSON.stringify({ jsonrpc: "2.0", id: 1, method: "subscriptions/listen" });
-  const { seen } = start(listen);
-  await until(() => seen.text === told, "it listens");
-  kill();
-  await until(() => seen.text !== told, "the next one has news");
-  assert.equal(seen.text, told + NEWS);
-});
+for (const resend of ["reads", "never"] as const)
+  test(`with "${resend}" who listens by 2026-07-28 goes on listening to the next server, and is told once that it does`, async (t) => {
+    const told = 'data: {"jsonrpc":"2.0","method":"notifications/subscriptions/acknowledged"}\n\n';
+    const { start, kill } = await twoServers(t, told, told + NEWS);
+    const listen = JSON.stringify({ jsonrpc: "2.0", id: 1, method: "subscriptions/listen" });
+    const { seen } = start(listen, {}, resend);
+    await until(() => seen.text === told, "it listens");
+    kill();
+    await until(() => seen.text !== told, "the next one has news");
+    assert.equal(seen.text, told + NEWS);
+  });
 
 test("a server that ends its stream early, and lives, ends the client's", async (t) => {
   const { start, inFlight } = await rig(t, (_req, res) => {
