@@ -38,6 +38,9 @@ export interface Carrier {
   end(): void;
 }
 
+/** For a listener, who has no answer coming: no generation that is replaced waits for it. */
+export const NOT_COUNTED: Carrier = { begin() {}, end() {} };
+
 /** A request that waits for an answer. */
 export interface Open {
   readonly kind: Kind;

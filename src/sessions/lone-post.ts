@@ -1,6 +1,6 @@
-import { unawaited } from "../containment.ts";
+import { guarded, unawaited } from "../containment.ts";
 import { SupervisorError } from "../errors.ts";
-import type { Instance, Live } from "../instances/supervisor.ts";
+import type { Follower, Instance, Live } from "../instances/supervisor.ts";
 import type { HttpRequest, ResponseHeaders } from "../links/http1/client.ts";
 import type { ClientMessage } from "../mcp/client-body.ts";
 import { idsOf } from "../mcp/envelope.ts";
@@ -14,8 +14,8 @@ import { explainFailure, reasonIn } from "./exit.ts";
 import type { Generations } from "./generations.ts";
 import { HttpExchange } from "./http-exchange.ts";
 import type { ExchangeOwner } from "./http-exchange.ts";
-import { InFlight } from "./in-flight.ts";
-import type { Open } from "./in-flight.ts";
+import { InFlight, NOT_COUNTED } from "./in-flight.ts";
+import type { Carrier, Open } from "./in-flight.ts";
 import type { HttpOutlet } from "./outlet.ts";
 import { isSentAgain } from "./resend.ts";
 import type { Resend } from "./resend.ts";
@@ -47,12 +47,13 @@ export interface LonePostOptions extends LoneRequest {
  * One request of a client to a server that speaks Streamable HTTP itself, which belongs to no session:
  * of a server without sessions, of 2026-07-28, or the one that begins a session. Where its child ends
  * before it has answered, the request is sent to the next one, or answered with an error, by the rules
- * for those of sessions.
+ * for those of sessions. Who listens is moved to the next one as soon as that is there.
  */
-export class LonePost implements ExchangeOwner {
+export class LonePost implements ExchangeOwner, Follower {
   readonly #options: LonePostOptions;
   readonly #inFlight: InFlight;
   readonly #initialize: ClientMessage | undefined;
+  readonly #isListening: boolean;
   /** The generation that has it now. */
   live: Live;
   #tally!: AnswerTally;
@@ -72,15 +73,17 @@ export class LonePost implements ExchangeOwner {
     this.live = live;
     this.#inFlight = new InFlight(instance.usage);
     this.#initialize = messages.find(({ method }) => method === "initialize");
+    this.#isListening = messages.some(({ method }) => method === LISTEN);
     this.#inFlight.requireFree(messages);
     this.#send();
-    this.#inFlight.sent(messages, watch, live.work, headers);
+    this.#inFlight.sent(messages, watch, this.#carrier, headers);
+    if (this.#isListening) instance.usage.followers.add(this);
   }
 
   /** The client has left: for 2026-07-28 closing the stream is the cancellation, so the server must see it at once. */
   abort(): void {
     if (this.#isOver) return;
-    this.#isOver = true;
+    this.#end();
     this.#exchange.abort();
     this.#inFlight.drain();
   }
@@ -91,8 +94,20 @@ export class LonePost implements ExchangeOwner {
     this.#exchange.abort();
     if (this.#options.body !== null) return this.#failWith(error);
     // A stream that ends is nobody's failure.
-    this.#isOver = true;
+    this.#end();
     this.#options.outlet.end();
+  }
+
+  /** For the instance: the next generation is ready. */
+  follow(live: Live): void {
+    if (this.#isOver || this.live === live || this.#hasBegunBody) return;
+    const move = (): void => {
+      this.#exchange.abort();
+      const open = this.#open();
+      for (const one of open) this.#inFlight.await(one);
+      this.#sendTo(live, open);
+    };
+    guarded("request", (failure) => this.#failWith(failure), move)();
   }
 
   onHead(status: number, headers: ResponseHeaders, isStream: boolean): boolean {
@@ -139,7 +154,7 @@ export class LonePost implements ExchangeOwner {
     const { outlet, messages } = this.#options;
     const isRefused = this.#status >= 300;
     if (this.#isStream && !isRefused && this.#inFlight.size > 0) return this.#cut(undefined);
-    this.#isOver = true;
+    this.#end();
     const isBody = !this.#isStream && !isRefused;
     const body = isBody ? this.#tally.body : undefined;
     if (body !== undefined && this.#initialize !== undefined)
@@ -156,6 +171,21 @@ export class LonePost implements ExchangeOwner {
     // Of ours, after its end: the client may not have it.
     if (this.#isOver) return this.#options.outlet.fail(error, this.#inFlight.drain());
     this.#cut(error);
+  }
+
+  /** What the client has of the answer is no stream on which another could follow. */
+  get #hasBegunBody(): boolean {
+    return this.#status !== 0 && !this.#hasStream;
+  }
+
+  get #carrier(): Carrier {
+    return this.#isListening ? NOT_COUNTED : this.live.work;
+  }
+
+  /** Nothing more is sent. */
+  #end(): void {
+    this.#isOver = true;
+    this.#options.instance.usage.followers.delete(this);
   }
 
   #send(): void {
@@ -181,15 +211,16 @@ export class LonePost implements ExchangeOwner {
 
   async #decide(told: SupervisorError | undefined): Promise<void> {
     const live = this.live;
-    const isGone = (await live.ending()) !== undefined;
+    const ended = await live.ending();
+    const isGone = ended !== undefined;
     const broken = told ?? new SupervisorError("UPSTREAM_RESET", "the server ended its answer");
     const explained = explainFailure(broken, live);
     const failure = await explained;
-    if (this.#isOver) return;
+    if (this.#isOver || this.live !== live) return;
     // What has gone out of an event is no message that a client could read, but behind it another can follow.
     if (this.#isMidEvent) this.part(EVENT_END, true);
     if (!isGone && told === undefined) {
-      this.#isOver = true;
+      this.#end();
       this.#options.outlet.end();
       this.#inFlight.drain();
       return;
@@ -198,7 +229,12 @@ export class LonePost implements ExchangeOwner {
     const isUnread = code === "UPSTREAM_REFUSED";
     const open = this.#open();
     for (const one of open) this.#inFlight.lost(one, isUnread);
-    if (isGone && this.#mayGoOn(open, isUnread)) return await this.#sendAgain(open);
+    if (isGone && this.#mayGoOn(open, isUnread)) {
+      for (const one of open) this.#inFlight.await(one);
+      // What somebody has stopped is not started for who listens.
+      if (this.#isListening && ended.byItself !== true) return;
+      return await this.#sendAgain(open);
+    }
     const isBroken = code === "UPSTREAM_RESET" || code === "UPSTREAM_REFUSED";
     const { length } = open;
     if (isGone && length > 0) this.#options.survival?.onLost(live.ref, length, reasonIn(failure));
@@ -211,10 +247,9 @@ export class LonePost implements ExchangeOwner {
   /** Whether all of it may be sent again, and an answer still has somewhere to go. */
   #mayGoOn(open: readonly Open[], isUnread: boolean): boolean {
     const { messages, resend } = this.#options;
-    const hasBegun = this.#status !== 0 && !this.#hasStream;
     // A part of a batch that is answered would be asked for anew.
     const isWhole = open.length > 0 && open.length === idsOf(messages).length;
-    if (!isWhole || hasBegun) return false;
+    if (!isWhole || this.#hasBegunBody) return false;
     const rule = { wasHanded: !isUnread, resend };
     return open.every((one) => one.method === LISTEN || isSentAgain(one, rule));
   }
@@ -225,20 +260,23 @@ export class LonePost implements ExchangeOwner {
   }
 
   async #sendAgain(open: readonly Open[]): Promise<void> {
-    const { instance, survival } = this.#options;
-    for (const one of open) this.#inFlight.await(one);
-    const live = await instance.ensure();
-    if (this.#isOver) return;
+    const live = await this.#options.instance.ensure();
+    if (this.#isOver || this.live === live) return;
+    if (!this.#isListening) this.#options.survival?.onResent(live.ref, open.length);
+    this.#sendTo(live, open);
+  }
+
+  #sendTo(live: Live, open: readonly Open[]): void {
+    if (this.#isMidEvent) this.part(EVENT_END, true);
     this.live = live;
-    survival?.onResent(live.ref, open.length);
     this.#send();
-    for (const one of open) this.#inFlight.sentAgain(one, live.work);
+    for (const one of open) this.#inFlight.sentAgain(one, this.#carrier);
   }
 
   /** `why` the child ended, where it did. */
   #failWith(error: SupervisorError, why?: Promise<string>): void {
     if (this.#isOver) return;
-    this.#isOver = true;
+    this.#end();
     const unanswered = this.#inFlight.drainUnanswered(undefined, why);
     this.#options.outlet.fail(
       error,

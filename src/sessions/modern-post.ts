@@ -11,7 +11,7 @@ import { PATIENCE_MS, answerWith, beginStream, emitMessage } from "./bridged-ans
 import type { CallWatch } from "./calls.ts";
 import { ComeBack } from "./come-back.ts";
 import { explainFailure, reasonIn } from "./exit.ts";
-import { InFlight } from "./in-flight.ts";
+import { InFlight, NOT_COUNTED } from "./in-flight.ts";
 import type { Carrier, Open, Unanswered } from "./in-flight.ts";
 import { Listening } from "./listening.ts";
 import type { ModernServer, ModernServing } from "./modern-server.ts";
@@ -22,8 +22,6 @@ import type { Unread } from "./unread.ts";
 
 const NOBODY_ASKABLE: LinkEvents["askable"] = new Set();
 const PROGRESS = '"notifications/progress"';
-/** A listener has no answer coming: no generation that is replaced waits for it. */
-const NOT_COUNTED: Carrier = { begin() {}, end() {} };
 
 /** Where the request is. */
 type State =

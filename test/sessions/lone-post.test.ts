@@ -280,6 +280,31 @@ for (const resend of ["reads", "never"] as const)
     assert.equal(seen.text, told + NEWS);
   });
 
+test("no server is kept, or started again after a stop, for who listens; the next one that is there is listened to", async (t) => {
+  let asked = 0;
+  const { child, start } = await rig(t, (_req, res) => {
+    asked += 1;
+    res.writeHead(200, eventStream).write(NEWS);
+  });
+  const first = child.instance.live!;
+  const { url } = first.target as { url: URL };
+  const listen = JSON.stringify({ jsonrpc: "2.0", id: 1, method: "subscriptions/listen" });
+  const { post, seen } = start(listen);
+  await until(() => seen.text === NEWS, "it listens");
+  assert.equal(first.work.inFlight, 0);
+  child.end("was stopped by an admin", false);
+  const starts = child.starts();
+  await until(() => child.instance.live === undefined, "the server is stopped");
+  child.start(url);
+  const next = await child.instance.ensure();
+  assert.deepEqual([child.starts(), asked, seen.failure], [starts + 1, 1, undefined]);
+  post.follow(next);
+  await until(() => seen.text === NEWS + NEWS, "the next one is listened to");
+  post.abort();
+  post.follow(first);
+  assert.deepEqual([asked, child.instance.usage.followers.size], [2, 0]);
+});
+
 test("a server that ends its stream early, and lives, ends the client's", async (t) => {
   const { start, inFlight } = await rig(t, (_req, res) => {
     res.writeHead(200, eventStream).end("id: 1\ndata:\n\n");
