@@ -58,6 +58,28 @@ test("requests one after the other share a connection", async (t) => {
   assert.equal(count, 1);
 });
 
+test("of more idle connections than are kept one is closed, and all others are still there for the next requests", async (t) => {
+  const KEPT = 32;
+  const waiting: ServerResponse[] = [];
+  const served = await serve(t, (_req, res) => void waiting.push(res));
+  const client = new HttpClient(served.url, false);
+  t.after(() => client.close());
+  let opened = 0;
+  served.server.on("connection", () => (opened += 1));
+  const askAtOnce = async (count: number): Promise<void> => {
+    const answers = Array.from({ length: count }, () => ask(client, GET));
+    await until(() => waiting.length === count, "all requests are there");
+    for (const res of waiting.splice(0)) res.end("ok");
+    await Promise.all(answers);
+  };
+  await askAtOnce(KEPT + 1);
+  await until(async () => (await served.connections()) === KEPT, "one too many is closed");
+  await askAtOnce(KEPT);
+  assert.equal(opened, KEPT + 1);
+  client.close();
+  await until(async () => (await served.connections()) === 0, "no connection is left");
+});
+
 test("streams that came and went leave no connection", async (t) => {
   const served = await serve(t, (_req, res) => {
     res.writeHead(200, { "content-type": "text/event-stream" });
