@@ -1,11 +1,12 @@
 import { contained } from "../containment.ts";
 import { SupervisorError } from "../errors.ts";
 import { idAt } from "../mcp/envelope.ts";
-import { isEventStream, withOwnHeaders } from "../mcp/headers.ts";
+import { withOwnHeaders } from "../mcp/headers.ts";
 import { locate } from "../mcp/json-span.ts";
 import type { Text } from "../mcp/long-text.ts";
 import { requestText } from "../mcp/messages.ts";
-import { SseReader } from "../mcp/sse.ts";
+import { readAnswer } from "./answer-body.ts";
+import type { AnswerBody } from "./answer-body.ts";
 import { assembleFor } from "./assemble.ts";
 import { pathOf } from "./http1/client.ts";
 import type { HttpClient } from "./http1/client.ts";
@@ -43,12 +44,12 @@ export function askHttp(
         if (locate(raw, ["method"]) !== undefined || idAt(raw, ["id"]) !== ID) return;
         resolve(raw);
         // Some servers leave the stream of an answer open.
-        if (reader !== undefined) exchange.abort();
+        if (answer?.isStream === true) exchange.abort();
       },
       dropped: (_, error) => reject(error),
       refuse() {},
     });
-    let reader: SseReader | undefined;
+    let answer: AnswerBody | undefined;
     const request = {
       method: "POST",
       path: pathOf(target.url),
@@ -62,16 +63,11 @@ export function askHttp(
           const what = `the server answered the message with ${status}`;
           return reject(new SupervisorError("UPSTREAM_INVALID", what));
         }
-        if (!isEventStream(received["content-type"])) return;
-        reader = new SseReader(({ data = [], isLast }) => {
-          for (const piece of data) messages.push(piece);
-          if (isLast) messages.end();
-        }, true);
+        answer = readAnswer(received, messages);
       },
-      data: (chunk) => (reader === undefined ? messages.push(chunk) : reader.push(chunk)),
+      data: (chunk) => answer?.push(chunk),
       end: () => {
-        if (reader === undefined) messages.end();
-        else messages.reset();
+        answer?.end();
         const what = "the server ended its answer before it had answered";
         reject(new SupervisorError("UPSTREAM_INVALID", what));
       },

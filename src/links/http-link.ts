@@ -6,14 +6,15 @@ import { cancelledBy, ownMessage } from "../mcp/client-body.ts";
 import type { ClientMessage } from "../mcp/client-body.ts";
 import { idAt, isForNobody, isRequest } from "../mcp/envelope.ts";
 import { errorText } from "../mcp/messages.ts";
-import { SESSION_HEADER, VERSION_HEADER, isEventStream, withOwnHeaders } from "../mcp/headers.ts";
+import { SESSION_HEADER, VERSION_HEADER, withOwnHeaders } from "../mcp/headers.ts";
 import { locate, valueAt } from "../mcp/json-span.ts";
-import { SseReader } from "../mcp/sse.ts";
 import { UNHEARD, pathOf } from "./http1/client.ts";
 import type { Exchange, HttpClient, HttpRequest } from "./http1/client.ts";
 import { RedirectRefused } from "./http1/redirect.ts";
 import { SessionForgotten } from "./session-forgotten.ts";
 import type { HttpTarget } from "./target.ts";
+import { readAnswer } from "./answer-body.ts";
+import type { AnswerBody } from "./answer-body.ts";
 import { assembleFor } from "./assemble.ts";
 import { Acceptance } from "./acceptance.ts";
 import { ACCEPTED } from "./link.ts";
@@ -161,7 +162,7 @@ export class HttpLink implements Link {
       refuse: (raw, message) =>
         void this.#send(ownMessage(raw.toString(), message.id)).catch(() => {}),
     });
-    let reader: SseReader | undefined;
+    let answer: AnswerBody | undefined;
     const exchange = this.#client.request(this.#request(method, body), {
       head: (status, headers) => {
         if (status < 200 || status >= 300) {
@@ -169,22 +170,13 @@ export class HttpLink implements Link {
           return this.#refused(post, this.#refusalFor(method, status));
         }
         if (post.isInitialize) this.#sessionId = headers[SESSION_HEADER];
-        if (isEventStream(headers["content-type"])) {
-          reader = new SseReader(({ data = [], isLast }) => {
-            for (const piece of data) messages.push(piece);
-            if (isLast) messages.end();
-          }, true);
-        }
+        answer = readAnswer(headers, messages);
         post.acceptance.accept();
       },
-      data: (chunk) => {
-        if (reader !== undefined) reader.push(chunk);
-        else messages.push(chunk);
-      },
+      data: (chunk) => answer?.push(chunk),
       end: () => {
         this.#over(post);
-        if (reader === undefined) messages.end();
-        else messages.reset();
+        answer?.end();
         // A server may end its stream early (2025-11-25); a client of the bridge has nothing to resume.
         this.#answerFor(post, "the server ended its answer before it had answered");
       },

@@ -1,6 +1,7 @@
 import { SupervisorError } from "../errors.ts";
 import type { ClientMessage } from "../mcp/client-body.ts";
 import { isForNobody } from "../mcp/envelope.ts";
+import { eventsInto } from "./answer-body.ts";
 import { assembleFor } from "./assemble.ts";
 import { ACCEPTED } from "./link.ts";
 import type { Link, LinkEvents, PostAnswer, Posting } from "./link.ts";
@@ -31,10 +32,7 @@ async function openByMessage(where: Where, events: LinkEvents): Promise<Link> {
   const opening = SseConnection.open({
     ...where,
     wantsData: true,
-    onPart: ({ data = [], isLast }) => {
-      for (const piece of data) messages.push(piece);
-      if (isLast) messages.end();
-    },
+    onPart: eventsInto(messages),
     onClosed: (error) => {
       messages.reset();
       events.onClosed(error);
