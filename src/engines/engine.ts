@@ -138,8 +138,8 @@ export type Endpoint =
   | {
       readonly kind: "url";
       readonly url: URL;
-      /** What is sent with a request, for a user who has this token. Throws TOKEN_MISSING when it needs one and there is none. */
-      readonly headersFor: (token: string | undefined) => Readonly<Record<string, string>>;
+      /** To be sent with the next request: read them for each. They may hold the user's token, as it is at the moment. */
+      readonly headers: Readonly<Record<string, string>>;
     };
 
 /** A pipe as its child sees it. */

@@ -62,7 +62,6 @@ export class Generation implements Candidate {
   readonly #owner: Owner;
   /** Of the token that it has; undefined before it has taken one. */
   #mark: string | undefined;
-  #handToken: ((token: string | undefined) => void) | undefined;
   #state: State = { name: "starting", since: Date.now(), pid: null, port: null };
   #running: Running | undefined;
   #live: Live | undefined;
@@ -136,9 +135,10 @@ export class Generation implements Candidate {
 
   /** The token of now, where what runs can be handed it; false where it takes another generation. Throws where there is none to hand. */
   takeTokenOfNow(secretNow: InstanceContext["secretNow"]): boolean {
-    if (this.live === undefined || this.#handToken === undefined) return false;
+    const replaceToken = this.#running?.replaceToken;
+    if (this.live === undefined || replaceToken === undefined) return false;
     const token = secretNow(this.ref, this.number);
-    this.#handToken(token);
+    replaceToken(token);
     this.#mark = markOf(token);
     return true;
   }
@@ -150,10 +150,9 @@ export class Generation implements Candidate {
   }
 
   /** Its child answers. */
-  becomeReady({ target, running, handToken }: Launching): Live {
+  becomeReady({ target, running }: Launching): Live {
     this.#running = running;
     running.output.countAsked(this.#owner.usage);
-    this.#handToken = handToken ?? running.replaceToken;
     const mark = (): string => this.#mark ?? "";
     const exited = new Promise<Ended>((resolve) => (this.#finish = resolve));
     const live: Live = {

@@ -18,17 +18,15 @@ export async function launchRemote(
   const { endpoint, output } = running;
   if (endpoint.kind !== "url") throw new TypeError(`a remote server has a ${endpoint.kind}`);
   const { transport } = def;
-  let headers = endpoint.headersFor(token);
-  const handToken = (next: string | undefined): void => void (headers = endpoint.headersFor(next));
   const target: HttpTarget = {
     transport,
     url: endpoint.url,
     get headers() {
-      return headers;
+      return endpoint.headers;
     },
     isRemote: true,
     socketPath: null,
     output,
   };
-  return { running, target, handToken };
+  return { running, target };
 }

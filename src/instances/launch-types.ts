@@ -39,9 +39,8 @@ export interface Launched {
   broken: AbortSignal;
 }
 
-/** What is ready to serve. `handToken` gives it a token in place of the one that it was started with, where it can take one. Of one that runs elsewhere it is not known when it breaks. */
-export type Launching = Pick<Launched, "running" | "target"> &
-  Partial<Launched> & { handToken?: (token: string | undefined) => void };
+/** What is ready to serve. Of one that runs elsewhere it is not known when it breaks. */
+export type Launching = Pick<Launched, "running" | "target"> & Partial<Launched>;
 
 export interface NotLaunched {
   isReady: false;

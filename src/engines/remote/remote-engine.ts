@@ -3,7 +3,7 @@ import { SupervisorError } from "../../errors.ts";
 import { OutputShare } from "../../platform/output-share.ts";
 import type { RemoteServer } from "../../config/config.ts";
 import type { StartOptions, Workload } from "../engine.ts";
-import type { EndedLeft, Endpoint, Engine, Exit, Left, Running } from "../engine.ts";
+import type { EndedLeft, Engine, Exit, Left, Running } from "../engine.ts";
 
 /** Servers that run elsewhere already: there is nothing to start, and nothing to end but the word of it. */
 export class RemoteEngine implements Engine<RemoteServer> {
@@ -40,7 +40,11 @@ export class RemoteEngine implements Engine<RemoteServer> {
   }
 }
 
+type Headers = Readonly<Record<string, string>>;
+
 function startRemote(workload: Workload<RemoteServer>): Running {
+  const { ref, def } = workload;
+  let headers = headersFor(workload);
   let end!: (exit: Exit) => void;
   let isSpent = false;
   const exited = new Promise<Exit>((resolve) => (end = resolve));
@@ -50,8 +54,15 @@ function startRemote(workload: Workload<RemoteServer>): Running {
     return exited;
   };
   return {
-    endpoint: endpointOf(workload),
+    endpoint: {
+      kind: "url",
+      url: new URL(fillTemplate(def.url, { user: ref.user })),
+      get headers() {
+        return headers;
+      },
+    },
     pid: null,
+    replaceToken: (token) => void (headers = headersFor({ ...workload, token })),
     output: new OutputShare(),
     exited,
     get isSpent() {
@@ -71,17 +82,13 @@ function startRemote(workload: Workload<RemoteServer>): Running {
   };
 }
 
-/** Where the server is for this user. Throws TOKEN_MISSING when it needs a token and there is none. */
-function endpointOf({ ref: { user, server }, def, token }: Workload<RemoteServer>): Endpoint {
-  const headersFor = (current: string | undefined): Record<string, string> => {
-    const headers: Record<string, string> = {};
-    for (const [name, value] of Object.entries(def.headers)) {
-      if (current === undefined && hasPlaceholder(value, "token"))
-        throw new SupervisorError("TOKEN_MISSING", `${user}/${server}: no token is set`);
-      headers[name] = fillTemplate(value, { user, token: current });
-    }
-    return headers;
-  };
-  headersFor(token);
-  return { kind: "url", url: new URL(fillTemplate(def.url, { user })), headersFor };
+/** What is sent with a request, for a user who has this token. Throws TOKEN_MISSING when it needs one and there is none. */
+function headersFor({ ref: { user, server }, def, token }: Workload<RemoteServer>): Headers {
+  const headers: Record<string, string> = {};
+  for (const [name, value] of Object.entries(def.headers)) {
+    if (token === undefined && hasPlaceholder(value, "token"))
+      throw new SupervisorError("TOKEN_MISSING", `${user}/${server}: no token is set`);
+    headers[name] = fillTemplate(value, { user, token });
+  }
+  return headers;
 }
