@@ -27,12 +27,6 @@ export class LogLevels<Session> {
     return asked === undefined || rank(level) === -1 || rank(level) >= asked;
   }
 
-  /** The level that the session asked for, if any. */
-  of(session: Session): string | undefined {
-    const asked = this.#asked.get(session);
-    return asked === undefined ? undefined : LEVELS[asked];
-  }
-
   delete(session: Session): void {
     this.#asked.delete(session);
   }

@@ -1,7 +1,7 @@
 /** Which sessions of one child want to hear of which resource; the child is told of the first and the last. */
 export class Subscriptions<Session> {
   readonly #byUri = new Map<string, Set<Session>>();
-  /** The same by session: when a child ends, each asks for its own, and there may be many of both. */
+  /** The same by session: one that leaves gives up its own, and there may be many of both. */
   readonly #bySession = new Map<Session, Set<string>>();
 
   /** Tells whether the child has to hear of the change, because it is the first or the last, or not to be understood here. */
@@ -22,13 +22,10 @@ export class Subscriptions<Session> {
     return (typeof uri === "string" ? this.#byUri.get(uri) : undefined) ?? [];
   }
 
-  urisOf(session: Session): string[] {
-    return [...(this.#bySession.get(session) ?? [])];
-  }
-
   /** Forgets the session; the URIs that nobody wants any more. */
   deleteAll(session: Session): string[] {
-    return this.urisOf(session).filter((uri) => this.change(session, uri, false));
+    const uris = [...(this.#bySession.get(session) ?? [])];
+    return uris.filter((uri) => this.change(session, uri, false));
   }
 }
 
