@@ -5,7 +5,7 @@ import type { ClientMessage } from "../mcp/client-body.ts";
 import { idAt, isRequest, isResponse } from "../mcp/envelope.ts";
 import type { Message } from "../mcp/envelope.ts";
 import { leftText, notificationText, pongText } from "../mcp/messages.ts";
-import { refusalText, requestText, resultText } from "../mcp/messages.ts";
+import { refusalText, requestText, resultBytes } from "../mcp/messages.ts";
 import { locate, splice, textAt, valueAt } from "../mcp/json-span.ts";
 import type { Span } from "../mcp/json-span.ts";
 import { outcomeOf } from "../mcp/outcome.ts";
@@ -33,7 +33,7 @@ export interface SharedStdioOptions
 type Call = OpenCall<StdioClient>;
 type Change = readonly [Span, string];
 
-const ACCEPTED = "{}";
+const ACCEPTED = Buffer.from("{}");
 const DONE = Promise.resolve();
 
 /**
@@ -144,7 +144,7 @@ export class SharedStdio {
 
   #request(client: StdioClient, message: ClientMessage): Promise<void> {
     const { raw } = message;
-    const answer = (result: string | Buffer): Promise<void> => {
+    const answer = (result: Buffer): Promise<void> => {
       this.#answer(client, message, result);
       return DONE;
     };
@@ -323,10 +323,9 @@ export class SharedStdio {
     return hubId === undefined ? undefined : this.#calls.get(hubId);
   }
 
-  #answer(client: StdioClient, message: ClientMessage, result: string | Buffer): void {
+  #answer(client: StdioClient, message: ClientMessage, result: Buffer): void {
     const rawId = textAt(message.raw, message.find(["id"])!);
-    const text = resultText(rawId, result.toString());
-    client.receive(Buffer.from(text), message.id);
+    client.receive(resultBytes(rawId, result), message.id);
   }
 
   #endCall(hubId: number, call: Call): void {

@@ -9,10 +9,7 @@ export const requestText = (id: string | number, method: string, params: string)
 export const notificationText = (method: string, params?: string): string =>
   `{"jsonrpc":"2.0","method":"${method}"${params === undefined ? "" : `,"params":${params}`}}`;
 
-export const resultText = (id: string, result: string): string =>
-  `{"jsonrpc":"2.0","id":${id},"result":${result}}`;
-
-/** As `resultText`, with a result as a server wrote it. */
+/** An answer with a result as a server wrote it, byte for byte. */
 export const resultBytes = (id: string, result: Buffer): Buffer =>
   Buffer.concat([Buffer.from(`{"jsonrpc":"2.0","id":${id},"result":`), result, Buffer.from("}")]);
 
@@ -26,7 +23,7 @@ export const refusalText = (id: string, message: string): string =>
   errorText(id, { code: INTERNAL_ERROR, message });
 
 /** The answer to the ping of that id. */
-export const pongText = (id: string): string => resultText(id, "{}");
+export const pongText = (id: string): string => `{"jsonrpc":"2.0","id":${id},"result":{}}`;
 
 export const HAS_LEFT = "the client has left";
 
