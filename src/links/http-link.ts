@@ -49,7 +49,7 @@ export class HttpLink implements Link {
   /** Those of them that are requests, by id. */
   readonly #requests = new Map<string, Post>();
   /** Ids of requests that were still here when the link was over, or could not be handed on. */
-  readonly #unsent: string[] = [];
+  #unsent: readonly string[] = [];
   #url: URL;
   #sessionId: string | undefined;
   #version: string | undefined;
@@ -128,7 +128,7 @@ export class HttpLink implements Link {
   }
 
   abandon(error: SupervisorError): void {
-    this.#unsent.push(...this.unsent().slice(this.#unsent.length));
+    this.#unsent = this.unsent();
     this.#isClosed = true;
     for (const { exchange, messages, acceptance } of this.#posts) {
       exchange?.abort();
@@ -185,7 +185,8 @@ export class HttpLink implements Link {
         messages.reset();
         if (error instanceof RedirectRefused) return this.#refused(post, error);
         post.acceptance.refuse(error);
-        if (error.code === "UPSTREAM_REFUSED" && post.id !== undefined) this.#unsent.push(post.id);
+        if (error.code === "UPSTREAM_REFUSED" && post.id !== undefined)
+          this.#unsent = [...this.#unsent, post.id];
         if (method === "POST") this.#end(error);
       },
       broke: (thrown) => this.#end(contained("session", thrown)),

@@ -83,16 +83,17 @@ export class SseConnection implements Link {
       return Promise.reject(
         new SupervisorError("UPSTREAM_RESET", "the session with the server is over"),
       );
+    const ids = idsOf(messages);
     return new Promise<PostAnswer>((resolve, reject) => {
       const post: Post = new Post({
         client,
         body,
-        ids: idsOf(messages),
+        ids,
         headers: withOwnHeaders(headers, target.headers),
         resolve,
         reject,
         posts: this.#posts,
-        onSettled: (error) => this.#onSettled(idsOf(messages), error),
+        onSettled: (error) => this.#onSettled(ids, error),
       });
       post.send(this.#endpoint!);
       this.#watch ??= this.#failLatePostsIn(postTimeoutMs);
