@@ -1,6 +1,6 @@
-import { setTimeout as delay } from "node:timers/promises";
 import type { ServerDef } from "../config/config.ts";
 import type { Running } from "../engines/engine.ts";
+import { withDeadline } from "../platform/deadline.ts";
 import { markOf } from "../tokens/tokens.ts";
 import type { Candidate } from "./admission.ts";
 import type { InstanceContext } from "./instance-context.ts";
@@ -225,11 +225,7 @@ export class Generation implements Candidate {
   async #ending(running: Running, exited: Promise<Ended>): Promise<Ended | undefined> {
     if (isRemote(running)) return undefined;
     if (this.isAnswering && !(await running.isEnding())) return undefined;
-    const timer = new AbortController();
     const patienceMs = running.isGone() ? SURE_ENDING_MS : MAX_ENDING_MS;
-    const late = delay(patienceMs, undefined, { signal: timer.signal }).catch(() => undefined);
-    const ended = await Promise.race([exited, late]);
-    timer.abort();
-    return ended;
+    return await withDeadline<Ended | undefined>(exited, patienceMs, () => undefined);
   }
 }
