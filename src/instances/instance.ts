@@ -10,7 +10,7 @@ import { isShortage } from "./restart-policy.ts";
 import { giveToken } from "./new-token.ts";
 import { AGAIN, Start } from "./start.ts";
 import { Succession } from "./succession.ts";
-import { attachAll, idleSince, newUsage } from "./usage.ts";
+import { tellFollowers, idleSince, newUsage } from "./usage.ts";
 import type { ChildServer, ServerDef } from "../config/config.ts";
 import type { Generation, Owner } from "./generation.ts";
 import type { InstanceContext } from "./instance-context.ts";
@@ -394,7 +394,7 @@ export class Instance implements Owner {
       this.#generations.handOver(before, reason, generation.def.drainTimeoutMs);
     }
     this.#endSuccession();
-    attachAll(this.usage, live);
+    tellFollowers(this.usage, live);
     return live;
   }
 

@@ -51,7 +51,7 @@ export function releaseHolds(usage: Usage): void {
 }
 
 /** There is a child again, whoever wanted it. */
-export function attachAll({ followers }: Usage, live: Live): void {
+export function tellFollowers({ followers }: Usage, live: Live): void {
   for (const session of followers) session.follow(live);
 }
 
