@@ -23,10 +23,8 @@ export interface Sandbox {
   paths: { read: readonly string[]; write: readonly string[] };
   /** Files and folders that the child must never see, wherever they lie. */
   hidden: readonly string[];
-  /** Folders that every child may read, though they lie in a hidden one. */
+  /** Folders that the daemon shares with it: it may read them, though they lie in a hidden one. */
   shared: readonly string[];
-  /** A folder of the daemon's that it may read beside these. */
-  tokenFolder?: string;
   /** Where the child listens in its own network; null for one that does not. */
   port: number | null;
   /** A folder of the daemon's own, closed to others, for sockets. */

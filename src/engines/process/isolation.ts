@@ -30,7 +30,7 @@ export interface Box {
   owner: number | undefined;
   /** The port that the child listens on in a network of its own; null where it has to take one of this machine's. */
   privatePort: number | null;
-  /** `tokenFolder`: one of the daemon's that the child may read, if there is one for it. */
+  /** `tokenFolder` has the child's token in it, if it gets that as a file: a folder, because another file takes its name. */
   confinement: (folders: PrivateHome, port: number | null, tokenFolder?: string) => Confinement;
 }
 
@@ -183,9 +183,11 @@ export class Isolation {
         reach: def.reach,
         paths: def.paths,
         hidden: hiddenFiles(this.#config),
-        shared: [installsFolder(this.#config.dataDir)],
+        shared: [
+          installsFolder(this.#config.dataDir),
+          ...(tokenFolder === undefined ? [] : [tokenFolder]),
+        ],
         socketDir: this.#socketDir,
-        ...(tokenFolder !== undefined && { tokenFolder }),
       }),
     };
   }

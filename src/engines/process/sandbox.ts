@@ -144,10 +144,8 @@ function shownFiles(mounts: readonly Mount[], mask: Mask): string[] {
   ]);
 }
 
-function ownFiles({ sandbox, extra }: SandboxInput): string[] {
-  const { home, tmp, shared, tokenFolder } = sandbox;
-  // A folder and not the file in it: another file takes its name.
-  const common = [...shared, ...(tokenFolder === undefined ? [] : [tokenFolder])]
+function ownFiles({ sandbox: { home, tmp, shared }, extra }: SandboxInput): string[] {
+  const common = shared
     .filter((place) => existsSync(place))
     .flatMap((place) => [...folder(path.dirname(place)), "--ro-bind", place, place]);
   const own = [...extra].flatMap(([source, place]) => ["--ro-bind", source, place]);
