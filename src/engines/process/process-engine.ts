@@ -91,7 +91,7 @@ export class ProcessEngine implements Engine<ChildServer> {
       const release = await holdAccount(box.level === "user" ? box.owner : undefined);
       try {
         const home = await this.#prepareHome(workload, box);
-        const tokenFile = this.#writeToken(workload, box);
+        const tokenFile = await this.#writeToken(workload, box, home);
         const holdings = { box, port, home, tokenFile };
         const tree = await this.#startAt(holdings, workload, options);
         return this.#running(tree, workload, holdings);
@@ -125,11 +125,16 @@ export class ProcessEngine implements Engine<ChildServer> {
   }
 
   /** The file of a child that gets its token in one. */
-  #writeToken({ ref, def, token }: ChildWorkload, { owner }: Box): TokenFile | undefined {
+  async #writeToken(
+    { ref, def, token }: ChildWorkload,
+    { owner }: Box,
+    { tmp }: PrivateHome,
+  ): Promise<TokenFile | undefined> {
     if (!def.tokenFile || token === undefined) return undefined;
     try {
       return new TokenFile(tokenFolders(this.#options.config.dataDir), token, owner);
     } catch (cause) {
+      await removeTmp(tmp);
       const what = `${ref.user}/${ref.server}: the file with the token could not be written`;
       const failure = new SupervisorError("INSTANCE_SPAWN_FAILED", what, { cause });
       throw shortageOf(cause, what) ?? failure;

@@ -25,12 +25,17 @@ export class TokenFile {
     this.file = path.join(this.folder, "token");
     this.#child = child;
     const mode = child === undefined ? 0o700 : 0o711;
-    for (const place of [folders, this.folder]) {
-      mkdirSync(place, { recursive: true, mode });
-      // One account may pass to its own; whatever the umask is.
-      if (child !== undefined) chmodSync(place, mode);
+    try {
+      for (const place of [folders, this.folder]) {
+        mkdirSync(place, { recursive: true, mode });
+        // One account may pass to its own; whatever the umask is.
+        if (child !== undefined) chmodSync(place, mode);
+      }
+      this.replace(token);
+    } catch (error) {
+      this.remove();
+      throw error;
     }
-    this.replace(token);
   }
 
   /** Another token takes its place, whole or not at all. Throws the system's error. */
@@ -41,7 +46,7 @@ export class TokenFile {
     writeInPlace(this.file, { text: token, ...shared });
   }
 
-  /** Its child is gone. */
+  /** Its child is gone, or was not started. */
   remove(): void {
     rmSync(this.folder, { recursive: true, force: true });
   }
