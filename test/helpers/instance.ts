@@ -3,7 +3,7 @@ import { Work } from "../../src/instances/work.ts";
 import { newUsage } from "../../src/instances/usage.ts";
 import type { Ended, Instance, Live } from "../../src/instances/supervisor.ts";
 import type { Target } from "../../src/links/target.ts";
-import { OutputShare } from "../../src/platform/output-share.ts";
+import { targetAt } from "./target.ts";
 
 export interface TestInstance {
   instance: Instance;
@@ -17,18 +17,6 @@ export interface TestInstance {
   drain(): void;
   /** Ends the present generation, as a crash does, or a stop where it is not `byItself`. */
   end(reason: string, byItself?: boolean): void;
-}
-
-function targetAt(url: URL): Target {
-  const transport = url.pathname.endsWith("/sse") ? "sse" : "http";
-  return {
-    transport,
-    url,
-    headers: {},
-    isRemote: false,
-    socketPath: null,
-    output: new OutputShare(),
-  };
 }
 
 /** An instance without a process, for tests in which one is beside the point. */

@@ -6,8 +6,8 @@ import { test } from "node:test";
 import { askHttp } from "../../src/links/ask-http.ts";
 import { HttpClient } from "../../src/links/http1/client.ts";
 import { wholeText } from "../../src/mcp/long-text.ts";
-import { OutputShare } from "../../src/platform/output-share.ts";
 import { serve } from "../helpers/serve.ts";
+import { targetAt } from "../helpers/target.ts";
 import { until } from "../helpers/until.ts";
 
 interface Got {
@@ -26,9 +26,7 @@ async function rig(t: TestContext, answer: (got: Got) => void) {
   const url = new URL("/mcp", served.url);
   const client = new HttpClient(url, false);
   t.after(() => client.close());
-  const headers = { "x-token": "secret" };
-  const place = { url, isRemote: false, socketPath: null, output: new OutputShare() } as const;
-  const target = { transport: "http", headers, ...place } as const;
+  const target = targetAt(url, { headers: { "x-token": "secret" } });
   return async (method: string, more: string[] = []) =>
     wholeText(await askHttp(client, target, { method, params: "{}", headers: more }));
 }

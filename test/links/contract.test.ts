@@ -15,9 +15,9 @@ import type { Target } from "../../src/links/target.ts";
 import { MAX_BATCH, peek } from "../../src/mcp/client-body.ts";
 import { wholeText } from "../../src/mcp/long-text.ts";
 import { META } from "../../src/mcp/modern.ts";
-import { OutputShare } from "../../src/platform/output-share.ts";
 import { call, initialize } from "../helpers/fixtures.ts";
 import { serve } from "../helpers/serve.ts";
+import { targetAt } from "../helpers/target.ts";
 import { until } from "../helpers/until.ts";
 
 interface Json {
@@ -146,14 +146,7 @@ const sse: Play = async (t) => {
     });
   });
   return {
-    target: {
-      transport: "sse",
-      url,
-      headers: {},
-      isRemote: false,
-      socketPath: null,
-      output: new OutputShare(),
-    },
+    target: targetAt(url),
     got,
     say: (message) => void stream!.write(`event: message\ndata: ${json(message)}\n\n`),
     die: () => server.closeAllConnections(),
@@ -192,14 +185,7 @@ const http: Play = async (t) => {
   });
   url.pathname = "/mcp";
   return {
-    target: {
-      transport: "http",
-      url,
-      headers: {},
-      isRemote: false,
-      socketPath: null,
-      output: new OutputShare(),
-    },
+    target: targetAt(url),
     got,
     say(message) {
       const res = open.get(message.id) ?? stream!;
@@ -372,14 +358,7 @@ for (const transport of ["sse", "http"] as const)
     const client = new HttpClient(url, false);
     t.after(() => client.close());
     const link = await openLink({
-      target: {
-        transport,
-        url,
-        headers: {},
-        isRemote: false,
-        socketPath: null,
-        output: new OutputShare(),
-      },
+      target: targetAt(url, { transport }),
       clientFor: () => client,
       postTimeoutMs: 10_000,
       events: {
@@ -422,14 +401,7 @@ test("sse: what a server asks in the same breath as it opens, and too much of it
   t.after(() => client.close());
   const closed: (SupervisorError | undefined)[] = [];
   const link = await openLink({
-    target: {
-      transport: "sse",
-      url,
-      headers: {},
-      isRemote: false,
-      socketPath: null,
-      output: new OutputShare(),
-    },
+    target: targetAt(url),
     clientFor: () => client,
     postTimeoutMs: 10_000,
     events: {

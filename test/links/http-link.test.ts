@@ -7,9 +7,9 @@ import { SupervisorError } from "../../src/errors.ts";
 import { peek } from "../../src/mcp/client-body.ts";
 import { HttpLink } from "../../src/links/http-link.ts";
 import { HttpClient } from "../../src/links/http1/client.ts";
-import { OutputShare } from "../../src/platform/output-share.ts";
 import { call, initialize, rpc } from "../helpers/fixtures.ts";
 import { serve } from "../helpers/serve.ts";
+import { targetAt } from "../helpers/target.ts";
 import { until } from "../helpers/until.ts";
 
 interface Json {
@@ -43,16 +43,8 @@ async function rig(t: TestContext): Promise<Rig> {
   t.after(() => client.close());
   const received: Json[] = [];
   const closed: unknown[] = [];
-  const target = {
-    transport: "http",
-    url,
-    headers: {},
-    isRemote: false,
-    socketPath: null,
-    output: new OutputShare(),
-  } as const;
   const link = new HttpLink(
-    { client, target },
+    { client, target: targetAt(url) },
     {
       askable: new Set(),
       listener: {

@@ -5,7 +5,6 @@ import { test } from "node:test";
 import { SupervisorError } from "../../src/errors.ts";
 import { peek } from "../../src/mcp/client-body.ts";
 import type { CallWatch } from "../../src/sessions/calls.ts";
-import { OutputShare } from "../../src/platform/output-share.ts";
 import { Flow } from "../../src/sessions/flow.ts";
 import { Generations } from "../../src/sessions/generations.ts";
 import { HttpRelay } from "../../src/sessions/http-relay.ts";
@@ -15,6 +14,7 @@ import { AllUnread, Unread } from "../../src/sessions/unread.ts";
 import { call, initialize, rpc } from "../helpers/fixtures.ts";
 import { testInstance } from "../helpers/instance.ts";
 import { serve } from "../helpers/serve.ts";
+import { targetAt } from "../helpers/target.ts";
 import { until } from "../helpers/until.ts";
 
 const LIMITS = { unreadBytes: 1024 * 1024, unreadTotalBytes: 1024 * 1024 };
@@ -119,14 +119,7 @@ async function rig(t: TestContext, more: Options = {}) {
   const child = testInstance();
   const at = new URL("/mcp", served.url);
   const { isRemote = false } = more;
-  child.start({
-    transport: "http",
-    url: at,
-    headers: {},
-    isRemote,
-    socketPath: null,
-    output: new OutputShare(),
-  });
+  child.start(targetAt(at, { isRemote }));
   const { instance } = child;
   const relay = new HttpRelay(
     {
