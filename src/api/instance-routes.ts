@@ -1,63 +1,47 @@
 import type { Request, Router } from "express";
+import { keyOf } from "../instances/supervisor.ts";
 import type { Ref, Selector } from "../instances/supervisor.ts";
-import {
-  restartInstances,
-  startInstance,
-  stopAll,
-  stopInstances,
-} from "../operations/run-instances.ts";
+import { restartInstances, startInstance, stopInstances } from "../operations/run-instances.ts";
 import type { RunSubject } from "../operations/run-instances.ts";
-import { mount, param } from "./answers.ts";
+import { mount } from "./answers.ts";
 import { readBody, readBoolean, readQuery } from "./input.ts";
 import type { ControlParts } from "./parts.ts";
 import { statusOf, statusRows } from "./status.ts";
-import { requireServer, requireUser } from "./subjects.ts";
+import { readServer, readSubject } from "./subjects.ts";
 import type { ActedOn, StatusRow } from "./types.ts";
 
 type Order = (parts: ControlParts, subject: RunSubject) => Promise<Ref[]>;
-
-function readSubject({ registry, catalog }: ControlParts, req: Request): RunSubject {
-  const { name } = requireUser(registry, param(req, "user"));
-  const server = readQuery(req, "server");
-  if (server !== undefined) requireServer(catalog, server);
-  return { user: name, server };
-}
 
 /** Carries out the order; the rows are of the instances that it was about. */
 async function actOn(parts: ControlParts, req: Request, order: Order): Promise<ActedOn> {
   const subject = readSubject(parts, req);
   const refs = await order(parts, subject);
-  return { user: subject.user, instances: await rowsOf(parts, { user: subject.user }, refs) };
+  return { user: subject.user, instances: await rowsOf(parts, subject, refs) };
 }
-
-const nameOf = ({ user, server, variant }: Ref): string => `${user}/${server}/${variant}`;
 
 async function rowsOf(
   { supervisor }: ControlParts,
   selector: Selector,
   refs: readonly Ref[],
 ): Promise<StatusRow[]> {
-  const meant = new Set(refs.map(nameOf));
-  return (await statusRows(supervisor, selector)).filter((row) => meant.has(nameOf(row)));
+  const meant = new Set(refs.map(keyOf));
+  return (await statusRows(supervisor, selector)).filter((row) => meant.has(keyOf(row)));
 }
 
 export function addInstanceRoutes(router: Router, parts: ControlParts): void {
   mount(router, "/status", {
     get: async (req) => {
       const user = readQuery(req, "user");
-      const server = readQuery(req, "server");
       if (user !== undefined) parts.registry.requireUser(user);
-      if (server !== undefined) requireServer(parts.catalog, server);
-      return { body: await statusOf(parts, { user, server }) };
+      return { body: await statusOf(parts, { user, server: readServer(parts.catalog, req) }) };
     },
   });
   mount(router, "/stop", {
     post: async (req): Promise<{ body: Pick<ActedOn, "instances"> }> => {
       readBody(req, []);
-      const server = readQuery(req, "server");
-      if (server !== undefined) requireServer(parts.catalog, server);
-      const refs = await stopAll(parts, { server });
-      return { body: { instances: await rowsOf(parts, { server }, refs) } };
+      const selector = { server: readServer(parts.catalog, req) };
+      const refs = await stopInstances(parts, selector);
+      return { body: { instances: await rowsOf(parts, selector, refs) } };
     },
   });
   mount(router, "/users/:user/start", {

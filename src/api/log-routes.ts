@@ -3,11 +3,11 @@ import { onAbort } from "../platform/abort.ts";
 import { guarded } from "../containment.ts";
 import { SupervisorError } from "../errors.ts";
 import type { LogLine, Ref } from "../instances/supervisor.ts";
-import { mount, param } from "./answers.ts";
+import { mount } from "./answers.ts";
 import { readCount, readQuery } from "./input.ts";
 import type { ControlParts } from "./parts.ts";
 import type { LogRow } from "./types.ts";
-import { requireServer, requireUser } from "./subjects.ts";
+import { readSubject } from "./subjects.ts";
 
 /** A reader that is this far behind is stuck; a child that floods must not fill the daemon for it. */
 const MAX_BEHIND_BYTES = 1024 * 1024;
@@ -22,15 +22,13 @@ interface Wanted {
 
 /** The kept output of a user's children and, on request, every line from then on. */
 export function addLogRoutes(router: Router, parts: ControlParts): void {
-  const { registry, catalog, supervisor, closing, log } = parts;
+  const { supervisor, closing, log } = parts;
 
-  const wanted = (req: Request): Wanted => {
-    const { name } = requireUser(registry, param(req, "user"));
-    const server = readQuery(req, "server");
-    if (server !== undefined) requireServer(catalog, server);
-    const since = readCount(req, "since");
-    return { user: name, server, since, limit: readCount(req, "limit") };
-  };
+  const wanted = (req: Request): Wanted => ({
+    ...readSubject(parts, req),
+    since: readCount(req, "since"),
+    limit: readCount(req, "limit"),
+  });
 
   const kept = ({ user, server, since = 0, limit = Infinity }: Wanted): LogRow[] => {
     const rows = supervisor.logs({ user, server }).filter(({ at }) => at >= since);

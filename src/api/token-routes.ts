@@ -4,18 +4,13 @@ import { mount, param } from "./answers.ts";
 import { readBody, readInstant, readQuery, readToken } from "./input.ts";
 import type { ControlParts } from "./parts.ts";
 import type { TokenRow } from "./types.ts";
-import { requireServer, requireUser } from "./subjects.ts";
+import { readSubject, requireUser } from "./subjects.ts";
 
-export function addTokenRoutes(router: Router, { registry, catalog, tokens }: ControlParts): void {
-  const subject = (req: Request): { user: string; server: string | null } => {
-    const user = requireUser(registry, param(req, "user")).name;
-    const server = readQuery(req, "server") ?? null;
-    if (server !== null) requireServer(catalog, server);
-    return { user, server };
-  };
+export function addTokenRoutes(router: Router, parts: ControlParts): void {
+  const { registry, tokens } = parts;
 
   const set = (req: Request): TokenRow & { user: string } => {
-    const { user, server } = subject(req);
+    const { user, server = null } = readSubject(parts, req);
     const body = readBody(req, ["token", "expiresAt", "refreshToken"]);
     if (body["refreshToken"] === undefined) {
       const expiresAt = readInstant(body["expiresAt"], "expiresAt");

@@ -1,4 +1,4 @@
-import type { Router } from "express";
+import type { Request, Router } from "express";
 import type { Registry, User } from "../auth/registry.ts";
 import { mount, param } from "./answers.ts";
 import {
@@ -7,7 +7,6 @@ import {
   readFlag,
   readInstant,
   readLabel,
-  readQuery,
   readToken,
   readUserName,
 } from "./input.ts";
@@ -18,7 +17,7 @@ import { addUser } from "../operations/add-user.ts";
 import { createRemoval } from "../operations/removal.ts";
 import type { AddedUser, ListedUser, ShownUser, Urls, UserRow } from "./types.ts";
 import { statusRows } from "./status.ts";
-import { requireServer, requireUser } from "./subjects.ts";
+import { readSubject, requireUser } from "./subjects.ts";
 import { personalUrls } from "./urls.ts";
 
 const userRow = ({ name, state, createdAt, fullName, email }: User): UserRow => ({
@@ -99,9 +98,8 @@ export function addUserRoutes(router: Router, parts: ControlParts): void {
     homes: await privateHomes(config.dataDir, name),
   });
 
-  const urls = (name: string, server: string | undefined): Urls => {
-    const { name: user } = requireUser(registry, name);
-    if (server !== undefined) requireServer(catalog, server);
+  const urls = (req: Request): Urls => {
+    const { user, server } = readSubject(parts, req);
     const rows = personalUrls(publicUrl, parts, user);
     return {
       user,
@@ -125,6 +123,6 @@ export function addUserRoutes(router: Router, parts: ControlParts): void {
   });
   addStateRoutes(router, registry);
   mount(router, "/users/:user/urls", {
-    get: (req) => ({ body: urls(param(req, "user"), readQuery(req, "server")) }),
+    get: (req) => ({ body: urls(req) }),
   });
 }

@@ -38,7 +38,7 @@ export type { Instance } from "./instance.ts";
 export type * from "./instance-types.ts";
 export type { Follower, IdleHold, Usage } from "./usage.ts";
 export type { InstanceFailure } from "./history.ts";
-export { MODERN_VARIANT, isOwnVariant, ownVariant } from "./instance-types.ts";
+export { MODERN_VARIANT, isOwnVariant, keyOf, ownVariant } from "./instance-types.ts";
 
 /** The number of a throw-away child among the generations of its instance: none. */
 const PROBE = 0;

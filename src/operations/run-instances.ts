@@ -29,13 +29,8 @@ export async function startInstance(parts: RunParts, subject: RunSubject): Promi
   return [ref];
 }
 
-/** Ends all instances of the user, or those of the server; the next message starts them again. */
-export async function stopInstances(parts: RunParts, subject: RunSubject): Promise<Ref[]> {
-  return await stopAll(parts, subject);
-}
-
-/** As `stopInstances`, of all users unless the selector names one. */
-export async function stopAll(
+/** Ends what runs of this user and server, of all where none is named; the next message starts it again. */
+export async function stopInstances(
   parts: Pick<RunParts, "supervisor">,
   selector: Selector,
 ): Promise<Ref[]> {
