@@ -111,7 +111,7 @@ export interface Status {
   queue: { starting: number; waiting: number };
   /** How many there are, in whatever state. */
   users: number;
-  /** Of all children, and what they may have together. */
+  /** Of the children in `instances`, and what all children may have together. */
   memory: { usedBytes: number; limitBytes: number };
   instances: StatusRow[];
 }

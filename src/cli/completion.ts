@@ -5,7 +5,12 @@ import { SCRIPTS } from "./completion-scripts.ts";
 import type { Shell } from "./completion-scripts.ts";
 
 /** Without words the script for the shell, else what may stand in the place of the last of them. */
-async function completion(shell: Shell, words: string[], command: Command): Promise<void> {
+async function completion(
+  shell: Shell,
+  words: string[],
+  _options: object,
+  command: Command,
+): Promise<void> {
   const lines = words.length === 0 ? [SCRIPTS[shell]] : await candidates(command.parent!, words);
   process.stdout.write(lines.map((line) => `${line}\n`).join(""));
 }
@@ -26,7 +31,5 @@ export function addCompletionCommand(program: Command): void {
         "  mcp-supervisor completion fish > ~/.config/fish/completions/mcp-supervisor.fish",
       ].join("\n"),
     )
-    .action(async (shell: Shell, words: string[], _options: object, command: Command) => {
-      await completion(shell, words, command);
-    });
+    .action(completion);
 }

@@ -9,6 +9,7 @@ import { running } from "./daemon-checks.ts";
 import { nextStepOf } from "./explain.ts";
 import { ok, warn } from "./finding.ts";
 import type { Finding } from "./finding.ts";
+import { findingScreen } from "./finding-screen.ts";
 import * as checks from "./machine-checks.ts";
 import { accountLike, probe, probeAs, wantedBy } from "./probe.ts";
 import type { Probed } from "./probe.ts";
@@ -16,16 +17,7 @@ import { keyFileOf, serviceOf } from "./service/installed.ts";
 import { DEFAULT_USER } from "./service/place.ts";
 import { isRunBySystemd } from "./service/system.ts";
 import { answer, globalsOf } from "./output.ts";
-import { viewHere, wrapped } from "./view.ts";
-import type { Line, Piece, View } from "./view.ts";
-
-const MARKS: Record<Finding["outcome"], Piece> = {
-  ok: { text: "ok  ", tone: "good" },
-  warning: { text: "warn", tone: "warning" },
-  failed: { text: "FAIL", tone: "bad" },
-};
-const MARK_WIDTH = 4;
-const INDENT = "      ";
+import { viewHere } from "./view.ts";
 
 /** What the daemon says, or why none answers. */
 async function askDaemon({ controlSocket }: Config): Promise<MachineReport | SupervisorError> {
@@ -105,20 +97,6 @@ export async function doctorMachine(command: Command): Promise<void> {
     worst === undefined
       ? `nothing failed${warnings.length === 0 ? "" : `; ${counted(warnings.length, "warning")}`}`
       : `${worst.check}: ${worst.found}`;
-  const lines = [
-    ...wrapped(verdict, "", viewHere().width),
-    "",
-    ...findingLines(findings, viewHere()),
-  ];
-  answer(command, { ok: isOk, findings }, lines);
+  answer(command, { ok: isOk, findings }, findingScreen(verdict, findings, viewHere()));
   if (!isOk) process.exitCode = 1;
-}
-
-/** One finding after the other, with what to do about it; what is longer than a line goes on below. */
-export function findingLines(findings: readonly Finding[], { width }: View): Line[] {
-  return findings.flatMap(({ check, outcome, found, next }) => {
-    const [first = "", ...rest] = wrapped(`${check}: ${found}`, INDENT, width);
-    const advice = next === null ? [] : wrapped(`→ ${next}`, INDENT, width);
-    return [[MARKS[outcome], first.slice(MARK_WIDTH)], ...rest, ...advice];
-  });
 }

@@ -2,11 +2,11 @@ import type { Command } from "commander";
 import type { TestedNotices } from "../api/types.ts";
 import { counted } from "../errors.ts";
 import { apiPath, clientFor } from "./client.ts";
-import { findingLines } from "./doctor-machine.ts";
 import { fail, ok } from "./finding.ts";
 import type { Finding } from "./finding.ts";
+import { findingScreen } from "./finding-screen.ts";
 import { answer } from "./output.ts";
-import { viewHere, wrapped } from "./view.ts";
+import { viewHere } from "./view.ts";
 
 function findingOf({ kind, urlFile, failure }: TestedNotices["notices"][number]): Finding {
   const check = `${kind} (${urlFile})`;
@@ -19,17 +19,12 @@ export async function doctorNotices(command: Command): Promise<void> {
   const client = await clientFor(command);
   const { notices } = await client.call<TestedNotices>("POST", apiPath(["notices", "test"]));
   const findings = notices.map(findingOf);
-  const isOk = notices.every(({ failure }) => failure === null);
   const taken = notices.filter(({ failure }) => failure === null).length;
+  const isOk = taken === notices.length;
   const verdict =
     notices.length === 0
       ? "nobody is told: the config has no notices; troubles are in the log alone"
       : `${taken} of ${counted(notices.length, "place")} took the test`;
-  const view = viewHere();
-  answer(command, { ok: isOk, notices }, [
-    ...wrapped(verdict, "", view.width),
-    "",
-    ...findingLines(findings, view),
-  ]);
+  answer(command, { ok: isOk, notices }, findingScreen(verdict, findings, viewHere()));
   if (!isOk) process.exitCode = 1;
 }

@@ -58,9 +58,8 @@ function requestLine(told: ToldRequest): string {
   return `  ${since(at)} from ${remoteAddress}: ${request} → ${outcome} (${requestId})`;
 }
 
-function tokenLine(token: TokenRow): string {
-  const { server, fingerprint, expiresAt, grant } = token;
-  if (grant !== null) return `  ${grantLine(token)}; expires ${instant(expiresAt)}`;
+function tokenLine({ server, fingerprint, expiresAt, grant }: TokenRow): string {
+  if (grant !== null) return `  ${grantLine(server, grant)}; expires ${instant(expiresAt)}`;
   const isOver = expiresAt !== null && expiresAt <= Date.now();
   return `  ${server ?? "for all servers"}: ${fingerprint}, ${isOver ? "expired" : "expires"} ${instant(expiresAt)}`;
 }

@@ -10,11 +10,10 @@ import { globalsOf } from "./output.ts";
 /** What the control API takes too; a longer one could not be handed to a child by any system. */
 const MAX_TOKEN_BYTES = 128 * 1024;
 
-export interface SecretOptions {
+interface SecretOptions {
   tokenStdin?: boolean;
   tokenFile?: string;
   tokenEnv?: string;
-  refreshTokenStdin?: boolean;
 }
 
 /** Adds the three ways to hand over a token without a terminal; argv is not one, because every user of the machine can read it. */
@@ -91,11 +90,14 @@ function fromEnvironment(name: string): string {
   return value;
 }
 
-/** What stdin holds, but for one trailing newline. Rejects with USAGE, where it is a terminal too. */
-export async function readSecretFromStdin(flag: string): Promise<string> {
-  if (process.stdin.isTTY) throw usage(`stdin is a terminal; pipe the token in for ${flag}`);
-  return chomped(await readAll(process.stdin, "stdin"));
+async function fromStdin(hint: string): Promise<string> {
+  if (process.stdin.isTTY) throw usage(`stdin is a terminal; ${hint}`);
+  return await readAll(process.stdin, "stdin");
 }
+
+/** The token of `--refresh-token-stdin`, which nobody is asked for. Rejects with USAGE. */
+export const readRefreshToken = async (): Promise<string> =>
+  chomped(await fromStdin("pipe the token in for --refresh-token-stdin"));
 
 function chomped(text: string): string {
   const token = text.replace(/\r?\n$/, "");
@@ -114,11 +116,7 @@ export async function readSecret(command: Command, question: string): Promise<st
   const isTerminal = process.stdin.isTTY && process.stderr.isTTY;
   let text: string;
   if (options.tokenStdin) {
-    if (process.stdin.isTTY)
-      throw usage(
-        "stdin is a terminal; pipe the token in, or leave --token-stdin away to be asked for it",
-      );
-    text = await readAll(process.stdin, "stdin");
+    text = await fromStdin("pipe the token in, or leave --token-stdin away to be asked for it");
   } else if (options.tokenFile !== undefined) {
     text = await readAll(createReadStream(options.tokenFile), "the file that --token-file names");
   } else if (options.tokenEnv !== undefined) {

@@ -9,7 +9,7 @@ import { INSTANCE_COLUMNS, instanceTable } from "./instance-table.ts";
 import { answer, globalsOf } from "./output.ts";
 import { leavingText } from "./table.ts";
 import { viewHere } from "./view.ts";
-import type { Line, Piece, View } from "./view.ts";
+import type { Line, View } from "./view.ts";
 import { watch } from "./watch.ts";
 
 const ORDERS = {
@@ -38,16 +38,14 @@ function summaryOf({ users, instances, memory }: Status): Line {
   const running = instances.filter(({ pid }) => pid !== null).length;
   const failing = instances.filter((row) => row.failing).length;
   const failingText = `${failing} failing`;
-  const isAny = failing > 0;
-  const pieces: Piece[] = [
+  return [
     `${counted(users, "user")}, ${running} running, `,
-    isAny ? { text: failingText, tone: "bad" } : failingText,
+    failing > 0 ? { text: failingText, tone: "bad" } : failingText,
     `, ${gibibytes(memory.usedBytes)} of ${gibibytes(memory.limitBytes)} GiB`,
   ];
-  return pieces;
 }
 
-/** What `status` shows of all users; without the summary where it is about some only. */
+/** What `status` shows: how things stand with all that it found, and of that the rows that were chosen. */
 export function statusScreen(found: Status, rows: readonly StatusRow[], view: View): Line[] {
   const isAll = rows.length === found.instances.length;
   const { version, pid, uptimeSeconds, isolation, queue } = found;

@@ -4,8 +4,7 @@ import type { RefreshedTokens, TokenRow } from "../api/types.ts";
 import { SupervisorError } from "../errors.ts";
 import { apiPath, clientFor } from "./client.ts";
 import { answer, instant } from "./output.ts";
-import { readSecret, readSecretFromStdin, withSecretOptions } from "./secret.ts";
-import type { SecretOptions } from "./secret.ts";
+import { readRefreshToken, readSecret, withSecretOptions } from "./secret.ts";
 import { table } from "./table.ts";
 import type { Column } from "./table.ts";
 import { expiryTone, parseInstant } from "./times.ts";
@@ -16,6 +15,11 @@ const ALL_SERVERS = "(all)";
 
 interface ServerOption {
   server?: string;
+}
+
+interface SetOptions extends ServerOption {
+  expiresAt?: string;
+  refreshTokenStdin?: boolean;
 }
 
 /** What is refreshed ends all the time, and is looked at only where that goes on no more. */
@@ -34,13 +38,17 @@ const COLUMNS: readonly Column<TokenRow>[] = [
 export function tokenTable(tokens: readonly TokenRow[], view: View): Line[] {
   if (tokens.length === 0) return ["No tokens."];
   const lines = table(COLUMNS, tokens, view);
-  const fed = tokens.filter(({ grant }) => grant !== null);
-  return fed.length === 0 ? lines : [...lines, "", ...fed.map(grantLine)];
+  const fed = tokens.flatMap(({ server, grant }) =>
+    grant === null ? [] : [grantLine(server, grant)],
+  );
+  return fed.length === 0 ? lines : [...lines, "", ...fed];
 }
 
-/** What keeps a token fresh, and how well. */
-export function grantLine({ server, grant }: TokenRow): string {
-  if (grant === null) return "";
+/** What keeps the token for this server fresh, and how well. */
+export function grantLine(
+  server: TokenRow["server"],
+  grant: NonNullable<TokenRow["grant"]>,
+): string {
   const { provider, refreshExpiresAt, lastResult, lastTriedAt, needsReauth } = grant;
   const last = lastTriedAt === null ? "not asked yet" : `${lastResult} at ${instant(lastTriedAt)}`;
   const parts = [
@@ -53,16 +61,11 @@ export function grantLine({ server, grant }: TokenRow): string {
   return parts.join("; ");
 }
 
-async function setToken(
-  name: string,
-  options: ServerOption & { expiresAt?: string },
-  command: Command,
-): Promise<void> {
+async function setToken(name: string, options: SetOptions, command: Command): Promise<void> {
+  if (options.refreshTokenStdin) return await setRefreshToken(name, options, command);
   const expiresAt = options.expiresAt === undefined ? null : parseInstant(options.expiresAt);
   const client = await clientFor(command);
   const path = apiPath(["users", name, "token"], { server: options.server });
-  const { refreshTokenStdin } = command.opts<SecretOptions>();
-  if (refreshTokenStdin) return await setRefreshToken(name, path, options, command);
   const token = await readSecret(command, `Token of ${name}: `);
   if (token === undefined) {
     throw new SupervisorError(
@@ -80,8 +83,7 @@ async function setToken(
 
 async function setRefreshToken(
   name: string,
-  path: string,
-  { server, expiresAt }: ServerOption & { expiresAt?: string },
+  { server, expiresAt }: SetOptions,
   command: Command,
 ): Promise<void> {
   if (server === undefined || expiresAt !== undefined)
@@ -89,8 +91,9 @@ async function setRefreshToken(
       "USAGE",
       "a refresh token is for one server, which --server names, and its provider says when it expires",
     );
-  const refreshToken = await readSecretFromStdin("--refresh-token-stdin");
   const client = await clientFor(command);
+  const refreshToken = await readRefreshToken();
+  const path = apiPath(["users", name, "token"], { server });
   const stored = await client.call<TokenRow>("PUT", path, { refreshToken });
   answer(command, stored, [
     `The refresh token of ${name} for ${server} is stored; ${stored.grant?.provider ?? "its provider"} is asked for a token with the next message.`,
@@ -102,7 +105,6 @@ async function refreshTokens(name: string, options: ServerOption, command: Comma
   const client = await clientFor(command);
   const path = apiPath(["users", name, "refresh"], { server: options.server });
   const done = await client.call<RefreshedTokens>("POST", path);
-  const failed = done.refreshed.find(({ failure }) => failure !== null)?.failure;
   answer(
     command,
     done,
@@ -111,7 +113,7 @@ async function refreshTokens(name: string, options: ServerOption, command: Comma
         `${server}: ${failure === null ? "there is a new token" : failure.message}`,
     ),
   );
-  if (failed != null) process.exitCode = 1;
+  if (done.refreshed.some(({ failure }) => failure !== null)) process.exitCode = 1;
 }
 
 async function showToken(name: string, _options: object, command: Command): Promise<void> {

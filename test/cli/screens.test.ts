@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { stripVTControlCharacters } from "node:util";
 import { auditScreen } from "../../src/cli/audit.ts";
 import { running } from "../../src/cli/daemon-checks.ts";
-import { findingLines } from "../../src/cli/doctor-machine.ts";
+import { findingLines } from "../../src/cli/finding-screen.ts";
 import { logScreen } from "../../src/cli/logs.ts";
 import { statusScreen } from "../../src/cli/status.ts";
 import { userScreen } from "../../src/cli/user-list.ts";
