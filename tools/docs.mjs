@@ -2,12 +2,12 @@
 //   <!-- generated: NAME -->  …  <!-- end of generated -->
 //   npm run docs                writes them
 //   npm run docs -- --check     writes nothing; names the pages that are out of date, and exits 1
-import { existsSync, globSync, readFileSync, writeFileSync } from "node:fs";
+import { globSync, readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { createProgram } from "../src/cli/cli.ts";
 import { snippetsFor } from "../src/cli/snippets.ts";
 import { configJsonSchema } from "../src/config/config.ts";
-import { manPage } from "./man.mjs";
+import { helpText, manPage } from "./man.mjs";
 import { fenced, table } from "./markdown.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
@@ -45,48 +45,48 @@ const isOurs = ([, node]) => node.not === undefined && Object.keys(node).length 
 const ourKeysOf = ({ properties }) =>
   keysOf({ properties: Object.fromEntries(Object.entries(properties).filter(isOurs)) });
 
-function servers() {
-  const [child, remote] = configJsonSchema().properties.servers.additionalProperties.anyOf;
-  const of = { "`command`": ourKeysOf(child), "`url`": ourKeysOf(remote) };
+/** The keys of several kinds in one table, with the kinds that know each; one that has several defaults names all of them. */
+function byKind(keysByKind, every) {
   const rows = new Map();
-  for (const [whose, keys] of Object.entries(of))
+  for (const [kind, keys] of keysByKind)
     for (const { key, byDefault, what } of keys) {
-      const both = rows.has(key) ? "both" : whose;
-      rows.set(key, [code(key), both, shownDefault(byDefault), what]);
-    }
-  return table(["key", "of", "default", "what"], [...rows.values()]);
-}
-
-/** By the kinds that know a key; one that has several defaults names none. */
-function byKind(kinds) {
-  const rows = new Map();
-  for (const kind of kinds)
-    for (const { key, byDefault, what } of keysOf(kind)) {
-      const known = rows.get(key) ?? { of: [], byDefault: new Set(), what };
-      known.of.push(kind.properties.kind.const);
-      known.byDefault.add(shownDefault(byDefault));
-      rows.set(key, known);
+      const { of, defaults } = rows.get(key) ?? { of: [], defaults: [] };
+      rows.set(key, {
+        of: [...of, code(kind)],
+        defaults: [...defaults, shownDefault(byDefault)],
+        what,
+      });
     }
   return table(
     ["key", "of", "default", "what"],
-    [...rows].map(([key, { of, byDefault, what }]) => [
+    [...rows].map(([key, { of, defaults, what }]) => [
       code(key),
-      of.length === kinds.length ? "all" : of.map(code).join(", "),
-      [...byDefault].filter((text) => text !== "").join(" or "),
+      of.length === keysByKind.length ? every : of.join(", "),
+      [...new Set(defaults)].filter((text) => text !== "").join(" or "),
       what,
     ]),
   );
 }
 
-/** What `--help` prints, without the options that every command has. */
-function helpOf(command) {
-  let text = "";
-  command
-    .configureHelp({ sortSubcommands: false, showGlobalOptions: false })
-    .configureOutput({ writeOut: (part) => (text += part), getOutHelpWidth: () => 88 })
-    .outputHelp();
-  return fenced("", text);
+function servers() {
+  const [child, remote] = configJsonSchema().properties.servers.additionalProperties.anyOf;
+  const keys = [
+    ["command", ourKeysOf(child)],
+    ["url", ourKeysOf(remote)],
+  ];
+  return byKind(keys, "both");
 }
+
+const withKind = (kinds) =>
+  byKind(
+    kinds.map((kind) => [kind.properties.kind.const, keysOf(kind)]),
+    "all",
+  );
+const providers = () =>
+  withKind(configJsonSchema().properties.providers.additionalProperties.oneOf);
+const notices = () => withKind(configJsonSchema().properties.notices.items.oneOf);
+
+const helpOf = (command) => fenced("", helpText(command));
 
 function commands() {
   const program = createProgram(() => undefined);
@@ -103,9 +103,6 @@ function commands() {
     "\n\n",
   );
 }
-
-const providers = () => byKind(configJsonSchema().properties.providers.additionalProperties.oneOf);
-const notices = () => byKind(configJsonSchema().properties.notices.items.oneOf);
 
 const LANGUAGES = { Cursor: "json", "VS Code": "json", FastMCP: "python", Langflow: "", n8n: "" };
 
@@ -164,8 +161,8 @@ for (const page of ["README.md", ...globSync("docs/*.md", { cwd: root })]) {
   keep(page, before, renewed(before, page));
 }
 const MAN_PAGE = "docs/mcp-supervisor.1";
-const program = createProgram(() => undefined);
-const written = existsSync(`${root}/${MAN_PAGE}`)
-  ? readFileSync(`${root}/${MAN_PAGE}`, "utf8")
-  : "";
-keep(MAN_PAGE, written, manPage(program));
+keep(
+  MAN_PAGE,
+  readFileSync(`${root}/${MAN_PAGE}`, "utf8"),
+  manPage(createProgram(() => undefined)),
+);

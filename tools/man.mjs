@@ -19,17 +19,23 @@ const EXIT_CODES = [
 
 const ENVIRONMENT = [
   ["MCP_SUPERVISOR_CONFIG", "the config file, where --config names none"],
-  ["NO_COLOR", "no colour, whatever its value"],
+  ["NO_COLOR", "no colour, where it is not empty"],
   ["COLUMNS", "how wide tables may be where the output is no terminal"],
 ];
 
-/** The example of a command, which its help has behind everything else. */
-function exampleOf(command) {
+/** What `--help` prints, without the options that every command has. */
+export function helpText(command) {
   let text = "";
   command
-    .configureOutput({ writeOut: (part) => (text += part), getOutHelpWidth: () => 200 })
+    .configureHelp({ sortSubcommands: false, showGlobalOptions: false })
+    .configureOutput({ writeOut: (part) => (text += part), getOutHelpWidth: () => 88 })
     .outputHelp();
-  const lines = /\nExample:\n((?: .*\n?)+)/.exec(text)?.[1];
+  return text;
+}
+
+/** The example of a command, which its help has behind everything else. */
+function exampleOf(command) {
+  const lines = /\nExample:\n((?: .*\n?)+)/.exec(helpText(command))?.[1];
   return lines === undefined ? [] : [`.PP\n.nf\n${escaped(lines.trimEnd())}\n.fi`];
 }
 
