@@ -23,6 +23,14 @@ export function isAbout(req: Request, user: string): void {
   if (req.res !== undefined) req.res.locals["about"] = user;
 }
 
+/** Of routes that are about no user. */
+const ORDERS: Record<string, string> = {
+  "reload ": "reload",
+  "backup ": "backup",
+  "stop ": "stop --all",
+  "notices test": "doctor --notices",
+};
+
 /** What an admin ordered, in the words of the command line; requests that no command sends are told as they are. */
 function orderOf({ method, path, body }: Request): { what: string; user: string | null } {
   const [, noun, name = "", verb = ""] = path.replace(/^\/api/, "").split("/");
@@ -33,12 +41,8 @@ function orderOf({ method, path, body }: Request): { what: string; user: string 
   if (noun === "keys" && method === "DELETE") return { what: `key revoke ${name}`, user: null };
   if (noun === "keyring")
     return { what: method === "DELETE" ? `keyring drop ${verb}` : `keyring ${name}`, user: null };
-  if (noun === "stop") return { what: "stop --all", user: null };
   if (noun !== "users")
-    return {
-      what: noun === "reload" || noun === "backup" ? noun : `${method} ${path}`,
-      user: null,
-    };
+    return { what: ORDERS[`${noun} ${name}`] ?? `${method} ${path}`, user: null };
   const nouns: Record<string, string> = {
     "DELETE ": "user remove",
     "POST disable": "user disable",

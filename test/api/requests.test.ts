@@ -162,3 +162,19 @@ test("half a body and a client that goes away leave the daemon answering", async
   });
   assert.deepEqual((await ask("GET", "/api/users")).body, { users: [] });
 });
+
+test("orders that are about no user are audited in the words of the command line", async (t) => {
+  const { ask } = await openRig(t);
+  const orders = {
+    "/api/stop": "stop --all",
+    "/api/notices/test": "doctor --notices",
+    "/api/reload": "reload",
+    "/api/nothing/test": "POST /api/nothing/test",
+  };
+  for (const path of Object.keys(orders)) await ask("POST", path);
+  const { entries } = (await ask("GET", "/api/audit")).body as { entries: { what: string }[] };
+  assert.deepEqual(
+    entries.map(({ what }) => what),
+    Object.values(orders),
+  );
+});
