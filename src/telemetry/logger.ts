@@ -14,8 +14,13 @@ export type LogLevel = "fatal" | "error" | "warn" | "info" | "debug" | "trace" |
 
 const STDERR = 2;
 
-const formats = new WeakMap<Logger, LogFormat>();
-const destinations = new WeakMap<Logger, DestinationStream>();
+/** Where the lines of a logger go, and how they look there. */
+interface Output {
+  format: LogFormat;
+  readonly sink: DestinationStream & Partial<Pick<LogSink, "dropped">>;
+}
+
+const outputs = new WeakMap<Logger, Output>();
 
 export interface LoggerOptions {
   scrubber?: Scrubber;
@@ -33,11 +38,14 @@ export function createLogger(
   // An admin reads it in a terminal, too.
   const scrub = (text: string): string => inertJson(scrubber.scrub(text));
   const reader = readerOf(STDERR, process.env);
-  const shape = (text: string): string => shaped(scrub(text), formats.get(log) ?? format, reader);
-  const sink =
-    destination === undefined
-      ? openLogSink(STDERR, shape)
-      : { write: (line: string) => destination.write(scrub(line)) };
+  const shape = (text: string): string => shaped(scrub(text), output.format, reader);
+  const output: Output = {
+    format,
+    sink:
+      destination === undefined
+        ? openLogSink(STDERR, shape)
+        : { write: (line: string) => destination.write(scrub(line)) },
+  };
   const log = pino(
     {
       level,
@@ -46,26 +54,25 @@ export function createLogger(
       messageKey: "message",
       formatters: { level: (label) => ({ level: label }) },
     },
-    sink,
+    output.sink,
   );
-  destinations.set(log, sink);
-  formats.set(log, format);
+  outputs.set(log, output);
   return log;
 }
 
 /** From the next lines on the log is as the config has it. */
 export function adjustLog(log: Logger, to: { level: LogLevel; format: LogFormat }): void {
   log.level = to.level;
-  formats.set(log, to.format);
+  const output = outputs.get(log);
+  if (output !== undefined) output.format = to.format;
 }
 
 /** How many lines nobody took. */
 export function droppedLines(log: Logger): number {
-  const sink = destinations.get(log) as Partial<LogSink> | undefined;
-  return sink?.dropped ?? 0;
+  return outputs.get(log)?.sink.dropped ?? 0;
 }
 
 /** Writes a line that is JSON already, for what is logged too often to be built by the library. */
 export function writeLine(log: Logger, line: string): void {
-  destinations.get(log)?.write(line);
+  outputs.get(log)?.sink.write(line);
 }
