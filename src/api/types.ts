@@ -53,10 +53,7 @@ export interface Urls {
 /** `prefix` is how the secret begins. */
 export type KeyRow = AccessKey;
 
-/** An access key with whose it is. */
-export interface OwnedKey extends KeyRow {
-  user: string;
-}
+export type { OwnedKey } from "../auth/registry.ts";
 
 /** The only answer that ever holds the secret. */
 export interface IssuedKey {

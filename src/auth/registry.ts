@@ -24,6 +24,9 @@ export type User = Omit<UserRow, "id">;
 /** An access key as it can be shown: `prefix` is its beginning. */
 export type AccessKey = Pick<AccessKeyRow, "id" | "prefix" | "label" | "createdAt" | "expiresAt">;
 
+/** An access key with whose it is. */
+export type OwnedKey = AccessKey & { user: string };
+
 /** Emitted when the change is on the disk and in force, before the call that made it returns. */
 export interface RegistryEvents {
   /** The key was revoked, or has been in use and its time has come. */
@@ -147,12 +150,12 @@ export class Registry {
   }
 
   /** Keys of all users that end from now to `until` (epoch ms), the next first. */
-  expiringKeys(until: number): (AccessKey & { user: string })[] {
+  expiringKeys(until: number): OwnedKey[] {
     return this.#store.accessKeys.expiring(Date.now(), until).map(ownedKey);
   }
 
   /** Keys of all users that were not revoked. */
-  allKeys(): (AccessKey & { user: string })[] {
+  allKeys(): OwnedKey[] {
     return this.#store.accessKeys.listAll().map(ownedKey);
   }
 
@@ -234,7 +237,4 @@ function shownKey({ id, prefix, label, createdAt, expiresAt }: AccessKeyRow): Ac
   return { id, prefix, label, createdAt, expiresAt };
 }
 
-const ownedKey = (row: OwnedKeyRow): AccessKey & { user: string } => ({
-  user: row.user,
-  ...shownKey(row),
-});
+const ownedKey = (row: OwnedKeyRow): OwnedKey => ({ user: row.user, ...shownKey(row) });
