@@ -64,13 +64,14 @@ export function statusScreen(found: Status, rows: readonly StatusRow[], view: Vi
 async function status(name: string | undefined, options: Options, command: Command): Promise<void> {
   const client = await clientFor(command);
   const path = apiPath(["status"], { user: name, server: options.server });
-  const show = async (): Promise<void> => {
+  const look = async (): Promise<() => void> => {
     const found = await client.call<Status>("GET", path);
     const rows = chosen(found.instances, options);
-    answer(command, { ...found, instances: rows }, statusScreen(found, rows, viewHere()));
+    return () =>
+      answer(command, { ...found, instances: rows }, statusScreen(found, rows, viewHere()));
   };
-  if (options.watch === true) await watch(show, globalsOf(command).json);
-  else await show();
+  if (options.watch === true) await watch(look, globalsOf(command).json);
+  else (await look())();
 }
 
 export function addStatusCommand(program: Command): void {
