@@ -5,10 +5,10 @@ import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { request } from "node:http";
 import { createServer } from "node:net";
 import { join } from "node:path";
-import { text } from "node:stream/consumers";
 import { test } from "node:test";
 import type { TestContext } from "node:test";
 import type { Diagnosis, RequestStory } from "../../src/api/types.ts";
+import { orderControl } from "../helpers/control.ts";
 import { atEnd, daemonFolder, startDaemon } from "../helpers/daemon.ts";
 import type { AddedUser } from "../helpers/daemon.ts";
 import { bearer, call, fixture, initialize, json } from "../helpers/fixtures.ts";
@@ -210,20 +210,6 @@ async function askAs(host: string, port: number, path: string, secret: string): 
   });
 }
 
-async function orderAt<T>(socketPath: string, method: string, path: string, body: object) {
-  const payload = JSON.stringify(body);
-  const headers = {
-    "content-type": "application/json",
-    "content-length": Buffer.byteLength(payload),
-  };
-  return await new Promise<T>((resolve, reject) => {
-    const req = request({ socketPath, method, path, headers, agent: false }, (res) => {
-      text(res).then((answer) => resolve(JSON.parse(answer) as T), reject);
-    });
-    req.on("error", reject).end(payload);
-  });
-}
-
 async function inTurns<T>(items: readonly T[], atOnce: number, work: (item: T) => Promise<void>) {
   const rest = [...items];
   const lane = async (): Promise<void> => {
@@ -257,7 +243,7 @@ test("the first line of doctor names the cause of each of these faults", async (
   };
   const wrong: string[] = [];
   const order: Stage["order"] = async (method, path, body = {}) =>
-    await orderAt(daemon.socket, method, path, body);
+    await orderControl(daemon.socket, method, path, body);
   const { port } = daemon;
   const faults = Object.entries(faultsOf({ port, order, post })).entries();
   await inTurns([...faults], 3, async ([index, [name, fault]]) => {

@@ -1,25 +1,17 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
-import { request } from "node:http";
 import { join } from "node:path";
-import { text } from "node:stream/consumers";
 import { test } from "node:test";
 import { startForAlice } from "../helpers/alice.ts";
+import { askControl } from "../helpers/control.ts";
 import { call, fixture, initialize } from "../helpers/fixtures.ts";
 import { ask } from "../helpers/raw-http.ts";
 import { instancesOf } from "../helpers/status.ts";
 import { until } from "../helpers/until.ts";
 
 /** `GET /metrics` over the control socket. */
-async function scrape(socketPath: string): Promise<string> {
-  return await new Promise((resolve, reject) => {
-    const req = request({ socketPath, path: "/metrics", headers: { host: "localhost" } }, (res) => {
-      resolve(text(res));
-    });
-    req.on("error", reject);
-    req.end();
-  });
-}
+const scrape = async (socketPath: string): Promise<string> =>
+  (await askControl(socketPath, "GET", "/metrics")).body;
 
 /** The value of a series by its name with labels. */
 function valueOf(metrics: string, series: string): number | undefined {

@@ -1,12 +1,10 @@
 import assert from "node:assert/strict";
-import { once } from "node:events";
-import { request } from "node:http";
-import type { IncomingMessage } from "node:http";
 import { connect } from "node:net";
-import { json as jsonOf, text } from "node:stream/consumers";
+import { text } from "node:stream/consumers";
 import { test } from "node:test";
 import type { RequestStory } from "../../src/api/types.ts";
 import { startForAlice } from "../helpers/alice.ts";
+import { askControl, orderControl } from "../helpers/control.ts";
 import { EVERYTHING } from "../helpers/everything.ts";
 import { bearer, call, fixture, initialize, json, rpc } from "../helpers/fixtures.ts";
 import { ask } from "../helpers/raw-http.ts";
@@ -17,13 +15,6 @@ async function say(port: number, bytes: string): Promise<string> {
   const socket = connect({ host: "127.0.0.1", port }, () => socket.write(bytes));
   const answer = await text(socket);
   return answer.slice(answer.indexOf("\r\n\r\n"));
-}
-
-async function bySocket(socketPath: string, path: string): Promise<unknown> {
-  const req = request({ socketPath, path, agent: false });
-  req.end();
-  const [res] = (await once(req, "response")) as [IncomingMessage];
-  return await jsonOf(res);
 }
 
 const idIn = (body: string): string => /"requestId":"([^"]+)"/.exec(body)?.[1] ?? "";
@@ -89,7 +80,7 @@ test("whatever was refused, the id in the answer leads to the reason", async (t)
       "no such user",
       404,
       "USER_NOT_FOUND",
-      JSON.stringify(await bySocket(daemon.socket, "/api/users/nobody")),
+      (await askControl(daemon.socket, "GET", "/api/users/nobody")).body,
     ],
   ];
   await post(bridge, rpc("early", "server/discover"));
@@ -103,7 +94,7 @@ test("whatever was refused, the id in the answer leads to the reason", async (t)
   for (const [what, status, code, told] of cases) {
     const id = idIn(told);
     assert.notEqual(id, "", `${what}: ${told}`);
-    const story = (await bySocket(daemon.socket, `/api/requests/${id}`)) as RequestStory;
+    const story = await orderControl<RequestStory>(daemon.socket, "GET", `/api/requests/${id}`);
     assert.equal(story.request?.code, code, `${what}: ${JSON.stringify(story)}`);
     assert.equal(story.request.status, status, what);
     assert.ok(story.request.message!.length > 10, what);

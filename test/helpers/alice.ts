@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import type { TestContext } from "node:test";
+import { orderControl } from "./control.ts";
 import { startDaemon } from "./daemon.ts";
 import type { DaemonOptions, TestDaemon } from "./daemon.ts";
 import { bearer, initialize, json } from "./fixtures.ts";
@@ -51,7 +52,11 @@ export async function startForAlice(
     return opened;
   };
   const row: Alice["row"] = async (server) => {
-    const { instances } = (await daemon.cli(["status"])).json<{ instances: Row[] }>();
+    const { instances } = await orderControl<{ instances: Row[] }>(
+      daemon.socket,
+      "GET",
+      "/api/status",
+    );
     return instances.find((instance) => instance.server === server)!;
   };
   const portOf = new Map<string, number>();

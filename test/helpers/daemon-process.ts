@@ -4,6 +4,7 @@ import { cp, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
+import { orderControl } from "./control.ts";
 import { endWithUs } from "./end-with-us.ts";
 import { PROGRAM } from "./program.ts";
 import { until } from "./until.ts";
@@ -23,7 +24,7 @@ export interface DaemonProcess {
   configFile: string;
   /** Runs the CLI against this daemon with `--json`, `secrets` in its environment; rejects with what it said unless it exits 0. */
   cli: (args: string[], secrets?: Record<string, string>) => Promise<unknown>;
-  /** Adds a user; the token, if any, travels in an environment variable, never in argv. */
+  /** Adds a user, with the token if there is one. */
   addUser: (name: string, token?: string) => Promise<AddedUser>;
   /** The first line of `doctor NAME`; null where nothing is wrong. */
   causeOf: (user: string) => Promise<string | null>;
@@ -116,11 +117,8 @@ export async function startDaemonProcess(
     controlSocket,
     configFile: file,
     cli,
-    addUser: async (name, token) => {
-      const flags = token === undefined ? [] : ["--token-env", "ADDED_USERS_TOKEN"];
-      const secrets = { ADDED_USERS_TOKEN: token ?? "" };
-      return (await cli(["user", "add", name, ...flags], secrets)) as AddedUser;
-    },
+    addUser: async (user, token) =>
+      await orderControl<AddedUser>(controlSocket, "POST", "/api/users", { user, token }),
     causeOf: async (user) => {
       const told = await runCli(file, ["doctor", user], {}, DOCTOR_CODES);
       return (told as { cause: string | null }).cause;

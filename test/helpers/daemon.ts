@@ -15,6 +15,7 @@ import { connect } from "node:net";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import type { TestContext } from "node:test";
+import { orderControl } from "./control.ts";
 import { PROGRAM } from "./program.ts";
 import { until } from "./until.ts";
 
@@ -293,13 +294,8 @@ export async function startDaemon(t: TestContext, options: DaemonOptions): Promi
     log: () => log.slice(0, log.lastIndexOf("\n") + 1),
     output: () => out,
     cli,
-    addUser: async (name, token) => {
-      const added = await cli(
-        ["user", "add", name, ...(token === undefined ? [] : ["--token-stdin"])],
-        { input: token },
-      );
-      return added.json<AddedUser>();
-    },
+    addUser: async (user, token) =>
+      await orderControl<AddedUser>(ready.controlSocket, "POST", "/api/users", { user, token }),
     stop,
   };
 }

@@ -1,9 +1,8 @@
 import assert from "node:assert/strict";
-import { request } from "node:http";
-import { text } from "node:stream/consumers";
 import type { TestContext } from "node:test";
 import { startForAlice } from "./alice.ts";
 import type { Alice } from "./alice.ts";
+import { askControl } from "./control.ts";
 import type { DaemonOptions } from "./daemon.ts";
 import { bearer, call, fixture, initialize, json } from "./fixtures.ts";
 import { ask } from "./raw-http.ts";
@@ -55,12 +54,6 @@ export async function startWithNeighbour(
       assert.equal(answer.status, 200, answer.body);
       assert.match(answer.body, /"well"/);
     },
-    metrics: async () =>
-      await new Promise((resolve, reject) => {
-        const asked = request({ socketPath: socket, path: "/metrics" }, (res) => {
-          text(res).then((body) => resolve({ body }), reject);
-        });
-        asked.on("error", reject).end();
-      }),
+    metrics: () => askControl(socket, "GET", "/metrics"),
   };
 }

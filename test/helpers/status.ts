@@ -1,5 +1,4 @@
-import { request } from "node:http";
-import { json } from "node:stream/consumers";
+import { orderControl } from "./control.ts";
 import type { TestDaemon } from "./daemon.ts";
 
 export interface InstanceRow {
@@ -16,21 +15,12 @@ export interface InstanceRow {
   rssBytes: number | null;
 }
 
-/** What `status` says of the instances, asked of the control socket itself: a command is a process more each time. */
+/** What `status` says of the instances. */
 export async function instancesOf({ socket }: Pick<TestDaemon, "socket">): Promise<InstanceRow[]> {
-  return await new Promise((resolve, reject) => {
-    const req = request({
-      socketPath: socket,
-      path: "/api/status",
-      headers: { host: "localhost" },
-      agent: false,
-    });
-    req.once("error", reject).end();
-    req.once("response", (res) => {
-      json(res).then(
-        (status) => resolve((status as { instances: InstanceRow[] }).instances),
-        reject,
-      );
-    });
-  });
+  const { instances } = await orderControl<{ instances: InstanceRow[] }>(
+    socket,
+    "GET",
+    "/api/status",
+  );
+  return instances;
 }
