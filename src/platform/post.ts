@@ -10,6 +10,8 @@ export interface Post {
   url: string;
   headers: Record<string, string>;
   body: string;
+  /** Called when there is a connection: until then nothing can have reached the other side. */
+  onSending?: () => void;
 }
 
 export interface PostAnswer {
@@ -23,7 +25,7 @@ export interface PostAnswer {
  * called. Rejects with what kept an answer from coming.
  */
 export async function postOnce(
-  { url, headers, body }: Post,
+  { url, headers, body, onSending = () => {} }: Post,
   signal: AbortSignal,
 ): Promise<PostAnswer> {
   const target = new URL(url);
@@ -38,6 +40,8 @@ export async function postOnce(
       lookup: guardedLookup,
       signal,
     });
+    const connected = target.protocol === "https:" ? "secureConnect" : "connect";
+    call.once("socket", (socket) => socket.once(connected, onSending));
     call.once("response", resolve);
     call.once("error", reject);
     call.end(body);

@@ -53,7 +53,8 @@ export async function refreshOnce(
   try {
     issued = await client.refresh(refreshToken, AbortSignal.timeout(CALL_TIMEOUT_MS));
   } catch (error) {
-    return settle(parts, row, asRefused(error));
+    const refused = asRefused(error);
+    return await stored(parts, () => settle(parts, row, refused));
   }
   const renew = (): boolean =>
     commit(parts, row, {
@@ -98,7 +99,7 @@ function commit({ store, vault }: RefreshParts, row: GrantRow, given: Given): bo
 }
 
 /** The disk may have filled up since: first what was kept free is used, then whatever becomes free. */
-async function stored({ reserve, closing }: RefreshParts, write: () => boolean): Promise<boolean> {
+async function stored<T>({ reserve, closing }: RefreshParts, write: () => T): Promise<T> {
   for (;;) {
     try {
       return write();
@@ -116,12 +117,14 @@ async function stored({ reserve, closing }: RefreshParts, write: () => boolean):
 }
 
 function settle({ store }: RefreshParts, row: GrantRow, refused: Refused): Refreshed {
-  const { kind, message, retryAfterMs } = refused;
-  // What an earlier daemon was answered is not known: until the provider says, it may have been a new token.
+  const { kind, message, retryAfterMs, isAsked } = refused;
+  // What an earlier daemon was answered is not known: it may have been a new token, so it is asked for
+  // once more, and not again and again.
   const isUnknown = row.state === "inflight";
   const isOver = row.refreshExpiresAt !== null && row.refreshExpiresAt <= Date.now();
-  const isDead = kind === "terminal" || (kind === "transient" && isOver);
-  const why = kind === "terminal" ? message : `the refresh token is over, and ${message}`;
+  const isLast = isOver || (isUnknown && isAsked);
+  const isDead = kind === "terminal" || (kind === "transient" && isLast);
+  const why = isOver && kind !== "terminal" ? `the refresh token is over, and ${message}` : message;
   const outcome = isDead ? `needs_reauth: ${message}` : `${kind}: ${message}`;
   const isCurrent = store.grants.settle(row, {
     state: isDead ? "needs_reauth" : isUnknown ? "inflight" : "idle",

@@ -7,6 +7,8 @@ const MIN_LEAD_MS = 300_000;
 const IN_USE_MS = DAY_MS;
 const FIRST_RETRY_MS = 1000;
 const LAST_RETRY_MS = 300_000;
+/** No provider is left alone for longer, whatever it asks for. */
+const MAX_RETRY_MS = DAY_MS;
 
 /** How much sooner than at the last moment, up to a fifth: the same for one token until it is another. */
 function jitterOf({ user, server, generation }: GrantRow): number {
@@ -26,9 +28,21 @@ export function dueAt(row: GrantRow, isRunning: boolean, now: number): number | 
   const refreshEnd =
     row.refreshExpiresAt === null ? Infinity : row.refreshExpiresAt - DAY_MS * jitter;
   const isUsed = isRunning || (row.usedAt !== null && now - row.usedAt < IN_USE_MS);
+  if (isOfLaterClock(row.refreshedAt, row.lifetimeMs, now))
+    return isUsed || row.refreshExpiresAt !== null ? now : undefined;
   const at = isUsed ? Math.min(accessEnd(row, jitter), refreshEnd) : refreshEnd;
   return at === Infinity ? undefined : at;
 }
+
+/**
+ * It came later than now is, by more than its lead: the clock was set back since, and by this one it
+ * would be good for as much longer than it is.
+ */
+export const isOfLaterClock = (
+  cameAt: number | null,
+  lifetimeMs: number | null,
+  now: number,
+): boolean => cameAt !== null && cameAt - now > leadOf(lifetimeMs ?? 0);
 
 function accessEnd({ expiresAt, lifetimeMs }: GrantRow, jitter: number): number {
   return expiresAt === null ? Infinity : expiresAt - leadOf(lifetimeMs ?? 0) * jitter;
@@ -41,5 +55,5 @@ export const leadOf = (lifetimeMs: number): number =>
 /** How long to wait after so many failures in a row: doubling, a fifth of it by chance, so that a provider that is back is not met by all. */
 export function retryAfter(failures: number, askedMs = 0): number {
   const ms = Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** Math.min(failures - 1, 20));
-  return Math.max(askedMs, ms * (1 + Math.random() / 5));
+  return Math.max(Math.min(askedMs, MAX_RETRY_MS), ms * (1 + Math.random() / 5));
 }

@@ -7,11 +7,10 @@ import type { GrantRow, Store } from "../store/store.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import type { Vault } from "../vault/vault.ts";
 import type { ProviderClients } from "./providers/clients.ts";
-import { dueAt, leadOf, retryAfter } from "./refresh-plan.ts";
+import { dueAt, isOfLaterClock, leadOf, retryAfter } from "./refresh-plan.ts";
 import { refreshOnce } from "./refresh-once.ts";
 import type { RefreshParts, Refreshed } from "./refresh-once.ts";
 import { Reserve } from "./reserve.ts";
-import { Turns } from "./turns.ts";
 
 const LOOK_EVERY_MS = 30_000;
 /** How long a message or a start waits for a refresh. */
@@ -59,7 +58,6 @@ export class Refresher {
   readonly #pauses = new Map<string, Pause>();
   /** In a row. */
   readonly #failures = new Map<string, number>();
-  readonly #turns = new Map<string, Turns>();
   /** Providers whose client is refused: asked again after a reload. */
   readonly #blocked = new Map<string, string>();
   #running: () => ReadonlySet<string> = () => new Set();
@@ -207,7 +205,7 @@ export class Refresher {
   async #try(row: GrantRow, isUrgent: boolean): Promise<Refreshed> {
     const { provider } = row;
     const { store, clients, log } = this.#parts;
-    const giveBack = await this.#turnsOf(provider).take(isUrgent, this.#closing.signal);
+    const giveBack = await clients.turnsOf(provider).take(isUrgent, this.#closing.signal);
     try {
       const found = clients.find(provider);
       const current = store.grants.find(row.user, row.server);
@@ -280,12 +278,6 @@ export class Refresher {
     this.#failures.delete(key);
   }
 
-  #turnsOf(provider: string): Turns {
-    let turns = this.#turns.get(provider);
-    if (turns === undefined) this.#turns.set(provider, (turns = new Turns()));
-    return turns;
-  }
-
   #noteUse(row: GrantRow): void {
     const now = Date.now();
     if (row.usedAt !== null && Math.abs(now - row.usedAt) < NOTE_USE_EVERY_MS) return;
@@ -303,6 +295,8 @@ export const isGood = ({ expiresAt }: GrantRow): boolean =>
   expiresAt !== null && expiresAt > Date.now();
 
 /** Over, or so soon that it is better refreshed before it is handed out. */
-function isEnding({ expiresAt, lifetimeMs }: GrantRow): boolean {
-  return expiresAt === null || expiresAt - leadOf(lifetimeMs ?? 0) <= Date.now();
+function isEnding({ expiresAt, lifetimeMs, refreshedAt }: GrantRow): boolean {
+  const now = Date.now();
+  if (expiresAt === null || isOfLaterClock(refreshedAt, lifetimeMs, now)) return true;
+  return expiresAt - leadOf(lifetimeMs ?? 0) <= now;
 }

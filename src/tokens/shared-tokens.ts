@@ -6,8 +6,7 @@ import { withDeadline } from "../platform/deadline.ts";
 import type { ProviderClients } from "./providers/clients.ts";
 import { Refused } from "./providers/provider.ts";
 import type { RefusalKind, SharedGrant } from "./providers/provider.ts";
-import { leadOf, retryAfter } from "./refresh-plan.ts";
-import { Turns } from "./turns.ts";
+import { isOfLaterClock, leadOf, retryAfter } from "./refresh-plan.ts";
 
 const LOOK_EVERY_MS = 30_000;
 const PATIENCE_MS = 15_000;
@@ -17,6 +16,7 @@ interface Shared {
   /** Epoch ms. */
   readonly expiresAt: number;
   readonly lifetimeMs: number;
+  readonly cameAt: number;
 }
 
 export interface SharedEvents {
@@ -43,7 +43,6 @@ export class SharedTokens {
   readonly #tokens = new Map<string, Shared>();
   readonly #flights = new Map<string, Promise<void>>();
   readonly #pauses = new Map<string, { failures: number; until: number; why: string }>();
-  readonly #turns = new Map<string, Turns>();
   readonly #closing = new AbortController();
   #plan: NodeJS.Timeout | undefined;
 
@@ -104,7 +103,9 @@ export class SharedTokens {
 
   #isEnding(source: Source): boolean {
     const shared = this.#tokens.get(keyOf(source));
-    return shared === undefined || shared.expiresAt - leadOf(shared.lifetimeMs) <= Date.now();
+    const now = Date.now();
+    if (shared === undefined || isOfLaterClock(shared.cameAt, shared.lifetimeMs, now)) return true;
+    return shared.expiresAt - leadOf(shared.lifetimeMs) <= now;
   }
 
   #isPaused(source: Source): boolean {
@@ -127,15 +128,15 @@ export class SharedTokens {
     const found = this.#clients.find(provider);
     if (found === undefined) return;
     const { signal } = this.#closing;
-    const turns = this.#turns.get(provider) ?? new Turns();
-    this.#turns.set(provider, turns);
-    const giveBack = await turns.take(true, signal);
+    const giveBack = await this.#clients.turnsOf(provider).take(true, signal);
     try {
       const until = AbortSignal.any([signal, AbortSignal.timeout(PATIENCE_MS)]);
       const { accessToken, expiresInMs } = await found.client.issue(grant, until);
       const lifetimeMs = expiresInMs ?? found.def.defaultExpiresInMs;
       const before = this.#tokens.get(key);
-      this.#tokens.set(key, { value: accessToken, expiresAt: Date.now() + lifetimeMs, lifetimeMs });
+      const cameAt = Date.now();
+      const expiresAt = cameAt + lifetimeMs;
+      this.#tokens.set(key, { value: accessToken, expiresAt, lifetimeMs, cameAt });
       this.#pauses.delete(key);
       this.events.emit("tried", { provider, outcome: "ok" });
       if (before !== undefined && before.value !== accessToken) this.#tellRenewed(key);

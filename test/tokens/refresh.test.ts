@@ -2,6 +2,10 @@ import assert from "node:assert/strict";
 import { readdirSync, readFileSync, writeFileSync, chmodSync } from "node:fs";
 import path from "node:path";
 import { test } from "node:test";
+import { retryAfter } from "../../src/tokens/refresh-plan.ts";
+import { tokenRow } from "../../src/tokens/token-row.ts";
+import type { Tokens } from "../../src/tokens/tokens.ts";
+import { StrictProvider } from "../fixtures/providers/strict.ts";
 import type { Kind } from "../fixtures/providers/strict.ts";
 import { tokensOver } from "../helpers/tokens.ts";
 import { until } from "../helpers/until.ts";
@@ -147,22 +151,99 @@ test("what a killed daemon had under way is asked for once more, and called the 
   assert.equal(row().reason, "crash window: 20073");
 });
 
-test("at the start nobody is asked for, and later no more than twenty a second and four at once", async (t) => {
-  const users = Array.from({ length: 60 }, (_, index) => `user-${index}`);
-  const { provider, tokens, store, fresh } = await providerRig(t, { kind: "google" }, { users });
-  let open = 0;
-  let most = 0;
-  provider.beforeAnswer = async () => {
-    most = Math.max(most, ++open);
-    await new Promise((done) => setTimeout(done, 1));
-    open -= 1;
+test("after a crash a provider that answers nothing of use is asked once, and one that cannot be reached until it can", async (t) => {
+  const { store, vault, provider, row, config } = await providerRig(t, { kind: "feishu-v2" });
+  const nextLife = (): Tokens => {
+    const next = tokensOver({ store, vault }, config);
+    t.after(() => next.close());
+    return next;
   };
+  const { port } = new URL(provider.origin);
+  await provider.close();
+  store.grants.begin(row());
+  const first = nextLife();
+  await assert.rejects(first.refresh("ada", "mail"), /it cannot be reached \(ECONNREFUSED\)/);
+  assert.equal(row().state, "inflight");
+
+  const again = await StrictProvider.open({ kind: "feishu-v2" }, Number(port));
+  t.after(() => again.close());
+  again.grant("ada");
+  await first.refresh("ada", "mail");
+  assert.equal(row().state, "idle");
+
+  store.grants.begin(row());
+  again.down = { status: 503 };
+  nextLife().refresher.start(() => new Set());
+  await until(() => row().state === "needs_reauth", "the row says so");
+  assert.equal(row().reason, "crash window: HTTP 503");
+  assert.equal(again.calls.length, 2);
+});
+
+test("feishu-v1: without the app's token nothing was asked with the user's, and one that may be refused is fetched anew", async (t) => {
+  const { provider, row, store, tokens } = await providerRig(t, { kind: "feishu-v1" });
+  store.grants.begin(row());
+  provider.down = { status: 503 };
+  await assert.rejects(tokens.refresh("ada", "mail"), { code: "TOKEN_EXPIRED" });
+  assert.equal(row().state, "inflight");
+  provider.down = undefined;
+  await tokens.refresh("ada", "mail");
+  assert.equal(row().state, "idle");
+  provider.calls.length = 0;
+  provider.down = { status: 400, body: { code: 20_014 } };
+  await assert.rejects(tokens.refresh("ada", "mail"), { code: "TOKEN_EXPIRED" });
+  provider.down = undefined;
+  await tokens.refresh("ada", "mail");
+  assert.deepEqual(
+    provider.calls.map((one) => one.path.split("/").at(-1)),
+    ["refresh_access_token", "internal", "refresh_access_token"],
+  );
+});
+
+test("a provider that asks to be left alone is, and for a day at most", () => {
+  assert.equal(retryAfter(1, 3_600_000), 3_600_000);
+  assert.equal(retryAfter(1, 1e15), DAY_MS);
+  assert.ok(retryAfter(99, 1) <= 360_000);
+});
+
+test("three hundred users whose tokens were over before the start: nobody is asked for then, and later no more than twenty in a second and four at once", async (t) => {
+  const users = Array.from({ length: 300 }, (_, index) => `user-${index}`);
+  const { provider, tokens, store, vault, row } = await providerRig(
+    t,
+    { kind: "google" },
+    { users },
+  );
+  const { promise: held, resolve: release } = Promise.withResolvers<void>();
+  provider.beforeAnswer = () => held;
+  const now = Date.now();
+  store.transaction(() => {
+    for (const user of users) {
+      const { userId, generation } = row(user);
+      const box = store.grants.box(row(user))!;
+      const renewal = { generation, box, refreshExpiresAt: null, lifetimeMs: 3_600_000 };
+      store.grants.renew(row(user), { ...renewal, at: now - 3_600_000 });
+      const over = tokenRow("mail", "over", now - 1);
+      store.tokens.set(userId, over, vault.seal("over", `tokens|${user}|mail`));
+    }
+  });
+  t.mock.timers.enable({ apis: ["Date", "setInterval", "setTimeout"], now });
   tokens.refresher.start(() => new Set(users.map((user) => `${user}/mail`)));
-  await new Promise((done) => setTimeout(done, 20));
+  await new Promise(setImmediate);
+  t.mock.timers.tick(29_999);
   assert.equal(provider.calls.length, 0);
-  await Promise.all(users.map((user) => fresh(user)));
+  t.mock.timers.tick(1);
+  const step = async (): Promise<void> => {
+    const { length } = provider.calls;
+    t.mock.timers.tick(50);
+    for (let turn = 0; turn < 200 && provider.calls.length === length; turn += 1)
+      await new Promise(setImmediate);
+  };
+  for (let steps = 0; steps < 8; steps += 1) await step();
+  assert.equal(provider.calls.length, 4);
+  release();
+  while (provider.calls.length < users.length) await step();
+  const areAllFresh = () => users.every((user) => row(user).expiresAt! > now);
+  while (!areAllFresh()) await new Promise(setImmediate);
   assert.equal(provider.calls.length, users.length);
-  assert.ok(most <= 4);
   for (const [index, { at }] of provider.calls.entries()) {
     const before = provider.calls[index - 20];
     if (before !== undefined) assert.ok(at - before.at >= 900, "twenty calls take a second");

@@ -3,7 +3,10 @@ import { chmodSync, mkdirSync, rmSync } from "node:fs";
 import path from "node:path";
 import { writeInPlace } from "../../platform/atomic-file.ts";
 
-/** Where such files are: in memory where a service manager gives a folder for that. */
+/**
+ * Where such files are: in memory where a service manager gives a folder for that. Not among the
+ * sockets of the data folder, which no account of a child may pass to.
+ */
 export function tokenFolders(dataDir: string): string {
   const [runtime = ""] = (process.env["RUNTIME_DIRECTORY"] ?? "").split(":");
   return path.join(runtime === "" ? dataDir : runtime, "tokens");

@@ -3,13 +3,17 @@ import type { Post, PostAnswer } from "../../platform/post.ts";
 import { Refused } from "./provider.ts";
 
 /** As `postOnce`. Rejects with a transient Refused where no answer came. */
-export async function callProvider(post: Post, signal: AbortSignal): Promise<PostAnswer> {
+export async function callProvider(
+  post: Omit<Post, "onSending">,
+  signal: AbortSignal,
+): Promise<PostAnswer> {
+  let isAsked = false;
   try {
-    return await postOnce(post, signal);
+    return await postOnce({ ...post, onSending: () => (isAsked = true) }, signal);
   } catch (error) {
     const { code = "no answer" } = error as NodeJS.ErrnoException;
     const why = signal.aborted ? "it did not answer in time" : `it cannot be reached (${code})`;
-    throw new Refused("transient", why, { isAnswer: false });
+    throw new Refused("transient", why, { isAsked });
   }
 }
 

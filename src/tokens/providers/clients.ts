@@ -1,6 +1,7 @@
 import type { Config, ProviderDef } from "../../config/config.ts";
 import { readClientSecret } from "./client-secret.ts";
 import { feishuClient } from "./feishu.ts";
+import { Turns } from "../turns.ts";
 import { oauth2Client } from "./oauth2.ts";
 import type { ProviderClient } from "./provider.ts";
 
@@ -8,6 +9,7 @@ import type { ProviderClient } from "./provider.ts";
 export class ProviderClients {
   readonly #config: Pick<Config, "providers">;
   readonly #hide: (name: string, secret: string) => unknown;
+  readonly #turns = new Map<string, Turns>();
   readonly #clients = new Map<string, { def: ProviderDef; client: ProviderClient }>();
 
   /** `hide` sees each client's secret, to keep it out of all output. */
@@ -32,5 +34,12 @@ export class ProviderClients {
     const made = { def, client };
     this.#clients.set(name, made);
     return made;
+  }
+
+  /** Whose turn it is to ask that provider, for whomever. */
+  turnsOf(name: string): Turns {
+    let turns = this.#turns.get(name);
+    if (turns === undefined) this.#turns.set(name, (turns = new Turns()));
+    return turns;
   }
 }

@@ -66,10 +66,20 @@ export function feishuClient(def: FeishuProvider, secretOf: () => string): Provi
       const url = `${open}/authen/v2/oauth/token`;
       return issuedIn(await ask({ url, body: { ...body, ...client } }, signal));
     }
-    const bearer = await appToken(signal);
+    const bearer = await appToken(signal).catch((error: unknown) => {
+      if (!(error instanceof Refused)) throw error;
+      const { kind, message, retryAfterMs } = error;
+      throw new Refused(kind, message, { retryAfterMs, isAsked: false });
+    });
     const url = `${open}/authen/v1/oidc/refresh_access_token`;
-    const { data } = await ask({ url, body, bearer }, signal);
-    return issuedIn(data ?? {});
+    try {
+      const { data } = await ask({ url, body, bearer }, signal);
+      return issuedIn(data ?? {});
+    } catch (error) {
+      // It may be the app's token that is taken no more.
+      app = undefined;
+      throw error;
+    }
   };
 
   return { issue, refresh };

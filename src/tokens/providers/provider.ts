@@ -18,22 +18,19 @@ export type RefusalKind = "terminal" | "transient" | "config";
 export class Refused extends Error {
   readonly kind: RefusalKind;
   readonly retryAfterMs: number | undefined;
-  /** The provider has answered: what it was asked is done, or will not be. */
-  readonly isAnswer: boolean;
+  /** The provider may have got what it was to be asked with. */
+  readonly isAsked: boolean;
 
   constructor(
     kind: RefusalKind,
     message: string,
-    {
-      retryAfterMs,
-      isAnswer = true,
-    }: { retryAfterMs?: number | undefined; isAnswer?: boolean } = {},
+    { retryAfterMs, isAsked = true }: { retryAfterMs?: number | undefined; isAsked?: boolean } = {},
   ) {
     super(message);
     this.name = "Refused";
     this.kind = kind;
     this.retryAfterMs = retryAfterMs;
-    this.isAnswer = isAnswer;
+    this.isAsked = isAsked;
   }
 }
 

@@ -1,5 +1,5 @@
-// Refreshes a token on a disk that is full, that fills up while the provider is asked, and that has room
-// again. Tells on a line of JSON what came of each.
+// Refreshes a token on a disk that is full, that fills up while the provider is asked and gives or
+// refuses one, and that has room again. Tells on a line of JSON what came of each.
 // node on-full-disk.ts FOLDER_ON_A_SMALL_DISK
 import { rmSync, writeFileSync, writeSync, openSync, closeSync } from "node:fs";
 import { join } from "node:path";
@@ -58,9 +58,15 @@ const token = tokens.secretFor("ada", "mail");
 provider.beforeAnswer = () => {};
 const stillFull = await outcome();
 rmSync(rest);
+provider.beforeAnswer = fill;
+provider.down = { status: 503 };
+const refusedMeanwhile = await outcome();
+provider.beforeAnswer = () => {};
+provider.down = undefined;
+rmSync(rest);
 const withRoom = await outcome();
 process.stdout.write(
-  `${JSON.stringify({ whileFull, filledMeanwhile, token, stillFull, withRoom })}\n`,
+  `${JSON.stringify({ whileFull, filledMeanwhile, token, stillFull, refusedMeanwhile, withRoom })}\n`,
 );
 await tokens.close();
 dataDir.close();
