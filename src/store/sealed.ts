@@ -35,7 +35,8 @@ export class SealedRows {
     const marks = key.map(() => "?").join(", ");
     const head = `substr(${column}, 1, ${HEAD_BYTES})`;
     const page = `ORDER BY ${columns} LIMIT ?`;
-    const heads = `SELECT ${head}, ${columns} FROM ${table}`;
+    // As text: thousands of small blobs would each be memory of its own, outside of the heap.
+    const heads = `SELECT hex(${head}), ${columns} FROM ${table}`;
     this.#first = db.prepareRaw(`${heads} ${page}`);
     this.#next = db.prepareRaw(`${heads} WHERE (${columns}) > (${marks}) ${page}`);
     const one = `(${columns}) = (${marks})`;
@@ -47,7 +48,10 @@ export class SealedRows {
   /** The rows behind this key, or the first ones. */
   after(key: RowKey | undefined, limit: number): SealedHead[] {
     const rows = key === undefined ? this.#first.all(limit) : this.#next.all(...key, limit);
-    return rows.map(([head, ...of]) => ({ head: head as Buffer, key: of as unknown as RowKey }));
+    return rows.map(([head, ...of]) => ({
+      head: Buffer.from(head as string, "hex"),
+      key: of as unknown as RowKey,
+    }));
   }
 
   find(key: RowKey): { box: Buffer; place: string } | undefined {

@@ -25,7 +25,7 @@ export { DatabaseCopy, copyDraft } from "./copy.ts";
 export type { GrantRow } from "./grants.ts";
 export type { ManifestPlace, ManifestSelector } from "./manifests.ts";
 export type { NoticeRow, NoticeRows } from "./notices.ts";
-export type { RowKey, SealedColumn, SealedRows } from "./sealed.ts";
+export type { RowKey, SealedHead, SealedColumn, SealedRows } from "./sealed.ts";
 export type { TokenRow } from "./tokens.ts";
 export type { AboutUser, UserOverview, UserRow, UserState } from "./users.ts";
 

@@ -1,13 +1,16 @@
 import { setTimeout as delay } from "node:timers/promises";
-import type { RowKey, SealedRows, Store } from "../store/store.ts";
+import type { SealedHead, SealedRows, Store } from "../store/store.ts";
 import { keyIdOf } from "./box.ts";
 
-/** Rows of one transaction. */
+/** Rows that are looked at together. A transaction has no more than these. */
 const ROWS_AT_ONCE = 200;
 /** Whoever calls meanwhile waits for this long, and a commit more: large boxes make a shorter transaction. */
-const STEP_MS = 2;
-/** The rests between are so much longer than the steps that others notice none of it. */
-const REST_FACTOR = 4;
+const STEP_MS = 1;
+/**
+ * The rests between are so much longer than the steps. It is less for the steps than for what they leave behind: each
+ * box costs some ten objects, and at a higher rate they make the garbage collector hold up everybody else.
+ */
+const REST_FACTOR = 50;
 /** A full disk may have room again. */
 const RETRY_MS = 30_000;
 
@@ -72,38 +75,45 @@ export class Resealer {
   }
 
   async #walk(column: SealedRows): Promise<void> {
-    let after: RowKey | undefined;
+    let page: SealedHead[] = [];
     do {
-      const startedAt = performance.now();
-      after = this.#step(column, after);
-      await this.#rest(REST_FACTOR * (performance.now() - startedAt));
-    } while (after !== undefined);
+      page = await this.#work(() => column.after(page.at(-1)?.key, ROWS_AT_ONCE));
+      let old = page.filter(({ head }) => keyIdOf(head) !== this.#parts.newest());
+      while (old.length > 0) {
+        const done = await this.#work(() => this.#step(column, old));
+        old = old.slice(done);
+      }
+    } while (page.length === ROWS_AT_ONCE);
+  }
+
+  /** Does that, and lets others go on. */
+  async #work<T>(part: () => T): Promise<T> {
+    const startedAt = performance.now();
+    const result = part();
+    await this.#rest(REST_FACTOR * (performance.now() - startedAt));
+    return result;
   }
 
   async #rest(ms: number): Promise<void> {
     await delay(ms, undefined, { signal: this.#stop.signal });
   }
 
-  /** The last row that is done; undefined behind the last of all. */
-  #step(column: SealedRows, after: RowKey | undefined): RowKey | undefined {
+  /** Seals the first of these rows anew; how many. */
+  #step(column: SealedRows, rows: readonly SealedHead[]): number {
     const until = performance.now() + STEP_MS;
-    const rows = column.after(after, ROWS_AT_ONCE);
-    const newest = this.#parts.newest();
-    const old = rows.filter(({ head }) => keyIdOf(head) !== newest);
-    let last = rows.length < ROWS_AT_ONCE ? undefined : rows.at(-1)?.key;
-    if (old.length === 0) return last;
+    let done = 0;
     // What a power loss takes back is sealed with a key that is still there: a key that is dropped goes
     // after a write that waits for the disk, and for all before it.
     this.#parts.store.relaxed(() => {
-      for (const [index, { key }] of old.entries()) {
-        const row = column.find(key)!;
-        const box = this.#parts.reseal(row.box, row.place);
+      for (const { key } of rows) {
+        // One that is gone meanwhile needs nothing.
+        const row = column.find(key);
+        const box = row && this.#parts.reseal(row.box, row.place);
         if (box !== undefined) column.replace(key, box);
-        if (performance.now() < until || index === old.length - 1) continue;
-        last = key;
-        return;
+        done += 1;
+        if (performance.now() >= until) return;
       }
     });
-    return last;
+    return done;
   }
 }

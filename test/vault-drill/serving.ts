@@ -101,11 +101,15 @@ async function rotateFor({ socket }: Target, ms: number): Promise<number> {
   while (performance.now() < endAt) {
     await order(socket, "POST", "/api/keyring/rotate", {});
     rotations += 1;
-    await until(async () => {
-      await delay(200);
-      const { left } = (await order(socket, "GET", "/api/keyring")) as { left: number };
-      return left === 0;
-    }, "every row is sealed anew");
+    await until(
+      async () => {
+        await delay(200);
+        const { left } = (await order(socket, "GET", "/api/keyring")) as { left: number };
+        return left === 0;
+      },
+      "every row is sealed anew",
+      120_000,
+    );
   }
   return rotations;
 }
