@@ -127,4 +127,23 @@ export const MIGRATIONS: readonly string[] = [
     PRIMARY KEY (channel, kind, about)
   ) STRICT, WITHOUT ROWID;
   `,
+  `
+  -- Secrets of the vault's own, made once. box: sealed by the vault.
+  CREATE TABLE secrets (
+    name TEXT PRIMARY KEY,
+    box  BLOB NOT NULL
+  ) STRICT, WITHOUT ROWID;
+
+  -- What Feishu gave that may be given out again, until then. app: which it was got with. key: a keyed
+  -- digest of all else that it was got with. box: sealed by the vault.
+  CREATE TABLE feishu_tokens (
+    user_id INTEGER NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    server  TEXT    NOT NULL,
+    app     TEXT    NOT NULL,
+    key     TEXT    NOT NULL,
+    box     BLOB    NOT NULL,
+    until   INTEGER NOT NULL,
+    PRIMARY KEY (user_id, server, app, key)
+  ) STRICT, WITHOUT ROWID;
+  `,
 ];

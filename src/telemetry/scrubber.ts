@@ -58,6 +58,12 @@ export class Scrubber {
     for (const { forms } of over) for (const form of forms) this.#matcher.delete(form);
   }
 
+  /** As `delete`, and it is not looked for from now on. */
+  drop(name: string): void {
+    for (const form of this.#live.get(name)?.forms ?? []) this.#matcher.delete(form);
+    this.#live.delete(name);
+  }
+
   /** The text without any secret. */
   scrub(text: string): string {
     if (text.length < MIN_SECRET_LENGTH) return text;

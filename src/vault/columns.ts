@@ -19,6 +19,14 @@ export const SEALED_COLUMNS: readonly SealedColumn[] = [
       "'grants|' || (SELECT name FROM users WHERE users.id = user_id) || '|' || server || '|' || provider || '|' || generation",
   },
   {
+    table: "feishu_tokens",
+    key: ["user_id", "server", "app", "key"],
+    column: "box",
+    place:
+      "'feishu_tokens|' || (SELECT name FROM users WHERE users.id = user_id) || '|' || server || '|' || app || '|' || key",
+  },
+  { table: "secrets", key: ["name"], column: "box", place: "'secrets|' || name" },
+  {
     table: "manifests",
     key: ["id"],
     column: "box",
