@@ -69,12 +69,14 @@ function byKind(keysByKind, every) {
 }
 
 function servers() {
-  const [child, remote] = configJsonSchema().properties.servers.additionalProperties.anyOf;
+  const [child, remote, , builtin] =
+    configJsonSchema().properties.servers.additionalProperties.anyOf;
   const keys = [
     ["command", ourKeysOf(child)],
     ["url", ourKeysOf(remote)],
+    ["builtin", ourKeysOf(builtin)],
   ];
-  return byKind(keys, "both");
+  return byKind(keys, "all");
 }
 
 const withKind = (kinds) =>

@@ -14,6 +14,7 @@ import { configSchema } from "./schema.ts";
 import type { Config } from "./types.ts";
 
 export type {
+  BuiltinServer,
   ChildServer,
   Config,
   Isolation,

@@ -18,7 +18,7 @@ const WORDS: Readonly<Record<string, RegExp>> = {
  * newest then. `package install` fetches it once for all.
  */
 export function fetchesAtStart(server: ServerDef): boolean {
-  if (server.kind === "remote") return false;
+  if (server.kind !== "child") return false;
   const program = path.basename(server.command);
   const line = server.args.join(" ");
   if (/^(?:ba|da)?sh$/.test(program)) return /\b(?:npx|bunx|pnpx|uvx) /.test(line);

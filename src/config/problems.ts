@@ -83,7 +83,7 @@ function misfits(issues: Issues): number {
   let sum = 0;
   for (const issue of issues) {
     if (issue.code === "unrecognized_keys") sum += issue.keys.length;
-    else if (issue.code === "invalid_type" && issue.path.length === 1) sum += 1;
+    else if (issue.path.length === 1 && /^invalid_(?:type|value)$/.test(issue.code ?? "")) sum += 1;
   }
   return sum;
 }

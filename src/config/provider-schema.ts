@@ -3,6 +3,9 @@ import { duration } from "./scalars.ts";
 import { SLUG, SLUG_RULE } from "../platform/slug.ts";
 import { filePath, providerUrl, serviceUrl, word } from "./strings.ts";
 
+/** Feishu's open platform. */
+export const FEISHU_BASE = "https://open.feishu.cn";
+
 export const providerName = z.string().regex(SLUG, SLUG_RULE);
 
 const common = {
@@ -56,7 +59,7 @@ const feishu = z.strictObject({
       "which API issued the users' refresh tokens: `v2` for `authen/v2/oauth/token`, `v1-oidc` for `authen/v1/oidc`",
     ),
   baseUrl: serviceUrl
-    .default("https://open.feishu.cn")
+    .default(FEISHU_BASE)
     .describe("the open platform; `https://open.larksuite.com` for Lark"),
   accountsUrl: serviceUrl
     .default("https://accounts.feishu.cn")

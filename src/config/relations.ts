@@ -37,6 +37,7 @@ export function relationProblems(config: unknown, baseDir: string): Problem[] {
 const serverProblems = (server: Entries, config: Entries): Problem[] => [
   ...doubleProblems(server),
   ...childProblems(server),
+  ...builtinProblems(server),
   ...sourceProblems(server, config),
 ];
 
@@ -176,6 +177,11 @@ function doubleProblems({ url, serverUrl, type, transport }: Entries): Problem[]
   return problems;
 }
 
+function builtinProblems({ builtin, appId, appSecretFile }: Entries): Problem[] {
+  if (builtin === undefined || appSecretFile === undefined || appId !== undefined) return [];
+  return [{ path: ["appSecretFile"], message: 'is of no use without an "appId"' }];
+}
+
 /** Where the server's tokens come from, and whether they get to it. */
 function sourceProblems(server: Entries, config: Entries): Problem[] {
   const { provider: name, grant, headers } = server;
@@ -207,7 +213,7 @@ function sourceProblems(server: Entries, config: Entries): Problem[] {
 }
 
 function childProblems(server: Entries): Problem[] {
-  if (isRemote(server)) return [];
+  if (isRemote(server) || server["builtin"] !== undefined) return [];
   const { tokenEnv = DEFAULT_TOKEN_ENV } = server;
   const env = entriesOf(server["env"]);
   const problems: Problem[] = [];

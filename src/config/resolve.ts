@@ -4,7 +4,7 @@ import { passedOver } from "./foreign.ts";
 import { formatProblem } from "./problems.ts";
 import { controlSocketPath, impliedServer } from "./relations.ts";
 import type { ParsedConfig, ParsedNotice, ParsedProvider, ParsedServer } from "./schema.ts";
-import type { Config, ProviderDef, ServerDef } from "./types.ts";
+import type { BuiltinServer, Config, ProviderDef, ServerDef } from "./types.ts";
 
 /** Where a config came from. */
 export interface Place {
@@ -60,7 +60,12 @@ export function resolveConfig(parsed: ParsedConfig, place: Place): Config {
     uids: parsed.uids,
     defaultServer: parsed.defaultServer ?? impliedServer(enabled.map(([name]) => name)),
     servers: Object.fromEntries(
-      enabled.map(([name, server]) => [name, resolveServer(name, server, parsed, place.baseDir)]),
+      enabled.map(([name, server]) => [
+        name,
+        "builtin" in server
+          ? resolveBuiltin(name, server, parsed, { dataDir, ...place })
+          : resolveServer(name, server, parsed, place.baseDir),
+      ]),
     ),
     disabled: all.filter(([, server]) => server.disabled).map(([name]) => name),
     warnings: passedOver(parsed.servers).map(formatProblem),
@@ -80,9 +85,11 @@ function resolveLimits(limits: ParsedConfig["limits"]): Config["limits"] {
   };
 }
 
+type ParsedBuiltin = Extract<ParsedServer, { builtin: string }>;
+
 function resolveServer(
   name: string,
-  server: ParsedServer,
+  server: Exclude<ParsedServer, ParsedBuiltin>,
   config: ParsedConfig,
   baseDir: string,
 ): ServerDef {
@@ -130,6 +137,36 @@ function resolveServer(
   };
 }
 
+/** It is always awake, and what it has to say is the same for all: most of what servers are told does not concern it. */
+function resolveBuiltin(
+  name: string,
+  { builtin, baseUrl, appId, appSecretFile, sessionConfig }: ParsedBuiltin,
+  config: ParsedConfig,
+  place: SecretPlace,
+): BuiltinServer {
+  return {
+    kind: "builtin",
+    name,
+    transport: "builtin",
+    builtin,
+    baseUrl,
+    app:
+      appId === undefined
+        ? null
+        : { id: appId, secretFile: secretFile(name, appSecretFile, place) },
+    sessionConfig,
+    tokensFrom: null,
+    idleTimeoutMs: config.idleTimeout,
+    startTimeoutMs: config.startTimeout,
+    drainTimeoutMs: config.drainTimeout,
+    stateful: false,
+    overlap: true,
+    resend: "reads",
+    manifest: false,
+    sharing: "capabilities",
+  };
+}
+
 function impliedTransport(url: string): "sse" | "http" {
   return /\/sse\/?$/.test(url.replace(/[?#].*/, "")) ? "sse" : "http";
 }
@@ -148,13 +185,22 @@ function usualSecret(name: string, dataDir: string, env: NodeJS.ProcessEnv): str
   return credential !== undefined && existsSync(credential) ? credential : path.join(dataDir, name);
 }
 
+type SecretPlace = Pick<Place, "baseDir" | "env"> & { dataDir: string };
+
+/** Where the secret of what has this name lies. */
+const secretFile = (
+  name: string,
+  file: string | undefined,
+  { dataDir, baseDir, env }: SecretPlace,
+): string =>
+  file === undefined ? usualSecret(`${name}.secret`, dataDir, env) : path.resolve(baseDir, file);
+
 function resolveProvider(
   name: string,
   { clientSecretFile: file, defaultExpiresIn, ...provider }: ParsedProvider,
-  { dataDir, baseDir, env }: Place & { dataDir: string },
+  place: SecretPlace,
 ): ProviderDef {
-  const clientSecretFile =
-    file === undefined ? usualSecret(`${name}.secret`, dataDir, env) : path.resolve(baseDir, file);
+  const clientSecretFile = secretFile(name, file, place);
   return { ...provider, name, clientSecretFile, defaultExpiresInMs: defaultExpiresIn };
 }
 

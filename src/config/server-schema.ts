@@ -6,7 +6,7 @@ import {
   RESTRICTS,
   transportNamed,
 } from "./foreign.ts";
-import { GRANTS } from "./provider-schema.ts";
+import { FEISHU_BASE, GRANTS } from "./provider-schema.ts";
 import { count, duration, port, size } from "./scalars.ts";
 import { SLUG, SLUG_RULE } from "../platform/slug.ts";
 import {
@@ -16,7 +16,9 @@ import {
   headerValue,
   remoteUrl,
   routePath,
+  serviceUrl,
   template,
+  word,
 } from "./strings.ts";
 
 export const ISOLATION = z.enum(["auto", "none", "user", "sandbox"]);
@@ -155,6 +157,27 @@ const remoteOnly = {
     .describe("headers of its requests; `${token}` and `${user}` are filled in"),
 };
 
+const builtinOnly = {
+  builtin: z
+    .enum(["feishu-token"])
+    .describe("`feishu-token`: a server that is part of the daemon, and gives Feishu tokens"),
+  baseUrl: serviceUrl
+    .default(FEISHU_BASE)
+    .describe("the open platform that it asks; `https://open.larksuite.com` for Lark"),
+  appId: word.optional().describe("the app of users who have none of their own"),
+  appSecretFile: filePath
+    .optional()
+    .describe(
+      "holds that app's secret; unless set, the systemd credential `NAME.secret`, else `NAME.secret` in `dataDir`, NAME being the server's",
+    ),
+  sessionConfig: z
+    .boolean()
+    .default(false)
+    .describe(
+      "clients may name their app in the URL: `?config=` with JSON in base64, or `?app_id=` and `&app_secret=`",
+    ),
+};
+
 /** Keys of the other kind of server: no typo, yet without effect here. They leave no trace in the type. */
 const refusedKeys = (keys: readonly string[], problem: string): object =>
   Object.fromEntries(keys.map((key) => [key, z.never({ error: problem }).optional()]));
@@ -174,7 +197,10 @@ const childServer = z.strictObject({
   ...childOnly,
   ...common,
   ...foreign,
-  ...refusedKeys(["url", "serverUrl", ...Object.keys(remoteOnly)], 'cannot stand beside "command"'),
+  ...refusedKeys(
+    ["url", "serverUrl", ...Object.keys(remoteOnly), ...Object.keys(builtinOnly)],
+    'cannot stand beside "command"',
+  ),
   ...refusedAll,
 });
 
@@ -185,7 +211,10 @@ const remote = {
   ...remoteOnly,
   ...common,
   ...foreign,
-  ...refusedKeys(["command", ...Object.keys(childOnly)], "cannot stand beside a URL"),
+  ...refusedKeys(
+    ["command", ...Object.keys(childOnly), ...Object.keys(builtinOnly)],
+    "cannot stand beside a URL",
+  ),
   ...refusedAll,
 };
 const remoteServer = z.strictObject({
@@ -198,6 +227,20 @@ const remoteByServerUrl = z.strictObject({
   ...remote,
 });
 
-export const server = z.union([childServer, remoteServer, remoteByServerUrl], {
-  error: 'must be an object with a "command" or a "url"',
+const { disabled, ...ofEveryOther } = common;
+const builtinServer = z.strictObject({
+  ...builtinOnly,
+  disabled,
+  ...foreign,
+  ...refusedKeys(
+    ["command", "url", "serverUrl", "type", "transport"].concat(
+      Object.keys({ ...childOnly, ...remoteOnly, ...ofEveryOther }),
+    ),
+    'cannot stand beside "builtin"',
+  ),
+  ...refusedAll,
+});
+
+export const server = z.union([childServer, remoteServer, remoteByServerUrl, builtinServer], {
+  error: 'must be an object with a "command", a "url" or a "builtin"',
 });

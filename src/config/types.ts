@@ -136,4 +136,17 @@ export interface RemoteServer extends AnyServer {
   headers: Record<string, string>;
 }
 
-export type ServerDef = ChildServer | RemoteServer;
+/** A server that is part of the daemon. */
+export interface BuiltinServer extends AnyServer {
+  kind: "builtin";
+  transport: "builtin";
+  builtin: "feishu-token";
+  /** Where Feishu's open platform is. */
+  baseUrl: string;
+  /** The app of users who have none of their own; null where there is none. */
+  app: { id: string; secretFile: string } | null;
+  /** A client may name its app in the URL. */
+  sessionConfig: boolean;
+}
+
+export type ServerDef = ChildServer | RemoteServer | BuiltinServer;

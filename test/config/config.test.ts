@@ -258,6 +258,42 @@ test("a mistyped key is answered with the one that was meant", () => {
   ]);
 });
 
+test("a server that is part of the daemon has an app, or users and clients name theirs, and it has nothing of a child or a remote", () => {
+  const builtin = "feishu-token";
+  const parsed = (server: object) => parseConfig(withServer(server), BASE, { env: {} });
+  const { one } = parsed({ builtin }).servers;
+  assert.ok(one?.kind === "builtin");
+  assert.deepEqual(
+    [one.baseUrl, one.app, one.sessionConfig],
+    ["https://open.feishu.cn", null, false],
+  );
+  const apps = [{ appId: "cli_1", appSecretFile: "run/x" }, { appId: "cli_1" }].map((more) => {
+    const { one: def } = parsed({ builtin, sessionConfig: true, ...more }).servers;
+    return def?.kind === "builtin" && def.app?.secretFile;
+  });
+  assert.deepEqual(apps, [`${BASE}/run/x`, `${BASE}/data/one.secret`]);
+  const problems: [object, string][] = [
+    [{ builtin: "feishu" }, 'servers.one.builtin: must be one of "feishu-token"'],
+    [{ builtin, env: {} }, 'servers.one.env: cannot stand beside "builtin"'],
+    [{ builtin, resend: "reads" }, 'servers.one.resend: cannot stand beside "builtin"'],
+    [{ builtin, stateful: true }, 'servers.one.stateful: cannot stand beside "builtin"'],
+    [{ builtin, appid: "x" }, 'servers.one.appid: is not a known key, did you mean "appId"?'],
+    [{ builtin, appSecretFile: "x" }, 'servers.one.appSecretFile: is of no use without an "appId"'],
+    [
+      { builtin, baseUrl: "http://example.com" },
+      "servers.one.baseUrl: must begin with https://, or be on this machine: secrets go there",
+    ],
+    [
+      { command: "x", sessionConfig: true },
+      'servers.one.sessionConfig: cannot stand beside "command"',
+    ],
+    [{ url: "http://x/mcp", builtin }, "servers.one.builtin: cannot stand beside a URL"],
+    [{}, "servers.one.command: is missing"],
+  ];
+  for (const [server, problem] of problems)
+    assert.deepEqual(problemsOf(withServer(server)), [problem]);
+});
+
 for (const [what, name] of Object.entries(BAD_NAMES)) {
   if (name === "__proto__") continue;
   test(`a server name ${what} is refused in one short printable line`, () => {

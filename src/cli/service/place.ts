@@ -45,9 +45,9 @@ function firstConfig(node: string): object {
 /** Paths that the daemon or a child of every user must reach. */
 function neededPaths(config: Config, more: readonly string[]): string[] {
   const ofServers = Object.values(config.servers).flatMap((server) =>
-    server.kind === "remote"
-      ? []
-      : [server.command, server.cwd, ...server.args, ...server.paths.read, ...server.paths.write],
+    server.kind === "child"
+      ? [server.command, server.cwd, ...server.args, ...server.paths.read, ...server.paths.write]
+      : [],
   );
   return [...more, config.dataDir, config.keyFile, ...ofServers];
 }
