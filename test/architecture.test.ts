@@ -19,6 +19,7 @@ const LINES: readonly Record<string, readonly string[]>[] = [
   { sessions: [] },
   { instances: [] },
   { links: [], engines: ["get-port"] },
+  { builtins: [] },
   { auth: [], catalog: [], tokens: ["openid-client"] },
   { vault: [], audit: [], notices: [] },
   { store: ["better-sqlite3"] },

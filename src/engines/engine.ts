@@ -1,5 +1,6 @@
 /** Room: engines. Where children run: each engine starts them in its own way, hands out how to speak to them, and tells their end. In: whose child, which server, its token. Out: a Running. Never reads a message, never decides when a child runs. */
 import type { Readable, Writable } from "node:stream";
+import type { Builtin } from "../builtins/builtin.ts";
 import type { ServerDef } from "../config/config.ts";
 import type { OutputShare } from "../platform/output-share.ts";
 
@@ -140,7 +141,8 @@ export type Endpoint =
       readonly url: URL;
       /** To be sent with the next request: read them for each. They may hold the user's token, as it is at the moment. */
       readonly headers: Readonly<Record<string, string>>;
-    };
+    }
+  | { readonly kind: "builtin"; readonly server: Builtin };
 
 /** A pipe as its child sees it. */
 export type PipeName = "input" | "output";

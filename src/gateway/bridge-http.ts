@@ -13,7 +13,7 @@ export async function bridgePost(
   known: HttpFront | HttpRelay | undefined,
   messages: readonly ClientMessage[],
 ): Promise<void> {
-  const { req, res, principal: holder, instance, server } = request;
+  const { req, res, principal: holder, instance, server, settings } = request;
   const isBeginning = messages.some(({ method }) => method === "initialize");
   if (known === undefined && !isBeginning)
     throw new SupervisorError(
@@ -21,7 +21,8 @@ export async function bridgePost(
       "no session: initialize first, and send its Mcp-Session-Id",
     );
   const { sessions } = context;
-  const front = known ?? (await sessions.openBridge({ holder, instance, server }, messages));
+  const front =
+    known ?? (await sessions.openBridge({ holder, instance, server, settings }, messages));
   if (front.kind !== "bridge") throw new SupervisorError("SESSION_NOT_FOUND", "no such session");
   // Nobody will ever learn the id of a session whose client left, or had to, while it was begun.
   if (known === undefined && res.destroyed) return sessions.http.close(front);

@@ -49,7 +49,10 @@ export async function serveModern(
   const { req, res, instance, server } = request;
   const { sessions } = context;
   // Eras are not bridged, and only stdio has children that may be of this one.
-  if (server.transport !== "stdio" || !(await sessions.isModern(instance)))
+  const isKnown =
+    server.kind === "builtin" ||
+    (server.transport === "stdio" && (await sessions.isModern(instance)));
+  if (!isKnown)
     return refuseVersion(
       request,
       messages,
@@ -59,7 +62,7 @@ export async function serveModern(
   if (modern.kind === "fault") return refuse(request, messages, modern);
   if (modern.kind === "request" && answerModernAsleep(context, request, modern, messages[0]!))
     return;
-  const served = sessions.modern(instance, server);
+  const served = sessions.modern(request);
   // To ask for a child is use, and the request may yet be refused.
   const serving = await served.ready();
   if (res.destroyed) return;

@@ -1,6 +1,7 @@
 import type { IncomingMessage } from "node:http";
 import type { Audit } from "../audit/audit.ts";
 import type { Principal, Registry } from "../auth/registry.ts";
+import type { Builtins } from "../builtins/builtins.ts";
 import type { Catalog } from "../catalog/catalog.ts";
 import type { ServerDef } from "../config/config.ts";
 import { guarded } from "../containment.ts";
@@ -25,6 +26,7 @@ import type { FrontContext, RequestContext } from "./request-context.ts";
 import { createRouter, createTokenPath } from "./routes.ts";
 import type { Leaf, Route } from "./routes.ts";
 import { putOwnToken } from "./own-token.ts";
+import { settingsOf } from "./session-config.ts";
 import { createSite } from "./site.ts";
 import type { SiteOptions } from "./site.ts";
 import { Trace } from "./trace.ts";
@@ -36,6 +38,7 @@ export interface DispatcherOptions extends SiteOptions {
   log: Logger;
   requests: Requests;
   audit: Audit;
+  builtins: Pick<Builtins, "markOf">;
   tokens: Pick<Tokens, "set" | "renewalOf" | "handedOver">;
 }
 
@@ -112,11 +115,13 @@ export class Dispatcher {
     const server = this.#requireServer(route);
     trace.setServer(server.name);
     allowOnly(req, res, METHODS[route.leaf]);
+    const settings = settingsOf(this.#options.builtins, server, req);
     // Last: what is refused leaves no instance behind, not even a stopped one.
     const ref = { user: principal.user, server: server.name, variant: "" };
     const instance = this.#options.supervisor.instance(ref);
     const { requestId } = trace;
-    return this.#serveFront({ req, res, requestId, trace, principal, route, server, instance });
+    const whose = { principal, route, server, instance, settings };
+    return this.#serveFront({ req, res, requestId, trace, ...whose });
   }
 
   /** Paths that are nobody's: the site knows them without the prefix. */

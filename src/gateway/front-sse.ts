@@ -18,7 +18,7 @@ const SESSION_PARAM = "session_id";
  * clients which cannot send headers carry their key to the POSTs.
  */
 export function openSseStream(context: FrontContext, request: RequestContext): void {
-  const { req, res, principal, route, instance, server, requestId, trace } = request;
+  const { req, res, principal, route, instance, server, settings, requestId, trace } = request;
   const { sessions } = context;
   // Taken before the head is sent, while a refusal can still be a status.
   const release = sessions.open.addStream(
@@ -32,6 +32,7 @@ export function openSseStream(context: FrontContext, request: RequestContext): v
     holder: principal,
     instance,
     server,
+    settings,
     outlet: stream,
     requestId,
   });
@@ -51,9 +52,10 @@ export async function postSseMessage(
   context: FrontContext,
   request: RequestContext,
 ): Promise<void> {
-  const { req, res, principal, instance, trace } = request;
+  const { req, res, principal, instance, settings, trace } = request;
   const ids = valuesOf(queryOf(req.url ?? ""), SESSION_PARAM);
-  const front = context.sessions.requireSse(ids.length === 1 ? ids[0]! : "", instance);
+  const [sessionId = ""] = ids.length === 1 ? ids : [];
+  const front = context.sessions.requireSse(sessionId, instance, settings?.mark);
   trace.atEnd(context.sessions.open.add(principal, () => res.destroy()));
   const body = await readBody(req, context.config.limits.bodyBytes, context.edge);
   if (body === undefined) return;

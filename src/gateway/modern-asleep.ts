@@ -16,7 +16,7 @@ export function answerModernAsleep(
   says: Says,
   message: ClientMessage,
 ): boolean {
-  if (!asksToShow(message)) return false;
+  if (request.server.kind === "builtin" || !asksToShow(message)) return false;
   const { showings } = context.sessions;
   const instance = context.sessions.modernOf(request.instance.ref);
   const shown = showings.modernAsleep(instance, message, says);

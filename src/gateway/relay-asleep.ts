@@ -1,7 +1,7 @@
-import { SupervisorError } from "../errors.ts";
 import type { Live } from "../instances/supervisor.ts";
 import { askHttp } from "../links/ask-http.ts";
 import type { HttpQuestion } from "../links/ask-http.ts";
+import { requireHttp } from "../links/target.ts";
 import { SMALL_BODY_BYTES } from "../mcp/client-body.ts";
 import type { ClientMessage, Posted } from "../mcp/client-body.ts";
 import { VERSION_HEADER } from "../mcp/headers.ts";
@@ -103,9 +103,7 @@ async function askAlone(
   live: Live,
   question: HttpQuestion,
 ): Promise<Text> {
-  const { target } = live;
-  if (target.transport === "stdio")
-    throw new SupervisorError("INTERNAL", "a stdio child cannot be asked over HTTP");
+  const target = requireHttp(live.target);
   return await askHttp(generations.clientFor(live, target), target, question);
 }
 

@@ -3,6 +3,7 @@ import type { Config, ServerDef } from "../config/config.ts";
 import type { BodyRequest } from "../platform/body-request.ts";
 import type { Edge } from "../http/edge.ts";
 import type { Principal } from "../auth/registry.ts";
+import type { SessionSettings } from "../sessions/session-options.ts";
 import type { Sessions } from "../sessions/sessions.ts";
 import type { Instance } from "../instances/supervisor.ts";
 import type { BodyReader } from "./body-reader.ts";
@@ -33,4 +34,6 @@ export interface RequestContext {
   route: Route;
   server: ServerDef;
   instance: Instance;
+  /** Of a server that is part of the daemon. */
+  settings: SessionSettings | undefined;
 }

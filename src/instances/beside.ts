@@ -14,7 +14,7 @@ export async function fitsBeside(
   const { state, def: before } = serving;
   const { def } = next;
   if (state.name !== "ready" || !def.overlap || isReshaped(before, def)) return false;
-  if (def.kind === "remote" || before.kind === "remote") return true;
+  if (def.kind !== "child" || before.kind !== "child") return true;
   const { endpoint } = state.running;
   // There is no second one of that port, and no home for two levels.
   if (endpoint.kind === "port" && endpoint.isPinned) return false;

@@ -4,7 +4,7 @@ import { withDeadline } from "../platform/deadline.ts";
 import { markOf } from "../tokens/tokens.ts";
 import type { Candidate } from "./admission.ts";
 import type { InstanceContext } from "./instance-context.ts";
-import { isRemote, portOf } from "./instance-types.ts";
+import { isChildless, portOf } from "./instance-types.ts";
 import type { Ended, InstanceRow, InstanceState, Live, Ref } from "./instance-types.ts";
 import type { Launching } from "./launch-types.ts";
 import type { StdioTarget } from "../links/target.ts";
@@ -223,7 +223,7 @@ export class Generation implements Candidate {
 
   /** See `Live.ending`. */
   async #ending(running: Running, exited: Promise<Ended>): Promise<Ended | undefined> {
-    if (isRemote(running)) return undefined;
+    if (isChildless(running)) return undefined;
     if (this.isAnswering && !(await running.isEnding())) return undefined;
     const patienceMs = running.isGone() ? SURE_ENDING_MS : MAX_ENDING_MS;
     return await withDeadline<Ended | undefined>(exited, patienceMs, () => undefined);

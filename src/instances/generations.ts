@@ -1,7 +1,7 @@
 import { counted } from "../errors.ts";
 import { Generation } from "./generation.ts";
 import { isDown } from "./instance-row.ts";
-import { isRemote } from "./instance-types.ts";
+import { isChildless } from "./instance-types.ts";
 import { releaseHolds } from "./usage.ts";
 import { watchChild } from "./watch-child.ts";
 import type { ServerDef } from "../config/config.ts";
@@ -91,7 +91,7 @@ export class Generations {
 
   add(generation: Generation): void {
     this.#all = [...this.#all, generation];
-    // What runs elsewhere is ready in the same moment.
+    // What is no child is ready in the same moment.
     if (generation.def.kind === "child") this.#tell(generation, "starting");
   }
 
@@ -244,7 +244,10 @@ export class Generations {
 
   #finishWith(generation: Generation, running: Running, reason: string): void {
     void running.exited.then((exit) =>
-      this.#finish(generation, { reason: spoken(reason), exit: isRemote(running) ? null : exit }),
+      this.#finish(generation, {
+        reason: spoken(reason),
+        exit: isChildless(running) ? null : exit,
+      }),
     );
   }
 

@@ -1,5 +1,11 @@
 import type { EventEmitter } from "node:events";
-import type { ChildServer, Config, RemoteServer, ServerDef } from "../config/config.ts";
+import type {
+  BuiltinServer,
+  ChildServer,
+  Config,
+  RemoteServer,
+  ServerDef,
+} from "../config/config.ts";
 import type { Engine } from "../engines/engine.ts";
 import type { Candidate } from "./admission.ts";
 import type { Logger } from "../telemetry/logger.ts";
@@ -7,10 +13,11 @@ import type { Ref, SupervisorEvents } from "./instance-types.ts";
 import type { LaunchInput } from "./launch-types.ts";
 import type { StartScheduler } from "./start-scheduler.ts";
 
-/** By what a server is: a child of ours, or one that runs elsewhere already. */
+/** By what a server is: a child of ours, one that runs elsewhere already, or part of the daemon. */
 export interface Engines {
   child: Engine<ChildServer>;
   remote: Engine<RemoteServer>;
+  builtin: Engine<BuiltinServer>;
 }
 
 /**

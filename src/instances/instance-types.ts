@@ -13,8 +13,9 @@ export const keyOf = ({ user, server, variant }: Ref): string => `${user}/${serv
 /** Every instance whose ref has these values; `{}` selects all. */
 export type Selector = Partial<Ref>;
 
-/** It runs elsewhere, and not for us: there is no child that could end. */
-export const isRemote = ({ endpoint }: Running): boolean => endpoint.kind === "url";
+/** It runs elsewhere, or is part of the daemon: there is no child that could end. */
+export const isChildless = ({ endpoint }: Running): boolean =>
+  endpoint.kind === "url" || endpoint.kind === "builtin";
 
 /** The port that its child listens on; null where it has none. */
 export const portOf = ({ endpoint }: Running): number | null =>

@@ -3,9 +3,9 @@ import { fitsBeside } from "./beside.ts";
 import { asNext, failureOf, reasonOf } from "./failures.ts";
 import { Generations } from "./generations.ts";
 import { launchNext } from "./launch-next.ts";
-import { launchRemote } from "./launch-remote.ts";
+import { launchAtOnce } from "./launch-at-once.ts";
 import { isDown, rowOf, rowOfOther } from "./instance-row.ts";
-import { isRemote } from "./instance-types.ts";
+import { isChildless } from "./instance-types.ts";
 import { isShortage } from "./restart-policy.ts";
 import { giveToken } from "./new-token.ts";
 import { AGAIN, Start } from "./start.ts";
@@ -90,10 +90,10 @@ export class Instance implements Owner {
     return this.#generations.serving?.live;
   }
 
-  /** Since when (`performance.now()`) the child that is ready has been of no use; undefined where it is in use, down or a remote. */
+  /** Since when (`performance.now()`) the child that is ready has been of no use; undefined where it is in use, down or no child. */
   get idleSince(): number | undefined {
     const state = this.#generations.serving?.state;
-    return state?.name !== "ready" || isRemote(state.running) ? undefined : this.#unusedSince;
+    return state?.name !== "ready" || isChildless(state.running) ? undefined : this.#unusedSince;
   }
 
   /**
@@ -238,7 +238,7 @@ export class Instance implements Owner {
     return performance.now() - since >= UNUSED_MS;
   }
 
-  /** As `idleSince`, of what runs elsewhere too. */
+  /** As `idleSince`, of what is no child too. */
   get #unusedSince(): number | undefined {
     const state = this.#generations.serving?.state;
     if (state?.name !== "ready") return undefined;
@@ -331,8 +331,8 @@ export class Instance implements Owner {
     this.#generations.add(generation);
     try {
       signal.throwIfAborted();
-      if (def.kind === "remote") {
-        const ready = await launchRemote(this.#context, generation, def, signal);
+      if (def.kind !== "child") {
+        const ready = await launchAtOnce(this.#context, generation, def, signal);
         return this.#becomeReady(generation, ready);
       }
       if (!hasPlace) await this.#context.admit(generation, signal);

@@ -1,3 +1,6 @@
+import { takeAppFrom } from "../builtins/feishu/app.ts";
+import { Builtins } from "../builtins/builtins.ts";
+import { BuiltinEngine } from "../engines/builtin/builtin-engine.ts";
 import { openMachine } from "../engines/process/open.ts";
 import type { MachineFacts } from "../engines/process/open.ts";
 import type { Tokens } from "../tokens/tokens.ts";
@@ -22,6 +25,7 @@ export interface OpenInstances extends MachineFacts {
   supervisor: Supervisor;
   manifests: Manifests;
   lastShown: LastShown;
+  builtins: Builtins;
 }
 
 /** Opens the engines, and the supervisor of what they run. Rejects as `openMachine`; the closers have then what was opened. */
@@ -30,7 +34,13 @@ export async function openInstances(
   closers: Closers,
 ): Promise<OpenInstances> {
   const { engine, ...facts } = await openMachine({ ...options, store }, closers);
-  const engines = { child: engine, remote: closers.opened(new RemoteEngine()) };
+  const own = { ownApp: takeAppFrom(process.env), store, vault };
+  const builtins = closers.opened(new Builtins({ ...options, ...own }));
+  const engines = {
+    child: engine,
+    remote: closers.opened(new RemoteEngine()),
+    builtin: closers.opened(new BuiltinEngine(builtins)),
+  };
   const [eras, versions] = [store.meta.under("era"), store.meta.under("version")];
   const supervisor = new Supervisor({ ...options, engines, eras, versions });
   const { config, log, servers } = options;
@@ -39,5 +49,5 @@ export async function openInstances(
   const tokenOf = tokens.secretFor.bind(tokens);
   const lastShown = new LastShown({ manifests, servers, tokenOf });
   closers.push(() => supervisor.stopAll());
-  return { supervisor, manifests, lastShown, ...facts };
+  return { supervisor, manifests, lastShown, builtins, ...facts };
 }

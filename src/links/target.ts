@@ -1,9 +1,11 @@
+import { SupervisorError } from "../errors.ts";
+import type { Builtin } from "../builtins/builtin.ts";
 import type { OutputShare } from "../platform/output-share.ts";
 import type { ModernStdio } from "./modern-stdio.ts";
 import type { SharedStdio } from "./shared-stdio.ts";
 
 /** Where the messages for one generation of a server go, and how that speaks. */
-export type Target = HttpTarget | StdioTarget;
+export type Target = HttpTarget | StdioTarget | BuiltinTarget;
 
 export interface HttpTarget {
   transport: "sse" | "http";
@@ -21,3 +23,15 @@ export interface HttpTarget {
 export type StdioTarget =
   | { transport: "stdio"; era: "legacy"; shared: SharedStdio }
   | { transport: "stdio"; era: "modern"; hub: ModernStdio };
+
+/** A server that is part of the daemon. */
+export interface BuiltinTarget {
+  transport: "builtin";
+  server: Builtin;
+}
+
+/** Throws INTERNAL for a server that does not speak over HTTP: nobody leads a request there. */
+export function requireHttp(target: Target): HttpTarget {
+  if (target.transport === "sse" || target.transport === "http") return target;
+  throw new SupervisorError("INTERNAL", "the server does not speak over HTTP");
+}

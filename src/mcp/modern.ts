@@ -3,13 +3,15 @@ import { isLegacyVersion } from "./versions.ts";
 /** The revisions without a handshake: every request says what it speaks (MCP 2026-07-28, versioning). */
 export const MODERN_VERSIONS: readonly string[] = ["2026-07-28"];
 
-/** Keys of `_meta` that a modern request carries (MCP 2026-07-28, basic). */
+/** Keys of `_meta`, most of them of a modern request (MCP 2026-07-28, basic). */
 export const META = {
   protocolVersion: "io.modelcontextprotocol/protocolVersion",
   clientInfo: "io.modelcontextprotocol/clientInfo",
   clientCapabilities: "io.modelcontextprotocol/clientCapabilities",
   logLevel: "io.modelcontextprotocol/logLevel",
   subscriptionId: "io.modelcontextprotocol/subscriptionId",
+  /** Of an answer to `server/discover`. */
+  serverInfo: "io.modelcontextprotocol/serverInfo",
 } as const;
 
 /** Error codes of the protocol itself. */

@@ -2,6 +2,7 @@
 import { orderRow } from "../audit/audit.ts";
 import type { Audit } from "../audit/audit.ts";
 import type { Catalog } from "../catalog/catalog.ts";
+import type { Builtins } from "../builtins/builtins.ts";
 import { applyLive, compareConfigs, isReshaped, isRunOtherwise } from "../config/compare.ts";
 import type { ConfigChanges } from "../config/compare.ts";
 import { loadConfig } from "../config/config.ts";
@@ -28,6 +29,7 @@ export interface ReloadParts {
   catalog: Catalog;
   supervisor: Supervisor;
   manifests: Pick<Manifests, "forget">;
+  builtins: Pick<Builtins, "retain">;
   sessions: Pick<Sessions, "closeServer">;
   tokens: Pick<Tokens, "reloaded">;
   log: Logger;
@@ -73,6 +75,7 @@ async function reloadOnce(parts: ReloadParts): Promise<Reloaded> {
     ),
   ]);
   parts.tokens.reloaded();
+  parts.builtins.retain(next.servers);
   log.info({ path: config.path, ...changes }, "config reloaded");
   for (const warning of warnings) log.warn(`config: ${warning}`);
   return { path: config.path, ...changes, ...(warnings.length > 0 && { warnings }) };

@@ -3,6 +3,7 @@ import { unawaited } from "../containment.ts";
 import type { Live } from "../instances/supervisor.ts";
 import { refused } from "../links/assemble.ts";
 import type { LinkEvents, PostAnswer, Posting } from "../links/link.ts";
+import { requireHttp } from "../links/target.ts";
 import type { ClientMessage } from "../mcp/client-body.ts";
 import { isRequest, isResponse } from "../mcp/envelope.ts";
 import type { Message } from "../mcp/envelope.ts";
@@ -245,9 +246,7 @@ export class HttpRelay implements Front, HttpSession, Relaying {
   }
 
   #open(live: Live, events: LinkEvents, at: Attachment, sessionId?: string): RelayLink {
-    const { target } = live;
-    if (target.transport === "stdio")
-      throw new SupervisorError("INTERNAL", "a stdio child cannot be relayed to");
+    const target = requireHttp(live.target);
     const { generations, isStateful } = this.#options;
     const client = generations.clientFor(live, target);
     const mayForget = !isStateful;

@@ -38,12 +38,12 @@ export class HttpSessions<Kind extends HttpSession = HttpSession> {
   }
 
   /**
-   * The session of that id where it belongs to this user and server. Throws SESSION_NOT_FOUND for any
+   * The session of that id where it belongs to this user and server, and was begun with these settings. Throws SESSION_NOT_FOUND for any
    * other, whoever's it is, since a session id is no authentication; and for one whose child is gone,
    * because 404 is what makes clients begin anew (2025-11-25, session management).
    */
-  require(id: string, instance: Instance): Kind {
-    const one = this.find(id, instance);
+  require(id: string, instance: Instance, mark?: string): Kind {
+    const one = this.find(id, instance, mark);
     const isLost = one !== undefined && one.session.isLost;
     // A child on its way out may still answer what it has; the rest is answered at its end.
     if (isLost && one.openRequests === 0) this.close(one);
@@ -53,10 +53,10 @@ export class HttpSessions<Kind extends HttpSession = HttpSession> {
     return one;
   }
 
-  /** The session of that id where it belongs to this user and server, whatever became of its child. */
-  find(id: string, instance: Instance): Kind | undefined {
+  /** As `require`, whatever became of its child; undefined for any other. */
+  find(id: string, instance: Instance, mark?: string): Kind | undefined {
     const one = this.#byId.get(id);
-    return one?.session.instance === instance ? one : undefined;
+    return one?.session.instance === instance && one.session.mark === mark ? one : undefined;
   }
 
   /** Keeps the session from growing old while a request is under way; returns the function that says "over". */

@@ -2,6 +2,7 @@ import { guarded, unawaited } from "../containment.ts";
 import { SupervisorError } from "../errors.ts";
 import type { Follower, Instance, Live } from "../instances/supervisor.ts";
 import type { HttpRequest, ResponseHeaders } from "../links/http1/client.ts";
+import { requireHttp } from "../links/target.ts";
 import type { ClientMessage } from "../mcp/client-body.ts";
 import { idsOf } from "../mcp/envelope.ts";
 import { EVENT_END, dataOf } from "../mcp/sse.ts";
@@ -190,10 +191,8 @@ export class LonePost implements ExchangeOwner, Follower {
 
   #send(): void {
     const { generations, messages, method, headers, body } = this.#options;
-    const { target } = this.live;
-    // Only servers of this transport get here; a silent end would leave the client waiting.
-    if (target.transport === "stdio")
-      throw new SupervisorError("INTERNAL", "a stdio child cannot be relayed to");
+    // A silent end would leave the client waiting.
+    const target = requireHttp(this.live.target);
     const client = generations.clientFor(this.live, target);
     const wantsBody = this.#initialize !== undefined || this.#hasStream;
     this.#tally = new AnswerTally(this.#inFlight, messages, wantsBody);

@@ -2,16 +2,19 @@ import { SupervisorError } from "../errors.ts";
 import type { Instance, Live } from "../instances/supervisor.ts";
 import type { Link, LinkEvents } from "../links/link.ts";
 import type { ModernStdio } from "../links/modern-stdio.ts";
+import type { BuiltinTarget, Target } from "../links/target.ts";
 import type { Survival } from "../telemetry/survival.ts";
 import { MAX_SENDS } from "./resend.ts";
 import type { Resend } from "./resend.ts";
 import type { OpenLink } from "./session-options.ts";
 
-/** A ready child that speaks 2026-07-28 over stdio. */
+/** What is asked of a server of 2026-07-28 itself, for all its callers. */
+type ModernHub = Pick<ModernStdio, "versions" | "paramHeaders" | "isSafe" | "notify" | "ask">;
+
+/** A ready child that speaks 2026-07-28 over stdio, or a server that is part of the daemon. */
 export interface ModernServing {
   readonly live: Live;
-  /** What is asked of the child itself, for all its callers. */
-  readonly hub: Pick<ModernStdio, "versions" | "paramHeaders" | "isSafe" | "notify" | "ask">;
+  readonly hub: ModernHub;
   readonly connect: (events: LinkEvents) => Link;
 }
 
@@ -22,7 +25,21 @@ export interface ModernServerOptions {
   readonly survival?: Survival | undefined;
 }
 
-/** A stdio server that speaks 2026-07-28, as one user has it, whichever generation of it serves. */
+/** What is part of the daemon takes no headers and no notifications, and none of its calls is made twice. */
+const hubOfBuiltin = ({ server }: BuiltinTarget): ModernHub => ({
+  versions: server.versions,
+  paramHeaders: () => Promise.resolve([]),
+  isSafe: () => false,
+  notify: () => Promise.resolve(),
+  ask: () => Promise.reject(new SupervisorError("INTERNAL", "nobody asks it on his own")),
+});
+
+function hubOf(target: Target): ModernHub | undefined {
+  if (target.transport === "builtin") return hubOfBuiltin(target);
+  return target.transport === "stdio" && target.era === "modern" ? target.hub : undefined;
+}
+
+/** A server that speaks 2026-07-28 and has its requests brought, as one user has it, whichever generation of it serves. */
 export class ModernServer {
   readonly instance: Instance;
   readonly resend: Resend;
@@ -59,11 +76,11 @@ export class ModernServer {
 
   /** Throws INTERNAL for a child of another era. */
   on(live: Live): ModernServing {
-    const { target } = live;
-    if (target.transport !== "stdio" || target.era !== "modern")
+    const hub = hubOf(live.target);
+    if (hub === undefined)
       throw new SupervisorError("INTERNAL", "a modern request was led to another child");
-    // To a stdio child at once.
+    // To one of these at once.
     const connect = (events: LinkEvents) => this.#connect(live, events) as Link;
-    return { live, hub: target.hub, connect };
+    return { live, hub, connect };
   }
 }

@@ -1,3 +1,4 @@
+import type { Caller } from "../builtins/builtin.ts";
 import type { Credential } from "../auth/principal.ts";
 import type { Instance, Live } from "../instances/supervisor.ts";
 import type { Link, LinkEvents } from "../links/link.ts";
@@ -12,8 +13,17 @@ export type OpenLink = (live: Live, events: LinkEvents) => Link | Promise<Link>;
 /** Opens a link to a generation that is ready, for a session's place there; to a stdio child at once. Rejects with UPSTREAM_*. */
 export type Connect = (live: Live, events: LinkEvents, at: Attachment) => Link | Promise<Link>;
 
+/** What a client said of its session beside the messages. */
+export interface SessionSettings {
+  readonly caller: Caller;
+  /** A keyed digest of what it set, undefined where it set nothing: a request that says otherwise is none of the session's. */
+  readonly mark: string | undefined;
+}
+
 export interface SessionOptions {
   readonly holder: Credential;
+  /** See `SessionSettings.mark`. */
+  readonly mark?: string | undefined;
   /** The instance whose path the client came by. */
   readonly instance: Instance;
   /** What its server shows while it sleeps; nothing where it is not given. */

@@ -51,6 +51,8 @@ export class Session implements Follower {
   readonly id = randomBytes(16).toString("base64url");
   readonly holder: Credential;
   readonly instance: Instance;
+  /** See `SessionSettings`. */
+  readonly mark: string | undefined;
   readonly memory = new SessionMemory();
   /** `performance.now()` when the client last said something. */
   lastUsedAt = performance.now();
@@ -73,6 +75,7 @@ export class Session implements Follower {
     this.#front = front;
     this.holder = options.holder;
     this.instance = options.instance;
+    this.mark = options.mark;
     this.#comeBack = new ComeBack(() => this.open());
     this.#sender = new Sender(this, options.isStateful, (at, messages) => {
       this.#onEnded(at, undefined);

@@ -22,7 +22,7 @@ import type { Era, Instance, Live, Ref } from "../instances/supervisor.ts";
 import { UnderWay } from "../platform/under-way.ts";
 import type { Survival } from "../telemetry/survival.ts";
 import type { Outlet } from "./outlet.ts";
-import type { OpenLink, SessionOptions } from "./session-options.ts";
+import type { OpenLink, SessionOptions, SessionSettings } from "./session-options.ts";
 import type { Place } from "./serving.ts";
 import { NOTHING_SHOWN, Showings } from "./showings.ts";
 import type { Shown } from "./showings.ts";
@@ -73,6 +73,8 @@ export interface Whose {
   /** The instance whose path the client came by. */
   readonly instance: Instance;
   readonly server: ServerDef;
+  /** Of a server that is part of the daemon. */
+  readonly settings?: SessionSettings | undefined;
 }
 
 export interface SseOpening extends Whose {
@@ -130,10 +132,11 @@ export class Sessions {
     return front;
   }
 
-  /** The SSE session of that id on this instance; SESSION_NOT_FOUND for any other, whoever's it is. */
-  requireSse(id: string, instance: Instance): SseFront {
+  /** The SSE session of that id on this instance, begun with these settings; SESSION_NOT_FOUND for any other, whoever's it is. */
+  requireSse(id: string, instance: Instance, mark?: string): SseFront {
     const front = this.#sse.get(id);
-    if (front === undefined || front.session.instance !== instance) {
+    const session = front?.session;
+    if (front === undefined || session!.instance !== instance || session!.mark !== mark) {
       throw new SupervisorError("SESSION_NOT_FOUND", "no such session; open a new stream");
     }
     return front;
@@ -183,14 +186,16 @@ export class Sessions {
     return new LonePost({ ...request, instance, generations, resend, survival }, live);
   }
 
-  #optionsFor({ holder, instance, server }: Whose): SessionOptions {
+  #optionsFor({ holder, instance, server, settings }: Whose): SessionOptions {
     const { generations } = this;
     const { stateful: isStateful, resend, transport } = server;
     const patienceMs = server.startTimeoutMs;
-    const { connect, survival } = { connect: this.#connect, survival: this.#options.survival };
+    const { survival } = this.#options;
+    const connect = this.#connectFor(settings);
     return {
       holder,
       instance,
+      mark: settings?.mark,
       showings: this.showings.of(transport),
       isStateful,
       staysBehind: isStateful,
@@ -202,13 +207,16 @@ export class Sessions {
     };
   }
 
-  readonly #connect: OpenLink = (live, events) =>
-    openLink({
-      target: live.target,
-      clientFor: (target) => this.generations.clientFor(live, target),
-      postTimeoutMs: this.#postTimeoutMs,
-      events,
-    });
+  #connectFor(settings: SessionSettings | undefined): OpenLink {
+    return (live, events) =>
+      openLink({
+        target: live.target,
+        clientFor: (target) => this.generations.clientFor(live, target),
+        postTimeoutMs: this.#postTimeoutMs,
+        events,
+        caller: settings?.caller,
+      });
+  }
 
   /** Counts what waits for a client on this outlet, until it is closed. */
   unreadOf(outlet: Waiting): Unread {
@@ -225,11 +233,13 @@ export class Sessions {
     return this.#options.instanceOf({ ...ref, variant: MODERN_VARIANT }, "{}");
   }
 
-  /** What serves requests of 2026-07-28 to this stdio server. */
-  modern({ ref }: Instance, { resend }: Pick<ServerDef, "resend">): ModernServer {
+  /** What serves requests of 2026-07-28 to this server, which speaks stdio or is part of the daemon. */
+  modern({ instance: given, server, settings }: Omit<Whose, "holder">): ModernServer {
     const { survival } = this.#options;
-    const instance = this.modernOf(ref);
-    return new ModernServer({ instance, resend, connect: this.#connect, survival });
+    const { resend } = server;
+    const instance = server.kind === "builtin" ? given : this.modernOf(given.ref);
+    const connect = this.#connectFor(settings);
+    return new ModernServer({ instance, resend, connect, survival });
   }
 
   /**

@@ -99,7 +99,10 @@ function commit({ store, vault }: RefreshParts, row: GrantRow, given: Given): bo
 }
 
 /** The disk may have filled up since: first what was kept free is used, then whatever becomes free. */
-async function stored<T>({ reserve, closing }: RefreshParts, write: () => T): Promise<T> {
+export async function stored<T>(
+  { reserve, closing }: Pick<RefreshParts, "reserve" | "closing">,
+  write: () => T,
+): Promise<T> {
   for (;;) {
     try {
       return write();

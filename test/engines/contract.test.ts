@@ -11,6 +11,7 @@ import { fileURLToPath } from "node:url";
 import { parseConfig } from "../../src/config/config.ts";
 import type { ServerDef } from "../../src/config/config.ts";
 import type { Engine, Running } from "../../src/engines/engine.ts";
+import { BuiltinEngine } from "../../src/engines/builtin/builtin-engine.ts";
 import { Isolation } from "../../src/engines/process/isolation.ts";
 import { openProcessEngine } from "../../src/engines/process/process-engine.ts";
 import { readProcessTable } from "../../src/engines/process/process-table.ts";
@@ -110,6 +111,12 @@ const remote = (): Opened => {
   return { engine: new RemoteEngine(), servers: { echo, missing } };
 };
 
+const builtin = (): Opened => {
+  const { echo } = parse({ echo: { builtin: "feishu-token" } }).servers;
+  const server = { versions: [], open: assert.fail };
+  return { engine: new BuiltinEngine({ serve: () => server }), servers: { echo } };
+};
+
 const SUBJECTS: Subject[] = [
   {
     name: "process",
@@ -135,6 +142,15 @@ const SUBJECTS: Subject[] = [
     },
   },
   {
+    name: "builtin",
+    adopts: undefined,
+    open: () => Promise.resolve(builtin()),
+    openAfterAnother: async (t) => {
+      await start(t, builtin(), "echo");
+      return builtin();
+    },
+  },
+  {
     name: "pretend",
     adopts: true,
     open: () => Promise.resolve(pretend()),
@@ -157,7 +173,7 @@ async function start(t: TestContext, { engine, servers }: Opened, role: Role): P
 
 /** Sends a line where that can be done without a protocol, and waits for it to come back. */
 async function speakTo({ endpoint }: Running): Promise<void> {
-  if (endpoint.kind !== "pipes") return assert.equal(endpoint.kind, "url");
+  if (endpoint.kind !== "pipes") return assert.ok(["url", "builtin"].includes(endpoint.kind));
   const line = once(createInterface({ input: endpoint.stdout }), "line");
   endpoint.stdin.write("hello\n");
   assert.deepEqual(await line, ["hello"]);
@@ -205,6 +221,7 @@ for (const subject of SUBJECTS) {
 
   test(`${name}: what cannot be started is refused with a reason`, async (t) => {
     const opened = await subject.open(t);
+    if (opened.servers.missing === undefined) return t.skip("all of its can be started");
     await assert.rejects(start(t, opened, "missing"), (error: { code: string }) =>
       ["INSTANCE_SPAWN_FAILED", "TOKEN_MISSING"].includes(error.code),
     );

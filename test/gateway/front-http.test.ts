@@ -122,8 +122,9 @@ async function rig(t: TestContext, transport: "http" | "sse") {
     const about = { req, res, requestId, trace, principal: ALICE };
     const route = { user: "alice", server: "one", leaf: "mcp" } as const;
     const where = { route, server: config.servers["one"]!, instance: child.instance };
+    const settings = undefined;
     try {
-      serveHttp(context, { ...about, ...where })?.catch(refuse);
+      serveHttp(context, { ...about, ...where, settings })?.catch(refuse);
     } catch (error) {
       refuse(error);
     }

@@ -11,10 +11,12 @@ import { ProcessEngine } from "../../src/engines/process/process-engine.ts";
 import { killAllTrees } from "../../src/engines/process/process-tree.ts";
 import type { ProcessTrees } from "../../src/engines/process/process-trees.ts";
 import { startProcess } from "../../src/engines/process/start-process.ts";
+import { BuiltinEngine } from "../../src/engines/builtin/builtin-engine.ts";
 import { RemoteEngine } from "../../src/engines/remote/remote-engine.ts";
 import { Supervisor } from "../../src/instances/supervisor.ts";
 import type { ChildServer, Config } from "../../src/config/config.ts";
 import type { Live, Ref } from "../../src/instances/supervisor.ts";
+import { requireHttp } from "../../src/links/target.ts";
 import type { HttpTarget } from "../../src/links/target.ts";
 import { assertNoneLeft } from "./leaks.ts";
 
@@ -91,7 +93,11 @@ export function openSupervisor(
     secretsFor: ({ user, server }) => Promise.resolve(tokens.get(`${user}/${server}`)),
     secretNow: ({ user, server }) => tokens.get(`${user}/${server}`),
     log,
-    engines: { child, remote: new RemoteEngine() },
+    engines: {
+      child,
+      remote: new RemoteEngine(),
+      builtin: new BuiltinEngine({ serve: assert.fail }),
+    },
   });
   t.after(async () => {
     await supervisor.stopAll();
@@ -106,8 +112,7 @@ export const ref = (user: string, server: string, variant = ""): Ref => ({ user,
 
 /** Where a child on a port, or a remote, is. */
 export function targetOf({ target }: Live): HttpTarget {
-  assert.ok(target.transport !== "stdio");
-  return target;
+  return requireHttp(target);
 }
 
 /** Calls a tool of a fixture by its /mcp route, which all of the well-behaved ones have. */

@@ -6,6 +6,8 @@ import { Refused, milliseconds } from "./provider.ts";
 import type { Issued, ProviderClient, RefusalKind, SharedGrant } from "./provider.ts";
 
 type FeishuProvider = Extract<ProviderDef, { kind: "feishu" }>;
+/** What of it is asked with. */
+export type FeishuClientOf = Pick<FeishuProvider, "api" | "baseUrl" | "accountsUrl" | "clientId">;
 
 const KINDS: Readonly<Record<string, RefusalKind>> = {
   20026: "terminal",
@@ -30,7 +32,7 @@ interface Call {
 }
 
 /** Feishu and Lark, whose answers have a `code` that is 0 where all is well. `secretOf` throws Refused. */
-export function feishuClient(def: FeishuProvider, secretOf: () => string): ProviderClient {
+export function feishuClient(def: FeishuClientOf, secretOf: () => string): ProviderClient {
   const open = `${def.baseUrl}/open-apis`;
   let app: { token: string; until: number } | undefined;
 
@@ -135,6 +137,8 @@ function issuedIn(value: unknown): Issued {
   return {
     accessToken,
     refreshToken: textIn(answer["refresh_token"]),
+    tokenType: textIn(answer["token_type"]),
+    scope: textIn(answer["scope"]),
     expiresInMs: milliseconds(secondsIn(answer["expires_in"])),
     refreshExpiresInMs: milliseconds(
       secondsIn(answer["refresh_token_expires_in"] ?? answer["refresh_expires_in"]),

@@ -6,6 +6,9 @@ export interface Issued {
   /** Undefined where the provider does not say. */
   expiresInMs: number | undefined;
   refreshExpiresInMs: number | undefined;
+  /** As the provider named them, where somebody asks for that. */
+  tokenType?: string | undefined;
+  scope?: string | undefined;
 }
 
 /**
