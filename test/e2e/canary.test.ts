@@ -5,6 +5,7 @@ import type { IncomingMessage } from "node:http";
 import { join, relative } from "node:path";
 import { test } from "node:test";
 import type { TestContext } from "node:test";
+import { CLIENT, StrictProvider } from "../fixtures/providers/strict.ts";
 import { startDaemon } from "../helpers/daemon.ts";
 import type { TestDaemon } from "../helpers/daemon.ts";
 import { bearer, call, fixture, initialize, json } from "../helpers/fixtures.ts";
@@ -116,11 +117,43 @@ async function allAnswers(
   return answers;
 }
 
+/** A client names its app in the URL, has a user's token refreshed, and says afterwards all that it knows where it is logged. */
+async function askFeishu(daemon: TestDaemon, provider: StrictProvider, key: string) {
+  const refreshToken = provider.grant(`canary-${randomBytes(20).toString("base64url")}`);
+  const app = { app_id: CLIENT.id, app_secret: CLIENT.secret };
+  const config = Buffer.from(JSON.stringify(app)).toString("base64url");
+  const post = async (body: string, more: readonly string[] = []) =>
+    await ask(daemon.port, {
+      method: "POST",
+      path: `/u/alice/feishu/mcp?config=${config}`,
+      body,
+      headers: [...bearer(key), ...json, ...more],
+    });
+  const { headers } = await post(initialize());
+  const session = ["mcp-session-id", String(headers["mcp-session-id"])];
+  const refresh = call(1, "refresh_feishu_user_token", { refresh_token: refreshToken });
+  const { body } = await post(refresh, session);
+  const answer = JSON.parse(body) as { result: { structuredContent: Record<string, string> } };
+  const given = answer.result.structuredContent;
+  const secrets = {
+    "the app's secret": CLIENT.secret,
+    "the settings in the URL": config,
+    "the refresh token": refreshToken,
+    "the next refresh token": given["refresh_token"]!,
+    "the access token": given["access_token"]!,
+  };
+  for (const secret of Object.values(secrets))
+    await post(call(2, `tool ${secret}`), [...session, "user-agent", `client ${secret}`]);
+  return secrets;
+}
+
 test("no secret is anywhere but where it belongs: files, log, processes, answers", async (t) => {
   const tells = fixture("http", "tells-all");
   // A header carries ASCII alone.
   const headerSecret = (): string => `canary"quoted\\${randomBytes(20).toString("base64url")}`;
   const forAll = headerSecret();
+  const feishu = await StrictProvider.open({ kind: "feishu-v2" });
+  t.after(() => feishu.close());
   const daemon = await startDaemon(t, {
     config: {
       defaultServer: "tells",
@@ -129,6 +162,7 @@ test("no secret is anywhere but where it belongs: files, log, processes, answers
       log: { level: "trace" },
       servers: {
         tells,
+        feishu: { builtin: "feishu-token", baseUrl: feishu.origin, sessionConfig: true },
         dies: { ...tells, env: { TELL_AND_DIE: "1" } },
         remote: {
           url: await echoingRemote(t),
@@ -171,6 +205,7 @@ test("no secret is anywhere but where it belongs: files, log, processes, answers
     await ask(daemon.port, { path: `/u/${user}/sse/${key}?token=${key}` });
     await ask(daemon.port, { path: `/u/other/sse?token=${key}` });
   }
+  const ofFeishu = await askFeishu(daemon, feishu, keys["alice"]!);
   await until(
     async () => (await daemon.cli(["audit", "bob"])).stdout.includes("USER_MISMATCH"),
     "the last refusal is recorded",
@@ -197,6 +232,7 @@ test("no secret is anywhere but where it belongs: files, log, processes, answers
     secretOf("the token for the remote", forRemote),
     secretOf("the key that all share", forAll, /\.config\.json$|\/config\.json$/),
     ...Object.entries(keys).map(([user, key]) => secretOf(`the key of ${user}`, key)),
+    ...Object.entries(ofFeishu).map(([name, secret]) => secretOf(name, secret)),
     secretOf("the vault's key", Buffer.from(vaultKey, "base64"), /\/vault\.key$/),
     secretOf("the admin token", adminToken, /\/admin\.token$/),
   ];

@@ -34,7 +34,11 @@ function essence({ status, headers, body }: Answer): unknown {
 test("the impersonation matrix: only the owner's own key gets through, and refusals do not tell users apart", async (t) => {
   const daemon = await startDaemon(t, {
     config: {
-      servers: { everything: echoServer("sse"), streamable: echoServer("http") },
+      servers: {
+        everything: echoServer("sse"),
+        streamable: echoServer("http"),
+        feishu: { builtin: "feishu-token", sessionConfig: true },
+      },
       defaultServer: "everything",
     },
   });
@@ -188,6 +192,9 @@ test("the impersonation matrix: only the owner's own key gets through, and refus
       "/streamable/mcp",
       "",
     ]),
+    // What the URL says of the session is read last.
+    ["POST", "/feishu/mcp", "app_id=cli_1&app_secret=secret-of-the-app"],
+    ["POST", "/feishu/mcp", "config=bm9uc2Vuc2U"],
     ["GET", "/everything/sse", ""],
     ["POST", "/everything/messages/", session],
     ["GET", "/nothing/sse", ""],
