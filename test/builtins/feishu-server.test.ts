@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { writeFileSync } from "node:fs";
+import { mkdirSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { test } from "node:test";
 import type { TestContext } from "node:test";
@@ -83,7 +83,7 @@ async function rig(t: TestContext, options: Partial<StrictOptions> = {}) {
     conversation.receive(seen.messages[0]!);
     return (await until(() => answer, "it is answered")).result;
   };
-  return { provider, store, vault, folder, scrubber, start, ask };
+  return { provider, store, vault, folder, scrubber, first, start, ask };
 }
 
 test("the app is the one of the URL, else of the user's token, else of the server, else of the daemon's environment", async (t) => {
@@ -236,6 +236,34 @@ test("a conversation that is left, or a call that is cancelled, hears nothing, a
   assert.equal(again.structuredContent?.["refresh_token"], provider.goodOf("carol"));
   assert.equal(provider.calls.filter(({ outcome }) => outcome === "ok").length, 1);
   assert.deepEqual(said, ['{"jsonrpc":"2.0","id":8,"result":{}}']);
+});
+
+test("a daemon that ends waits for what Feishu was asked for, and the next one has it", async (t) => {
+  const { ask, provider, first } = await rig(t);
+  const refresh_token = provider.grant("carol");
+  const held = Promise.withResolvers<void>();
+  provider.beforeAnswer = () => held.promise;
+  const asked = ask({ app: APP }, REFRESH, { refresh_token });
+  await until(() => provider.calls.length === 1, "Feishu is asked");
+  const closed = first.close();
+  provider.beforeAnswer = () => {};
+  held.resolve();
+  await closed;
+  const next = await ask({ ownApp: APP }, REFRESH, { refresh_token });
+  assert.deepEqual(next, await asked);
+  assert.equal(provider.calls.length, 1);
+});
+
+test("where what Feishu gives could not be kept it is not asked, and the client is told nothing of ours", async (t) => {
+  const { ask, provider, folder } = await rig(t);
+  mkdirSync(path.join(folder, "refresh.reserve"));
+  const refresh_token = provider.grant("carol");
+  const { content } = await ask({ app: APP }, REFRESH, { refresh_token });
+  assert.match(content[0]!.text, /^the gateway could not do it/);
+  assert.deepEqual([provider.calls.length, provider.goodOf("carol")], [0, refresh_token]);
+  const server = { appId: "cli_1", appSecretFile: path.join(folder, "nothing-here") };
+  const own = await ask({ server }, GET);
+  assert.match(own.content[0]!.text, /^the gateway could not do it/);
 });
 
 test("secrets that pass by are kept out of all output: that of the app, and what Feishu gives", async (t) => {

@@ -136,6 +136,7 @@ test("the tools of the Feishu token server answer on both fronts as it did, with
     ],
   );
   await otherWays(t, rig);
+  await lostAnswers(t, rig);
   const log = daemon.log();
   assert.doesNotMatch(log, /u-user-|ur-user-|a-app/);
   assert.equal(log.includes(CLIENT.secret) || log.includes("config="), false);
@@ -177,6 +178,35 @@ async function refusals(t: TestContext, rig: Rig): Promise<void> {
   provider.down = undefined;
 }
 
+/** Where the server is restarted in the middle of a refresh, nothing is sent again, and what came of it is there for who asks again. */
+async function lostAnswers(t: TestContext, rig: Rig): Promise<void> {
+  const { daemon, provider } = rig;
+  const args = { refresh_token: provider.grant("dave") };
+  const asked = () => provider.calls.filter((one) => one.refreshToken === args.refresh_token);
+  const held = Promise.withResolvers<void>();
+  provider.beforeAnswer = () => held.promise;
+  const clients = await Promise.all(
+    (["sse", "mcp"] as const).map((front) =>
+      connect(t, rig, { user: "alice", front, query: configOf(APP) }),
+    ),
+  );
+  const refresh = "refresh_feishu_user_token";
+  const lost = Promise.allSettled(clients.map((client) => callTool(client, refresh, args)));
+  await until(() => asked().length === 1, "Feishu is asked");
+  assert.equal((await daemon.cli(["restart", "alice", "--server", "feishu"])).code, 0);
+  assert.deepEqual(
+    (await lost).map(({ status }) => status),
+    ["rejected", "rejected"],
+  );
+  provider.beforeAnswer = () => {};
+  held.resolve();
+  for (const client of clients) {
+    const { structuredContent } = await callTool(client, refresh, args);
+    assert.equal(structuredContent?.["refresh_token"], provider.goodOf("dave"));
+  }
+  assert.equal(asked().length, 1);
+}
+
 async function otherWays(t: TestContext, { daemon, keys }: Rig): Promise<void> {
   const auth = bearer(keys.alice);
   // A server with an app of its own, in the revision without sessions.
@@ -193,6 +223,12 @@ async function otherWays(t: TestContext, { daemon, keys }: Rig): Promise<void> {
     (modern.structuredContent as { app_access_token: string }).app_access_token,
     "a-app",
   );
+  // The user's own app goes before that, from the next call on.
+  const own = { input: JSON.stringify({ ...APP, app_secret: "another-secret-of-the-app" }) };
+  const set = ["token", "set", "alice", "--server", "own", "--token-stdin"];
+  assert.equal((await daemon.cli(set, own)).code, 0);
+  const refused = (await client.callTool({ name: "get_feishu_app_token" })) as Result;
+  assert.match(refused.content[0]!.text, /20002/);
 
   const post = (where: string, body: string, session: string[] = []) =>
     ask(daemon.port, {
