@@ -1,4 +1,5 @@
 import { isLoopbackHost } from "../platform/loopback.ts";
+import { readSecretFile } from "../platform/secret-file.ts";
 import { accessSync, constants, existsSync, lstatSync, statSync, statfsSync } from "node:fs";
 import type { Stats } from "node:fs";
 import { join } from "node:path";
@@ -244,6 +245,21 @@ export function recipes({ servers }: Config): Finding[] {
   );
 }
 
+/** The secrets of the apps of servers that are part of the daemon, which reads each at a call. */
+export function appSecrets({ servers }: Config): Finding[] {
+  return Object.values(servers).flatMap((def) => {
+    if (def.kind !== "builtin" || def.app === null) return [];
+    const what = `app of ${def.name}`;
+    try {
+      readSecretFile(def.app.secretFile, "the app's secret");
+      return [ok(what, `${def.app.id}, with its secret in ${def.app.secretFile}`)];
+    } catch (error) {
+      const remedy = "put it there, one line, mode 0400, for the daemon's account";
+      return [warn(what, toSupervisorError(error).message, remedy)];
+    }
+  });
+}
+
 /** What can be told of a config whatever account its daemon has, where its servers get these levels. */
 export const ofConfig = (config: Config, levels: readonly ServerLevel[]): Finding[] => [
   database(config),
@@ -254,4 +270,5 @@ export const ofConfig = (config: Config, levels: readonly ServerLevel[]): Findin
   clock(config),
   ...addresses(config),
   ...recipes(config),
+  ...appSecrets(config),
 ];

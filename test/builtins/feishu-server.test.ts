@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import path from "node:path";
 import { test } from "node:test";
 import type { TestContext } from "node:test";
@@ -9,9 +9,11 @@ import { Builtins } from "../../src/builtins/builtins.ts";
 import type { Caller } from "../../src/builtins/builtin.ts";
 import type { BuiltinServer } from "../../src/config/config.ts";
 import { parseConfig } from "../../src/config/config.ts";
+import { SupervisorError } from "../../src/errors.ts";
 import { peek } from "../../src/mcp/client-body.ts";
 import { createLogger } from "../../src/telemetry/logger.ts";
 import { Scrubber } from "../../src/telemetry/scrubber.ts";
+import { Reserve } from "../../src/tokens/reserve.ts";
 import { openVault } from "../../src/vault/vault.ts";
 import { CLIENT, StrictProvider } from "../fixtures/providers/strict.ts";
 import type { StrictOptions } from "../fixtures/providers/strict.ts";
@@ -254,13 +256,20 @@ test("a daemon that ends waits for what Feishu was asked for, and the next one h
   assert.equal(provider.calls.length, 1);
 });
 
-test("where what Feishu gives could not be kept it is not asked, and the client is told nothing of ours", async (t) => {
-  const { ask, provider, folder } = await rig(t);
-  mkdirSync(path.join(folder, "refresh.reserve"));
+test("where what Feishu gives could not be kept it is not asked", async (t) => {
+  const { ask, provider } = await rig(t);
+  const full = new SupervisorError("DISK_FULL", "no room can be kept for a token");
+  t.mock.method(Reserve.prototype, "keep", () => {
+    throw full;
+  });
   const refresh_token = provider.grant("carol");
   const { content } = await ask({ app: APP }, REFRESH, { refresh_token });
-  assert.match(content[0]!.text, /^the gateway could not do it/);
+  assert.equal(content[0]!.text, "DISK_FULL: no room can be kept for a token");
   assert.deepEqual([provider.calls.length, provider.goodOf("carol")], [0, refresh_token]);
+});
+
+test("what only the admin may know is not told to clients", async (t) => {
+  const { ask, folder } = await rig(t);
   const server = { appId: "cli_1", appSecretFile: path.join(folder, "nothing-here") };
   const own = await ask({ server }, GET);
   assert.match(own.content[0]!.text, /^the gateway could not do it/);

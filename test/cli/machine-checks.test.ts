@@ -19,6 +19,19 @@ const outcomes = (findings: Finding | Finding[]): string =>
     .map(({ outcome }) => outcome)
     .join(" ");
 
+test("the secret of an app is looked for where the daemon would read it", (t) => {
+  const folder = temporaryFolder(t);
+  const servers = { feishu: { builtin: "feishu-token", appId: "cli_1", appSecretFile: "x" } };
+  const config = configIn(folder, { servers });
+  const [missing] = checks.appSecrets(config);
+  assert.match(missing!.found, /cannot be read from .*\/x \(ENOENT\)/);
+  writeFileSync(join(folder, "x"), "secret-of-the-app", { mode: 0o400 });
+  const [found] = checks.appSecrets(config);
+  assert.equal(found!.outcome, "ok");
+  assert.doesNotMatch(JSON.stringify(found), /secret-of-the-app/);
+  assert.deepEqual(checks.appSecrets(configIn(folder)), []);
+});
+
 test("what is in order is said to be so, and every complaint says what to do", (t) => {
   const folder = temporaryFolder(t);
   const config = configIn(folder);

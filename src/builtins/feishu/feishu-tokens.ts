@@ -70,7 +70,7 @@ export class FeishuTokens {
   readonly #parts: FeishuTokensParts;
   readonly #reserve: Reserve;
   readonly #flights = new Map<string, Promise<string>>();
-  /** By where they are asked. */
+  /** By user: what one of them asks for, and how often, keeps no other waiting. */
   readonly #turns = new Map<string, Turns>();
   readonly #closing = new AbortController();
   readonly #late = new AbortController();
@@ -153,8 +153,8 @@ export class FeishuTokens {
   }
 
   async #ask({ asking, key, ask, isSingle }: Question): Promise<string> {
-    const turns = this.#turns.get(asking.baseUrl) ?? new Turns();
-    this.#turns.set(asking.baseUrl, turns);
+    const turns = this.#turns.get(asking.user) ?? new Turns();
+    this.#turns.set(asking.user, turns);
     const giveBack = await turns.take(true, this.#closing.signal);
     try {
       if (isSingle) this.#reserve.keep();
