@@ -99,12 +99,12 @@ export function sessionlessIsAwake(
 }
 
 async function askAlone(
-  { generations }: FrontContext["sessions"],
+  { backends }: FrontContext["sessions"],
   live: Live,
   question: HttpQuestion,
 ): Promise<Text> {
   const target = requireHttp(live.target);
-  return await askHttp(generations.clientFor(live, target), target, question);
+  return await askHttp(backends.clientFor(live, target), target, question);
 }
 
 /** What a client says of itself, and nothing that is about one of its requests. */

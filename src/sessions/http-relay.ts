@@ -247,8 +247,8 @@ export class HttpRelay implements Front, HttpSession, Relaying {
 
   #open(live: Live, events: LinkEvents, at: Attachment, sessionId?: string): RelayLink {
     const target = requireHttp(live.target);
-    const { generations, isStateful } = this.#options;
-    const client = generations.clientFor(live, target);
+    const { backends, isStateful } = this.#options;
+    const client = backends.clientFor(live, target);
     const mayForget = !isStateful;
     const link = new RelayLink({ client, target, at, relay: this, mayForget, sessionId }, events);
     this.#link = link;

@@ -12,7 +12,7 @@ import { AnswerTally } from "./answer-tally.ts";
 import { emitMessage } from "./bridged-answer.ts";
 import type { CallWatch } from "./calls.ts";
 import { explainFailure, reasonIn } from "./exit.ts";
-import type { Generations } from "./generations.ts";
+import type { Backends } from "./backends.ts";
 import { HttpExchange } from "./http-exchange.ts";
 import type { ExchangeOwner } from "./http-exchange.ts";
 import { InFlight, NOT_COUNTED } from "./in-flight.ts";
@@ -39,7 +39,7 @@ export interface LoneRequest {
 
 export interface LonePostOptions extends LoneRequest {
   readonly instance: Instance;
-  readonly generations: Generations;
+  readonly backends: Backends;
   readonly resend: Resend;
   readonly survival: Survival | undefined;
 }
@@ -190,10 +190,10 @@ export class LonePost implements ExchangeOwner, Follower {
   }
 
   #send(): void {
-    const { generations, messages, method, headers, body } = this.#options;
+    const { backends, messages, method, headers, body } = this.#options;
     // A silent end would leave the client waiting.
     const target = requireHttp(this.live.target);
-    const client = generations.clientFor(this.live, target);
+    const client = backends.clientFor(this.live, target);
     const wantsBody = this.#initialize !== undefined || this.#hasStream;
     this.#tally = new AnswerTally(this.#inFlight, messages, wantsBody);
     this.#exchange = new HttpExchange({ client, target, method, headers, body, owner: this });

@@ -4,7 +4,7 @@ import type { Instance, Live } from "../instances/supervisor.ts";
 import type { Link, LinkEvents } from "../links/link.ts";
 import type { Survival } from "../telemetry/survival.ts";
 import type { Attachment } from "./attachment.ts";
-import type { Generations } from "./generations.ts";
+import type { Backends } from "./backends.ts";
 import type { Resend } from "./resend.ts";
 import type { SessionShowings } from "./showings.ts";
 
@@ -36,7 +36,7 @@ export interface SessionOptions {
   readonly resend: Resend;
   /** How long the next generation may take to hear what the session was about. */
   readonly patienceMs: number;
-  readonly generations: Generations;
+  readonly backends: Backends;
   readonly connect: Connect;
   /** Who is told how sessions fare when their servers end. */
   readonly survival?: Survival | undefined;

@@ -26,7 +26,7 @@ import type { Place, Serving } from "./serving.ts";
 import { Sleeper } from "./sleeper.ts";
 import { Waiting } from "./waiting.ts";
 
-/** Generations that may die while a session is told to them, before its client hears of it. */
+/** Backends that may die while a session is told to them, before its client hears of it. */
 const MAX_TRIES = 3;
 
 /** Where a session stands with its server. */
@@ -336,7 +336,7 @@ export class Session implements Follower {
   #hold(at: Attachment): void {
     if (at.isOver) throw this.#front.cutOff;
     const onEnd = ({ byItself = false }: Ended): void => this.#onEnded(at, undefined, byItself);
-    at.unwatch = this.#options.generations.onEnd(at.live, onEnd, this.#broke);
+    at.unwatch = this.#options.backends.onEnd(at.live, onEnd, this.#broke);
     if (this.#options.staysBehind) at.keep();
     this.#state = { kind: "attached", at };
     this.#serving!.holds.restore(this.memory.uris);

@@ -8,7 +8,7 @@ import { askableIn } from "../mcp/askable.ts";
 import type { ClientMessage } from "../mcp/client-body.ts";
 import { capabilitiesOf, versionWantedBy } from "./capabilities.ts";
 import { Flow } from "./flow.ts";
-import { Generations } from "./generations.ts";
+import { Backends } from "./backends.ts";
 import { HttpFront } from "./http-front.ts";
 import { HttpRelay } from "./http-relay.ts";
 import { HttpSessions } from "./http-sessions.ts";
@@ -86,7 +86,7 @@ export interface SseOpening extends Whose {
 export class Sessions {
   readonly open: OpenRequests;
   readonly http: HttpSessions<HttpFront | HttpRelay>;
-  readonly generations = new Generations();
+  readonly backends = new Backends();
   /** What a client waits for beside its session, or without one. */
   readonly carried = new UnderWay<GivesUp>();
   /** Why no request is taken any more, once the daemon is ending. */
@@ -180,14 +180,14 @@ export class Sessions {
 
   /** Sends a request that belongs to no session to a server that speaks Streamable HTTP itself. Throws as `LonePost` does. */
   carry({ instance, server }: Whose, request: LoneRequest, live: Live): LonePost {
-    const { generations } = this;
+    const { backends } = this;
     const { survival } = this.#options;
     const { resend } = server;
-    return new LonePost({ ...request, instance, generations, resend, survival }, live);
+    return new LonePost({ ...request, instance, backends, resend, survival }, live);
   }
 
   #optionsFor({ holder, instance, server, settings }: Whose): SessionOptions {
-    const { generations } = this;
+    const { backends } = this;
     const { stateful: isStateful, resend, transport } = server;
     const patienceMs = server.startTimeoutMs;
     const { survival } = this.#options;
@@ -201,7 +201,7 @@ export class Sessions {
       staysBehind: isStateful,
       resend,
       patienceMs,
-      generations,
+      backends,
       connect,
       survival,
     };
@@ -211,7 +211,7 @@ export class Sessions {
     return (live, events) =>
       openLink({
         target: live.target,
-        clientFor: (target) => this.generations.clientFor(live, target),
+        clientFor: (target) => this.backends.clientFor(live, target),
         postTimeoutMs: this.#postTimeoutMs,
         events,
         caller: settings?.caller,

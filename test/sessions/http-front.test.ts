@@ -6,7 +6,7 @@ import { SupervisorError } from "../../src/errors.ts";
 import { openLink } from "../../src/links/open-link.ts";
 import { peek } from "../../src/mcp/client-body.ts";
 import { Flow } from "../../src/sessions/flow.ts";
-import { Generations } from "../../src/sessions/generations.ts";
+import { Backends } from "../../src/sessions/backends.ts";
 import { HttpFront } from "../../src/sessions/http-front.ts";
 import type { HttpOutlet } from "../../src/sessions/outlet.ts";
 import { AllUnread, Unread } from "../../src/sessions/unread.ts";
@@ -42,7 +42,7 @@ async function rig(t: TestContext) {
   const child = testInstance();
   child.start(url);
   const { instance } = child;
-  const generations = new Generations();
+  const backends = new Backends();
   const front = new HttpFront(
     {
       holder: { user: "alice", issuer: "key", credentialId: "k1" },
@@ -51,11 +51,11 @@ async function rig(t: TestContext) {
       staysBehind: false,
       resend: "reads",
       patienceMs: 10_000,
-      generations,
+      backends,
       connect: ({ target }, events) =>
         openLink({
           target,
-          clientFor: (http) => generations.clientFor(instance.live!, http),
+          clientFor: (http) => backends.clientFor(instance.live!, http),
           postTimeoutMs: 10_000,
           events,
         }),

@@ -6,7 +6,7 @@ import { SupervisorError } from "../../src/errors.ts";
 import { peek } from "../../src/mcp/client-body.ts";
 import type { CallWatch } from "../../src/sessions/calls.ts";
 import { Flow } from "../../src/sessions/flow.ts";
-import { Generations } from "../../src/sessions/generations.ts";
+import { Backends } from "../../src/sessions/backends.ts";
 import { HttpRelay } from "../../src/sessions/http-relay.ts";
 import type { HttpOutlet } from "../../src/sessions/outlet.ts";
 import type { Resend } from "../../src/sessions/resend.ts";
@@ -129,7 +129,7 @@ async function rig(t: TestContext, more: Options = {}) {
       staysBehind: isStateful,
       resend,
       patienceMs: 10_000,
-      generations: new Generations(),
+      backends: new Backends(),
       flow: new Flow(10, new Unread(new AllUnread(LIMITS))),
     },
     await instance.ensure(),

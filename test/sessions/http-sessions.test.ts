@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import type { TestContext } from "node:test";
 import { test } from "node:test";
 import { Flow } from "../../src/sessions/flow.ts";
-import { Generations } from "../../src/sessions/generations.ts";
+import { Backends } from "../../src/sessions/backends.ts";
 import { HttpRelay } from "../../src/sessions/http-relay.ts";
 import { HttpSessions } from "../../src/sessions/http-sessions.ts";
 import { AllUnread, Unread } from "../../src/sessions/unread.ts";
@@ -31,7 +31,7 @@ function rig(t: TestContext, ttlMs = 10 * MINUTE_MS): Rig {
   let now = 1000;
   t.mock.method(performance, "now", () => now);
   const sessions = new HttpSessions<HttpRelay>(ttlMs);
-  const generations = new Generations();
+  const backends = new Backends();
   const child = testInstance();
   child.start(URL_OF_CHILD);
   return {
@@ -47,7 +47,7 @@ function rig(t: TestContext, ttlMs = 10 * MINUTE_MS): Rig {
         staysBehind: false,
         resend: "never" as const,
         patienceMs: 0,
-        generations,
+        backends,
         flow: flow(),
       };
       const opened = new HttpRelay(options, live, "id-of-the-child");
@@ -180,7 +180,7 @@ test("the server of a relayed session is told of its end once, unless it knows o
   const child = testInstance();
   child.start(url);
   const { instance } = child;
-  const [sessions, generations] = [new HttpSessions<HttpRelay>(MINUTE_MS), new Generations()];
+  const [sessions, backends] = [new HttpSessions<HttpRelay>(MINUTE_MS), new Backends()];
   t.after(() => child.end("the test is over"));
   const open = async (childId: string): Promise<HttpRelay> => {
     const options = {
@@ -190,7 +190,7 @@ test("the server of a relayed session is told of its end once, unless it knows o
       staysBehind: false,
       resend: "never" as const,
       patienceMs: 0,
-      generations,
+      backends,
       flow: flow(),
     };
     const opened = new HttpRelay(options, await instance.ensure(), childId);

@@ -4,7 +4,7 @@ import type { TestContext } from "node:test";
 import { test } from "node:test";
 import type { SupervisorError } from "../../src/errors.ts";
 import { peek } from "../../src/mcp/client-body.ts";
-import { Generations } from "../../src/sessions/generations.ts";
+import { Backends } from "../../src/sessions/backends.ts";
 import { LonePost } from "../../src/sessions/lone-post.ts";
 import type { LoneRequest } from "../../src/sessions/lone-post.ts";
 import type { Resend } from "../../src/sessions/resend.ts";
@@ -44,7 +44,7 @@ async function rig(t: TestContext, handler: RequestListener): Promise<Rig> {
   child.start(new URL("/mcp", served.url));
   t.after(() => child.end("the test is over"));
   await child.instance.ensure();
-  const generations = new Generations();
+  const backends = new Backends();
   const room = { isThere: true };
   const start: Rig["start"] = (text, more = {}, resend = "reads") => {
     const body = Buffer.from(text);
@@ -81,7 +81,7 @@ async function rig(t: TestContext, handler: RequestListener): Promise<Rig> {
       },
       ...more,
     };
-    const own = { instance, generations, resend, survival: undefined };
+    const own = { instance, backends, resend, survival: undefined };
     return { post: new LonePost({ ...request, ...own }, instance.live!), seen };
   };
   const connections = () => served.connections();

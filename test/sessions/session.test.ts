@@ -10,7 +10,7 @@ import { peek } from "../../src/mcp/client-body.ts";
 import { messagesIn } from "../../src/mcp/outcome.ts";
 import type { Message } from "../../src/mcp/envelope.ts";
 import type { Front } from "../../src/sessions/front.ts";
-import { Generations } from "../../src/sessions/generations.ts";
+import { Backends } from "../../src/sessions/backends.ts";
 import { Session } from "../../src/sessions/session.ts";
 import { call, initialize, rpc } from "../helpers/fixtures.ts";
 import { testInstance } from "../helpers/instance.ts";
@@ -84,7 +84,7 @@ function rig({ isStateful = false, opening = async () => {}, telling = async () 
       staysBehind: isStateful,
       resend: "reads",
       patienceMs: 10_000,
-      generations: new Generations(),
+      backends: new Backends(),
       connect: (live, events) =>
         live.target.transport === "stdio" ? linkTo(live, events) : connect(live, events),
     },

@@ -7,7 +7,7 @@ import { ACCEPTED } from "../../src/links/link.ts";
 import type { LinkEvents, Posting } from "../../src/links/link.ts";
 import { peek } from "../../src/mcp/client-body.ts";
 import { messagesIn } from "../../src/mcp/outcome.ts";
-import { Generations } from "../../src/sessions/generations.ts";
+import { Backends } from "../../src/sessions/backends.ts";
 import { Session } from "../../src/sessions/session.ts";
 import { Showings } from "../../src/sessions/showings.ts";
 import { call, initialize, rpc } from "../helpers/fixtures.ts";
@@ -54,7 +54,7 @@ function rig(manifest: Manifest, answers: Record<string, string>) {
       staysBehind: false,
       resend: "reads",
       patienceMs: 10_000,
-      generations: new Generations(),
+      backends: new Backends(),
       connect: (_live, events) => ({
         post: (posting) => post(posting, events),
         pause() {},

@@ -6,7 +6,7 @@ import { SupervisorError } from "../../src/errors.ts";
 import { peek } from "../../src/mcp/client-body.ts";
 import { openLink } from "../../src/links/open-link.ts";
 import type { CallWatch } from "../../src/sessions/calls.ts";
-import { Generations } from "../../src/sessions/generations.ts";
+import { Backends } from "../../src/sessions/backends.ts";
 import { SseFront } from "../../src/sessions/sse-front.ts";
 import { call } from "../helpers/fixtures.ts";
 import { testInstance } from "../helpers/instance.ts";
@@ -51,18 +51,18 @@ async function rig(t: TestContext): Promise<Rig> {
   const child = testInstance();
   const got = { text: "", isEnded: false };
   const client = { hasRoom: true, unread: 0, drains: [] as (() => void)[] };
-  const generations = new Generations();
+  const backends = new Backends();
   const { instance } = child;
   const place = { instance, askable: new Set<never>() };
   const front = new SseFront({
     holder: { user: "alice", issuer: "key", credentialId: "k1" },
     instance,
-    generations,
+    backends,
     choose: () => place,
     connect: ({ target }, events) =>
       openLink({
         target,
-        clientFor: (http) => generations.clientFor(instance.live!, http),
+        clientFor: (http) => backends.clientFor(instance.live!, http),
         postTimeoutMs: 10_000,
         events,
       }),

@@ -13,8 +13,8 @@ interface Generation {
   ended: Ended | undefined;
 }
 
-/** The generations that sessions stand on: who is to hear of the end of each, and the connections to it, which end with it. */
-export class Generations {
+/** The generations as those behind the gateway: the connections to each, which end with it, and who is to hear of its end. */
+export class Backends {
   readonly #byLive = new WeakMap<Live, Generation>();
 
   /** Throws UPSTREAM_REFUSED for a remote whose address is never called. */
