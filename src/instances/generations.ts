@@ -13,6 +13,8 @@ import type { DownState, Ended, GenerationState, InstanceState, Live } from "./i
 import type { Launching } from "./launch-types.ts";
 import type { Standing } from "./standing.ts";
 
+/** How many generations that others took over from may answer their calls at the same time. */
+const MAX_ANSWERING = 4;
 /** What is kept of the last words of a child that ended unasked. */
 const LAST_LINES = 10;
 
@@ -180,6 +182,13 @@ export class Generations {
   /** Resolves when nothing is left of those that the next one must not run beside. */
   async gone(): Promise<void> {
     await allGone(this.#all.filter(({ isHandedOver }) => !isHandedOver));
+  }
+
+  /** One more is about to be taken over from: whoever has answered for the longest time has to be done. */
+  makeWay(): void {
+    const answering = this.#all.filter(({ isHandedOver }) => isHandedOver);
+    const tooMany = Math.max(0, answering.length + 1 - MAX_ANSWERING);
+    for (const { work } of answering.slice(0, tooMany)) work.hurry();
   }
 
   /** Nobody waits any more for the answers of those that drain. Resolves when nothing is left of them. */

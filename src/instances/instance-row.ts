@@ -62,18 +62,24 @@ export function isDown(state: StateName): boolean {
   return state === "stopped" || state === "backing-off" || state === "parked";
 }
 
-/** As `rowOf`, of a generation that is not the one that its instance is about. */
-export const rowOfOther = (
-  { ref, state, work, number }: Pick<Generation, "ref" | "state" | "work" | "number">,
+/** One generation of an instance, for whoever shows it. */
+export interface Part {
+  row(): InstanceRow;
+  /** Memory of the whole process tree, null where none is alive or it cannot be read. */
+  rssBytes(): Promise<number | null>;
+}
+
+/** A generation that is not the one that its instance is about. */
+export const partOf = (
+  generation: Generation,
   restarts: number,
-  isolation: string | null,
-): InstanceRow =>
-  rowOf({
-    ref,
-    state,
-    usage: { ...newUsage(), inFlight: work.inFlight },
-    generation: number,
-    restarts,
-    failures: 0,
-    isolation,
-  });
+  isolation: () => string | null,
+): Part => ({
+  row: () => {
+    const { ref, state, work, number } = generation;
+    const usage = { ...newUsage(), inFlight: work.inFlight };
+    const own = { ref, state, usage, generation: number };
+    return rowOf({ ...own, restarts, failures: 0, isolation: isolation() });
+  },
+  rssBytes: () => generation.rssBytes(),
+});

@@ -4,7 +4,7 @@ import { asNext, failureOf, reasonOf } from "./failures.ts";
 import { Generations } from "./generations.ts";
 import { launchNext } from "./launch-next.ts";
 import { launchAtOnce } from "./launch-at-once.ts";
-import { isDown, rowOf, rowOfOther } from "./instance-row.ts";
+import { isDown, partOf, rowOf } from "./instance-row.ts";
 import { isChildless } from "./instance-types.ts";
 import { isShortage } from "./restart-policy.ts";
 import { giveToken } from "./new-token.ts";
@@ -13,6 +13,7 @@ import { Succession } from "./succession.ts";
 import { tellFollowers, idleSince, newUsage } from "./usage.ts";
 import type { ChildServer, ServerDef } from "../config/config.ts";
 import type { Generation, Owner } from "./generation.ts";
+import type { Part } from "./instance-row.ts";
 import type { InstanceContext } from "./instance-context.ts";
 import type { InstanceRow, InstanceState, Live, Ref } from "./instance-types.ts";
 import type { Standing } from "./standing.ts";
@@ -20,13 +21,6 @@ import type { Launching, NotLaunched } from "./launch-types.ts";
 
 /** One that nobody has used for so long is not worth a second child beside it. */
 const UNUSED_MS = 60_000;
-
-/** One generation of it, for whoever shows it. */
-export interface Part {
-  row(): InstanceRow;
-  /** Memory of the whole process tree, null where none is alive or it cannot be read. */
-  rssBytes(): Promise<number | null>;
-}
 
 /**
  * One (user, server, variant): one generation of it at most takes calls. Another may start beside it,
@@ -156,16 +150,19 @@ export class Instance implements Owner {
    * calls, and the old one has `drainTimeout` to answer those that it has. Where the two cannot stand
    * beside each other, or there is no place for it, the old one takes no more calls at once, and the
    * new one starts when it is done with those that it has, within `startTimeout`. What nobody uses is
-   * stopped and not replaced; else, where none is ready, it is as `restart`.
+   * stopped and not replaced; else, where none is ready, a start under way begins anew.
    *
    * Resolves when the new one serves, or nothing is left of one that nobody uses. Rejects as `ensure`
    * with why the first try failed; it is tried again, and the old one goes on serving.
    */
   async handOver(reason: string): Promise<void> {
     this.#endSuccession();
-    if (this.#generations.serving === undefined) return await this.restart(reason);
-    // Those who wait for the last change have waited long enough.
-    void this.#generations.hurry();
+    if (this.#generations.serving === undefined) {
+      // Who takes no more calls answers those that it has.
+      this.forgive();
+      return this.#start?.again();
+    }
+    this.#generations.makeWay();
     if (this.#isUnused) return await this.stop(reason.replace(/^restarted\b/, "stopped"));
     this.#start?.again();
     this.#succession = new Succession(reason);
@@ -209,21 +206,15 @@ export class Instance implements Owner {
 
   /** Itself, and each other generation of which something is left, the newest first. */
   parts(): Part[] {
-    const { current, others } = this.#generations;
+    const { current, others, restarts } = this.#generations;
     const rssBytes = async (): Promise<number | null> => (await current?.rssBytes()) ?? null;
     const itself = { row: () => this.row(), rssBytes };
-    return [itself, ...others.map((other) => this.#partOf(other))];
+    return [itself, ...others.map((other) => partOf(other, restarts, () => this.#isolation))];
   }
 
   /** The state of each part. */
   states(): InstanceState["name"][] {
     return [this.state, ...this.#generations.others.map(({ state }) => state.name)];
-  }
-
-  #partOf(generation: Generation): Part {
-    const { restarts } = this.#generations;
-    const row = (): InstanceRow => rowOfOther(generation, restarts, this.#isolation);
-    return { row, rssBytes: () => generation.rssBytes() };
   }
 
   get #isolation(): string | null {
@@ -290,8 +281,10 @@ export class Instance implements Owner {
 
   /** The first failure in a row of a server that was ready before, as it is now: an accident. */
   #isAccident({ code }: SupervisorError): boolean {
-    const isFirst = code === "INSTANCE_EXITED" && this.#standing.policy.failures === 1;
-    return isFirst && this.#works === this.#context.servers(this.ref.server);
+    if (code !== "INSTANCE_EXITED") return false;
+    // What a next generation fails at is counted once the start has failed for good.
+    const failures = this.#succession?.failures ?? this.#standing.policy.failures - 1;
+    return failures === 0 && this.#works === this.#context.servers(this.ref.server);
   }
 
   async #startAlone(signal: AbortSignal, next?: Generation): Promise<Live> {

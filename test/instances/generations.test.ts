@@ -25,6 +25,16 @@ async function start(t: TestContext, more: object = {}, settings: object = {}) {
     instance,
     first,
     logged,
+    /** So many of the starts that come next exit at once. */
+    failStarts: (count: number) => {
+      const real = engine.start.bind(engine);
+      let left = count;
+      t.mock.method(engine, "start", async (...args: Parameters<typeof real>) => {
+        const running = await real(...args);
+        if (left-- > 0) void [...pods.all].at(-1)!.end({ code: 1, signal: null });
+        return running;
+      });
+    },
     killOldest: async () => await [...pods.all][0]!.end({ code: null, signal: "SIGKILL" }),
     /** From now on the server is another one. */
     change: (how: Partial<ChildServer>) => {
@@ -93,17 +103,20 @@ test("calls that take longer than drainTimeout end with their generation, at onc
   assert.ok(told.includes("child: ended with 1 call under way"));
 });
 
-test("a change during a drain ends the drain, and not what serves", async (t) => {
+test("of those that were replaced the last four answer their calls, whatever changes meanwhile", async (t) => {
   const { instance, first } = await start(t);
-  first.work.begin();
-  await instance.handOver(WHY);
-  const second = instance.live!;
-  second.work.begin();
-  await instance.handOver("restarted: the config changed");
+  const replaced = [first];
+  for (let change = 0; change < 5; change += 1) {
+    const live = instance.live!;
+    if (change > 0) replaced.push(live);
+    live.work.begin();
+    await instance.handOver(change === 4 ? "restarted: the config changed" : WHY);
+  }
   assert.equal(await reasonOf(first), `was ${WHY}`);
-  assert.deepEqual([await hasEnded(second), instance.live?.generation], [false, 3]);
-  second.work.end();
-  assert.equal(await reasonOf(second), "was restarted: the config changed");
+  const others = await Promise.all(replaced.slice(1).map(hasEnded));
+  assert.deepEqual([others, instance.live?.generation], [[false, false, false, false], 6]);
+  replaced[4]!.work.end();
+  assert.equal(await reasonOf(replaced[4]!), "was restarted: the config changed");
 });
 
 test("a child that dies while it drains takes its calls with it, and says why", async (t) => {
@@ -211,6 +224,18 @@ test("a next generation that fails leaves the old one serving, says so, and is t
   assert.equal(await hasEnded(first), false);
 });
 
+test("a next generation that exits once, though nothing but the token is another, is tried again at once", async (t) => {
+  const { supervisor, instance, first, failStarts } = await start(t);
+  failStarts(1);
+  await supervisor.renewTokens({}, WHY);
+  await supervisor.started({}, MINUTE_MS);
+  assert.equal(instance.live?.generation, 3);
+  assert.equal(await reasonOf(first), `was ${WHY}`);
+  failStarts(2);
+  await assert.rejects(instance.handOver(WHY), { code: "INSTANCE_EXITED" });
+  assert.equal(instance.live?.generation, 3);
+});
+
 test("whoever sees to what failed has it tried at once", async (t) => {
   const { supervisor, instance, first, change } = await start(t);
   change({ command: "ends" });
@@ -257,6 +282,21 @@ test('"overlap": false holds messages, and so does another sharing', async (t) =
   const reshaped = await start(t);
   reshaped.change({ sharing: "user" });
   await isReplacedInTurn(reshaped);
+});
+
+test("a change while messages are held takes no call from the old generation either", async (t) => {
+  const { instance, supervisor, first } = await start(t, { overlap: false });
+  first.work.begin();
+  const over = instance.handOver(WHY);
+  await until(() => instance.live === undefined, "it takes no more calls");
+  await supervisor.renewTokens({}, WHY);
+  await instance.handOver("restarted: the config changed");
+  await new Promise(setImmediate);
+  assert.equal(await hasEnded(first), false);
+  first.work.end();
+  await over;
+  assert.equal(await hasEnded(first), true);
+  assert.equal(instance.live?.generation, instance.generation);
 });
 
 test("who is held waits for the calls of others no longer than for a start", async (t) => {

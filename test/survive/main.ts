@@ -7,6 +7,7 @@ import { killDuringCalls } from "./in-flight.ts";
 import { killUnderSessions } from "./kills.ts";
 import { loseSessions } from "./lost.ts";
 import { rideWithOthers } from "./others.ts";
+import { rotateUnderLoad } from "./rotations.ts";
 import { killTheAsking } from "./questions.ts";
 import { byItself } from "./rig.ts";
 import { typescriptClients } from "./sdk-clients.ts";
@@ -35,6 +36,7 @@ const LINES: Record<string, [words: string, run: () => Promise<Sheet>]> = {
   8: ["sessions that cannot go on", () => loseSessions(byItself)],
   9: ["clients of the SDKs, a session each", () => rideWithOthers(byItself, typescriptClients, 50)],
   10: ["the Inspector, a session each", () => rideWithInspector(byItself, 50)],
+  11: ["tokens that are replaced under load", () => rotateUnderLoad(byItself, { rotations: 100 })],
 };
 
 const { values } = parseArgs({ options: { only: { type: "string" } } });

@@ -1,3 +1,4 @@
+import assert from "node:assert/strict";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -6,9 +7,11 @@ import { Conversation } from "../helpers/conversation.ts";
 import type { Place } from "../helpers/conversation.ts";
 import { startDaemon } from "../helpers/daemon.ts";
 import { runCli, startDaemonProcess } from "../helpers/daemon-process.ts";
+import { bearer, json } from "../helpers/fixtures.ts";
 import { isAlive } from "../helpers/leaks.ts";
 import { notingServer } from "../helpers/notes-calls.ts";
 import type { Kind, Notes, NotingOptions, NotingServer } from "../helpers/notes-calls.ts";
+import { ask } from "../helpers/raw-http.ts";
 import { instancesOf } from "../helpers/status.ts";
 import type { InstanceRow } from "../helpers/status.ts";
 import { until } from "../helpers/until.ts";
@@ -56,7 +59,7 @@ export const inTest =
 
 /** A daemon outside of node:test. */
 export const byItself: StartGateway = async (config) => {
-  const own = { isolation: "none", stopTimeout: "2s", ports: { from: 46_000, to: 46_999 } };
+  const own = { isolation: "none", stopTimeout: "2s", ports: { from: 21_000, to: 21_999 } };
   const daemon = await startDaemonProcess({ ...own, ...config });
   return {
     ...daemon,
@@ -185,6 +188,17 @@ export class Rig {
   async setToken(server: string, token: string): Promise<void> {
     const flags = ["--server", server, "--token-env", "SECRET"];
     await this.gateway.cli(["token", "set", "alice", ...flags], token);
+  }
+
+  /** Alice replaces her own token, which is in force when this resolves. */
+  async putOwnToken(server: string, token: string): Promise<void> {
+    const { status, body } = await ask(Number(new URL(this.gateway.origin).port), {
+      method: "PUT",
+      path: "/u/alice/token",
+      headers: [...bearer(this.secrets.get("alice")!), ...json],
+      body: JSON.stringify({ token, server }),
+    });
+    assert.equal(status, 204, body);
   }
 
   /** Changes an entry of the config, and orders a reload. */
