@@ -256,6 +256,16 @@ test("a daemon that ends waits for what Feishu was asked for, and the next one h
   assert.equal(provider.calls.length, 1);
 });
 
+test("where Feishu cannot be reached, or says what nobody understands, the client is told in its language", async (t) => {
+  const { ask, provider } = await rig(t);
+  provider.down = { status: 200, body: { code: 0 } };
+  const odd = await ask({ app: APP }, GET);
+  assert.match(odd.content[0]!.text, /^Feishu gave no answer that can be used/);
+  const server = { baseUrl: "http://127.0.0.1:9" };
+  const none = await ask({ app: APP, language: "zh", server }, GET);
+  assert.match(none.content[0]!.text, /^飞书没有给出可用的响应/);
+});
+
 test("where what Feishu gives could not be kept it is not asked", async (t) => {
   const { ask, provider } = await rig(t);
   const full = new SupervisorError("DISK_FULL", "no room can be kept for a token");

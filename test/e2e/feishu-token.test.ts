@@ -95,7 +95,7 @@ test("the tools of the Feishu token server answer on both fronts as it did, with
     assert.deepEqual(
       tools.map(({ name, inputSchema }) => [name, inputSchema.required]),
       [
-        ["get_feishu_app_token", []],
+        ["get_feishu_app_token", undefined],
         ["refresh_feishu_user_token", ["refresh_token"]],
       ],
     );

@@ -72,7 +72,7 @@ export class FeishuServer implements Builtin, ToolServer {
       const content = [{ type: "text", text: JSON.stringify(token) }] as const;
       return { content, structuredContent: token };
     } catch (error) {
-      if (error instanceof Refused) return failed(refusalWords(error.message, language));
+      if (error instanceof Refused) return failed(refusalWords(codeOf(error), language));
       return failed(this.#told(error) ?? WORDS.ours[language]);
     }
   }
@@ -101,6 +101,10 @@ export class FeishuServer implements Builtin, ToolServer {
     return ERROR_CODES[code].expose ? `${code}: ${message}` : undefined;
   }
 }
+
+/** Feishu's own, or that of HTTP; what else a refusal says is of our words, and not of the client's language. */
+const codeOf = ({ message }: Refused): string | undefined =>
+  /^(?:[a-z\d_.-]+|HTTP \d+)$/i.test(message) ? message : undefined;
 
 function refreshTokenIn(args: unknown): string | undefined {
   const { refresh_token: token } = (args ?? {}) as { refresh_token?: unknown };

@@ -20,7 +20,7 @@ export function feishuTools({ language }: Caller): readonly object[] {
       name: APP_TOKEN,
       title: APP_TOKEN_WORDS.title[language],
       description: APP_TOKEN_WORDS.about[language],
-      inputSchema: objectOf({}),
+      inputSchema: { type: "object", properties: {} },
       outputSchema: objectOf({ app_access_token: text, expires_at: number }),
       annotations: { readOnlyHint: true, openWorldHint: true },
     },

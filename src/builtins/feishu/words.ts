@@ -42,12 +42,15 @@ const UNKNOWN: Words = {
   zh: "未能取得令牌：请稍后重试",
 };
 
-/** Feishu gave nothing; `said` is its code, or what kept its answer from coming. */
-export function refusalWords(said: string, language: Language): string {
-  const why = (BY_CODE[said] ?? UNKNOWN)[language];
-  return language === "zh"
-    ? `飞书拒绝了请求（${said}）：${why}`
-    : `Feishu refused (${said}): ${why}`;
+/** What Feishu has against it, by its code; undefined where it has none. */
+export function refusalWords(code: string | undefined, language: Language): string {
+  const isChinese = language === "zh";
+  if (code === undefined)
+    return isChinese
+      ? "飞书没有给出可用的响应：请稍后重试"
+      : "Feishu gave no answer that can be used: try again later";
+  const why = (BY_CODE[code] ?? UNKNOWN)[language];
+  return isChinese ? `飞书拒绝了请求（${code}）：${why}` : `Feishu refused (${code}): ${why}`;
 }
 
 /** What else can be wrong. */
