@@ -162,6 +162,17 @@ test("what is kept of an app is for the user and the secret that it was got with
   assert.equal(heads(), 0);
 });
 
+test("what a session is bound to is the same after a restart and a change of keys, and for every app another", async (t) => {
+  const { start, vault } = await rig(t);
+  const mark = start().markOf(APP);
+  vault.keyring.rotate();
+  await vault.keyring.resealed();
+  assert.equal(start().markOf(APP), mark);
+  const others = [STRANGER, { ...APP, id: "cli_other" }].map((app) => start().markOf(app));
+  assert.equal(new Set([mark, ...others]).size, 3);
+  assert.equal((await rig(t)).start().markOf(APP) === mark, false, "elsewhere it is another");
+});
+
 test("a refresh token goes to Feishu once, however often it is asked with within ten minutes, and by whom", async (t) => {
   const { ask, provider } = await rig(t);
   const now = Date.now();
