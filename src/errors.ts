@@ -43,6 +43,7 @@ export const ERROR_CODES = {
   // Caller.
   USAGE: entry(400, true, 2),
   REQUEST_INVALID: entry(400),
+  CONNECT_INVALID: entry(400),
   KEY_MISSING: entry(401),
   KEY_INVALID: entry(401),
   USER_MISMATCH: entry(403),
@@ -53,6 +54,7 @@ export const ERROR_CODES = {
   SERVER_NOT_FOUND: entry(404),
   KEY_NOT_FOUND: entry(404),
   TOKEN_NOT_FOUND: entry(404),
+  INVITE_INVALID: entry(404),
   SESSION_NOT_FOUND: entry(404),
   INSTANCE_NOT_FOUND: entry(404),
   METHOD_NOT_ALLOWED: entry(405),
@@ -86,6 +88,7 @@ export const ERROR_CODES = {
   UPSTREAM_INVALID: serverEntry(502),
   UPSTREAM_TIMEOUT: serverEntry(504),
   ANSWER_TOO_LARGE: serverEntry(502),
+  PROVIDER_REFUSED: serverEntry(502),
   CLIENT_TOO_SLOW: entry(503),
 
   // Ours.

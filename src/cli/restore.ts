@@ -134,6 +134,8 @@ function change({ newRequestId, orderRow }: Loaded, revokeKeys: boolean): (store
   return (store) => {
     const who = `uid ${process.getuid?.() ?? "?"}`;
     const order = { user: null, server: null, requestId: newRequestId(), who, durationMs: 0 };
+    // One that was used since the backup would be good again.
+    store.invites.deleteAll();
     const revoked = revokeKeys ? store.accessKeys.revokeAll(Date.now()) : 0;
     const what = revokeKeys ? "restore --revoke-keys" : "restore";
     store.audit.insertAll([orderRow({ what, ...order }, undefined)]);

@@ -35,6 +35,11 @@ const TOKEN = "where tokens are fetched and refreshed";
 const oauth2 = z.strictObject({
   kind: z.literal("oauth2").describe("which of the three it is"),
   authorizeUrl: providerUrl.describe(AUTHORIZE),
+  issuer: word
+    .optional()
+    .describe(
+      "what the provider names itself by, as `iss`, to a browser that comes back from it; unless set, the origin of `authorizeUrl`",
+    ),
   tokenUrl: providerUrl.describe(TOKEN),
   clientAuth: clientAuth("basic"),
   ...common,

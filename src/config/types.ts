@@ -69,7 +69,8 @@ export type NoticeDef = ParsedNotice;
 
 /** Where tokens come from. */
 export type ProviderDef = (
-  | Omit<Extract<ParsedProvider, { kind: "oauth2" | "google" }>, ChangedKeys>
+  | Omit<Extract<ParsedProvider, { kind: "oauth2" }>, ChangedKeys>
+  | Omit<Extract<ParsedProvider, { kind: "google" }>, ChangedKeys>
   | Omit<Extract<ParsedProvider, { kind: "feishu" }>, ChangedKeys>
 ) & {
   name: string;

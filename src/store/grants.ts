@@ -27,6 +27,8 @@ export interface GrantRow {
   expiresAt: number | null;
 }
 
+type GrantKey = Pick<GrantRow, "userId" | "server" | "generation">;
+
 /** A refresh token as it comes: sealed. */
 export interface NewGrant {
   provider: string;
@@ -135,7 +137,7 @@ export class GrantRows {
   }
 
   /** What the provider gave takes the place of what it was asked with. */
-  renew({ userId, server, generation }: GrantRow, renewal: Renewal): boolean {
+  renew({ userId, server, generation }: GrantKey, renewal: Renewal): boolean {
     const { box, generation: next, refreshExpiresAt, lifetimeMs, at } = renewal;
     const values = [at, box, next, refreshExpiresAt, lifetimeMs, at, at];
     return this.#renew.run(...values, userId, server, generation) === 1;
@@ -143,7 +145,7 @@ export class GrantRows {
 
   /** The provider gave nothing. */
   settle(
-    { userId, server, generation }: GrantRow,
+    { userId, server, generation }: GrantKey,
     { state, reason, outcome }: Pick<GrantRow, "state" | "reason" | "outcome">,
   ): boolean {
     const now = Date.now();

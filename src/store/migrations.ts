@@ -146,4 +146,24 @@ export const MIGRATIONS: readonly string[] = [
     PRIMARY KEY (user_id, server, app, key)
   ) STRICT, WITHOUT ROWID;
   `,
+  `
+  -- An account that a browser is about to connect. state, browser: SHA-256 of what was told to the provider
+  -- and to the browser.
+  CREATE TABLE connects (
+    user_id    INTEGER NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    server     TEXT    NOT NULL,
+    provider   TEXT    NOT NULL,
+    state      BLOB    NOT NULL UNIQUE,
+    browser    BLOB    NOT NULL,
+    expires_at INTEGER NOT NULL,
+    PRIMARY KEY (user_id, server)
+  ) STRICT, WITHOUT ROWID;
+
+  -- A link that gives its first reader an access key. code: SHA-256 of what stands in it.
+  CREATE TABLE invites (
+    user_id    INTEGER PRIMARY KEY REFERENCES users (id) ON DELETE CASCADE,
+    code       BLOB    NOT NULL UNIQUE,
+    expires_at INTEGER NOT NULL
+  ) STRICT;
+  `,
 ];

@@ -4,18 +4,23 @@ import { EventEmitter } from "node:events";
 import type { Config } from "../config/config.ts";
 import { SLUG } from "../platform/slug.ts";
 import { SupervisorError } from "../errors.ts";
-import type { GrantRow, Store, UserRow } from "../store/store.ts";
+import type { ErrorCode } from "../errors.ts";
+import { hasPlaceholder } from "../config/template.ts";
+import type { GrantRow, NewGrant, Store, UserRow } from "../store/store.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import type { Scrubber } from "../telemetry/scrubber.ts";
 import type { Vault } from "../vault/vault.ts";
+import { Connects } from "./connects.ts";
 import { ProviderClients } from "./providers/clients.ts";
+import type { Issued } from "./providers/provider.ts";
 import { placeOfGrant } from "./refresh-once.ts";
 import { Refresher, isGood } from "./refresher.ts";
 import { SharedTokens, sharedSource } from "./shared-tokens.ts";
 import { tokenRow } from "./token-row.ts";
+import { requireToken } from "./token-rules.ts";
 
-/** The kernel passes at most 128 KiB as one string of the environment, with the variable's name. */
-const MAX_BYTES = 127 * 1024;
+/** Of a user whose provider gave an access token alone. */
+const NO_REFRESH = "it gave no refresh token";
 
 /** The name of the general token in a row. */
 const GENERAL = "";
@@ -65,6 +70,7 @@ export class Tokens {
   readonly events = new EventEmitter<TokenEvents>();
   readonly refresher: Refresher;
   readonly shared: SharedTokens;
+  readonly connects: Connects;
   readonly #store: Store;
   readonly #vault: Vault;
   readonly #config: TokensParts["config"];
@@ -79,6 +85,12 @@ export class Tokens {
     const clients = new ProviderClients(config, (name, secret) => scrubber.set(name, secret));
     this.refresher = new Refresher({ store, vault, config, clients, log });
     this.shared = new SharedTokens(config, clients);
+    this.connects = new Connects({
+      store,
+      config,
+      clients,
+      keep: ({ user, server }, issued) => this.#setIssued(user, server, issued),
+    });
     this.refresher.events.on("renewed", ({ user, server, wasOver }) => {
       if (wasOver) this.#lateOnes.add(`${user}/${server}`);
       this.events.emit("changed", { user, server, isCleared: false });
@@ -118,6 +130,48 @@ export class Tokens {
   setRefreshToken(user: string, server: string, value: string): void {
     requireToken(value);
     const { id } = this.#requireOwner(user);
+    const grant = this.#newGrant(user, server, value);
+    this.#store.transaction(() => {
+      this.#store.grants.set(id, server, grant);
+      this.#store.tokens.delete(id, server);
+    });
+    this.#lateOnes.add(`${user}/${server}`);
+    this.#changed(user, server, false);
+  }
+
+  /**
+   * Keeps what a provider gave to a user who has just connected, as `setRefreshToken` does, and returns
+   * when the access token ends (epoch ms). Where it gave no refresh token, that is when the user has to
+   * connect anew. Throws as `setRefreshToken`.
+   */
+  #setIssued(user: string, server: string, issued: Issued): number {
+    const { accessToken, refreshToken = "" } = issued;
+    requireToken(accessToken);
+    const { id } = this.#requireOwner(user);
+    const grant = this.#newGrant(user, server, refreshToken);
+    const at = Date.now();
+    const lifetimeMs =
+      issued.expiresInMs ?? this.#config.providers[grant.provider]!.defaultExpiresInMs;
+    const refreshExpiresAt =
+      issued.refreshExpiresInMs === undefined ? null : at + issued.refreshExpiresInMs;
+    const token = tokenRow(server, accessToken, at + lifetimeMs);
+    const box = this.#vault.seal(accessToken, placeOf(user, server));
+    const key = { userId: id, server, generation: grant.generation };
+    const { grants, tokens } = this.#store;
+    this.#store.transaction(() => {
+      grants.set(id, server, grant);
+      grants.renew(key, { ...grant, refreshExpiresAt, lifetimeMs, at });
+      if (refreshToken === "")
+        grants.settle(key, { state: "needs_reauth", reason: NO_REFRESH, outcome: NO_REFRESH });
+      tokens.set(id, token, box);
+    });
+    this.#lateOnes.add(`${user}/${server}`);
+    this.#changed(user, server, false);
+    return at + lifetimeMs;
+  }
+
+  /** A refresh token, sealed, for a server whose users have theirs from a provider; else REQUEST_INVALID. */
+  #newGrant(user: string, server: string, refreshToken: string): NewGrant {
     const source = this.#config.servers[server]?.tokensFrom;
     if (source == null || source.grant !== "user")
       throw new SupervisorError(
@@ -128,13 +182,13 @@ export class Tokens {
     const before = this.#store.grants.find(user, server)?.generation ?? 0;
     // No number that a row had which is gone: an answer may be on its way for that.
     const generation = Math.max(before + 1, Date.now());
-    const box = this.#vault.seal(value, placeOfGrant({ user, server, provider, generation }));
-    this.#store.transaction(() => {
-      this.#store.grants.set(id, server, { provider, generation, box, refreshExpiresAt: null });
-      this.#store.tokens.delete(id, server);
-    });
-    this.#lateOnes.add(`${user}/${server}`);
-    this.#changed(user, server, false);
+    const place = placeOfGrant({ user, server, provider, generation });
+    return {
+      provider,
+      generation,
+      box: this.#vault.seal(refreshToken, place),
+      refreshExpiresAt: null,
+    };
   }
 
   /** The general token first, then by server. USER_NOT_FOUND. */
@@ -178,6 +232,7 @@ export class Tokens {
       this.#store.tokens.deleteAll(id);
       this.#store.grants.deleteAll(id);
     });
+    this.connects.forget(user);
     if (count > 0) this.#changed(user, null, true);
     return count;
   }
@@ -204,7 +259,9 @@ export class Tokens {
     const row = this.#store.grants.find(user, server);
     const now = row && (await this.refresher.freshen(row, signal));
     if (now !== undefined && !isGood(now)) throw this.#expired(now);
-    return this.secretFor(user, server);
+    const secret = this.secretFor(user, server);
+    if (secret === undefined && this.#isNeeded(server)) throw this.#missing(user, server);
+    return secret;
   }
 
   /**
@@ -218,7 +275,8 @@ export class Tokens {
       source === undefined
         ? row !== undefined && !isGood(row)
         : this.shared.find(source) === undefined;
-    if (isOver) return this.freshFor(user, server, this.#closing.signal);
+    const isMissing = row === undefined && this.#isNeeded(server) && !this.secretFor(user, server);
+    if (isOver || isMissing) return this.freshFor(user, server, this.#closing.signal);
     return this.#lateOnes.has(`${user}/${server}`) ? Promise.resolve() : undefined;
   }
 
@@ -251,20 +309,47 @@ export class Tokens {
   /** Resolves when no provider is being asked any more. */
   async close(): Promise<void> {
     this.#closing.abort(new SupervisorError("STOPPING", "the supervisor is stopping"));
-    await Promise.all([this.refresher.close(), this.shared.close()]);
+    await Promise.all([this.refresher.close(), this.shared.close(), this.connects.close()]);
   }
 
   #changed(user: string, server: string | null, isCleared: boolean): void {
-    if (server !== null) this.refresher.forget({ user, server });
+    if (server !== null) {
+      this.refresher.forget({ user, server });
+      this.connects.forget(user, server);
+    }
     this.events.emit("changed", { user, server, isCleared });
   }
 
+  /** Nothing can be sent to the server without a token, and each user has one of a provider. */
+  #isNeeded(server: string): boolean {
+    const def = this.#config.servers[server];
+    if (def?.kind !== "remote" || def.tokensFrom?.grant !== "user") return false;
+    return Object.values(def.headers).some((value) => hasPlaceholder(value, "token"));
+  }
+
+  #missing(user: string, server: string): SupervisorError {
+    return this.#withPage(user, server, "TOKEN_MISSING", "no account is connected");
+  }
+
+  /** A refusal that the user can do something about, with where. */
+  #withPage(user: string, server: string, code: ErrorCode, why: string): SupervisorError {
+    const connectUrl = this.connects.pageFor(user, server);
+    const [where, data] =
+      connectUrl === undefined ? ["", {}] : [`; connect it at ${connectUrl}`, { connectUrl }];
+    return new SupervisorError(code, `${user}/${server}: ${why}${where}`, { data });
+  }
+
   #expired({ user, server, provider, reason, state, outcome }: GrantRow): SupervisorError {
-    const why =
-      state === "needs_reauth"
-        ? `${provider} refreshes it no more (${reason ?? "refused"}), and a new one has to be set`
-        : `${provider} gives no new one at the moment (${this.refresher.blockOf(provider) ?? outcome ?? "no answer"})`;
-    return new SupervisorError("TOKEN_EXPIRED", `${user}/${server}: the token is over: ${why}`);
+    if (state === "needs_reauth") {
+      const why = `the token is over: ${provider} refreshes it no more (${reason ?? "refused"})`;
+      return this.#withPage(user, server, "TOKEN_EXPIRED", why);
+    }
+    // To connect anew would not help: it is the provider that does not answer.
+    const why = this.refresher.blockOf(provider) ?? outcome ?? "no answer";
+    return new SupervisorError(
+      "TOKEN_EXPIRED",
+      `${user}/${server}: the token is over: ${provider} gives no new one at the moment (${why})`,
+    );
   }
 
   /** A user who is not on the way out. */
@@ -297,16 +382,3 @@ function placeOf(user: string, server: string): string {
 /** Tells one token from every other, and no token; a short token could be guessed from it, so it is kept sealed only. */
 export const markOf = (token: string | undefined): string =>
   token === undefined ? "" : createHash("sha256").update(token).digest("base64");
-
-function requireToken(value: string): void {
-  const problem = tokenProblem(value);
-  if (problem !== undefined) throw new SupervisorError("REQUEST_INVALID", `the token ${problem}`);
-}
-
-function tokenProblem(value: string): string | undefined {
-  if (value === "") return "is empty";
-  if (Buffer.byteLength(value) > MAX_BYTES) return `is longer than ${MAX_BYTES / 1024} KiB`;
-  if (value.includes("\0")) return "holds a NUL character, which no environment can carry";
-  // Half of a surrogate pair would be replaced in UTF-8, and the child would get another token.
-  return /\p{Cs}/u.test(value) ? "is not valid Unicode" : undefined;
-}

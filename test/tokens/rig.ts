@@ -10,11 +10,15 @@ import { tokensOver } from "../helpers/tokens.ts";
 
 export const NEVER = new AbortController().signal;
 
-/** A strict provider, and the room with a server `mail` that it feeds, for these users, who have its refresh tokens. */
+/** A strict provider, and the room with a server `mail` that it feeds, for these users, who have its refresh tokens unless they are to connect. */
 export async function providerRig(
   t: TestContext,
   options: StrictOptions,
-  { users = ["ada"], grant = "user" }: { users?: string[]; grant?: string } = {},
+  {
+    users = ["ada"],
+    grant = "user",
+    connects = false,
+  }: { users?: string[]; grant?: string; connects?: boolean } = {},
 ) {
   const provider = await StrictProvider.open(options);
   const { store, folder } = temporaryStore(t);
@@ -37,7 +41,7 @@ export async function providerRig(
   });
   for (const user of users) {
     store.users.insert(user, 1);
-    if (grant === "user") tokens.setRefreshToken(user, "mail", provider.grant(user));
+    if (grant === "user" && !connects) tokens.setRefreshToken(user, "mail", provider.grant(user));
   }
   const fresh = (user = "ada") => tokens.freshFor(user, "mail", NEVER);
   const row = (user = "ada") => store.grants.find(user, "mail")!;

@@ -2,12 +2,14 @@ import type { ProviderDef } from "../../config/config.ts";
 import { objectIn } from "../../platform/post.ts";
 import type { PostAnswer } from "../../platform/post.ts";
 import { callProvider, retryAfterOf } from "./call.ts";
-import { Refused, milliseconds } from "./provider.ts";
-import type { Issued, ProviderClient, RefusalKind, SharedGrant } from "./provider.ts";
+import { createHash } from "node:crypto";
+import { Refused, errorCodeIn, milliseconds } from "./provider.ts";
+import type { Authorization, Issued, ProviderClient, RefusalKind } from "./provider.ts";
 
 type FeishuProvider = Extract<ProviderDef, { kind: "feishu" }>;
 /** What of it is asked with. */
-export type FeishuClientOf = Pick<FeishuProvider, "api" | "baseUrl" | "accountsUrl" | "clientId">;
+export type FeishuClientOf = Pick<FeishuProvider, "api" | "baseUrl" | "accountsUrl" | "clientId"> &
+  Partial<Pick<FeishuProvider, "scopes">>;
 
 const KINDS: Readonly<Record<string, RefusalKind>> = {
   20026: "terminal",
@@ -31,12 +33,17 @@ interface Call {
   bearer?: string;
 }
 
+type IssueShared = ProviderClient["issue"];
+/** What a user's refresh token or code is good for; `v1` is the end of the path that takes it there. */
+type IssueToUser = (
+  body: Record<string, string>,
+  v1: string,
+  signal: AbortSignal,
+) => Promise<Issued>;
+
 /** Feishu and Lark, whose answers have a `code` that is 0 where all is well. `secretOf` throws Refused. */
 export function feishuClient(def: FeishuClientOf, secretOf: () => string): ProviderClient {
-  const open = `${def.baseUrl}/open-apis`;
-  let app: { token: string; until: number } | undefined;
-
-  const issue = async (grant: SharedGrant, signal: AbortSignal): Promise<Issued> => {
+  const issue: IssueShared = async (grant, signal) => {
     if (grant === "client_credentials") {
       const body = {
         grant_type: grant,
@@ -47,34 +54,53 @@ export function feishuClient(def: FeishuClientOf, secretOf: () => string): Provi
       return issuedIn(await ask(call, signal));
     }
     const body = { app_id: def.clientId, app_secret: secretOf() };
-    const url = `${open}/auth/v3/${grant}_access_token/internal`;
+    const url = `${def.baseUrl}/open-apis/auth/v3/${grant}_access_token/internal`;
     const answer = await ask({ url, body }, signal);
     const { [`${grant}_access_token`]: token, expire } = answer;
     return issuedIn({ access_token: token, expires_in: expire });
   };
+  const issueToUser = def.api === "v2" ? byV2(def, secretOf) : byV1(def, issue);
+  return {
+    issue,
+    authorizeUrl: async (authorization) => urlToAuthorize(def, authorization),
+    refresh: async (refreshToken, signal) => {
+      const body = { grant_type: "refresh_token", refresh_token: refreshToken };
+      return await issueToUser(body, "refresh_access_token", signal);
+    },
+    exchange: async ({ redirectUri, verifier }, query, signal) => {
+      const code = { grant_type: "authorization_code", code: codeIn(def, query) };
+      const proof = { redirect_uri: redirectUri, code_verifier: verifier };
+      const body = def.api === "v2" ? { ...code, ...proof } : code;
+      return await issueToUser(body, "access_token", signal);
+    },
+  };
+}
 
-  /** What v1 wants a refresh to be signed with. */
+function byV2({ baseUrl, clientId }: FeishuClientOf, secretOf: () => string): IssueToUser {
+  return async (body, _, signal) => {
+    const client = { client_id: clientId, client_secret: secretOf() };
+    const url = `${baseUrl}/open-apis/authen/v2/oauth/token`;
+    return issuedIn(await ask({ url, body: { ...body, ...client } }, signal));
+  };
+}
+
+function byV1({ baseUrl }: FeishuClientOf, issue: IssueShared): IssueToUser {
+  let app: { token: string; until: number } | undefined;
+  /** What v1 wants a request to be signed with. */
   const appToken = async (signal: AbortSignal): Promise<string> => {
     if (app !== undefined && app.until - APP_TOKEN_LEFT_MS > Date.now()) return app.token;
     const { accessToken, expiresInMs = 0 } = await issue("app", signal);
     app = { token: accessToken, until: Date.now() + expiresInMs };
     return accessToken;
   };
-
-  const refresh = async (refreshToken: string, signal: AbortSignal): Promise<Issued> => {
-    const body = { grant_type: "refresh_token", refresh_token: refreshToken };
-    if (def.api === "v2") {
-      const client = { client_id: def.clientId, client_secret: secretOf() };
-      const url = `${open}/authen/v2/oauth/token`;
-      return issuedIn(await ask({ url, body: { ...body, ...client } }, signal));
-    }
+  return async (body, v1, signal) => {
     const bearer = await appToken(signal).catch((error: unknown) => {
       if (!(error instanceof Refused)) throw error;
       const { kind, message, retryAfterMs } = error;
       throw new Refused(kind, message, { retryAfterMs, isAsked: false });
     });
-    const url = `${open}/authen/v1/oidc/refresh_access_token`;
     try {
+      const url = `${baseUrl}/open-apis/authen/v1/oidc/${v1}`;
       const { data } = await ask({ url, body, bearer }, signal);
       return issuedIn(data ?? {});
     } catch (error) {
@@ -83,8 +109,35 @@ export function feishuClient(def: FeishuClientOf, secretOf: () => string): Provi
       throw error;
     }
   };
+}
 
-  return { issue, refresh };
+function urlToAuthorize(def: FeishuClientOf, { redirectUri, state, verifier }: Authorization): URL {
+  const url = new URL(`${def.accountsUrl}/open-apis/authen/v1/authorize`);
+  // Without it there is no refresh token.
+  const scopes = new Set([...(def.scopes ?? []), "offline_access"]);
+  const challenge = createHash("sha256").update(verifier).digest("base64url");
+  const asked = {
+    client_id: def.clientId,
+    response_type: "code",
+    redirect_uri: redirectUri,
+    scope: [...scopes].join(" "),
+    state,
+    // The exchange of v1 has no place for the verifier.
+    ...(def.api === "v2" ? { code_challenge: challenge, code_challenge_method: "S256" } : {}),
+  };
+  for (const [name, value] of Object.entries(asked)) url.searchParams.set(name, value);
+  return url;
+}
+
+/** What the browser brought. Throws Refused where that is none. */
+function codeIn(def: FeishuClientOf, query: URLSearchParams): string {
+  const [error, iss, codes] = [query.get("error"), query.get("iss"), query.getAll("code")];
+  if (iss !== null && iss !== new URL(def.accountsUrl).origin)
+    throw new Refused("terminal", "the browser brought the answer of another provider");
+  if (error !== null)
+    throw new Refused("terminal", errorCodeIn(error) ?? "an error without a code");
+  if (codes.length === 1) return codes[0]!;
+  throw new Refused("terminal", "the browser brought no code");
 }
 
 async function ask(
@@ -109,11 +162,7 @@ async function ask(
 }
 
 function refusalIn(answer: PostAnswer, value: Record<string, unknown>): Refused {
-  const codes = [value["code"], value["error"]].flatMap((code) =>
-    (typeof code === "string" || typeof code === "number") && /^[\w.-]{1,64}$/.test(String(code))
-      ? [String(code)]
-      : [],
-  );
+  const codes = [value["code"], value["error"]].flatMap((code) => errorCodeIn(code) ?? []);
   // What is broken there may say anything of the token.
   const known = answer.status >= 500 ? undefined : codes.find((code) => KINDS[code] !== undefined);
   const kind = known === undefined ? "transient" : KINDS[known]!;

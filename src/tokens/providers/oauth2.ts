@@ -1,10 +1,10 @@
-import type { Configuration, TokenEndpointResponse } from "openid-client";
+import type { Configuration, CustomFetch, TokenEndpointResponse } from "openid-client";
 import type { ProviderDef } from "../../config/config.ts";
 import { objectIn } from "../../platform/post.ts";
 import type { PostAnswer } from "../../platform/post.ts";
 import { callProvider, retryAfterOf } from "./call.ts";
-import { Refused, milliseconds } from "./provider.ts";
-import type { Issued, ProviderClient } from "./provider.ts";
+import { Refused, errorCodeIn, milliseconds } from "./provider.ts";
+import type { Authorization, Issued, ProviderClient } from "./provider.ts";
 
 type OAuthProvider = Extract<ProviderDef, { kind: "oauth2" | "google" }>;
 
@@ -15,6 +15,9 @@ const OF_CLIENT = ["invalid_client", "unauthorized_client"];
 /** A provider as RFC 6749 has it. `secretOf` throws Refused. */
 export function oauth2Client(def: OAuthProvider, secretOf: () => string): ProviderClient {
   return {
+    authorizeUrl: async (authorization) => await authorizeUrl(def, authorization),
+    exchange: async (authorization, query, signal) =>
+      await ask(def, secretOf, signal, async (library) => exchange(library, authorization, query)),
     refresh: async (refreshToken, signal) =>
       await ask(def, secretOf, signal, async ({ lib, config }) =>
         lib.refreshTokenGrant(config, refreshToken),
@@ -31,24 +34,89 @@ interface Library {
   config: Configuration;
 }
 
+interface AskedLibrary extends Library {
+  /** Whether the provider was called. */
+  isAsked: () => boolean;
+}
+
+const ODD = new Refused("transient", "its answer is not what RFC 6749 describes");
+
+async function libraryFor(
+  def: OAuthProvider,
+  secret: string | undefined,
+): Promise<Library & { fetchBy: (fetch: CustomFetch) => void }> {
+  // Loaded here: most daemons have no provider.
+  const lib = await import("openid-client");
+  const server = {
+    issuer: (def.kind === "oauth2" ? def.issuer : undefined) ?? new URL(def.authorizeUrl).origin,
+    authorization_endpoint: def.authorizeUrl,
+    token_endpoint: def.tokenUrl,
+  };
+  const auth = def.clientAuth === "basic" ? lib.ClientSecretBasic : lib.ClientSecretPost;
+  const how = secret === undefined ? lib.None() : auth(secret);
+  const config = new lib.Configuration(server, def.clientId, {}, how);
+  if ([def.authorizeUrl, def.tokenUrl].some((url) => url.startsWith("http:")))
+    lib.allowInsecureRequests(config);
+  return {
+    lib,
+    config,
+    fetchBy: (fetch) => {
+      config[lib.customFetch] = fetch;
+    },
+  };
+}
+
+async function authorizeUrl(
+  def: OAuthProvider,
+  { redirectUri, state, verifier }: Authorization,
+): Promise<URL> {
+  const { lib, config } = await libraryFor(def, undefined);
+  const scope = def.scopes.join(" ");
+  return lib.buildAuthorizationUrl(config, {
+    redirect_uri: redirectUri,
+    ...(scope === "" ? {} : { scope }),
+    state,
+    code_challenge: await lib.calculatePKCECodeChallenge(verifier),
+    code_challenge_method: "S256",
+    // Google gives a refresh token with the first consent only, unless it is asked for that anew.
+    ...(def.kind === "google" ? { access_type: "offline", prompt: "consent" } : {}),
+  });
+}
+
+async function exchange(
+  { lib, config, isAsked }: AskedLibrary,
+  { redirectUri, state, verifier }: Authorization,
+  query: URLSearchParams,
+): Promise<TokenEndpointResponse> {
+  const back = new URL(redirectUri);
+  back.search = query.toString();
+  try {
+    return await lib.authorizationCodeGrant(config, back, {
+      expectedState: state,
+      pkceCodeVerifier: verifier,
+    });
+  } catch (error) {
+    if (error instanceof lib.AuthorizationResponseError)
+      throw new Refused("terminal", errorCodeIn(error.error) ?? "an error without a code");
+    if (isAsked()) throw error;
+    throw new Refused("terminal", "the browser brought the answer of another provider, or none");
+  }
+}
+
 async function ask(
   def: OAuthProvider,
   secretOf: () => string,
   signal: AbortSignal,
-  grant: (library: Library) => Promise<TokenEndpointResponse>,
+  grant: (library: AskedLibrary) => Promise<TokenEndpointResponse>,
 ): Promise<Issued> {
-  const secret = secretOf();
-  // Loaded here: most daemons have no provider.
-  const lib = await import("openid-client");
-  const server = { issuer: new URL(def.tokenUrl).origin, token_endpoint: def.tokenUrl };
-  const auth = def.clientAuth === "basic" ? lib.ClientSecretBasic : lib.ClientSecretPost;
-  const config = new lib.Configuration(server, def.clientId, {}, auth(secret));
-  if (def.tokenUrl.startsWith("http:")) lib.allowInsecureRequests(config);
-  let failure: Refused | undefined;
-  config[lib.customFetch] = async (url, { headers, body }) => {
+  const { lib, config, fetchBy } = await libraryFor(def, secretOf());
+  let failure = ODD;
+  let isAsked = false;
+  fetchBy(async (url, { headers, body }) => {
+    isAsked = true;
     try {
       const answer = await callProvider({ url, headers, body: textOf(body) }, signal);
-      failure = refusalIn(answer);
+      failure = refusalIn(answer) ?? ODD;
       return new Response(withoutIdToken(answer), {
         status: answer.status,
         headers: { "content-type": "application/json" },
@@ -57,11 +125,11 @@ async function ask(
       failure = error as Refused;
       throw error;
     }
-  };
+  });
   try {
-    return issuedIn(await grant({ lib, config }));
-  } catch {
-    throw failure ?? new Refused("transient", "its answer is not what RFC 6749 describes");
+    return issuedIn(await grant({ lib, config, isAsked: () => isAsked }));
+  } catch (error) {
+    throw error instanceof Refused ? error : failure;
   }
 }
 
@@ -81,7 +149,7 @@ function refusalIn(answer: PostAnswer): Refused | undefined {
   const { status, body } = answer;
   if (status >= 200 && status < 300) return undefined;
   const { error } = objectIn(body);
-  const code = typeof error === "string" && /^[\w.-]{1,64}$/.test(error) ? error : `HTTP ${status}`;
+  const code = errorCodeIn(error) ?? `HTTP ${status}`;
   const isClients = status >= 400 && status < 500;
   const kind =
     isClients && TERMINAL.includes(code)
@@ -99,6 +167,7 @@ function issuedIn(response: TokenEndpointResponse): Issued {
     accessToken,
     refreshToken,
     expiresInMs: milliseconds(seconds),
+    scope: response.scope,
     refreshExpiresInMs: milliseconds(
       typeof refreshSeconds === "number" && refreshSeconds > 0 ? refreshSeconds : undefined,
     ),

@@ -11,6 +11,15 @@ export interface Issued {
   scope?: string | undefined;
 }
 
+/** A browser's way to the provider and back. */
+export interface Authorization {
+  /** Where the browser comes back to. */
+  redirectUri: string;
+  state: string;
+  /** Of PKCE (RFC 7636): the provider sees its digest first, and itself with the code. */
+  verifier: string;
+}
+
 /**
  * What a refusal means. `terminal`: that refresh token is dead. `config`: the client is, whatever the
  * token. `transient`: all else; the same may succeed later.
@@ -40,11 +49,28 @@ export class Refused extends Error {
 /** The grants that are no user's. */
 export type SharedGrant = "app" | "tenant" | "client_credentials";
 
-/** Asks a provider, once for each call: a refresh token may be good for one use. Both reject with Refused. */
+/** Asks a provider, once for each call: refresh tokens and codes may be good for one use. All reject with Refused. */
 export interface ProviderClient {
+  /** Where a user's browser is sent for the user's consent. */
+  authorizeUrl(authorization: Authorization): Promise<URL>;
+  /** Fetches the first token, with what the browser came back with. */
+  exchange(
+    authorization: Authorization,
+    query: URLSearchParams,
+    signal: AbortSignal,
+  ): Promise<Issued>;
   refresh(refreshToken: string, signal: AbortSignal): Promise<Issued>;
   issue(grant: SharedGrant, signal: AbortSignal): Promise<Issued>;
 }
 
 export const milliseconds = (seconds: number | undefined): number | undefined =>
   seconds === undefined ? undefined : seconds * 1000;
+
+/** The user, or the provider for the user, has said no. */
+export const DENIED = "access_denied";
+
+/** A code of an error as a provider names it; what is no such code is not repeated. */
+export const errorCodeIn = (value: unknown): string | undefined =>
+  (typeof value === "string" || typeof value === "number") && /^[\w.-]{1,64}$/.test(String(value))
+    ? String(value)
+    : undefined;
