@@ -13,6 +13,7 @@ import type {
 } from "../store/store.ts";
 import { digestOf, isAccessKey, newAccessKey, newKeyId, shownPrefix } from "./access-key.ts";
 import { KeyExpiry } from "./expiry.ts";
+import { Invites } from "./invites.ts";
 import { KeyCache } from "./key-cache.ts";
 import { BY_KEY } from "./principal.ts";
 import type { Credential, Principal } from "./principal.ts";
@@ -38,12 +39,14 @@ export interface RegistryEvents {
 /** Users and access keys. Every change may reject with STORE_FAILED, and has then changed nothing. */
 export class Registry {
   readonly events = new EventEmitter<RegistryEvents>();
+  readonly invites: Invites;
   readonly #store: Store;
   readonly #keys: KeyCache;
   readonly #expiry: KeyExpiry;
 
   constructor(store: Store) {
     this.#store = store;
+    this.invites = new Invites(store, (user, about) => this.issueKey(user, about));
     this.#expiry = new KeyExpiry((principal) =>
       this.#endKey(principal.user, principal.credentialId),
     );
