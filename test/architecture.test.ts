@@ -15,6 +15,7 @@ const LINES: readonly Record<string, readonly string[]>[] = [
   { cli: ["commander", "@modelcontextprotocol/sdk"] },
   { "daemon.ts": [] },
   { gateway: ["express"], api: ["express"] },
+  { web: [] },
   { operations: [] },
   { sessions: [] },
   { instances: [] },

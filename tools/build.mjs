@@ -2,7 +2,7 @@
 // stamp that tells a finished build. The new one takes the place of the old in one move: programs
 // that start meanwhile find one or the other.
 import { spawnSync } from "node:child_process";
-import { existsSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -18,6 +18,8 @@ if (done.status !== 0) {
   rmSync(made, { recursive: true, force: true });
   process.exit(done.status ?? 1);
 }
+// What browsers read, as it is.
+cpSync(join(root, "src", "web", "assets"), join(made, "web", "assets"), { recursive: true });
 writeFileSync(join(made, ".built"), "");
 if (existsSync(dist)) renameSync(dist, old);
 renameSync(made, dist);

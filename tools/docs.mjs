@@ -5,7 +5,7 @@
 import { globSync, readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { createProgram } from "../src/cli/cli.ts";
-import { snippetsFor } from "../src/cli/snippets.ts";
+import { snippetsFor } from "../src/web/snippets.ts";
 import { configJsonSchema } from "../src/config/config.ts";
 import { helpText, manPage } from "./man.mjs";
 import { fenced, table } from "./markdown.mjs";

@@ -51,6 +51,8 @@ function orderOf({ method, path, body }: Request): { what: string; user: string 
     "POST refresh": "token refresh",
     "DELETE token": "token clear",
     "POST keys": "key issue",
+    "POST invite": "user invite",
+    "DELETE invite": "user invite --revoke",
   };
   const { graceful } = (body ?? {}) as { graceful?: unknown };
   const order = verb === "restart" && graceful === true ? "restart --graceful" : verb;

@@ -7,7 +7,7 @@ import { causeOf, warningsOf } from "./diagnosis.ts";
 import { reportMachine } from "./machine-report.ts";
 import type { ControlParts } from "./parts.ts";
 import type { Diagnosis, RequestStory, ToldRequest } from "./types.ts";
-import { personalUrls } from "./urls.ts";
+import { personalUrls } from "../web/urls.ts";
 
 const MAX_TOLD = 10;
 const MAX_LINES = 10;

@@ -3,6 +3,7 @@ import { addAuditRoutes } from "./audit-routes.ts";
 import { addBackupRoute } from "./backup-route.ts";
 import { addDoctorRoutes } from "./doctor-routes.ts";
 import { addInstanceRoutes } from "./instance-routes.ts";
+import { addInviteRoutes } from "./invite-routes.ts";
 import { addKeyRoutes } from "./key-routes.ts";
 import { addKeyringRoutes } from "./keyring-routes.ts";
 import { addLogRoutes } from "./log-routes.ts";
@@ -20,6 +21,7 @@ export function createRoutes(parts: ControlParts, isLocal: boolean): Router {
   addRefreshRoutes(router, parts);
   addTokenRoutes(router, parts);
   addKeyRoutes(router, parts);
+  addInviteRoutes(router, parts);
   addKeyringRoutes(router, parts, isLocal);
   if (isLocal) addBackupRoute(router, parts);
   addInstanceRoutes(router, parts);

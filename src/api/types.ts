@@ -7,6 +7,7 @@ import type { NoticeDef, ServerDef } from "../config/config.ts";
 import type { AccessKey, User } from "../auth/registry.ts";
 import type { InstanceStatus, LogLine, InstanceFailure } from "../instances/supervisor.ts";
 import type { StoredToken } from "../tokens/tokens.ts";
+import type { UrlRow } from "../web/urls.ts";
 
 // The JSON of the control API. Times are epoch ms or null.
 
@@ -37,11 +38,7 @@ export interface ListedUser extends UserRow {
   servers: string[];
 }
 
-export interface UrlRow {
-  server: string;
-  sse: string;
-  http: string;
-}
+export type { UrlRow } from "../web/urls.ts";
 
 export interface Urls {
   user: string;
@@ -85,6 +82,25 @@ export interface AddedUser {
   user: string;
   key: { id: string; secret: string };
   urls: UrlRow[];
+}
+
+/** The only answer that ever holds the URL. */
+export interface Invite {
+  url: string;
+  expiresAt: number;
+}
+
+/** Added without a key, or there already. */
+export interface InvitedUser {
+  user: string;
+  invite: Invite;
+  urls: UrlRow[];
+}
+
+export interface RevokedInvite {
+  user: string;
+  /** False where there was none. */
+  revoked: boolean;
 }
 
 export interface ShownUser extends UserRow {

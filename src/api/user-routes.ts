@@ -3,6 +3,7 @@ import type { Registry, User } from "../auth/registry.ts";
 import { mount, param } from "./answers.ts";
 import {
   readBody,
+  readBoolean,
   readEmail,
   readFlag,
   readInstant,
@@ -15,10 +16,11 @@ import { privateHomes } from "../engines/process/private-home.ts";
 import type { ControlParts } from "./parts.ts";
 import { addUser } from "../operations/add-user.ts";
 import { createRemoval } from "../operations/removal.ts";
-import type { AddedUser, ListedUser, ShownUser, Urls, UserRow } from "./types.ts";
+import { inviteOf } from "./invite-routes.ts";
+import type { AddedUser, InvitedUser, ListedUser, ShownUser, Urls, UserRow } from "./types.ts";
 import { statusRows } from "./status.ts";
 import { readSubject, requireUser } from "./subjects.ts";
-import { personalUrls } from "./urls.ts";
+import { personalUrls } from "../web/urls.ts";
 
 const userRow = ({ name, state, createdAt, fullName, email }: User): UserRow => ({
   user: name,
@@ -75,13 +77,21 @@ export function addUserRoutes(router: Router, parts: ControlParts): void {
   const { registry, catalog, tokens, supervisor, config, publicUrl } = parts;
   const remove = createRemoval(parts);
 
-  const add = (body: Record<string, unknown>): AddedUser => {
+  const keyFor = (user: string): Pick<AddedUser, "key"> => {
+    const { id, secret } = registry.issueKey(user);
+    return { key: { id, secret } };
+  };
+
+  const add = (body: Record<string, unknown>): AddedUser | InvitedUser => {
     const token = body["token"] === undefined ? undefined : readToken(body["token"], "token");
     const tokenExpiresAt = readInstant(body["tokenExpiresAt"], "tokenExpiresAt");
     const name = readUserName(body["user"]);
     const about = { fullName: readLabel(body["name"], "name"), email: readEmail(body["email"]) };
-    const added = addUser(parts, { name, about, token, tokenExpiresAt });
-    return { ...added, urls: personalUrls(publicUrl, parts, added.user) };
+    const isInvited = readBoolean(body["invite"], "invite");
+    const entry = addUser(parts, { name, about, token, tokenExpiresAt }, (user) =>
+      isInvited ? { invite: inviteOf(parts, user) } : keyFor(user),
+    );
+    return { user: name, ...entry, urls: personalUrls(publicUrl, parts, name) };
   };
 
   const transports = (): Urls["transports"] =>
@@ -112,7 +122,7 @@ export function addUserRoutes(router: Router, parts: ControlParts): void {
     get: () => ({ body: { users: listUsers(parts) } }),
     post: (req) => ({
       status: 201,
-      body: add(readBody(req, ["user", "name", "email", "token", "tokenExpiresAt"])),
+      body: add(readBody(req, ["user", "name", "email", "token", "tokenExpiresAt", "invite"])),
     }),
   });
   mount(router, "/users/:user", {

@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import type { Urls } from "../api/types.ts";
 import { apiPath, clientFor } from "./client.ts";
 import { answer } from "./output.ts";
-import { snippetsFor } from "./snippets.ts";
+import { snippetsFor } from "../web/snippets.ts";
 
 /** A user's URLs for people, two lines a server: one for each front. */
 export function urlLines({ urls }: Pick<Urls, "urls">): string[] {

@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import type { AddedUser, RemovedUser, ShownUser, UserRow } from "../api/types.ts";
+import type { AddedUser, InvitedUser, RemovedUser, ShownUser, UserRow } from "../api/types.ts";
 import { apiPath, clientFor } from "./client.ts";
 import { confirm } from "./confirm.ts";
 import { keyTable } from "./key.ts";
@@ -7,6 +7,7 @@ import { requireNewSlug } from "../platform/slug.ts";
 import { roughSize } from "../platform/sizes.ts";
 import { answer, globalsOf, instant } from "./output.ts";
 import { whileWaiting } from "./progress.ts";
+import { addInviteCommand, inviteLines } from "./invite.ts";
 import { ownName } from "./own-name.ts";
 import { readSecret, withSecretOptions } from "./secret.ts";
 import { instanceTable } from "./instance-table.ts";
@@ -16,15 +17,19 @@ import { urlLines } from "./url.ts";
 import { addUserListCommand } from "./user-list.ts";
 import { viewHere } from "./view.ts";
 
-function addedLines({ user, key, urls }: AddedUser, hasToken: boolean, own: string): string[] {
+function addedLines(added: AddedUser | InvitedUser, hasToken: boolean, own: string): string[] {
+  const { user, urls } = added;
+  const entry =
+    "invite" in added
+      ? inviteLines(user, added.invite)
+      : ["Access key (shown this once; only its digest is kept):", `  ${added.key.secret}`];
   return [
     `${user} is added.`,
     "",
     `Personal URLs (for ${user} only; they need the access key):`,
     ...urlLines({ urls }),
     "",
-    "Access key (shown this once; only its digest is kept):",
-    `  ${key.secret}`,
+    ...entry,
     "",
     "Next:",
     ...(hasToken ? [] : [`  ${own} token set ${user}   stores ${user}'s token`]),
@@ -34,7 +39,7 @@ function addedLines({ user, key, urls }: AddedUser, hasToken: boolean, own: stri
 
 async function addUser(
   name: string,
-  options: { expiresAt?: string; name?: string; email?: string },
+  options: { expiresAt?: string; name?: string; email?: string; invite?: boolean },
   command: Command,
 ): Promise<void> {
   // Before anything is asked for.
@@ -42,9 +47,10 @@ async function addUser(
   const tokenExpiresAt = options.expiresAt === undefined ? null : parseInstant(options.expiresAt);
   const client = await clientFor(command);
   const token = await readSecret(command, `Token of ${name} (Enter for none yet): `);
-  const about = { user: name, name: options.name, email: options.email };
+  const { email, invite } = options;
+  const about = { user: name, name: options.name, email, invite };
   const body = token === undefined ? about : { ...about, token, tokenExpiresAt };
-  const added = await client.call<AddedUser>("POST", apiPath(["users"]), body);
+  const added = await client.call<AddedUser | InvitedUser>("POST", apiPath(["users"]), body);
   answer(
     command,
     added,
@@ -122,17 +128,19 @@ async function removeUser(
 export function addUserCommands(program: Command): void {
   const user = program
     .command("user")
-    .description("add, list, show, disable, enable, remove users");
+    .description("add, invite, list, show, disable, enable, remove users");
   withSecretOptions(user.command("add <name>"))
     .description("add a user; prints the personal URLs and, this once, the access key")
     .option("--name <name>", "what people know the user by")
     .option("--email <address>", "shown in lists; lets nobody in")
     .option("--expires-at <time>", "when the token expires: RFC 3339 or epoch seconds")
+    .option("--invite", "print a link that gives an access key, once, in the place of one")
     .addHelpText(
       "after",
       '\nExample:\n  mcp-supervisor user add alice --name "Alice Smith" --token-file alice.token',
     )
     .action(addUser);
+  addInviteCommand(user);
   addUserListCommand(user);
   user
     .command("show <name>")

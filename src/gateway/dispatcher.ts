@@ -23,13 +23,15 @@ import { openSseStream, postSseMessage } from "./front-sse.ts";
 import { isForPerson, refusePerson } from "./browser-refusal.ts";
 import { hintFor } from "./hints.ts";
 import type { FrontContext, RequestContext } from "./request-context.ts";
-import { createRouter, createTokenPath } from "./routes.ts";
+import { createRouter, createTokenPath, createWebRouter } from "./routes.ts";
 import type { Leaf, Route } from "./routes.ts";
 import { putOwnToken } from "./own-token.ts";
 import { settingsOf } from "./session-config.ts";
 import { createSite } from "./site.ts";
 import type { SiteOptions } from "./site.ts";
 import { Trace } from "./trace.ts";
+import { Web } from "./web.ts";
+import { Pages } from "../web/pages.ts";
 
 export interface DispatcherOptions extends SiteOptions {
   registry: Registry;
@@ -39,7 +41,7 @@ export interface DispatcherOptions extends SiteOptions {
   requests: Requests;
   audit: Audit;
   builtins: Pick<Builtins, "markOf">;
-  tokens: Pick<Tokens, "set" | "renewalOf" | "handedOver">;
+  tokens: Pick<Tokens, "set" | "renewalOf" | "handedOver" | "connects">;
 }
 
 /** A request as it came in, before anything is known of it. */
@@ -63,6 +65,8 @@ export class Dispatcher {
   readonly #tokenPath: ReturnType<typeof createTokenPath>;
   readonly #guard: ReturnType<typeof createGuard>;
   readonly #site: ReturnType<typeof createSite>;
+  readonly #webRoute: ReturnType<typeof createWebRouter>;
+  readonly #web: Web;
   readonly #authenticate = (req: IncomingMessage): Principal =>
     authenticate(req, this.#options.registry);
 
@@ -77,7 +81,11 @@ export class Dispatcher {
       origins: [publicUrl.origin, ...allowedOrigins],
       pages: "loopback",
     });
-    this.#site = createSite(options, (req) => this.#identify(req));
+    const identify = (req: IncomingMessage): Principal => this.#identify(req);
+    this.#site = createSite(options, identify);
+    this.#webRoute = createWebRouter(context.prefix);
+    const pages = new Pages(context.prefix);
+    this.#web = new Web({ ...options, ...context, pages, identify });
   }
 
   /** Answers the request, or refuses it; never throws. */
@@ -104,6 +112,8 @@ export class Dispatcher {
     if (route !== undefined) trace.setRoute(route.leaf, route.user);
     this.#guard(req);
     if (answerCors(req, res, this.#context.config.allowedOrigins)) return undefined;
+    const page = route === undefined ? this.#webRoute(url) : undefined;
+    if (page !== undefined) return this.#web.serve(incoming, page);
     if (!this.#isPersonal(url) || url.includes("/.well-known/")) {
       this.#serveSite(incoming, url);
       return undefined;

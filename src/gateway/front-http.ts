@@ -5,6 +5,7 @@ import type { ClientMessage } from "../mcp/client-body.ts";
 import { isForNobody, isPing, isRequest } from "../mcp/envelope.ts";
 import { pongText } from "../mcp/messages.ts";
 import { SESSION_HEADER } from "../mcp/headers.ts";
+import { urlElicitation } from "../mcp/url-elicitation.ts";
 import type { HttpFront } from "../sessions/http-front.ts";
 import type { HttpRelay } from "../sessions/http-relay.ts";
 import { bridgePost, bridgeWithoutBody } from "./bridge-http.ts";
@@ -61,8 +62,18 @@ async function servePost(context: FrontContext, request: RequestContext): Promis
     await relayPost(context, request, known, { ...seen, body });
   } catch (error) {
     trace.fail(error);
-    refusePost(request, error, messages);
+    refusePost(request, error, messages, greetingOf(context, request));
   }
+}
+
+/** What the client of the session that the request names has said first. */
+function greetingOf(
+  { sessions }: FrontContext,
+  request: RequestContext,
+): ClientMessage | undefined {
+  const id = request.req.headers[SESSION_HEADER];
+  const known = typeof id === "string" ? sessions.http.find(id, request.instance) : undefined;
+  return known?.session.memory.initialize;
 }
 
 /** Takes what nobody waits for, and starts nothing for it. */
@@ -115,9 +126,14 @@ export function refusePost(
   request: Pick<RequestContext, "res" | "requestId">,
   failure: unknown,
   messages: readonly ClientMessage[],
+  greeting?: ClientMessage,
 ): void {
   const { res, requestId } = request;
   if (!(failure instanceof SupervisorError)) return sendError(res, failure, requestId, "client");
   const id = messages.find(isRequest)?.id ?? "null";
+  const elicitation = urlElicitation(failure, [greeting, ...messages]);
+  // An error of the protocol: clients do not read the body of a status that says failure.
+  if (elicitation !== undefined)
+    return sendText(res, 200, {}, rpcErrorText(failure, requestId, id, elicitation));
   sendText(res, failure.status, errorHeaders(failure), rpcErrorText(failure, requestId, id));
 }

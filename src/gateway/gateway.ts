@@ -12,6 +12,7 @@ import { Dispatcher } from "./dispatcher.ts";
 import type { DispatcherOptions } from "./dispatcher.ts";
 import type { FrontContext } from "./request-context.ts";
 import { prefixOf } from "./routes.ts";
+import { callbackUrl, connectUrl } from "../web/urls.ts";
 import { TokenGate } from "./token-gate.ts";
 
 export interface GatewayOptions extends DispatcherOptions {
@@ -45,9 +46,15 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
     onRefused: (requestId, refusal, request) => requests.refusedUnread(requestId, refusal, request),
   });
   const address = await listenAsTold(server, options);
+  const { publicUrl } = context;
+  if (publicUrl.port === "0") publicUrl.port = String(address.port);
+  options.tokens.connects.reachableAt({
+    callback: callbackUrl(publicUrl),
+    page: (user, name) => connectUrl(publicUrl, user, name),
+  });
   return {
     address,
-    publicUrl: publicUrlAt(config, address.port),
+    publicUrl,
     answersItself: (withinMs) => answersItself({ ...address, path: "/health" }, withinMs),
     close: () => closeGateway(options, context, server),
   };
@@ -63,6 +70,7 @@ function contextOf(options: GatewayOptions, edge: Edge): FrontContext {
     heart: new Heart(),
     bodies: new BodyReader(),
     prefix: prefixOf(config.publicUrl),
+    publicUrl: new URL(config.publicUrl),
   };
 }
 
@@ -81,12 +89,6 @@ async function listenAsTold(
       "the listener that systemd handed over is not the one of the config: change one of them",
     );
   return address;
-}
-
-function publicUrlAt({ publicUrl }: Config, port: number): URL {
-  const url = new URL(publicUrl);
-  if (url.port === "0") url.port = String(port);
-  return url;
 }
 
 async function closeGateway(

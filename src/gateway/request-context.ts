@@ -22,6 +22,8 @@ export interface FrontContext {
   gate: TokenGate;
   /** The path prefix that clients see. */
   prefix: string;
+  /** That of the config, with the real port, once that is known, where the config leaves it to the system. */
+  publicUrl: URL;
 }
 
 /** One authenticated request on its own user's path. */

@@ -38,6 +38,27 @@ export function createTokenPath(prefix: string): (url: string) => string | undef
   return (url) => grammar.exec(url)?.[1];
 }
 
+/** What browsers ask for: a user's page, or one that is nobody's. */
+export type WebRoute =
+  | { readonly kind: "connect"; readonly user: string; readonly server: string }
+  | { readonly kind: "callback" }
+  | { readonly kind: "invite" }
+  | { readonly kind: "asset"; readonly name: string };
+
+/** Reads the paths of pages and of what they are made of, in the same grammar. */
+export function createWebRouter(prefix: string): (url: string) => WebRoute | undefined {
+  const escaped = prefix.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
+  const connect = `u/(${SLUG_PATTERN})/connect/(${SLUG_PATTERN})/?`;
+  const others = "(connect/callback|invite)|web/([a-z]+\\.[a-z]+)";
+  const grammar = new RegExp(`^(?:${escaped})?/(?:${connect}|${others})(?:\\?|$)`);
+  return (url) => {
+    const [, user, server, page, name] = grammar.exec(url) ?? [];
+    if (user !== undefined) return { kind: "connect", user, server: server! };
+    if (page !== undefined) return { kind: page === "invite" ? "invite" : "callback" };
+    return name === undefined ? undefined : { kind: "asset", name };
+  };
+}
+
 /** The raw query without its question mark, empty when there is none. */
 export function queryOf(url: string): string {
   const at = url.indexOf("?");

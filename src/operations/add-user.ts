@@ -18,18 +18,18 @@ export interface NewUser {
 }
 
 /**
- * Adds a user with a first access key and, where one is given, a token. All or nothing: a user without
- * the token or the key that came with it could not be added again. Throws as `Registry.addUser`,
- * `Tokens.set` and `Registry.issueKey` do.
+ * Adds a user with what lets the user in, and, where one is given, a token. All or nothing: a user without
+ * what came along could not be added again. Throws as `Registry.addUser` and `Tokens.set` do, and what
+ * `entry` throws, which makes what lets the user in.
  */
-export function addUser(
+export function addUser<Entry>(
   { store, registry, tokens }: AddUserParts,
   { name, about, token, tokenExpiresAt = null }: NewUser,
-): { user: string; key: { id: string; secret: string } } {
+  entry: (user: string) => Entry,
+): Entry {
   return store.transaction(() => {
     const { name: user } = registry.addUser(name, about);
     if (token !== undefined) tokens.set(user, null, token, tokenExpiresAt);
-    const { id, secret } = registry.issueKey(user);
-    return { user, key: { id, secret } };
+    return entry(user);
   });
 }

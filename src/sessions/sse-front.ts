@@ -12,6 +12,7 @@ import { messagesIn } from "../mcp/outcome.ts";
 import { RPC } from "../mcp/modern.ts";
 import { formatEvent } from "../mcp/sse.ts";
 import type { EventPart } from "../mcp/sse.ts";
+import { urlElicitation } from "../mcp/url-elicitation.ts";
 import { LEGACY_VERSIONS } from "../mcp/versions.ts";
 import { inTurns } from "../platform/in-turns.ts";
 import { emitMessage } from "./bridged-answer.ts";
@@ -126,7 +127,8 @@ export class SseFront implements Front {
   refuse(ids: readonly string[], error: SupervisorError, watch?: CallWatch): PostAnswer {
     // What is answered already, or is about to be, has its own reason.
     if (ids.length > 0) watch?.failApart(error);
-    for (const id of ids) this.#answerWith(error, id, watch);
+    const { initialize } = this.session.memory;
+    for (const id of ids) this.#answerWith(error, id, watch, urlElicitation(error, [initialize]));
     return ACCEPTED;
   }
 

@@ -197,6 +197,8 @@ test("the impersonation matrix: only the owner's own key gets through, and refus
     ["POST", "/feishu/mcp", "config=bm9uc2Vuc2U"],
     ["GET", "/everything/sse", ""],
     ["POST", "/everything/messages/", session],
+    ["POST", "/connect/everything", ""],
+    ["PUT", "/connect/everything", ""],
     ["GET", "/nothing/sse", ""],
     ["GET", "/mcp", ""],
   ];
@@ -233,6 +235,9 @@ test("the impersonation matrix: only the owner's own key gets through, and refus
         ...(isHeader ? credential.header : []),
         "mcp-session-id",
         sessionId,
+        // That of our own pages, which alone may post there.
+        "origin",
+        daemon.origin,
         "accept",
         "application/json, text/event-stream",
         ...(hasBody ? ["content-type", "application/json"] : []),
@@ -275,6 +280,19 @@ test("the impersonation matrix: only the owner's own key gets through, and refus
     }
   }
   t.diagnostic(`${cells} requests`);
+
+  // Pages are the same for everybody, whoever asks, and whoever is in the path.
+  const pages = await Promise.all(
+    ["alice", "nobody"].flatMap((user) =>
+      Object.values(CREDENTIALS).map(async ({ header }) => {
+        const path = `/u/${user}/connect/everything`;
+        const { status, headers, body } = await ask(port, { path, headers: header });
+        const { date: _date, "content-length": _length, ...rest } = headers;
+        return JSON.stringify([status, rest, body.replaceAll(user, "USER")]);
+      }),
+    ),
+  );
+  assert.equal(new Set(pages.map((page) => page.replaceAll("nobody", "USER"))).size, 1);
 
   // The owner's sessions are as they were, and nobody else's words came through them.
   const call = await ask(port, {

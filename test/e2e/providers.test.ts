@@ -1,40 +1,16 @@
 import assert from "node:assert/strict";
-import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, readFileSync, statSync } from "node:fs";
 import path from "node:path";
 import { test } from "node:test";
-import type { TestContext } from "node:test";
-import { CLIENT, StrictProvider } from "../fixtures/providers/strict.ts";
-import type { StrictOptions } from "../fixtures/providers/strict.ts";
-import { startForAlice } from "../helpers/alice.ts";
+import { startFed } from "../helpers/fed.ts";
 import { call, fixture } from "../helpers/fixtures.ts";
 import { record } from "../helpers/recorder.ts";
 import { until } from "../helpers/until.ts";
 
-/** A daemon whose servers are fed by a strict provider, and alice, who has a refresh token of it for each. */
-async function start(t: TestContext, options: StrictOptions, servers: Record<string, object>) {
-  const provider = await StrictProvider.open(options);
-  const folder = mkdtempSync(path.join(tmpdir(), "provider-"));
-  t.after(async () => {
-    await provider.close();
-    rmSync(folder, { recursive: true, force: true });
-  });
-  const secret = path.join(folder, "client.secret");
-  writeFileSync(secret, CLIENT.secret, { mode: 0o400 });
-  const fed = Object.entries(servers).map(([name, def]) => [name, { ...def, provider: "sso" }]);
-  const providers = { sso: provider.config(secret) };
-  const rig = await startForAlice(t, Object.fromEntries(fed) as object as never, { providers });
-  const set = async (server: string) =>
-    await rig.daemon.cli(["token", "set", "alice", "--server", server, "--refresh-token-stdin"], {
-      input: `${provider.grant("alice")}\n`,
-    });
-  return { rig, provider, set };
-}
-
 test("two hundred calls that come at once for a token that is yet to be fetched make one call, and all carry what it gave", async (t) => {
   const remote = await record(t);
   const headers = { Authorization: "Bearer ${token}" };
-  const { rig, provider, set } = await start(
+  const { rig, provider, set } = await startFed(
     t,
     { kind: "oauth2" },
     {
@@ -62,7 +38,7 @@ test("two hundred calls that come at once for a token that is yet to be fetched 
 });
 
 test("a child is started with what its provider gives, and another takes over with the next token", async (t) => {
-  const { rig, provider, set } = await start(
+  const { rig, provider, set } = await startFed(
     t,
     { kind: "feishu-v2" },
     { one: fixture("http", "echo-sse") },
@@ -109,7 +85,7 @@ test("a child is started with what its provider gives, and another takes over wi
 
 test("a token that is over and not to be had again: tool calls are refused and nothing else, until there is one", async (t) => {
   const servers = { one: fixture("sse", "echo-sse") };
-  const { rig, provider, set } = await start(t, { kind: "oauth2", expiresIn: 4 }, servers);
+  const { rig, provider, set } = await startFed(t, { kind: "oauth2", expiresIn: 4 }, servers);
   await set("one");
   const { stream, endpoint } = await rig.sse("one");
   const answerOf = async (id: string, body: string) => {
@@ -146,7 +122,7 @@ test("a token that is over and not to be had again: tool calls are refused and n
 
 test("a child with a token file goes on with the next token in it, which it can read and not write", async (t) => {
   const servers = { one: { ...fixture("sse", "echo-sse"), tokenFile: true } };
-  const { rig, set } = await start(t, { kind: "feishu-v1" }, servers);
+  const { rig, set } = await startFed(t, { kind: "feishu-v1" }, servers);
   await set("one");
   const { stream, endpoint } = await rig.sse("one");
   await rig.post(endpoint, call("env", "env"));

@@ -109,6 +109,7 @@ async function rig(t: TestContext, transport: "http" | "sse") {
     ),
     bodies: new BodyReader(),
     prefix: "",
+    publicUrl: config.publicUrl,
   };
   let count = 0;
   const server = createHttpServer((req, res) => {

@@ -1,4 +1,4 @@
-import type { UrlRow } from "../api/types.ts";
+import type { UrlRow } from "./urls.ts";
 
 export interface Snippet {
   client: string;

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { snippetsFor } from "../../src/cli/snippets.ts";
+import { snippetsFor } from "../../src/web/snippets.ts";
 
 const row = {
   server: "gmail",
