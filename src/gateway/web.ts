@@ -116,7 +116,9 @@ export class Web {
       const url = whose && connectUrl(publicUrl, whose.user, whose.server);
       const { requestId } = trace;
       const values = { ...wordsOf(refusal, url !== undefined), url: url ?? "", requestId };
-      pages.send(req, res, "not-connected", { status: refusal.status, values, headers });
+      // What was begun since, or elsewhere, goes on.
+      const end = whose === undefined ? {} : { headers };
+      pages.send(req, res, "not-connected", { status: refusal.status, values, ...end });
     }
   }
 

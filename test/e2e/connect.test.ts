@@ -68,6 +68,7 @@ test("a user connects an account in a browser: the page takes the key, the provi
     [400, "text/html; charset=utf-8"],
   );
   assert.match(textOf(replayed), nothing);
+  assert.equal(replayed.headers["set-cookie"], undefined, "what was begun since goes on");
   const again = await begin();
   const abroad = await consent(again);
   for (const cookie of [cookieOf(begun), "", `${cookieOf(again)}; ${cookieOf(again)}`])
