@@ -1,10 +1,7 @@
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
-import { once } from "node:events";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { fileURLToPath } from "node:url";
 import { loadConfig } from "../../src/config/config.ts";
 import { openDataDir } from "../../src/store/store.ts";
 import { placeOfGrant } from "../../src/tokens/refresh-once.ts";
@@ -12,10 +9,10 @@ import { openVault } from "../../src/vault/vault.ts";
 import { CLIENT, StrictProvider } from "../fixtures/providers/strict.ts";
 import { tokensOver } from "../helpers/tokens.ts";
 import { until } from "../helpers/until.ts";
+import { SERVER, USERS } from "./names.ts";
+import { VICTIMS } from "./victims.ts";
+import type { VictimName } from "./victims.ts";
 
-export const SERVER = "mail";
-const USERS = ["ada", "bob", "cleo", "dan"];
-const HOLDER = fileURLToPath(new URL("holder.ts", import.meta.url));
 /** Longer than most of a refresh: most ends come while a provider is being asked. */
 const ANSWER_MS = 25;
 const FOUND_OUT_WITHIN_MS = 5000;
@@ -53,18 +50,6 @@ function roomsOf(configFile: string) {
 
 type Rooms = ReturnType<typeof roomsOf>;
 
-/** Starts a holder, and ends it somewhere in the middle of its work. */
-async function endOnce(configFile: string, signal: NodeJS.Signals): Promise<void> {
-  const child = spawn(process.execPath, ["--no-warnings", HOLDER, configFile]);
-  child.stderr.pipe(process.stderr);
-  const closed = once(child, "close");
-  await once(child.stdout, "data");
-  await delay(Math.random() * 150);
-  child.kill(signal);
-  const [code] = (await closed) as [number | null];
-  if (signal === "SIGTERM") assert.equal(code, 0, "the holder ends in good order");
-}
-
 /** Users whose refresh token is not the one that the provider would take. */
 function lostIn({ store, vault }: Rooms, provider: StrictProvider): string[] {
   return store.grants
@@ -92,6 +77,12 @@ async function findOut(rooms: Rooms, lost: readonly string[]): Promise<void> {
   }
 }
 
+export interface Drill {
+  signal: "SIGTERM" | "SIGKILL";
+  ends: number;
+  victim?: VictimName;
+}
+
 /**
  * Ends a holder of refresh tokens of one use again and again, at random points. After a SIGTERM none is
  * lost; after a kill only those that the provider had answered for and that were not stored, which the
@@ -99,7 +90,7 @@ async function findOut(rooms: Rooms, lost: readonly string[]): Promise<void> {
  */
 export async function endWhileRefreshing(
   folder: string,
-  { signal, ends }: { signal: "SIGTERM" | "SIGKILL"; ends: number },
+  { signal, ends, victim: name = "holder" }: Drill,
 ): Promise<DrillFigures> {
   const provider = await StrictProvider.open({ kind: "feishu-v2", delayMs: ANSWER_MS });
   try {
@@ -108,7 +99,8 @@ export async function endWhileRefreshing(
     const configFile = join(folder, "supervisor.config.json");
     const servers = { [SERVER]: { command: "true", provider: "sso" } };
     const providers = { sso: provider.config(secret) };
-    writeFileSync(configFile, JSON.stringify({ dataDir: "data", providers, servers }));
+    const daemon = { listen: { host: "127.0.0.1", port: 0 }, isolation: "none" };
+    writeFileSync(configFile, JSON.stringify({ dataDir: "data", ...daemon, providers, servers }));
     await looking(configFile, async ({ store, tokens }) => {
       for (const user of USERS) {
         store.users.insert(user, 1);
@@ -118,7 +110,9 @@ export async function endWhileRefreshing(
     });
     const figures = { ends, during: 0, lost: 0 };
     for (let end = 0; end < ends; end += 1) {
-      await endOnce(configFile, signal);
+      const victim = await VICTIMS[name](configFile);
+      await delay(Math.random() * 150);
+      await victim.end(signal);
       await looking(configFile, async (rooms) => {
         const open = rooms.store.grants.all().filter(({ state }) => state === "inflight");
         const lost = lostIn(rooms, provider);

@@ -6,7 +6,7 @@ import { loadConfig } from "../../src/config/config.ts";
 import { openDataDir } from "../../src/store/store.ts";
 import { openVault } from "../../src/vault/vault.ts";
 import { tokensOver } from "../helpers/tokens.ts";
-import { SERVER } from "./drill.ts";
+import { SERVER } from "./names.ts";
 
 const config = loadConfig({ path: process.argv[2] });
 const dataDir = openDataDir(config.dataDir);

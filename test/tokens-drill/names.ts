@@ -1,0 +1,2 @@
+export const SERVER = "mail";
+export const USERS = ["ada", "bob", "cleo", "dan"];
