@@ -33,6 +33,14 @@ function troubled({ supervisor }: ControlParts): MachineReport["troubled"] {
   });
 }
 
+/** Providers that give nobody a token, whatever the user. */
+function refusing({ config, tokens }: ControlParts): MachineReport["refusing"] {
+  return Object.keys(config.providers).flatMap((provider) => {
+    const reason = tokens.refusalOf(provider);
+    return reason === undefined ? [] : [{ provider, reason }];
+  });
+}
+
 /** What the admin's own process could not find out, or only for its own account. */
 export function reportMachine(parts: ControlParts): MachineReport {
   const { config, version, supervisor, isolation, unkept, controllers, metrics } = parts;
@@ -52,5 +60,6 @@ export function reportMachine(parts: ControlParts): MachineReport {
       .samples("contained")
       .map(({ labels, value }) => ({ owner: labels["owner"] as OwnerKind, count: value })),
     troubled: troubled(parts),
+    refusing: refusing(parts),
   };
 }

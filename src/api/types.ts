@@ -229,6 +229,8 @@ export interface MachineReport {
   contained: { owner: OwnerKind; count: number }[];
   /** Whose child fails or is at a limit; `doctor NAME` says more. */
   troubled: { user: string; server: string; reason: string }[];
+  /** Providers that refuse the daemon as a client, so that no token of theirs is fetched. */
+  refusing: { provider: string; reason: string }[];
 }
 
 /** What became of one request. */

@@ -56,11 +56,18 @@ function contained(counts: MachineReport["contained"]): Finding[] {
 
 /** What only the running daemon knows. */
 export function running(report: MachineReport): Finding[] {
-  const { pid, version, isolation, exposed, troubled } = report;
+  const { pid, version, isolation, exposed, troubled, refusing } = report;
   return [
     ok("daemon", `${version} runs as pid ${pid}, isolation in force: ${isolation}`),
     ...troubled.map(({ user, server, reason }) =>
       warn(`child of ${user}/${server}`, `the child ${reason}`, `mcp-supervisor doctor ${user}`),
+    ),
+    ...refusing.map(({ provider, reason }) =>
+      warn(
+        `provider ${provider}`,
+        `it refuses the client, and no token of it is fetched: ${reason}`,
+        "correct its clientId, secret or api, then mcp-supervisor reload",
+      ),
     ),
     ...exposed.map((server) =>
       warn(

@@ -24,7 +24,7 @@ export interface TroubleParts {
   store: Pick<Store, "grants" | "tokens" | "meta" | "relaxed">;
   registry: Pick<Registry, "expiringKeys" | "findUser">;
   supervisor: Pick<Supervisor, "list" | "fallen">;
-  tokens: Pick<Tokens, "refresher" | "shared">;
+  tokens: Pick<Tokens, "refusalOf">;
   vault: Pick<Vault, "trouble">;
   config: Pick<Config, "providers" | "dataDir">;
   log: Logger;
@@ -37,14 +37,13 @@ const nothing = { event: 0, user: null, server: null, endsAt: null, reason: null
 /** A function that looks at what needs a person. It throws nothing: what cannot be looked at is not known. */
 export function troubleFinder(parts: TroubleParts): () => Look {
   const refreshEnds = new RefreshEnds();
-  const refused = followRefusals(parts);
   const sources: Record<TroubleKind, Source> = {
     needs_reauth: () => dead(parts),
     refresh_token: () => endingGrants(parts, refreshEnds),
     token: () => endingTokens(parts),
     key: () => endingKeys(parts),
     parked: () => parked(parts),
-    provider: () => refusing(parts, refused),
+    provider: () => refusing(parts),
     vault: () => vaultTroubles(parts),
     disk: () => diskTroubles(parts),
   };
@@ -123,20 +122,9 @@ function running({ supervisor }: TroubleParts): Look["mended"] {
     .map(({ user, server }) => ({ kind: "parked", about: `${user}/${server}` }));
 }
 
-/** The providers that give no token for all users, because the client is refused. */
-function followRefusals({ tokens: { shared } }: TroubleParts): ReadonlySet<string> {
-  const refused = new Set<string>();
-  shared.events.on("tried", ({ provider, outcome }) => {
-    if (outcome === "config") refused.add(provider);
-    else refused.delete(provider);
-  });
-  return refused;
-}
-
-function refusing({ tokens, config }: TroubleParts, refused: ReadonlySet<string>): Trouble[] {
+function refusing({ tokens, config }: TroubleParts): Trouble[] {
   return Object.keys(config.providers).flatMap((about) => {
-    const reason =
-      tokens.refresher.blockOf(about) ?? (refused.has(about) ? "its client is refused" : undefined);
+    const reason = tokens.refusalOf(about);
     return reason === undefined ? [] : [{ ...nothing, kind: "provider" as const, about, reason }];
   });
 }

@@ -43,12 +43,22 @@ export class SharedTokens {
   readonly #tokens = new Map<string, Shared>();
   readonly #flights = new Map<string, Promise<void>>();
   readonly #pauses = new Map<string, { failures: number; until: number; why: string }>();
+  readonly #refusing = new Set<string>();
   readonly #closing = new AbortController();
   #plan: NodeJS.Timeout | undefined;
 
   constructor(config: Pick<Config, "servers">, clients: ProviderClients) {
     this.#config = config;
     this.#clients = clients;
+    this.events.on("tried", ({ provider, outcome }) => {
+      if (outcome === "config") this.#refusing.add(provider);
+      else this.#refusing.delete(provider);
+    });
+  }
+
+  /** Why the provider gives none at all: the client is refused. */
+  refusalOf(provider: string): string | undefined {
+    return this.#refusing.has(provider) ? "its client is refused" : undefined;
   }
 
   /** From now on the tokens of servers that run are replaced before they end. `running` names them. */

@@ -300,6 +300,11 @@ export class Tokens {
     return this.#store.grants.of(this.#requireUser(user).id).map(({ server }) => server);
   }
 
+  /** Why the provider refuses this installation, whatever the token; undefined where it does not. */
+  refusalOf(provider: string): string | undefined {
+    return this.refresher.blockOf(provider) ?? this.shared.refusalOf(provider);
+  }
+
   /** Providers may be others by now: what was held against them is forgotten. */
   reloaded(): void {
     this.shared.reloaded();

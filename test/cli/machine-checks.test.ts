@@ -125,6 +125,7 @@ const REPORT: MachineReport = {
   openFiles: 65_536,
   contained: [],
   troubled: [],
+  refusing: [],
 };
 
 test("a running daemon's report tells levels, limits, key and users in trouble as that daemon has them", () => {
@@ -136,7 +137,8 @@ test("a running daemon's report tells levels, limits, key and users in trouble a
   ] as const;
   const gone = { ...REPORT.key, mode: null };
   const troubled = [{ user: "alice", server: "one", reason: "was killed: over 96M" }];
-  const findings = running({ ...REPORT, levels: [...levels], troubled });
+  const refusing = [{ provider: "sso", reason: "invalid_client" }];
+  const findings = running({ ...REPORT, levels: [...levels], troubled, refusing });
   const find = (check: string, all = findings) => all.find((finding) => finding.check === check)!;
   assert.equal(
     outcomes(["one", "two", "three"].map((name) => find(`isolation of ${name}`))),
@@ -150,6 +152,8 @@ test("a running daemon's report tells levels, limits, key and users in trouble a
     find("limits", running({ ...REPORT, controllers: [] })).found,
     /no cgroup is delegated/,
   );
+  assert.equal(find("provider sso").outcome, "warning");
+  assert.match(find("provider sso").found, /refuses the client.*: invalid_client$/);
   assert.deepEqual(find("child of alice/one"), {
     check: "child of alice/one",
     outcome: "warning",

@@ -36,15 +36,15 @@ async function beginHolder(configFile: string): Promise<Victim> {
 async function beginDaemon(configFile: string): Promise<Victim> {
   const life = new Life(configFile);
   await life.serves();
-  let isEnding = false;
+  const ending = new AbortController();
   const refreshAlways = async (user: string): Promise<void> => {
-    while (!isEnding)
+    while (!ending.signal.aborted)
       await life.control("POST", `/users/${user}/refresh?server=${SERVER}`).catch(() => undefined);
   };
   const all = USERS.map(refreshAlways);
   return {
     end: async (signal) => {
-      isEnding = true;
+      ending.abort();
       life.process.kill(signal);
       await life.ended;
       await Promise.all(all);

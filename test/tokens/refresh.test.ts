@@ -104,9 +104,21 @@ test("a provider that refuses the client is left alone until the config is read 
   await assert.rejects(fresh(), { code: "TOKEN_EXPIRED" });
   assert.equal(provider.calls.length, 1);
   assert.equal(row().state, "idle");
+  assert.equal(tokens.refusalOf("sso"), "invalid_client");
   writeFileSync(secret, "secret-of-the-client");
   tokens.reloaded();
+  assert.equal(tokens.refusalOf("sso"), undefined);
   assert.equal(await fresh(), "u-ada-1");
+});
+
+test("tokens of 16 KiB and more are stored whole, the refresh token too", async (t) => {
+  const options = { kind: "feishu-v2", padding: "x".repeat(20_000) } as const;
+  const { store, vault, config, fresh, tokens } = await providerRig(t, options);
+  assert.equal(await fresh(), `u-ada-1${options.padding}`);
+  await tokens.refresh("ada", "mail");
+  const next = tokensOver({ store, vault }, config);
+  t.after(() => next.close());
+  assert.equal(next.secretFor("ada", "mail"), `u-ada-2${options.padding}`);
 });
 
 test("a client's secret that others can read is not sent", async (t) => {

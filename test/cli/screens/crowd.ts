@@ -117,6 +117,7 @@ export const MACHINE: MachineReport = {
   controllers: ["memory", "pids", "cpu"],
   openFiles: 524_288,
   contained: [],
+  refusing: [],
   troubled: instances
     .filter(({ failing }) => failing)
     .map(({ user, server, reason }) => ({ user, server, reason: reason ?? "failed" })),
