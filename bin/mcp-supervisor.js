@@ -20,7 +20,7 @@ var http = process.getBuiltinModule("node:http");
 ["WebSocket", "CloseEvent", "MessageEvent"].forEach(function (name) {
   Reflect.deleteProperty(http, name);
 });
-import("../dist/cli/main.js").catch(function (error) {
+import("../dist/main.js").catch(function (error) {
   console.error("mcp-supervisor: cannot load the program: " + error.message);
   process.exit(1);
 });

@@ -1,11 +1,11 @@
 import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { loadConfig, parseConfig } from "../../config/config.ts";
 import type { Config } from "../../config/config.ts";
 import { SupervisorError } from "../../errors.ts";
 import { canNotifyItself } from "../../systemd/notify.ts";
+import { PACKAGE_FOLDER } from "../../platform/package-folder.ts";
 import type { UnitFacts } from "../../systemd/unit.ts";
 
 export const SETTINGS_FOLDER = "/etc/mcp-supervisor";
@@ -82,7 +82,7 @@ export async function findPlace(options: {
         : "--user must be the name of an account",
     );
   const node = process.execPath;
-  const program = fileURLToPath(new URL("../../../bin/mcp-supervisor.js", import.meta.url));
+  const program = join(PACKAGE_FOLDER, "bin", "mcp-supervisor.js");
   const configFile = options.config ?? CONFIG_FILE;
   const isFirst = configFile === CONFIG_FILE && !existsSync(configFile);
   const first = firstConfig(node);
