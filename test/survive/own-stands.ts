@@ -39,7 +39,8 @@ export async function openStands(
         killed: async () => void (await rig.end(busy)),
         replaced: async () => {
           await rig.order("restart", busy, "--graceful");
-          const isOver = async () => (await states(busy)).join() === "ready";
+          // A client that can be asked has a child of its own, and an earlier one's may be there still.
+          const isOver = async () => (await states(busy)).every((state) => state === "ready");
           await until(isOver, "the new one serves alone");
         },
       }),
