@@ -87,6 +87,11 @@ export class Refresher {
     if (this.#plan !== undefined) this.#look();
   }
 
+  /** The provider has taken the client: what was held against it is forgotten. */
+  accepted(provider: string): void {
+    this.#blocked.delete(provider);
+  }
+
   /** Why the provider's client is refused, if it is. */
   blockOf(provider: string): string | undefined {
     return this.#blocked.get(provider);

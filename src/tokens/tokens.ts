@@ -156,6 +156,7 @@ export class Tokens {
       issued.refreshExpiresInMs === undefined ? null : at + issued.refreshExpiresInMs;
     const token = tokenRow(server, accessToken, at + lifetimeMs);
     const box = this.#vault.seal(accessToken, placeOf(user, server));
+    this.refresher.accepted(grant.provider);
     const key = { userId: id, server, generation: grant.generation };
     const { grants, tokens } = this.#store;
     this.#store.transaction(() => {

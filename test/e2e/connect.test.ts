@@ -249,6 +249,9 @@ test("an invite gives a key once, to whoever presses the button, and stands nowh
       200,
     );
   }
+  const page = await ask(port, { path: "/x/invite" });
+  assert.match(page.body, /<script src="\/x\/web\/page\.js"><\/script>/);
+  assert.equal((await ask(port, { path: "/x/web/page.js" })).status, 200);
   const redeem = (body: object, from = origin) =>
     postFrom(from, port, "/x/invite", { body: JSON.stringify(body) });
   assert.equal(typeOf(await redeem({ code }, `http://127.0.0.1:${port}`)), "ORIGIN_REFUSED");
