@@ -2,12 +2,15 @@ import assert from "node:assert/strict";
 import { existsSync, readFileSync, statSync } from "node:fs";
 import path from "node:path";
 import { test } from "node:test";
+import { askControl, orderControl } from "../helpers/control.ts";
+import { startDaemon } from "../helpers/daemon.ts";
 import { startFed } from "../helpers/fed.ts";
-import { call, fixture } from "../helpers/fixtures.ts";
+import { call, fixture, initialize, json } from "../helpers/fixtures.ts";
+import { ask } from "../helpers/raw-http.ts";
 import { record } from "../helpers/recorder.ts";
 import { until } from "../helpers/until.ts";
 
-test("two hundred calls that come at once for a token that is yet to be fetched make one call, and all carry what it gave", async (t) => {
+test("two hundred calls that come at once for a token that is yet to be fetched make one call, and all carry what it gave; a kill in the midst of the next is found out", async (t) => {
   const remote = await record(t);
   const headers = { Authorization: "Bearer ${token}" };
   const { rig, provider, set } = await startFed(
@@ -35,6 +38,32 @@ test("two hundred calls that come at once for a token that is yet to be fetched 
   await rig.post("/u/alice/one/mcp", call("next", "x"));
   const since = remote.requests.slice(before).map((request) => request.headers.authorization);
   assert.deepEqual([...new Set(since)], ["Bearer u-alice-2"]);
+
+  // The provider has answered, and nobody has stored it.
+  provider.beforeAnswer = () => void process.kill(rig.daemon.pid, "SIGKILL");
+  assert.notEqual((await rig.daemon.cli(["token", "refresh", "alice"])).code, 0);
+  await rig.daemon.stop();
+  provider.beforeAnswer = () => {};
+  const config = JSON.parse(readFileSync(rig.daemon.configPath, "utf8")) as Record<string, unknown>;
+  const { socket, port } = await startDaemon(t, { dir: rig.daemon.dir, config });
+  const isLost = async () => {
+    const { tokens } = await orderControl<{
+      tokens: { grant: { needsReauth: { reason: string } | null } | null }[];
+    }>(socket, "GET", "/api/users/alice/token?server=one");
+    return tokens[0]?.grant?.needsReauth;
+  };
+  assert.equal(
+    (await until(isLost, "it is found out", 5000)).reason,
+    "crash window: invalid_grant",
+  );
+  remote.requests.length = 0;
+  const asAlice = [...rig.auth, ...json];
+  const hello = { method: "POST", path: "/u/alice/one/mcp", body: initialize(), headers: asAlice };
+  assert.equal((await ask(port, hello)).status, 200);
+  const late = remote.requests.map((request) => request.headers.authorization);
+  assert.deepEqual([...new Set(late)], ["Bearer u-alice-2"]);
+  const { body } = await askControl(socket, "GET", "/metrics");
+  assert.match(body, /provider_refreshes_total\{provider="sso",outcome="terminal"\} 1\n/);
 });
 
 test("a child is started with what its provider gives, and another takes over with the next token", async (t) => {
