@@ -40,7 +40,7 @@ test("the tarball installs from itself alone, replaces what was there, and runs"
   // The checkout's own config may hold secrets by now.
   const packed = must("tar", ["-tzf", tarball]).split("\n");
   assert.ok(packed.includes("package/docs/mcp-supervisor.1"), "the man page is packed");
-  assert.ok(packed.includes("package/dist/web/assets/page.js"), "the pages are packed");
+  assert.ok(packed.includes("package/dist/assets/page.js"), "the pages are packed");
   const configs = packed.filter((name) =>
     /^package\/(?!node_modules\/).*\.config\.json$/.test(name),
   );
