@@ -38,6 +38,8 @@ export interface KeyringParts {
   store: Store;
   hide: (id: number, key: Buffer) => unknown;
   onFailure: (error: unknown) => void;
+  /** Of the resealer. */
+  restFactor?: number | undefined;
 }
 
 /** A copy that is being made is waited for, so long at most, and looked for so often. */
@@ -72,7 +74,7 @@ export class Keyring {
 
   /** `keys` are wiped. Every key with a check must have been found to fit it. */
   constructor(parts: KeyringParts, keys: readonly VaultKey[]) {
-    const { store, onFailure } = parts;
+    const { store, onFailure, restFactor } = parts;
     this.#parts = parts;
     this.#checks = new Checks(store.meta);
     this.#columns = SEALED_COLUMNS.map((column) => store.sealed(column));
@@ -87,6 +89,7 @@ export class Keyring {
         return text === undefined ? undefined : this.seal(text, place);
       },
       onFailure,
+      restFactor,
     });
     this.#confirmNewest();
   }

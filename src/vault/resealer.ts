@@ -22,6 +22,8 @@ export interface ResealerParts {
   /** The same content in a box of the newest key; undefined where the box does not open. */
   reseal: (box: Buffer, place: string) => Buffer | undefined;
   onFailure: (error: unknown) => void;
+  /** How many times as long as a step the rest behind it is; 50. */
+  restFactor?: number | undefined;
 }
 
 /**
@@ -90,7 +92,8 @@ export class Resealer {
   async #work<T>(part: () => T): Promise<T> {
     const startedAt = performance.now();
     const result = part();
-    await this.#rest(REST_FACTOR * (performance.now() - startedAt));
+    const { restFactor = REST_FACTOR } = this.#parts;
+    await this.#rest(restFactor * (performance.now() - startedAt));
     return result;
   }
 

@@ -29,6 +29,8 @@ export interface VaultOptions {
   hide?: (id: number, key: Buffer) => unknown;
   /** Hears why rows could not be sealed anew; that is tried again later. */
   onFailure?: (error: unknown) => void;
+  /** While rows are sealed anew: how many times as long as the work the rests are, in which others go on; 50. */
+  restFactor?: number;
 }
 
 /**
@@ -39,6 +41,7 @@ export interface VaultOptions {
  */
 export function openVault(options: VaultOptions): Vault {
   const { keyFile, store, hide = () => undefined, onFailure = () => undefined } = options;
+  const { restFactor } = options;
   const checks = new Checks(store.meta);
   const known = checks.ids();
   const isInUse = known.length > 0 || store.tokens.hasAny();
@@ -51,7 +54,7 @@ export function openVault(options: VaultOptions): Vault {
     );
   const keys = found ?? makeKeyFile(keyFile);
   if (isInUse) requireKeysOf(store, { keyFile, keys });
-  const keyring = new Keyring({ keyFile, store, hide, onFailure }, keys);
+  const keyring = new Keyring({ keyFile, store, hide, onFailure, restFactor }, keys);
   let unopened: { at: number; failure: SupervisorError } | undefined;
   return {
     keyring,

@@ -42,6 +42,8 @@ interface Asked extends Partial<Caller> {
   server?: object;
 }
 
+const log = createLogger("silent", {});
+
 async function rig(t: TestContext, options: Partial<StrictOptions> = {}) {
   const provider = await StrictProvider.open({ kind: "feishu-v2", ...options });
   const { store, folder } = temporaryStore(t);
@@ -59,7 +61,6 @@ async function rig(t: TestContext, options: Partial<StrictOptions> = {}) {
       { env: {} },
     );
   const start = (ownApp?: FeishuApp): Builtins => {
-    const log = createLogger("silent", {});
     const config = configOf({});
     open.push(new Builtins({ store, vault, config, scrubber, log, version: "1", ownApp }));
     return open.at(-1)!;

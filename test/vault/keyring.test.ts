@@ -41,7 +41,7 @@ function fill(store: Store, vault: Vault, count: number): Tokens {
 
 /** It ends with the test: it might be sealing still. */
 function opened(t: TestContext, at: Pick<Setting, "store" | "keyFile">): Vault {
-  const vault = openVault(at);
+  const vault = openVault({ restFactor: 1, ...at });
   t.after(() => vault.close());
   return vault;
 }
@@ -221,7 +221,7 @@ function boxesIn(folder: string, boxes: readonly Buffer[]): string[] {
 
 test("once a key is dropped no file has a box of it, nor the log of the database", async (t) => {
   const at = setting(t);
-  const vault = openVault(at);
+  const vault = openVault({ restFactor: 1, ...at });
   fill(at.store, vault, 300);
   const rows = at.store.sealed(SEALED_COLUMNS[0]!);
   const boxes = rows.after(undefined, 300).map(({ key }) => rows.find(key)!.box);
@@ -261,7 +261,7 @@ test("where the database takes no write no key is changed, and the next rotation
 
 test("a key that is refused takes the place of none that is kept out of the output", (t) => {
   const hidden: number[] = [];
-  const vault = openVault({ ...setting(t), hide: (id) => hidden.push(id) });
+  const vault = openVault({ restFactor: 1, ...setting(t), hide: (id) => hidden.push(id) });
   const line = `0:${Buffer.alloc(32, 9).toString("base64")}`;
   assert.throws(() => vault.keyring.accept(line), { code: "REQUEST_INVALID" });
   assert.deepEqual(hidden, [0]);
