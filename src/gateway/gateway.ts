@@ -13,7 +13,7 @@ import type { DispatcherOptions } from "./dispatcher.ts";
 import type { FrontContext } from "./request-context.ts";
 import { prefixOf } from "./routes.ts";
 import { callbackUrl, connectUrl } from "../web/urls.ts";
-import { TokenGate } from "./token-gate.ts";
+import { TokenGate } from "../sessions/token-gate.ts";
 
 export interface GatewayOptions extends DispatcherOptions {
   config: Config;

@@ -9,7 +9,7 @@ import type { Instance } from "../instances/supervisor.ts";
 import type { BodyReader } from "./body-reader.ts";
 import type { Heart } from "./client-stream.ts";
 import type { Route } from "./routes.ts";
-import type { TokenGate } from "./token-gate.ts";
+import type { TokenGate } from "../sessions/token-gate.ts";
 import type { Trace } from "./trace.ts";
 
 /** What the fronts share. */

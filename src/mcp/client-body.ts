@@ -127,6 +127,13 @@ export function ownMessage(text: string, id: string | undefined, method?: string
   return new PlainMessage(Buffer.from(text), id, method, UNREAD);
 }
 
+/** A `tools/call` of our own; `args` is JSON text of an object. */
+export function ownCall(id: string, tool: string, args: Buffer): ClientMessage {
+  const head = `{"jsonrpc":"2.0","id":${id},"method":"tools/call","params":{"name":${JSON.stringify(tool)},"arguments":`;
+  const raw = Buffer.concat([Buffer.from(head), args, Buffer.from("}}")]);
+  return new PlainMessage(raw, id, "tools/call", { name: tool });
+}
+
 /** Of params of which nobody knows what stands in them. */
 const UNREAD: Params = { _meta: true, task: true };
 

@@ -18,6 +18,18 @@ export class LongText {
     this.seen = seen;
   }
 
+  /** These bytes of it, in pieces. */
+  partsOf({ start, end }: Span): Buffer[] {
+    const found: Buffer[] = [];
+    let at = 0;
+    for (const part of this.parts) {
+      const piece = part.subarray(Math.max(0, start - at), Math.max(0, end - at));
+      if (piece.length > 0) found.push(piece);
+      at += part.length;
+    }
+    return found;
+  }
+
   /** The same text with other bytes in the places of these spans, which are in order and do not overlap. */
   splice(changes: readonly (readonly [Span, string])[]): LongText {
     const spliced: Buffer[] = [];

@@ -72,6 +72,9 @@ export class MessageScanner {
   #text = "";
   #valueFrom = 0;
   #hasError = false;
+  #resultFrom = 0;
+  /** Where the result of an answer stands, if it is an object. */
+  result: Span | undefined;
   #isOver = false;
   #isBroken = false;
 
@@ -141,7 +144,7 @@ export class MessageScanner {
         return;
       case OPEN_BRACE:
         this.#depth += 1;
-        if (isLooked) this.#lookInto();
+        if (isLooked) this.#lookInto(at);
         return;
       case OPEN_BRACKET:
         this.#depth += 1;
@@ -164,17 +167,20 @@ export class MessageScanner {
     }
   }
 
-  #lookInto(): void {
+  #lookInto(at: number): void {
     if (this.#depth > 1 && !IS_OPENED.has(this.#name)) return;
     this.#looked = this.#depth;
     this.#prefixes[this.#depth] = this.#depth === 1 ? "" : `${this.#name}/`;
     this.#expectsKey = true;
     if (this.#name === "error") this.#hasError = true;
+    if (this.#name === "result") this.#resultFrom = this.#before + at;
   }
 
   #close(chunk: Buffer, at: number, isLooked: boolean): void {
     if (this.#kept === "literal") this.#endValue(chunk, at);
     if (isLooked) {
+      if (this.#prefixes[this.#looked] === "result/")
+        this.result = { start: this.#resultFrom, end: this.#before + at + 1 };
       this.#looked -= 1;
       this.#name = "";
       this.#expectsKey = false;
@@ -206,6 +212,7 @@ export class MessageScanner {
     this.#name = this.#prefixes[this.#looked]! + keyOf(text);
     this.#expectsKey = false;
     if (this.#name === "error") this.#hasError = false;
+    if (this.#name === "result") this.result = undefined;
     if (!IS_OPENED.has(this.#name) && !WANTED.has(this.#name)) return;
     for (const known of this.#found.keys())
       if (known === this.#name || known.startsWith(`${this.#name}/`)) this.#found.delete(known);

@@ -1,6 +1,7 @@
+import { OPEN_BRACE } from "./bytes.ts";
 import { EnvelopeScanner } from "./envelope.ts";
 import type { AnswerOutcome, Message } from "./envelope.ts";
-import { mayHold } from "./json-span.ts";
+import { locate, mayHold } from "./json-span.ts";
 import { LongText, messageOf } from "./long-text.ts";
 import type { Text } from "./long-text.ts";
 
@@ -20,4 +21,15 @@ export function messagesIn(json: Text): readonly Message[] {
   const scanner = new EnvelopeScanner();
   scanner.write(json, 0, json.length);
   return scanner.messages;
+}
+
+/** The result of this answer, in pieces, as its server wrote it; undefined where it is none that is an object. */
+export function resultIn(answer: Text): readonly Buffer[] | undefined {
+  if (answer instanceof LongText) {
+    const result = answer.seen?.result;
+    return result && answer.partsOf(result);
+  }
+  const span = locate(answer, ["result"]);
+  if (span === undefined || answer[span.start] !== OPEN_BRACE) return undefined;
+  return [answer.subarray(span.start, span.end)];
 }

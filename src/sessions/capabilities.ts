@@ -2,6 +2,7 @@ import { SupervisorError } from "../errors.ts";
 import type { ClientMessage } from "../mcp/client-body.ts";
 import { textAt, valueAt } from "../mcp/json-span.ts";
 import { LEGACY_VERSIONS } from "../mcp/versions.ts";
+import { orderedJson } from "../platform/ordered-json.ts";
 
 const MAX_CAPABILITIES_BYTES = 4 * 1024;
 /** With the white space of whoever wants to read it. */
@@ -10,17 +11,10 @@ const MAX_WRITTEN_BYTES = 16 * 1024;
 const unusable = () =>
   new SupervisorError("REQUEST_INVALID", "the capabilities in initialize are not usable");
 
-/** Keys in order at every level, so that equal capabilities are equal text. */
-function ordered(value: unknown): unknown {
-  if (typeof value !== "object" || value === null || Array.isArray(value)) return value;
-  const entries = Object.entries(value).toSorted(([a], [b]) => (a < b ? -1 : 1));
-  return Object.fromEntries(entries.map(([key, inner]) => [key, ordered(inner)]));
-}
-
 /** The same declaration of capabilities as canonical JSON text, however it is written; undefined for more than a client has reason to declare. */
 export function canonicalCapabilities(declared: unknown): string | undefined {
   const isObject = typeof declared === "object" && declared !== null && !Array.isArray(declared);
-  const text = isObject ? JSON.stringify(ordered(declared)) : undefined;
+  const text = isObject ? orderedJson(declared) : undefined;
   return (text?.length ?? 0) > MAX_CAPABILITIES_BYTES ? undefined : text;
 }
 

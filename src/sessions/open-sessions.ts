@@ -5,7 +5,7 @@ import type { Survival } from "../telemetry/survival.ts";
 import { Sessions } from "./sessions.ts";
 import type { SessionsOptions } from "./sessions.ts";
 
-export interface SessionsParts extends Pick<SessionsOptions, "config" | "discard"> {
+export interface SessionsParts extends Pick<SessionsOptions, "config" | "discard" | "version"> {
   supervisor: Pick<Supervisor, "instance" | "eraOf">;
   survival: Survival;
   lastShown: LastShown;
@@ -13,11 +13,11 @@ export interface SessionsParts extends Pick<SessionsOptions, "config" | "discard
 
 /** Opens the sessions of what the supervisor runs. */
 export function openSessions(
-  { config, discard, supervisor, survival, lastShown }: SessionsParts,
+  { config, discard, version, supervisor, survival, lastShown }: SessionsParts,
   closers: Closers,
 ): Sessions {
   const instanceOf = supervisor.instance.bind(supervisor);
   const eraOf = supervisor.eraOf.bind(supervisor);
-  const parts = { config, instanceOf, eraOf, discard, lastShown, survival };
+  const parts = { config, version, instanceOf, eraOf, discard, lastShown, survival };
   return closers.opened(new Sessions(parts));
 }

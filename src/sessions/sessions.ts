@@ -7,6 +7,8 @@ import { SupervisorError } from "../errors.ts";
 import { askableIn } from "../mcp/askable.ts";
 import type { ClientMessage } from "../mcp/client-body.ts";
 import { capabilitiesOf, versionWantedBy } from "./capabilities.ts";
+import { helloOf } from "./call-front.ts";
+import { CallLinks } from "./call-links.ts";
 import { Flow } from "./flow.ts";
 import { Backends } from "./backends.ts";
 import { HttpFront } from "./http-front.ts";
@@ -64,6 +66,8 @@ export interface SessionsOptions {
   discard: (instance: Instance) => void;
   /** What children last showed, for while they sleep; nothing is kept where it is not given. */
   lastShown?: Shown;
+  /** The gateway's own, which servers are told where it is their client itself. */
+  version?: string;
   postTimeoutMs?: number;
 }
 
@@ -86,6 +90,8 @@ export interface SseOpening extends Whose {
 export class Sessions {
   readonly open: OpenRequests;
   readonly http: HttpSessions<HttpFront | HttpRelay>;
+  /** Those over which the gateway itself calls tools, in the place of people. */
+  readonly calls: CallLinks;
   readonly backends = new Backends();
   /** What a client waits for beside its session, or without one. */
   readonly carried = new UnderWay<GivesUp>();
@@ -106,6 +112,13 @@ export class Sessions {
     this.unread = new AllUnread(config.limits);
     this.http = new HttpSessions(config.sessionTtlMs, {
       onClosed: ({ session }) => this.#discard(session.serving?.instance),
+    });
+    this.calls = new CallLinks({
+      hello: helloOf(options.version ?? ""),
+      ttlMs: config.sessionTtlMs,
+      optionsFor: (whose) => this.#optionsFor(whose),
+      choose: ({ instance, server }, messages) => this.#choose(instance, server, messages),
+      discard: (instance) => this.#discard(instance),
     });
     this.#postTimeoutMs = postTimeoutMs;
     this.#timer = setInterval(() => this.expire(), Math.min(EXPIRY_MS, config.sessionTtlMs));
@@ -251,6 +264,7 @@ export class Sessions {
     await quiet(() => this.open.requestCount === 0 && !this.#isBusy, withinMs);
     for (const { session } of this.#sse.values()) session.giveUp(refusal);
     this.http.giveUp(refusal);
+    this.calls.giveUp(refusal);
     for (const one of this.carried) one.giveUp(refusal);
   }
 
@@ -274,6 +288,7 @@ export class Sessions {
   closeUser(user: string): void {
     this.open.closeUser(user);
     this.http.closeWhere((session) => session.holder.user === user);
+    this.calls.closeUser(user);
   }
 
   /** Ends sessions that nobody has used for `sessionTtl`, streams and all: the server's words alone are no use. */
@@ -281,6 +296,7 @@ export class Sessions {
     const oldest = performance.now() - this.#options.config.sessionTtlMs;
     for (const front of this.#sse.values()) if (front.isUnusedSince(oldest)) front.end();
     this.http.expire();
+    this.calls.expire();
   }
 
   /** Ends everything that was opened to this server, at once. */
@@ -288,6 +304,7 @@ export class Sessions {
     for (const front of this.#sse.values())
       if (front.session.instance.ref.server === server) front.end();
     this.http.closeWhere((session) => session.instance.ref.server === server);
+    this.calls.closeServer(server);
     const gone = new SupervisorError("SERVER_NOT_FOUND", "the server is gone, or is another one");
     for (const one of this.carried) if (one.listensTo === server) one.giveUp(gone);
   }
@@ -296,6 +313,7 @@ export class Sessions {
     clearInterval(this.#timer);
     this.open.closeAll();
     this.http.closeAll();
+    this.calls.closeAll();
   }
 
   /**

@@ -7,7 +7,7 @@ import type { TestContext } from "node:test";
 import { parseConfig } from "../../src/config/config.ts";
 import { toSupervisorError } from "../../src/errors.ts";
 import type { Audit } from "../../src/audit/audit.ts";
-import { TokenGate } from "../../src/gateway/token-gate.ts";
+import { TokenGate } from "../../src/sessions/token-gate.ts";
 import { BodyReader } from "../../src/gateway/body-reader.ts";
 import { Heart } from "../../src/gateway/client-stream.ts";
 import { refusePost, serveHttp } from "../../src/gateway/front-http.ts";

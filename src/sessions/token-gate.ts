@@ -21,11 +21,16 @@ export class TokenGate {
   /** What these messages have to wait for, if they have to; it rejects with TOKEN_EXPIRED where there is no token. */
   waitOf(
     user: string,
-    { name, tokensFrom }: ServerDef,
+    server: ServerDef,
     messages: readonly ClientMessage[],
   ): Promise<void> | undefined {
-    if (tokensFrom === null || !messages.some(({ method }) => method === "tools/call"))
-      return undefined;
+    const isCall = messages.some(({ method }) => method === "tools/call");
+    return isCall ? this.waitOfCall(user, server) : undefined;
+  }
+
+  /** As `waitOf`, for a call of a tool. */
+  waitOfCall(user: string, { name, tokensFrom }: ServerDef): Promise<void> | undefined {
+    if (tokensFrom === null) return undefined;
     const renewal = this.#tokens.renewalOf(user, name);
     return renewal && this.#handedOver(renewal, user, name);
   }
