@@ -23,6 +23,7 @@ import { openDataDir } from "./store/store.ts";
 import type { Logger } from "./telemetry/logger.ts";
 import type { Scrubber } from "./telemetry/scrubber.ts";
 import { openTelemetry } from "./telemetry/telemetry.ts";
+import { Tools } from "./tools/tools.ts";
 import { Tokens } from "./tokens/tokens.ts";
 import { openDaemonVault } from "./vault/daemon-vault.ts";
 
@@ -70,24 +71,23 @@ async function openRooms(options: DaemonOptions, closers: Closers): Promise<Daem
   const servers = catalog.find.bind(catalog);
   const kept = { store, vault, tokens, ...secrets.forChildren };
   const instances = await openInstances({ ...options, ...kept, servers }, closers);
-  const { supervisor } = instances;
-  secrets.unhideAfterUse(supervisor);
-  const discard = discardWith(supervisor, log);
+  secrets.unhideAfterUse(instances.supervisor);
+  const discard = discardWith(instances.supervisor, log);
   const telemetry = openTelemetry(options, closers);
-  const sessions = openSessions({ config, discard, ...instances, ...telemetry }, closers);
-  const rooms = { ...options, ...instances, ...telemetry, registry, catalog, sessions, audit };
-  followChanges({ ...rooms, tokens });
+  const sessions = openSessions({ ...options, discard, ...instances, ...telemetry }, closers);
+  const tools = new Tools({ config, catalog, sessions, tokens, ...instances });
+  const opened = { ...options, ...instances, ...telemetry, registry, catalog, sessions, audit };
+  const rooms = { ...opened, tools, tokens };
+  followChanges(rooms);
   // Before anybody can connect: a user who is on the way out must not be seen again.
-  await finishRemovals({ ...rooms, tokens });
-  const notices = beginBackground({ ...rooms, store, vault, tokens }, closers);
-  const gateway = closers.opened(await openGateway({ ...rooms, tokens }));
-  const reload = createReload({ ...rooms, tokens, hideHeaders });
-  const orders = { publicUrl: gateway.publicUrl, reload, store, tokens, notices };
-  const control = closers.opened(
-    await openControl({ ...rooms, ...orders, keyring: vault.keyring }),
-  );
+  await finishRemovals(rooms);
+  const notices = beginBackground({ ...rooms, store, vault }, closers);
+  const gateway = closers.opened(await openGateway(rooms));
+  const reload = createReload({ ...rooms, hideHeaders });
+  const orders = { publicUrl: gateway.publicUrl, reload, store, notices, keyring: vault.keyring };
+  const control = closers.opened(await openControl({ ...rooms, ...orders }));
   log.info({ ...gateway.address, version }, "serving");
-  const children = (): string => counted(countChildren(supervisor), "child", "children");
+  const children = (): string => counted(countChildren(instances.supervisor), "child", "children");
   return {
     ...gateway,
     adminAddress: control.address,
@@ -95,6 +95,6 @@ async function openRooms(options: DaemonOptions, closers: Closers): Promise<Daem
     summary: () => `${counted(registry.countUsers(), "user")}, ${children()}`,
     reload: auditedReload(audit, "SIGHUP", reload),
     close: () => closers.close(),
-    killChildren: () => supervisor.killAll(),
+    killChildren: () => instances.supervisor.killAll(),
   };
 }

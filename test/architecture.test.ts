@@ -14,9 +14,10 @@ const src = join(root, "src");
 const LINES: readonly Record<string, readonly string[]>[] = [
   { cli: ["commander", "@modelcontextprotocol/sdk"] },
   { "daemon.ts": [] },
-  { gateway: ["express"], api: ["express"] },
+  { gateway: ["express", "zod"], api: ["express"] },
   { web: [] },
   { operations: [] },
+  { tools: [] },
   { sessions: [] },
   { instances: [] },
   { links: [], engines: ["get-port"] },

@@ -16,7 +16,7 @@ export function explainRefusal(
 }
 
 /** Every secret that the request carries; a malformed one counts as an empty one. */
-function secretsIn(req: IncomingMessage): string[] {
+export function secretsIn(req: IncomingMessage): string[] {
   const secrets: string[] = [];
   for (let i = 0; i < req.rawHeaders.length; i += 2) {
     // From the raw list: of two Authorization headers Node shows the first and hides the second.

@@ -27,6 +27,8 @@ import { createRouter, createTokenPath, createWebRouter } from "./routes.ts";
 import type { Leaf, Route } from "./routes.ts";
 import { putOwnToken } from "./own-token.ts";
 import { settingsOf } from "./session-config.ts";
+import { TOOL_METHODS, serveTools, toolRouteOf } from "./tool-routes.ts";
+import type { ToolRoute } from "./tool-routes.ts";
 import { createSite } from "./site.ts";
 import type { SiteOptions } from "./site.ts";
 import { Trace } from "./trace.ts";
@@ -82,7 +84,7 @@ export class Dispatcher {
       pages: "loopback",
     });
     const identify = (req: IncomingMessage): Principal => this.#identify(req);
-    this.#site = createSite(options, identify);
+    this.#site = createSite(options, identify, context.prefix);
     this.#webRoute = createWebRouter(context.prefix);
     const pages = new Pages(context.prefix);
     this.#web = new Web({ ...options, ...context, pages, identify });
@@ -115,6 +117,8 @@ export class Dispatcher {
     const page = route === undefined ? this.#webRoute(url) : undefined;
     if (page !== undefined) return this.#web.serve(incoming, page);
     if (!this.#isPersonal(url) || url.includes("/.well-known/")) {
+      const toolRoute = toolRouteOf(url, this.#context.prefix);
+      if (toolRoute !== undefined) return this.#serveTools(incoming, toolRoute);
       this.#serveSite(incoming, url);
       return undefined;
     }
@@ -141,6 +145,15 @@ export class Dispatcher {
     Object.assign(res, { locals: { trace } });
     res.settle();
     this.#site(req, res);
+  }
+
+  /** The user's tools, for who speaks no MCP: whose they are is said by the secret alone. */
+  #serveTools({ req, res, trace }: Incoming, route: ToolRoute): Promise<void> {
+    trace.setRoute("tools");
+    const principal = this.#identify(req);
+    trace.setPrincipal(principal);
+    allowOnly(req, res, TOOL_METHODS[route]);
+    return serveTools(route, this.#context, this.#options, { req, res, trace, principal });
   }
 
   async #serveOwnToken({ req, res, trace }: Incoming, principal: Principal): Promise<void> {

@@ -8,7 +8,10 @@ import type { Principal, Registry } from "../auth/registry.ts";
 import type { Catalog } from "../catalog/catalog.ts";
 import type { Sessions } from "../sessions/sessions.ts";
 import type { Supervisor } from "../instances/supervisor.ts";
+import type { Tools } from "../tools/tools.ts";
+import { secretsIn } from "./authenticate.ts";
 import { hintFor } from "./hints.ts";
+import { openApi } from "./openapi.ts";
 import type { Trace } from "./trace.ts";
 
 export interface SiteOptions {
@@ -16,6 +19,7 @@ export interface SiteOptions {
   catalog: Catalog;
   sessions: Sessions;
   supervisor: Supervisor;
+  tools: Tools;
   version: string;
 }
 
@@ -26,6 +30,7 @@ const OAUTH_PATHS = /(?:\/\.well-known\/|^\/(?:register|authorize|token)$)/;
 export function createSite(
   options: SiteOptions,
   identify: (req: IncomingMessage) => Principal,
+  base: string,
 ): Express {
   const started = performance.now();
   const app = express();
@@ -35,7 +40,14 @@ export function createSite(
     traceOf(res).setRoute("health");
     if (isSelfCheck(req)) traceOf(res).isOwn = true;
     res.setHeader("cache-control", "no-store");
-    res.type("json").json(health(options, performance.now() - started));
+    const { servers, ...rest } = health(options, performance.now() - started);
+    // Names are for those who may know them; a monitor that shows no secret is answered all the same.
+    const wantsList = "details" in req.query && secretsIn(req).length > 0;
+    const list = wantsList ? { list: options.tools.states(identify(req).user) } : {};
+    res.type("json").json({ ...rest, servers: { ...servers, ...list } });
+  });
+  app.get("/openapi.json", (_req, res) => {
+    res.type("json").json(openApi(options.version, base));
   });
   app.use((req: Request, res: Response) => {
     if (!OAUTH_PATHS.test(req.path)) traceOf(res).setPrincipal(identify(req));
@@ -57,7 +69,7 @@ function traceOf(res: Response): Trace {
 function health(
   { registry, catalog, sessions, supervisor, version }: SiteOptions,
   uptimeMs: number,
-): object {
+): Record<string, unknown> & { servers: { up: number; down: number } } {
   const failing = supervisor.failingServers();
   const servers = catalog.list().length;
   return {

@@ -80,6 +80,13 @@ export class Trace implements CallWatch {
     this.#record.tool = this.#tools.at(-1) ?? null;
   }
 
+  /** What the client called without MCP. */
+  setCall(tool: string, bytes: number): void {
+    this.#record.bytesIn = bytes;
+    this.#tools = [tool];
+    this.#record.tool = tool;
+  }
+
   setGeneration(generation: number): void {
     this.#record.generation = generation;
   }

@@ -221,6 +221,7 @@ test("the impersonation matrix: only the owner's own key gets through, and refus
     name: string,
     isHeader: boolean,
     extra = "",
+    body = callOf(`by ${name.replace("the own key", "owner")}`),
   ): Promise<Answer | undefined> {
     const credential = CREDENTIALS[name]!;
     if (!isHeader && credential.query === undefined) return undefined;
@@ -242,7 +243,7 @@ test("the impersonation matrix: only the owner's own key gets through, and refus
         "application/json, text/event-stream",
         ...(hasBody ? ["content-type", "application/json"] : []),
       ],
-      ...(hasBody ? { body: callOf(`by ${name.replace("the own key", "owner")}`) } : {}),
+      ...(hasBody ? { body } : {}),
     });
     assert.deepEqual(missingForBrowsers(answer), [], `${method} ${path}`);
     return answer;
@@ -278,6 +279,33 @@ test("the impersonation matrix: only the owner's own key gets through, and refus
         }
       }
     }
+  }
+  // Where no path names a user, the secret alone does: another user's key has that user's tools.
+  const TOOL_ROUTES: [string, string, string][] = [
+    ["POST", "/tools", ""],
+    ["GET", "/tools", ""],
+    ["GET", "/tools/list", ""],
+    ["DELETE", "/tools/list", ""],
+    ["GET", "/servers/", "user=alice"],
+  ];
+  const toolCall = JSON.stringify({ method: "echo", args: { message: "by the matrix" } });
+  for (const name of Object.keys(CREDENTIALS)) {
+    const { type } = CREDENTIALS[name]!;
+    for (const route of TOOL_ROUTES) {
+      for (const isHeader of [true, false]) {
+        const answer = await knock("", route, name, isHeader, "", toolCall);
+        if (answer === undefined) continue;
+        const where = `${name}: ${route.join(" ")}`;
+        const isWrong = type !== undefined && type !== "USER_MISMATCH";
+        const isMethod =
+          route[0] === "POST" || !["/tools", "DELETE"].some((x) => route.includes(x));
+        assert.equal(answer.status, isWrong ? 401 : isMethod ? 200 : 405, where);
+        if (isWrong) assert.equal(typeOf(answer), type, where);
+      }
+    }
+    const details = await knock("", ["GET", "/health", "details"], name, true);
+    const isShown = details!.body.includes("streamable");
+    assert.equal(isShown, type === undefined || type === "USER_MISMATCH", name);
   }
   t.diagnostic(`${cells} requests`);
 

@@ -1,0 +1,133 @@
+import type { ServerResponse } from "node:http";
+import type { Builtins } from "../builtins/builtins.ts";
+import { SupervisorError } from "../errors.ts";
+import { sendText } from "../http/error-response.ts";
+import { dropBody, readBody } from "../http/read-body.ts";
+import type { Principal } from "../auth/registry.ts";
+import type { BodyRequest } from "../platform/body-request.ts";
+import type { Sessions } from "../sessions/sessions.ts";
+import type { Caller, ToolList, Tools } from "../tools/tools.ts";
+import type { FrontContext } from "./request-context.ts";
+import { queryOf, valuesOf } from "./routes.ts";
+import { settingsOf } from "./session-config.ts";
+import { readToolBody } from "./tool-body.ts";
+import type { Trace } from "./trace.ts";
+
+export interface ToolRoutesParts {
+  readonly tools: Tools;
+  readonly builtins: Pick<Builtins, "markOf">;
+  readonly sessions: Pick<Sessions, "open" | "unreadOf">;
+}
+
+/** An authenticated request for the user's tools. */
+export interface ToolRequest {
+  readonly req: BodyRequest;
+  readonly res: ServerResponse;
+  readonly trace: Trace;
+  readonly principal: Principal;
+}
+
+const JSON_TYPE = /^application\/json\s*(?:;|$)/i;
+/** More than this is not copied to be sent in one write. */
+const ONE_WRITE_BYTES = 16 * 1024;
+const RESULT = Buffer.from('{"result":');
+
+export type ToolRoute = "call" | "list" | "servers";
+
+export const TOOL_METHODS: Record<ToolRoute, readonly string[]> = {
+  call: ["POST"],
+  list: ["GET"],
+  servers: ["GET"],
+};
+
+const PATHS: Readonly<Record<string, ToolRoute>> = {
+  "/tools": "call",
+  "/tools/list": "list",
+  "/servers": "servers",
+};
+
+/** Reads the paths under which tools are called without MCP, raw as those below `/u/` are, with the public prefix or without. */
+export function toolRouteOf(url: string, prefix: string): ToolRoute | undefined {
+  const query = url.indexOf("?");
+  const path = query === -1 ? url : url.slice(0, query);
+  const own = prefix !== "" && path.startsWith(`${prefix}/`) ? path.slice(prefix.length) : path;
+  const name = own.endsWith("/") ? own.slice(0, -1) : own;
+  return Object.hasOwn(PATHS, name) ? PATHS[name] : undefined;
+}
+
+/** Answers a request for the user's own tools. Rejects as `Tools` does, and for a body that is none. */
+export async function serveTools(
+  route: ToolRoute,
+  context: Pick<FrontContext, "config" | "edge">,
+  parts: ToolRoutesParts,
+  request: ToolRequest,
+): Promise<void> {
+  const { req, res, trace, principal } = request;
+  trace.atEnd(parts.sessions.open.add(principal, () => res.destroy()));
+  const { user } = principal;
+  const caller: Caller = { user, settingsOf: (server) => settingsOf(parts.builtins, server, req) };
+  if (route === "call") return await call(caller, context, parts, request);
+  dropBody(req);
+  const answer =
+    route === "list"
+      ? listText(await parts.tools.list(caller, serverIn(req.url ?? "")))
+      : JSON.stringify({ servers: await parts.tools.servers(caller) });
+  if (!res.destroyed) sendText(res, 200, {}, answer);
+}
+
+async function call(
+  caller: Caller,
+  { config, edge }: Pick<FrontContext, "config" | "edge">,
+  { tools, sessions }: ToolRoutesParts,
+  { req, res, trace }: ToolRequest,
+): Promise<void> {
+  const left = new AbortController();
+  trace.atEnd(() => left.abort());
+  if (!JSON_TYPE.test(req.headers["content-type"] ?? ""))
+    throw new SupervisorError("TYPE_UNSUPPORTED", "the body must be application/json");
+  const body = await readBody(req, config.limits.bodyBytes, edge);
+  if (body === undefined) return;
+  const wanted = await readToolBody(body);
+  trace.setCall(wanted.method, body.length);
+  const onServer = (server: string): void => trace.setServer(server);
+  const context = { watch: trace, signal: left.signal, onServer };
+  const { result, server } = await tools.call(caller, wanted, context);
+  if (res.destroyed) return;
+  const unread = sessions.unreadOf({
+    get unread() {
+      return res.writableLength;
+    },
+  });
+  trace.atEnd(() => unread.close());
+  const pieces = [RESULT, ...result, Buffer.from(`,"server":${JSON.stringify(server)}}`)];
+  const full = unread.refusal(pieces.reduce((sum, { length }) => sum + length, 0));
+  if (full !== undefined) throw full;
+  sendPieces(res, pieces);
+}
+
+/** As `sendText`, for what may be large. */
+function sendPieces(res: ServerResponse, pieces: readonly Buffer[]): void {
+  const length = pieces.reduce((sum, piece) => sum + piece.length, 0);
+  if (length <= ONE_WRITE_BYTES) return sendText(res, 200, {}, Buffer.concat(pieces));
+  res.writeHead(200, {
+    "content-type": "application/json",
+    "content-length": length,
+    "cache-control": "no-store",
+  });
+  for (const piece of pieces) res.write(piece);
+  res.end();
+}
+
+const listText = ({ tools, errors }: ToolList): string =>
+  `{"tools":[${tools.join(",")}],"errors":${JSON.stringify(errors)}}`;
+
+/** The server that the query names. */
+function serverIn(url: string): string | undefined {
+  const [value, ...others] = valuesOf(queryOf(url), "server");
+  if (others.length > 0) throw new SupervisorError("REQUEST_INVALID", "server may be given once");
+  try {
+    return value === undefined ? undefined : decodeURIComponent(value);
+  } catch {
+    throw new SupervisorError("REQUEST_INVALID", "server is not percent-encoded as it should be");
+  }
+}
