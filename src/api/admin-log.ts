@@ -43,6 +43,8 @@ function orderOf({ method, path, body }: Request): { what: string; user: string 
     return { what: method === "DELETE" ? `keyring drop ${verb}` : `keyring ${name}`, user: null };
   if (noun !== "users")
     return { what: ORDERS[`${noun} ${name}`] ?? `${method} ${path}`, user: null };
+  const { graceful, method: called } = (body ?? {}) as Record<string, unknown>;
+  const tool = typeof called === "string" ? called : "";
   const nouns: Record<string, string> = {
     "DELETE ": "user remove",
     "POST disable": "user disable",
@@ -50,11 +52,11 @@ function orderOf({ method, path, body }: Request): { what: string; user: string 
     "PUT token": "token set",
     "POST refresh": "token refresh",
     "DELETE token": "token clear",
+    "POST tools": `call ${tool}`,
     "POST keys": "key issue",
     "POST invite": "user invite",
     "DELETE invite": "user invite --revoke",
   };
-  const { graceful } = (body ?? {}) as { graceful?: unknown };
   const order = verb === "restart" && graceful === true ? "restart --graceful" : verb;
   return { what: nouns[`${method} ${verb}`] ?? order, user: name };
 }

@@ -17,6 +17,7 @@ import type { Isolation } from "../engines/process/isolation.ts";
 import type { Manifests } from "../instances/manifests.ts";
 import type { Supervisor } from "../instances/supervisor.ts";
 import type { Notices } from "../notices/notices.ts";
+import type { Tools } from "../tools/tools.ts";
 import type { Tokens } from "../tokens/tokens.ts";
 import type { Keyring } from "../vault/keyring.ts";
 
@@ -33,6 +34,7 @@ export interface ControlParts {
   keyring: Keyring;
   supervisor: Supervisor;
   manifests: Pick<Manifests, "forget">;
+  tools: Tools;
   sessions: Pick<Sessions, "closeUser" | "closeServer" | "count" | "open" | "unread">;
   /** Reads the config file again; see createReload. */
   reload: () => Promise<Reloaded>;

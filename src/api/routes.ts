@@ -12,6 +12,7 @@ import type { ControlParts } from "./parts.ts";
 import { addReloadRoute } from "./reload-routes.ts";
 import { addRefreshRoutes } from "./refresh-routes.ts";
 import { addTokenRoutes } from "./token-routes.ts";
+import { addToolRoutes } from "./tool-routes.ts";
 import { addUserRoutes } from "./user-routes.ts";
 
 /** Every path below `/api`, one file for each noun. `isLocal`: for the unix socket, which takes orders that TCP never does. */
@@ -25,6 +26,7 @@ export function createRoutes(parts: ControlParts, isLocal: boolean): Router {
   addKeyringRoutes(router, parts, isLocal);
   if (isLocal) addBackupRoute(router, parts);
   addInstanceRoutes(router, parts);
+  addToolRoutes(router, parts);
   addLogRoutes(router, parts);
   addReloadRoute(router, parts);
   addAuditRoutes(router, parts);

@@ -246,3 +246,27 @@ export interface ActedOn {
   user: string;
   instances: StatusRow[];
 }
+
+/** A tool as its server shows it, and the servers that have it. */
+export interface ListedTool {
+  name: string;
+  description?: string;
+  servers: string[];
+  [key: string]: unknown;
+}
+
+export interface ListedTools {
+  tools: ListedTool[];
+  /** Servers that could not be asked. */
+  errors: { server: string; message: string }[];
+}
+
+/** What a tool said: the CallToolResult of MCP. */
+export interface CalledTool {
+  result: {
+    content?: { type: string; [key: string]: unknown }[];
+    structuredContent?: object;
+    isError?: boolean;
+  };
+  server: string;
+}

@@ -17,6 +17,7 @@ import { addServeCommands } from "./serve.ts";
 import { addServiceCommands } from "./service/commands.ts";
 import { addStatusCommand } from "./status.ts";
 import { addTokenCommands } from "./token.ts";
+import { addToolCommands } from "./tools.ts";
 import { addUrlCommand } from "./url.ts";
 import { addUserCommands } from "./user.ts";
 import { usageError, withoutValues } from "./usage.ts";
@@ -51,6 +52,7 @@ export function createProgram(onError: (text: string) => void): Command {
   addStatusCommand(program);
   addLogsCommand(program);
   addInstanceCommands(program);
+  addToolCommands(program);
   addAuditCommand(program);
   addDoctorCommand(program);
   addConfigCommands(program);

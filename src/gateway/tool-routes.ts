@@ -6,7 +6,8 @@ import { dropBody, readBody } from "../http/read-body.ts";
 import type { Principal } from "../auth/registry.ts";
 import type { BodyRequest } from "../platform/body-request.ts";
 import type { Sessions } from "../sessions/sessions.ts";
-import type { Caller, ToolList, Tools } from "../tools/tools.ts";
+import { callAnswer, listAnswer } from "../tools/answers.ts";
+import type { Caller, Tools } from "../tools/tools.ts";
 import type { FrontContext } from "./request-context.ts";
 import { queryOf, valuesOf } from "./routes.ts";
 import { settingsOf } from "./session-config.ts";
@@ -30,7 +31,6 @@ export interface ToolRequest {
 const JSON_TYPE = /^application\/json\s*(?:;|$)/i;
 /** More than this is not copied to be sent in one write. */
 const ONE_WRITE_BYTES = 16 * 1024;
-const RESULT = Buffer.from('{"result":');
 
 export type ToolRoute = "call" | "list" | "servers";
 
@@ -70,7 +70,7 @@ export async function serveTools(
   dropBody(req);
   const answer =
     route === "list"
-      ? listText(await parts.tools.list(caller, serverIn(req.url ?? "")))
+      ? listAnswer(await parts.tools.list(caller, serverIn(req.url ?? "")))
       : JSON.stringify({ servers: await parts.tools.servers(caller) });
   if (!res.destroyed) sendText(res, 200, {}, answer);
 }
@@ -91,7 +91,7 @@ async function call(
   trace.setCall(wanted.method, body.length);
   const onServer = (server: string): void => trace.setServer(server);
   const context = { watch: trace, signal: left.signal, onServer };
-  const { result, server } = await tools.call(caller, wanted, context);
+  const result = await tools.call(caller, wanted, context);
   if (res.destroyed) return;
   const unread = sessions.unreadOf({
     get unread() {
@@ -99,15 +99,15 @@ async function call(
     },
   });
   trace.atEnd(() => unread.close());
-  const pieces = [RESULT, ...result, Buffer.from(`,"server":${JSON.stringify(server)}}`)];
-  const full = unread.refusal(pieces.reduce((sum, { length }) => sum + length, 0));
+  const pieces = callAnswer(result);
+  const full = unread.refusal(lengthOf(pieces));
   if (full !== undefined) throw full;
   sendPieces(res, pieces);
 }
 
 /** As `sendText`, for what may be large. */
 function sendPieces(res: ServerResponse, pieces: readonly Buffer[]): void {
-  const length = pieces.reduce((sum, piece) => sum + piece.length, 0);
+  const length = lengthOf(pieces);
   if (length <= ONE_WRITE_BYTES) return sendText(res, 200, {}, Buffer.concat(pieces));
   res.writeHead(200, {
     "content-type": "application/json",
@@ -118,8 +118,8 @@ function sendPieces(res: ServerResponse, pieces: readonly Buffer[]): void {
   res.end();
 }
 
-const listText = ({ tools, errors }: ToolList): string =>
-  `{"tools":[${tools.join(",")}],"errors":${JSON.stringify(errors)}}`;
+const lengthOf = (pieces: readonly Buffer[]): number =>
+  pieces.reduce((sum, { length }) => sum + length, 0);
 
 /** The server that the query names. */
 function serverIn(url: string): string | undefined {

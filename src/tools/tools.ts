@@ -28,6 +28,12 @@ export interface Caller {
   readonly settingsOf: (server: ServerDef) => SessionSettings | undefined;
 }
 
+/** Of a call that an admin orders: in English, with the app that the server has. */
+export const BY_ADMIN: Caller["settingsOf"] = (server) =>
+  server.kind === "builtin"
+    ? { caller: { language: "en", app: undefined }, mark: undefined }
+    : undefined;
+
 export interface WantedCall {
   readonly method: string;
   /** JSON text of an object. */

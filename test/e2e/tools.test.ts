@@ -12,7 +12,7 @@ import {
   toolList,
   toolResult,
 } from "../../src/gateway/tool-schemas.ts";
-import { orderControl } from "../helpers/control.ts";
+import { askControl, orderControl } from "../helpers/control.ts";
 import { startDaemon } from "../helpers/daemon.ts";
 import type { TestDaemon } from "../helpers/daemon.ts";
 import { echoServer } from "../helpers/echo.ts";
@@ -65,7 +65,7 @@ async function rig(t: TestContext, servers: (dir: string) => object): Promise<Ri
   return { daemon, dir, get, call, stop };
 }
 
-const errorOf = ({ body }: Answer) => refusal.parse(JSON.parse(body)).error;
+const errorOf = ({ body }: Pick<Answer, "body">) => refusal.parse(JSON.parse(body)).error;
 const textOf = (answer: Answer) => {
   assert.equal(answer.status, 200, answer.body);
   const { result, server } = toolResult.parse(JSON.parse(answer.body));
@@ -137,6 +137,31 @@ test("a tool is called by a POST over whatever its server speaks, as the documen
     "first",
   ]);
 
+  // As an admin, in the user's name.
+  const args = '{"text":"from the shell"}';
+  const typed = ["call", "alice", "echo", "--server", "second", "--args", args];
+  const shown = await daemon.cli(typed, { isForPeople: true });
+  assert.deepEqual([shown.code, shown.stdout], [0, "from the shell\n"], shown.stderr);
+  const table = (await daemon.cli(["tools", "alice"], { isForPeople: true })).stdout;
+  assert.match(table, /^echo +first, second, third$/m);
+  const audited = await orderControl<{ entries: Record<string, string | null>[] }>(
+    daemon.socket,
+    "GET",
+    "/api/audit?user=alice&limit=20",
+  );
+  const byAdmin = audited.entries.filter(({ who }) => String(who).startsWith("uid "));
+  assert.deepEqual(
+    byAdmin
+      .map(({ kind, what, server, outcome }) => [kind, what, server, outcome].join())
+      .filter((row) => row.includes("echo"))
+      .toSorted(),
+    ["admin,call echo,,ok", "call,echo,second,ok"],
+  );
+  await orderControl(daemon.socket, "POST", "/api/users", { user: "carol" });
+  await orderControl(daemon.socket, "POST", "/api/users/carol/disable", {});
+  const off = await askControl(daemon.socket, "POST", "/api/users/carol/tools", { method: "echo" });
+  assert.deepEqual([off.status, errorOf(off).type], [409, "USER_DISABLED"]);
+
   const plain = health.parse(JSON.parse((await ask(daemon.port, { path: "/health" })).body));
   assert.equal(plain.servers.list, undefined);
   const detailed = health.parse(JSON.parse((await get("/health?details")).body));
@@ -202,4 +227,83 @@ test("whoever hangs up has cancelled the call, and no tool runs twice", async (t
   const lost = await dying;
   assert.equal(lost.status, 500, lost.body);
   assert.match(errorOf(lost).message, /the tool may have run/);
+});
+
+test("replicas share the calls, those of one that ends or stands still go to the others, and each runs once", async (t) => {
+  const slow = { startTimeout: "20s" };
+  const { call, dir, daemon } = await rig(t, (at) => ({
+    first: { ...witness(join(at, "first"), "http"), ...slow },
+    second: { ...witness(join(at, "second"), "http"), ...slow },
+    third: { ...witness(join(at, "third")), ...slow },
+    other: echoServer("http"),
+  }));
+  const pidOf = async (server: string): Promise<number> => {
+    const path = `/api/status?user=alice&server=${server}`;
+    const { instances } = await orderControl<{ instances: { pid: number | null }[] }>(
+      daemon.socket,
+      "GET",
+      path,
+    );
+    return instances[0]?.pid ?? 0;
+  };
+  for (const server of ["first", "second", "third", "other"])
+    await call({ method: "echo", args: { text: "warm" }, server, strict: true });
+  const pids = { first: await pidOf("first"), second: await pidOf("second") };
+
+  const answers: Promise<Answer>[] = [];
+  for (let i = 0; i < 150; i += 1) {
+    if (i === 50) process.kill(pids.first, "SIGKILL");
+    if (i === 75) process.kill(pids.second, "SIGSTOP");
+    answers.push(call({ method: "sleep", args: { ms: 5, i } }));
+    // As many at once as programs have.
+    if (i % 10 === 9) await Promise.race(answers.slice(-3));
+  }
+  const done = new Set<number>();
+  for (const [i, answer] of answers.entries()) void answer.then(() => done.add(i));
+  // What the one that stands still has is answered when it goes on.
+  await until(() => done.size >= 100, "the others are answered");
+  process.kill(pids.second, "SIGCONT");
+  const all = await Promise.all(answers);
+  const failed = all.filter(({ status }) => status !== 200);
+  for (const answer of failed) assert.match(errorOf(answer).message, /the tool may have run/);
+  assert.ok(failed.length <= 10, `${failed.length} calls failed`);
+  const servers = new Set(
+    all.flatMap((answer) => (answer.status === 200 ? textOf(answer)[1] : [])),
+  );
+  assert.deepEqual(servers, new Set(["first", "second", "third"]));
+
+  const ran = ["first", "second", "third"].flatMap((server) =>
+    messagesIn(join(dir, server)).flatMap(({ params }) => {
+      const { arguments: args } = (params ?? {}) as { arguments?: { i?: number } };
+      return args?.i === undefined ? [] : [args.i];
+    }),
+  );
+  assert.equal(new Set(ran).size, ran.length, "no tool ran twice");
+  // Two servers with different tools of one name: always the same one.
+  assert.equal(
+    (await call({ method: "echo", args: { text: "x" } })).body.includes('"other"'),
+    false,
+  );
+});
+
+test("a server that cannot be had is 503 with the time to try again, and the others are listed and called", async (t) => {
+  const { call, get } = await rig(t, (at) => ({
+    first: { command: process.execPath, args: ["--eval", "process.exit(3)"], startTimeout: "5s" },
+    second: witness(join(at, "second")),
+    third: { url: "http://127.0.0.1:1/mcp" },
+  }));
+  const listed = toolList.parse(JSON.parse((await get("/tools/list")).body));
+  assert.deepEqual(
+    listed.errors.map(({ server }) => server),
+    ["first", "third"],
+  );
+  assert.deepEqual(textOf(await call({ method: "echo", args: { text: "x" }, server: "first" })), [
+    "x",
+    "second",
+  ]);
+  for (const server of ["first", "third", "http://127.0.0.1:1/mcp"]) {
+    const answer = await call({ method: "echo", server, strict: true });
+    assert.equal(answer.status, 503, answer.body);
+    assert.match(String(answer.headers["retry-after"]), /^\d+$/);
+  }
 });
