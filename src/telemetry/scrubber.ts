@@ -17,6 +17,29 @@ const HINTS = ["mcps_", "bWNwc1", "1jcHNf", "tY3BzX"];
 const CUT_ACCESS_KEY = /mcps_[0-9A-Za-z]{0,35}$/;
 
 /**
+ * Where a JWT may be: runs of its letters with dots between, each read from its beginning alone, or a
+ * long one would be read once for each of its letters.
+ */
+const DOTTED = /(?<![\w-])([\w-]+)\.[\w-]{2,}(?:\.[\w-]*)?/g;
+const CUT_DOTTED = /(?<![\w-])([\w-]+)(?:\.[\w-]*){0,2}$/;
+/** How a JSON object begins in base64url. JWTs are kept nowhere, so that their shape is all there is to know them by. */
+const JWT_HINTS = ["eyJ", "eyA", "ewo", "ew0"];
+const SHORTEST_HEAD = 11;
+/** As base64 has them, wherever they begin in it. */
+const JWTS_IN_BASE64 = /(?:ZXlK|V5S|leU[o-r])[\w+/-]{80,}={0,2}/g;
+const JWT_IN_BASE64_HINTS = ["ZXlK", "V5S", "leU"];
+
+const holds = (text: string, hints: readonly string[]): boolean =>
+  hints.some((hint) => text.includes(hint));
+
+/** The match without what is a JWT from where that begins. `head` is all before the first dot. */
+function withoutJwt(whole: string, head: string): string {
+  const begins = JWT_HINTS.map((hint) => head.indexOf(hint)).filter((at) => at !== -1);
+  const at = Math.min(...begins);
+  return head.length - at < SHORTEST_HEAD ? whole : whole.slice(0, at) + REMOVED;
+}
+
+/**
  * Removes live secrets from what leaves the process, by their value: wherever they came from, and
  * however they are written.
  */
@@ -68,13 +91,16 @@ export class Scrubber {
   scrub(text: string): string {
     if (text.length < MIN_SECRET_LENGTH) return text;
     // Most text has none of these, and to know that costs less than to look for the whole shape.
-    const mayHoldKey = HINTS.some((hint) => text.includes(hint));
-    return this.#matcher.replace(mayHoldKey ? text.replace(ACCESS_KEYS, REMOVED) : text, REMOVED);
+    let clean = holds(text, HINTS) ? text.replace(ACCESS_KEYS, REMOVED) : text;
+    if (holds(text, JWT_HINTS)) clean = clean.replace(DOTTED, withoutJwt);
+    if (holds(text, JWT_IN_BASE64_HINTS)) clean = clean.replace(JWTS_IN_BASE64, REMOVED);
+    return this.#matcher.replace(clean, REMOVED);
   }
 
   /** As `scrub`, for text that was cut off at its end: a secret of which only the beginning is there goes too. */
   scrubCut(text: string): string {
-    const clean = this.scrub(text).replace(CUT_ACCESS_KEY, REMOVED);
+    const whole = this.scrub(text).replace(CUT_ACCESS_KEY, REMOVED);
+    const clean = holds(whole, JWT_HINTS) ? whole.replace(CUT_DOTTED, withoutJwt) : whole;
     return this.#matcher.replaceCut(clean, REMOVED);
   }
 }
