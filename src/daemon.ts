@@ -1,7 +1,6 @@
 /** Room: daemon. The composition root: opens the rooms in order, wires them, closes them in reverse. In: a config. Out: a running daemon. Decides nothing. */
 import { openControl } from "./api/control.ts";
 import { Audit } from "./audit/audit.ts";
-import { Registry } from "./auth/registry.ts";
 import { Catalog } from "./catalog/catalog.ts";
 import type { Config } from "./config/config.ts";
 import { counted } from "./errors.ts";
@@ -13,6 +12,7 @@ import { beginBackground } from "./operations/background.ts";
 import { ChildSecrets } from "./operations/child-secrets.ts";
 import { discardWith, followChanges } from "./operations/follow-changes.ts";
 import { headerHider } from "./operations/header-hider.ts";
+import { openRegistry } from "./operations/open-registry.ts";
 import { auditedReload, createReload } from "./operations/reload.ts";
 import type { Reloaded } from "./operations/reload.ts";
 import { finishRemovals } from "./operations/removal.ts";
@@ -65,7 +65,7 @@ async function openRooms(options: DaemonOptions, closers: Closers): Promise<Daem
   const audit = closers.opened(new Audit({ rows: store.audit, scrubber, log }));
   const vault = closers.opened(openDaemonVault(options, store));
   const tokens = closers.opened(new Tokens({ ...options, store, vault }));
-  const registry = new Registry(store);
+  const registry = openRegistry({ ...options, audit }, store);
   const catalog = new Catalog(config.servers);
   const secrets = new ChildSecrets({ registry, tokens, scrubber, log });
   const servers = catalog.find.bind(catalog);

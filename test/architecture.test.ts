@@ -22,7 +22,7 @@ const LINES: readonly Record<string, readonly string[]>[] = [
   { instances: [] },
   { links: [], engines: ["get-port"] },
   { builtins: [] },
-  { auth: [], catalog: [], tokens: ["openid-client"] },
+  { auth: ["jose"], catalog: [], tokens: ["openid-client"] },
   { vault: [], audit: [], notices: [] },
   { store: ["better-sqlite3"] },
   {

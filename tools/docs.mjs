@@ -88,6 +88,18 @@ const providers = () =>
   withKind(configJsonSchema().properties.providers.additionalProperties.oneOf);
 const notices = () => withKind(configJsonSchema().properties.notices.items.oneOf);
 
+const issuers = () => {
+  const jwt = configJsonSchema().properties.jwt.anyOf.find(({ type }) => type === "object");
+  return table(
+    ["key", "default", "what"],
+    keysOf(jwt.properties.issuers.items).map(({ key, byDefault, what }) => [
+      code(key),
+      shownDefault(byDefault),
+      what,
+    ]),
+  );
+};
+
 const helpOf = (command) => fenced("", helpText(command));
 
 function commands() {
@@ -133,6 +145,7 @@ const PARTS = {
   config,
   servers,
   providers,
+  issuers,
   notices,
   commands,
   clients: () => snippets(3),

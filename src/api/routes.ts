@@ -4,6 +4,7 @@ import { addBackupRoute } from "./backup-route.ts";
 import { addDoctorRoutes } from "./doctor-routes.ts";
 import { addInstanceRoutes } from "./instance-routes.ts";
 import { addInviteRoutes } from "./invite-routes.ts";
+import { addJwtRoutes } from "./jwt-routes.ts";
 import { addKeyRoutes } from "./key-routes.ts";
 import { addKeyringRoutes } from "./keyring-routes.ts";
 import { addLogRoutes } from "./log-routes.ts";
@@ -23,6 +24,7 @@ export function createRoutes(parts: ControlParts, isLocal: boolean): Router {
   addTokenRoutes(router, parts);
   addKeyRoutes(router, parts);
   addInviteRoutes(router, parts);
+  addJwtRoutes(router, parts);
   addKeyringRoutes(router, parts, isLocal);
   if (isLocal) addBackupRoute(router, parts);
   addInstanceRoutes(router, parts);

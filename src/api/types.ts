@@ -60,6 +60,16 @@ export interface IssuedKey {
   expiresAt: number | null;
 }
 
+/** The only answer that ever holds the token. */
+export type { IssuedJwt } from "../auth/registry.ts";
+
+/** What an issuer of JWTs calls a user. */
+export interface IdentityRow {
+  issuer: string;
+  subject: string;
+  linkedAt: number;
+}
+
 /** `server` is null for the general token, which every server without one of its own gets. */
 export type TokenRow = StoredToken;
 
@@ -105,6 +115,7 @@ export interface RevokedInvite {
 
 export interface ShownUser extends UserRow {
   keys: KeyRow[];
+  identities: IdentityRow[];
   tokens: TokenRow[];
   urls: UrlRow[];
   transports: Urls["transports"];

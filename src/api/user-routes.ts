@@ -101,6 +101,7 @@ export function addUserRoutes(router: Router, parts: ControlParts): void {
     // In every state: an admin must be able to look at a removal that hangs.
     ...userRow(registry.requireUser(name)),
     keys: registry.listKeys(name),
+    identities: registry.listIdentities(name),
     tokens: tokens.show(name),
     urls: personalUrls(publicUrl, parts, name),
     transports: transports(),

@@ -1,9 +1,9 @@
 /** What was shown to come in, without the secret: two that are equal here end together. */
 export interface Credential {
   readonly user: string;
-  /** What vouches for it: `key` for an access key of ours. */
+  /** What vouches for it: `key` for an access key of ours, else the name of an issuer of JWTs. */
   readonly issuer: string;
-  /** Of the issuer's credentials, this one: the id of an access key. */
+  /** Of the issuer's credentials, this one: the id of an access key, the digest of a JWT. */
   readonly credentialId: string;
 }
 

@@ -1,10 +1,11 @@
-/** Room: auth. Who may come in. In: names, access keys. Out: users, principals, and an event when one of them ends. Never sees a token, a child or a request. */
+/** Room: auth. Who may come in. In: names, access keys, JWTs. Out: users, principals, and an event when one of them ends. Never sees a token, a child or a request. */
 import { EventEmitter } from "node:events";
 import { requireNewSlug, SLUG } from "../platform/slug.ts";
 import { SupervisorError } from "../errors.ts";
 import type {
   AboutUser,
   AccessKeyRow,
+  IdentityRow,
   OwnedKeyRow,
   Store,
   UserOverview,
@@ -12,12 +13,16 @@ import type {
   UserState,
 } from "../store/store.ts";
 import { digestOf, isAccessKey, newAccessKey, newKeyId, shownPrefix } from "./access-key.ts";
+import { Jwts } from "./jwt/jwts.ts";
+import type { IssuedJwt, JwtWish } from "./jwt/jwts.ts";
+import type { TrustedIssuer } from "./jwt/trusted-issuer.ts";
 import { KeyExpiry } from "./expiry.ts";
 import { Invites } from "./invites.ts";
 import { KeyCache } from "./key-cache.ts";
 import { BY_KEY } from "./principal.ts";
 import type { Credential, Principal } from "./principal.ts";
 
+export type { IssuedJwt } from "./jwt/jwts.ts";
 export type { Credential, Principal } from "./principal.ts";
 
 export type User = Omit<UserRow, "id">;
@@ -30,10 +35,17 @@ export type OwnedKey = AccessKey & { user: string };
 
 /** Emitted when the change is on the disk and in force, before the call that made it returns. */
 export interface RegistryEvents {
-  /** The key was revoked, or has been in use and its time has come. */
+  /** The key or JWT was revoked, or has been in use and its time has come. */
   "credential-ended": [Credential];
   /** The user was disabled, or the removal has begun. */
   "user-ended": [{ user: string }];
+  /** A user was made for somebody whom that issuer of JWTs vouches for. */
+  "user-made": [{ user: string; issuer: string }];
+}
+
+export interface RegistryOptions {
+  /** Whether something of a former user of that name is left, which a user who makes themself must not get. */
+  isTaken?: (name: string) => boolean;
 }
 
 /** Users and access keys. Every change may reject with STORE_FAILED, and has then changed nothing. */
@@ -43,16 +55,28 @@ export class Registry {
   readonly #store: Store;
   readonly #keys: KeyCache;
   readonly #expiry: KeyExpiry;
+  readonly #jwts: Jwts;
 
-  constructor(store: Store) {
+  constructor(store: Store, { isTaken = () => false }: RegistryOptions = {}) {
     this.#store = store;
     this.invites = new Invites(store, (user, about) => this.issueKey(user, about));
-    this.#expiry = new KeyExpiry((principal) =>
-      this.#endKey(principal.user, principal.credentialId),
-    );
+    this.#expiry = new KeyExpiry((principal) => {
+      this.#jwts.expired(principal);
+      this.#end(principal);
+    });
     this.#keys = new KeyCache(store.accessKeys, (principal, expiresAt) =>
       this.#expiry.watch(principal, expiresAt),
     );
+    this.#jwts = new Jwts({
+      store,
+      cache: this.#keys,
+      isTaken,
+      onEnded: (principal) => {
+        this.#expiry.forget(principal.credentialId);
+        this.#end(principal);
+      },
+      onMade: (user, issuer) => this.events.emit("user-made", { user, issuer }),
+    });
   }
 
   /**
@@ -113,11 +137,11 @@ export class Registry {
   beginRemoval(name: string): User {
     const row = this.#requireRow(name);
     this.#store.transaction(() => {
+      this.#jwts.reserve(row);
       this.#store.accessKeys.deleteAll(row.id);
       this.#store.users.setState(row.id, "removing");
     });
-    this.#keys.forget();
-    this.events.emit("user-ended", { user: name });
+    this.#endUser(name);
     return shown({ ...row, state: "removing" });
   }
 
@@ -169,7 +193,7 @@ export class Registry {
     if (this.#store.accessKeys.revoke(row.id, Date.now())) {
       this.#keys.forget();
       this.#expiry.forget(row.id);
-      this.#endKey(row.user, row.id);
+      this.#end({ user: row.user, issuer: BY_KEY, credentialId: row.id });
     }
     return { id: row.id, user: row.user };
   }
@@ -199,16 +223,60 @@ export class Registry {
     return userState === "enabled" ? undefined : { user, why: `${key} belongs to a disabled user` };
   }
 
-  #endKey(user: string, credentialId: string): void {
-    this.events.emit("credential-ended", { user, issuer: BY_KEY, credentialId });
+  /** From here on these issuers of JWTs are believed, and no other. */
+  trust(issuers: readonly TrustedIssuer[]): void {
+    this.#jwts.trust(issuers);
+  }
+
+  /** An issuer has other keys: what was found right before is looked at again. */
+  recheck(): void {
+    this.#keys.forget();
+  }
+
+  /**
+   * As `verify`, for a JWT that is not known yet; undefined for what is none, or where none is taken.
+   * Rejects with KEY_INVALID, whose details say why, or with STORE_FAILED.
+   */
+  verifyJwt(secret: string, connection: object = {}): Promise<Principal> | undefined {
+    return this.#jwts.verify(secret, connection);
+  }
+
+  /** A JWT of the user, which is kept nowhere. USER_NOT_FOUND, or REQUEST_INVALID where none can be issued. */
+  async issueJwt(name: string, wish: JwtWish): Promise<IssuedJwt> {
+    return await this.#jwts.issue(this.#requireStaying(name).name, wish);
+  }
+
+  /** From here on the user's JWTs that were issued before `at` (epoch ms) open nothing; returns the time in force, which never goes back. */
+  revokeJwtsBefore(name: string, at: number): number {
+    return this.#jwts.revokeBefore(this.#requireStaying(name), at);
+  }
+
+  /** What that issuer calls `subject` is this user from here on. USER_NOT_FOUND, or REQUEST_INVALID for an issuer that the config does not name. */
+  linkIdentity(name: string, issuer: string, subject: string): void {
+    this.#jwts.link(this.#requireStaying(name), issuer, subject);
+  }
+
+  /** What issuers of JWTs call the user. USER_NOT_FOUND. */
+  listIdentities(name: string): IdentityRow[] {
+    return this.#store.identities.list(this.#requireRow(name).id);
+  }
+
+  #end({ user, issuer, credentialId }: Credential): void {
+    this.events.emit("credential-ended", { user, issuer, credentialId });
+  }
+
+  #endUser(user: string): void {
+    this.#keys.forget();
+    this.#jwts.userEnded(user);
+    this.events.emit("user-ended", { user });
   }
 
   #switch(name: string, state: Exclude<UserState, "removing">): User {
     const row = this.#requireStaying(name);
     if (row.state === state) return shown(row);
     this.#store.users.setState(row.id, state);
-    this.#keys.forget();
-    if (state === "disabled") this.events.emit("user-ended", { user: name });
+    if (state === "disabled") this.#endUser(name);
+    else this.#keys.forget();
     return shown({ ...row, state });
   }
 

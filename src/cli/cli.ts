@@ -7,6 +7,7 @@ import { addConfigCommands } from "./config.ts";
 import { addDoctorCommand } from "./doctor.ts";
 import { explain, failureOf } from "./explain.ts";
 import { addInstanceCommands } from "./instance.ts";
+import { addJwtCommands } from "./jwt.ts";
 import { addKeyCommands } from "./key.ts";
 import { addKeyringCommands } from "./keyring.ts";
 import { addLogsCommand } from "./logs.ts";
@@ -48,6 +49,7 @@ export function createProgram(onError: (text: string) => void): Command {
   addUserCommands(program);
   addTokenCommands(program);
   addKeyCommands(program);
+  addJwtCommands(program);
   addUrlCommand(program);
   addStatusCommand(program);
   addLogsCommand(program);

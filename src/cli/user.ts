@@ -1,5 +1,12 @@
 import type { Command } from "commander";
-import type { AddedUser, InvitedUser, RemovedUser, ShownUser, UserRow } from "../api/types.ts";
+import type {
+  AddedUser,
+  IdentityRow,
+  InvitedUser,
+  RemovedUser,
+  ShownUser,
+  UserRow,
+} from "../api/types.ts";
 import { apiPath, clientFor } from "./client.ts";
 import { confirm } from "./confirm.ts";
 import { keyTable } from "./key.ts";
@@ -8,6 +15,7 @@ import { roughSize } from "../platform/sizes.ts";
 import { answer, globalsOf, instant } from "./output.ts";
 import { whileWaiting } from "./progress.ts";
 import { addInviteCommand, inviteLines } from "./invite.ts";
+import { printable } from "./printable.ts";
 import { ownName } from "./own-name.ts";
 import { readSecret, withSecretOptions } from "./secret.ts";
 import { instanceTable } from "./instance-table.ts";
@@ -81,10 +89,34 @@ async function showUser(name: string, _options: object, command: Command): Promi
     "",
     ...keyTable(shown.keys, view),
     "",
+    ...identityLines(shown),
     ...tokenTable(shown.tokens, view),
     "",
     ...instanceTable(shown.instances, view),
     ...homeLines(shown.homes),
+  ]);
+}
+
+function identityLines({ identities }: ShownUser): string[] {
+  if (identities.length === 0) return [];
+  const names = identities.map(({ issuer, subject }) => `${subject} of ${issuer}`);
+  return [`JWTs: ${printable(names.join(", "))}`, ""];
+}
+
+async function linkUser(
+  name: string,
+  { issuer, subject }: { issuer: string; subject: string },
+  command: Command,
+): Promise<void> {
+  const client = await clientFor(command);
+  const body = { issuer, subject };
+  const linked = await client.call<IdentityRow & { user: string }>(
+    "POST",
+    apiPath(["users", name, "identities"]),
+    body,
+  );
+  answer(command, linked, [
+    `JWTs of ${printable(issuer)} for ${printable(subject)} are ${linked.user}'s from now on.`,
   ]);
 }
 
@@ -128,7 +160,7 @@ async function removeUser(
 export function addUserCommands(program: Command): void {
   const user = program
     .command("user")
-    .description("add, invite, list, show, disable, enable, remove users");
+    .description("add, invite, list, show, disable, enable, link, remove users");
   withSecretOptions(user.command("add <name>"))
     .description("add a user; prints the personal URLs and, this once, the access key")
     .option("--name <name>", "what people know the user by")
@@ -161,6 +193,16 @@ export function addUserCommands(program: Command): void {
     .action(async (name: string, _options: object, command: Command) => {
       await setState(name, command, "enable", "the access keys work again.");
     });
+  user
+    .command("link <name>")
+    .description("say whose the JWTs of an issuer for a subject are")
+    .requiredOption("--issuer <issuer>", "as the config names it, jwt for the one without a name")
+    .requiredOption("--subject <subject>", "what the issuer calls the user")
+    .addHelpText(
+      "after",
+      "\nExample:\n  mcp-supervisor user link alice --issuer https://sso.example.com --subject 00u1a2b3",
+    )
+    .action(linkUser);
   user
     .command("remove <name>")
     .description("end keys, streams and children, delete tokens and private homes")

@@ -27,6 +27,7 @@ const LIVE = [
   "stopTimeoutMs",
   "log",
   "limits",
+  "jwt",
   "providers",
   "notices",
   "selfService",

@@ -18,6 +18,7 @@ export type {
   ChildServer,
   Config,
   Isolation,
+  JwtIssuerDef,
   NoticeDef,
   ProviderDef,
   RemoteServer,

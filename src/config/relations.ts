@@ -1,6 +1,7 @@
 import path from "node:path";
 import { SLUG_PATTERN } from "../platform/slug.ts";
 import { transportNamed } from "./foreign.ts";
+import { jwtProblems } from "./jwt-schema.ts";
 import { nearest } from "./nearest.ts";
 import type { Problem } from "./problems.ts";
 import { GRANTS_OF } from "./provider-schema.ts";
@@ -25,6 +26,7 @@ export function relationProblems(config: unknown, baseDir: string): Problem[] {
     ...defaultServerProblems(entries),
     ...portProblems(entries),
     ...uidProblems(entries),
+    ...jwtProblems(entriesOf(entries["jwt"])),
     ...Object.entries(entriesOf(entries["servers"])).flatMap(([name, server]) =>
       serverProblems(entriesOf(server), entries).map((problem) => ({
         ...problem,

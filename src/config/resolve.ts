@@ -1,10 +1,20 @@
 import { existsSync } from "node:fs";
 import path from "node:path";
 import { passedOver } from "./foreign.ts";
+import { NAMELESS_ISSUER } from "./jwt-schema.ts";
+import type { ParsedIssuer } from "./jwt-schema.ts";
 import { formatProblem } from "./problems.ts";
+import type { Problem } from "./problems.ts";
 import { controlSocketPath, impliedServer } from "./relations.ts";
 import type { ParsedConfig, ParsedNotice, ParsedProvider, ParsedServer } from "./schema.ts";
-import type { BuiltinServer, Config, ProviderDef, ServerDef } from "./types.ts";
+import type {
+  BuiltinServer,
+  Config,
+  JwtIssuerDef,
+  JwtKeyDef,
+  ProviderDef,
+  ServerDef,
+} from "./types.ts";
 
 /** Where a config came from. */
 export interface Place {
@@ -49,7 +59,9 @@ export function resolveConfig(parsed: ParsedConfig, place: Place): Config {
     selfService: parsed.selfService,
     log: parsed.log,
     metrics: parsed.metrics,
-    jwt: parsed.jwt,
+    jwt: {
+      issuers: (parsed.jwt?.issuers ?? []).map((one) => resolveIssuer(one, absolute)),
+    },
     providers: Object.fromEntries(
       Object.entries(parsed.providers).map(([name, provider]) => [
         name,
@@ -68,7 +80,7 @@ export function resolveConfig(parsed: ParsedConfig, place: Place): Config {
       ]),
     ),
     disabled: all.filter(([, server]) => server.disabled).map(([name]) => name),
-    warnings: passedOver(parsed.servers).map(formatProblem),
+    warnings: [...passedOver(parsed.servers), ...shortSecrets(parsed)].map(formatProblem),
   };
 }
 
@@ -209,3 +221,43 @@ function resolveNotice(notice: ParsedNotice, absolute: (file: string) => string)
   if (notice.kind !== "feishu" || notice.secretFile === undefined) return { ...notice, urlFile };
   return { ...notice, urlFile, secretFile: absolute(notice.secretFile) };
 }
+
+type Absolute = (file: string) => string;
+
+function resolveIssuer(parsed: ParsedIssuer, absolute: Absolute): JwtIssuerDef {
+  const { algorithm, createUsers, allowShortSecret, audience = [], userClaim } = parsed;
+  return {
+    name: parsed.issuer ?? NAMELESS_ISSUER,
+    issuer: parsed.issuer ?? null,
+    algorithm,
+    key: resolveKey(parsed, absolute),
+    audience: [audience].flat(),
+    userClaims: userClaim === undefined ? ["user_id", "sub"] : [userClaim],
+    leewayMs: parsed.leeway,
+    maxLifetimeMs: parsed.maxLifetime ?? null,
+    createUsers,
+    allowShortSecret,
+  };
+}
+
+/** There is one of the three; relations.ts sees to it. */
+function resolveKey(parsed: ParsedIssuer, absolute: Absolute): JwtKeyDef {
+  const { secretFile: secret, publicKeyFile: file, privateKeyFile, jwksUrl } = parsed;
+  if (secret !== undefined) return { kind: "secret", file: absolute(secret) };
+  if (file === undefined) return { kind: "jwks", url: jwksUrl! };
+  const privateFile = privateKeyFile === undefined ? null : absolute(privateKeyFile);
+  return { kind: "public", file: absolute(file), privateFile };
+}
+
+const shortSecrets = ({ jwt }: ParsedConfig): Problem[] =>
+  (jwt?.issuers ?? []).flatMap(({ allowShortSecret }, index) =>
+    allowShortSecret
+      ? [
+          {
+            path: ["jwt", "issuers", index, "allowShortSecret"],
+            message:
+              "lets in a secret under 32 bytes, which whoever sees one token can guess, and be any user; make another with openssl rand -base64 48",
+          },
+        ]
+      : [],
+  );

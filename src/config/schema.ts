@@ -1,8 +1,9 @@
 import { z } from "zod";
+import { jwt } from "./jwt-schema.ts";
 import { notices } from "./notice-schema.ts";
 import { provider, providerName } from "./provider-schema.ts";
 import { count, duration, listenPort, port, size } from "./scalars.ts";
-import { ISOLATION, LATER, server, serverName } from "./server-schema.ts";
+import { ISOLATION, server, serverName } from "./server-schema.ts";
 import { filePath, groupName, host, hostName, origin, proxyAddress, publicUrl } from "./strings.ts";
 
 const ALLOW_PRIVATE =
@@ -161,7 +162,10 @@ export const configSchema = z.strictObject({
         .describe("`/metrics` counts calls for each user too: one more series for each of them"),
     })
     .prefault({}),
-  jwt: z.null({ error: LATER }).default(null).describe(RESERVED),
+  jwt: jwt
+    .nullable()
+    .default(null)
+    .describe("who issues JWTs that are taken in place of an access key; see Keys of an issuer"),
   providers: z
     .record(providerName, provider)
     .default({})

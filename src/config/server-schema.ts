@@ -22,8 +22,6 @@ import {
 } from "./strings.ts";
 
 export const ISOLATION = z.enum(["auto", "none", "user", "sandbox"]);
-/** Of keys that are reserved: without effect they are refused, not ignored. */
-export const LATER = "is not available in this version";
 export const DEFAULT_TOKEN_ENV = "USER_ACCESS_TOKEN";
 /** Names the file with the token, where that is in one. */
 export const TOKEN_FILE_ENV = "USER_ACCESS_TOKEN_FILE";

@@ -1,4 +1,5 @@
 import type { GRANTS } from "./provider-schema.ts";
+import type { ParsedIssuer } from "./jwt-schema.ts";
 import type { ParsedConfig, ParsedNotice, ParsedProvider } from "./schema.ts";
 
 export type Isolation = "auto" | "none" | "user" | "sandbox";
@@ -50,7 +51,7 @@ export interface Config {
   selfService: boolean;
   log: ParsedConfig["log"];
   metrics: { perUser: boolean };
-  jwt: null;
+  jwt: { issuers: JwtIssuerDef[] };
   providers: Record<string, ProviderDef>;
   /** Who is told when something needs a person. */
   notices: NoticeDef[];
@@ -63,6 +64,29 @@ export interface Config {
   /** What is odd about the file, a line each as `path: message`, and no reason to refuse it. */
   warnings: string[];
 }
+
+/** Somebody whose JWTs are taken. All paths are absolute. */
+export interface JwtIssuerDef extends Pick<
+  ParsedIssuer,
+  "algorithm" | "createUsers" | "allowShortSecret"
+> {
+  /** What identities know it by: its `iss`, or a name of ours. */
+  name: string;
+  /** The `iss` of its tokens; null for any. */
+  issuer: string | null;
+  key: JwtKeyDef;
+  /** Empty where tokens may have none. */
+  audience: string[];
+  /** The first of them that a token has says who it is. */
+  userClaims: string[];
+  leewayMs: number;
+  maxLifetimeMs: number | null;
+}
+
+export type JwtKeyDef =
+  | { kind: "secret"; file: string }
+  | { kind: "public"; file: string; privateFile: string | null }
+  | { kind: "jwks"; url: string };
 
 /** Somebody who is told; both paths are absolute. */
 export type NoticeDef = ParsedNotice;

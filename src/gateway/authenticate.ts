@@ -1,10 +1,8 @@
 import type { IncomingMessage } from "node:http";
 import { SupervisorError } from "../errors.ts";
+import { keyInvalid } from "../auth/key-invalid.ts";
 import type { Principal, Registry } from "../auth/registry.ts";
 import { queryOf, valuesOf } from "./routes.ts";
-
-const keyInvalid = (): SupervisorError =>
-  new SupervisorError("KEY_INVALID", "this access key is not valid");
 
 /** What became of the key that was refused, for the admin; undefined where nothing is known of it. */
 export function explainRefusal(
@@ -31,9 +29,13 @@ export function secretsIn(req: IncomingMessage): string[] {
  * Who sends this request. The identity comes from the secret alone, never from the path (GHSA-wf8q-wvv8-p8jf).
  *
  * Rejects with KEY_MISSING without any secret, else KEY_INVALID with one message whatever is wrong.
- * Secrets that differ are refused: something in front may have looked at the other one.
+ * Secrets that differ are refused: something in front may have looked at the other one. A promise
+ * for a JWT that was not seen before, which takes a check.
  */
-export function authenticate(req: IncomingMessage, registry: Pick<Registry, "verify">): Principal {
+export function authenticate(
+  req: IncomingMessage,
+  registry: Pick<Registry, "verify" | "verifyJwt">,
+): Principal | Promise<Principal> {
   const [secret, ...others] = secretsIn(req);
   if (secret === undefined)
     throw new SupervisorError(
@@ -45,7 +47,7 @@ export function authenticate(req: IncomingMessage, registry: Pick<Registry, "ver
     !(others.length === 1 && isFromHeaderAndQuery(req) && others[0] === secret)
   )
     throw keyInvalid();
-  const principal = registry.verify(secret, req.socket);
+  const principal = registry.verify(secret, req.socket) ?? registry.verifyJwt(secret, req.socket);
   if (principal === undefined) throw keyInvalid();
   return principal;
 }

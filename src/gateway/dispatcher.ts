@@ -69,7 +69,7 @@ export class Dispatcher {
   readonly #site: ReturnType<typeof createSite>;
   readonly #webRoute: ReturnType<typeof createWebRouter>;
   readonly #web: Web;
-  readonly #authenticate = (req: IncomingMessage): Principal =>
+  readonly #authenticate = (req: IncomingMessage): Principal | Promise<Principal> =>
     authenticate(req, this.#options.registry);
 
   constructor(options: DispatcherOptions, context: FrontContext) {
@@ -83,7 +83,7 @@ export class Dispatcher {
       origins: [publicUrl.origin, ...allowedOrigins],
       pages: "loopback",
     });
-    const identify = (req: IncomingMessage): Principal => this.#identify(req);
+    const identify = (req: IncomingMessage): Principal | Promise<Principal> => this.#identify(req);
     this.#site = createSite(options, identify, context.prefix);
     this.#webRoute = createWebRouter(context.prefix);
     const pages = new Pages(context.prefix);
@@ -122,7 +122,20 @@ export class Dispatcher {
       this.#serveSite(incoming, url);
       return undefined;
     }
-    const principal = this.#identify(req);
+    const found = this.#identify(req);
+    if (!(found instanceof Promise)) return this.#servePersonal(incoming, route, found);
+    return found.then((principal) =>
+      // Whoever has left meanwhile has no end that anything could be tied to.
+      res.destroyed ? undefined : this.#servePersonal(incoming, route, principal),
+    );
+  }
+
+  #servePersonal(
+    incoming: Incoming,
+    route: Route | undefined,
+    principal: Principal,
+  ): Promise<void> | undefined {
+    const { req, res, trace } = incoming;
     trace.setPrincipal(principal);
     if (route === undefined) return this.#serveOwnToken(incoming, principal);
     requireOwn(route.user, principal);
@@ -148,12 +161,13 @@ export class Dispatcher {
   }
 
   /** The user's tools, for who speaks no MCP: whose they are is said by the secret alone. */
-  #serveTools({ req, res, trace }: Incoming, route: ToolRoute): Promise<void> {
+  async #serveTools({ req, res, trace }: Incoming, route: ToolRoute): Promise<void> {
     trace.setRoute("tools");
-    const principal = this.#identify(req);
+    const principal = await this.#identify(req);
+    if (res.destroyed) return;
     trace.setPrincipal(principal);
     allowOnly(req, res, TOOL_METHODS[route]);
-    return serveTools(route, this.#context, this.#options, { req, res, trace, principal });
+    return await serveTools(route, this.#context, this.#options, { req, res, trace, principal });
   }
 
   async #serveOwnToken({ req, res, trace }: Incoming, principal: Principal): Promise<void> {
@@ -189,7 +203,7 @@ export class Dispatcher {
     else sendError(res, error, requestId, "client");
   }
 
-  #identify(req: IncomingMessage): Principal {
+  #identify(req: IncomingMessage): Principal | Promise<Principal> {
     return this.#context.edge.admit(req, this.#authenticate);
   }
 

@@ -97,13 +97,15 @@ function answerPing(
   request: RequestContext,
   messages: readonly ClientMessage[],
 ): boolean {
-  const { req, instance, server, settings } = request;
+  const { req, principal, instance, server, settings } = request;
   const [ping] = messages;
   if (messages.length !== 1 || !isPing(ping!)) return false;
   const id = req.headers[SESSION_HEADER];
   const { http } = context.sessions;
   const session =
-    typeof id === "string" ? http.find(id, instance, settings?.mark)?.session : undefined;
+    typeof id === "string"
+      ? http.find(id, instance, settings?.mark, principal.issuer)?.session
+      : undefined;
   const isKnown = session !== undefined || (id === undefined && server.transport === "http");
   if (!isKnown || (session?.serving?.instance ?? instance).live !== undefined) return false;
   if (session !== undefined) session.lastUsedAt = performance.now();
@@ -115,10 +117,10 @@ function sessionOf(
   context: FrontContext,
   request: RequestContext,
 ): HttpFront | HttpRelay | undefined {
-  const { req, instance, settings } = request;
+  const { req, principal, instance, settings } = request;
   const id = req.headers[SESSION_HEADER];
   if (typeof id !== "string") return undefined;
-  return context.sessions.http.require(id, instance, settings?.mark);
+  return context.sessions.http.require(id, instance, settings?.mark, principal.issuer);
 }
 
 /** Answers a POST with a JSON-RPC error that names the request it belongs to. */

@@ -55,7 +55,7 @@ export async function postSseMessage(
   const { req, res, principal, instance, settings, trace } = request;
   const ids = valuesOf(queryOf(req.url ?? ""), SESSION_PARAM);
   const [sessionId = ""] = ids.length === 1 ? ids : [];
-  const front = context.sessions.requireSse(sessionId, instance, settings?.mark);
+  const front = context.sessions.requireSse(sessionId, instance, settings?.mark, principal.issuer);
   trace.atEnd(context.sessions.open.add(principal, () => res.destroy()));
   const body = await readBody(req, context.config.limits.bodyBytes, context.edge);
   if (body === undefined) return;

@@ -29,28 +29,28 @@ const OAUTH_PATHS = /(?:\/\.well-known\/|^\/(?:register|authorize|token)$)/;
 /** Everything beside `/u/`: health, the places where OAuth is not, and 404 for the rest. */
 export function createSite(
   options: SiteOptions,
-  identify: (req: IncomingMessage) => Principal,
+  identify: (req: IncomingMessage) => Principal | Promise<Principal>,
   base: string,
 ): Express {
   const started = performance.now();
   const app = express();
   app.disable("x-powered-by");
   app.disable("etag");
-  app.get("/health", (req, res) => {
+  app.get("/health", async (req, res) => {
     traceOf(res).setRoute("health");
     if (isSelfCheck(req)) traceOf(res).isOwn = true;
     res.setHeader("cache-control", "no-store");
     const { servers, ...rest } = health(options, performance.now() - started);
     // Names are for those who may know them; a monitor that shows no secret is answered all the same.
     const wantsList = "details" in req.query && secretsIn(req).length > 0;
-    const list = wantsList ? { list: options.tools.states(identify(req).user) } : {};
+    const list = wantsList ? { list: options.tools.states((await identify(req)).user) } : {};
     res.type("json").json({ ...rest, servers: { ...servers, ...list } });
   });
   app.get("/openapi.json", (_req, res) => {
     res.type("json").json(openApi(options.version, base));
   });
-  app.use((req: Request, res: Response) => {
-    if (!OAUTH_PATHS.test(req.path)) traceOf(res).setPrincipal(identify(req));
+  app.use(async (req: Request, res: Response) => {
+    if (!OAUTH_PATHS.test(req.path)) traceOf(res).setPrincipal(await identify(req));
     throw new SupervisorError("NOT_FOUND", "there is nothing at this path");
   });
   // Express knows an error handler by its four parameters.

@@ -32,7 +32,7 @@ export interface WebParts {
   pages: Pages;
   /** With the real port, once that is known. */
   publicUrl: URL;
-  identify: (req: BodyRequest) => Principal;
+  identify: (req: BodyRequest) => Principal | Promise<Principal>;
 }
 
 export interface WebRequest {
@@ -76,7 +76,7 @@ export class Web {
     { user, server }: Extract<WebRoute, { kind: "connect" }>,
   ): Promise<void> {
     const { catalog, tokens } = this.#parts;
-    const principal = this.#parts.identify(req);
+    const principal = await this.#parts.identify(req);
     trace.setPrincipal(principal);
     if (principal.user !== user)
       throw new SupervisorError(

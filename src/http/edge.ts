@@ -61,18 +61,28 @@ export class Edge {
   /**
    * Runs a check of the secret that a request carries, and holds what comes of it against the
    * connection and the address. Rejects with what the check rejects with, and with TOO_MANY_FAILURES
-   * in the place of KEY_INVALID.
+   * in the place of KEY_INVALID. A check may take its time, and resolve.
    */
   admit<T>(req: IncomingMessage, check: (req: IncomingMessage) => T): T {
     let principal: T;
     try {
       principal = check(req);
     } catch (error) {
-      if (error instanceof SupervisorError && error.code === "KEY_INVALID") this.#failed(req);
-      throw error;
+      throw this.#refusalFor(req, error);
     }
+    if (principal instanceof Promise) return this.#admitLater(req, principal) as T;
     this.#connections.vouch(req.socket);
     return principal;
+  }
+
+  async #admitLater<T>(req: IncomingMessage, check: Promise<T>): Promise<T> {
+    try {
+      const principal = await check;
+      this.#connections.vouch(req.socket);
+      return principal;
+    } catch (error) {
+      throw this.#refusalFor(req, error);
+    }
   }
 
   /** Watches over a body until `unwatch`. */
@@ -86,13 +96,14 @@ export class Edge {
     this.#bodies.delete(body);
   }
 
-  #failed(req: IncomingMessage): void {
+  #refusalFor(req: IncomingMessage, error: unknown): unknown {
+    if (!(error instanceof SupervisorError) || error.code !== "KEY_INVALID") return error;
     const seconds = this.#failures.failed(this.addresses.of(req));
-    if (seconds === undefined) return;
-    throw new SupervisorError(
+    if (seconds === undefined) return error;
+    return new SupervisorError(
       "TOO_MANY_FAILURES",
       `too many requests with an invalid key came from this address; try again in ${seconds} s`,
-      { retryAfterSeconds: seconds },
+      { retryAfterSeconds: seconds, details: error.details },
     );
   }
 

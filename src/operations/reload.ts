@@ -1,6 +1,8 @@
 /** Room: operations. What an order does, whoever gives it: add and remove a user, read the config again. In: the rooms that an order changes. Out: what became of it. Knows no request. */
 import { orderRow } from "../audit/audit.ts";
 import type { Audit } from "../audit/audit.ts";
+import type { Registry } from "../auth/registry.ts";
+import type { IssuerParts } from "../auth/jwt/trusted-issuer.ts";
 import type { Catalog } from "../catalog/catalog.ts";
 import type { Builtins } from "../builtins/builtins.ts";
 import { applyLive, compareConfigs, isReshaped, isRunOtherwise } from "../config/compare.ts";
@@ -14,6 +16,7 @@ import type { Manifests } from "../instances/manifests.ts";
 import type { Supervisor } from "../instances/supervisor.ts";
 import type { Sessions } from "../sessions/sessions.ts";
 import type { Tokens } from "../tokens/tokens.ts";
+import { trustIssuers } from "./open-registry.ts";
 import { adjustLog } from "../telemetry/logger.ts";
 import type { Logger } from "../telemetry/logger.ts";
 
@@ -31,6 +34,8 @@ export interface ReloadParts {
   manifests: Pick<Manifests, "forget">;
   builtins: Pick<Builtins, "retain">;
   sessions: Pick<Sessions, "closeServer">;
+  registry: Pick<Registry, "trust" | "recheck">;
+  scrubber: IssuerParts["scrubber"];
   tokens: Pick<Tokens, "reloaded">;
   log: Logger;
   isolation: Pick<Isolation, "settleConfig" | "warningsOf">;
@@ -51,12 +56,14 @@ async function reloadOnce(parts: ReloadParts): Promise<Reloaded> {
     );
   const next = loadConfig({ path: config.path });
   await isolation.settleConfig(next);
+  const trust = trustIssuers(parts.registry, next, parts);
   parts.hideHeaders(next.servers);
   const warnings = isolation.warningsOf(next);
   const changes = compareConfigs(config, next);
   const before = config.servers;
   applyLive(config, next);
   catalog.replace(next.servers);
+  trust();
   adjustLog(log, config.log);
   const touched = [...changes.changed, ...changes.removed];
   for (const server of touched)
@@ -107,7 +114,7 @@ export function auditedReload(
  * A function that reads the config file again. Only instances whose server changed are replaced, and
  * only those whose server vanished are ended. It waits for no start. Calls run one after the other.
  *
- * Rejects with CONFIG_UNREADABLE, CONFIG_INVALID (all problems as details) or ISOLATION_UNAVAILABLE,
+ * Rejects with CONFIG_UNREADABLE (a file that it names too), CONFIG_INVALID (all problems as details) or ISOLATION_UNAVAILABLE,
  * and has then changed nothing.
  */
 export function createReload(parts: ReloadParts): () => Promise<Reloaded> {

@@ -25,6 +25,24 @@ export interface PostAnswer {
  * called. Rejects with what kept an answer from coming.
  */
 export async function postOnce(
+  { headers, ...post }: Post,
+  signal: AbortSignal,
+): Promise<PostAnswer> {
+  const length = String(Buffer.byteLength(post.body));
+  return await sendOnce(
+    "POST",
+    { ...post, headers: { ...headers, "content-length": length } },
+    signal,
+  );
+}
+
+/** As `postOnce`, for what is only asked for. */
+export async function getOnce(url: string, signal: AbortSignal): Promise<PostAnswer> {
+  return await sendOnce("GET", { url, headers: {}, body: "" }, signal);
+}
+
+async function sendOnce(
+  method: "POST" | "GET",
   { url, headers, body, onSending = () => {} }: Post,
   signal: AbortSignal,
 ): Promise<PostAnswer> {
@@ -32,10 +50,9 @@ export async function postOnce(
   requireAllowedHost(target.hostname);
   const answer = await new Promise<IncomingMessage>((resolve, reject) => {
     const request = target.protocol === "https:" ? requestHttps : requestHttp;
-    const length = String(Buffer.byteLength(body));
     const call = request(target, {
-      method: "POST",
-      headers: { accept: "application/json", ...headers, "content-length": length },
+      method,
+      headers: { accept: "application/json", ...headers },
       agent: false,
       lookup: guardedLookup,
       signal,

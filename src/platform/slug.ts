@@ -28,7 +28,7 @@ const LETTERS: Record<string, string> = {
 };
 
 /** The slug that comes nearest to what somebody wrote; undefined where there is none. */
-function slugFor(text: string): string | undefined {
+export function slugFor(text: string): string | undefined {
   const slug = text
     .slice(0, 200)
     .toLowerCase()

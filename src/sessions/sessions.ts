@@ -1,6 +1,6 @@
 /** Room: sessions. Clients' conversations: which there are, whose they are, what each waits for. In: messages of authenticated users. Out: the same messages, to that user's instance and to no other. Never reads a key or a header that names a user. */
 import { setTimeout as delay } from "node:timers/promises";
-import { isSameCredential } from "../auth/principal.ts";
+import { BY_KEY, isSameCredential } from "../auth/principal.ts";
 import type { Credential } from "../auth/principal.ts";
 import type { Config, ServerDef } from "../config/config.ts";
 import { SupervisorError } from "../errors.ts";
@@ -10,6 +10,7 @@ import { capabilitiesOf, versionWantedBy } from "./capabilities.ts";
 import { helloOf } from "./call-front.ts";
 import { CallLinks } from "./call-links.ts";
 import { Flow } from "./flow.ts";
+import { belongs } from "./belongs.ts";
 import { Backends } from "./backends.ts";
 import { HttpFront } from "./http-front.ts";
 import { HttpRelay } from "./http-relay.ts";
@@ -145,11 +146,10 @@ export class Sessions {
     return front;
   }
 
-  /** The SSE session of that id on this instance, begun with these settings; SESSION_NOT_FOUND for any other, whoever's it is. */
-  requireSse(id: string, instance: Instance, mark?: string): SseFront {
+  /** The SSE session of that id as `HttpSessions.require` finds one; SESSION_NOT_FOUND for any other, whoever's it is. */
+  requireSse(id: string, instance: Instance, mark?: string, issuer = BY_KEY): SseFront {
     const front = this.#sse.get(id);
-    const session = front?.session;
-    if (front === undefined || session!.instance !== instance || session!.mark !== mark) {
+    if (front === undefined || !belongs(front.session, instance, mark, issuer)) {
       throw new SupervisorError("SESSION_NOT_FOUND", "no such session; open a new stream");
     }
     return front;
@@ -278,9 +278,13 @@ export class Sessions {
     return false;
   }
 
-  /** Ends everything that was opened with this credential, at once. */
+  /**
+   * Ends everything that was opened with this credential, at once; but for sessions of a JWT, which
+   * the next one of that issuer goes on with.
+   */
   closeCredential(ended: Credential): void {
     this.open.closeCredential(ended);
+    if (ended.issuer !== BY_KEY) return;
     this.http.closeWhere(({ holder }) => isSameCredential(holder, ended));
   }
 

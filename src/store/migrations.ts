@@ -166,4 +166,18 @@ export const MIGRATIONS: readonly string[] = [
     expires_at INTEGER NOT NULL
   ) STRICT;
   `,
+  `
+  -- Whom the subject of a JWT is. user_id: null where that user was removed; nobody becomes the subject by itself then.
+  CREATE TABLE identities (
+    issuer    TEXT    NOT NULL,
+    subject   TEXT    NOT NULL,
+    user_id   INTEGER REFERENCES users (id) ON DELETE SET NULL,
+    linked_at INTEGER NOT NULL,
+    PRIMARY KEY (issuer, subject)
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX identities_of_user ON identities (user_id);
+
+  -- JWTs that were issued before that open nothing.
+  ALTER TABLE users ADD COLUMN jwts_revoked_before INTEGER;
+  `,
 ];

@@ -320,14 +320,66 @@ test("durations and sizes outside of their forms are refused", () => {
 });
 
 test("keys of later versions are refused by name", () => {
-  const later = { jwt: {} };
-  assert.deepEqual(
-    problemsOf({ ...MINIMAL, ...later }),
-    Object.keys(later).map((key) => `${key}: is not available in this version`),
-  );
   assert.match(
     problemsOf({ ...MINIMAL, allowPrivate: false })[0]!,
     /^allowPrivate: cannot be false/,
+  );
+});
+
+test("an issuer of JWTs has one key, one algorithm that fits it, and a name that no other has", () => {
+  const jwt = { issuers: [{ secretFile: "jwt.secret", audience: "mcp", maxLifetime: "1h" }] };
+  assert.deepEqual(parseConfig({ ...MINIMAL, jwt }, "/etc/x").jwt.issuers, [
+    {
+      name: "jwt",
+      issuer: null,
+      algorithm: "HS256",
+      key: { kind: "secret", file: "/etc/x/jwt.secret" },
+      audience: ["mcp"],
+      userClaims: ["user_id", "sub"],
+      leewayMs: 30_000,
+      maxLifetimeMs: 3_600_000,
+      createUsers: false,
+      allowShortSecret: false,
+    },
+  ]);
+  assert.deepEqual(parseConfig(MINIMAL, "/etc/x").jwt, { issuers: [] });
+  const secret = { secretFile: "x" };
+  const pem = { publicKeyFile: "x", algorithm: "RS256" };
+  const refused: [object[], RegExp][] = [
+    [[{}], /^jwt.issuers\[0\]: must have one of "secretFile", "publicKeyFile" and "jwksUrl"/],
+    [[{ ...secret, jwksUrl: "https://x.example/keys" }], /must have one of/],
+    [[{ ...secret, algorithm: "RS256" }], /algorithm: is none for a "secretFile"/],
+    [[{ publicKeyFile: "x" }], /algorithm: is one for a "secretFile"/],
+    [[{ ...pem, algorithm: "none" }], /algorithm: must be one of "HS256"/],
+    [[{ ...secret, privateKeyFile: "x" }], /privateKeyFile: is of no use without/],
+    [[{ ...pem, allowShortSecret: true }], /allowShortSecret: is of no use without/],
+    [[secret, secret], /issuers\[1\].issuer: is missing, and another has none/],
+    [
+      [
+        { ...pem, issuer: "a" },
+        { ...pem, issuer: "a" },
+      ],
+      /issuers\[1\].issuer: is another's/,
+    ],
+    [[{ ...secret, issuer: "key" }], /issuer: is a name of ours/],
+    [[{ ...secret, leeway: "61s" }], /leeway: must be at most 60s/],
+    [
+      [{ jwksUrl: "http://sso.example/keys", algorithm: "RS256" }],
+      /jwksUrl: must begin with https/,
+    ],
+  ];
+  for (const [issuers, why] of refused) {
+    const problems = problemsOf({ ...MINIMAL, jwt: { issuers } });
+    assert.equal(problems.length, 1, problems.join());
+    assert.match(problems[0]!, why);
+  }
+});
+
+test("a secret that may be short is warned of", () => {
+  const jwt = { issuers: [{ secretFile: "x", allowShortSecret: true }] };
+  assert.match(
+    parseConfig({ ...MINIMAL, jwt }, "/etc/x").warnings[0]!,
+    /^jwt.issuers\[0\].allowShortSecret: .*openssl rand/,
   );
 });
 

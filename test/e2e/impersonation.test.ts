@@ -1,9 +1,13 @@
 import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { test } from "node:test";
 import { startDaemon } from "../helpers/daemon.ts";
 import { echoServer } from "../helpers/echo.ts";
+import { inSeconds, signedJwt } from "../helpers/jwt.ts";
 import { EventStream, ask, missingForBrowsers } from "../helpers/raw-http.ts";
 import type { Answer } from "../helpers/raw-http.ts";
+import { temporaryFolder } from "../helpers/store.ts";
 import { until } from "../helpers/until.ts";
 
 const INITIALIZE = JSON.stringify({
@@ -23,6 +27,9 @@ const callOf = (message: string) =>
     method: "tools/call",
     params: { name: "echo", arguments: { message } },
   });
+const JWT_SECRET = "0123456789abcdef0123456789abcdef";
+const jwtOf = (user: string, exp = inSeconds(3600), secret = JWT_SECRET): string =>
+  signedJwt(secret, { user_id: user, exp });
 const bearer = (secret: string) => ["authorization", `Bearer ${secret}`];
 
 /** The parts of a refusal that may not differ between users: all but the request id. */
@@ -32,8 +39,11 @@ function essence({ status, headers, body }: Answer): unknown {
 }
 
 test("the impersonation matrix: only the owner's own key gets through, and refusals do not tell users apart", async (t) => {
+  const secretFile = join(temporaryFolder(t), "jwt.secret");
+  writeFileSync(secretFile, JWT_SECRET, { mode: 0o400 });
   const daemon = await startDaemon(t, {
     config: {
+      jwt: { issuers: [{ secretFile }] },
       servers: {
         everything: echoServer("sse"),
         streamable: echoServer("http"),
@@ -171,6 +181,27 @@ test("the impersonation matrix: only the owner's own key gets through, and refus
       header: bearer(bob.key.secret),
       query: `token=${bob.key.secret}`,
       type: "USER_MISMATCH",
+    },
+    ...Object.fromEntries(
+      Object.entries({
+        "an expired JWT": [jwtOf("alice", inSeconds(-3600)), "KEY_INVALID"],
+        "a JWT signed with another secret": [jwtOf("alice", undefined, "x"), "KEY_INVALID"],
+        "a disabled user's JWT": [jwtOf("carol"), "KEY_INVALID"],
+        "another user's JWT": [jwtOf("bob"), "USER_MISMATCH"],
+      } as const).map(([name, [jwt, wrong]]) => [
+        name,
+        { header: bearer(jwt), query: `token=${jwt}`, type: wrong },
+      ]),
+    ),
+    "the own key and the own JWT": {
+      header: [...bearer(own), ...bearer(jwtOf("alice"))],
+      query: `token=${own}&token=${jwtOf("alice")}`,
+      type: "KEY_INVALID",
+    },
+    "the own JWT": {
+      header: bearer(jwtOf("alice")),
+      query: `token=${jwtOf("alice")}`,
+      type: undefined,
     },
     "the own key": { header: bearer(own), query: `token=${own}`, type: undefined },
   };
