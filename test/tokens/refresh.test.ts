@@ -44,6 +44,24 @@ test("that a provider is asked is on the disk before, and what it gave before an
   assert.deepEqual(seen, ["inflight", "idle true"]);
 });
 
+for (const kind of ["oauth2", "feishu-v2"] as const)
+  test(`${kind}: a refresh token that was used is replaced whatever lifetimes the answer names`, async (t) => {
+    const { provider, fresh, tokens, row, store, vault } = await providerRig(t, { kind });
+    const lifetimes = [7199.9999, "7199.9999", 0.0004, 1e15, 1e300];
+    for (const [at, seconds] of lifetimes.entries()) {
+      const odd = { expires_in: seconds, refresh_token_expires_in: seconds };
+      const given = { access_token: `u-${at}`, refresh_token: `ur-${at}`, token_type: "Bearer" };
+      provider.down = { status: 200, body: { code: 0, ...given, ...odd } };
+      await tokens.refresh("ada", "mail");
+      const { generation, ...place } = row();
+      const box = store.grants.box(row())!;
+      assert.equal(vault.open(box, `grants|${place.user}|mail|sso|${generation}`), `ur-${at}`);
+      const { expiresAt } = tokens.show("ada")[0]!;
+      assert.ok(new Date(expiresAt!).toISOString(), String(seconds));
+    }
+    assert.match((await fresh())!, /^u-4$/);
+  });
+
 test("tokens lie sealed, each refresh token for its own generation", async (t) => {
   const { fresh, folder, store, row, vault } = await providerRig(t, { kind: "feishu-v2" });
   await fresh();

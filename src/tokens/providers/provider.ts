@@ -63,8 +63,12 @@ export interface ProviderClient {
   issue(grant: SharedGrant, signal: AbortSignal): Promise<Issued>;
 }
 
+/** A hundred years: what ends later is no date any more. */
+const LONGEST_MS = 100 * 365 * 86_400_000;
+
+/** A lifetime, whole and within bounds: what cannot be stored would take the token with it. */
 export const milliseconds = (seconds: number | undefined): number | undefined =>
-  seconds === undefined ? undefined : seconds * 1000;
+  seconds === undefined ? undefined : Math.min(Math.floor(seconds * 1000), LONGEST_MS);
 
 /** The user, or the provider for the user, has said no. */
 export const DENIED = "access_denied";
