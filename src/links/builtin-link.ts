@@ -10,8 +10,6 @@ import type { Link, LinkEvents, PostAnswer, Posting } from "./link.ts";
 export class BuiltinLink implements Link {
   readonly #conversation: Conversation;
   readonly #events: LinkEvents;
-  /** What was said while nobody reads; undefined while somebody does. */
-  #unread: { readonly raw: Buffer; readonly answer: Message | undefined }[] | undefined;
   #isOver = false;
 
   constructor(server: Builtin, caller: Caller, events: LinkEvents) {
@@ -31,15 +29,10 @@ export class BuiltinLink implements Link {
     return ACCEPTED;
   }
 
-  pause(): void {
-    this.#unread ??= [];
-  }
+  /** It answers what it is asked, and what it said would wait here uncounted: it waits with the client's stream, to the limit of that. */
+  pause(): void {}
 
-  resume(): void {
-    const unread = this.#unread ?? [];
-    this.#unread = undefined;
-    for (const { raw, answer } of unread) this.#hear(raw, answer);
-  }
+  resume(): void {}
 
   /** It takes what it is told at once. */
   unsent(): readonly string[] {
@@ -57,9 +50,7 @@ export class BuiltinLink implements Link {
   }
 
   #hear(raw: Buffer, answer: Message | undefined): void {
-    if (this.#isOver) return;
-    if (this.#unread !== undefined) this.#unread.push({ raw, answer });
-    else this.#events.listener.onMessage(raw, answer?.id, answer);
+    if (!this.#isOver) this.#events.listener.onMessage(raw, answer?.id, answer);
   }
 
   #broke(failure: SupervisorError): void {

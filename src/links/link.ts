@@ -35,7 +35,7 @@ export interface Link {
   post(posting: Posting): Promise<PostAnswer>;
   /** Over Streamable HTTP: the server knows the session by an id. It has answered `initialize`. */
   readonly hasSession?: boolean;
-  /** Reads nothing more of the server until `resume`, where it serves this session alone; a shared one (stdio of many sessions, and of 2026-07-28 always) is not kept waiting. */
+  /** Reads nothing more of the server until `resume`, where it serves this session alone; one that others share (stdio of many sessions, and of 2026-07-28 always) is not kept waiting, nor one that is part of the daemon. */
   pause(): void;
   resume(): void;
   /** The ids (canonical JSON text) of requests that it has taken and of which nothing has gone out: they wait for their turn. */

@@ -359,8 +359,11 @@ for (const [kind, play] of Object.entries(LINKS)) {
     },
   );
 
-  const isAlwaysShared = play === modern ? "its child has other callers and waits for none" : false;
-  const pausing = { skip: isAlwaysShared };
+  const never: [Play, string][] = [
+    [modern, "its child has other callers and waits for none"],
+    [builtin, "what it says is counted with what waits for the client, and waits nowhere else"],
+  ];
+  const pausing = { skip: new Map(never).get(play) ?? false };
   test(`${kind}: a server that is paused is read on where it stopped`, pausing, async (t) => {
     const { post, got, say, heard, link } = await rig(t, play);
     await post(call(1, "big"));
@@ -375,6 +378,15 @@ for (const [kind, play] of Object.entries(LINKS)) {
     assert.equal(answer!.id, 1);
   });
 }
+
+test("builtin: what it says while its client reads nothing waits with the client's stream, where it is counted", async (t) => {
+  const { post, say, heard, link } = await rig(t, builtin);
+  await post(call(1, "big"));
+  link.pause();
+  say({ id: 1, result: {} });
+  assert.equal(heard.length, 1);
+  link.resume();
+});
 
 for (const transport of ["sse", "http"] as const)
   test(`${transport}: a redirect within the server is followed unseen, one to elsewhere is refused and never called`, async (t) => {
