@@ -128,9 +128,9 @@ export class Web {
     if (req.method !== "POST") return refuseMethod(res, "GET, HEAD, POST");
     const body = await this.#posted(req);
     if (body === undefined) return;
-    const { registry, catalog, config, publicUrl } = this.#parts;
-    const { code } = body;
-    const { user, key } = registry.invites.redeem(typeof code === "string" ? code : "");
+    const { registry, catalog, config, publicUrl, edge } = this.#parts;
+    const code = typeof body["code"] === "string" ? body["code"] : "";
+    const { user, key } = edge.admit(req, () => registry.invites.redeem(code));
     this.#note({ what: "invite redeem", user, server: null, who: "browser" }, trace, startedAt);
     const servers = new Map(catalog.list().map((server) => [server.name, server]));
     const urls = personalUrls(publicUrl, { catalog, config }, user);

@@ -16,6 +16,8 @@ const VANISHED_RETRIES = 8;
 /** Looking costs a read of the kernel's table of connections. */
 const SWEEPS_A_LOOK = 3;
 const BETWEEN_WORDS_MS = 60_000;
+/** What a secret that nobody gave out is refused with. */
+const WRONG_SECRETS: readonly string[] = ["KEY_INVALID", "INVITE_INVALID"];
 
 /**
  * What stands between a listener and the network: who may hold how many connections, who has failed
@@ -61,7 +63,7 @@ export class Edge {
   /**
    * Runs a check of the secret that a request carries, and holds what comes of it against the
    * connection and the address. Rejects with what the check rejects with, and with TOO_MANY_FAILURES
-   * in the place of KEY_INVALID. A check may take its time, and resolve.
+   * in the place of what a wrong secret is refused with. A check may take its time, and resolve.
    */
   admit<T>(req: IncomingMessage, check: (req: IncomingMessage) => T): T {
     let principal: T;
@@ -97,12 +99,12 @@ export class Edge {
   }
 
   #refusalFor(req: IncomingMessage, error: unknown): unknown {
-    if (!(error instanceof SupervisorError) || error.code !== "KEY_INVALID") return error;
+    if (!(error instanceof SupervisorError) || !WRONG_SECRETS.includes(error.code)) return error;
     const seconds = this.#failures.failed(this.addresses.of(req));
     if (seconds === undefined) return error;
     return new SupervisorError(
       "TOO_MANY_FAILURES",
-      `too many requests with an invalid key came from this address; try again in ${seconds} s`,
+      `too many requests with an invalid key or invite came from this address; try again in ${seconds} s`,
       { retryAfterSeconds: seconds, details: error.details },
     );
   }

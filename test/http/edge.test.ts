@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
-import type { ServerResponse } from "node:http";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import { connect } from "node:net";
 import type { AddressInfo, Socket } from "node:net";
 import type { TestContext } from "node:test";
 import { test } from "node:test";
+import { SupervisorError } from "../../src/errors.ts";
 import { Edge } from "../../src/http/edge.ts";
 import { closeServer, createHttpServer } from "../../src/http/listen.ts";
 import { until } from "../helpers/until.ts";
@@ -77,4 +78,32 @@ test("a connection goes on for the next request after its answer was taken late"
   assert.equal(again.socket, socketOfServer);
   again.end("over");
   await until(() => text.endsWith("over"), "the second answer has come");
+});
+
+test("an address that guesses keys or invites is told to wait, and what is right passes all the same", () => {
+  const edge = new Edge([], () => undefined);
+  const socket = { remoteAddress: "203.0.113.7", on: () => socket, once: () => socket };
+  const req = { socket, headers: {} } as unknown as IncomingMessage;
+  const guess = (code: "KEY_INVALID" | "INVITE_INVALID" | "KEY_MISSING") => {
+    try {
+      edge.admit(req, () => {
+        throw new SupervisorError(code, "wrong");
+      });
+    } catch (error) {
+      return (error as SupervisorError).code;
+    }
+    return "";
+  };
+  for (let i = 0; i < 5; i++)
+    assert.deepEqual(
+      [guess("INVITE_INVALID"), guess("KEY_INVALID"), guess("KEY_MISSING")],
+      ["INVITE_INVALID", "KEY_INVALID", "KEY_MISSING"],
+    );
+  for (const code of ["INVITE_INVALID", "KEY_INVALID"] as const)
+    assert.equal(guess(code), "TOO_MANY_FAILURES");
+  assert.equal(guess("KEY_MISSING"), "KEY_MISSING");
+  assert.equal(
+    edge.admit(req, () => "ada"),
+    "ada",
+  );
 });
