@@ -1,3 +1,4 @@
+import { BY_KEY } from "../auth/principal.ts";
 import type { Registry } from "../auth/registry.ts";
 import type { Manifests } from "../instances/manifests.ts";
 import type { Instance, Supervisor } from "../instances/supervisor.ts";
@@ -8,7 +9,7 @@ import type { Tokens } from "../tokens/tokens.ts";
 
 export interface FollowParts {
   registry: Pick<Registry, "events">;
-  tokens: Pick<Tokens, "events">;
+  tokens: Pick<Tokens, "events"> & { connects: Pick<Tokens["connects"], "end"> };
   supervisor: Pick<Supervisor, "stop" | "renewTokens" | "renewAtOnce">;
   manifests: Pick<Manifests, "forget">;
   sessions: Pick<Sessions, "closeCredential" | "closeUser">;
@@ -18,16 +19,30 @@ export interface FollowParts {
 /**
  * What follows when a key or a user ends, or a token changes. Sessions end within the event, so before
  * the change is acknowledged, and nobody is shown any more what the old token showed; children end
- * soon after; a new token is handed to what runs, or to another that takes over from it.
+ * soon after, and what a browser has begun is void; a new token is handed to what runs, or to another
+ * that takes over from it.
  */
 export function followChanges(parts: FollowParts): void {
   const { registry, tokens, supervisor, manifests, sessions, log } = parts;
   const logFailure = (user: string | null, work: Promise<void>): void => {
     work.catch((error: unknown) => log.error({ user, err: error }, "a child could not be stopped"));
   };
-  registry.events.on("credential-ended", (ended) => sessions.closeCredential(ended));
+  // A key may end by the clock, where nobody would hear of a failure.
+  const endConnects = (user: string): void => {
+    try {
+      tokens.connects.end(user);
+    } catch (err) {
+      log.error({ user, err }, "what a browser has begun could not be made void");
+    }
+  };
+  registry.events.on("credential-ended", (ended) => {
+    sessions.closeCredential(ended);
+    // A JWT ends by itself every few minutes, and is no secret that somebody lost.
+    if (ended.issuer === BY_KEY) endConnects(ended.user);
+  });
   registry.events.on("user-ended", ({ user }) => {
     sessions.closeUser(user);
+    endConnects(user);
     const reason = "stopped: the user was disabled or removed";
     logFailure(user, supervisor.stop({ user }, reason));
   });

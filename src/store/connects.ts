@@ -22,6 +22,7 @@ export class ConnectRows {
   readonly #set: Query<never>;
   readonly #find: Query<PendingConnect & { userId: number }>;
   readonly #delete: Query<never>;
+  readonly #deleteOf: Query<never>;
   readonly #deleteEnded: Query<never>;
 
   constructor(db: Connection) {
@@ -37,6 +38,9 @@ export class ConnectRows {
        WHERE connects.state = ? AND browser = ? AND expires_at > ? AND users.state = 'enabled'`,
     );
     this.#delete = db.prepare("DELETE FROM connects WHERE user_id = ? AND server = ?");
+    this.#deleteOf = db.prepare(
+      "DELETE FROM connects WHERE user_id = (SELECT id FROM users WHERE name = ?)",
+    );
     this.#deleteEnded = db.prepare("DELETE FROM connects WHERE expires_at <= ?");
   }
 
@@ -52,5 +56,10 @@ export class ConnectRows {
     if (found === undefined) return undefined;
     const { userId, user, server, provider } = found;
     return this.#delete.run(userId, server) === 1 ? { user, server, provider } : undefined;
+  }
+
+  /** All that is under way for the user. */
+  deleteOf(user: string): void {
+    this.#deleteOf.run(user);
   }
 }

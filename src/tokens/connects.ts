@@ -126,6 +126,12 @@ export class Connects {
         this.#redeeming.delete(key);
   }
 
+  /** What was begun for the user, or is under way, is void: whoever began it may have had a key that opens nothing any more. May throw STORE_FAILED. */
+  end(user: string): void {
+    this.forget(user);
+    this.#parts.store.connects.deleteOf(user);
+  }
+
   /** Resolves when no code is being redeemed any more. */
   async close(): Promise<void> {
     await withDeadline(Promise.allSettled(this.#underWay), CALL_TIMEOUT_MS + 1000, () => []);

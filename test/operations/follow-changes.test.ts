@@ -7,11 +7,17 @@ import { createLogger } from "../../src/telemetry/logger.ts";
 import type { TokenEvents } from "../../src/tokens/tokens.ts";
 import { until } from "../helpers/until.ts";
 
-function rig({ stop = () => Promise.resolve() } = {}) {
+function rig({ stop = () => Promise.resolve(), end = () => {} } = {}) {
   const told: string[] = [];
   let logged = "";
   const registry = { events: new EventEmitter<RegistryEvents>() };
-  const tokens = { events: new EventEmitter<TokenEvents>() };
+  const connects = {
+    end: (user: string) => {
+      told.push(`end connects of ${user}`);
+      end();
+    },
+  };
+  const tokens = { events: new EventEmitter<TokenEvents>(), connects };
   followChanges({
     registry,
     tokens,
@@ -39,11 +45,20 @@ function rig({ stop = () => Promise.resolve() } = {}) {
   return { registry, tokens, told, logged: () => logged };
 }
 
-test("when a key ends its sessions end, and when a user ends the children too, within the event", () => {
+test("when a key ends its sessions and what a browser has begun end, and when a user ends the children too, within the event", () => {
   const { registry, told } = rig();
   registry.events.emit("credential-ended", { issuer: "key", credentialId: "k1", user: "alice" });
+  registry.events.emit("credential-ended", { issuer: "corp", credentialId: "j1", user: "alice" });
   registry.events.emit("user-ended", { user: "alice" });
-  assert.deepEqual(told, ["close key k1", "close user alice", "stop alice"]);
+  const begun = "end connects of alice";
+  assert.deepEqual(told, [
+    "close key k1",
+    begun,
+    "close key j1",
+    "close user alice",
+    begun,
+    "stop alice",
+  ]);
 });
 
 test("a new token renews the children of its server, the general one those of all, and what they showed is forgotten", () => {
@@ -73,4 +88,14 @@ test("a child that could not be stopped is logged, with its user", async () => {
   registry.events.emit("user-ended", { user: "alice" });
   await until(() => logged() !== "", "the failure is logged");
   assert.match(logged(), /"user":"alice".*it hangs.*a child could not be stopped/);
+});
+
+test("a database that fails keeps no key from ending, and is logged", () => {
+  const end = () => {
+    throw new Error("the disk is full");
+  };
+  const { registry, told, logged } = rig({ end });
+  registry.events.emit("user-ended", { user: "alice" });
+  assert.ok(told.includes("stop alice"));
+  assert.match(logged(), /"user":"alice".*the disk is full.*could not be made void/);
 });

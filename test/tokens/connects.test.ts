@@ -100,6 +100,24 @@ test("of two that are begun at once the later one counts, and there is one token
   assert.equal(tokens.show("ada").length, 1);
 });
 
+test("what was begun ends with the key or user that began it, a code that is being redeemed too, and bob's goes on", async (t) => {
+  const { begin, visit, finish, store, tokens, provider } = await rig(t);
+  store.users.insert("bob", 1);
+  const bob = await begin("bob");
+  const one = await begin();
+  const query = await visit(one.url);
+  tokens.connects.end("ada");
+  await assert.rejects(finish(query, one.browser), VOID);
+  assert.deepEqual(provider.calls, []);
+  const two = await begin();
+  const redeemed = await visit(two.url);
+  provider.beforeAnswer = () => tokens.connects.end("ada");
+  await assert.rejects(finish(redeemed, two.browser), VOID);
+  assert.equal(tokens.secretFor("ada", "mail"), undefined);
+  await finish(await visit(bob.url), bob.browser);
+  assert.equal(tokens.show("bob").length, 1);
+});
+
 test("what is set or cleared while a code is redeemed stays: what comes of it is dropped", async (t) => {
   const { begin, visit, finish, tokens, provider } = await rig(t);
   for (const [change, left] of [
