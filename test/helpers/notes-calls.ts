@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { isListening } from "./daemon.ts";
@@ -66,12 +66,19 @@ export class Notes {
 
   /** What it does otherwise than usual from now on; see the fixture. */
   behave(behaviour: object): void {
-    writeFileSync(join(this.folder, "behaviour.json"), JSON.stringify(behaviour));
+    this.#put("behaviour.json", JSON.stringify(behaviour));
   }
 
   /** Its tools from now on, the text of a JSON array. */
   showTools(text: string): void {
-    writeFileSync(join(this.folder, "tools.json"), text);
+    this.#put("tools.json", text);
+  }
+
+  /** In one move: the server reads it at every call, and must not find half of it. */
+  #put(name: string, text: string): void {
+    const file = join(this.folder, name);
+    writeFileSync(`${file}.new`, text);
+    renameSync(`${file}.new`, file);
   }
 
   /** From now on each start waits, until `letStart`. */

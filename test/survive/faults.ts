@@ -35,6 +35,8 @@ export interface Tally {
   /** Sessions that had to be begun anew, and gateways that had to be. */
   begunAnew: number;
   revived: number;
+  /** What the client said of the calls and reads that failed. */
+  said: string[];
 }
 
 /** Numbers of calls that are one ride's alone. */
@@ -45,7 +47,10 @@ const URI = "note://1";
 const UNDER_WAY_MS = 150;
 const IN_FLIGHT = ["killed", "replaced"];
 
-type Answer = { kind: "result"; text: string } | { kind: "error" } | { kind: "unanswered" };
+type Answer =
+  | { kind: "result"; text: string }
+  | { kind: "error"; message: string }
+  | { kind: "unanswered" };
 
 /** What came of it, within a client's patience. */
 async function answerOf(asked: Promise<string>, patienceMs: number): Promise<Answer> {
@@ -58,7 +63,9 @@ async function answerOf(asked: Promise<string>, patienceMs: number): Promise<Ans
     (text): Answer => ({ kind: "result", text }),
     (error: Error): Answer =>
       // What a client says when it has waited in vain is its own.
-      /timed? ?out/i.test(error.message) ? { kind: "unanswered" } : { kind: "error" },
+      /timed? ?out/i.test(error.message)
+        ? { kind: "unanswered" }
+        : { kind: "error", message: error.message },
   );
   const answer = await Promise.race([answered, over]);
   gaveUp.abort();
@@ -92,6 +99,7 @@ class Ride {
       strangers: 0,
       begunAnew: 0,
       revived: 0,
+      said: [],
     };
   }
 
@@ -136,7 +144,9 @@ class Ride {
   }
 
   async #answerOf(asked: Promise<string>): Promise<Answer> {
-    return await answerOf(asked, this.#stand.door.patienceMs);
+    const answer = await answerOf(asked, this.#stand.door.patienceMs);
+    if (answer.kind === "error") this.tally.said.push(answer.message);
+    return answer;
   }
 
   #countRead({ kind }: Answer): void {

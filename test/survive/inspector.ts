@@ -16,13 +16,14 @@ import { Sheet } from "./sheet.ts";
 
 const INSPECTOR = fileURLToPath(new URL("../../node_modules/.bin/mcp-inspector", import.meta.url));
 /**
- * How often it calls, and how many calls there are for each fault. Its load ends by their number, so there are
- * enough for the time that a fault takes on a busy machine; an idle server is to be stopped before the next call.
+ * How often it calls, how many calls there are for each fault, and after how many of them it comes. Its load ends
+ * by their number, so there are enough for the time that a fault takes on a busy machine. A child that is killed has
+ * answered something before, and an idle one is to be stopped before the next call.
  */
-const PACE: Record<Fault, { perSecond: number; each: number }> = {
-  killed: { perSecond: 20, each: 4 },
-  replaced: { perSecond: 20, each: 40 },
-  idle: { perSecond: 1, each: 3 },
+const PACE: Record<Fault, { perSecond: number; each: number; after: number }> = {
+  killed: { perSecond: 20, each: 6, after: 3 },
+  replaced: { perSecond: 20, each: 40, after: 1 },
+  idle: { perSecond: 1, each: 3, after: 1 },
 };
 
 /** What its load test says at its end. */
@@ -42,7 +43,7 @@ async function load(
   rounds: number,
 ): Promise<{ summary: Summary; faults: number }> {
   const storage = await mkdtemp(join(tmpdir(), "inspector-"));
-  const { perSecond, each } = PACE[fault];
+  const { perSecond, each, after } = PACE[fault];
   const requests = each * (rounds + 1);
   const headers = Object.entries(stand.door.headers).flatMap(([name, value]) => [
     "--header",
@@ -67,7 +68,7 @@ async function load(
   let faults = 0;
   for (let seen = calls(); faults < rounds; faults += 1) {
     const isOver = () => child.exitCode !== null;
-    await until(() => isOver() || calls() > seen, "it calls", 60_000);
+    await until(() => isOver() || calls() >= seen + after, "it calls", 60_000);
     if (isOver()) break;
     await stand.faults[fault]!();
     seen = calls();

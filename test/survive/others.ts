@@ -65,10 +65,13 @@ function judge(met: Met, sheet: Sheet): void {
     ]
       .map((word, i) => `${zeros[i]} ${word}`)
       .join(", ");
-  const { unanswered, duplicated, failedReads, failedCalls, strangers, begunAnew } = met;
+  const { unanswered, duplicated, failedReads, failedCalls, strangers, begunAnew, said } = met;
+  const wanted = `${met.fault === "replaced" ? "0 errors, " : ""}${words([0, 0, 0, 0, 0, 0])}`;
+  const found =
+    underWay + words([unanswered, duplicated, failedReads, failedCalls, strangers, begunAnew]);
   sheet.note(
     `${met.client} at ${met.stand}, ${met.rounds} times ${met.fault}`,
-    `${met.fault === "replaced" ? "0 errors, " : ""}${words([0, 0, 0, 0, 0, 0])}`,
-    underWay + words([unanswered, duplicated, failedReads, failedCalls, strangers, begunAnew]),
+    wanted,
+    wanted === found ? found : [found, ...new Set(said)].join("; "),
   );
 }
