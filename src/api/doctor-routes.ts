@@ -54,6 +54,7 @@ async function diagnose(parts: ControlParts, name: string): Promise<Diagnosis> {
   const facts = {
     user,
     now: Date.now(),
+    pageFor: (server: string) => tokens.connects.pageFor(name, server),
     url: personalUrls(publicUrl, parts, name)[0]?.sse ?? "",
     instances,
     failures,

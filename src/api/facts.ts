@@ -28,6 +28,8 @@ export interface Facts {
   lastGood: RequestRecord | undefined;
   keys: readonly AccessKey[];
   tokens: readonly StoredToken[];
+  /** Where the user connects an account for the server, where there is such a page. */
+  pageFor: (server: string) => string | undefined;
   /** Where the user's clients should go. */
   url: string;
 }
@@ -70,17 +72,24 @@ export function ifExpired(facts: Facts, token: StoredToken): Cause | undefined {
 }
 
 /** One of a provider that is over, and no new one is to be had. One that nobody uses may be over: it is refreshed when it is wanted. */
-function ifOver({ user, now }: Facts, token: StoredToken, grant: StoredGrant): Cause | undefined {
+function ifOver(
+  { user, now, pageFor }: Facts,
+  token: StoredToken,
+  grant: StoredGrant,
+): Cause | undefined {
   if (token.expiresAt !== null && token.expiresAt > now) return undefined;
   const { provider, needsReauth, lastResult } = grant;
   const what = `${user.name}'s ${nameOf(token)} is over, and ${provider}`;
   const order = `${user.name} --server ${token.server ?? ""}`;
-  if (needsReauth !== null)
+  if (needsReauth !== null) {
+    const page = pageFor(token.server ?? "");
+    const inBrowser = page === undefined ? "" : `${user.name} opens ${page} , or `;
     return {
       code: "TOKEN_EXPIRED",
       cause: `${what} refreshes it no more: ${needsReauth.reason}`,
-      next: `mcp-supervisor token set ${order} --refresh-token-stdin`,
+      next: `${inBrowser}mcp-supervisor token set ${order} --refresh-token-stdin`,
     };
+  }
   if (lastResult === null || lastResult === "ok") return undefined;
   return {
     code: "TOKEN_EXPIRED",

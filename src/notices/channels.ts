@@ -70,7 +70,13 @@ function bodyOf(def: NoticeDef, message: Message, hide: Hide): object {
     return { ...signatureOf(def, hide), msg_type: "text", content: { text: unmarked(text) } };
   const subjects = about
     .slice(0, MAX_SUBJECTS)
-    .map(({ about: id, user, server, endsAt }) => ({ about: id, user, server, endsAt }));
+    .map(({ about: id, user, server, endsAt, connectUrl }) => ({
+      about: id,
+      user,
+      server,
+      endsAt,
+      connectUrl,
+    }));
   return { event, text, count: about.length, subjects, at };
 }
 

@@ -24,6 +24,8 @@ export interface Trouble {
   endsAt: number | null;
   /** Why, where that is known; may hold what a child said. */
   reason: string | null;
+  /** Where the user connects the account anew, where there is such a page. */
+  connectUrl: string | null;
 }
 
 /** What there is at the moment. */

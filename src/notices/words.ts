@@ -12,13 +12,13 @@ type Words = Record<Language, string>;
 type Named = Trouble & { now: number };
 
 const SENTENCES: Record<TroubleKind, (trouble: Named) => Words> = {
-  needs_reauth: ({ user, server, reason }) => ({
-    en: `${user} has to connect ${server} anew, its provider refreshes the token no more: ${reason}\n→ mcp-supervisor token set ${user} --server ${server} --refresh-token-stdin`,
-    zh: `${user} 需要重新授权 ${server}，服务商不再刷新其令牌：${reason}\n→ mcp-supervisor token set ${user} --server ${server} --refresh-token-stdin`,
+  needs_reauth: (trouble) => ({
+    en: `${trouble.user} has to connect ${trouble.server} anew, its provider refreshes the token no more: ${trouble.reason}\n→ ${toConnect(trouble).en}`,
+    zh: `${trouble.user} 需要重新授权 ${trouble.server}，服务商不再刷新其令牌：${trouble.reason}\n→ ${toConnect(trouble).zh}`,
   }),
   refresh_token: (trouble) => ({
-    en: `${trouble.user}'s refresh token for ${trouble.server} ${ends(trouble).en}\n→ mcp-supervisor token set ${trouble.user} --server ${trouble.server} --refresh-token-stdin`,
-    zh: `${trouble.user} 用于 ${trouble.server} 的刷新令牌${ends(trouble).zh}\n→ mcp-supervisor token set ${trouble.user} --server ${trouble.server} --refresh-token-stdin`,
+    en: `${trouble.user}'s refresh token for ${trouble.server} ${ends(trouble).en}\n→ ${toConnect(trouble).en}`,
+    zh: `${trouble.user} 用于 ${trouble.server} 的刷新令牌${ends(trouble).zh}\n→ ${toConnect(trouble).zh}`,
   }),
   token: (trouble) => {
     const { user, server } = trouble;
@@ -64,6 +64,16 @@ const MANY: Record<TroubleKind, Words> = {
   vault: { en: "troubles with the vault", zh: "个保险库异常" },
   disk: { en: "troubles with the disk", zh: "个磁盘异常" },
 };
+
+/** By the user in a browser, or with a refresh token from elsewhere. */
+function toConnect({ user, server, connectUrl }: Named): Words {
+  const order = `mcp-supervisor token set ${user} --server ${server} --refresh-token-stdin`;
+  if (connectUrl === null) return { en: order, zh: order };
+  return {
+    en: `${user} opens ${connectUrl} , or ${order}`,
+    zh: `请 ${user} 打开 ${connectUrl} ，或运行 ${order}`,
+  };
+}
 
 function ends({ endsAt, now }: Named): Words {
   const at = endsAt ?? now;

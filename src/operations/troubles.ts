@@ -24,7 +24,7 @@ export interface TroubleParts {
   store: Pick<Store, "grants" | "tokens" | "meta" | "relaxed">;
   registry: Pick<Registry, "expiringKeys" | "findUser">;
   supervisor: Pick<Supervisor, "list" | "fallen">;
-  tokens: Pick<Tokens, "refusalOf">;
+  tokens: Pick<Tokens, "refusalOf" | "connects">;
   vault: Pick<Vault, "trouble">;
   config: Pick<Config, "providers" | "dataDir">;
   log: Logger;
@@ -32,7 +32,14 @@ export interface TroubleParts {
 
 type Source = () => readonly Trouble[];
 
-const nothing = { event: 0, user: null, server: null, endsAt: null, reason: null };
+const nothing = {
+  event: 0,
+  user: null,
+  server: null,
+  endsAt: null,
+  reason: null,
+  connectUrl: null,
+};
 
 /** A function that looks at what needs a person. It throws nothing: what cannot be looked at is not known. */
 export function troubleFinder(parts: TroubleParts): () => Look {
@@ -61,26 +68,35 @@ export function troubleFinder(parts: TroubleParts): () => Look {
   };
 }
 
-function dead({ store }: TroubleParts): Trouble[] {
-  return store.grants.ending(0).flatMap(({ user, server, state, since, reason }) => {
+function dead(parts: TroubleParts): Trouble[] {
+  return parts.store.grants.ending(0).flatMap(({ user, server, state, since, reason }) => {
     if (state !== "needs_reauth") return [];
-    const about = `${user}/${server}`;
-    return [{ kind: "needs_reauth", about, event: since, user, server, endsAt: null, reason }];
+    const whose = ofGrant(parts, user, server);
+    return [{ ...whose, kind: "needs_reauth", event: since, endsAt: null, reason }];
   });
 }
 
-function endingGrants({ store }: TroubleParts, ends: RefreshEnds): Trouble[] {
+const ofGrant = ({ tokens }: TroubleParts, user: string, server: string) => ({
+  about: `${user}/${server}`,
+  user,
+  server,
+  connectUrl: tokens.connects.pageFor(user, server) ?? null,
+});
+
+function endingGrants(parts: TroubleParts, ends: RefreshEnds): Trouble[] {
   const now = Date.now();
-  const rows = store.grants.ending(now + SOON_MS).filter(({ state }) => state !== "needs_reauth");
+  const rows = parts.store.grants
+    .ending(now + SOON_MS)
+    .filter(({ state }) => state !== "needs_reauth");
   return ends.untended(rows).map(({ user, server, refreshExpiresAt: endsAt }) => {
-    const about = `${user}/${server}`;
-    const event = endsAt ?? 0;
-    return { kind: "refresh_token", about, event, user, server, endsAt, reason: null };
+    const whose = ofGrant(parts, user, server);
+    return { ...whose, kind: "refresh_token", event: endsAt ?? 0, endsAt, reason: null };
   });
 }
 
 function endingTokens({ store }: TroubleParts): Trouble[] {
   return store.tokens.ending(Date.now() + SOON_MS).map(({ user, server: of, expiresAt }) => ({
+    ...nothing,
     kind: "token",
     about: `${user}/${of}`,
     event: expiresAt,
@@ -88,7 +104,6 @@ function endingTokens({ store }: TroubleParts): Trouble[] {
     // The general one has no server.
     server: of === "" ? null : of,
     endsAt: expiresAt,
-    reason: null,
   }));
 }
 

@@ -73,6 +73,7 @@ const facts = (rest: Partial<Facts>): Facts => ({
   refusedReplays: [],
   keys: [{ id: "1", prefix: "mcps_1234", label: null, createdAt: 0, expiresAt: null }],
   tokens: [],
+  pageFor: () => undefined,
   url: "http://localhost/u/alice/sse",
   ...rest,
 });

@@ -140,7 +140,10 @@ test("a token that is over and not to be had again: tool calls are refused and n
   const told = JSON.parse(stdout) as { code: string; next: string };
   assert.deepEqual(
     [told.code, told.next],
-    ["TOKEN_EXPIRED", "mcp-supervisor token set alice --server one --refresh-token-stdin"],
+    [
+      "TOKEN_EXPIRED",
+      `alice opens ${rig.daemon.origin}/u/alice/connect/one , or mcp-supervisor token set alice --server one --refresh-token-stdin`,
+    ],
   );
 
   await set("one");

@@ -8,6 +8,7 @@ import { SupervisorError } from "../../src/errors.ts";
 import { Notices } from "../../src/notices/notices.ts";
 import { TROUBLE_KINDS } from "../../src/notices/trouble.ts";
 import type { Look, Trouble } from "../../src/notices/trouble.ts";
+import { sentenceOf } from "../../src/notices/words.ts";
 import { createLogger } from "../../src/telemetry/logger.ts";
 import { Scrubber } from "../../src/telemetry/scrubber.ts";
 import { BOT_SECRET, StrictBot } from "../fixtures/notices/bots.ts";
@@ -24,7 +25,8 @@ const DAY = 24 * HOUR;
 function dead(user: string, more: Partial<Trouble> = {}): Trouble {
   const about = `${user}/mail`;
   const whose = { about, user, server: "mail" };
-  return { kind: "needs_reauth", ...whose, event: 1, endsAt: null, reason: "20064", ...more };
+  const since = { event: 1, endsAt: null, reason: "20064", connectUrl: null };
+  return { kind: "needs_reauth", ...whose, ...since, ...more };
 }
 
 /** The room with these bots, time that can be skipped, and what is in trouble. */
@@ -215,7 +217,9 @@ test("a database that takes no writing does not keep a trouble from being told, 
     return store.transaction(work);
   };
   const disk = { kind: "disk", about: "database", user: null, server: null } as const;
-  now.troubles = [{ ...disk, event: 0, endsAt: null, reason: "the disk is full" }];
+  now.troubles = [
+    { ...disk, event: 0, endsAt: null, reason: "the disk is full", connectUrl: null },
+  ];
   const full = { store: { notices: store.notices, transaction } };
   await start(full);
   await pass(HOUR);
@@ -265,4 +269,18 @@ test("a redirect is no success, and neither is Feishu's 200 to a wrong signature
   assert.deepEqual(told, ["it answered with code 19021", "it answered with 307"]);
   assert.deepEqual(feishu!.refusals, ["19021"]);
   assert.equal(config.notices.length, 2);
+});
+
+test("who has to connect anew is told with the page for it, beside the command", () => {
+  const connectUrl = "https://mcp.example.com/u/ada/connect/mail";
+  const command = "mcp-supervisor token set ada --server mail --refresh-token-stdin";
+  for (const kind of ["needs_reauth", "refresh_token"] as const) {
+    const told = dead("ada", { kind, connectUrl, endsAt: DAY });
+    assert.ok(sentenceOf(told, "en", 0).endsWith(`\n→ ada opens ${connectUrl} , or ${command}`));
+    assert.ok(
+      sentenceOf(told, "zh", 0).endsWith(`\n→ 请 ada 打开 ${connectUrl} ，或运行 ${command}`),
+    );
+    const without = sentenceOf({ ...told, connectUrl: null }, "en", 0);
+    assert.ok(without.endsWith(`\n→ ${command}`));
+  }
 });

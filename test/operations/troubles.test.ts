@@ -21,7 +21,8 @@ function rig(t: TestContext) {
   const { store, folder } = temporaryStore(t);
   const keyFile = path.join(folder, "vault.key");
   const vault = openVault({ keyFile, store });
-  const config = { providers: { sso: {} }, servers: {}, dataDir: folder } as never;
+  const servers: Record<string, object> = {};
+  const config = { providers: { sso: {} }, servers, dataDir: folder } as never;
   const tokens = tokensOver({ store, vault }, config);
   const registry = new Registry(store);
   const instances: InstanceRow[] = [];
@@ -31,7 +32,7 @@ function rig(t: TestContext) {
   const find = troubleFinder(parts);
   const found = () => find().troubles.map(({ kind, about }) => `${kind} ${about}`);
   for (const user of ["ada", "bob"]) store.users.insert(user, 1);
-  return { store, vault, tokens, registry, instances, keyFile, parts, find, found };
+  return { store, vault, tokens, registry, instances, keyFile, parts, servers, find, found };
 }
 
 test("all is well, and so nothing is in trouble", (t) => {
@@ -58,7 +59,7 @@ test("tokens and keys that end within a week are told, and those of a user who i
 });
 
 test("who has to connect anew is told with since when and why", (t) => {
-  const { store, find } = rig(t);
+  const { store, find, tokens, servers } = rig(t);
   const grant = { provider: "sso", generation: 1, box: Buffer.from("x"), refreshExpiresAt: null };
   store.grants.set(1, "mail", grant);
   const row = store.grants.find("ada", "mail")!;
@@ -66,8 +67,12 @@ test("who has to connect anew is told with since when and why", (t) => {
   const { since } = store.grants.find("ada", "mail")!;
   const [trouble] = find().troubles;
   const whose = { user: "ada", server: "mail", about: "ada/mail" };
-  const wanted = { kind: "needs_reauth", ...whose, event: since, endsAt: null, reason: "20064" };
-  assert.deepEqual(trouble, wanted);
+  const about = { event: since, endsAt: null, reason: "20064" };
+  assert.deepEqual(trouble, { kind: "needs_reauth", ...whose, ...about, connectUrl: null });
+  const page = (user: string, server: string) => `https://mcp.example.com/${user}/${server}`;
+  tokens.connects.reachableAt({ callback: "https://mcp.example.com/x", page });
+  servers["mail"] = { tokensFrom: { provider: "sso", grant: "user" } };
+  assert.equal(find().troubles[0]?.connectUrl, "https://mcp.example.com/ada/mail");
 });
 
 test("one that is parked stays in trouble while it is tried again, until it has served", (t) => {
