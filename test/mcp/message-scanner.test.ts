@@ -5,6 +5,7 @@ import { splice } from "../../src/mcp/json-span.ts";
 import { LongText } from "../../src/mcp/long-text.ts";
 import { MessageAssembler } from "../../src/mcp/message-assembler.ts";
 import { MessageScanner } from "../../src/mcp/message-scanner.ts";
+import { resultIn } from "../../src/mcp/outcome.ts";
 
 const SUBSCRIPTION = "io.modelcontextprotocol/subscriptionId";
 
@@ -154,4 +155,25 @@ test("what was read of a message that broke a limit is given back at once", () =
   for (const piece of pieces) assembler.push(piece);
   assert.ok(pieces.slice(0, 60).every(({ length }) => length === 0));
   assembler.end();
+});
+
+test("the result of an answer is found in its bytes, however they are cut, and nothing else passes for it", () => {
+  const object = '{"a":[1,{"result":{"no":1}}],"b":"}"}';
+  const cases: [string, string | undefined][] = [
+    [`{"jsonrpc":"2.0","result": ${object} ,"id":7}`, object],
+    [`{"id":7,"\\u0072esult":${object}}`, object],
+    [`{"id":7,"result":{"x":1},"result":${object}}`, object],
+    [`{"id":7,"result":${object},"result":5}`, undefined],
+    [`{"id":7,"params":{"result":${object}}}`, undefined],
+    ['{"id":7,"result":[1]}', undefined],
+    ['{"id":7,"error":{"code":1}}', undefined],
+  ];
+  for (const [text, expected] of cases)
+    for (let cutAt = 0; cutAt < text.length; cutAt += 1) {
+      const scanner = scanned(text, cutAt);
+      const parts = [text.slice(0, cutAt), text.slice(cutAt)].map((part) => Buffer.from(part));
+      const found = resultIn(new LongText(parts, scanner));
+      const said = found && Buffer.concat(found).toString();
+      assert.equal(said, expected, `${text} cut at ${cutAt}`);
+    }
 });
