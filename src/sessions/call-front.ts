@@ -1,4 +1,4 @@
-import { unawaited } from "../containment.ts";
+import { unawaited, unheard } from "../containment.ts";
 import { SupervisorError, toSupervisorError } from "../errors.ts";
 import { withDeadline } from "../platform/deadline.ts";
 import { ownCall, ownMessage } from "../mcp/client-body.ts";
@@ -16,7 +16,7 @@ import {
 } from "../mcp/messages.ts";
 import { messagesIn, outcomeOf } from "../mcp/outcome.ts";
 import { OFFERED_VERSION } from "../mcp/versions.ts";
-import type { PostAnswer, Posting } from "../links/link.ts";
+import type { Posting } from "../links/link.ts";
 import { inTurns } from "../platform/in-turns.ts";
 import type { CallWatch } from "./calls.ts";
 import type { Front, TellAll } from "./front.ts";
@@ -80,7 +80,8 @@ export class CallFront implements Front {
 
   /**
    * Resolves when a call can go out at once. Rejects with what keeps the server from that, with
-   * UPSTREAM_TIMEOUT where it has not greeted by then; nothing that was asked has gone out.
+   * UPSTREAM_TIMEOUT where it has not greeted by then, after which the session is lost; nothing that
+   * was asked has gone out.
    */
   async ready(withinMs: number): Promise<void> {
     await (this.#greeting ??= this.#greet(withinMs));
@@ -96,10 +97,10 @@ export class CallFront implements Front {
   }
 
   /** As `call`, for what changes nothing; `params` is JSON text. */
-  readonly ask = async (method: string, params: string): Promise<Text> => {
+  async ask(method: string, params: string, signal: AbortSignal): Promise<Text> {
     const id = this.#nextId();
-    return await this.#ask(ownMessage(requestText(id, method, params), id, method));
-  };
+    return await this.#ask(ownMessage(requestText(id, method, params), id, method), signal);
+  }
 
   #nextId(): string {
     this.#lastId += 1;
@@ -164,7 +165,8 @@ export class CallFront implements Front {
   async #greet(withinMs: number): Promise<void> {
     try {
       const shown = this.session.sleeper.answer([this.#hello]);
-      const answer = shown ?? (await withDeadline(this.#ask(this.#hello), withinMs, late));
+      const answer =
+        shown ?? (await withDeadline(this.#ask(this.#hello), withinMs, () => this.#late()));
       if (outcomeOf(answer) === "error")
         throw new SupervisorError("UPSTREAM_INVALID", "the server refused the session");
       const there = ownMessage(notificationText(INITIALIZED), undefined, INITIALIZED);
@@ -173,6 +175,13 @@ export class CallFront implements Front {
       this.#greeting = undefined;
       throw error;
     }
+  }
+
+  /** A question that stays open keeps every other session from beginning over this one. */
+  #late(): never {
+    const error = new SupervisorError("UPSTREAM_TIMEOUT", "the server did not greet in time");
+    this.session.giveUp(error);
+    throw error;
   }
 
   async #send(message: ClientMessage, watch: CallWatch | undefined): Promise<void> {
@@ -192,9 +201,9 @@ export class CallFront implements Front {
     if (waiter === undefined) return;
     this.#waiting.delete(id);
     const cancelled = ownMessage(leftText(id), undefined, "notifications/cancelled");
-    const told: Promise<PostAnswer> = this.session.post(alone(cancelled), undefined, () => {});
     // A server that is gone need not hear it.
-    told.catch(() => {});
+    const told = this.session.post(alone(cancelled), undefined, () => {});
+    unheard("session", (failure) => this.session.giveUp(failure), told);
     waiter.reject(hasLeft());
   }
 
@@ -213,10 +222,6 @@ export class CallFront implements Front {
     for (const id of ids) this.#waiting.get(id)?.reject(error);
   }
 }
-
-const late = (): never => {
-  throw new SupervisorError("UPSTREAM_TIMEOUT", "the server did not greet in time");
-};
 
 const hasLeft = (): SupervisorError =>
   new SupervisorError("REQUEST_INVALID", "the client has left");

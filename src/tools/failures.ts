@@ -33,8 +33,7 @@ export function unavailable(failure: SupervisorError): SupervisorError {
 
 /** What a caller is told of a call that broke off: no 503, upon which programs try again. */
 export function brokenOff(failure: SupervisorError): SupervisorError {
-  const { code } = failure;
-  if (!isServers(failure) || code === "STOPPING" || code === "TOOL_FAILED") return failure;
+  if (!isServers(failure) || failure.code === "TOOL_FAILED") return failure;
   const what = `${failure.message}; the tool may have run`;
   return new SupervisorError("TOOL_FAILED", what, { cause: failure, details: failure.details });
 }

@@ -8,6 +8,7 @@ import { audienceOf } from "../sessions/asleep.ts";
 import type { CallFront } from "../sessions/call-front.ts";
 import type { CallLinks, CallTarget } from "../sessions/call-links.ts";
 import { allPages } from "../sessions/list-pages.ts";
+import type { Ask } from "../sessions/list-pages.ts";
 import { NOTHING, offerIn } from "./offer.ts";
 import type { Offer } from "./offer.ts";
 
@@ -18,7 +19,7 @@ const IN_VAIN_MS = 1_000;
 const REST_MS = 5_000;
 const MAX_RESTING = 10_000;
 
-/** What is known of a server's tools, and whether it has not said since that they are others. */
+/** What is known of a server's tools, and whether nothing has happened since for which they may be others. */
 export interface Known {
   readonly offer: Offer;
   readonly isFresh: boolean;
@@ -64,7 +65,9 @@ export class Offers {
     if (kept !== undefined && isCurrent(kept, link)) return { offer: kept.offer, isFresh: true };
     if (kept !== undefined) this.#drop(nameOf(target));
     const offer = await this.#shown(target);
-    return offer && { offer, isFresh: (link?.toolsChanges ?? 0) === 0 };
+    // Whoever is awake may have come with others than the one before.
+    const isAsleep = target.instance.live === undefined;
+    return offer && { offer, isFresh: isAsleep && (link?.toolsChanges ?? 0) === 0 };
   }
 
   /**
@@ -103,11 +106,14 @@ export class Offers {
       const { live } = link.session;
       const token = live?.startedAs.token;
       const changes = link.toolsChanges;
+      const enough = new AbortController();
+      const ask: Ask = (method, params) => link.ask(method, params, enough.signal);
       const late = (): never => {
+        enough.abort();
         const what = `${name} has not shown its tools in time`;
         throw new SupervisorError("UPSTREAM_TIMEOUT", what);
       };
-      const pages = await withDeadline(allPages(link.ask, "tools/list"), startTimeoutMs, late);
+      const pages = await withDeadline(allPages(ask, "tools/list"), startTimeoutMs, late);
       if (pages === undefined && hasTools(link)) {
         const what = `${name} shows no list of tools that could be read`;
         throw new SupervisorError("UPSTREAM_INVALID", what);

@@ -114,7 +114,8 @@ export class Tools {
         const known = await this.#offers.known(target);
         const isAsleep = target.instance.live === undefined;
         if (known !== undefined && (known.isFresh || isAsleep)) return { target, ...known };
-        return await this.#asked(target);
+        const asked = await this.#asked(target);
+        return "failure" in asked && known !== undefined ? { target, ...known } : asked;
       }),
     );
     return listOf(found, this.#parts.config.defaultServer);

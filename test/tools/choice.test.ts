@@ -105,8 +105,9 @@ test("503 is for what was not sent, and says when to try again; what broke off m
   assert.equal(isUnsent(of("UPSTREAM_RESET", { data: { mayHaveHappened: false } })), true);
   assert.equal(isUnsent(of("UPSTREAM_RESET", { data: { mayHaveHappened: true } })), false);
   assert.equal(isUnsent(of("UPSTREAM_RESET")), false);
-  assert.deepEqual(codeOf(brokenOff(of("UPSTREAM_RESET"))), ["TOOL_FAILED", 500, undefined]);
-  for (const code of ["STOPPING", "TOOL_FAILED", "REQUEST_INVALID", "INTERNAL"] as const)
+  for (const code of ["UPSTREAM_RESET", "INSTANCE_EXITED", "STOPPING"] as const)
+    assert.deepEqual(codeOf(brokenOff(of(code))), ["TOOL_FAILED", 500, undefined]);
+  for (const code of ["TOOL_FAILED", "REQUEST_INVALID", "INTERNAL"] as const)
     assert.equal(brokenOff(of(code)).code, code);
 
   const answer = (error: unknown) => Buffer.from(JSON.stringify({ jsonrpc: "2.0", id: 1, error }));
