@@ -47,7 +47,7 @@ interface Rig {
 
 async function rig(t: TestContext, servers: (dir: string) => object): Promise<Rig> {
   const dir = temporaryFolder(t);
-  const config = { servers: servers(dir), defaultServer: "first" };
+  const config = { servers: servers(dir), defaultServer: "first", stopTimeout: "1s" };
   const daemon = await startDaemon(t, { config });
   const { key } = await daemon.addUser("alice");
   const bearer = ["authorization", `Bearer ${key.secret}`];
@@ -306,4 +306,59 @@ test("a server that cannot be had is 503 with the time to try again, and the oth
     assert.equal(answer.status, 503, answer.body);
     assert.match(String(answer.headers["retry-after"]), /^\d+$/);
   }
+});
+
+test("a call ends with the key that it came by, and with the daemon, which says that it may have run", async (t) => {
+  const { call, get, dir, daemon } = await rig(t, (at) => ({
+    first: witness(join(at, "first")),
+    feishu: { builtin: "feishu-token" },
+  }));
+  // A server that is part of the daemon has tools as well.
+  const feishu = toolList.parse(JSON.parse((await get("/tools/list?server=feishu")).body));
+  assert.ok(feishu.tools.some(({ name }) => name === "get_feishu_app_token"));
+  const token = await call({ method: "get_feishu_app_token" });
+  assert.deepEqual([token.status, JSON.parse(token.body).server], [200, "feishu"]);
+
+  const underWay = (ms: number) =>
+    until(
+      () =>
+        messagesIn(join(dir, "first")).find(
+          ({ params }) => (params as { arguments?: { ms?: number } })?.arguments?.ms === ms,
+        ),
+      "the call is under way",
+    );
+  const cancelled = (id: unknown) =>
+    until(
+      () =>
+        messagesIn(join(dir, "first")).some(
+          ({ method, params }) =>
+            method === "notifications/cancelled" &&
+            (params as { requestId: unknown }).requestId === id,
+        ),
+      "the call is cancelled",
+    );
+  const other = await orderControl<{ id: string; secret: string }>(
+    daemon.socket,
+    "POST",
+    "/api/users/alice/keys",
+    {},
+  );
+  const byOther = ask(daemon.port, {
+    method: "POST",
+    path: `/tools?token=${other.secret}`,
+    headers: JSON_TYPE,
+    body: JSON.stringify({ method: "sleep", args: { ms: 600_001 } }),
+  });
+  byOther.catch(() => undefined);
+  const { id } = await underWay(600_001);
+  await orderControl(daemon.socket, "DELETE", `/api/keys/${other.id}`);
+  await assert.rejects(byOther, "the connection is closed");
+  await cancelled(id);
+
+  const last = call({ method: "sleep", args: { ms: 600_002 } });
+  await underWay(600_002);
+  await daemon.stop();
+  const answer = await last;
+  assert.deepEqual([answer.status, errorOf(answer).type], [500, "TOOL_FAILED"]);
+  assert.match(errorOf(answer).message, /the tool may have run/);
 });
