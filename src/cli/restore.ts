@@ -137,6 +137,7 @@ function change({ newRequestId, orderRow }: Loaded, revokeKeys: boolean): (store
     // One that was used since the backup would be good again.
     store.invites.deleteAll();
     const revoked = revokeKeys ? store.accessKeys.revokeAll(Date.now()) : 0;
+    if (revokeKeys) store.identities.revokeAll(Date.now());
     const what = revokeKeys ? "restore --revoke-keys" : "restore";
     store.audit.insertAll([orderRow({ what, ...order }, undefined)]);
     return revoked;
@@ -224,7 +225,7 @@ export function addRestoreCommand(program: Command): void {
     .command("restore")
     .description("make the database of an empty data folder from a backup; needs no daemon")
     .argument("<file>", "what `backup` has made; the key file must be in its place")
-    .option("--revoke-keys", "revoke every access key in it")
+    .option("--revoke-keys", "revoke every access key in it, and the JWTs that are out")
     .addHelpText("after", "\nExample:\n  mcp-supervisor restore /mnt/backup/mcp-2026-11-29.db")
     .action(restore);
 }

@@ -29,6 +29,7 @@ export class IdentityRows {
   readonly #link: Query<never>;
   readonly #keep: Query<never>;
   readonly #revokeBefore: Query<{ revokedBefore: number }>;
+  readonly #revokeAll: Query<never>;
 
   constructor(db: Connection) {
     this.#find = db.prepare(
@@ -50,6 +51,7 @@ export class IdentityRows {
       `UPDATE users SET jwts_revoked_before = max(?, coalesce(jwts_revoked_before, 0))
        WHERE id = ? RETURNING jwts_revoked_before AS revokedBefore`,
     );
+    this.#revokeAll = db.prepare("UPDATE users SET jwts_revoked_before = ?");
   }
 
   /** The user whom this subject is linked to; null where that one was removed, undefined where it is linked to nobody. */
@@ -80,5 +82,10 @@ export class IdentityRows {
   /** Never earlier than it was; returns what is in force. */
   revokeBefore(userId: number, at: number): number {
     return this.#revokeBefore.get(at, userId)!.revokedBefore;
+  }
+
+  /** As `revokeBefore` for every user, at a time that is now. */
+  revokeAll(at: number): void {
+    this.#revokeAll.run(at);
   }
 }

@@ -189,13 +189,18 @@ test("a backup that a signal ends, or that comes in half, leaves nothing", async
   }
 });
 
-test("restore with --revoke-keys lets no key in that the backup holds", async (t) => {
+test("restore with --revoke-keys lets no key in that the backup holds, and no JWT of before", async (t) => {
   const { daemon, file } = await backedUp(t);
   await loseData(daemon);
   const { revoked, keys } = (await daemon.cli(["restore", file, "--revoke-keys"])).json<
     Record<string, number>
   >();
   assert.deepEqual({ revoked, keys }, { revoked: 2, keys: 0 });
+  const db = new Database(join(daemon.dataDir, DATABASE), { readonly: true });
+  const count = db.prepare("SELECT count(jwts_revoked_before) AS n, count(*) AS all_ FROM users");
+  const { n, all_ } = count.get() as { n: number; all_: number };
+  db.close();
+  assert.deepEqual([n, n > 0], [all_, true], "JWTs that are out open nothing");
   const next = await startDaemon(t, { config: CONFIG, dir: daemon.dir });
   const listed = (await next.cli(["key", "list", "ada"])).json<{ keys: { revokedAt: number }[] }>();
   assert.ok(listed.keys.every(({ revokedAt }) => revokedAt !== null));
