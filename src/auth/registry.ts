@@ -39,6 +39,8 @@ export interface RegistryEvents {
   "credential-ended": [Credential];
   /** The user was disabled, or the removal has begun. */
   "user-ended": [{ user: string }];
+  /** JWTs of the user were revoked: whoever had one has lost it, or it was never theirs. */
+  "jwts-revoked": [{ user: string }];
   /** A user was made for somebody whom that issuer of JWTs vouches for. */
   "user-made": [{ user: string; issuer: string }];
 }
@@ -75,6 +77,7 @@ export class Registry {
         this.#expiry.forget(principal.credentialId);
         this.#end(principal);
       },
+      onRevoked: (user) => this.events.emit("jwts-revoked", { user }),
       onMade: (user, issuer) => this.events.emit("user-made", { user, issuer }),
     });
   }
@@ -248,7 +251,9 @@ export class Registry {
 
   /** From here on the user's JWTs that were issued before `at` (epoch ms) open nothing; returns the time in force, which never goes back. */
   revokeJwtsBefore(name: string, at: number): number {
-    return this.#jwts.revokeBefore(this.#requireStaying(name), at);
+    const before = this.#jwts.revokeBefore(this.#requireStaying(name), at);
+    this.events.emit("jwts-revoked", { user: name });
+    return before;
   }
 
   /** What that issuer calls `subject` is this user from here on. USER_NOT_FOUND, or REQUEST_INVALID for an issuer that the config does not name. */

@@ -37,9 +37,10 @@ export function followChanges(parts: FollowParts): void {
   };
   registry.events.on("credential-ended", (ended) => {
     sessions.closeCredential(ended);
-    // A JWT ends by itself every few minutes, and is no secret that somebody lost.
+    // A JWT ends by itself every few minutes, and is no secret that somebody lost then.
     if (ended.issuer === BY_KEY) endConnects(ended.user);
   });
+  registry.events.on("jwts-revoked", ({ user }) => endConnects(user));
   registry.events.on("user-ended", ({ user }) => {
     sessions.closeUser(user);
     endConnects(user);

@@ -160,6 +160,8 @@ test("a user who is made for a subject gets no name that somebody has, or has le
   assert.equal(await whyNot(of("王")), "let in: user");
   assert.equal(await whyNot(of(`${"x".repeat(70)}1`)), `let in: ${"x".repeat(63)}`);
   assert.equal(await whyNot(of(`${"x".repeat(70)}2`)), `let in: ${"x".repeat(61)}-2`);
+  for (const sub of ["", "x".repeat(256), "bob\n", "bob\u2028", "\0"])
+    assert.match(await whyNot(of(sub)), /does not say who it is/);
   assert.deepEqual(
     made.slice(0, 3),
     ["alice-3", "alice-4", "user"].map((name) => `${name} of ${SSO}`),

@@ -49,12 +49,14 @@ test("when a key ends its sessions and what a browser has begun end, and when a 
   const { registry, told } = rig();
   registry.events.emit("credential-ended", { issuer: "key", credentialId: "k1", user: "alice" });
   registry.events.emit("credential-ended", { issuer: "corp", credentialId: "j1", user: "alice" });
+  registry.events.emit("jwts-revoked", { user: "alice" });
   registry.events.emit("user-ended", { user: "alice" });
   const begun = "end connects of alice";
   assert.deepEqual(told, [
     "close key k1",
     begun,
     "close key j1",
+    begun,
     "close user alice",
     begun,
     "stop alice",

@@ -16,6 +16,8 @@ export interface JwtParts {
   cache: Pick<KeyCache, "admit" | "forget">;
   /** What was opened with it ends now. */
   onEnded: (principal: Principal) => void;
+  /** Something of this user's ended that nobody may go on with. */
+  onRevoked: (user: string) => void;
   /** A user was made for somebody of this issuer. */
   onMade: (user: string, issuer: string) => void;
   /** Whether something of a former user of that name is left, which is nobody else's. */
@@ -236,10 +238,13 @@ export class Jwts {
   /** None is known any more, and what some of them opened ends. */
   #end(isOver: (one: { principal: Principal; issuedAt: number | null }) => boolean): void {
     this.#parts.cache.forget();
+    const users = new Set<string>();
     for (const [id, one] of this.#inUse) {
       if (!isOver(one)) continue;
       this.#inUse.delete(id);
+      users.add(one.principal.user);
       this.#parts.onEnded(one.principal);
     }
+    for (const user of users) this.#parts.onRevoked(user);
   }
 }
