@@ -1,3 +1,4 @@
+import { A_JWT } from "../auth/key-invalid.ts";
 import { ERROR_CODES, counted } from "../errors.ts";
 import type { ErrorCode } from "../errors.ts";
 import type { RequestRecord } from "../telemetry/request-record.ts";
@@ -63,7 +64,10 @@ function causeOfRequest(record: RequestRecord, facts: Facts): Cause {
   switch (failure.code) {
     case "KEY_INVALID":
     case "TOO_MANY_FAILURES":
-      return cause(detail ?? "a client uses an access key that was never issued here", newKey);
+      return cause(
+        detail ?? "a client uses an access key that was never issued here",
+        detail?.startsWith(A_JWT) === true ? `a new token of the issuer, or ${newKey}` : newKey,
+      );
     case "KEY_MISSING":
       return cause("a client sends no access key", "Authorization: Bearer mcps_…, or ?token=");
     case "USER_MISMATCH":

@@ -1,4 +1,5 @@
 import { isLoopbackHost } from "../platform/loopback.ts";
+import { readIssuers } from "../auth/jwt/trusted-issuer.ts";
 import { readSecretFile } from "../platform/secret-file.ts";
 import { accessSync, constants, existsSync, lstatSync, statSync, statfsSync } from "node:fs";
 import type { Stats } from "node:fs";
@@ -260,6 +261,24 @@ export function appSecrets({ servers }: Config): Finding[] {
   });
 }
 
+/** The keys of issuers of JWTs, without which the daemon does not start. */
+export function jwtKeys({ jwt }: Config): Finding[] {
+  return jwt.issuers.map((def) => {
+    const what = `JWTs of ${def.name}`;
+    const parts = { scrubber: { set: () => true }, log: { warn: () => undefined } };
+    try {
+      readIssuers([def], parts, () => undefined);
+      return ok(
+        what,
+        `${def.algorithm}, by ${def.key.kind === "jwks" ? def.key.url : def.key.file}`,
+      );
+    } catch (error) {
+      const remedy = "put that right: the daemon does not start so";
+      return fail(what, toSupervisorError(error).message, remedy);
+    }
+  });
+}
+
 /** What can be told of a config whatever account its daemon has, where its servers get these levels. */
 export const ofConfig = (config: Config, levels: readonly ServerLevel[]): Finding[] => [
   database(config),
@@ -271,4 +290,5 @@ export const ofConfig = (config: Config, levels: readonly ServerLevel[]): Findin
   ...addresses(config),
   ...recipes(config),
   ...appSecrets(config),
+  ...jwtKeys(config),
 ];

@@ -1,5 +1,6 @@
 import { orderRow } from "../audit/audit.ts";
 import type { Audit } from "../audit/audit.ts";
+import { BY_KEY } from "../auth/principal.ts";
 import type { Principal } from "../auth/registry.ts";
 import type { Catalog } from "../catalog/catalog.ts";
 import { SupervisorError } from "../errors.ts";
@@ -47,15 +48,20 @@ export async function putOwnToken(
   const { token, server, expiresAt } = wantedOf(body);
   if (server !== null && catalog.find(server) === undefined)
     throw new SupervisorError("SERVER_NOT_FOUND", "there is no such server");
-  const { user, label } = principal;
+  const { user } = principal;
   tokens.set(user, server, token, expiresAt);
   const durationMs = performance.now() - startedAt;
-  const who = label === null ? `${user}'s key` : `${user}'s key ${label}`;
+  const who = nameOf(principal);
   audit.add(orderRow({ what: "token set", user, server, requestId, who, durationMs }, undefined));
   await supervisor.started(server === null ? { user } : { user, server }, PATIENCE_MS);
   if (res.destroyed) return;
   res.writeHead(204, { "cache-control": "no-store" });
   res.end();
+}
+
+function nameOf({ user, issuer, label }: Principal): string {
+  if (issuer !== BY_KEY) return `${user}'s JWT of ${issuer}`;
+  return label === null ? `${user}'s key` : `${user}'s key ${label}`;
 }
 
 const invalid = (message: string): SupervisorError =>

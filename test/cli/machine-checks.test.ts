@@ -32,6 +32,17 @@ test("the secret of an app is looked for where the daemon would read it", (t) =>
   assert.deepEqual(checks.appSecrets(configIn(folder)), []);
 });
 
+test("a key of JWTs that would keep the daemon from starting is said to", (t) => {
+  const folder = temporaryFolder(t);
+  const jwt = { issuers: [{ secretFile: "jwt.secret" }] };
+  const config = configIn(folder, { jwt });
+  assert.equal(checks.jwtKeys(config)[0]!.outcome, "fail");
+  writeFileSync(join(folder, "jwt.secret"), "x".repeat(32), { mode: 0o400 });
+  const [found] = checks.jwtKeys(config);
+  assert.equal(found!.outcome, "ok");
+  assert.match(found!.found, /^HS256, by .*jwt\.secret$/);
+});
+
 test("what is in order is said to be so, and every complaint says what to do", (t) => {
   const folder = temporaryFolder(t);
   const config = configIn(folder);

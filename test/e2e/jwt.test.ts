@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { generateKeyPairSync } from "node:crypto";
-import { writeFileSync } from "node:fs";
+import { chmodSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import type { TestContext } from "node:test";
+import { askControl } from "../helpers/control.ts";
 import { startDaemon } from "../helpers/daemon.ts";
 import type { TestDaemon } from "../helpers/daemon.ts";
 import { echoServer } from "../helpers/echo.ts";
@@ -117,7 +118,14 @@ test("no forged or odd JWT lets anybody in over HTTP: each is 401 with one body,
   });
   assert.ok(long.status >= 400 && long.status < 500, String(long.status));
   assert.doesNotMatch(daemon.log(), /eyJ/);
-  assert.match(daemon.log(), /"code":"KEY_INVALID"/);
+  // The admin learns what the client does not.
+  const late = signedJwt(SECRET, { sub: "alice", exp: inSeconds(-3600) });
+  const refused = await ask(daemon.port, { path: "/u/alice/sse", headers: bearer(late) });
+  const [, id = ""] = /"requestId":"([^"]*)"/.exec(refused.body) ?? [];
+  assert.match(
+    (await askControl(daemon.socket, "GET", `/api/requests/${id}`)).body,
+    /the JWT, of jwt, has expired/,
+  );
 });
 
 test("a JWT's session goes on with the next one of its issuer alone; a stream ends with its JWT, at a revocation and with the user", async (t) => {
@@ -232,4 +240,22 @@ test("users are made for whom an issuer vouches, where the config says so, and a
   assert.equal(await statusOf("bob-example", "00u1"), 403);
   const shown = await daemon.cli(["user", "show", "carol"], { isForPeople: true });
   assert.match(shown.stdout, /JWTs: 00u1 of jwt/);
+
+  // A key that cannot be used changes nothing; another one ends what the old one opened.
+  chmodSync(secretFile, 0o644);
+  const refused = await daemon.cli(["reload"]);
+  assert.match(refused.error().message, /open to other accounts: chmod 400/);
+  assert.equal(await statusOf("carol", "00u1"), 405);
+  const open = await EventStream.open(daemon.port, {
+    path: "/u/carol/sse",
+    headers: bearer(signedJwt("short-secret", { sub: "00u1", exp: inSeconds(600) })),
+  });
+  writeFileSync(secretFile, SECRET);
+  chmodSync(secretFile, 0o600);
+  assert.equal((await daemon.cli(["reload"])).code, 0);
+  await until(() => open.isEnded, "the stream has ended with the key");
+  assert.equal(await statusOf("carol", "00u1"), 401);
+  const doctor = await daemon.cli(["doctor"]);
+  assert.match(doctor.stdout, /JWTs of jwt/);
+  assert.match(doctor.stdout, /allowShortSecret: lets in a secret under 32 bytes/);
 });
