@@ -62,6 +62,38 @@ for (const kind of ["oauth2", "feishu-v2"] as const)
     assert.match((await fresh())!, /^u-4$/);
   });
 
+for (const kind of ["oauth2", "google", "feishu-v2"] as const)
+  test(`${kind}: what an answer says beside its tokens loses neither of them, however oddly it is said`, async (t) => {
+    const { provider, fresh, tokens, row, store, vault } = await providerRig(t, { kind });
+    const held = (): string => {
+      const { user, generation } = row();
+      return vault.open(store.grants.box(row())!, `grants|${user}|mail|sso|${generation}`);
+    };
+    const odd: object[] = [
+      { token_type: undefined },
+      { token_type: "JWT" },
+      { expires_in: null },
+      { expires_in: 0 },
+      { expires_in: "soon" },
+      { scope: ["a", "b"] },
+      { scope: null },
+      { id_token: "x" },
+    ];
+    for (const [at, more] of odd.entries()) {
+      const [token, refreshToken] = [`u-odd-${at}`, `ur-odd-${at}`];
+      const given = { access_token: token, refresh_token: refreshToken, token_type: "Bearer" };
+      provider.down = { status: 200, body: { ...given, ...more } };
+      await tokens.refresh("ada", "mail");
+      assert.deepEqual([await fresh(), held()], [token, refreshToken], JSON.stringify(more));
+    }
+    for (const none of [null, ""]) {
+      const given = { access_token: "u-kept", refresh_token: none, token_type: "Bearer" };
+      provider.down = { status: 200, body: given };
+      await tokens.refresh("ada", "mail");
+      assert.deepEqual([await fresh(), held()], ["u-kept", `ur-odd-${odd.length - 1}`]);
+    }
+  });
+
 test("tokens lie sealed, each refresh token for its own generation", async (t) => {
   const { fresh, folder, store, row, vault } = await providerRig(t, { kind: "feishu-v2" });
   await fresh();

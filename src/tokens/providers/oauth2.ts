@@ -116,9 +116,10 @@ async function ask(
     isAsked = true;
     try {
       const answer = await callProvider({ url, headers, body: textOf(body) }, signal);
-      failure = refusalIn(answer) ?? ODD;
-      return new Response(withoutIdToken(answer), {
-        status: answer.status,
+      const refusal = refusalIn(answer);
+      failure = refusal ?? ODD;
+      return new Response(asDescribed(answer), {
+        status: refusal === undefined ? 200 : answer.status,
         headers: { "content-type": "application/json" },
       });
     } catch (error) {
@@ -137,12 +138,22 @@ const textOf = (body: unknown): string =>
   body instanceof URLSearchParams ? body.toString() : typeof body === "string" ? body : "";
 
 /**
- * Nobody is signed in here. An id token that did not pass would throw away the refresh token beside it,
- * which may be the only one that works.
+ * The answer without what the library would throw all of it away for: the refresh token in it may be the
+ * only one that works. Nobody is signed in here, and where the access token stands says the config.
  */
-function withoutIdToken({ body }: PostAnswer): string {
+function asDescribed({ body }: PostAnswer): string {
   const { id_token: _, ...rest } = objectIn(body);
-  return JSON.stringify(rest);
+  if (typeof rest["access_token"] !== "string") return JSON.stringify(rest);
+  const { expires_in: lifetime, refresh_token: refreshToken, scope } = rest;
+  const seconds = Number.parseFloat(String(lifetime));
+  return JSON.stringify({
+    ...rest,
+    token_type: "bearer",
+    expires_in: seconds > 0 && Number.isFinite(seconds) ? seconds : undefined,
+    refresh_token:
+      typeof refreshToken === "string" && refreshToken !== "" ? refreshToken : undefined,
+    scope: typeof scope === "string" ? scope : undefined,
+  });
 }
 
 function refusalIn(answer: PostAnswer): Refused | undefined {
