@@ -15,7 +15,7 @@ const CALL_TIMEOUT_MS = 15_000;
 const SECRET = /^[\w-]{43}$/;
 
 export interface ConnectsParts {
-  store: Pick<Store, "connects" | "transaction" | "users">;
+  store: Pick<Store, "connects" | "transaction" | "relaxed" | "users">;
   config: Pick<Config, "servers">;
   clients: ProviderClients;
   /** Keeps what the provider gave, and returns when the access token ends. */
@@ -83,7 +83,8 @@ export class Connects {
     if (row?.state !== "enabled") throw new SupervisorError("USER_NOT_FOUND", "no such user");
     const digests = { state: digestOfSecret(state), browser: digestOfSecret(browser) };
     const expiresAt = Date.now() + CONNECT_WITHIN_MS;
-    store.transaction(() =>
+    // What a power loss takes back is begun anew; to wait for the disk would keep everybody waiting.
+    store.relaxed(() =>
       store.connects.set({ userId: row.id, server, provider, ...digests, expiresAt }),
     );
     return { url, browser };

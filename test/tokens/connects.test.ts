@@ -100,6 +100,13 @@ test("of two that are begun at once the later one counts, and there is one token
   assert.equal(tokens.show("ada").length, 1);
 });
 
+test("however often a user begins, nobody waits for the disk", async (t) => {
+  const { begin, store } = await rig(t);
+  const write = t.mock.method(store, "transaction");
+  for (let i = 0; i < 10; i++) await begin();
+  assert.equal(write.mock.callCount(), 0);
+});
+
 test("what was begun ends with the key or user that began it, a code that is being redeemed too, and bob's goes on", async (t) => {
   const { begin, visit, finish, store, tokens, provider } = await rig(t);
   store.users.insert("bob", 1);
