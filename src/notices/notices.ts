@@ -12,7 +12,7 @@ import type { Hide, Message } from "./channels.ts";
 import { TROUBLE_KINDS } from "./trouble.ts";
 import type { Look, Trouble, TroubleKind } from "./trouble.ts";
 import { TEST_WORDS, sentenceOf, summaryOf } from "./words.ts";
-import type { Language } from "./words.ts";
+import type { Language } from "../http/language.ts";
 
 const LOOK_EVERY_MS = 30_000;
 /** As many of a kind are told one by one. */

@@ -1,7 +1,6 @@
+import type { Language } from "../http/language.ts";
 import { spokenDuration } from "../platform/durations.ts";
 import type { Trouble, TroubleKind } from "./trouble.ts";
-
-export type Language = "en" | "zh";
 
 /** Of what a child or a system said. */
 const MAX_REASON = 200;

@@ -2,8 +2,8 @@
 import { readFileSync } from "node:fs";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { NOSNIFF } from "../http/safe-response.ts";
-import { languageIn } from "./language.ts";
-import type { Language } from "./language.ts";
+import { languageOf } from "../http/language.ts";
+import type { Language } from "../http/language.ts";
 
 type InBoth = Readonly<Record<Language, string>>;
 
@@ -84,7 +84,7 @@ export class Pages {
     name: PageName,
     { status = 200, values = {}, headers = {} }: Shown = {},
   ): void {
-    const language = languageIn(req.headers["accept-language"]);
+    const language = languageOf(req.headers["accept-language"]);
     const safe = Object.entries(values).map(([key, text]) => [key, escaped(text)] as const);
     const html = filled(this.#layout, {
       base: this.#base,

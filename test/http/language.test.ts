@@ -14,6 +14,8 @@ test("people are spoken to in the language that they like best of ours, else in 
     ["en-GB,zh;q=0.9", "en"],
     ["de, zh;q=0.5, en;q=0.4", "zh"],
     ["zh;q=0", "en"],
+    ["en;q=0.1, ZH;q=0.2", "zh"],
+    ["fr, zh;q=0.1", "zh"],
     ["zhx", "en"],
     [";;q=,,", "en"],
   ];
