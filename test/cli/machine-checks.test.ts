@@ -36,7 +36,7 @@ test("a key of JWTs that would keep the daemon from starting is said to", (t) =>
   const folder = temporaryFolder(t);
   const jwt = { issuers: [{ secretFile: "jwt.secret" }] };
   const config = configIn(folder, { jwt });
-  assert.equal(checks.jwtKeys(config)[0]!.outcome, "fail");
+  assert.equal(checks.jwtKeys(config)[0]!.outcome, "failed");
   writeFileSync(join(folder, "jwt.secret"), "x".repeat(32), { mode: 0o400 });
   const [found] = checks.jwtKeys(config);
   assert.equal(found!.outcome, "ok");
