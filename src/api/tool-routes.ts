@@ -1,5 +1,6 @@
 import type { Request, Response, Router } from "express";
 import { SupervisorError } from "../errors.ts";
+import { HAS_LEFT } from "../mcp/messages.ts";
 import { BY_ADMIN } from "../tools/tools.ts";
 import { callAnswer, listAnswer } from "../tools/answers.ts";
 import type { CallContext, Caller, WantedCall } from "../tools/tools.ts";
@@ -40,7 +41,7 @@ function wantedIn(req: Request): WantedCall {
 function contextOf({ audit }: ControlParts, req: Request, user: string): CallContext {
   const res = req.res!;
   const left = new AbortController();
-  res.once("close", () => left.abort());
+  res.once("close", () => left.abort(HAS_LEFT));
   const requestId = String(res.locals["requestId"]);
   let server = "";
   const begin: CallContext["watch"]["begin"] = (what) => {

@@ -3,6 +3,7 @@ import type { Builtins } from "../builtins/builtins.ts";
 import { SupervisorError } from "../errors.ts";
 import { sendText } from "../http/error-response.ts";
 import { dropBody, readBody } from "../http/read-body.ts";
+import { HAS_LEFT } from "../mcp/messages.ts";
 import type { Principal } from "../auth/registry.ts";
 import type { BodyRequest } from "../platform/body-request.ts";
 import type { Sessions } from "../sessions/sessions.ts";
@@ -82,7 +83,8 @@ async function call(
   { req, res, trace }: ToolRequest,
 ): Promise<void> {
   const left = new AbortController();
-  trace.atEnd(() => left.abort());
+  // A reason of its own, or Node makes an error for every call.
+  trace.atEnd(() => left.abort(HAS_LEFT));
   if (!JSON_TYPE.test(req.headers["content-type"] ?? ""))
     throw new SupervisorError("TYPE_UNSUPPORTED", "the body must be application/json");
   const body = await readBody(req, config.limits.bodyBytes, edge);

@@ -1,5 +1,5 @@
 import { SupervisorError, toSupervisorError } from "../errors.ts";
-import type { LastShown } from "../instances/last-shown.ts";
+import type { Audience, LastShown } from "../instances/last-shown.ts";
 import type { Manifest } from "../instances/manifests.ts";
 import type { Live } from "../instances/supervisor.ts";
 import { locate, valueAt } from "../mcp/json-span.ts";
@@ -44,6 +44,7 @@ export interface OffersOptions {
 /** Which tools each server has for a user: from its manifest where there is one, else from the server itself. */
 export class Offers {
   readonly #options: OffersOptions;
+  readonly #audiences = new Map<string, Audience>();
   readonly #ofManifests = new WeakMap<Manifest, Promise<Offer | undefined>>();
   /** The one that was read last is the last. */
   readonly #kept = new Map<string, Entry>();
@@ -144,9 +145,18 @@ export class Offers {
     this.#kept.delete(name);
   }
 
+  /** Whom the links are to servers that speak this. */
+  #audienceFor(transport: string): Audience | undefined {
+    const known = this.#audiences.get(transport);
+    if (known !== undefined) return known;
+    const audience = audienceOf(this.#options.links.hello, transport);
+    if (audience !== undefined) this.#audiences.set(transport, audience);
+    return audience;
+  }
+
   /** What the last child showed; undefined where there is no manifest, or its list was too long for one. */
   async #shown({ instance, server }: CallTarget): Promise<Offer | undefined> {
-    const audience = audienceOf(this.#options.links.hello, server.transport);
+    const audience = this.#audienceFor(server.transport);
     const manifest = audience && this.#options.lastShown.find(instance.ref, audience);
     if (manifest === undefined) return undefined;
     const known = this.#ofManifests.get(manifest) ?? readOffer(manifest);

@@ -47,7 +47,8 @@ interface Rig {
 
 async function rig(t: TestContext, servers: (dir: string) => object): Promise<Rig> {
   const dir = temporaryFolder(t);
-  const config = { servers: servers(dir), defaultServer: "first", stopTimeout: "1s" };
+  const limits = { bodyBytes: "64K" };
+  const config = { servers: servers(dir), defaultServer: "first", stopTimeout: "1s", limits };
   const daemon = await startDaemon(t, { config });
   const { key } = await daemon.addUser("alice");
   const bearer = ["authorization", `Bearer ${key.secret}`];
@@ -136,6 +137,14 @@ test("a tool is called by a POST over whatever its server speaks, as the documen
     "y",
     "first",
   ]);
+  const huge = await call({ method: "echo", args: { text: "x".repeat(70_000) } });
+  assert.deepEqual([huge.status, errorOf(huge).type], [413, "BODY_TOO_LARGE"]);
+  const from = (...headers: string[]) =>
+    ask(daemon.port, { method: "POST", path: "/tools", headers, body: "{}" });
+  const strange = await from("origin", "http://evil.example", ...JSON_TYPE);
+  assert.deepEqual([strange.status, errorOf(strange).type], [403, "ORIGIN_REFUSED"]);
+  const rebound = await from("host", "evil.example", ...JSON_TYPE);
+  assert.deepEqual([rebound.status, errorOf(rebound).type], [403, "HOST_REFUSED"]);
 
   // As an admin, in the user's name.
   const args = '{"text":"from the shell"}';
