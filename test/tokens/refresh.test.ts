@@ -94,6 +94,22 @@ for (const kind of ["oauth2", "google", "feishu-v2"] as const)
     }
   });
 
+for (const kind of ["oauth2", "feishu-v2"] as const)
+  test(`${kind}: what no header or environment could carry is taken for no token, and the one that is there serves`, async (t) => {
+    const { provider, fresh, tokens, row } = await providerRig(t, { kind });
+    assert.equal(await fresh(), "u-ada-1");
+    for (const given of [
+      { access_token: "u-odd\r\nx-evil: 1", refresh_token: "ur" },
+      { access_token: "u-odd\0", refresh_token: "ur" },
+      { access_token: "u".repeat(200_000), refresh_token: "ur" },
+      { access_token: "u-odd", refresh_token: "ur\0" },
+    ]) {
+      provider.down = { status: 200, body: { ...given, token_type: "Bearer" } };
+      await assert.rejects(tokens.refresh("ada", "mail"), /its answer holds what can be no token/);
+      assert.deepEqual([await fresh(), row().state], ["u-ada-1", "idle"]);
+    }
+  });
+
 test("tokens lie sealed, each refresh token for its own generation", async (t) => {
   const { fresh, folder, store, row, vault } = await providerRig(t, { kind: "feishu-v2" });
   await fresh();

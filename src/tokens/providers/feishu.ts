@@ -3,7 +3,7 @@ import { objectIn } from "../../platform/post.ts";
 import type { PostAnswer } from "../../platform/post.ts";
 import { callProvider, retryAfterOf } from "./call.ts";
 import { createHash } from "node:crypto";
-import { Refused, errorCodeIn, milliseconds } from "./provider.ts";
+import { Refused, errorCodeIn, milliseconds, requireTokens } from "./provider.ts";
 import type { Authorization, Issued, ProviderClient, RefusalKind } from "./provider.ts";
 
 type FeishuProvider = Extract<ProviderDef, { kind: "feishu" }>;
@@ -183,7 +183,7 @@ function issuedIn(value: unknown): Issued {
   const answer = value as Record<string, unknown>;
   const accessToken = textIn(answer["access_token"]);
   if (accessToken === undefined) throw new Refused("transient", "its answer holds no token");
-  return {
+  return requireTokens({
     accessToken,
     refreshToken: textIn(answer["refresh_token"]),
     tokenType: textIn(answer["token_type"]),
@@ -192,5 +192,5 @@ function issuedIn(value: unknown): Issued {
     refreshExpiresInMs: milliseconds(
       secondsIn(answer["refresh_token_expires_in"] ?? answer["refresh_expires_in"]),
     ),
-  };
+  });
 }

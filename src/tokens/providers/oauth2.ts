@@ -3,7 +3,7 @@ import type { ProviderDef } from "../../config/config.ts";
 import { objectIn } from "../../platform/post.ts";
 import type { PostAnswer } from "../../platform/post.ts";
 import { callProvider, retryAfterOf } from "./call.ts";
-import { Refused, errorCodeIn, milliseconds } from "./provider.ts";
+import { Refused, errorCodeIn, milliseconds, requireTokens } from "./provider.ts";
 import type { Authorization, Issued, ProviderClient } from "./provider.ts";
 
 type OAuthProvider = Extract<ProviderDef, { kind: "oauth2" | "google" }>;
@@ -174,7 +174,7 @@ function refusalIn(answer: PostAnswer): Refused | undefined {
 function issuedIn(response: TokenEndpointResponse): Issued {
   const { access_token: accessToken, refresh_token: refreshToken, expires_in: seconds } = response;
   const { refresh_token_expires_in: refreshSeconds } = response;
-  return {
+  return requireTokens({
     accessToken,
     refreshToken,
     expiresInMs: milliseconds(seconds),
@@ -182,5 +182,5 @@ function issuedIn(response: TokenEndpointResponse): Issued {
     refreshExpiresInMs: milliseconds(
       typeof refreshSeconds === "number" && refreshSeconds > 0 ? refreshSeconds : undefined,
     ),
-  };
+  });
 }

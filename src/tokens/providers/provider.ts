@@ -11,6 +11,17 @@ export interface Issued {
   scope?: string | undefined;
 }
 
+/** RFC 6749, appendix A: nothing else goes into a header, and no environment takes more. */
+const TOKEN = /^[\x20-\x7e]{1,130048}$/;
+
+/** What a provider gave, where that can be tokens; else a transient Refused. */
+export function requireTokens(issued: Issued): Issued {
+  const { accessToken, refreshToken } = issued;
+  const tokens = refreshToken === undefined ? [accessToken] : [accessToken, refreshToken];
+  if (tokens.every((token) => TOKEN.test(token))) return issued;
+  throw new Refused("transient", "its answer holds what can be no token");
+}
+
 /** A browser's way to the provider and back. */
 export interface Authorization {
   /** Where the browser comes back to. */
