@@ -99,12 +99,14 @@ function ifOver(
 }
 
 /** A token that serves still, and will be over before long. */
-export function ifDying({ user, now }: Facts, token: StoredToken): string | undefined {
+export function ifDying({ user, now, pageFor }: Facts, token: StoredToken): string | undefined {
   const { expiresAt, grant } = token;
   if (grant === null || grant.needsReauth === null) return undefined;
   if (expiresAt === null || expiresAt <= now) return undefined;
   const { reason } = grant.needsReauth;
-  return `${user.name}'s ${nameOf(token)} is over in ${spokenDuration(expiresAt - now)}, and ${grant.provider} refreshes it no more: ${reason}`;
+  const page = pageFor(token.server ?? "");
+  const where = page === undefined ? "" : `; ${user.name} connects it anew at ${page}`;
+  return `${user.name}'s ${nameOf(token)} is over in ${spokenDuration(expiresAt - now)}, and ${grant.provider} refreshes it no more: ${reason}${where}`;
 }
 
 const nameOf = ({ server }: StoredToken): string =>

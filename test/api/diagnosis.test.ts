@@ -242,3 +242,23 @@ test("a session that could not go on with the next child is a warning for an hou
   ]);
   assert.deepEqual(warnings(NOW - 2 * 3_600_000), []);
 });
+
+test("who has to connect an account anew is told where, before the token is over and after", () => {
+  const needsReauth = { since: NOW - DAY, reason: "20064" };
+  const tried = { refreshedAt: 0, lastResult: "needs_reauth: 20064", lastTriedAt: NOW - DAY };
+  const grant = { provider: "sso", refreshExpiresAt: null, ...tried, needsReauth };
+  const withTokens = (expiresAt: number, page?: string): Facts =>
+    facts({
+      instances: [instance("mail")],
+      tokens: [{ ...token("mail", expiresAt), grant }],
+      pageFor: () => page,
+    });
+  const page = "https://mcp.example.com/u/alice/connect/mail";
+  const command = "mcp-supervisor token set alice --server mail --refresh-token-stdin";
+  assert.equal(causeOf(withTokens(EXPIRED, page))?.next, `alice opens ${page} , or ${command}`);
+  assert.equal(causeOf(withTokens(EXPIRED))?.next, command);
+  const warned = (more?: string) => warningsOf(withTokens(NOW + DAY, more), undefined);
+  const dying = "alice's token for mail is over in 24 h, and sso refreshes it no more: 20064";
+  assert.deepEqual(warned(), [dying]);
+  assert.deepEqual(warned(page), [`${dying}; alice connects it anew at ${page}`]);
+});
