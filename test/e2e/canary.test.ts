@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
-import { readFileSync, readdirSync, statSync } from "node:fs";
+import { readFileSync, readdirSync, statSync, writeFileSync } from "node:fs";
 import type { IncomingMessage } from "node:http";
 import { join, relative } from "node:path";
 import { test } from "node:test";
@@ -9,8 +9,10 @@ import { CLIENT, StrictProvider } from "../fixtures/providers/strict.ts";
 import { startDaemon } from "../helpers/daemon.ts";
 import type { TestDaemon } from "../helpers/daemon.ts";
 import { bearer, call, fixture, initialize, json } from "../helpers/fixtures.ts";
+import { inSeconds, signedJwt } from "../helpers/jwt.ts";
 import { ask } from "../helpers/raw-http.ts";
 import { serve } from "../helpers/serve.ts";
+import { temporaryFolder } from "../helpers/store.ts";
 import { until } from "../helpers/until.ts";
 
 /** A secret that is nowhere else on this machine. */
@@ -154,12 +156,16 @@ test("no secret is anywhere but where it belongs: files, log, processes, answers
   const forAll = headerSecret();
   const feishu = await StrictProvider.open({ kind: "feishu-v2" });
   t.after(() => feishu.close());
+  const forJwts = randomBytes(40).toString("base64url");
+  const secretFile = join(temporaryFolder(t), "jwt.secret");
+  writeFileSync(secretFile, forJwts, { mode: 0o400 });
   const daemon = await startDaemon(t, {
     config: {
       defaultServer: "tells",
       admin: { host: "127.0.0.1", port: 0 },
       metrics: { perUser: true },
       log: { level: "trace" },
+      jwt: { issuers: [{ secretFile }] },
       servers: {
         tells,
         feishu: { builtin: "feishu-token", baseUrl: feishu.origin, sessionConfig: true },
@@ -185,7 +191,8 @@ test("no secret is anywhere but where it belongs: files, log, processes, answers
     assert.equal(setting.code, 0);
   }
   const answers: [string, string][] = [];
-  for (const [user, key] of Object.entries(keys)) {
+  const jwt = signedJwt(forJwts, { sub: "alice", iat: inSeconds(0), exp: inSeconds(3600) });
+  for (const [user, key] of [...Object.entries(keys), ["alice", jwt] as const]) {
     const post = async (path: string, body: string, headers: string[] = []): Promise<void> => {
       const all = [...bearer(key), ...json, ...headers];
       const answer = await ask(daemon.port, { method: "POST", path, body, headers: all });
@@ -197,7 +204,7 @@ test("no secret is anywhere but where it belongs: files, log, processes, answers
     const agent = ["user-agent", `client ${key} ${forRemote} ${"x".repeat(60)}${key}`];
     await post(`/u/${user}/mcp`, call(1, `tool-${key}`), agent);
     const inBytes = Buffer.from(tokens[user as keyof typeof tokens]).toString("latin1");
-    for (const secret of [forRemote, forAll, inBytes]) {
+    for (const secret of [forRemote, forAll, inBytes, forJwts]) {
       await post(`/u/${user}/mcp`, call(1, `tool ${secret}`), ["user-agent", `client ${secret}`]);
     }
     await post(`/u/${user}/dies/mcp`, initialize());
@@ -226,6 +233,8 @@ test("no secret is anywhere but where it belongs: files, log, processes, answers
   const vaultKey = readFileSync(join(daemon.dataDir, "vault.key"), "utf8").trim();
   const adminToken = readFileSync(join(daemon.dataDir, "admin.token"), "utf8").trim();
   const secrets = [
+    secretOf("the secret for JWTs", forJwts),
+    secretOf("a JWT", jwt),
     ...Object.entries(tokens).map(([user, token]) =>
       secretOf(`the token of ${user}`, token, ownOf(user)),
     ),
