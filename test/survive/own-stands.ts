@@ -46,7 +46,8 @@ export async function openStands(
       }),
       standOf(idle, {
         idle: async () => {
-          const isOver = async () => (await states(idle)).join() === "stopped";
+          // Of a child of a session's own that is down there is no row.
+          const isOver = async () => (await states(idle)).every((state) => state === "stopped");
           await until(isOver, "it is stopped");
         },
       }),
