@@ -246,17 +246,23 @@ export function recipes({ servers }: Config): Finding[] {
   );
 }
 
-/** The secrets of the apps of servers that are part of the daemon, which reads each at a call. */
-export function appSecrets({ servers }: Config): Finding[] {
-  return Object.values(servers).flatMap((def) => {
+/** The secrets of apps of servers that are part of the daemon, and of its clients at providers, which it reads when it uses them. */
+export function secretFiles({ servers, providers }: Config): Finding[] {
+  const apps = Object.values(servers).flatMap((def) => {
     if (def.kind !== "builtin" || def.app === null) return [];
-    const what = `app of ${def.name}`;
+    return [{ what: `app of ${def.name}`, id: def.app.id, file: def.app.secretFile }];
+  });
+  const clients = Object.values(providers).map(({ name, clientId: id, clientSecretFile: file }) => {
+    return { what: `client at ${name}`, id, file };
+  });
+  return [...apps, ...clients].map(({ what, id, file }) => {
     try {
-      readSecretFile(def.app.secretFile, "the app's secret");
-      return [ok(what, `${def.app.id}, with its secret in ${def.app.secretFile}`)];
+      readSecretFile(file, "its secret");
+      return ok(what, `${id}, with its secret in ${file}`);
     } catch (error) {
-      const remedy = "put it there, one line, mode 0400, for the daemon's account";
-      return [warn(what, toSupervisorError(error).message, remedy)];
+      const remedy =
+        "put it there, one line, mode 0400, for the daemon's account (a systemd credential is seen by the daemon alone)";
+      return warn(what, toSupervisorError(error).message, remedy);
     }
   });
 }
@@ -289,6 +295,6 @@ export const ofConfig = (config: Config, levels: readonly ServerLevel[]): Findin
   clock(config),
   ...addresses(config),
   ...recipes(config),
-  ...appSecrets(config),
+  ...secretFiles(config),
   ...jwtKeys(config),
 ];

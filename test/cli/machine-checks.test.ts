@@ -23,13 +23,26 @@ test("the secret of an app is looked for where the daemon would read it", (t) =>
   const folder = temporaryFolder(t);
   const servers = { feishu: { builtin: "feishu-token", appId: "cli_1", appSecretFile: "x" } };
   const config = configIn(folder, { servers });
-  const [missing] = checks.appSecrets(config);
+  const [missing] = checks.secretFiles(config);
   assert.match(missing!.found, /cannot be read from .*\/x \(ENOENT\)/);
   writeFileSync(join(folder, "x"), "secret-of-the-app", { mode: 0o400 });
-  const [found] = checks.appSecrets(config);
+  const [found] = checks.secretFiles(config);
   assert.equal(found!.outcome, "ok");
   assert.doesNotMatch(JSON.stringify(found), /secret-of-the-app/);
-  assert.deepEqual(checks.appSecrets(configIn(folder)), []);
+  assert.deepEqual(checks.secretFiles(configIn(folder)), []);
+});
+
+test("a provider's client without its secret is found before a user comes back from the provider", (t) => {
+  const folder = temporaryFolder(t);
+  const providers = { mail: { kind: "google", clientId: "id-of-ours" } };
+  const config = configIn(folder, { providers });
+  mkdirSync(config.dataDir, { mode: 0o700 });
+  const [missing] = checks.secretFiles(config);
+  assert.deepEqual([missing!.outcome, missing!.check], ["warning", "client at mail"]);
+  writeFileSync(join(config.dataDir, "mail.secret"), "secret-of-the-client", { mode: 0o400 });
+  const [found] = checks.secretFiles(config);
+  assert.equal(found!.outcome, "ok");
+  assert.match(found!.found, /^id-of-ours, with its secret in .*mail\.secret$/);
 });
 
 test("a key of JWTs that would keep the daemon from starting is said to", (t) => {
