@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { chmodSync, existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, chownSync, existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { once } from "node:events";
 import { createServer } from "node:net";
 import type { AddressInfo } from "node:net";
@@ -56,9 +56,20 @@ async function attackAs(
   const dir = daemonFolder(t);
   // An account of its own must be able to come to its home.
   chmodSync(dir, 0o755);
+  const jwtSecretFile = join(dir, "jwt.secret");
+  writeFileSync(jwtSecretFile, "x".repeat(32), { mode: 0o600 });
+  if (account !== undefined) chownSync(jwtSecretFile, account.uid, account.uid);
+  const jwt = { issuers: [{ secretFile: jwtSecretFile }] };
+  // All of the config's folder, but for what is the daemon's own in it.
+  const shown = { paths: { read: [dir] } };
   const daemon = await startDaemon(t, {
     dir,
-    config: { servers: { hostile: boxed("hostile", server) }, startTimeout: "60s", ...config },
+    config: {
+      servers: { hostile: boxed("hostile", { ...shown, ...server }) },
+      jwt,
+      startTimeout: "60s",
+      ...config,
+    },
     account,
   });
   const token = "token-of-alice-which-nobody-else-may-see";
@@ -94,6 +105,7 @@ async function attackAs(
     dataDir: daemon.dataDir,
     keyFile: join(daemon.dataDir, "vault.key"),
     configFile: daemon.configPath,
+    jwtSecretFile,
     controlSocket: daemon.socket,
     sharedFile: join(shared, "file"),
     writable: [daemon.dir, daemon.dataDir, home, shared, ...writable],

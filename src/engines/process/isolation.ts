@@ -217,8 +217,13 @@ function privatePort({ reach }: ChildServer, { ports }: Config): number {
 }
 
 /** What no child may ever see: keys, database, sockets, and the config, which may hold secrets of other servers. */
-function hiddenFiles({ dataDir, keyFile, controlSocket, path: file }: Config): string[] {
-  return [dataDir, keyFile, controlSocket, ...(file === null ? [] : [file])];
+function hiddenFiles({ dataDir, keyFile, controlSocket, path: file, jwt }: Config): string[] {
+  // Whoever has one of these can be any user.
+  const ofJwts = jwt.issuers.flatMap(({ key }) => {
+    if (key.kind === "secret") return [key.file];
+    return key.kind === "public" && key.privateFile !== null ? [key.privateFile] : [];
+  });
+  return [dataDir, keyFile, controlSocket, ...(file === null ? [] : [file]), ...ofJwts];
 }
 
 /**

@@ -39,6 +39,8 @@ export function splitFolders(place: string, secrets: readonly string[]): string[
   const source = realpathSync(place);
   const folders = new Set<string>();
   for (const secret of secrets) {
+    // One within another is hidden with it: to split that would show what lies beside it.
+    if (secrets.some((other) => other !== secret && isWithin(secret, other))) continue;
     if (secret === source || !isWithin(secret, source)) continue;
     let folder = path.dirname(secret);
     for (; folder !== source; folder = path.dirname(folder)) folders.add(folder);
