@@ -2,8 +2,8 @@ import type { Scrubber } from "../telemetry/scrubber.ts";
 
 /** As many are looked for at once: each costs memory, and clients could name any number. */
 const MOST = 256;
-/** No secret of Feishu's is shorter, and what clients choose is not to hide words of our log. */
-const SHORTEST = 16;
+/** Letters, digits and what JWTs have, as Feishu's are. What clients choose is not to hide codes of our log, its times or what holds a line together. */
+const SECRET = /^(?![A-Z_]+$)[\w.~-]{16,}$/;
 
 /** Keeps secrets that pass by out of all output, those that passed last. */
 export class RecentSecrets {
@@ -17,7 +17,7 @@ export class RecentSecrets {
   }
 
   hide(secret: string): void {
-    if (secret.length < SHORTEST) return;
+    if (!SECRET.test(secret)) return;
     const name = this.#names.get(secret) ?? `passing secret ${++this.#count}`;
     this.#names.delete(secret);
     this.#names.set(secret, name);

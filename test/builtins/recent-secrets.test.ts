@@ -16,8 +16,25 @@ test("of secrets that pass by the last ones are hidden, and however many come, n
   assert.equal(scrubber.scrub(nameOf(1)), nameOf(1));
 });
 
-test("what is shorter than a secret of an app is not hidden: a client would choose what stands in logs", () => {
+test("what no secret of Feishu's looks like is not hidden: a client would choose what stands in logs", () => {
   const scrubber = new Scrubber();
-  new RecentSecrets(scrubber).hide("KEY_INVALID");
-  assert.equal(scrubber.scrub("KEY_INVALID"), "KEY_INVALID");
+  const secrets = new RecentSecrets(scrubber);
+  for (const chosen of [
+    "KEY_INVALID",
+    "INSTANCE_BACKING_OFF",
+    '"level":"info","timestamp":"2026',
+    "2026-06-01T12:00:00",
+    "/u/alice/feishu1/mcp",
+  ]) {
+    secrets.hide(chosen);
+    assert.equal(scrubber.scrub(chosen), chosen);
+  }
+  for (const secret of [
+    "dskLLdkasdjlasdKK0",
+    "t-g1049oiTYLQ2BVJL5",
+    "eyJhbGciOiJ.eyJzdWIi0.c2ln",
+  ]) {
+    secrets.hide(secret);
+    assert.equal(scrubber.scrub(secret), "[secret]");
+  }
 });
