@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { TestContext } from "node:test";
 import type { Kind } from "../fixtures/providers/strict.ts";
+import { tokensOver } from "../helpers/tokens.ts";
 import { NEVER, providerRig } from "./rig.ts";
 
 const redirectUri = "https://mcp.example.com/x/connect/callback";
@@ -98,6 +99,18 @@ test("of two that are begun at once the later one counts, and there is one token
   );
   assert.equal(provider.calls.length, 1);
   assert.equal(tokens.show("ada").length, 1);
+});
+
+test("what was begun is finished by the next daemon", async (t) => {
+  const { begin, visit, tokens, store, vault, config } = await rig(t);
+  const { url, browser } = await begin();
+  const query = await visit(url);
+  await tokens.close();
+  const next = tokensOver({ store, vault }, config);
+  t.after(() => next.close());
+  next.connects.reachableAt({ callback: redirectUri, page: () => "" });
+  await next.connects.finish({ query, browser }, () => {});
+  assert.match(next.secretFor("ada", "mail")!, /^u-ada-/);
 });
 
 test("however often a user begins, nobody waits for the disk", async (t) => {
