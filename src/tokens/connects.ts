@@ -155,9 +155,8 @@ export class Connects {
     const mark = Symbol(key);
     this.#redeeming.set(key, mark);
     try {
-      const { client, scopes } = this.#clientOf(provider);
-      const signal = AbortSignal.timeout(CALL_TIMEOUT_MS);
-      const issued = await client.exchange(authorization, query, signal);
+      const { scopes } = this.#clientOf(provider);
+      const issued = await this.#exchange(provider, authorization, query);
       if (this.#redeeming.get(key) !== mark)
         throw new SupervisorError("CONNECT_INVALID", "another token came meanwhile, and stays");
       return {
@@ -170,6 +169,25 @@ export class Connects {
       throw error instanceof Refused ? refusalOf(provider, error) : error;
     } finally {
       if (this.#redeeming.get(key) === mark) this.#redeeming.delete(key);
+    }
+  }
+
+  /** In its turn, and after messages that wait for a token: whoever has a key can send codes that are none. */
+  async #exchange(
+    provider: string,
+    authorization: Authorization,
+    query: URLSearchParams,
+  ): Promise<Issued> {
+    const { client } = this.#clientOf(provider);
+    const signal = AbortSignal.timeout(CALL_TIMEOUT_MS);
+    const turn = this.#parts.clients.turnsOf(provider).take(false, signal);
+    const giveBack = await turn.catch(() => {
+      throw new Refused("transient", "too much is asked of it at the moment", { isAsked: false });
+    });
+    try {
+      return await client.exchange(authorization, query, signal);
+    } finally {
+      giveBack();
     }
   }
 

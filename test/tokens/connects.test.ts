@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { TestContext } from "node:test";
 import type { Kind } from "../fixtures/providers/strict.ts";
+import { until } from "../helpers/until.ts";
 import { tokensOver } from "../helpers/tokens.ts";
 import { NEVER, providerRig } from "./rig.ts";
 
@@ -111,6 +112,27 @@ test("what was begun is finished by the next daemon", async (t) => {
   next.connects.reachableAt({ callback: redirectUri, page: () => "" });
   await next.connects.finish({ query, browser }, () => {});
   assert.match(next.secretFor("ada", "mail")!, /^u-ada-/);
+});
+
+test("codes wait for their turn like all else that a provider is asked, four at once", async (t) => {
+  const { begin, visit, finish, store, provider } = await rig(t);
+  const users = Array.from({ length: 8 }, (_, at) => `user${at}`);
+  const begun: [string, string][] = [];
+  for (const user of users) {
+    store.users.insert(user, 1);
+    const { url, browser } = await begin(user);
+    begun.push([await visit(url), browser]);
+  }
+  const held = Promise.withResolvers<void>();
+  provider.beforeAnswer = () => held.promise;
+  const all = begun.map(async ([query, browser]) => await finish(query, browser));
+  await until(() => provider.calls.length >= 4, "four are there");
+  // What was sent with them has come by then.
+  await visit((await begin()).url);
+  assert.equal(provider.calls.length, 4);
+  held.resolve();
+  await Promise.all(all);
+  assert.equal(provider.calls.length, 8);
 });
 
 test("however often a user begins, nobody waits for the disk", async (t) => {
