@@ -56,17 +56,28 @@ async function attackAs(
   const dir = daemonFolder(t);
   // An account of its own must be able to come to its home.
   chmodSync(dir, 0o755);
-  const jwtSecretFile = join(dir, "jwt.secret");
-  writeFileSync(jwtSecretFile, "x".repeat(32), { mode: 0o600 });
-  if (account !== undefined) chownSync(jwtSecretFile, account.uid, account.uid);
-  const jwt = { issuers: [{ secretFile: jwtSecretFile }] };
+  const secretFile = (name: string): string => {
+    const file = join(dir, name);
+    writeFileSync(file, `http://127.0.0.1:9/${"x".repeat(32)}`, { mode: 0o600 });
+    if (account !== undefined) chownSync(file, account.uid, account.uid);
+    return file;
+  };
+  const secretFiles = ["jwt", "provider", "notices", "app"].map(secretFile);
+  const [ofJwts, ofProvider, ofNotices, ofApp] = secretFiles;
+  const secrets = {
+    jwt: { issuers: [{ secretFile: ofJwts }] },
+    providers: { feishu: { kind: "feishu", clientId: "cli_x", clientSecretFile: ofProvider } },
+    notices: [{ kind: "json", urlFile: ofNotices }],
+  };
+  const app = { builtin: "feishu-token", appId: "cli_x", appSecretFile: ofApp };
   // All of the config's folder, but for what is the daemon's own in it.
   const shown = { paths: { read: [dir] } };
   const daemon = await startDaemon(t, {
     dir,
     config: {
-      servers: { hostile: boxed("hostile", { ...shown, ...server }) },
-      jwt,
+      servers: { hostile: boxed("hostile", { ...shown, ...server }), app },
+      defaultServer: "hostile",
+      ...secrets,
       startTimeout: "60s",
       ...config,
     },
@@ -105,7 +116,7 @@ async function attackAs(
     dataDir: daemon.dataDir,
     keyFile: join(daemon.dataDir, "vault.key"),
     configFile: daemon.configPath,
-    jwtSecretFile,
+    secretFiles,
     controlSocket: daemon.socket,
     sharedFile: join(shared, "file"),
     writable: [daemon.dir, daemon.dataDir, home, shared, ...writable],

@@ -10,6 +10,7 @@ import { probeMachine } from "./levels.ts";
 import { Uids } from "./uids.ts";
 import { warningsOf } from "../../config/warnings.ts";
 import type { ChildServer, Config, ServerDef } from "../../config/config.ts";
+import { secretFilesOf } from "../../config/secret-files.ts";
 import type { Confinement, Level } from "./confinement.ts";
 import type { Choice, Machine } from "./levels.ts";
 import type { Store } from "../../store/store.ts";
@@ -217,13 +218,10 @@ function privatePort({ reach }: ChildServer, { ports }: Config): number {
 }
 
 /** What no child may ever see: keys, database, sockets, and the config, which may hold secrets of other servers. */
-function hiddenFiles({ dataDir, keyFile, controlSocket, path: file, jwt }: Config): string[] {
-  // Whoever has one of these can be any user.
-  const ofJwts = jwt.issuers.flatMap(({ key }) => {
-    if (key.kind === "secret") return [key.file];
-    return key.kind === "public" && key.privateFile !== null ? [key.privateFile] : [];
-  });
-  return [dataDir, keyFile, controlSocket, ...(file === null ? [] : [file]), ...ofJwts];
+function hiddenFiles(config: Config): string[] {
+  const { dataDir, keyFile, controlSocket, path: file } = config;
+  const own = file === null ? [] : [file];
+  return [dataDir, keyFile, controlSocket, ...own, ...secretFilesOf(config)];
 }
 
 /**
