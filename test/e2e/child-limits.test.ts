@@ -107,6 +107,8 @@ test("level sandbox of an ordinary account: the forks of a bomb are refused, the
   const rig = await startForAlice(t, { hungry }, { isolation: "sandbox" }, options);
   const { stream, endpoint } = await rig.sse("hungry");
   await rig.post(endpoint, call("fork", "fork", { amount: 256 }));
+  // What a bomb's refused processes leave free would not be at the limit for long.
+  await rig.post(endpoint, call("crowd", "crowd", { amount: 64 }));
   const row = await until(async () => {
     const now = await rowOf(rig);
     return now.reason === null ? undefined : now;
