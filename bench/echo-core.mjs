@@ -27,6 +27,9 @@ const blob = (n) => {
   return s;
 };
 
+/** Calls that have come, and are to be answered later. */
+export let sleeping = 0;
+
 /** Handle one parsed JSON-RPC message; `send(string)` is called 0..n times with JSON text. */
 export function handle(msg, send) {
   const { id, method, params } = msg;
@@ -42,7 +45,11 @@ export function handle(msg, send) {
         case "blob":
           return text(blob(Math.min(a.bytes | 0, 64 << 20)));
         case "sleep":
-          return void setTimeout(() => text(`Echo: ${a.message}`), a.ms | 0);
+          sleeping += 1;
+          return void setTimeout(() => {
+            sleeping -= 1;
+            text(`Echo: ${a.message}`);
+          }, a.ms | 0);
         case "progress": {
           const progressToken = params._meta?.progressToken ?? id;
           for (let i = 1; i <= (a.count | 0); i++)

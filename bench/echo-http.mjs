@@ -4,12 +4,12 @@
 //   GET  …/sse                      -> event stream, first event `endpoint`
 //   POST …/message?sessionId=ID     -> 202, the answer goes out on the stream
 //   POST …/mcp                      -> Streamable HTTP (Mcp-Session-Id); GET stream; DELETE
-//   GET  …/stats                    -> {"openSse":n,"sessions":n,"floodBytes":n,"posts":n}
+//   GET  …/stats                    -> {"openSse":n,"sessions":n,"floodBytes":n,"posts":n,"sleeping":n}
 //   GET  …/flood?mb=N               -> N MiB of SSE data, honouring backpressure
 // Options: --port N (or $PORT) --host H --endpoint relative|absolute --answer json|sse
 import http from "node:http";
 import { randomUUID } from "node:crypto";
-import { handle, parseArgs } from "./echo-core.mjs";
+import { handle, parseArgs, sleeping } from "./echo-core.mjs";
 
 const opt = parseArgs({
   port: process.env.PORT ?? "0",
@@ -138,6 +138,7 @@ const server = http.createServer((req, res) => {
       mcpStreams: streams,
       floodBytes,
       posts,
+      sleeping,
       rssKiB: process.memoryUsage.rss() >> 10,
     });
     return void res

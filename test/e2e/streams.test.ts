@@ -99,7 +99,7 @@ test("a client that leaves while its session is begun over a bridge leaves no se
 });
 
 test("a child that is killed: calls under way fail over both fronts, and their sessions go on", async (t) => {
-  const { daemon, auth, sse, http, stream, post, row } = await startForAlice(t, {
+  const { daemon, auth, sse, http, stream, post, row, stats } = await startForAlice(t, {
     one: echoServer("sse"),
     two: echoServer("http"),
     three: fixture("http", "echo-sse"),
@@ -108,6 +108,8 @@ test("a child that is killed: calls under way fail over both fronts, and their s
 
   const first = await sse("one");
   await post(first.endpoint, sleep);
+  // What it has not read would go to the next child.
+  await until(async () => (await stats("one"))["sleeping"] === 1, "the child has the call");
   process.kill((await row("one")).pid, "SIGKILL");
   const error = await until(
     () => first.stream.messages().find(({ id }) => id === "late"),
@@ -126,7 +128,7 @@ test("a child that is killed: calls under way fail over both fronts, and their s
   const session = await http("two");
   const waiting = await stream("/u/alice/two/mcp", session);
   const answer = post("/u/alice/two/mcp", sleep, session);
-  await until(async () => (await row("two")).inFlight === 1, "the call is in flight");
+  await until(async () => (await stats("two"))["sleeping"] === 1, "the child has the call");
   process.kill((await row("two")).pid, "SIGKILL");
   const { status, body } = await answer;
   assert.equal(status, 502);
