@@ -9,7 +9,7 @@ import { findTests } from "./suite.mjs";
 
 const UNIT = fileURLToPath(new URL("unit.mjs", import.meta.url));
 // A test waits for other processes, and for time to pass, half of its time. With more of them they wait for memory, too.
-const FILES_AT_ONCE = Math.min(availableParallelism() * 2 + 1, 6);
+const FILES_AT_ONCE = Math.min(availableParallelism() * 2, 6);
 // A test that waits for what never comes must not keep the others from being told.
 const PATIENCE_MS = 900_000;
 

@@ -30,6 +30,8 @@ const isAbout = (message: ClientMessage): boolean =>
 /** The places of a session: the one that takes its messages, if it is on one, and those that drain. */
 export interface Places {
   readonly now: Attachment | undefined;
+  /** The one that is being told what the last one knew, and may have asked something already. */
+  readonly arriving?: Attachment | undefined;
   readonly drained: Iterable<Attachment>;
   readonly inFlight: InFlight | undefined;
 }
@@ -61,7 +63,7 @@ export function route(posting: Posting, places: Places): Posting | undefined {
 
 function placeOf(
   message: ClientMessage,
-  { now, drained, inFlight }: Places,
+  { now, arriving, drained, inFlight }: Places,
 ): Attachment | undefined {
   const all = now === undefined ? [...drained] : [now, ...drained];
   if (message.method === "notifications/cancelled") {
@@ -70,5 +72,5 @@ function placeOf(
     return open === undefined ? now : all.find((at) => at === open.carrier);
   }
   const label = labelIn(message);
-  return all.find(({ epoch }) => epoch === label);
+  return [arriving, ...all].find((at) => at !== undefined && at.epoch === label);
 }

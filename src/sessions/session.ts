@@ -59,6 +59,8 @@ export class Session implements Follower {
   readonly #options: SessionOptions;
   readonly #front: Front;
   readonly #waiting = new Waiting();
+  /** Its place on the generation that it is on its way to. */
+  #arriving: Attachment | undefined;
   /** Places on generations that drain: they have calls to answer still. */
   readonly #drained = new Set<Attachment>();
   readonly #comeBack: ComeBack;
@@ -266,21 +268,13 @@ export class Session implements Follower {
 
   async #attached(): Promise<Attachment> {
     const state = this.#state;
-    switch (state.kind) {
-      case "closed":
-      case "lost":
-        throw noSession();
-      case "attached":
-        return state.at;
-      case "attaching":
-        return await state.attaching;
-      case "away": {
-        // Kept until it settles: messages that arrive meanwhile share it, so a session never has two ways to one generation.
-        const attaching = this.#attach();
-        this.#state = { kind: "attaching", attaching };
-        return await attaching;
-      }
-    }
+    if (state.kind === "closed" || state.kind === "lost") throw noSession();
+    if (state.kind === "attached") return state.at;
+    if (state.kind === "attaching") return await state.attaching;
+    // Kept until it settles: messages that arrive meanwhile share it, so a session never has two ways to one generation.
+    const attaching = this.#attach();
+    this.#state = { kind: "attaching", attaching };
+    return await attaching;
   }
 
   async #attach(): Promise<Attachment> {
@@ -290,6 +284,7 @@ export class Session implements Follower {
         this.#requireOpen();
         const at = this.#placeOn(live);
         try {
+          this.#arriving = at;
           await this.#arrive(at);
           this.#hold(at);
           return at;
@@ -297,6 +292,8 @@ export class Session implements Follower {
           this.#end(at, (link) => link.close());
           this.#requireOpen();
           if (tries === MAX_TRIES || (await live.ending()) === undefined) throw error;
+        } finally {
+          this.#arriving = undefined;
         }
       }
     } catch (error) {
@@ -370,7 +367,8 @@ export class Session implements Follower {
 
   get #places(): Places {
     const now = this.#state.kind === "attached" ? this.#state.at : undefined;
-    return { now, drained: this.#drained, inFlight: this.#serving?.inFlight };
+    const inFlight = this.#serving?.inFlight;
+    return { now, arriving: this.#arriving, drained: this.#drained, inFlight };
   }
 
   #endAll(kind: "lost" | "closed", isTold = false): void {

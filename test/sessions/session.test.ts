@@ -32,7 +32,12 @@ interface TestLink {
 
 const ANSWER = { protocolVersion: "2025-06-18", capabilities: { resources: {} } };
 
-function rig({ isStateful = false, opening = async () => {}, telling = async () => {} } = {}) {
+function rig({
+  isStateful = false,
+  opening = async () => {},
+  telling = async () => {},
+  greeting = async () => {},
+} = {}) {
   const child = testInstance();
   const links: TestLink[] = [];
   const seen = { told: [] as string[], heard: [] as Message[], ends: 0 };
@@ -64,6 +69,7 @@ function rig({ isStateful = false, opening = async () => {}, telling = async () 
     return {
       post: async ({ body, messages: [message] }: Posting) => {
         kept.posts.push(body.toString());
+        if (message?.method === "notifications/initialized" && links.length > 1) await greeting();
         if (message?.method !== "initialize") return ACCEPTED;
         const answer = `{"jsonrpc":"2.0","id":${message.id!},"result":${JSON.stringify(answers.initialize)}}`;
         events.listener.onMessage(Buffer.from(answer), undefined);
@@ -257,6 +263,25 @@ test("a request of a later child has an id of its own, and only its answer goes 
   assert.equal(links[1]!.posts.length, 2);
   await post(answer("g2:7"));
   assert.equal(links[1]!.posts.at(-1), answer(7));
+});
+
+test("what a later child asks while it is told what the last one knew is answered", async () => {
+  const { promise: greeted, resolve: greet } = Promise.withResolvers<void>();
+  const { child, links, seen, post } = rig({ greeting: () => greeted });
+  child.start(PORT);
+  await post(initialize());
+  await post(notice("notifications/initialized"));
+  child.end("was killed by SIGKILL");
+  const called = post(call(1, "echo"));
+  await until(() => links[1]?.posts.length === 2, "the next one is greeted");
+  const { listener } = links[1]!.events;
+  listener.onMessage(Buffer.from(rpc(7, "roots/list", {})), undefined);
+  assert.deepEqual(seen.heard.at(-1)?.id, '"g2:7"');
+  const answer = (id: unknown): string => JSON.stringify({ jsonrpc: "2.0", id, result: {} });
+  await post(answer("g2:7"));
+  assert.equal(links[1]!.posts.at(-1), answer(7));
+  greet();
+  assert.equal(await called, 202);
 });
 
 for (const [what, answer] of [
