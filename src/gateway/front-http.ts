@@ -8,11 +8,13 @@ import { SESSION_HEADER } from "../mcp/headers.ts";
 import { urlElicitation } from "../mcp/url-elicitation.ts";
 import type { HttpFront } from "../sessions/http-front.ts";
 import type { HttpRelay } from "../sessions/http-relay.ts";
+import type { Session } from "../sessions/session.ts";
 import { bridgePost, bridgeWithoutBody } from "./bridge-http.ts";
 import { modernIn, serveModern } from "./bridge-modern.ts";
 import { answerAtOnce } from "./http-answer.ts";
 import { relayPost, relayWithoutBody } from "./relay-http.ts";
 import { dropBody, readBody } from "../http/read-body.ts";
+import { claimOf } from "./request-context.ts";
 import type { FrontContext, RequestContext } from "./request-context.ts";
 
 const NO_MESSAGES: readonly ClientMessage[] = [];
@@ -62,18 +64,14 @@ async function servePost(context: FrontContext, request: RequestContext): Promis
     await relayPost(context, request, known, { ...seen, body });
   } catch (error) {
     trace.fail(error);
-    refusePost(request, error, messages, greetingOf(context, request));
+    refusePost(request, error, messages, knownSession(context, request)?.memory.initialize);
   }
 }
 
-/** What the client of the session that the request names has said first. */
-function greetingOf(
-  { sessions }: FrontContext,
-  request: RequestContext,
-): ClientMessage | undefined {
+/** The session that the request names, whatever became of its child. */
+function knownSession({ sessions }: FrontContext, request: RequestContext): Session | undefined {
   const id = request.req.headers[SESSION_HEADER];
-  const known = typeof id === "string" ? sessions.http.find(id, request.instance) : undefined;
-  return known?.session.memory.initialize;
+  return typeof id === "string" ? sessions.http.find(id, claimOf(request))?.session : undefined;
 }
 
 /** Takes what nobody waits for, and starts nothing for it. */
@@ -97,16 +95,12 @@ function answerPing(
   request: RequestContext,
   messages: readonly ClientMessage[],
 ): boolean {
-  const { req, principal, instance, server, settings } = request;
+  const { req, instance, server } = request;
   const [ping] = messages;
   if (messages.length !== 1 || !isPing(ping!)) return false;
-  const id = req.headers[SESSION_HEADER];
-  const { http } = context.sessions;
-  const session =
-    typeof id === "string"
-      ? http.find(id, instance, settings?.mark, principal.issuer)?.session
-      : undefined;
-  const isKnown = session !== undefined || (id === undefined && server.transport === "http");
+  const session = knownSession(context, request);
+  const isAlone = req.headers[SESSION_HEADER] === undefined && server.transport === "http";
+  const isKnown = session !== undefined || isAlone;
   if (!isKnown || (session?.serving?.instance ?? instance).live !== undefined) return false;
   if (session !== undefined) session.lastUsedAt = performance.now();
   answerAtOnce(context, request, Buffer.from(pongText(ping!.id!)));
@@ -117,10 +111,8 @@ function sessionOf(
   context: FrontContext,
   request: RequestContext,
 ): HttpFront | HttpRelay | undefined {
-  const { req, principal, instance, settings } = request;
-  const id = req.headers[SESSION_HEADER];
-  if (typeof id !== "string") return undefined;
-  return context.sessions.http.require(id, instance, settings?.mark, principal.issuer);
+  const id = request.req.headers[SESSION_HEADER];
+  return typeof id === "string" ? context.sessions.http.require(id, claimOf(request)) : undefined;
 }
 
 /** Answers a POST with a JSON-RPC error that names the request it belongs to. */

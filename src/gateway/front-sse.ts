@@ -7,6 +7,7 @@ import { ACCEPTED } from "../links/link.ts";
 import { ClientStream } from "./client-stream.ts";
 import { dropBody, readBody } from "../http/read-body.ts";
 import { queryOf, valuesOf } from "./routes.ts";
+import { claimOf } from "./request-context.ts";
 import type { FrontContext, RequestContext } from "./request-context.ts";
 
 const SESSION_PARAM = "session_id";
@@ -52,10 +53,10 @@ export async function postSseMessage(
   context: FrontContext,
   request: RequestContext,
 ): Promise<void> {
-  const { req, res, principal, instance, settings, trace } = request;
+  const { req, res, principal, trace } = request;
   const ids = valuesOf(queryOf(req.url ?? ""), SESSION_PARAM);
   const [sessionId = ""] = ids.length === 1 ? ids : [];
-  const front = context.sessions.requireSse(sessionId, instance, settings?.mark, principal.issuer);
+  const front = context.sessions.requireSse(sessionId, claimOf(request));
   trace.atEnd(context.sessions.open.add(principal, () => res.destroy()));
   const body = await readBody(req, context.config.limits.bodyBytes, context.edge);
   if (body === undefined) return;

@@ -3,6 +3,7 @@ import type { Config, ServerDef } from "../config/config.ts";
 import type { BodyRequest } from "../platform/body-request.ts";
 import type { Edge } from "../http/edge.ts";
 import type { Principal } from "../auth/registry.ts";
+import type { Claim } from "../sessions/belongs.ts";
 import type { SessionSettings } from "../sessions/session-options.ts";
 import type { Sessions } from "../sessions/sessions.ts";
 import type { Instance } from "../instances/supervisor.ts";
@@ -39,3 +40,14 @@ export interface RequestContext {
   /** Of a server that is part of the daemon. */
   settings: SessionSettings | undefined;
 }
+
+/** By what the request claims the session that it names. */
+export const claimOf = ({
+  instance,
+  settings,
+  principal,
+}: Pick<RequestContext, "instance" | "settings" | "principal">): Claim => ({
+  instance,
+  mark: settings?.mark,
+  issuer: principal.issuer,
+});

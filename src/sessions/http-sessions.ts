@@ -1,8 +1,7 @@
 import { guarded } from "../containment.ts";
-import { BY_KEY } from "../auth/principal.ts";
 import { SupervisorError } from "../errors.ts";
-import type { Instance } from "../instances/supervisor.ts";
 import { belongs } from "./belongs.ts";
+import type { Claim } from "./belongs.ts";
 import type { Session } from "./session.ts";
 
 /** A client's conversation over Streamable HTTP (2025-03-26 to 2025-11-25), as far as they are all alike. */
@@ -44,8 +43,8 @@ export class HttpSessions<Kind extends HttpSession = HttpSession> {
    * and by a credential of the same issuer. Throws SESSION_NOT_FOUND for any other, whoever's it is, since a session id is no authentication; and for one whose child is gone,
    * because 404 is what makes clients begin anew (2025-11-25, session management).
    */
-  require(id: string, instance: Instance, mark?: string, issuer = BY_KEY): Kind {
-    const one = this.find(id, instance, mark, issuer);
+  require(id: string, claim: Claim): Kind {
+    const one = this.find(id, claim);
     const isLost = one !== undefined && one.session.isLost;
     // A child on its way out may still answer what it has; the rest is answered at its end.
     if (isLost && one.openRequests === 0) this.close(one);
@@ -56,9 +55,9 @@ export class HttpSessions<Kind extends HttpSession = HttpSession> {
   }
 
   /** As `require`, whatever became of its child; undefined for any other. */
-  find(id: string, instance: Instance, mark?: string, issuer = BY_KEY): Kind | undefined {
+  find(id: string, claim: Claim): Kind | undefined {
     const one = this.#byId.get(id);
-    return one !== undefined && belongs(one.session, instance, mark, issuer) ? one : undefined;
+    return one !== undefined && belongs(one.session, claim) ? one : undefined;
   }
 
   /** Keeps the session from growing old while a request is under way; returns the function that says "over". */

@@ -11,6 +11,7 @@ import { helloOf } from "./call-front.ts";
 import { CallLinks } from "./call-links.ts";
 import { Flow } from "./flow.ts";
 import { belongs } from "./belongs.ts";
+import type { Claim } from "./belongs.ts";
 import { Backends } from "./backends.ts";
 import { HttpFront } from "./http-front.ts";
 import { HttpRelay } from "./http-relay.ts";
@@ -147,9 +148,9 @@ export class Sessions {
   }
 
   /** The SSE session of that id as `HttpSessions.require` finds one; SESSION_NOT_FOUND for any other, whoever's it is. */
-  requireSse(id: string, instance: Instance, mark?: string, issuer = BY_KEY): SseFront {
+  requireSse(id: string, claim: Claim): SseFront {
     const front = this.#sse.get(id);
-    if (front === undefined || !belongs(front.session, instance, mark, issuer)) {
+    if (front === undefined || !belongs(front.session, claim)) {
       throw new SupervisorError("SESSION_NOT_FOUND", "no such session; open a new stream");
     }
     return front;

@@ -5,7 +5,9 @@ import { text } from "node:stream/consumers";
 import { test } from "node:test";
 import type { TestContext } from "node:test";
 import { parseConfig } from "../../src/config/config.ts";
-import { toSupervisorError } from "../../src/errors.ts";
+import type { ServerDef } from "../../src/config/config.ts";
+import type { Principal } from "../../src/auth/principal.ts";
+import { SupervisorError, toSupervisorError } from "../../src/errors.ts";
 import type { Audit } from "../../src/audit/audit.ts";
 import { TokenGate } from "../../src/sessions/token-gate.ts";
 import { BodyReader } from "../../src/gateway/body-reader.ts";
@@ -77,8 +79,18 @@ async function startServer(t: TestContext, transport: "http" | "sse") {
   return { posts, url: transport === "sse" ? url : new URL("/mcp", url) };
 }
 
+interface RigOptions {
+  principal?: Principal;
+  /** Why calls are refused, once it is set. */
+  refusal?: { why?: SupervisorError };
+}
+
 /** The front at that server of alice's, which is down until somebody wants it. */
-async function rig(t: TestContext, transport: "http" | "sse") {
+async function rig(
+  t: TestContext,
+  transport: "http" | "sse",
+  { principal = ALICE, refusal = {} }: RigOptions = {},
+) {
   const { posts, url } = await startServer(t, transport);
   const child = testInstance();
   const config = parseConfig(
@@ -104,7 +116,7 @@ async function rig(t: TestContext, transport: "http" | "sse") {
     heart,
     edge,
     gate: new TokenGate(
-      { renewalOf: () => undefined, handedOver: () => {} },
+      { renewalOf: () => refusal.why && Promise.reject(refusal.why), handedOver: () => {} },
       { started: () => Promise.resolve() },
     ),
     bodies: new BodyReader(),
@@ -120,9 +132,10 @@ async function rig(t: TestContext, transport: "http" | "sse") {
       if (req.method === "POST") refusePost({ res, requestId }, error, []);
       else res.writeHead(toSupervisorError(error).status).end();
     };
-    const about = { req, res, requestId, trace, principal: ALICE };
+    const about = { req, res, requestId, trace, principal };
     const route = { user: "alice", server: "one", leaf: "mcp" } as const;
-    const where = { route, server: config.servers["one"]!, instance: child.instance };
+    const def = { ...config.servers["one"]!, tokensFrom: { provider: "corp", grant: "user" } };
+    const where = { route, server: def as ServerDef, instance: child.instance };
     const settings = undefined;
     try {
       serveHttp(context, { ...about, ...where, settings })?.catch(refuse);
@@ -158,6 +171,20 @@ async function rig(t: TestContext, transport: "http" | "sse") {
     },
   };
 }
+
+for (const issuer of ["key", "sso"])
+  test(`a client that came with a credential of ${issuer} is led to the page where its token is renewed`, async (t) => {
+    const refusal: RigOptions["refusal"] = {};
+    const { start, post } = await rig(t, "http", { principal: { ...ALICE, issuer }, refusal });
+    start();
+    const capabilities = { elicitation: { url: {} } };
+    const about = { protocolVersion: "2025-11-25", clientInfo: { name: "c", version: "1" } };
+    const { headers } = await post(rpc("hello", "initialize", { ...about, capabilities }));
+    const data = { connectUrl: "https://mcp.example.com/u/alice/connect/one" };
+    refusal.why = new SupervisorError("TOKEN_EXPIRED", "the token is over", { data });
+    const { status, body } = await post(call(1, "echo"), String(headers["mcp-session-id"]));
+    assert.deepEqual([status, errorIn(body)?.code], [200, -32042], body);
+  });
 
 const errorIn = (body: string) => (JSON.parse(body) as Rpc).error;
 

@@ -2,12 +2,11 @@ import assert from "node:assert/strict";
 import type { ServerResponse } from "node:http";
 import type { TestContext } from "node:test";
 import { test } from "node:test";
-import { openLink } from "../../src/links/open-link.ts";
 import { wholeText } from "../../src/mcp/long-text.ts";
-import { Backends } from "../../src/sessions/backends.ts";
 import { CallFront, helloOf } from "../../src/sessions/call-front.ts";
 import type { CallWatch } from "../../src/sessions/calls.ts";
 import { testInstance } from "../helpers/instance.ts";
+import { sessionOptions } from "../helpers/session.ts";
 import { serve } from "../helpers/serve.ts";
 import { until } from "../helpers/until.ts";
 
@@ -46,24 +45,8 @@ async function rig(t: TestContext, { greets = true } = {}) {
   });
   const child = testInstance();
   const { instance } = child;
-  const backends = new Backends();
   const front = new CallFront(
-    {
-      holder: { user: "", issuer: "tools", credentialId: "" },
-      instance,
-      backends,
-      connect: ({ target }, events) =>
-        openLink({
-          target,
-          clientFor: (http) => backends.clientFor(instance.live!, http),
-          postTimeoutMs: 10_000,
-          events,
-        }),
-      isStateful: false,
-      staysBehind: false,
-      resend: "reads",
-      patienceMs: 10_000,
-    },
+    sessionOptions(instance, { user: "", issuer: "tools", credentialId: "" }),
     { instance, askable: new Set() },
     helloOf("1"),
   );

@@ -3,15 +3,14 @@ import { text } from "node:stream/consumers";
 import { test } from "node:test";
 import type { TestContext } from "node:test";
 import { SupervisorError } from "../../src/errors.ts";
-import { openLink } from "../../src/links/open-link.ts";
 import { peek } from "../../src/mcp/client-body.ts";
 import { Flow } from "../../src/sessions/flow.ts";
-import { Backends } from "../../src/sessions/backends.ts";
 import { HttpFront } from "../../src/sessions/http-front.ts";
 import type { HttpOutlet } from "../../src/sessions/outlet.ts";
 import { AllUnread, Unread } from "../../src/sessions/unread.ts";
 import { call } from "../helpers/fixtures.ts";
 import { testInstance } from "../helpers/instance.ts";
+import { sessionOptions } from "../helpers/session.ts";
 import { serve } from "../helpers/serve.ts";
 import { until } from "../helpers/until.ts";
 
@@ -42,23 +41,9 @@ async function rig(t: TestContext) {
   const child = testInstance();
   child.start(url);
   const { instance } = child;
-  const backends = new Backends();
   const front = new HttpFront(
     {
-      holder: { user: "alice", issuer: "key", credentialId: "k1" },
-      instance,
-      isStateful: false,
-      staysBehind: false,
-      resend: "reads",
-      patienceMs: 10_000,
-      backends,
-      connect: ({ target }, events) =>
-        openLink({
-          target,
-          clientFor: (http) => backends.clientFor(instance.live!, http),
-          postTimeoutMs: 10_000,
-          events,
-        }),
+      ...sessionOptions(instance),
       flow: new Flow(10, new Unread(new AllUnread(LIMITS))),
       resumeWindowMs: 60_000,
     },

@@ -10,6 +10,7 @@ import type { Credential } from "../../src/auth/principal.ts";
 import { testInstance } from "../helpers/instance.ts";
 import type { TestInstance } from "../helpers/instance.ts";
 import { serve } from "../helpers/serve.ts";
+import { by } from "../helpers/session.ts";
 import { until } from "../helpers/until.ts";
 
 const MINUTE_MS = 60_000;
@@ -81,13 +82,13 @@ test("a session that nobody uses is forgotten after its time to live, one in use
   const [used, idle] = [await open(), await open()];
   for (let i = 0; i < 12; i++) {
     pass(MINUTE_MS);
-    sessions.require(used.session.id, child.instance);
+    sessions.require(used.session.id, by(child));
   }
-  assert.throws(() => sessions.require(idle.session.id, child.instance), notFound);
+  assert.throws(() => sessions.require(idle.session.id, by(child)), notFound);
   assert.equal(sessions.size, 1);
   assert.equal(child.instance.usage.sessions, 1);
   pass(12 * MINUTE_MS);
-  assert.throws(() => sessions.require(used.session.id, child.instance), notFound);
+  assert.throws(() => sessions.require(used.session.id, by(child)), notFound);
   assert.equal(child.instance.usage.sessions, 0);
 });
 
@@ -98,7 +99,7 @@ test("a session with an open request is in use for as long as that lasts", async
   const releaseOther = sessions.hold(session);
   releaseOther();
   pass(60 * MINUTE_MS);
-  assert.equal(sessions.require(session.session.id, child.instance), session);
+  assert.equal(sessions.require(session.session.id, by(child)), session);
   release();
   pass(9 * MINUTE_MS);
   assert.equal(sessions.size, 1);
@@ -114,11 +115,11 @@ test("a session is found on its own instance alone", async (t) => {
     testInstance("alice", "two"),
     testInstance("alice", "one"),
   ]) {
-    assert.throws(() => sessions.require(id, other.instance), notFound);
+    assert.throws(() => sessions.require(id, by(other)), notFound);
   }
-  assert.throws(() => sessions.require("", child.instance), notFound);
-  assert.throws(() => sessions.require("id-of-the-child", child.instance), notFound);
-  assert.equal(sessions.require(id, child.instance).session.id, id);
+  assert.throws(() => sessions.require("", by(child)), notFound);
+  assert.throws(() => sessions.require("id-of-the-child", by(child)), notFound);
+  assert.equal(sessions.require(id, by(child)).session.id, id);
 });
 
 test("a session of a stateful server is lost with the generation that held it, also when another is there", async (t) => {
@@ -126,13 +127,13 @@ test("a session of a stateful server is lost with the generation that held it, a
   const session = await open();
   const other = await open();
   child.end("exited with code 1");
-  assert.throws(() => sessions.require(session.session.id, child.instance), notFound);
+  assert.throws(() => sessions.require(session.session.id, by(child)), notFound);
   await child.instance.ensure();
-  assert.throws(() => sessions.require(session.session.id, child.instance), notFound);
-  assert.throws(() => sessions.require(other.session.id, child.instance), notFound);
+  assert.throws(() => sessions.require(session.session.id, by(child)), notFound);
+  assert.throws(() => sessions.require(other.session.id, by(child)), notFound);
   assert.equal(sessions.size, 0);
   const next = await open();
-  assert.equal(sessions.require(next.session.id, child.instance), next);
+  assert.equal(sessions.require(next.session.id, by(child)), next);
 });
 
 test("a session of a stateful server with a call under way stays until that has ended, though nothing new is taken", async (t) => {
@@ -140,10 +141,10 @@ test("a session of a stateful server with a call under way stays until that has 
   const session = await open();
   const release = sessions.hold(session);
   child.end("exited with code 1");
-  assert.throws(() => sessions.require(session.session.id, child.instance), notFound);
+  assert.throws(() => sessions.require(session.session.id, by(child)), notFound);
   assert.equal(sessions.size, 1);
   release();
-  assert.throws(() => sessions.require(session.session.id, child.instance), notFound);
+  assert.throws(() => sessions.require(session.session.id, by(child)), notFound);
   assert.equal(sessions.size, 0);
 });
 
@@ -153,7 +154,7 @@ test("a session that is closed twice counts once", async (t) => {
   sessions.close(session);
   sessions.close(session);
   assert.equal(child.instance.usage.sessions, 1);
-  assert.throws(() => sessions.require(session.session.id, child.instance), notFound);
+  assert.throws(() => sessions.require(session.session.id, by(child)), notFound);
 });
 
 test("the sessions of one key, or of one user, end together and no other does", async (t) => {
@@ -164,10 +165,10 @@ test("the sessions of one key, or of one user, end together and no other does", 
     await open({ user: "bob", issuer: "key", credentialId: "k3" }),
   ];
   sessions.closeWhere(({ holder }) => holder.credentialId === "k1");
-  assert.throws(() => sessions.require(first.session.id, child.instance), notFound);
+  assert.throws(() => sessions.require(first.session.id, by(child)), notFound);
   sessions.closeWhere(({ holder }) => holder.user === "bob");
-  assert.throws(() => sessions.require(third.session.id, child.instance), notFound);
-  assert.equal(sessions.require(second.session.id, child.instance), second);
+  assert.throws(() => sessions.require(third.session.id, by(child)), notFound);
+  assert.equal(sessions.require(second.session.id, by(child)), second);
 });
 
 test("the server of a relayed session is told of its end once, unless it knows or is gone", async (t) => {

@@ -7,6 +7,7 @@ import { isOwnVariant } from "../../src/instances/instance-types.ts";
 import { peek } from "../../src/mcp/client-body.ts";
 import type { Outlet } from "../../src/sessions/outlet.ts";
 import { Sessions } from "../../src/sessions/sessions.ts";
+import { by } from "../helpers/session.ts";
 import { call, rpc } from "../helpers/fixtures.ts";
 import { testInstance } from "../helpers/instance.ts";
 import type { TestInstance } from "../helpers/instance.ts";
@@ -193,7 +194,7 @@ test("a credential, a user and a server end with all that was begun with them, a
   sessions.closeUser("alice");
   assert.equal(sessions.count, 2);
   sessions.closeServer("all");
-  assert.equal(sessions.http.find(kept.session.id, kept.session.instance), kept);
+  assert.equal(sessions.http.find(kept.session.id, by(kept.session)), kept);
   assert.equal(sessions.count, 1);
 });
 
@@ -213,7 +214,7 @@ test("when the daemon ends, a session that is bridged takes no new stream", asyn
   const { sessions, begin } = await rig(t);
   const { session } = await begin();
   await sessions.finish(new SupervisorError("STOPPING", "the daemon is stopping"), 0);
-  assert.throws(() => sessions.http.require(session.id, session.instance), {
+  assert.throws(() => sessions.http.require(session.id, by(session)), {
     code: "SESSION_NOT_FOUND",
   });
   assert.deepEqual([sessions.count, session.instance.usage.sessions], [0, 0]);

@@ -4,12 +4,11 @@ import type { TestContext } from "node:test";
 import { test } from "node:test";
 import { SupervisorError } from "../../src/errors.ts";
 import { peek } from "../../src/mcp/client-body.ts";
-import { openLink } from "../../src/links/open-link.ts";
 import type { CallWatch } from "../../src/sessions/calls.ts";
-import { Backends } from "../../src/sessions/backends.ts";
 import { SseFront } from "../../src/sessions/sse-front.ts";
 import { call } from "../helpers/fixtures.ts";
 import { testInstance } from "../helpers/instance.ts";
+import { sessionOptions } from "../helpers/session.ts";
 import type { TestInstance } from "../helpers/instance.ts";
 import { serve } from "../helpers/serve.ts";
 import { AllUnread, Unread } from "../../src/sessions/unread.ts";
@@ -51,25 +50,11 @@ async function rig(t: TestContext): Promise<Rig> {
   const child = testInstance();
   const got = { text: "", isEnded: false };
   const client = { hasRoom: true, unread: 0, drains: [] as (() => void)[] };
-  const backends = new Backends();
   const { instance } = child;
   const place = { instance, askable: new Set<never>() };
   const front = new SseFront({
-    holder: { user: "alice", issuer: "key", credentialId: "k1" },
-    instance,
-    backends,
+    ...sessionOptions(instance),
     choose: () => place,
-    connect: ({ target }, events) =>
-      openLink({
-        target,
-        clientFor: (http) => backends.clientFor(instance.live!, http),
-        postTimeoutMs: 10_000,
-        events,
-      }),
-    isStateful: false,
-    staysBehind: false,
-    resend: "reads",
-    patienceMs: 10_000,
     isBridged: false,
     requestId: "req_1",
     unread: new Unread(new AllUnread({ unreadBytes: 1024, unreadTotalBytes: 4096 }), client),

@@ -1,0 +1,36 @@
+import type { Credential } from "../../src/auth/principal.ts";
+import type { Instance } from "../../src/instances/supervisor.ts";
+import { openLink } from "../../src/links/open-link.ts";
+import { Backends } from "../../src/sessions/backends.ts";
+import type { Claim } from "../../src/sessions/belongs.ts";
+import type { SessionOptions } from "../../src/sessions/session-options.ts";
+
+const ALICE: Credential = { user: "alice", issuer: "key", credentialId: "k1" };
+
+/** By what a client with an access key claims a session of that instance. */
+export const by = ({ instance }: { instance: Instance }): Claim => ({
+  instance,
+  mark: undefined,
+  issuer: ALICE.issuer,
+});
+
+/** What a session of alice's on that instance begins with, over a link of the kind that its server takes. */
+export function sessionOptions(instance: Instance, holder = ALICE): SessionOptions {
+  const backends = new Backends();
+  return {
+    holder,
+    instance,
+    backends,
+    connect: ({ target }, events) =>
+      openLink({
+        target,
+        clientFor: (http) => backends.clientFor(instance.live!, http),
+        postTimeoutMs: 10_000,
+        events,
+      }),
+    isStateful: false,
+    staysBehind: false,
+    resend: "reads",
+    patienceMs: 10_000,
+  };
+}
