@@ -1,5 +1,6 @@
 import type { NextFunction, Request, RequestHandler, Response, Router } from "express";
 import { SupervisorError } from "../errors.ts";
+import { isJson } from "../http/read-body.ts";
 
 /** What a route answers with: 200, or the status given, and this as JSON. */
 export interface Answer {
@@ -52,7 +53,7 @@ export function param(req: Request, name: string): string {
 /** Writes carry JSON: a page of another site cannot send that type without asking first (CORS). */
 export function wantJson(req: Request, _res: Response, next: NextFunction): void {
   const isWrite = req.method === "POST" || req.method === "PUT";
-  if (isWrite && !/^application\/json\s*(;|$)/i.test(req.headers["content-type"] ?? ""))
+  if (isWrite && !isJson(req))
     throw new SupervisorError("TYPE_UNSUPPORTED", "the content type must be application/json");
   next();
 }

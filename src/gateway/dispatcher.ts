@@ -24,11 +24,11 @@ import { isForPerson, refusePerson } from "./browser-refusal.ts";
 import { hintFor } from "./hints.ts";
 import type { FrontContext, RequestContext } from "./request-context.ts";
 import { createRouter, createTokenPath, createWebRouter } from "./routes.ts";
-import type { Leaf, Route } from "./routes.ts";
+import { toolRouteOf, withoutPrefix } from "./routes.ts";
+import type { Leaf, Route, ToolRoute } from "./routes.ts";
 import { putOwnToken } from "./own-token.ts";
 import { settingsOf } from "./session-config.ts";
-import { TOOL_METHODS, serveTools, toolRouteOf } from "./tool-routes.ts";
-import type { ToolRoute } from "./tool-routes.ts";
+import { TOOL_METHODS, serveTools } from "./tool-routes.ts";
 import { createSite } from "./site.ts";
 import type { SiteOptions } from "./site.ts";
 import { Trace } from "./trace.ts";
@@ -154,7 +154,7 @@ export class Dispatcher {
   /** Paths that are nobody's: the site knows them without the prefix. */
   #serveSite({ req, res, trace }: Incoming, url: string): void {
     const { prefix } = this.#context;
-    req.url = prefix !== "" && url.startsWith(`${prefix}/`) ? url.slice(prefix.length) : url;
+    req.url = withoutPrefix(url, prefix);
     Object.assign(res, { locals: { trace } });
     res.settle();
     this.#site(req, res);

@@ -5,7 +5,7 @@ import type { Principal } from "../auth/registry.ts";
 import type { Catalog } from "../catalog/catalog.ts";
 import { SupervisorError } from "../errors.ts";
 import type { Edge } from "../http/edge.ts";
-import { readBody } from "../http/read-body.ts";
+import { readBody, requireJson } from "../http/read-body.ts";
 import type { SafeResponse } from "../http/safe-response.ts";
 import type { Supervisor } from "../instances/supervisor.ts";
 import type { BodyRequest } from "../platform/body-request.ts";
@@ -41,8 +41,7 @@ export async function putOwnToken(
   { req, res, principal, requestId }: OwnTokenRequest,
 ): Promise<void> {
   const startedAt = performance.now();
-  if (!/^application\/json\s*(?:;|$)/i.test(req.headers["content-type"] ?? ""))
-    throw new SupervisorError("TYPE_UNSUPPORTED", "the body must be application/json");
+  requireJson(req);
   const body = await readBody(req, MAX_BODY_BYTES, edge);
   if (body === undefined) return;
   const { token, server, expiresAt } = wantedOf(body);

@@ -14,16 +14,20 @@ export function prefixOf(publicUrl: URL): string {
   return publicUrl.pathname.replace(/\/+$/, "");
 }
 
+/** Paths behind the public prefix, or without it; what `path` says is the whole, up to the query. */
+function grammarOf(prefix: string, path: string): RegExp {
+  const escaped = prefix.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
+  return new RegExp(`^(?:${escaped})?/${path}(?:\\?|$)`);
+}
+
 /**
  * Reads the one grammar that `/u/` has, on the raw path: no decoding, no dot segments, no
  * backslashes, no absolute form. What a decoder would turn into another user's path is not a path
  * here. The public prefix may be there or not, because a proxy in front may strip it or not.
  */
 export function createRouter(prefix: string): (url: string) => Route | undefined {
-  const escaped = prefix.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
-  const grammar = new RegExp(
-    `^(?:${escaped})?/u/(${SLUG_PATTERN})(?:/(${SLUG_PATTERN}))?/(sse|messages|mcp)/?(?:\\?|$)`,
-  );
+  const server = `(?:/(${SLUG_PATTERN}))?`;
+  const grammar = grammarOf(prefix, `u/(${SLUG_PATTERN})${server}/(sse|messages|mcp)/?`);
   return (url) => {
     const match = grammar.exec(url);
     if (match === null) return undefined;
@@ -33,8 +37,7 @@ export function createRouter(prefix: string): (url: string) => Route | undefined
 
 /** Reads the path under which a user leaves a token, in the same grammar; the user's name, if it is one. */
 export function createTokenPath(prefix: string): (url: string) => string | undefined {
-  const escaped = prefix.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
-  const grammar = new RegExp(`^(?:${escaped})?/u/(${SLUG_PATTERN})/token(?:\\?|$)`);
+  const grammar = grammarOf(prefix, `u/(${SLUG_PATTERN})/token`);
   return (url) => grammar.exec(url)?.[1];
 }
 
@@ -47,16 +50,35 @@ export type WebRoute =
 
 /** Reads the paths of pages and of what they are made of, in the same grammar. */
 export function createWebRouter(prefix: string): (url: string) => WebRoute | undefined {
-  const escaped = prefix.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
   const connect = `u/(${SLUG_PATTERN})/connect/(${SLUG_PATTERN})/?`;
   const others = "(connect/callback|invite)|web/([a-z]+\\.[a-z]+)";
-  const grammar = new RegExp(`^(?:${escaped})?/(?:${connect}|${others})(?:\\?|$)`);
+  const grammar = grammarOf(prefix, `(?:${connect}|${others})`);
   return (url) => {
     const [, user, server, page, name] = grammar.exec(url) ?? [];
     if (user !== undefined) return { kind: "connect", user, server: server! };
     if (page !== undefined) return { kind: page === "invite" ? "invite" : "callback" };
     return name === undefined ? undefined : { kind: "asset", name };
   };
+}
+
+/** The URL as it is without the public prefix, which a proxy in front may strip or not. */
+export const withoutPrefix = (url: string, prefix: string): string =>
+  prefix !== "" && url.startsWith(`${prefix}/`) ? url.slice(prefix.length) : url;
+
+/** Where tools are called without MCP. */
+export type ToolRoute = "call" | "list" | "servers";
+
+const TOOL_PATHS: Readonly<Record<string, ToolRoute>> = {
+  "/tools": "call",
+  "/tools/list": "list",
+  "/servers": "servers",
+};
+
+/** Reads the paths under which tools are called without MCP, raw as those below `/u/` are. */
+export function toolRouteOf(url: string, prefix: string): ToolRoute | undefined {
+  const [path = ""] = withoutPrefix(url, prefix).split("?", 1);
+  const name = path.endsWith("/") ? path.slice(0, -1) : path;
+  return Object.hasOwn(TOOL_PATHS, name) ? TOOL_PATHS[name] : undefined;
 }
 
 /** The raw query without its question mark, empty when there is none. */

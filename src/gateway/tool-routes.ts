@@ -2,7 +2,7 @@ import type { ServerResponse } from "node:http";
 import type { Builtins } from "../builtins/builtins.ts";
 import { SupervisorError } from "../errors.ts";
 import { sendText } from "../http/error-response.ts";
-import { dropBody, readBody } from "../http/read-body.ts";
+import { dropBody, readBody, requireJson } from "../http/read-body.ts";
 import { HAS_LEFT } from "../mcp/messages.ts";
 import type { Principal } from "../auth/registry.ts";
 import type { BodyRequest } from "../platform/body-request.ts";
@@ -11,6 +11,7 @@ import { callAnswer, listAnswer } from "../tools/answers.ts";
 import type { Caller, Tools } from "../tools/tools.ts";
 import type { FrontContext } from "./request-context.ts";
 import { queryOf, valuesOf } from "./routes.ts";
+import type { ToolRoute } from "./routes.ts";
 import { settingsOf } from "./session-config.ts";
 import { readToolBody } from "./tool-body.ts";
 import type { Trace } from "./trace.ts";
@@ -29,32 +30,14 @@ export interface ToolRequest {
   readonly principal: Principal;
 }
 
-const JSON_TYPE = /^application\/json\s*(?:;|$)/i;
 /** More than this is not copied to be sent in one write. */
 const ONE_WRITE_BYTES = 16 * 1024;
-
-export type ToolRoute = "call" | "list" | "servers";
 
 export const TOOL_METHODS: Record<ToolRoute, readonly string[]> = {
   call: ["POST"],
   list: ["GET"],
   servers: ["GET"],
 };
-
-const PATHS: Readonly<Record<string, ToolRoute>> = {
-  "/tools": "call",
-  "/tools/list": "list",
-  "/servers": "servers",
-};
-
-/** Reads the paths under which tools are called without MCP, raw as those below `/u/` are, with the public prefix or without. */
-export function toolRouteOf(url: string, prefix: string): ToolRoute | undefined {
-  const query = url.indexOf("?");
-  const path = query === -1 ? url : url.slice(0, query);
-  const own = prefix !== "" && path.startsWith(`${prefix}/`) ? path.slice(prefix.length) : path;
-  const name = own.endsWith("/") ? own.slice(0, -1) : own;
-  return Object.hasOwn(PATHS, name) ? PATHS[name] : undefined;
-}
 
 /** Answers a request for the user's own tools. Rejects as `Tools` does, and for a body that is none. */
 export async function serveTools(
@@ -85,8 +68,7 @@ async function call(
   const left = new AbortController();
   // A reason of its own, or Node makes an error for every call.
   trace.atEnd(() => left.abort(HAS_LEFT));
-  if (!JSON_TYPE.test(req.headers["content-type"] ?? ""))
-    throw new SupervisorError("TYPE_UNSUPPORTED", "the body must be application/json");
+  requireJson(req);
   const body = await readBody(req, config.limits.bodyBytes, edge);
   if (body === undefined) return;
   const wanted = await readToolBody(body);

@@ -6,7 +6,7 @@ import type { Config } from "../config/config.ts";
 import { SupervisorError, toSupervisorError } from "../errors.ts";
 import type { Edge } from "../http/edge.ts";
 import { sendText } from "../http/error-response.ts";
-import { readBody } from "../http/read-body.ts";
+import { readBody, requireJson } from "../http/read-body.ts";
 import type { SafeResponse } from "../http/safe-response.ts";
 import type { BodyRequest } from "../platform/body-request.ts";
 import { CONNECT_WITHIN_MS } from "../tokens/connects.ts";
@@ -150,8 +150,7 @@ export class Web {
     // Scheme and port too, which the guard at the door leaves open, and cookies as well.
     if (req.headers.origin?.toLowerCase() !== this.#parts.publicUrl.origin)
       throw new SupervisorError("ORIGIN_REFUSED", "only the pages of this server may do that");
-    if (!/^application\/json\s*(?:;|$)/i.test(req.headers["content-type"] ?? ""))
-      throw new SupervisorError("TYPE_UNSUPPORTED", "the body must be application/json");
+    requireJson(req);
     const body = await readBody(req, MAX_BODY_BYTES, this.#parts.edge);
     if (body === undefined) return undefined;
     try {

@@ -21,6 +21,16 @@ export function dropBody(req: IncomingMessage): void {
     req.resume();
 }
 
+/** Whether the body is said to be JSON: a page of another site cannot say so without asking first (CORS). */
+export const isJson = ({ headers }: Pick<IncomingMessage, "headers">): boolean =>
+  /^application\/json\s*(?:;|$)/i.test(headers["content-type"] ?? "");
+
+/** Throws TYPE_UNSUPPORTED for any other body. */
+export function requireJson(req: Pick<IncomingMessage, "headers">): void {
+  if (!isJson(req))
+    throw new SupervisorError("TYPE_UNSUPPORTED", "the body must be application/json");
+}
+
 /**
  * Resolves with the whole body, or undefined when the client left before it was whole. Rejects with
  * REQUEST_TIMEOUT where it stands still or drips, and with BODY_TOO_LARGE as soon as that is known;

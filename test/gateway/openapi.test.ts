@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { openApi } from "../../src/gateway/openapi.ts";
-import { TOOL_METHODS, toolRouteOf } from "../../src/gateway/tool-routes.ts";
+import { toolRouteOf } from "../../src/gateway/routes.ts";
+import { TOOL_METHODS } from "../../src/gateway/tool-routes.ts";
 
 type Operation = { operationId?: string; responses?: Record<string, unknown> };
 interface Described {
