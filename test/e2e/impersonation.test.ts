@@ -4,33 +4,18 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { startDaemon } from "../helpers/daemon.ts";
 import { echoServer } from "../helpers/echo.ts";
+import { bearer, call, initialize } from "../helpers/fixtures.ts";
 import { inSeconds, signedJwt } from "../helpers/jwt.ts";
 import { EventStream, ask, missingForBrowsers } from "../helpers/raw-http.ts";
 import type { Answer } from "../helpers/raw-http.ts";
 import { temporaryFolder } from "../helpers/store.ts";
 import { until } from "../helpers/until.ts";
 
-const INITIALIZE = JSON.stringify({
-  jsonrpc: "2.0",
-  id: 0,
-  method: "initialize",
-  params: {
-    protocolVersion: "2025-03-26",
-    capabilities: {},
-    clientInfo: { name: "matrix", version: "1" },
-  },
-});
-const callOf = (message: string) =>
-  JSON.stringify({
-    jsonrpc: "2.0",
-    id: message,
-    method: "tools/call",
-    params: { name: "echo", arguments: { message } },
-  });
+const INITIALIZE = initialize();
+const callOf = (message: string) => call(message, "echo", { message });
 const JWT_SECRET = "0123456789abcdef0123456789abcdef";
 const jwtOf = (user: string, exp = inSeconds(3600), secret = JWT_SECRET): string =>
   signedJwt(secret, { user_id: user, exp });
-const bearer = (secret: string) => ["authorization", `Bearer ${secret}`];
 
 /** The parts of a refusal that may not differ between users: all but the request id. */
 function essence({ status, headers, body }: Answer): unknown {
@@ -354,13 +339,13 @@ test("the impersonation matrix: only the owner's own key gets through, and refus
   assert.equal(new Set(pages.map((page) => page.replaceAll("nobody", "USER"))).size, 1);
 
   // The owner's sessions are as they were, and nobody else's words came through them.
-  const call = await ask(port, {
+  const called = await ask(port, {
     method: "POST",
     path: endpoint,
     headers: [...bearer(own), "content-type", "application/json"],
     body: callOf("last"),
   });
-  assert.equal(call.status, 202);
+  assert.equal(called.status, 202);
   await until(
     () => stream.messages().some(({ id }) => id === "last"),
     "the owner's own call is answered",

@@ -9,6 +9,7 @@ import { startDaemon } from "../helpers/daemon.ts";
 import type { TestDaemon } from "../helpers/daemon.ts";
 import { echoServer } from "../helpers/echo.ts";
 import { forgedJwts } from "../helpers/forged-jwts.ts";
+import { bearer, call, initialize, json } from "../helpers/fixtures.ts";
 import { inSeconds, signedJwt } from "../helpers/jwt.ts";
 import { EventStream, ask } from "../helpers/raw-http.ts";
 import { temporaryFolder } from "../helpers/store.ts";
@@ -18,30 +19,8 @@ const SECRET = "0123456789abcdef0123456789abcdef";
 const OTHERS = "fedcba9876543210fedcba9876543210";
 const SSO = "https://sso.example.com";
 
-const bearer = (secret: string): string[] => ["authorization", `Bearer ${secret}`];
-const JSON_HEADERS = [
-  "content-type",
-  "application/json",
-  "accept",
-  "application/json, text/event-stream",
-];
-
-const INITIALIZE = JSON.stringify({
-  jsonrpc: "2.0",
-  id: 0,
-  method: "initialize",
-  params: {
-    protocolVersion: "2025-03-26",
-    capabilities: {},
-    clientInfo: { name: "jwt", version: "1" },
-  },
-});
-const CALL = JSON.stringify({
-  jsonrpc: "2.0",
-  id: 1,
-  method: "tools/call",
-  params: { name: "echo", arguments: { message: "hello" } },
-});
+const INITIALIZE = initialize();
+const CALL = call(1, "echo", { message: "hello" });
 
 const PAIR = generateKeyPairSync("rsa", {
   modulusLength: 2048,
@@ -78,7 +57,7 @@ const post = (port: number, secret: string, body: string, session: string[] = []
   ask(port, {
     method: "POST",
     path: "/u/alice/streamable/mcp",
-    headers: [...bearer(secret), ...JSON_HEADERS, ...session],
+    headers: [...bearer(secret), ...json, ...session],
     body,
   });
 
@@ -152,7 +131,7 @@ test("a JWT's session goes on with the next one of its issuer alone; a stream en
           await ask(port, {
             method,
             path: "/u/alice/streamable/mcp",
-            headers: [...bearer(secret), ...JSON_HEADERS, ...session],
+            headers: [...bearer(secret), ...json, ...session],
           })
         ).status,
         404,
@@ -166,7 +145,7 @@ test("a JWT's session goes on with the next one of its issuer alone; a stream en
     ask(port, {
       method: "POST",
       path: endpoint.replace(first.token, secret),
-      headers: JSON_HEADERS,
+      headers: json,
       body: INITIALIZE,
     });
   assert.equal((await said(others)).status, 404);
