@@ -4,8 +4,6 @@ import { EventEmitter } from "node:events";
 import type { Config } from "../config/config.ts";
 import { SLUG } from "../platform/slug.ts";
 import { SupervisorError } from "../errors.ts";
-import type { ErrorCode } from "../errors.ts";
-import { hasPlaceholder } from "../config/template.ts";
 import type { GrantRow, NewGrant, Store, UserRow } from "../store/store.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import type { Scrubber } from "../telemetry/scrubber.ts";
@@ -13,6 +11,7 @@ import type { Vault } from "../vault/vault.ts";
 import { Connects } from "./connects.ts";
 import { ProviderClients } from "./providers/clients.ts";
 import type { Issued } from "./providers/provider.ts";
+import { needsToken, tokenExpired, tokenMissing } from "./no-token.ts";
 import { placeOfGrant } from "./refresh-once.ts";
 import { Refresher, isGood } from "./refresher.ts";
 import { SharedTokens, sharedSource } from "./shared-tokens.ts";
@@ -259,9 +258,10 @@ export class Tokens {
     if (source !== undefined) return await this.shared.fresh(source, signal);
     const row = this.#store.grants.find(user, server);
     const now = row && (await this.refresher.freshen(row, signal));
-    if (now !== undefined && !isGood(now)) throw this.#expired(now);
+    if (now !== undefined && !isGood(now)) throw tokenExpired(this, now);
     const secret = this.secretFor(user, server);
-    if (secret === undefined && this.#isNeeded(server)) throw this.#missing(user, server);
+    if (secret === undefined && needsToken(this.#config.servers[server]))
+      throw tokenMissing(this, user, server);
     return secret;
   }
 
@@ -276,7 +276,10 @@ export class Tokens {
       source === undefined
         ? row !== undefined && !isGood(row)
         : this.shared.find(source) === undefined;
-    const isMissing = row === undefined && this.#isNeeded(server) && !this.secretFor(user, server);
+    const isMissing =
+      row === undefined &&
+      needsToken(this.#config.servers[server]) &&
+      !this.secretFor(user, server);
     if (isOver || isMissing) return this.freshFor(user, server, this.#closing.signal);
     return this.#lateOnes.has(`${user}/${server}`) ? Promise.resolve() : undefined;
   }
@@ -292,7 +295,7 @@ export class Tokens {
     const row = this.#store.grants.find(user, server);
     if (row === undefined)
       throw new SupervisorError("TOKEN_NOT_FOUND", `there is no token of a provider for ${server}`);
-    if (row.state === "needs_reauth") throw this.#expired(row);
+    if (row.state === "needs_reauth") throw tokenExpired(this, row);
     await this.refresher.refresh(row);
   }
 
@@ -324,38 +327,6 @@ export class Tokens {
       this.connects.forget(user, server);
     }
     this.events.emit("changed", { user, server, isCleared });
-  }
-
-  /** Nothing can be sent to the server without a token, and each user has one of a provider. */
-  #isNeeded(server: string): boolean {
-    const def = this.#config.servers[server];
-    if (def?.kind !== "remote" || def.tokensFrom?.grant !== "user") return false;
-    return Object.values(def.headers).some((value) => hasPlaceholder(value, "token"));
-  }
-
-  #missing(user: string, server: string): SupervisorError {
-    return this.#withPage(user, server, "TOKEN_MISSING", "no account is connected");
-  }
-
-  /** A refusal that the user can do something about, with where. */
-  #withPage(user: string, server: string, code: ErrorCode, why: string): SupervisorError {
-    const connectUrl = this.connects.pageFor(user, server);
-    const [where, data] =
-      connectUrl === undefined ? ["", {}] : [`; connect it at ${connectUrl}`, { connectUrl }];
-    return new SupervisorError(code, `${user}/${server}: ${why}${where}`, { data });
-  }
-
-  #expired({ user, server, provider, reason, state, outcome }: GrantRow): SupervisorError {
-    if (state === "needs_reauth") {
-      const why = `the token is over: ${provider} refreshes it no more (${reason ?? "refused"})`;
-      return this.#withPage(user, server, "TOKEN_EXPIRED", why);
-    }
-    // To connect anew would not help: it is the provider that does not answer.
-    const why = this.refresher.blockOf(provider) ?? outcome ?? "no answer";
-    return new SupervisorError(
-      "TOKEN_EXPIRED",
-      `${user}/${server}: the token is over: ${provider} gives no new one at the moment (${why})`,
-    );
   }
 
   /** A user who is not on the way out. */
