@@ -21,6 +21,8 @@ const STREAM_HEADERS = {
 export class Heart {
   readonly #streams = new Set<ClientStream>();
   readonly #timer: NodeJS.Timeout;
+  /** What streams end with. */
+  farewell: Buffer | undefined;
 
   constructor(everyMs = HEARTBEAT_MS) {
     this.#timer = setInterval(() => {
@@ -35,6 +37,14 @@ export class Heart {
 
   delete(stream: ClientStream): void {
     this.#streams.delete(stream);
+  }
+
+  /**
+   * From here on the end of a stream tells its client to come back so long after it (WHATWG HTML,
+   * 9.2.6: `retry`). No blank line follows, since some clients take an event of nothing else for a message.
+   */
+  announceReturn(afterMs: number): void {
+    this.farewell = Buffer.from(`retry: ${afterMs}\n`);
   }
 
   stop(): void {
@@ -115,6 +125,8 @@ export class ClientStream {
   }
 
   end(): void {
+    const { farewell } = this.#heart;
+    if (farewell !== undefined && !this.#isMidEvent && !this.#isOver) this.#put(farewell);
     this.#flush();
     this.#isOver = true;
     this.#heart.delete(this);

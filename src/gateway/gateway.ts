@@ -15,6 +15,11 @@ import { prefixOf } from "./routes.ts";
 import { callbackUrl, connectUrl } from "../web/urls.ts";
 import { TokenGate } from "../sessions/token-gate.ts";
 
+/** When clients come back whose streams a stop has ended: the service manager keeps the listener open. */
+const RETURN_MS = 1_000;
+/** As that, where the port refuses until the daemon runs again. Python gives up after two tries. */
+const RETURN_REFUSED_MS = 3_000;
+
 export interface GatewayOptions extends DispatcherOptions {
   config: Config;
   sessions: FrontContext["sessions"];
@@ -92,11 +97,12 @@ async function listenAsTold(
 }
 
 async function closeGateway(
-  { config, sessions, supervisor }: GatewayOptions,
+  { config, sessions, supervisor, listenFd }: GatewayOptions,
   { heart }: FrontContext,
   server: Server,
 ): Promise<void> {
   const closed = stopListening(server);
+  heart.announceReturn(listenFd === undefined ? RETURN_REFUSED_MS : RETURN_MS);
   const why = "the daemon is stopping; try again when it runs again";
   await sessions.finish(new SupervisorError("STOPPING", why), config.stopTimeoutMs);
   // Whoever waits for a start hears of its end. What fails is told to whoever stops the supervisor next.

@@ -1,5 +1,6 @@
 import { ServerResponse } from "node:http";
 import type { IncomingMessage, OutgoingHttpHeader, OutgoingHttpHeaders } from "node:http";
+import { isStopping, setKeptAlive } from "../platform/node-inside.ts";
 
 /** A browser takes an answer for what its content type says, and for nothing else. */
 export const NOSNIFF = { "x-content-type-options": "nosniff" } as const;
@@ -23,6 +24,8 @@ export class SafeResponse<
   forBrowsers: Readonly<Record<string, string>> = NOSNIFF;
 
   override writeHead(status: number, reason?: string | Headers, headers?: Headers): this {
+    // What the client asks for next is for whoever listens then, so it comes by a connection of its own.
+    if (isStopping(this.socket)) setKeptAlive(this, false);
     const given = typeof reason === "string" ? headers : reason;
     if (Array.isArray(given)) this.settle();
     // One object and no header set before it is what Node writes fastest.

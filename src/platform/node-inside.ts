@@ -1,7 +1,7 @@
 import type { ChildProcess } from "node:child_process";
 import type { ServerResponse } from "node:http";
 import { Socket } from "node:net";
-import type { SocketConstructorOpts } from "node:net";
+import type { Server, SocketConstructorOpts } from "node:net";
 
 // What Node has and does not document, and nothing public leads to. A release of Node may change any
 // of it: `npm run test:nodes` runs what holds it on each release line that is supported. The other
@@ -59,4 +59,10 @@ export const answerOn = (socket: object): ServerResponse | null | undefined =>
 /** Whether the connection may serve another request after this answer. */
 export function setKeptAlive(res: ServerResponse, isKept: boolean): void {
   res.shouldKeepAlive = isKept;
+}
+
+/** Whether the server of this connection takes no new ones any more. */
+export function isStopping(socket: object | null): boolean {
+  const { server } = (socket ?? {}) as Readonly<Record<"server", Server | undefined>>;
+  return server?.listening === false;
 }

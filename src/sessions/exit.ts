@@ -19,3 +19,10 @@ export async function explainFailure(error: SupervisorError, live: Live): Promis
 /** Why the child ended, as a predicate of it, where that is known. */
 export const reasonIn = ({ data, message }: SupervisorError): string =>
   typeof data?.["reason"] === "string" ? data["reason"] : message;
+
+/** What a call is answered with that was under way when the daemon stopped. `refusal`: what new ones hear. */
+export const cutByStop = (refusal: SupervisorError): SupervisorError =>
+  new SupervisorError("INSTANCE_EXITED", "the daemon stopped before the server had answered", {
+    cause: refusal,
+    data: { reason: "was stopped with the daemon" },
+  });

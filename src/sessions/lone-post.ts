@@ -16,7 +16,7 @@ import type { Backends } from "./backends.ts";
 import { HttpExchange } from "./http-exchange.ts";
 import type { ExchangeOwner } from "./http-exchange.ts";
 import { InFlight, NOT_COUNTED } from "./in-flight.ts";
-import type { Carrier, Open } from "./in-flight.ts";
+import type { Carrier, Open, Unanswered } from "./in-flight.ts";
 import type { HttpOutlet } from "./outlet.ts";
 import { isSentAgain } from "./resend.ts";
 import type { Resend } from "./resend.ts";
@@ -93,10 +93,12 @@ export class LonePost implements ExchangeOwner, Follower {
   giveUp(error: SupervisorError): void {
     if (this.#isOver) return;
     this.#exchange.abort();
-    if (this.#options.body !== null) return this.#failWith(error);
-    // A stream that ends is nobody's failure.
     this.#end();
-    this.#options.outlet.end();
+    // A stream that ends is nobody's failure.
+    if (this.#options.body === null) return this.#options.outlet.end();
+    const unanswered = this.#inFlight.drainUnanswered();
+    const mayHaveHappened = unanswered.some((one) => one.mayHaveHappened);
+    this.#tell(error.withData({ mayHaveHappened }), unanswered);
   }
 
   /** For the instance: the next generation is ready. */
@@ -276,10 +278,11 @@ export class LonePost implements ExchangeOwner, Follower {
   #failWith(error: SupervisorError, why?: Promise<string>): void {
     if (this.#isOver) return;
     this.#end();
-    const unanswered = this.#inFlight.drainUnanswered(undefined, why);
-    this.#options.outlet.fail(
-      error,
-      unanswered.map(({ id }) => id),
-    );
+    this.#tell(error, this.#inFlight.drainUnanswered(undefined, why));
+  }
+
+  #tell(error: SupervisorError, unanswered: readonly Unanswered[]): void {
+    const ids = unanswered.map(({ id }) => id);
+    this.#options.outlet.fail(error, ids);
   }
 }

@@ -9,6 +9,7 @@ import type { ClientMessage } from "../mcp/client-body.ts";
 import { capabilitiesOf, versionWantedBy } from "./capabilities.ts";
 import { helloOf } from "./call-front.ts";
 import { CallLinks } from "./call-links.ts";
+import { cutByStop } from "./exit.ts";
 import { Flow } from "./flow.ts";
 import { belongs } from "./belongs.ts";
 import type { Claim } from "./belongs.ts";
@@ -258,15 +259,18 @@ export class Sessions {
 
   /**
    * From now on takes no request. Resolves when those under way are answered, or after that time, when
-   * those that the children have not answered are answered with the refusal, and streams have ended.
+   * those that the children have not answered are answered with INSTANCE_EXITED and whether they may
+   * have happened, and streams have ended.
    */
   async finish(refusal: SupervisorError, withinMs: number): Promise<void> {
     this.refusal = refusal;
     await quiet(() => this.open.requestCount === 0 && !this.#isBusy, withinMs);
-    for (const { session } of this.#sse.values()) session.giveUp(refusal);
-    this.http.giveUp(refusal);
+    const cutOff = cutByStop(refusal);
+    for (const { session } of this.#sse.values()) session.giveUp(cutOff);
+    this.http.giveUp(cutOff);
+    // Nobody has to know there whether it may have happened: these calls are made again, or not, by people.
     this.calls.giveUp(refusal);
-    for (const one of this.carried) one.giveUp(refusal);
+    for (const one of this.carried) one.giveUp(cutOff);
   }
 
   /** Resolves when what was said last has gone out, or soon: a client need not read. */

@@ -13,7 +13,7 @@ import { bearer, initialize, json } from "../helpers/fixtures.ts";
 import { freePort } from "../helpers/free-port.ts";
 import { openNotifySocket } from "../helpers/notify-socket.ts";
 import { PROGRAM } from "../helpers/program.ts";
-import { ask } from "../helpers/raw-http.ts";
+import { EventStream, ask } from "../helpers/raw-http.ts";
 import { until } from "../helpers/until.ts";
 
 const NOTIFY = new URL("../../src/systemd/notify.ts", import.meta.url).href;
@@ -120,8 +120,8 @@ test("a listener that was handed over serves who connected before the daemon beg
   let log = "";
   daemon.stdout.setEncoding("utf8").on("data", (chunk: string) => (output += chunk));
   daemon.stderr.setEncoding("utf8").on("data", (chunk: string) => (log += chunk));
+  const ended = once(daemon, "close");
   atEnd(t, async () => {
-    const ended = once(daemon, "close");
     daemon.kill("SIGTERM");
     await ended;
   });
@@ -145,6 +145,11 @@ test("a listener that was handed over serves who connected before the daemon beg
   assert.match(handed, /^socket:/);
   const held = readdirSync(`${child}/fd`).map((name) => readlinkSync(`${child}/fd/${name}`));
   assert.ok(!held.includes(handed), "the child has no such socket");
+
+  const events = await EventStream.open(port, { path: "/u/alice/echo/sse", headers });
+  daemon.kill("SIGTERM");
+  await ended;
+  assert.match(events.text, /\n\nretry: 1000\n$/, "nobody is refused meanwhile");
 });
 
 test("a machine without koffi is told by systemd-notify", async (t) => {

@@ -3,6 +3,8 @@ import type { ServerResponse } from "node:http";
 import { connect } from "node:net";
 import { test } from "node:test";
 import { startForAlice } from "../helpers/alice.ts";
+import type { Row } from "../helpers/alice.ts";
+import { orderControl } from "../helpers/control.ts";
 import { echoServer } from "../helpers/echo.ts";
 import { call, fixture, modernCall, rpc } from "../helpers/fixtures.ts";
 import { ask } from "../helpers/raw-http.ts";
@@ -55,18 +57,27 @@ test("at SIGTERM a call under way is answered if it ends in time, else with an e
       path: "/u/alice/era/mcp",
     }),
   ];
+  const own = await rig.http("http");
+  const many = (ms: number) =>
+    Array.from({ length: 20 }, (_, i) =>
+      post("/u/alice/http/mcp", call(`${ms} ${i}`, "sleep", { ms, message: "x" }), own),
+    );
+  const endless = many(60_000);
   const late = sleep.replace("late", "late and held");
   for (const { endpoint } of sseSessions.slice(0, 2))
     assert.equal((await post(endpoint, late)).status, 202);
   // The remote does not even take this one.
   toolate.push(post(sseSessions[2]!.endpoint, late));
   await until(() => held.length >= 3, "the calls have arrived");
-  await until(async () => {
-    const { instances } = (await daemon.cli(["status"])).json<{
-      instances: { inFlight: number }[];
-    }>();
-    return instances.reduce((sum, { inFlight }) => sum + inFlight, 0) >= 7;
-  }, "all calls are under way");
+  const inFlight = async (): Promise<number> => {
+    const { instances } = await orderControl<{ instances: Row[] }>(
+      daemon.socket,
+      "GET",
+      "/api/status",
+    );
+    return instances.reduce((sum, row) => sum + row.inFlight, 0);
+  };
+  await until(async () => (await inFlight()) >= 27, "all calls are under way");
 
   const kept = connect(daemon.port, "127.0.0.1").setEncoding("latin1");
   t.after(() => kept.destroy());
@@ -80,6 +91,8 @@ test("at SIGTERM a call under way is answered if it ends in time, else with an e
   kept.write(words("/u/alice/remote/mcp", "POST", call("held on", "echo")));
   await until(() => held.length >= 4, "its call is under way");
 
+  const short = many(500);
+  await until(async () => (await inFlight()) >= 48, "they are under way, too");
   const ended = daemon.stop();
   await until(() => daemon.log().includes('"stopping"'), "the daemon has the signal");
   const refused = await post(sseSessions[0]!.endpoint, rpc("new", "tools/list")).catch(
@@ -96,17 +109,26 @@ test("at SIGTERM a call under way is answered if it ends in time, else with an e
     [200, { jsonrpc: "2.0", id: "held in time", result: {} }],
   );
 
+  assert.equal(answer.headers.connection, "close", "what comes next is for the next daemon");
+  for (const { status, body } of await Promise.all(short))
+    assert.deepEqual([status, failureIn(body)], [200, undefined], body);
+
   // Of the last one the reason is on the stream.
-  for (const { status, body } of (await Promise.all(toolate)).slice(0, 4)) {
-    assert.equal(status, 503, body);
-    assert.equal(failureIn(body), "STOPPING", body);
+  for (const { status, body } of [
+    ...(await Promise.all(toolate)).slice(0, 4),
+    ...(await Promise.all(endless)),
+  ]) {
+    assert.equal(status, 502, body);
+    assert.equal(failureIn(body), "INSTANCE_EXITED", body);
+    assert.match(body, /"mayHaveHappened":true/);
   }
   for (const { stream } of sseSessions) {
     await until(() => stream.isEnded, "the stream has ended");
-    assert.equal(stream.messages().at(-1)?.error?.data?.type, "STOPPING");
+    assert.equal(stream.messages().at(-1)?.error?.data?.type, "INSTANCE_EXITED");
     assert.match(stream.text, /"id":"late and held"/);
+    assert.match(stream.text, /\n\nretry: 3000\n$/, "the port refuses for a while");
   }
-  await until(() => events.isEnded && said.includes("STOPPING"), "all others have ended");
+  await until(() => events.isEnded && said.includes("INSTANCE_EXITED"), "all others have ended");
   assert.equal(await ended, 0);
   const came = remote.requests.filter(({ body }) => body.includes("tools/list"));
   assert.deepEqual(came, [], "no new request is taken");

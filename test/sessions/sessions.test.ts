@@ -228,5 +228,8 @@ test("when the daemon ends, no request is taken, and those under way are given u
   assert.equal(sessions.refusal, undefined);
   await sessions.finish(stopping, 0);
   assert.equal(sessions.refusal, stopping);
-  assert.deepEqual(given, [stopping]);
+  assert.deepEqual(
+    given.map(({ code, cause }) => ({ code, cause })),
+    [{ code: "INSTANCE_EXITED", cause: stopping }],
+  );
 });
