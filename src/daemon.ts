@@ -60,17 +60,16 @@ export async function openDaemon(options: DaemonOptions): Promise<Daemon> {
 
 async function openRooms(options: DaemonOptions, closers: Closers): Promise<Daemon> {
   const { config, log, scrubber, version } = options;
-  const hideHeaders = headerHider(scrubber, config.servers);
+  const catalog = new Catalog(config.servers, config.disabled);
+  const hideHeaders = headerHider(scrubber, catalog.list());
   const { store } = closers.opened(openDataDir(config.dataDir));
   const audit = closers.opened(new Audit({ rows: store.audit, scrubber, log }));
   const vault = closers.opened(openDaemonVault(options, store));
-  const tokens = closers.opened(new Tokens({ ...options, store, vault }));
+  const tokens = closers.opened(new Tokens({ ...options, servers: catalog, store, vault }));
   const registry = openRegistry({ ...options, audit }, store);
-  const catalog = new Catalog(config.servers);
   const secrets = new ChildSecrets({ registry, tokens, scrubber, log });
-  const servers = catalog.find.bind(catalog);
   const kept = { store, vault, tokens, ...secrets.forChildren };
-  const instances = await openInstances({ ...options, ...kept, servers }, closers);
+  const instances = await openInstances({ ...options, ...kept, catalog }, closers);
   secrets.unhideAfterUse(instances.supervisor);
   const discard = discardWith(instances.supervisor, log);
   const telemetry = openTelemetry(options, closers);

@@ -22,8 +22,8 @@ const LINES: readonly Record<string, readonly string[]>[] = [
   { instances: [] },
   { links: [], engines: ["get-port"] },
   { builtins: [] },
-  { auth: ["jose"], catalog: [], tokens: ["openid-client"] },
-  { vault: [], audit: [], notices: [] },
+  { auth: ["jose"], tokens: ["openid-client"] },
+  { vault: [], audit: [], notices: [], catalog: [] },
   { store: ["better-sqlite3"] },
   {
     http: [],

@@ -15,7 +15,7 @@ export interface SentAnswer {
 
 type Handled = Answer | SentAnswer;
 type Handle = (req: Request) => Handled | Promise<Handled>;
-type Method = "get" | "post" | "put" | "delete";
+type Method = "get" | "post" | "put" | "patch" | "delete";
 
 function answering(handle: Handle): RequestHandler {
   return async (req: Request, res: Response) => {
@@ -52,7 +52,7 @@ export function param(req: Request, name: string): string {
 
 /** Writes carry JSON: a page of another site cannot send that type without asking first (CORS). */
 export function wantJson(req: Request, _res: Response, next: NextFunction): void {
-  const isWrite = req.method === "POST" || req.method === "PUT";
+  const isWrite = ["POST", "PUT", "PATCH"].includes(req.method);
   if (isWrite && !isJson(req))
     throw new SupervisorError("TYPE_UNSUPPORTED", "the content type must be application/json");
   next();

@@ -44,7 +44,7 @@ function refusing({ config, tokens }: ControlParts): MachineReport["refusing"] {
 /** What the admin's own process could not find out, or only for its own account. */
 export function reportMachine(parts: ControlParts): MachineReport {
   const { config, version, supervisor, isolation, unkept, controllers, metrics } = parts;
-  const children = childServers(config);
+  const children = childServers(parts.catalog.list());
   return {
     version,
     pid: process.pid,

@@ -1,3 +1,4 @@
+import type { Servers } from "../catalog/catalog.ts";
 import type { BuiltinServer, Config } from "../config/config.ts";
 import type { Store } from "../store/store.ts";
 import type { Logger } from "../telemetry/logger.ts";
@@ -13,7 +14,8 @@ import { RecentSecrets } from "./recent-secrets.ts";
 export interface BuiltinsParts {
   store: Pick<Store, "feishuTokens" | "secrets">;
   vault: Pick<Vault, "seal" | "open">;
-  config: Pick<Config, "dataDir" | "servers">;
+  config: Pick<Config, "dataDir">;
+  servers: Servers;
   scrubber: Pick<Scrubber, "set" | "drop">;
   log: Logger;
   version: string;
@@ -37,7 +39,7 @@ export class Builtins {
     const { dataDir } = config;
     const own = { store, vault, dataDir, digests: this.#digests, hide: this.#hide };
     this.#tokens = new FeishuTokens(own);
-    this.retain(config.servers);
+    this.retain();
   }
 
   /** The server as this user has it; `tokenOf` is asked at each call. */
@@ -54,9 +56,10 @@ export class Builtins {
   }
 
   /** What is kept of servers that are no more goes. */
-  retain(servers: Config["servers"]): void {
-    const names = Object.values(servers).filter(({ kind }) => kind === "builtin");
-    this.#parts.store.feishuTokens.retain(new Set(names.map(({ name }) => name)));
+  retain(): void {
+    const { servers, store } = this.#parts;
+    const names = servers.list().filter(({ kind }) => kind === "builtin");
+    store.feishuTokens.retain(new Set(names.map(({ name }) => name)));
   }
 
   async close(): Promise<void> {

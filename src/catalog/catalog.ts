@@ -1,25 +1,80 @@
-/** Room: catalog. Which servers there are. In: the config's servers, at the start and at each reload. Out: one by its name, or all. Never sees a user's secret, a child or a request. */
+/** Room: catalog. Which servers there are. In: those of each origin, at the start and at each change. Out: one by its name, or all, and where one is from. Never sees a user's secret, a child or a request. */
 import type { Config, ServerDef } from "../config/config.ts";
 
-/** Nobody else keeps servers: what asks here sees a reload at once. */
-export class Catalog {
-  #servers: ReadonlyMap<string, ServerDef>;
+/** Where servers are from: the config file, the control API, variables of the environment. In this order they are listed. */
+const ORIGINS = ["config", "environment", "rest"] as const;
+export type Origin = (typeof ORIGINS)[number];
 
-  constructor(servers: Config["servers"]) {
-    this.#servers = new Map(Object.entries(servers));
+/** For who asks which servers there are, and has no say in it. */
+export type Servers = Pick<Catalog, "find" | "list">;
+
+/** What one origin has. */
+interface ServerSet {
+  readonly servers: ReadonlyMap<string, ServerDef>;
+  readonly disabled: ReadonlySet<string>;
+}
+
+const NONE: ServerSet = { servers: new Map(), disabled: new Set() };
+
+/** Nobody else keeps servers: what asks here sees a change at once. */
+export class Catalog {
+  readonly #sets = new Map<Origin, ServerSet>();
+  /** Of all origins. */
+  #servers: ReadonlyMap<string, ServerDef> = NONE.servers;
+
+  /** Begins with those of the config. */
+  constructor(servers: Config["servers"] = {}, disabled: readonly string[] = []) {
+    this.replace("config", servers, disabled);
   }
 
+  /** The server that has this name and is not disabled. */
   find(name: string): ServerDef | undefined {
     return this.#servers.get(name);
   }
 
-  /** In the order of the config. */
+  /** By origin, and in the order in which each has them. */
   list(): ServerDef[] {
     return [...this.#servers.values()];
   }
 
-  /** From here on these servers are the ones there are. */
-  replace(servers: Config["servers"]): void {
-    this.#servers = new Map(Object.entries(servers));
+  /** Those that one origin has. */
+  listOf(origin: Origin): ServerDef[] {
+    return [...this.#setOf(origin).servers.values()];
+  }
+
+  /** Who has the name, for a disabled server too; undefined where it is free. */
+  originOf(name: string): Origin | undefined {
+    return ORIGINS.find((origin) => {
+      const { servers, disabled } = this.#setOf(origin);
+      return servers.has(name) || disabled.has(name);
+    });
+  }
+
+  /** Those of the names that another origin has, with which: a set with them cannot be the next one of this origin. */
+  takenFrom(origin: Origin, names: readonly string[]): { name: string; by: Origin }[] {
+    return names.flatMap((name) => {
+      const by = this.originOf(name);
+      return by === undefined || by === origin ? [] : [{ name, by }];
+    });
+  }
+
+  /** All servers, as they would be were these the next ones of their origin. */
+  listWith(origin: Origin, servers: Config["servers"]): ServerDef[] {
+    return ORIGINS.flatMap((one) => (one === origin ? Object.values(servers) : this.listOf(one)));
+  }
+
+  /**
+   * From here on these are the servers of that origin. `disabled` names those that nobody can use and
+   * that have their names still. The names must be free of other origins, see `takenFrom`.
+   */
+  replace(origin: Origin, servers: Config["servers"], disabled: readonly string[] = []): void {
+    const all = this.listWith(origin, servers);
+    const own = new Map(Object.entries(servers));
+    this.#sets.set(origin, { servers: own, disabled: new Set(disabled) });
+    this.#servers = new Map(all.map((def) => [def.name, def]));
+  }
+
+  #setOf(origin: Origin): ServerSet {
+    return this.#sets.get(origin) ?? NONE;
   }
 }

@@ -24,7 +24,7 @@ async function checkConfig(_options: object, command: Command): Promise<void> {
       warnings,
     },
     [
-      `${config.path ?? "the config"} is valid; servers: ${servers.join(", ")}${disabled}; default: ${config.defaultServer}.`,
+      `${config.path ?? "the config"} is valid; servers: ${servers.join(", ") || "none"}${disabled}; default: ${config.defaultServer ?? "none"}.`,
       ...warnings.map((warning) => `  warning: ${warning}`),
     ],
   );

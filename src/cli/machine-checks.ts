@@ -80,7 +80,7 @@ export function level({ server, asked, level: given, missing, lacks }: ServerLev
 
 /** The level of each server, as this account would get it now. */
 export const levelsHere = (config: Config, machine: Machine): ServerLevel[] =>
-  childServers(config).map((def) => levelFor(machine, def));
+  childServers(Object.values(config.servers)).map((def) => levelFor(machine, def));
 
 export const gaps = (found: readonly Gap[]): Finding[] =>
   found.map((gap) => warn("confinement", gap.found, gap.next));

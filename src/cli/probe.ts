@@ -34,7 +34,7 @@ export interface Probed {
 export const wantedBy = (config: Config): Wanted => ({
   dataDir: config.dataDir,
   uids: config.uids,
-  servers: childServers(config).map(({ name, isolation, network }) => ({
+  servers: childServers(Object.values(config.servers)).map(({ name, isolation, network }) => ({
     name,
     isolation,
     network,

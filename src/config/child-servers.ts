@@ -1,5 +1,5 @@
-import type { ChildServer, Config } from "./types.ts";
+import type { ChildServer, ServerDef } from "./types.ts";
 
-/** The servers that are started here. */
-export const childServers = ({ servers }: Pick<Config, "servers">): ChildServer[] =>
-  Object.values(servers).filter((def) => def.kind === "child");
+/** Those that are started here. */
+export const childServers = (servers: readonly ServerDef[]): ChildServer[] =>
+  servers.filter((def) => def.kind === "child");

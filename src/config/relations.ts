@@ -68,8 +68,9 @@ function socketProblems(config: Entries, baseDir: string): Problem[] {
 
 const USUAL_SERVER = "everything";
 
-/** The server behind `/u/NAME/sse` where the file names none: the only one there is, or the usual one. */
-export function impliedServer(names: readonly string[]): string {
+/** The server behind `/u/NAME/sse` where the file names none: the only one there is, or the usual one; null where there is no server. */
+export function impliedServer(names: readonly string[]): string | null {
+  if (names.length === 0) return null;
   return names.length === 1 ? names[0]! : USUAL_SERVER;
 }
 
@@ -80,19 +81,20 @@ function defaultServerProblems({ defaultServer, servers }: Entries): Problem[] {
   const all = Object.entries(entriesOf(servers));
   const isDisabled = (entry: unknown): boolean => entriesOf(entry)["disabled"] === true;
   const names = all.filter(([, entry]) => !isDisabled(entry)).map(([name]) => name);
-  if (defaultServer === undefined && !names.includes(impliedServer(names)))
-    return noDefault(
-      names.length === 0 && all.length > 0
-        ? "is missing, and every server is disabled"
-        : "is missing, and there is not just one server",
-    );
+  const implied = impliedServer(names);
+  if (defaultServer === undefined && all.length > 0) {
+    if (implied === null) return noDefault("is missing, and every server is disabled");
+    if (!names.includes(implied)) return noDefault("is missing, and there is not just one server");
+  }
   if (typeof defaultServer !== "string") return [];
   if (names.includes(defaultServer)) return [];
   if (isDisabled(all.find(([name]) => name === defaultServer)?.[1]))
     return noDefault("names a server that is disabled");
+  // It may be one that is not from this file; nearly the name of one that is, it is mistyped.
   const meant = nearest(defaultServer, names);
-  const hint = meant === undefined ? "" : `, did you mean "${meant}"?`;
-  return noDefault(`is not one of the servers${hint}`);
+  return meant === undefined
+    ? []
+    : noDefault(`is not one of the servers, did you mean "${meant}"?`);
 }
 
 function portProblems(config: Entries): Problem[] {

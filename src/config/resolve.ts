@@ -70,17 +70,18 @@ export function resolveConfig(parsed: ParsedConfig, place: Place): Config {
     ),
     notices: parsed.notices.map((notice) => resolveNotice(notice, absolute)),
     uids: parsed.uids,
-    defaultServer: parsed.defaultServer ?? impliedServer(enabled.map(([name]) => name)),
+    defaultServer:
+      parsed.defaultServer === undefined
+        ? impliedServer(enabled.map(([name]) => name))
+        : parsed.defaultServer,
     servers: Object.fromEntries(
       enabled.map(([name, server]) => [
         name,
-        "builtin" in server
-          ? resolveBuiltin(name, server, parsed, { dataDir, ...place })
-          : resolveServer(name, server, parsed, place.baseDir),
+        resolveServer(name, server, parsed, { dataDir, ...place }),
       ]),
     ),
     disabled: all.filter(([, server]) => server.disabled).map(([name]) => name),
-    warnings: [...passedOver(parsed.servers), ...shortSecrets(parsed)].map(formatProblem),
+    warnings: oddities(parsed).map(formatProblem),
   };
 }
 
@@ -99,7 +100,17 @@ function resolveLimits(limits: ParsedConfig["limits"]): Config["limits"] {
 
 type ParsedBuiltin = Extract<ParsedServer, { builtin: string }>;
 
-function resolveServer(
+const resolveServer = (
+  name: string,
+  server: ParsedServer,
+  config: ParsedConfig,
+  place: SecretPlace,
+): ServerDef =>
+  "builtin" in server
+    ? resolveBuiltin(name, server, config, place)
+    : resolveOther(name, server, config, place.baseDir);
+
+function resolveOther(
   name: string,
   server: Exclude<ParsedServer, ParsedBuiltin>,
   config: ParsedConfig,
@@ -248,6 +259,25 @@ function resolveKey(parsed: ParsedIssuer, absolute: Absolute): JwtKeyDef {
   const privateFile = privateKeyFile === undefined ? null : absolute(privateKeyFile);
   return { kind: "public", file: absolute(file), privateFile };
 }
+
+/** Nothing to refuse the file for. */
+const oddities = (parsed: ParsedConfig): Problem[] => [
+  ...passedOver(parsed.servers),
+  ...shortSecrets(parsed),
+  ...defaultFromElsewhere(parsed),
+];
+
+/** The control API may have that server, or is to have it. */
+const defaultFromElsewhere = ({ defaultServer, servers }: ParsedConfig): Problem[] =>
+  defaultServer == null || Object.hasOwn(servers, defaultServer)
+    ? []
+    : [
+        {
+          path: ["defaultServer"],
+          message:
+            "is none of the servers here; while there is none of that name, URLs without a server lead nowhere",
+        },
+      ];
 
 const shortSecrets = ({ jwt }: ParsedConfig): Problem[] =>
   (jwt?.issuers ?? []).flatMap(({ allowShortSecret }, index) =>

@@ -183,9 +183,14 @@ export const configSchema = z.strictObject({
 
   defaultServer: z
     .string()
+    .nullable()
     .optional()
-    .describe("the server behind `/u/NAME/sse`; the only one there is, else `everything`"),
-  servers: z.record(serverName, server).describe("the MCP servers by name; see the next table"),
+    .describe(
+      "the server behind `/u/NAME/sse`; the only one there is, else `everything`; null for none",
+    ),
+  servers: z
+    .record(serverName, server)
+    .describe("the MCP servers by name; see the next table; may be empty"),
 });
 
 export type ParsedConfig = z.output<typeof configSchema>;

@@ -57,7 +57,9 @@ export interface Config {
   notices: NoticeDef[];
   /** Accounts that children are given; nobody else may have them. */
   uids: { from: number; to: number } | null;
-  defaultServer: string;
+  /** The one behind `/u/NAME/sse`; null for none. It may be one that the file does not have. */
+  defaultServer: string | null;
+  /** Those of the file; which there are is for the catalog to say. */
   servers: Record<string, ServerDef>;
   /** Servers that the file switches off; for everybody else they are not there. */
   disabled: string[];

@@ -7,8 +7,11 @@ import type { ChildServer, Config } from "./types.ts";
  * What an admin should know of a config that is right, a line each as `path: message`. `isSandboxed`
  * says which servers run in a sandbox, or may.
  */
-export function warningsOf(config: Config, isSandboxed: (def: ChildServer) => boolean): string[] {
-  const inSandbox = childServers(config).filter(isSandboxed);
+export function warningsOf(
+  config: Pick<Config, "servers" | "warnings">,
+  isSandboxed: (def: ChildServer) => boolean,
+): string[] {
+  const inSandbox = childServers(Object.values(config.servers)).filter(isSandboxed);
   return [...config.warnings, ...inSandbox.flatMap(unreachable).map(formatProblem)];
 }
 

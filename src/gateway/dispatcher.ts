@@ -214,10 +214,15 @@ export class Dispatcher {
 
   #requireServer(route: Route): ServerDef {
     const { defaultServer } = this.#context.config;
-    const server = this.#options.catalog.find(route.server ?? defaultServer);
-    if (server === undefined)
-      throw new SupervisorError("SERVER_NOT_FOUND", "there is no such server");
-    return server;
+    const name = route.server ?? defaultServer;
+    const server = name === null ? undefined : this.#options.catalog.find(name);
+    if (server !== undefined) return server;
+    throw new SupervisorError(
+      "SERVER_NOT_FOUND",
+      route.server === undefined
+        ? `there is no default server: name one in the path, /u/${route.user}/SERVER/${route.leaf}`
+        : "there is no such server",
+    );
   }
 }
 

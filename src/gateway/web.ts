@@ -23,7 +23,7 @@ const MAX_BODY_BYTES = 4096;
 const COOKIE = "mcps_connect";
 
 export interface WebParts {
-  config: Pick<Config, "servers" | "defaultServer">;
+  config: Pick<Config, "defaultServer">;
   catalog: Catalog;
   tokens: Pick<Tokens, "connects">;
   registry: Pick<Registry, "invites">;

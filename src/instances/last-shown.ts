@@ -67,9 +67,6 @@ export class LastShown {
 }
 
 /** The revisions of the servers whose manifests are kept. */
-export function keptRevisions(
-  servers: Readonly<Record<string, ServerDef>>,
-): ReadonlyMap<string, string> {
-  const kept = Object.values(servers).filter(isKept);
-  return new Map(kept.map((def) => [def.name, revisionOf(def)]));
+export function keptRevisions(servers: readonly ServerDef[]): ReadonlyMap<string, string> {
+  return new Map(servers.filter(isKept).map((def) => [def.name, revisionOf(def)]));
 }

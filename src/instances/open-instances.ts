@@ -1,5 +1,6 @@
 import { takeAppFrom } from "../builtins/feishu/app.ts";
 import { Builtins } from "../builtins/builtins.ts";
+import type { Servers } from "../catalog/catalog.ts";
 import { BuiltinEngine } from "../engines/builtin/builtin-engine.ts";
 import { openMachine } from "../engines/process/open.ts";
 import type { MachineFacts } from "../engines/process/open.ts";
@@ -14,7 +15,11 @@ import { Manifests } from "./manifests.ts";
 import { Supervisor } from "./supervisor.ts";
 import type { SupervisorOptions } from "./supervisor.ts";
 
-export interface InstancesOptions extends Omit<SupervisorOptions, "engines" | "eras" | "versions"> {
+export interface InstancesOptions extends Omit<
+  SupervisorOptions,
+  "engines" | "eras" | "versions" | "servers"
+> {
+  catalog: Servers;
   scrubber: Scrubber;
   store: Store;
   vault: Vault;
@@ -30,11 +35,11 @@ export interface OpenInstances extends MachineFacts {
 
 /** Opens the engines, and the supervisor of what they run. Rejects as `openMachine`; the closers have then what was opened. */
 export async function openInstances(
-  { store, vault, tokens, ...options }: InstancesOptions,
+  { store, vault, tokens, catalog, ...options }: InstancesOptions,
   closers: Closers,
 ): Promise<OpenInstances> {
-  const { engine, ...facts } = await openMachine({ ...options, store }, closers);
-  const own = { ownApp: takeAppFrom(process.env), store, vault };
+  const { engine, ...facts } = await openMachine({ ...options, store, servers: catalog }, closers);
+  const own = { ownApp: takeAppFrom(process.env), store, vault, servers: catalog };
   const builtins = closers.opened(new Builtins({ ...options, ...own }));
   const engines = {
     child: engine,
@@ -42,10 +47,10 @@ export async function openInstances(
     builtin: closers.opened(new BuiltinEngine(builtins)),
   };
   const [eras, versions] = [store.meta.under("era"), store.meta.under("version")];
-  const supervisor = new Supervisor({ ...options, engines, eras, versions });
-  const { config, log, servers } = options;
-  const manifests = closers.opened(new Manifests({ store, vault, log }));
-  manifests.retain(keptRevisions(config.servers));
+  const servers = catalog.find.bind(catalog);
+  const supervisor = new Supervisor({ ...options, servers, engines, eras, versions });
+  const manifests = closers.opened(new Manifests({ store, vault, log: options.log }));
+  manifests.retain(keptRevisions(catalog.list()));
   const tokenOf = tokens.secretFor.bind(tokens);
   const lastShown = new LastShown({ manifests, servers, tokenOf });
   closers.push(() => supervisor.stopAll());

@@ -1,4 +1,4 @@
-import type { Config } from "../config/config.ts";
+import type { ServerDef } from "../config/config.ts";
 import { headerSecrets } from "../config/header-secrets.ts";
 import type { Scrubber } from "../telemetry/scrubber.ts";
 
@@ -8,13 +8,13 @@ import type { Scrubber } from "../telemetry/scrubber.ts";
  */
 export function headerHider(
   scrubber: Scrubber,
-  first: Config["servers"],
-): (servers: Config["servers"]) => void {
+  first: readonly ServerDef[],
+): (servers: readonly ServerDef[]) => void {
   let names: string[] = [];
-  const hide = (servers: Config["servers"]): void => {
+  const hide = (servers: readonly ServerDef[]): void => {
     const secrets = new Map(
-      Object.entries(servers).flatMap(([server, definition]) =>
-        headerSecrets(definition).map((secret, index) => [`header ${server} ${index}`, secret]),
+      servers.flatMap((def) =>
+        headerSecrets(def).map((secret, index) => [`header ${def.name} ${index}`, secret]),
       ),
     );
     for (const name of names) if (!secrets.has(name)) scrubber.delete(name);

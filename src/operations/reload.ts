@@ -3,13 +3,13 @@ import { orderRow } from "../audit/audit.ts";
 import type { Audit } from "../audit/audit.ts";
 import type { Registry } from "../auth/registry.ts";
 import type { IssuerParts } from "../auth/jwt/trusted-issuer.ts";
-import type { Catalog } from "../catalog/catalog.ts";
+import type { Catalog, Origin } from "../catalog/catalog.ts";
 import type { Builtins } from "../builtins/builtins.ts";
 import { applyLive, compareConfigs, isReshaped, isRunOtherwise } from "../config/compare.ts";
 import type { ConfigChanges } from "../config/compare.ts";
 import { loadConfig } from "../config/config.ts";
 import type { Config, ServerDef } from "../config/config.ts";
-import { SupervisorError, toSupervisorError } from "../errors.ts";
+import { SupervisorError, counted, toSupervisorError } from "../errors.ts";
 import { newRequestId } from "../http/request-id.ts";
 import type { Isolation } from "../engines/process/isolation.ts";
 import type { Manifests } from "../instances/manifests.ts";
@@ -38,14 +38,32 @@ export interface ReloadParts {
   scrubber: IssuerParts["scrubber"];
   tokens: Pick<Tokens, "reloaded">;
   log: Logger;
-  isolation: Pick<Isolation, "settleConfig" | "warningsOf">;
+  isolation: Pick<Isolation, "settleAll" | "warningsOf">;
   /** Removes from logs what these servers are sent in headers. */
-  hideHeaders: (servers: Config["servers"]) => void;
+  hideHeaders: (servers: readonly ServerDef[]) => void;
 }
 
 /** Whether sessions that were begun in the way of the one server could not go on with the other. */
 const endsSessions = (before: ServerDef | undefined, after: ServerDef | undefined): boolean =>
   isReshaped(before, after) || before?.stateful !== after?.stateful;
+
+const ORIGIN_NAMES: Record<Origin, string> = {
+  config: "the config",
+  environment: "the environment",
+  rest: "the control API",
+};
+
+/** A name means one server, wherever that is from: CONFIG_INVALID. */
+function requireFreeNames(catalog: Catalog, { path, servers, disabled }: Config): void {
+  const taken = catalog.takenFrom("config", [...Object.keys(servers), ...disabled]);
+  if (taken.length === 0) return;
+  throw new SupervisorError("CONFIG_INVALID", `${path}: ${counted(taken.length, "problem")}`, {
+    details: taken.map(
+      ({ name, by }) =>
+        `servers.${name}: is the name of a server that ${ORIGIN_NAMES[by]} has already; take another here, or remove that one`,
+    ),
+  });
+}
 
 async function reloadOnce(parts: ReloadParts): Promise<Reloaded> {
   const { config, catalog, supervisor, sessions, log, isolation } = parts;
@@ -55,14 +73,16 @@ async function reloadOnce(parts: ReloadParts): Promise<Reloaded> {
       "the config of this daemon does not come from a file that could be read again",
     );
   const next = loadConfig({ path: config.path });
-  await isolation.settleConfig(next);
+  requireFreeNames(catalog, next);
+  const all = catalog.listWith("config", next.servers);
+  await isolation.settleAll(all, next);
   const trust = trustIssuers(parts.registry, next, parts);
-  parts.hideHeaders(next.servers);
+  parts.hideHeaders(all);
   const warnings = isolation.warningsOf(next);
   const changes = compareConfigs(config, next);
   const before = config.servers;
   applyLive(config, next);
-  catalog.replace(next.servers);
+  catalog.replace("config", next.servers, next.disabled);
   trust();
   adjustLog(log, config.log);
   const touched = [...changes.changed, ...changes.removed];
@@ -82,7 +102,7 @@ async function reloadOnce(parts: ReloadParts): Promise<Reloaded> {
     ),
   ]);
   parts.tokens.reloaded();
-  parts.builtins.retain(next.servers);
+  parts.builtins.retain();
   log.info({ path: config.path, ...changes }, "config reloaded");
   for (const warning of warnings) log.warn(`config: ${warning}`);
   return { path: config.path, ...changes, ...(warnings.length > 0 && { warnings }) };

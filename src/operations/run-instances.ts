@@ -68,8 +68,8 @@ function requireEnabled({ registry }: RunParts, { user }: RunSubject): void {
 const runningOf = ({ supervisor }: Pick<RunParts, "supervisor">, selector: Selector): Ref[] =>
   supervisor.list(selector).filter(({ state }) => state !== "stopped");
 
-const defaultOf = ({ config }: RunParts, { user, server }: RunSubject): Ref => ({
-  user,
-  server: server ?? config.defaultServer,
-  variant: "",
-});
+function defaultOf({ config }: RunParts, { user, server }: RunSubject): Ref {
+  const name = server ?? config.defaultServer;
+  if (name !== null) return { user, server: name, variant: "" };
+  throw new SupervisorError("SERVER_NOT_FOUND", "there is no default server: name one");
+}

@@ -1,5 +1,5 @@
 import { createHmac } from "node:crypto";
-import type { Config } from "../config/config.ts";
+import type { Servers } from "../catalog/catalog.ts";
 import { SupervisorError } from "../errors.ts";
 import { withDeadline } from "../platform/deadline.ts";
 import { digestOfSecret, newOneTimeSecret } from "../platform/one-time.ts";
@@ -16,7 +16,7 @@ const SECRET = /^[\w-]{43}$/;
 
 export interface ConnectsParts {
   store: Pick<Store, "connects" | "transaction" | "relaxed" | "users">;
-  config: Pick<Config, "servers">;
+  servers: Servers;
   clients: ProviderClients;
   /** Keeps what the provider gave, and returns when the access token ends. */
   keep: (owner: Pick<PendingConnect, "user" | "server">, issued: Issued) => number;
@@ -210,7 +210,7 @@ export class Connects {
 
   /** The provider that gives each user a token for the server. */
   #sourceOf(server: string): string | undefined {
-    const source = this.#parts.config.servers[server]?.tokensFrom;
+    const source = this.#parts.servers.find(server)?.tokensFrom;
     return source?.grant === "user" ? source.provider : undefined;
   }
 }

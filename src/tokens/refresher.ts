@@ -1,4 +1,5 @@
 import { EventEmitter } from "node:events";
+import type { Servers } from "../catalog/catalog.ts";
 import type { Config } from "../config/config.ts";
 import { SupervisorError } from "../errors.ts";
 import { aborted } from "../platform/abort.ts";
@@ -23,7 +24,8 @@ const keyOf = ({ user, server }: Owner): string => `${user}/${server}`;
 export interface RefresherParts {
   store: Pick<Store, "grants" | "tokens" | "transaction" | "relaxed">;
   vault: Vault;
-  config: Pick<Config, "servers" | "dataDir">;
+  config: Pick<Config, "dataDir">;
+  servers: Servers;
   clients: ProviderClients;
   log: Logger;
 }
@@ -186,9 +188,9 @@ export class Refresher {
 
   /** The server's tokens are this provider's still. */
   #isOurs({ server, provider }: GrantRow): boolean {
-    const { config, clients } = this.#parts;
+    const { servers, clients } = this.#parts;
     return (
-      config.servers[server]?.tokensFrom?.provider === provider &&
+      servers.find(server)?.tokensFrom?.provider === provider &&
       clients.find(provider) !== undefined
     );
   }

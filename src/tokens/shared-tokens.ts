@@ -1,5 +1,6 @@
 import { EventEmitter } from "node:events";
-import type { Config, TokenSource } from "../config/config.ts";
+import type { Servers } from "../catalog/catalog.ts";
+import type { TokenSource } from "../config/config.ts";
 import { SupervisorError } from "../errors.ts";
 import { aborted } from "../platform/abort.ts";
 import { withDeadline } from "../platform/deadline.ts";
@@ -28,8 +29,8 @@ export interface SharedEvents {
 type Source = TokenSource & { grant: SharedGrant };
 
 /** The source of one token for all users; undefined where each has a token of their own. */
-export function sharedSource(servers: Config["servers"], server: string): Source | undefined {
-  const source = servers[server]?.tokensFrom;
+export function sharedSource(servers: Servers, server: string): Source | undefined {
+  const source = servers.find(server)?.tokensFrom;
   return source == null || source.grant === "user" ? undefined : (source as Source);
 }
 
@@ -38,7 +39,7 @@ const keyOf = ({ provider, grant }: Source): string => `${provider}/${grant}`;
 /** Tokens that a provider gives to this installation. They are fetched when somebody wants them, and kept in memory only. */
 export class SharedTokens {
   readonly events = new EventEmitter<SharedEvents>();
-  readonly #config: Pick<Config, "servers">;
+  readonly #servers: Servers;
   readonly #clients: ProviderClients;
   readonly #tokens = new Map<string, Shared>();
   readonly #flights = new Map<string, Promise<void>>();
@@ -47,8 +48,8 @@ export class SharedTokens {
   readonly #closing = new AbortController();
   #plan: NodeJS.Timeout | undefined;
 
-  constructor(config: Pick<Config, "servers">, clients: ProviderClients) {
-    this.#config = config;
+  constructor(servers: Servers, clients: ProviderClients) {
+    this.#servers = servers;
     this.#clients = clients;
     this.events.on("tried", ({ provider, outcome }) => {
       if (outcome === "config") this.#refusing.add(provider);
@@ -106,7 +107,7 @@ export class SharedTokens {
   }
 
   #look(server: string): void {
-    const source = sharedSource(this.#config.servers, server);
+    const source = sharedSource(this.#servers, server);
     if (source === undefined || !this.#tokens.has(keyOf(source))) return;
     if (this.#isEnding(source) && !this.#isPaused(source)) this.#ask(source).catch(() => {});
   }
@@ -164,8 +165,8 @@ export class SharedTokens {
   }
 
   #tellRenewed(key: string): void {
-    for (const server of Object.keys(this.#config.servers)) {
-      const source = sharedSource(this.#config.servers, server);
+    for (const { name: server } of this.#servers.list()) {
+      const source = sharedSource(this.#servers, server);
       if (source !== undefined && keyOf(source) === key) this.events.emit("renewed", { server });
     }
   }

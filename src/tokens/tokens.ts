@@ -1,6 +1,7 @@
 /** Room: tokens. The users' secrets for the services outside. In: a token, once, or what a provider gives for a refresh token. Out: the token for one child, fingerprints for everybody else, and an event when one changed. Never logs or compares a token. */
 import { createHash } from "node:crypto";
 import { EventEmitter } from "node:events";
+import type { Servers } from "../catalog/catalog.ts";
 import type { Config } from "../config/config.ts";
 import { SLUG } from "../platform/slug.ts";
 import { SupervisorError } from "../errors.ts";
@@ -59,7 +60,8 @@ export interface TokenEvents {
 export interface TokensParts {
   store: Store;
   vault: Vault;
-  config: Pick<Config, "providers" | "servers" | "dataDir">;
+  config: Pick<Config, "providers" | "dataDir">;
+  servers: Servers;
   scrubber: Pick<Scrubber, "set">;
   log: Logger;
 }
@@ -73,20 +75,22 @@ export class Tokens {
   readonly #store: Store;
   readonly #vault: Vault;
   readonly #config: TokensParts["config"];
+  readonly #servers: Servers;
   /** Users and servers whose token was over when another came. */
   readonly #lateOnes = new Set<string>();
   readonly #closing = new AbortController();
 
-  constructor({ store, vault, config, scrubber, log }: TokensParts) {
+  constructor({ store, vault, config, servers, scrubber, log }: TokensParts) {
     this.#store = store;
     this.#vault = vault;
     this.#config = config;
+    this.#servers = servers;
     const clients = new ProviderClients(config, (name, secret) => scrubber.set(name, secret));
-    this.refresher = new Refresher({ store, vault, config, clients, log });
-    this.shared = new SharedTokens(config, clients);
+    this.refresher = new Refresher({ store, vault, config, servers, clients, log });
+    this.shared = new SharedTokens(servers, clients);
     this.connects = new Connects({
       store,
-      config,
+      servers,
       clients,
       keep: ({ user, server }, issued) => this.#setIssued(user, server, issued),
     });
@@ -107,7 +111,7 @@ export class Tokens {
   set(user: string, server: string | null, value: string, expiresAt: number | null = null): void {
     requireToken(value);
     const { id } = this.#requireOwner(user);
-    if (server !== null && this.#config.servers[server]?.tokensFrom != null)
+    if (server !== null && this.#servers.find(server)?.tokensFrom != null)
       throw new SupervisorError(
         "TOKEN_OF_PROVIDER",
         `the tokens of ${server} come from a provider, which keeps them fresh: set a refresh token`,
@@ -172,7 +176,7 @@ export class Tokens {
 
   /** A refresh token, sealed, for a server whose users have theirs from a provider; else REQUEST_INVALID. */
   #newGrant(user: string, server: string, refreshToken: string): NewGrant {
-    const source = this.#config.servers[server]?.tokensFrom;
+    const source = this.#servers.find(server)?.tokensFrom;
     if (source == null || source.grant !== "user")
       throw new SupervisorError(
         "REQUEST_INVALID",
@@ -239,7 +243,7 @@ export class Tokens {
 
   /** The token for that server, else the user's general one, else undefined; as it is, whether or not it is over. */
   secretFor(user: string, server: string): string | undefined {
-    const source = sharedSource(this.#config.servers, server);
+    const source = sharedSource(this.#servers, server);
     if (source !== undefined) return this.shared.find(source);
     const sealed = this.#store.tokens.findFor(user, server);
     if (sealed === undefined) return undefined;
@@ -254,13 +258,13 @@ export class Tokens {
    * be had, and with the signal's reason.
    */
   async freshFor(user: string, server: string, signal: AbortSignal): Promise<string | undefined> {
-    const source = sharedSource(this.#config.servers, server);
+    const source = sharedSource(this.#servers, server);
     if (source !== undefined) return await this.shared.fresh(source, signal);
     const row = this.#store.grants.find(user, server);
     const now = row && (await this.refresher.freshen(row, signal));
     if (now !== undefined && !isGood(now)) throw tokenExpired(this, now);
     const secret = this.secretFor(user, server);
-    if (secret === undefined && needsToken(this.#config.servers[server]))
+    if (secret === undefined && needsToken(this.#servers.find(server)))
       throw tokenMissing(this, user, server);
     return secret;
   }
@@ -270,16 +274,14 @@ export class Tokens {
    * runs may have it still; undefined for all others. Rejects as `freshFor`.
    */
   renewalOf(user: string, server: string): Promise<unknown> | undefined {
-    const source = sharedSource(this.#config.servers, server);
+    const source = sharedSource(this.#servers, server);
     const row = source === undefined ? this.#store.grants.find(user, server) : undefined;
     const isOver =
       source === undefined
         ? row !== undefined && !isGood(row)
         : this.shared.find(source) === undefined;
     const isMissing =
-      row === undefined &&
-      needsToken(this.#config.servers[server]) &&
-      !this.secretFor(user, server);
+      row === undefined && needsToken(this.#servers.find(server)) && !this.secretFor(user, server);
     if (isOver || isMissing) return this.freshFor(user, server, this.#closing.signal);
     return this.#lateOnes.has(`${user}/${server}`) ? Promise.resolve() : undefined;
   }

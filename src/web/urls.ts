@@ -13,15 +13,17 @@ const baseOf = (publicUrl: URL): string => publicUrl.href.replace(/\/$/, "");
 /** A user's personal URLs, the default server's first and without its name in the path. */
 export function personalUrls(
   publicUrl: URL,
-  { catalog, config: { defaultServer } }: { catalog: Catalog; config: { defaultServer: string } },
+  {
+    catalog,
+    config: { defaultServer },
+  }: { catalog: Catalog; config: { defaultServer: string | null } },
   user: string,
 ): UrlRow[] {
   const base = `${baseOf(publicUrl)}/u/${user}`;
-  const others = catalog
-    .list()
-    .map(({ name }) => name)
-    .filter((name) => name !== defaultServer);
-  return [defaultServer, ...others].map((server) => {
+  const names = catalog.list().map(({ name }) => name);
+  const isDefault = (name: string): boolean => name === defaultServer;
+  const others = names.filter((name) => !isDefault(name));
+  return [...names.filter(isDefault), ...others].map((server) => {
     const path = server === defaultServer ? base : `${base}/${server}`;
     return { server, sse: `${path}/sse`, http: `${path}/mcp` };
   });

@@ -24,6 +24,7 @@ test("what is no route, no method or no JSON is refused in JSON", async (t) => {
     ["POST", "/api/users", { raw: "x".repeat(1_100_000) }, 413, "BODY_TOO_LARGE"],
     ["POST", "/api/users", { headers: { "content-type": "text/plain" } }, 415, "TYPE_UNSUPPORTED"],
     ["POST", "/api/users", { headers: { "content-type": "" } }, 415, "TYPE_UNSUPPORTED"],
+    ["PATCH", "/api/users", { headers: { "content-type": "text/plain" } }, 415, "TYPE_UNSUPPORTED"],
     [
       "PUT",
       "/api/users/alice/token",

@@ -8,6 +8,7 @@ import type { FeishuApp } from "../../src/builtins/feishu/app.ts";
 import { Builtins } from "../../src/builtins/builtins.ts";
 import type { Caller } from "../../src/builtins/builtin.ts";
 import type { BuiltinServer } from "../../src/config/config.ts";
+import { Catalog } from "../../src/catalog/catalog.ts";
 import { parseConfig } from "../../src/config/config.ts";
 import { SupervisorError } from "../../src/errors.ts";
 import { peek } from "../../src/mcp/client-body.ts";
@@ -60,9 +61,10 @@ async function rig(t: TestContext, options: Partial<StrictOptions> = {}) {
       folder,
       { env: {} },
     );
-  const start = (ownApp?: FeishuApp): Builtins => {
+  const start = (ownApp?: FeishuApp, all = configOf({}).servers): Builtins => {
     const config = configOf({});
-    open.push(new Builtins({ store, vault, config, scrubber, log, version: "1", ownApp }));
+    const servers = new Catalog(all);
+    open.push(new Builtins({ store, vault, config, servers, scrubber, log, version: "1", ownApp }));
     return open.at(-1)!;
   };
   const first = start();
@@ -159,7 +161,7 @@ test("what is kept of an app is for the user and the secret that it was got with
   assert.equal(heads(), 0);
   await ask({ app: APP, user: "bob" }, GET);
   assert.equal(heads(), 1);
-  start().retain({});
+  start(undefined, {});
   assert.equal(heads(), 0);
 });
 

@@ -24,8 +24,32 @@ test("servers are those of the config, found by their own names only", () => {
 
 test("after a reload the servers are the new ones alone", () => {
   const catalog = new Catalog(servers);
-  catalog.replace({ notes: servers["notes"]! });
+  catalog.replace("config", { notes: servers["notes"]! });
   assert.equal(catalog.find("mail"), undefined);
+  assert.deepEqual(
+    catalog.list().map(({ name }) => name),
+    ["notes"],
+  );
+});
+
+test("servers of all origins are in one list, and a change of one origin leaves those of the others", () => {
+  const catalog = new Catalog({ mail: servers["mail"]! }, ["old"]);
+  catalog.replace("rest", { notes: servers["notes"]! }, ["off"]);
+  assert.deepEqual(
+    catalog.list().map(({ name }) => [name, catalog.originOf(name)]),
+    [
+      ["mail", "config"],
+      ["notes", "rest"],
+    ],
+  );
+  assert.equal(catalog.find("off"), undefined);
+  assert.equal(catalog.originOf("off"), "rest", "a disabled server keeps its name");
+  assert.equal(catalog.originOf("other"), undefined);
+  assert.deepEqual(catalog.takenFrom("config", ["mail", "off", "new", "notes"]), [
+    { name: "off", by: "rest" },
+    { name: "notes", by: "rest" },
+  ]);
+  catalog.replace("config", {});
   assert.deepEqual(
     catalog.list().map(({ name }) => name),
     ["notes"],

@@ -777,3 +777,15 @@ test("the JSON Schema describes the file as it is written", () => {
   assert.equal(schema.properties["idleTimeout"]!.default, "15m");
   for (const key of Object.keys(FULL)) assert.ok(schema.properties[key] !== undefined, key);
 });
+
+test("a file may have no server, and a default that is null or comes from elsewhere", () => {
+  const bare = parseConfig({ servers: {} }, BASE);
+  assert.deepEqual([bare.servers, bare.defaultServer, bare.warnings], [{}, null, []]);
+  const two = { a: { command: "x" }, b: { command: "y" } };
+  assert.equal(parseConfig({ servers: two, defaultServer: null }, BASE).defaultServer, null);
+  const other = parseConfig({ servers: two, defaultServer: "drawing" }, BASE);
+  assert.equal(other.defaultServer, "drawing");
+  assert.deepEqual(other.warnings, [
+    "defaultServer: is none of the servers here; while there is none of that name, URLs without a server lead nowhere",
+  ]);
+});

@@ -130,7 +130,7 @@ test("a bad file changes nothing, and every problem of it is told", async (t) =>
   const before = await rows(daemon);
   const good = readFileSync(daemon.configPath, "utf8");
   edit(daemon, (file) => {
-    delete file.servers["one"];
+    file["defaultServer"] = "ones";
     file.servers["two"]!["comand"] = "x";
     file["sessionTtl"] = "soon";
   });

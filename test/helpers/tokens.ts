@@ -1,3 +1,4 @@
+import type { Servers } from "../../src/catalog/catalog.ts";
 import type { Config } from "../../src/config/config.ts";
 import type { Store } from "../../src/store/store.ts";
 import { createLogger } from "../../src/telemetry/logger.ts";
@@ -12,6 +13,10 @@ export function tokensOver(
   rooms: { store: Store; vault: Vault },
   config: Feeding = NO_PROVIDERS,
 ): Tokens {
+  const servers: Servers = {
+    find: (name) => config.servers[name],
+    list: () => Object.values(config.servers),
+  };
   const log = createLogger("silent", {});
-  return new Tokens({ ...rooms, config, log, scrubber: { set: () => true } });
+  return new Tokens({ ...rooms, config, servers, log, scrubber: { set: () => true } });
 }

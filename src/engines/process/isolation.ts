@@ -9,6 +9,7 @@ import { UNTRIED, chooseLevel, isRoot, openWayToHomes } from "./levels.ts";
 import { probeMachine } from "./levels.ts";
 import { Uids } from "./uids.ts";
 import { warningsOf } from "../../config/warnings.ts";
+import type { Servers } from "../../catalog/catalog.ts";
 import type { ChildServer, Config, ServerDef } from "../../config/config.ts";
 import { secretFilesOf } from "../../config/secret-files.ts";
 import type { Confinement, Level } from "./confinement.ts";
@@ -38,13 +39,20 @@ export interface Box {
 /** What stands around each child: the level in force for its server, and all that belongs to it. */
 export class Isolation {
   readonly #config: Config;
+  readonly #servers: Pick<Servers, "list">;
   readonly #store: Store | undefined;
   readonly #uids: Uids | undefined;
   readonly #socketDir: string;
   #machine: Machine;
 
-  constructor(config: Config, machine: Machine = UNTRIED, store?: Store) {
+  constructor(
+    config: Config,
+    machine: Machine = UNTRIED,
+    store?: Store,
+    servers?: Pick<Servers, "list">,
+  ) {
     this.#config = config;
+    this.#servers = servers ?? { list: () => Object.values(config.servers) };
     this.#machine = machine;
     this.#store = store;
     this.#socketDir = path.join(config.dataDir, SOCKET_FOLDER);
@@ -58,10 +66,14 @@ export class Isolation {
 
   /**
    * Finds out what works here, once there is a server that asks for any isolation, and settles the
-   * levels of the config's servers. Rejects with ISOLATION_UNAVAILABLE, and has then changed nothing.
+   * levels of these; `isolation` is what the config says for all. Rejects with ISOLATION_UNAVAILABLE,
+   * and has then changed nothing.
    */
-  async settleConfig(config: Config): Promise<void> {
-    const asked = [config, ...Object.values(config.servers)].some(
+  async settleAll(
+    servers: readonly ServerDef[],
+    { isolation }: Pick<Config, "isolation"> = this.#config,
+  ): Promise<void> {
+    const asked = [{ isolation }, ...servers].some(
       (it) => "isolation" in it && it.isolation !== "none",
     );
     if (asked && this.#machine === UNTRIED) {
@@ -69,7 +81,7 @@ export class Isolation {
       const { uids, dataDir } = this.#config;
       this.#machine = await probeMachine({ uids, dataDir, socketDir: this.#socketDir });
     }
-    this.settle(Object.values(config.servers));
+    this.settle(servers);
   }
 
   /**
@@ -86,7 +98,7 @@ export class Isolation {
   }
 
   /** What an admin should know of a config, by the levels that its servers get; a line each. */
-  warningsOf(config: Config): string[] {
+  warningsOf(config: Pick<Config, "servers" | "warnings">): string[] {
     return warningsOf(config, (def) => this.levelOf(def) === "sandbox");
   }
 
@@ -97,9 +109,9 @@ export class Isolation {
 
   /** The level in the config, or the weakest that its servers get by "auto". */
   get level(): Level {
-    const { isolation, servers } = this.#config;
+    const { isolation } = this.#config;
     if (isolation !== "auto") return isolation;
-    const levels = Object.values(servers).flatMap((def) => {
+    const levels = this.#servers.list().flatMap((def) => {
       if (def.kind !== "child" || def.isolation !== "auto") return [];
       return chooseLevel(this.#machine, def).level ?? [];
     });
@@ -228,12 +240,16 @@ function hiddenFiles(config: Config): string[] {
  * The isolation of a daemon, with the levels of its servers settled. Rejects with
  * ISOLATION_UNAVAILABLE. The data folder must be locked by this daemon.
  */
-export async function openIsolation(config: Config, store: Store): Promise<Isolation> {
-  const isolation = new Isolation(config, UNTRIED, store);
+export async function openIsolation(
+  config: Config,
+  store: Store,
+  servers: Pick<Servers, "list">,
+): Promise<Isolation> {
+  const isolation = new Isolation(config, UNTRIED, store, servers);
   // A daemon that was killed leaves its sockets.
   isolation.close();
   try {
-    await isolation.settleConfig(config);
+    await isolation.settleAll(servers.list());
     return isolation;
   } catch (error) {
     isolation.close();

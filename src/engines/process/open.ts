@@ -1,4 +1,5 @@
 import { childServers } from "../../config/child-servers.ts";
+import type { Servers } from "../../catalog/catalog.ts";
 import type { Config } from "../../config/config.ts";
 import type { Closers } from "../../platform/closers.ts";
 import type { Store } from "../../store/store.ts";
@@ -28,15 +29,15 @@ export interface MachineFacts {
  * closers have then what was opened.
  */
 export async function openMachine(
-  { config, store, log }: { config: Config; store: Store; log: Logger },
+  { config, servers, store, log }: { config: Config; servers: Servers; store: Store; log: Logger },
   closers: Closers,
 ): Promise<MachineFacts & { engine: ProcessEngine }> {
-  const isolation = closers.opened(await openIsolation(config, store));
-  reportIsolation(config, isolation, log);
+  const isolation = closers.opened(await openIsolation(config, store, servers));
+  reportIsolation(config, servers.list(), isolation, log);
   const engine = closers.opened(await openProcessEngine({ config, isolation, log }));
   const left = await engine.endLeft();
   const { controllers } = engine;
-  const unkept = unkeptLimits(childServers(config), controllers);
+  const unkept = unkeptLimits(childServers(servers.list()), controllers);
   reportOpening(engine, left, unkept, log);
   return { engine, isolation, unkept, controllers };
 }
