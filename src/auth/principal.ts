@@ -20,5 +20,14 @@ export interface Principal extends Credential {
 /** The issuer of access keys. */
 export const BY_KEY = "key";
 
+/**
+ * Whether what the one opened is the other's too: that of an access key is that key's alone, that of a
+ * JWT its issuer's for that user, so that the next token goes on with it.
+ */
+export const isSamePrincipal = (one: Credential, other: Credential): boolean =>
+  one.user === other.user &&
+  one.issuer === other.issuer &&
+  (one.issuer !== BY_KEY || one.credentialId === other.credentialId);
+
 export const isSameCredential = (one: Credential, other: Credential): boolean =>
   one.credentialId === other.credentialId && one.user === other.user && one.issuer === other.issuer;

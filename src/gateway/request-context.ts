@@ -43,11 +43,13 @@ export interface RequestContext {
 
 /** By what the request claims the session that it names. */
 export const claimOf = ({
+  principal: holder,
   instance,
+  server,
   settings,
-  principal,
-}: Pick<RequestContext, "instance" | "settings" | "principal">): Claim => ({
+}: Pick<RequestContext, "principal" | "instance" | "server" | "settings">): Claim => ({
+  holder,
   instance,
-  mark: settings?.mark,
-  issuer: principal.issuer,
+  server,
+  settings,
 });

@@ -1,20 +1,18 @@
-import type { Instance } from "../instances/supervisor.ts";
+import { isSamePrincipal } from "../auth/principal.ts";
 import type { Session } from "./session.ts";
+import type { Whose } from "./session-options.ts";
 
-/** By what a client claims a session: whose path it came by, what it set there, and who issued its credential. */
-export interface Claim {
-  readonly instance: Instance;
-  readonly mark: string | undefined;
-  readonly issuer: string;
-}
+/** By what a client claims a session: who it is, whose path it came by, and what it set there. */
+export type Claim = Whose;
 
 /**
- * Whether a client that comes by this instance's path with these settings, and with a credential of
- * this issuer, may go on with the session. So the next JWT of an issuer does, and another issuer's
- * does not, whatever it calls its user.
+ * Whether a client that comes by this instance's path with these settings may go on with the session:
+ * it is the principal that opened it.
  */
 export const belongs = (
   session: Pick<Session, "instance" | "mark" | "holder">,
-  { instance, mark, issuer }: Claim,
+  { instance, settings, holder }: Pick<Claim, "instance" | "settings" | "holder">,
 ): boolean =>
-  session.instance === instance && session.mark === mark && session.holder.issuer === issuer;
+  session.instance === instance &&
+  session.mark === settings?.mark &&
+  isSamePrincipal(session.holder, holder);

@@ -39,9 +39,9 @@ export class HttpSessions<Kind extends HttpSession = HttpSession> {
   }
 
   /**
-   * The session of that id where it belongs to this user and server, and was begun with these settings
-   * and by a credential of the same issuer. Throws SESSION_NOT_FOUND for any other, whoever's it is, since a session id is no authentication; and for one whose child is gone,
-   * because 404 is what makes clients begin anew (2025-11-25, session management).
+   * The session of that id where it belongs to this principal and server, and was begun with these
+   * settings. Throws SESSION_NOT_FOUND for any other, whoever's it is, since a session id is no
+   * authentication; and for one whose child is gone, because 404 is what makes clients begin anew (2025-11-25, session management).
    */
   require(id: string, claim: Claim): Kind {
     const one = this.find(id, claim);

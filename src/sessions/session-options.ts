@@ -1,5 +1,6 @@
 import type { Caller } from "../builtins/builtin.ts";
 import type { Credential } from "../auth/principal.ts";
+import type { ServerDef } from "../config/config.ts";
 import type { Instance, Live } from "../instances/supervisor.ts";
 import type { Link, LinkEvents } from "../links/link.ts";
 import type { Survival } from "../telemetry/survival.ts";
@@ -18,6 +19,16 @@ export interface SessionSettings {
   readonly caller: Caller;
   /** A keyed digest of what it set, undefined where it set nothing: a request that says otherwise is none of the session's. */
   readonly mark: string | undefined;
+}
+
+/** Whose session, and to which server. */
+export interface Whose {
+  readonly holder: Credential;
+  /** The instance whose path the client came by. */
+  readonly instance: Instance;
+  readonly server: ServerDef;
+  /** Of a server that is part of the daemon. */
+  readonly settings?: SessionSettings | undefined;
 }
 
 export interface SessionOptions {

@@ -27,7 +27,7 @@ import type { Era, Instance, Live, Ref } from "../instances/supervisor.ts";
 import { UnderWay } from "../platform/under-way.ts";
 import type { Survival } from "../telemetry/survival.ts";
 import type { Outlet } from "./outlet.ts";
-import type { OpenLink, SessionOptions, SessionSettings } from "./session-options.ts";
+import type { OpenLink, SessionOptions, SessionSettings, Whose } from "./session-options.ts";
 import type { Place } from "./serving.ts";
 import { NOTHING_SHOWN, Showings } from "./showings.ts";
 import type { Shown } from "./showings.ts";
@@ -72,16 +72,6 @@ export interface SessionsOptions {
   /** The gateway's own, which servers are told where it is their client itself. */
   version?: string;
   postTimeoutMs?: number;
-}
-
-/** Whose session, and to which server. */
-export interface Whose {
-  readonly holder: Credential;
-  /** The instance whose path the client came by. */
-  readonly instance: Instance;
-  readonly server: ServerDef;
-  /** Of a server that is part of the daemon. */
-  readonly settings?: SessionSettings | undefined;
 }
 
 export interface SseOpening extends Whose {

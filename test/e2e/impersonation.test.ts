@@ -48,6 +48,7 @@ test("the impersonation matrix: only the owner's own key gets through, and refus
     secret: string;
   }>();
   await daemon.cli(["key", "revoke", revoked.id]);
+  const other = (await daemon.cli(["key", "issue", "alice"])).json<{ secret: string }>();
   const expired = (await daemon.cli(["key", "issue", "alice", "--expires", "5s"])).json<{
     secret: string;
   }>();
@@ -188,6 +189,11 @@ test("the impersonation matrix: only the owner's own key gets through, and refus
       query: `token=${jwtOf("alice")}`,
       type: undefined,
     },
+    "the user's other key": {
+      header: bearer(other.secret),
+      query: `token=${other.secret}`,
+      type: undefined,
+    },
     "the own key": { header: bearer(own), query: `token=${own}`, type: undefined },
   };
 
@@ -278,6 +284,13 @@ test("the impersonation matrix: only the owner's own key gets through, and refus
           if (answer === undefined) continue;
           if (type === undefined) {
             assert.ok(answer.status !== 401 && answer.status !== 403, `${where}: ${answer.status}`);
+            // The owner's sessions are the key's that opened them.
+            const [verb, leaf] = route;
+            const isOfSession =
+              (leaf === "/messages" && verb === "POST") ||
+              (leaf === "/streamable/mcp" && verb !== "PUT");
+            if (name === "the user's other key" && isOfSession)
+              assert.equal(answer.status, 404, where);
           } else {
             assert.equal(answer.status, type === "USER_MISMATCH" ? 403 : 401, where);
             if (route[0] !== "HEAD") assert.equal(typeOf(answer), type, where);

@@ -1,17 +1,20 @@
 import type { Credential } from "../../src/auth/principal.ts";
+import type { ServerDef } from "../../src/config/config.ts";
 import type { Instance } from "../../src/instances/supervisor.ts";
 import { openLink } from "../../src/links/open-link.ts";
 import { Backends } from "../../src/sessions/backends.ts";
 import type { Claim } from "../../src/sessions/belongs.ts";
 import type { SessionOptions } from "../../src/sessions/session-options.ts";
 
+/** What a session that is there is found without. */
+const HELD = {} as ServerDef;
 const ALICE: Credential = { user: "alice", issuer: "key", credentialId: "k1" };
 
 /** By what a client with an access key claims a session of that instance. */
-export const by = ({ instance }: { instance: Instance }): Claim => ({
+export const by = ({ instance }: { instance: Instance }, holder: Credential = ALICE): Claim => ({
+  holder,
   instance,
-  mark: undefined,
-  issuer: ALICE.issuer,
+  server: HELD,
 });
 
 /** What a session of alice's on that instance begins with, over a link of the kind that its server takes. */

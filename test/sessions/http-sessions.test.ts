@@ -122,6 +122,20 @@ test("a session is found on its own instance alone", async (t) => {
   assert.equal(sessions.require(id, by(child)).session.id, id);
 });
 
+test("a session is one key's, whoever else has a key of the user; a JWT's is its issuer's for that user", async (t) => {
+  const { sessions, open, child } = rig(t);
+  const other = { ...ALICE, credentialId: "k2" };
+  const jwt = { ...ALICE, issuer: "idp", credentialId: "digest of one" };
+  const byKey = (await open()).session;
+  const byJwt = (await open(jwt)).session;
+  for (const holder of [other, jwt, { ...ALICE, user: "bob" }])
+    assert.throws(() => sessions.require(byKey.id, by(child, holder)), notFound);
+  const next = { ...jwt, credentialId: "digest of the next" };
+  assert.equal(sessions.require(byJwt.id, by(child, next)).session, byJwt);
+  for (const holder of [ALICE, { ...next, issuer: "another" }, { ...next, user: "bob" }])
+    assert.throws(() => sessions.require(byJwt.id, by(child, holder)), notFound);
+});
+
 test("a session of a stateful server is lost with the generation that held it, also when another is there", async (t) => {
   const { sessions, open, child } = rig(t);
   const session = await open();
@@ -165,10 +179,16 @@ test("the sessions of one key, or of one user, end together and no other does", 
     await open({ user: "bob", issuer: "key", credentialId: "k3" }),
   ];
   sessions.closeWhere(({ holder }) => holder.credentialId === "k1");
-  assert.throws(() => sessions.require(first.session.id, by(child)), notFound);
+  assert.throws(
+    () => sessions.require(first.session.id, by(child, first.session.holder)),
+    notFound,
+  );
   sessions.closeWhere(({ holder }) => holder.user === "bob");
-  assert.throws(() => sessions.require(third.session.id, by(child)), notFound);
-  assert.equal(sessions.require(second.session.id, by(child)), second);
+  assert.throws(
+    () => sessions.require(third.session.id, by(child, third.session.holder)),
+    notFound,
+  );
+  assert.equal(sessions.require(second.session.id, by(child, second.session.holder)), second);
 });
 
 test("the server of a relayed session is told of its end once, unless it knows or is gone", async (t) => {

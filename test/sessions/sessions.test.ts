@@ -194,7 +194,7 @@ test("a credential, a user and a server end with all that was begun with them, a
   sessions.closeUser("alice");
   assert.equal(sessions.count, 2);
   sessions.closeServer("all");
-  assert.equal(sessions.http.find(kept.session.id, by(kept.session)), kept);
+  assert.equal(sessions.http.find(kept.session.id, by(kept.session, BOB)), kept);
   assert.equal(sessions.count, 1);
 });
 
