@@ -65,6 +65,7 @@ export const ERROR_CODES = {
   USER_DISABLED: entry(409),
   KEY_IN_USE: entry(409),
   TOKEN_OF_PROVIDER: entry(409),
+  PANEL_OFF: entry(409),
   BODY_TOO_LARGE: entry(413),
   TYPE_UNSUPPORTED: entry(415),
   EXPECTATION_FAILED: entry(417),

@@ -29,6 +29,7 @@ const ORDERS: Record<string, string> = {
   "backup ": "backup",
   "stop ": "stop --all",
   "notices test": "doctor --notices",
+  "panel links": "panel",
 };
 
 /** What an admin ordered, in the words of the command line; requests that no command sends are told as they are. */
@@ -41,6 +42,8 @@ function orderOf({ method, path, body }: Request): { what: string; user: string 
   if (noun === "keys" && method === "DELETE") return { what: `key revoke ${name}`, user: null };
   if (noun === "keyring")
     return { what: method === "DELETE" ? `keyring drop ${verb}` : `keyring ${name}`, user: null };
+  if (noun === "panel" && name === "sessions")
+    return { what: method === "POST" ? "panel sign in" : "panel sign out", user: null };
   if (noun !== "users")
     return { what: ORDERS[`${noun} ${name}`] ?? `${method} ${path}`, user: null };
   const { graceful, method: called } = (body ?? {}) as Record<string, unknown>;

@@ -51,20 +51,26 @@ export function loadAdminToken(dataDir: string): string {
 
 const digest = (text: string): Buffer => createHash("sha256").update(text).digest();
 
-/** A check that refuses requests without the token: KEY_MISSING, KEY_INVALID. Digests are compared, so that neither content nor length shows in the time it takes. */
-export function createAdminCheck(token: string): (req: IncomingMessage) => void {
+/** Whether a text is the token. Digests are compared, so that neither content nor length shows in the time it takes. */
+export function createTokenTest(token: string): (given: string) => boolean {
   const expected = digest(token);
-  return (req) => {
-    // Two are refused: something in front may have looked at the other one.
-    const [header, ...others] = req.headersDistinct["authorization"] ?? [];
-    if (header === undefined) {
-      throw new SupervisorError(
-        "KEY_MISSING",
-        "the admin token is needed: Authorization: Bearer TOKEN",
-      );
-    }
-    const [, given] = /^Bearer +([\w-]+) *$/i.exec(header) ?? [];
-    if (others.length > 0 || given === undefined || !timingSafeEqual(digest(given), expected))
-      throw new SupervisorError("KEY_INVALID", "this is not the admin token");
-  };
+  return (given) => timingSafeEqual(digest(given), expected);
 }
+
+/** What a request shows to be let in. KEY_MISSING, KEY_INVALID. */
+export function bearerOf(req: IncomingMessage): string {
+  // Two are refused: something in front may have looked at the other one.
+  const [header, ...others] = req.headersDistinct["authorization"] ?? [];
+  if (header === undefined) {
+    throw new SupervisorError(
+      "KEY_MISSING",
+      "the admin token is needed: Authorization: Bearer TOKEN",
+    );
+  }
+  const [, given] = /^Bearer +([\w-]+) *$/i.exec(header) ?? [];
+  if (others.length > 0 || given === undefined) throw notTheToken();
+  return given;
+}
+
+export const notTheToken = (): SupervisorError =>
+  new SupervisorError("KEY_INVALID", "this is not the admin token");

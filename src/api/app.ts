@@ -1,14 +1,16 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import express from "express";
-import type { Express, NextFunction, Request, Response } from "express";
+import type { Express, NextFunction, Request, RequestHandler, Response } from "express";
 import { contained } from "../containment.ts";
 import { SupervisorError } from "../errors.ts";
 import type { Edge } from "../http/edge.ts";
 import { sendError } from "../http/error-response.ts";
 import { newRequestId } from "../http/request-id.ts";
 import { NOSNIFF } from "../http/safe-response.ts";
+import { onAbort } from "../platform/abort.ts";
 import type { Scrubber } from "../telemetry/scrubber.ts";
 import { watchAdmin } from "./admin-log.ts";
+import type { AdminSession } from "./admin-sessions.ts";
 import { wantJson } from "./answers.ts";
 import { createMetricsRoute } from "./metrics-route.ts";
 import { createRoutes } from "./routes.ts";
@@ -35,24 +37,51 @@ function scrubbed(error: SupervisorError, scrubber: Scrubber): SupervisorError {
   });
 }
 
-/**
- * The control API as an express app. `identify` says which admin asks, or refuses to let the request
- * in; it is what the TCP listener and the unix socket differ in.
- */
-export function createApp(
-  parts: ControlParts,
-  identify: (req: IncomingMessage) => string | Promise<string>,
-  edge?: Edge,
-): Express {
+/** Which admin asks, for the log and the audit, and by which session of the panel. */
+export interface Admin {
+  readonly who: string;
+  readonly session?: AdminSession;
+}
+
+/** What the TCP listener and the unix socket differ in. */
+export interface Door {
+  /** Refuses to let a request in that nobody may send. */
+  guard?: (req: IncomingMessage) => void;
+  /** Answers what is for everybody who passed the guard, and hands on the rest. */
+  entrance?: RequestHandler;
+  /** Says which admin asks, or refuses to let the request in. */
+  identify: (req: IncomingMessage) => Admin | Promise<Admin>;
+  edge?: Edge;
+}
+
+/** What is still being sent to a session ends with it. */
+function endWith({ over }: AdminSession, res: Response): void {
+  const forget = onAbort(over, () => {
+    // What was not begun is the answer to a request that came before.
+    if (res.headersSent && !res.writableEnded) res.destroy();
+  });
+  res.on("close", forget);
+}
+
+/** The control API as an express app, behind that door. */
+export function createApp(parts: ControlParts, { guard, entrance, identify, edge }: Door): Express {
   const app = express();
   app.disable("x-powered-by").disable("etag").enable("case sensitive routing");
   app.set("query parser", "simple");
-  app.use(async (req, res, next) => {
+  app.use((req, res, next) => {
     const requestId = newRequestId();
     res.locals["requestId"] = requestId;
     res.set({ "cache-control": "no-store", ...NOSNIFF });
     watchAdmin(parts, req, res, edge?.addresses.of(req) ?? "");
-    res.locals["who"] = await identify(req);
+    guard?.(req);
+    next();
+  });
+  if (entrance !== undefined) app.use(entrance);
+  app.use(async (req, res, next) => {
+    const { who, session } = await identify(req);
+    res.locals["who"] = who;
+    res.locals["session"] = session?.id;
+    if (session !== undefined) endWith(session, res);
     next();
   });
   app.use(wantJson, jsonBody(edge));

@@ -11,6 +11,7 @@ import type { Catalog } from "../catalog/catalog.ts";
 import type { Controller } from "../engines/process/cgroup.ts";
 import type { Unkept } from "../engines/process/limits.ts";
 import type { Sessions } from "../sessions/sessions.ts";
+import type { AdminSessions } from "./admin-sessions.ts";
 import type { Reloaded } from "./types.ts";
 import type { Store } from "../store/store.ts";
 import type { Isolation } from "../engines/process/isolation.ts";
@@ -51,6 +52,9 @@ export interface ControlParts {
   controllers: ReadonlySet<Controller>;
   isolation: Pick<Isolation, "machine">;
   scrubber: Scrubber;
+  adminSessions: AdminSessions;
+  /** Where the TCP listener is; null without one. */
+  adminAddress: () => { host: string; port: number } | null;
   /** Aborted when the control API closes: what would go on for ever ends its answer then. */
   closing: AbortSignal;
 }

@@ -113,6 +113,31 @@ export interface RevokedInvite {
   revoked: boolean;
 }
 
+/** A link that signs a browser in to the panel, once. The only answer that ever holds it. */
+export interface PanelLink {
+  /** Of the session that it opens, for the audit. */
+  id: string;
+  url: string;
+  expiresAt: number;
+}
+
+/** A browser that is signed in to the panel. */
+export interface PanelSession {
+  id: string;
+  /** The account that asked for the link, or `admin token`. */
+  by: string;
+  since: number;
+  lastSeenAt: number;
+  /** At the latest; without a request for 30 minutes it is over before. */
+  expiresAt: number;
+  /** Whether it is the one that asks. */
+  isOwn: boolean;
+}
+
+export interface EndedPanelSessions {
+  ended: number;
+}
+
 export interface ShownUser extends UserRow {
   keys: KeyRow[];
   identities: IdentityRow[];

@@ -12,6 +12,7 @@ import { addKeyCommands } from "./key.ts";
 import { addKeyringCommands } from "./keyring.ts";
 import { addLogsCommand } from "./logs.ts";
 import { addPackageCommands } from "./package.ts";
+import { addPanelCommand } from "./panel.ts";
 import { addReloadCommand } from "./reload.ts";
 import { addRestoreCommand } from "./restore.ts";
 import { addServeCommands } from "./serve.ts";
@@ -57,6 +58,7 @@ export function createProgram(onError: (text: string) => void): Command {
   addToolCommands(program);
   addAuditCommand(program);
   addDoctorCommand(program);
+  addPanelCommand(program);
   addConfigCommands(program);
   addReloadCommand(program);
   addKeyringCommands(program);

@@ -48,6 +48,7 @@ const COMMANDS = [
   "restart",
   "audit",
   "doctor",
+  "panel",
   "config check",
   "config schema",
   ...["status", "rotate", "drop"].map((verb) => `keyring ${verb}`),
