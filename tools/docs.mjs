@@ -5,7 +5,7 @@
 import { globSync, readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { createProgram } from "../src/cli/cli.ts";
-import { snippetsFor } from "../src/web/snippets.ts";
+import { CLIENTS, clientFileOf, snippetsFor } from "../src/web/snippets.ts";
 import { configJsonSchema } from "../src/config/config.ts";
 import { helpText, manPage } from "./man.mjs";
 import { fenced, table } from "./markdown.mjs";
@@ -118,25 +118,58 @@ function commands() {
   );
 }
 
-const LANGUAGES = { Cursor: "json", "VS Code": "json", FastMCP: "python", Langflow: "", n8n: "" };
+const LANGUAGES = { json: "json", toml: "toml", yaml: "yaml" };
+const LANGUAGE_OF = { fastmcp: "python", "claude-code": "sh", curl: "sh" };
 
-function snippets(level, names) {
-  const row = {
+const ALICE = {
+  row: {
     server: "gmail",
     sse: "https://mcp.example.com/u/alice/gmail/sse",
     http: "https://mcp.example.com/u/alice/gmail/mcp",
-  };
-  return snippetsFor({ row, front: "http" })
-    .filter(({ client }) => names === undefined || names.includes(client))
-    .map(({ client, where, text }) => {
-      const place = where === "shell" ? "in a shell:" : `in ${where}:`;
-      const block = fenced(LANGUAGES[client] ?? "sh", text);
-      return level === 0
-        ? `**${client}**, ${place}\n\n${block}`
-        : `${"#".repeat(level)} ${client}\n\n${capitalised(place)}\n\n${block}`;
+  },
+  front: "http",
+};
+
+const placeOf = (where) => (where === "shell" ? "in a shell:" : `in ${where}:`);
+
+function snippetBlock(id) {
+  const { where, text } = snippetsFor(ALICE).find((snippet) => snippet.id === id);
+  const language = LANGUAGE_OF[id] ?? LANGUAGES[clientFileOf(id)?.format] ?? "";
+  return { where, block: fenced(language, text) };
+}
+
+/** What a client can, and the snippet for it. */
+function clientPart({ id, can }) {
+  const { where, block } = snippetBlock(id);
+  const file = clientFileOf(id);
+  return [
+    table(
+      ["headers", "OAuth", "SSE", "`--write`"],
+      [[can.headers, can.oauth, can.sse, file === undefined ? "no" : code(file.path("linux"))]],
+    ),
+    `${capitalised(placeOf(where))}\n\n${block}`,
+  ].join("\n\n");
+}
+
+const clientTable = () =>
+  table(
+    ["client", "`--client`", "headers", "OAuth", "SSE"],
+    CLIENTS.map(({ id, name, can }) => [
+      `[${name}](clients/${id}.md)`,
+      code(id),
+      can.headers,
+      can.oauth,
+      can.sse,
+    ]),
+  );
+
+const threeClients = () =>
+  ["claude-code", "cursor", "fastmcp"]
+    .map((id) => {
+      const { where, block } = snippetBlock(id);
+      return `**${CLIENTS.find((client) => client.id === id).name}**, ${placeOf(where)}\n\n${block}`;
     })
     .join("\n\n");
-}
 
 const example = (language, path) => () =>
   fenced(language, readFileSync(`${root}/examples/${path}`, "utf8"));
@@ -148,8 +181,9 @@ const PARTS = {
   issuers,
   notices,
   commands,
-  clients: () => snippets(3),
-  "three-clients": () => snippets(0, ["Claude Code", "Cursor", "FastMCP"]),
+  clients: clientTable,
+  ...Object.fromEntries(CLIENTS.map((client) => [`client-${client.id}`, () => clientPart(client)])),
+  "three-clients": threeClients,
   "behind-a-proxy": example("json", "proxy/supervisor.json"),
   nginx: example("nginx", "proxy/nginx.conf"),
   caddy: example("caddyfile", "proxy/Caddyfile"),
@@ -171,7 +205,7 @@ function keep(page, before, after) {
   else writeFileSync(`${root}/${page}`, after);
 }
 
-for (const page of ["README.md", ...globSync("docs/*.md", { cwd: root })]) {
+for (const page of ["README.md", ...globSync("docs/**/*.md", { cwd: root })]) {
   const before = readFileSync(`${root}/${page}`, "utf8");
   keep(page, before, renewed(before, page));
 }

@@ -99,10 +99,30 @@ async function fromStdin(hint: string): Promise<string> {
 export const readRefreshToken = async (): Promise<string> =>
   chomped(await fromStdin("pipe the token in for --refresh-token-stdin"));
 
-function chomped(text: string): string {
+function chomped(text: string, what = "the token"): string {
   const token = text.replace(/\r?\n$/, "");
-  if (token === "") throw usage("the token is empty");
+  if (token === "") throw usage(`${what} is empty`);
   return token;
+}
+
+/**
+ * The access key of `--key-stdin`, or that was typed at the hidden prompt; undefined where there is
+ * nobody to ask. Rejects with USAGE, for what no header can carry too.
+ */
+export async function readAccessKey(
+  command: Command,
+  question: string,
+): Promise<string | undefined> {
+  const { keyStdin } = command.opts<{ keyStdin?: boolean }>();
+  const isTerminal = process.stdin.isTTY && process.stderr.isTTY && !globalsOf(command).json;
+  if (keyStdin !== true && !isTerminal) return undefined;
+  const text =
+    keyStdin === true
+      ? await fromStdin("pipe the key in, or leave --key-stdin away to be asked for it")
+      : await ask(question);
+  const key = chomped(text, "the access key");
+  if (!/^[\x21-\x7e]+$/.test(key)) throw usage("that is no access key: it has other characters");
+  return key;
 }
 
 /**

@@ -1,8 +1,12 @@
+import { Option } from "commander";
 import type { Command } from "commander";
 import type { Urls } from "../api/types.ts";
+import { SupervisorError } from "../errors.ts";
 import { apiPath, clientFor } from "./client.ts";
+import { requireFile, writeClientFile } from "./client-file/write.ts";
 import { answer } from "./output.ts";
-import { snippetsFor } from "../web/snippets.ts";
+import { CLIENTS, snippetOf, snippetsFor } from "../web/snippets.ts";
+import type { ClientId } from "../web/snippets.ts";
 
 /** A user's URLs for people, two lines a server: one for each front. */
 export function urlLines({ urls }: Pick<Urls, "urls">): string[] {
@@ -13,34 +17,63 @@ export function urlLines({ urls }: Pick<Urls, "urls">): string[] {
   ]);
 }
 
-async function url(name: string, options: { server?: string }, command: Command): Promise<void> {
+interface Options {
+  server?: string;
+  client?: ClientId;
+  write?: string | true;
+  keyStdin?: boolean;
+  yes?: boolean;
+}
+
+async function url(name: string, options: Options, command: Command): Promise<void> {
+  const { server, client: asked, write, ...more } = options;
+  if (write === undefined && (more.keyStdin ?? more.yes) !== undefined)
+    throw new SupervisorError("USAGE", "--key-stdin and --yes are for --write");
+  if (write !== undefined) {
+    if (asked === undefined)
+      throw new SupervisorError("USAGE", "whose file is to be written? name it with --client");
+    requireFile(asked);
+  }
   const client = await clientFor(command);
-  const path = apiPath(["users", name, "urls"], { server: options.server });
-  const found = await client.call<Urls>("GET", path);
-  const snippets = found.urls.flatMap((row) =>
-    snippetsFor({
-      row,
-      front: found.transports[row.server] === "sse" ? "sse" : "http",
-    }),
-  );
-  answer(command, { user: found.user, urls: found.urls, snippets }, [
+  const found = await client.call<Urls>("GET", apiPath(["users", name, "urls"], { server }));
+  const rows = found.urls.map((row) => {
+    const front = found.transports[row.server] === "sse" ? ("sse" as const) : ("http" as const);
+    return { row, front };
+  });
+  const { user, urls } = found;
+  if (asked !== undefined && write !== undefined)
+    return await writeClientFile(command, { user, rows }, { client: asked, write, ...more });
+  const snippets = rows
+    .flatMap(snippetsFor)
+    .filter(({ id }) => asked === undefined || id === asked);
+  if (asked !== undefined)
+    return answer(command, { user, urls, snippets }, [snippetOf(asked, rows)]);
+  answer(command, { user, urls, snippets }, [
     ...urlLines(found),
     "",
     "The snippets take the access key from MCPS_KEY, or have YOUR_ACCESS_KEY where it goes:",
     "  read -rs MCPS_KEY && export MCPS_KEY",
-    ...snippets.flatMap(({ server, client: name_, where, text }) => [
+    ...snippets.flatMap((snippet) => [
       "",
-      `# ${server}: ${name_} (${where})`,
-      text,
+      `# ${snippet.server}: ${snippet.client} (${snippet.where})`,
+      snippet.text,
     ]),
   ]);
 }
 
 export function addUrlCommand(program: Command): void {
+  const ids = CLIENTS.map(({ id }) => id);
   program
     .command("url <name>")
     .description("print a user's personal URLs and snippets for clients, without the secret")
     .option("--server <server>", "of this server only")
-    .addHelpText("after", "\nExample:\n  mcp-supervisor url alice --server gmail")
+    .addOption(new Option("--client <client>", "only what this client is told").choices(ids))
+    .option("--write [file]", "merge it into that client's own file, or this one")
+    .option("--key-stdin", "with --write: put the access key, read from stdin, into the file")
+    .option("--yes", "with --write: do not ask, as a terminal is asked")
+    .addHelpText(
+      "after",
+      "\nExample:\n  mcp-supervisor url alice --server gmail\n  mcp-supervisor url alice --client cursor --write",
+    )
     .action(url);
 }

@@ -1,6 +1,10 @@
+import { CLIENT_FILES, fileText } from "./client-entries.ts";
+import type { ClientFile, Target } from "./client-entries.ts";
 import type { UrlRow } from "./urls.ts";
 
 export interface Snippet {
+  /** What `--client` takes. */
+  id: ClientId;
   client: string;
   server: string;
   front: "sse" | "http";
@@ -14,14 +18,6 @@ interface Wanted {
   /** What the server speaks by itself: a client that speaks the same needs no bridge. */
   front: "sse" | "http";
 }
-
-interface Target {
-  name: string;
-  url: string;
-  front: "sse" | "http";
-}
-
-const json = (value: object): string => JSON.stringify(value, null, 2);
 
 const INITIALIZE = JSON.stringify({
   jsonrpc: "2.0",
@@ -46,47 +42,64 @@ function curl({ url, front }: Target): string {
       ].join("\n");
 }
 
-interface Recipe {
-  client: string;
+interface Client {
+  id: string;
+  name: string;
   where: string;
-  text: (target: Target) => string;
+  /** Where it speaks Streamable HTTP and nothing else. */
+  isHttpOnly?: true;
+  /** How the key reaches it, whether it can log in by itself (OAuth), and what it speaks. */
+  can: { headers: string; oauth: string; sse: string };
+  /** Of a client that is told otherwise than by its file. */
+  text?: (target: Target) => string;
 }
 
-const RECIPES: readonly Recipe[] = [
+export const CLIENTS = [
   {
-    client: "Claude Code",
+    id: "claude-code",
+    name: "Claude Code",
     where: "shell",
+    can: { headers: "yes, from the environment", oauth: "yes", sse: "yes" },
     text: ({ name, url, front }) =>
       `claude mcp add --transport ${front} ${name} '${url}' --header "Authorization: Bearer $MCPS_KEY"`,
   },
   {
-    client: "Cursor",
+    id: "claude-desktop",
+    name: "Claude Desktop",
+    where: "claude_desktop_config.json (Settings, Developer, Edit Config)",
+    can: { headers: "by mcp-remote", oauth: "by mcp-remote", sse: "by mcp-remote" },
+  },
+  {
+    id: "codex",
+    name: "Codex",
+    where: "~/.codex/config.toml",
+    isHttpOnly: true,
+    can: { headers: "yes, from the environment", oauth: "yes", sse: "no" },
+  },
+  {
+    id: "cursor",
+    name: "Cursor",
     where: "~/.cursor/mcp.json",
-    text: ({ name, url }) =>
-      json({
-        mcpServers: { [name]: { url, headers: { Authorization: `Bearer \${env:MCPS_KEY}` } } },
-      }),
+    can: { headers: "yes, from the environment", oauth: "yes", sse: "yes" },
   },
   {
-    client: "VS Code",
+    id: "vscode",
+    name: "VS Code",
     where: ".vscode/mcp.json",
-    text: ({ name, url, front }) =>
-      json({
-        inputs: [
-          { type: "promptString", id: `${name}-key`, description: "Access key", password: true },
-        ],
-        servers: {
-          [name]: {
-            type: front,
-            url,
-            headers: { Authorization: `Bearer \${input:${name}-key}` },
-          },
-        },
-      }),
+    can: { headers: "yes, it asks for the key", oauth: "yes", sse: "yes" },
   },
   {
-    client: "Langflow",
+    id: "zed",
+    name: "Zed",
+    where: "~/.config/zed/settings.json",
+    isHttpOnly: true,
+    can: { headers: "yes, the key lies in its file", oauth: "yes", sse: "no" },
+  },
+  {
+    id: "langflow",
+    name: "Langflow",
     where: "Settings, MCP Servers, Add MCP Server, HTTP/SSE",
+    can: { headers: "yes", oauth: "by mcp-proxy", sse: "yes" },
     // Its guard against private addresses is on by default and reads like a dead server.
     text: ({ name, url }) =>
       [
@@ -97,8 +110,49 @@ const RECIPES: readonly Recipe[] = [
       ].join("\n"),
   },
   {
-    client: "FastMCP",
+    id: "librechat",
+    name: "LibreChat",
+    where: "librechat.yaml",
+    can: { headers: "yes, from the environment", oauth: "yes", sse: "yes" },
+  },
+  {
+    id: "open-webui",
+    name: "Open WebUI",
+    where: "Admin Settings, External Tools, Add Server",
+    isHttpOnly: true,
+    can: { headers: "yes", oauth: "yes", sse: "no" },
+    text: ({ name, url }) =>
+      [
+        "Type: MCP (Streamable HTTP)",
+        `URL:  ${url}`,
+        "Auth: Bearer, YOUR_ACCESS_KEY",
+        `ID:   ${name}`,
+        `Name: ${name}`,
+      ].join("\n"),
+  },
+  {
+    id: "n8n",
+    name: "n8n",
+    where: "MCP Client Tool node",
+    can: { headers: "yes, from a credential", oauth: "yes", sse: "yes" },
+    text: ({ url, front }) =>
+      [
+        `Endpoint:         ${url}`,
+        `Server Transport: ${front === "sse" ? "Server Sent Events (Deprecated)" : "HTTP Streamable"}`,
+        "Authentication:   Bearer Auth, with a credential that holds the access key",
+      ].join("\n"),
+  },
+  {
+    id: "inspector",
+    name: "Inspector",
+    where: "~/.mcp-inspector/mcp.json",
+    can: { headers: "yes, the key lies in its file", oauth: "yes", sse: "yes" },
+  },
+  {
+    id: "fastmcp",
+    name: "FastMCP",
     where: "Python",
+    can: { headers: "yes", oauth: "yes", sse: "yes" },
     // The client tells the transport by the path.
     text: ({ url }) =>
       [
@@ -113,26 +167,49 @@ const RECIPES: readonly Recipe[] = [
       ].join("\n"),
   },
   {
-    client: "n8n",
-    where: "MCP Client Tool node",
-    text: ({ url, front }) =>
-      [
-        `Endpoint:         ${url}`,
-        `Server Transport: ${front === "sse" ? "Server Sent Events (Deprecated)" : "HTTP Streamable"}`,
-        "Authentication:   Bearer Auth, with a credential that holds the access key",
-      ].join("\n"),
+    id: "curl",
+    name: "curl",
+    where: "shell",
+    can: { headers: "yes, on stdin", oauth: "no", sse: "yes" },
+    text: curl,
   },
-  { client: "curl", where: "shell", text: curl },
-];
+] as const satisfies readonly Client[];
+
+export type ClientId = (typeof CLIENTS)[number]["id"];
+
+/** The file of that client; undefined where it has none for its servers. */
+export const clientFileOf = (id: ClientId): ClientFile | undefined =>
+  (CLIENT_FILES as Partial<Record<ClientId, ClientFile>>)[id];
+
+/** One server of a user as that client is to see it. */
+export function targetFor(id: ClientId, { row, front: own }: Wanted): Target {
+  const client: Client = CLIENTS.find((one) => one.id === id)!;
+  const front = client.isHttpOnly === true ? "http" : own;
+  return { name: row.server, url: row[front], front };
+}
+
+function textFor(client: Client & { id: ClientId }, targets: readonly Target[]): string {
+  if (client.text !== undefined) return targets.map(client.text).join("\n\n");
+  const { format, puts } = clientFileOf(client.id)!;
+  return fileText(
+    format,
+    targets.flatMap((target) => puts(target)),
+  );
+}
 
 /** One snippet for each client, for one server of a user; none holds the access key. */
-export function snippetsFor({ row, front }: Wanted): Snippet[] {
-  const target: Target = { name: row.server, url: row[front], front };
-  return RECIPES.map(({ client, where, text }) => ({
-    client,
-    server: row.server,
-    front,
-    where,
-    text: text(target),
-  }));
+export function snippetsFor(wanted: Wanted): Snippet[] {
+  return CLIENTS.map((client) => {
+    const target = targetFor(client.id, wanted);
+    const { id, name, where } = client;
+    const text = textFor(client, [target]);
+    return { id, client: name, server: target.name, front: target.front, where, text };
+  });
 }
+
+/** The one text that a client is told several servers by. */
+export const snippetOf = (id: ClientId, wanted: readonly Wanted[]): string =>
+  textFor(
+    CLIENTS.find((client) => client.id === id)!,
+    wanted.map((one) => targetFor(id, one)),
+  );

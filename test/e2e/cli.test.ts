@@ -445,7 +445,7 @@ test("users, keys and tokens are managed from the command line", async (t) => {
       snippets: { client: string; front: string; text: string }[];
     }>();
     assert.equal(urls.length, 1);
-    assert.equal(snippets.length, 7);
+    assert.equal(snippets.length, 13);
     assert.ok(snippets.every(({ front }) => front === "http"));
     const people = await cli(["url", "alice"], { isForPeople: true });
     for (const name of ["Claude Code", "Cursor", "VS Code", "Langflow", "FastMCP", "n8n", "curl"])

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { snippetsFor } from "../../src/web/snippets.ts";
+import { CLIENTS, snippetsFor } from "../../src/web/snippets.ts";
 
 const row = {
   server: "gmail",
@@ -19,10 +19,11 @@ test("there is a snippet for each client, with the URL of the front and no acces
     const snippets = snippetsFor({ row, front });
     assert.deepEqual(
       snippets.map(({ client }) => client),
-      ["Claude Code", "Cursor", "VS Code", "Langflow", "FastMCP", "n8n", "curl"],
+      CLIENTS.map(({ name }) => name),
     );
     for (const { client, text } of snippets) {
-      assert.ok(text.includes(row[front]), `${client}: ${text}`);
+      const speaks = ["Codex", "Zed", "Open WebUI"].includes(client) ? "http" : front;
+      assert.ok(text.includes(row[speaks]), `${client}: ${text}`);
       assert.doesNotMatch(text, /mcps_/);
       assert.match(text, /MCPS_KEY|YOUR_ACCESS_KEY|input:gmail-key|Bearer Auth/, client);
     }
