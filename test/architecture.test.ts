@@ -79,6 +79,19 @@ for (const file of files) {
   });
 }
 
+test("what runs in browsers imports nothing of the daemon's, and the daemon nothing of it", () => {
+  const browser = join(src, "web", "browser") + sep;
+  for (const file of files)
+    for (const specifier of importsOf(file)) {
+      if (!specifier.startsWith(".")) {
+        assert.ok(!file.startsWith(browser), `${relative(src, file)} imports ${specifier}`);
+        continue;
+      }
+      const target = join(dirname(file), specifier);
+      assert.equal(target.startsWith(browser), file.startsWith(browser), relative(src, file));
+    }
+});
+
 /** Files that import each other in a circle, a list of each. */
 function circles(): string[][] {
   const imports = new Map(

@@ -33,6 +33,7 @@ import { createSite } from "./site.ts";
 import type { SiteOptions } from "./site.ts";
 import { Trace } from "./trace.ts";
 import { Web } from "./web.ts";
+import { AppPages } from "../web/app-pages.ts";
 import { Pages } from "../web/pages.ts";
 
 export interface DispatcherOptions extends SiteOptions {
@@ -87,7 +88,8 @@ export class Dispatcher {
     this.#site = createSite(options, identify, context.prefix);
     this.#webRoute = createWebRouter(context.prefix);
     const pages = new Pages(context.prefix);
-    this.#web = new Web({ ...options, ...context, pages, identify });
+    const apps = new AppPages(context.prefix);
+    this.#web = new Web({ ...options, ...context, pages, apps, identify });
   }
 
   /** Answers the request, or refuses it; never throws. */

@@ -51,7 +51,7 @@ export type WebRoute =
 /** Reads the paths of pages and of what they are made of, in the same grammar. */
 export function createWebRouter(prefix: string): (url: string) => WebRoute | undefined {
   const connect = `u/(${SLUG_PATTERN})/connect/(${SLUG_PATTERN})/?`;
-  const others = "(connect/callback|invite)|web/([a-z]+\\.[a-z]+)";
+  const others = "(connect/callback|invite)|web/((?:[a-z]+/)?[a-z][a-z-]*\\.[a-z]+)";
   const grammar = grammarOf(prefix, `(?:${connect}|${others})`);
   return (url) => {
     const [, user, server, page, name] = grammar.exec(url) ?? [];

@@ -12,6 +12,7 @@ import type { BodyRequest } from "../platform/body-request.ts";
 import { CONNECT_WITHIN_MS } from "../tokens/connects.ts";
 import type { Connected, NotConnected } from "../tokens/connects.ts";
 import type { Tokens } from "../tokens/tokens.ts";
+import type { AppPages } from "../web/app-pages.ts";
 import type { Pages } from "../web/pages.ts";
 import { snippetsFor } from "../web/snippets.ts";
 import { callbackUrl, connectUrl, personalUrls } from "../web/urls.ts";
@@ -30,6 +31,7 @@ export interface WebParts {
   audit: Pick<Audit, "add">;
   edge: Edge;
   pages: Pages;
+  apps: AppPages;
   /** With the real port, once that is known. */
   publicUrl: URL;
   identify: (req: BodyRequest) => Principal | Promise<Principal>;
@@ -52,7 +54,7 @@ export class Web {
   /** Answers, or rejects with why not. */
   async serve(request: WebRequest, route: WebRoute): Promise<void> {
     const { req, res } = request;
-    const { pages } = this.#parts;
+    const { pages, apps } = this.#parts;
     const isReading = req.method === "GET" || req.method === "HEAD";
     if (route.kind === "connect") {
       if (!isReading) return await this.#begin(request, route);
@@ -66,7 +68,7 @@ export class Web {
     if (route.kind === "callback")
       return req.method === "GET" ? await this.#finish(request) : refuseMethod(res, "GET");
     if (!isReading) return refuseMethod(res, "GET, HEAD");
-    if (!pages.sendAsset(req, res, route.name))
+    if (!pages.sendAsset(req, res, route.name) && !apps.sendFile(req, res, route.name))
       throw new SupervisorError("NOT_FOUND", "there is nothing at this path");
   }
 

@@ -1,0 +1,22 @@
+/** What all pages say, in English. */
+export const en = {
+  signOut: "Sign out",
+  copy: "Copy",
+  copied: "Copied",
+  showAll: "Show all of it",
+  cancel: "Cancel",
+  loading: "Loading …",
+  request: "Request {id}",
+  offline: "The server does not answer. The page tries again by itself.",
+  tooMany: "There were too many tries. Wait a minute.",
+  refused: "This did not work: {message}",
+  outOfOrigin: "This page was opened at an address that the server does not know as its own.",
+  formRequired: "{name}: a value is needed.",
+  formNotJson: "{name}: this is not JSON.",
+  formNotNumber: "{name}: this is not a number.",
+  formNotGiven: "(not given)",
+  formAdd: "Add to {name}",
+  formRemove: "Remove",
+  formVariant: "Form {number}",
+  formOptional: "(optional)",
+} as const;
