@@ -3,6 +3,8 @@ import { onAbort } from "../platform/abort.ts";
 import { guarded } from "../containment.ts";
 import { SupervisorError } from "../errors.ts";
 import type { LogLine, Ref } from "../instances/supervisor.ts";
+import { LOG_OUTCOMES } from "../instances/output-log.ts";
+import type { LogOutcome } from "../instances/output-log.ts";
 import { mount } from "./answers.ts";
 import { readCount, readQuery } from "./input.ts";
 import type { ControlParts } from "./parts.ts";
@@ -18,6 +20,16 @@ interface Wanted {
   /** Of the kept lines those from this time on (epoch ms), and of these the last so many. */
   since: number | undefined;
   limit: number | undefined;
+  /** Of children that came to that. */
+  outcome: LogOutcome | undefined;
+}
+
+function readOutcome(req: Request): LogOutcome | undefined {
+  const asked = readQuery(req, "outcome");
+  const outcome = LOG_OUTCOMES.find((one) => one === asked);
+  if (outcome === undefined && asked !== undefined)
+    throw new SupervisorError("REQUEST_INVALID", `outcome must be ${LOG_OUTCOMES.join(" or ")}`);
+  return outcome;
 }
 
 /** The kept output of a user's children and, on request, every line from then on. */
@@ -28,15 +40,21 @@ export function addLogRoutes(router: Router, parts: ControlParts): void {
     ...readSubject(parts, req),
     since: readCount(req, "since"),
     limit: readCount(req, "limit"),
+    outcome: readOutcome(req),
   });
 
-  const kept = ({ user, server, since = 0, limit = Infinity }: Wanted): LogRow[] => {
-    const rows = supervisor.logs({ user, server }).filter(({ at }) => at >= since);
+  const kept = ({ user, server, since = 0, limit = Infinity, outcome }: Wanted): LogRow[] => {
+    const rows = supervisor.logs({ user, server }, outcome).filter(({ at }) => at >= since);
     return rows.toSorted((a, b) => a.at - b.at).slice(Math.max(0, rows.length - limit));
   };
 
   const follow = (req: Request, res: Response): void => {
     const which = wanted(req);
+    if (which.outcome !== undefined)
+      throw new SupervisorError(
+        "REQUEST_INVALID",
+        "what comes has no outcome yet: not with follow",
+      );
     const { user, server } = which;
     const write = (row: LogRow): void => {
       res.write(`${JSON.stringify(row)}\n`);

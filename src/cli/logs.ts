@@ -1,3 +1,4 @@
+import { Option } from "commander";
 import type { Command } from "commander";
 import type { LogRow } from "../api/types.ts";
 import { SupervisorError } from "../errors.ts";
@@ -14,6 +15,7 @@ interface Options {
   since?: string;
   limit?: string;
   user?: string;
+  outcome?: string;
 }
 
 /** A line of a child, whole: a terminal wraps it, and what is copied from there is what was written. */
@@ -33,10 +35,10 @@ export const logScreen = (rows: readonly LogRow[]): Line[] =>
 async function logs(name: string | undefined, options: Options, command: Command): Promise<void> {
   const user = name ?? options.user;
   if (user === undefined) throw new SupervisorError("USAGE", "whose logs? name a user");
-  const { server, limit, since, follow = false } = options;
+  const { server, limit, since, outcome, follow = false } = options;
   const from = since === undefined ? undefined : String(parseSince(since));
   const client = await clientFor(command);
-  const query = { server, since: from, limit, follow: follow ? "1" : undefined };
+  const query = { server, since: from, limit, outcome, follow: follow ? "1" : undefined };
   const path = apiPath(["users", user, "logs"], query);
   if (follow) {
     const isJson = globalsOf(command).json;
@@ -58,6 +60,11 @@ export function addLogsCommand(program: Command): void {
     .option("--since <time>", "from this time on: 1h, yesterday, 2027-01-31T12:00:00Z")
     .option("-n, --limit <count>", "the last so many (default: all that are kept)")
     .option("--user <name>", "of this user, like the name")
+    .addOption(
+      new Option("--outcome <outcome>", "of children that failed, or of those that did not")
+        .choices(["ok", "failed"])
+        .conflicts("follow"),
+    )
     .option("-f, --follow", "go on as lines come, until Ctrl-C")
     .addHelpText(
       "after",

@@ -207,6 +207,7 @@ export class Generations {
   noteFailure(generation: Generation, what: Omit<InstanceFailure, "at" | "generation">): void {
     const { context, owner, standing } = this.#options;
     const failure = { at: Date.now(), generation: generation.number, ...what };
+    standing.output.noteFailed({ ref: owner.ref, generation: generation.number });
     standing.note(failure, this.serving === undefined ? owner.row() : undefined);
     context.events.emit("failed", { ref: owner.ref });
   }

@@ -11,10 +11,18 @@ interface Writer {
   readonly generation: number;
 }
 
+/** What became of a child: `failed` where it did not start or ended unasked, else `ok`. */
+export const LOG_OUTCOMES = ["ok", "failed"] as const;
+export type LogOutcome = (typeof LOG_OUTCOMES)[number];
+
+const nameOf = (variant: string, generation: number): string => `${generation}:${variant}`;
+
 /** The last lines that the children of a user and server wrote, across generations, without secrets. */
 export class OutputLog {
   readonly #lines: LogLine[] = [];
   readonly #scrubber: Scrubber;
+  /** The children that failed, by variant and generation. */
+  readonly #failed = new Set<string>();
   #next = 0;
 
   constructor(scrubber: Scrubber) {
@@ -35,9 +43,23 @@ export class OutputLog {
     return this.#scrubber.scrubCut(text.slice(0, -CUT_MARK.length)) + CUT_MARK;
   }
 
-  /** Oldest first. */
-  lines(): LogLine[] {
-    return this.#lines.slice(this.#next).concat(this.#lines.slice(0, this.#next));
+  /** That child did not start, or ended unasked. */
+  noteFailed({ ref, generation }: Writer): void {
+    this.#failed.add(nameOf(ref.variant, generation));
+    if (this.#failed.size <= MAX_LINES) return;
+    // Of most of them no line is left.
+    const kept = new Set(this.#lines.map((line) => nameOf(line.variant, line.generation)));
+    for (const name of this.#failed) if (!kept.has(name)) this.#failed.delete(name);
+  }
+
+  /** Oldest first; those of children that came to this, where it is named. */
+  lines(outcome?: LogOutcome): LogLine[] {
+    const all = this.#lines.slice(this.#next).concat(this.#lines.slice(0, this.#next));
+    if (outcome === undefined) return all;
+    return all.filter(({ variant, generation }) => {
+      const isFailed = this.#failed.has(nameOf(variant, generation));
+      return isFailed === (outcome === "failed");
+    });
   }
 
   /** The text of the last lines that this child wrote at or after `since` (epoch ms). */

@@ -15,6 +15,7 @@ import { StartScheduler } from "./start-scheduler.ts";
 import type { InstanceFailure } from "./history.ts";
 import type { ChildServer, Config, ServerDef } from "../config/config.ts";
 import type { Logger } from "../telemetry/logger.ts";
+import type { LogOutcome } from "./output-log.ts";
 import { Standings } from "./standing.ts";
 import { withDeadline } from "../platform/deadline.ts";
 import { allDone } from "../platform/all-done.ts";
@@ -157,12 +158,12 @@ export class Supervisor {
     return this.instance(ref).ensure();
   }
 
-  /** The last lines that the children of these wrote, oldest first of each user and server. */
-  logs(selector: Selector): (LogLine & Ref)[] {
+  /** The last lines that the children of these wrote, oldest first of each user and server; with an outcome, of children that came to it. */
+  logs(selector: Selector, outcome?: LogOutcome): (LogLine & Ref)[] {
     return this.#standings
       .select(selector)
       .flatMap(({ owner, standing }) =>
-        standing.output.lines().map((line) => ({ ...owner, ...line })),
+        standing.output.lines(outcome).map((line) => ({ ...owner, ...line })),
       )
       .filter(({ variant }) => variant === (selector.variant ?? variant));
   }

@@ -67,6 +67,8 @@ test("what is no route, no method or no JSON is refused in JSON", async (t) => {
     ["DELETE", "/api/keys/nope", {}, 404, "KEY_NOT_FOUND"],
     ["POST", "/api/users/alice/start?server=nope", {}, 404, "SERVER_NOT_FOUND"],
     ["GET", "/api/users/alice/logs?follow=yes", {}, 400, "REQUEST_INVALID"],
+    ["GET", "/api/users/alice/logs?outcome=gone", {}, 400, "REQUEST_INVALID"],
+    ["GET", "/api/users/alice/logs?follow=1&outcome=ok", {}, 400, "REQUEST_INVALID"],
     ["GET", "/api/users/alice/logs?follow=1&server=nope", {}, 404, "SERVER_NOT_FOUND"],
     ["GET", "/api/status?user=nobody", {}, 404, "USER_NOT_FOUND"],
   ];

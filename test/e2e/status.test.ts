@@ -73,6 +73,8 @@ test("logs can be bounded by number and by time", async (t) => {
   await until(async () => (await texts()).includes("line 4"), "it has said all");
   assert.deepEqual(await texts("-n", "2"), ["line 3", "line 4"]);
   assert.deepEqual(await texts("-n", "0"), []);
+  assert.deepEqual(await texts("--outcome", "failed", "-n", "1"), ["line 4"]);
+  assert.deepEqual(await texts("--outcome", "ok"), []);
   assert.deepEqual(await texts("--since", "2031-01-01T00:00:00Z"), []);
   assert.equal((await texts("--since", "1h")).length, 5);
   const byUser = await daemon.cli(["logs", "--user", "alice", "-n", "1"]);
