@@ -60,7 +60,7 @@ export async function openDaemon(options: DaemonOptions): Promise<Daemon> {
 
 async function openRooms(options: DaemonOptions, closers: Closers): Promise<Daemon> {
   const { config, log, scrubber, version } = options;
-  const catalog = new Catalog(config.servers, config.disabled);
+  const catalog = new Catalog(config.servers, config.disabled, config.environment);
   const hideHeaders = headerHider(scrubber, catalog.list());
   const { store } = closers.opened(openDataDir(config.dataDir));
   const audit = closers.opened(new Audit({ rows: store.audit, scrubber, log }));

@@ -22,9 +22,14 @@ export class Catalog {
   /** Of all origins. */
   #servers: ReadonlyMap<string, ServerDef> = NONE.servers;
 
-  /** Begins with those of the config. */
-  constructor(servers: Config["servers"] = {}, disabled: readonly string[] = []) {
+  /** Begins with those of the config, and of the environment. */
+  constructor(
+    servers: Config["servers"] = {},
+    disabled: readonly string[] = [],
+    environment: Config["environment"] = {},
+  ) {
     this.replace("config", servers, disabled);
+    this.replace("environment", environment);
   }
 
   /** The server that has this name and is not disabled. */

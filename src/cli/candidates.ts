@@ -76,7 +76,7 @@ function kindOf({ command, given, option }: Place, last: string): Kind {
 async function namesOf(kind: "users" | "servers" | "keys", path?: string): Promise<string[]> {
   const { loadConfig } = await import("../config/config.ts");
   const config = loadConfig({ path });
-  if (kind === "servers") return Object.keys(config.servers);
+  if (kind === "servers") return Object.keys({ ...config.servers, ...config.environment });
   const client = createControlClient(config.controlSocket);
   if (kind === "keys")
     return (await client.call<{ keys: OwnedKey[] }>("GET", apiPath(["keys"]))).keys.map(

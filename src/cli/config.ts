@@ -6,9 +6,9 @@ async function checkConfig(_options: object, command: Command): Promise<void> {
     import("../config/config.ts"),
     import("../config/warnings.ts"),
   ]);
-  const config = loadConfig({ path: globalsOf(command).config });
+  const config = loadConfig({ path: globalsOf(command).config, isServed: true });
   const warnings = warningsOf(config, maySandbox);
-  const servers = Object.keys(config.servers);
+  const servers = Object.keys({ ...config.servers, ...config.environment });
   const disabled =
     config.disabled.length === 0 ? "" : ` (and disabled: ${config.disabled.join(", ")})`;
   answer(

@@ -86,7 +86,7 @@ async function withoutDaemon(
 /** Checks the machine and the config; works without a daemon. The exit code is 1 where something failed. */
 export async function doctorMachine(command: Command): Promise<void> {
   const { loadConfig } = await import("../config/config.ts");
-  const config = loadConfig({ path: globalsOf(command).config });
+  const config = loadConfig({ path: globalsOf(command).config, isServed: true });
   const [ofDaemon, levels] = await aboutDaemon(config);
   const findings = [...ofDaemon, ...checks.ofConfig(config, levels)];
   const failed = findings.filter(({ outcome }) => outcome === "failed");

@@ -6,7 +6,7 @@ import type { Stats } from "node:fs";
 import { join } from "node:path";
 import { childServers } from "../config/child-servers.ts";
 import { fetchesAtStart } from "../config/fetching.ts";
-import type { Config } from "../config/config.ts";
+import type { Config, JwtKeyDef } from "../config/config.ts";
 import { warningsOf } from "../config/warnings.ts";
 import { isClosed, toSupervisorError } from "../errors.ts";
 import type { Gap } from "../api/types.ts";
@@ -274,15 +274,17 @@ export function jwtKeys({ jwt }: Config): Finding[] {
     const parts = { scrubber: { set: () => true }, log: { warn: () => undefined } };
     try {
       readIssuers([def], parts, () => undefined);
-      return ok(
-        what,
-        `${def.algorithm}, by ${def.key.kind === "jwks" ? def.key.url : def.key.file}`,
-      );
+      return ok(what, `${def.algorithm}, by ${placeOf(def.key)}`);
     } catch (error) {
       const remedy = "put that right: the daemon does not start so";
       return fail(what, toSupervisorError(error).message, remedy);
     }
   });
+}
+
+function placeOf(key: JwtKeyDef): string {
+  if (key.kind === "given") return "JWT_SECRET";
+  return key.kind === "jwks" ? key.url : key.file;
 }
 
 /** What can be told of a config whatever account its daemon has, where its servers get these levels. */

@@ -40,7 +40,7 @@ async function serve(_options: object, command: Command): Promise<void> {
     import("../systemd/systemd.ts"),
   ]);
   const globals = globalsOf(command);
-  const config = loadConfig({ path: globals.config });
+  const config = loadConfig({ path: globals.config, isServed: true });
   const scrubber = new Scrubber();
   const log = createLogger(config.log.level, { scrubber, format: config.log.format });
   process.title = TITLE;

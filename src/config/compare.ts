@@ -21,6 +21,9 @@ const PASSED_OVER = [
   "isolation",
   "disabled",
   "warnings",
+  // Read once, at the start.
+  "environment",
+  "ownApp",
 ];
 const LIVE = [
   "defaultServer",
@@ -36,7 +39,14 @@ const LIVE = [
 const FIXED_LIMITS = ["spawnConcurrency"] as const;
 
 /** Of a server: asked for when it is needed, so that no child has to be another one for it. */
-const ASKED_ANEW = ["startTimeoutMs", "drainTimeoutMs", "overlap", "resend", "manifest"] as const;
+const ASKED_ANEW = [
+  "title",
+  "startTimeoutMs",
+  "drainTimeoutMs",
+  "overlap",
+  "resend",
+  "manifest",
+] as const;
 
 /** As much of it as makes a child what it is. */
 export function runAs(def: ServerDef): object {

@@ -1,5 +1,6 @@
 import { lstatSync, readFileSync } from "node:fs";
 import path from "node:path";
+import { dotenvIn } from "./dotenv.ts";
 import { SupervisorError, isClosed } from "../errors.ts";
 
 export const CONFIG_FILE = "supervisor.config.json";
@@ -10,6 +11,11 @@ export interface Whereabouts {
   path?: string | undefined;
   env?: NodeJS.ProcessEnv;
   cwd?: string;
+  /**
+   * For who serves, and who says what would be served: the `.env` of the working folder counts beside
+   * a config file too. The secrets leave the environment.
+   */
+  isServed?: boolean;
 }
 
 /** What this account can see of a file: a folder above it may be closed. */
@@ -24,22 +30,31 @@ function look(file: string): "there" | "absent" | "hidden" {
 
 const isHidden = (file: string): boolean => look(file) === "hidden";
 
-/** The config file to read, absolute. CONFIG_UNREADABLE where none was named and none is in the usual places. */
+/** The config file to read, absolute; undefined where none was named and none is in the usual places. */
 export function findConfigFile({
   path: named,
   env = process.env,
   cwd = process.cwd(),
-}: Whereabouts): string {
+}: Whereabouts): string | undefined {
   // A file that was asked for is never passed over for another one.
   const asked = named ?? (env[CONFIG_VARIABLE] === "" ? undefined : env[CONFIG_VARIABLE]);
   if (asked !== undefined) return path.resolve(cwd, asked);
-  const usual = [path.resolve(cwd, CONFIG_FILE), path.join("/etc/mcp-supervisor", CONFIG_FILE)];
-  const found = usual.find((file) => look(file) === "there") ?? usual.find(isHidden);
-  if (found !== undefined) return found;
-  throw new SupervisorError("CONFIG_UNREADABLE", "there is no config file", {
+  const usual = usualFiles(cwd);
+  return usual.find((file) => look(file) === "there") ?? usual.find(isHidden);
+}
+
+const usualFiles = (cwd: string): string[] => [
+  path.resolve(cwd, CONFIG_FILE),
+  path.join("/etc/mcp-supervisor", CONFIG_FILE),
+];
+
+/** Where there is neither a file nor what could stand in its place. */
+export function noConfig({ cwd = process.cwd() }: Whereabouts): SupervisorError {
+  return new SupervisorError("CONFIG_UNREADABLE", "there is no config file", {
     details: [
-      `looked for ${usual.join(" and ")}`,
+      `looked for ${usualFiles(cwd).join(" and ")}`,
       `--config FILE or $${CONFIG_VARIABLE} names another`,
+      `without one, MCP_URL or MCP_URLS name servers that run elsewhere, in the environment or in ${dotenvIn(cwd)}`,
     ],
   });
 }

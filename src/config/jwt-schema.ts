@@ -23,6 +23,11 @@ const ALGORITHMS = [
 export const NAMELESS_ISSUER = "jwt";
 const TAKEN = ["key", NAMELESS_ISSUER];
 
+/** Of an HMAC secret: what a shorter one signs lets whoever sees it guess the secret. */
+export const SHORTEST_SECRET_BYTES = 32;
+export const SHORT_SECRET =
+  "lets in a secret under 32 bytes, which whoever sees one token can guess, and be any user; make another with openssl rand -base64 48";
+
 const LONGEST_LEEWAY_MS = 60_000;
 
 const issuerName = word

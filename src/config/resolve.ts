@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
 import path from "node:path";
 import { passedOver } from "./foreign.ts";
-import { NAMELESS_ISSUER } from "./jwt-schema.ts";
+import { NAMELESS_ISSUER, SHORT_SECRET } from "./jwt-schema.ts";
 import type { ParsedIssuer } from "./jwt-schema.ts";
 import { formatProblem } from "./problems.ts";
 import type { Problem } from "./problems.ts";
@@ -24,7 +24,11 @@ export interface Place {
 }
 
 /** Fills in what depends on other keys or on the machine, and makes paths absolute. */
-export function resolveConfig(parsed: ParsedConfig, place: Place): Config {
+export function resolveConfig(
+  parsed: ParsedConfig,
+  place: Place,
+  environment: Readonly<Record<string, ParsedRemote>>,
+): Config {
   const { listen } = parsed;
   const absolute = (file: string): string => path.resolve(place.baseDir, file);
   const dataDir = absolute(parsed.dataDir);
@@ -59,9 +63,7 @@ export function resolveConfig(parsed: ParsedConfig, place: Place): Config {
     selfService: parsed.selfService,
     log: parsed.log,
     metrics: parsed.metrics,
-    jwt: {
-      issuers: (parsed.jwt?.issuers ?? []).map((one) => resolveIssuer(one, absolute)),
-    },
+    jwt: { issuers: (parsed.jwt?.issuers ?? []).map((one) => resolveIssuer(one, absolute)) },
     providers: Object.fromEntries(
       Object.entries(parsed.providers).map(([name, provider]) => [
         name,
@@ -74,12 +76,9 @@ export function resolveConfig(parsed: ParsedConfig, place: Place): Config {
       parsed.defaultServer === undefined
         ? impliedServer(enabled.map(([name]) => name))
         : parsed.defaultServer,
-    servers: Object.fromEntries(
-      enabled.map(([name, server]) => [
-        name,
-        resolveServer(name, server, parsed, { dataDir, ...place }),
-      ]),
-    ),
+    servers: resolveServers(enabled, parsed, { dataDir, ...place }),
+    environment: resolveServers(Object.entries(environment), parsed, { dataDir, ...place }),
+    ownApp: null,
     disabled: all.filter(([, server]) => server.disabled).map(([name]) => name),
     warnings: oddities(parsed).map(formatProblem),
   };
@@ -98,7 +97,17 @@ function resolveLimits(limits: ParsedConfig["limits"]): Config["limits"] {
   };
 }
 
+export type ParsedRemote = Extract<ParsedServer, { url: string }>;
 type ParsedBuiltin = Extract<ParsedServer, { builtin: string }>;
+
+const resolveServers = (
+  servers: readonly (readonly [name: string, server: ParsedServer])[],
+  config: ParsedConfig,
+  place: SecretPlace,
+): Record<string, ServerDef> =>
+  Object.fromEntries(
+    servers.map(([name, server]) => [name, resolveServer(name, server, config, place)]),
+  );
 
 const resolveServer = (
   name: string,
@@ -119,6 +128,7 @@ function resolveOther(
   const { stateful, overlap, resend } = server;
   const common = {
     name,
+    title: name,
     tokensFrom:
       server.provider === undefined
         ? null
@@ -170,6 +180,7 @@ function resolveBuiltin(
   return {
     kind: "builtin",
     name,
+    title: name,
     transport: "builtin",
     builtin,
     baseUrl,
@@ -285,8 +296,7 @@ const shortSecrets = ({ jwt }: ParsedConfig): Problem[] =>
       ? [
           {
             path: ["jwt", "issuers", index, "allowShortSecret"],
-            message:
-              "lets in a secret under 32 bytes, which whoever sees one token can guess, and be any user; make another with openssl rand -base64 48",
+            message: SHORT_SECRET,
           },
         ]
       : [],

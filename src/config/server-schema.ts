@@ -29,10 +29,12 @@ export const TOKEN_FILE_ENV = "USER_ACCESS_TOKEN_FILE";
 /** Words of the path grammar: `/u/alice/sse` cannot also mean alice's server called sse. */
 const RESERVED = ["sse", "mcp", "messages", "token", "connect"];
 
+export const isReserved = (name: string): boolean => RESERVED.includes(name);
+
 export const serverName = z
   .string()
   .regex(SLUG, SLUG_RULE)
-  .refine((name) => !RESERVED.includes(name), `must not be one of ${RESERVED.join(", ")}`);
+  .refine((name) => !isReserved(name), `must not be one of ${RESERVED.join(", ")}`);
 
 /** A name of one of these transports, here or elsewhere, read as ours. */
 const transportIn = <Name extends string>(names: readonly Name[]) =>
@@ -215,7 +217,7 @@ const remote = {
   ),
   ...refusedAll,
 };
-const remoteServer = z.strictObject({
+export const remoteServer = z.strictObject({
   url: remoteUrl.describe("where a server that runs elsewhere is reached; `${user}` is filled in"),
   serverUrl: remoteUrl.optional().describe(OTHER_URL),
   ...remote,

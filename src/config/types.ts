@@ -1,3 +1,4 @@
+import type { KeyObject } from "node:crypto";
 import type { GRANTS } from "./provider-schema.ts";
 import type { ParsedIssuer } from "./jwt-schema.ts";
 import type { ParsedConfig, ParsedNotice, ParsedProvider } from "./schema.ts";
@@ -61,6 +62,10 @@ export interface Config {
   defaultServer: string | null;
   /** Those of the file; which there are is for the catalog to say. */
   servers: Record<string, ServerDef>;
+  /** Those that MCP_URL or MCP_URLS named when the daemon started. */
+  environment: Record<string, ServerDef>;
+  /** The app that FEISHU_APP_ID and FEISHU_APP_SECRET name, which is that of users who have no other. */
+  ownApp: { id: string; secret: KeyObject } | null;
   /** Servers that the file switches off; for everybody else they are not there. */
   disabled: string[];
   /** What is odd about the file, a line each as `path: message`, and no reason to refuse it. */
@@ -87,6 +92,8 @@ export interface JwtIssuerDef extends Pick<
 
 export type JwtKeyDef =
   | { kind: "secret"; file: string }
+  /** From JWT_SECRET: a secret, or the public key as PEM. No log shows what is in one of these. */
+  | { kind: "given"; text: KeyObject }
   | { kind: "public"; file: string; privateFile: string | null }
   | { kind: "jwks"; url: string };
 
@@ -112,7 +119,10 @@ export interface TokenSource {
 }
 
 interface AnyServer {
+  /** A slug. */
   name: string;
+  /** As people call it, who wrote it down. */
+  title: string;
   /** Null where tokens are set by hand and nobody refreshes them. */
   tokensFrom: TokenSource | null;
   idleTimeoutMs: number;

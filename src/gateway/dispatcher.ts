@@ -74,7 +74,7 @@ export class Dispatcher {
     authenticate(req, this.#options.registry);
 
   constructor(options: DispatcherOptions, context: FrontContext) {
-    const { publicUrl, listen, allowedHosts, allowedOrigins } = context.config;
+    const { publicUrl, listen, allowedHosts, allowedOrigins, environment } = context.config;
     this.#options = options;
     this.#context = context;
     this.#route = createRouter(context.prefix);
@@ -83,6 +83,7 @@ export class Dispatcher {
       hosts: [publicUrl.host, listen.host, ...allowedHosts],
       origins: [publicUrl.origin, ...allowedOrigins],
       pages: "loopback",
+      dotless: Object.keys(environment).length > 0,
     });
     const identify = (req: IncomingMessage): Principal | Promise<Principal> => this.#identify(req);
     this.#site = createSite(options, identify, context.prefix);

@@ -42,9 +42,12 @@ export function createSite(
     res.setHeader("cache-control", "no-store");
     const { servers, ...rest } = health(options, performance.now() - started);
     // Names are for those who may know them; a monitor that shows no secret is answered all the same.
-    const wantsList = "details" in req.query && secretsIn(req).length > 0;
-    const list = wantsList ? { list: options.tools.states((await identify(req)).user) } : {};
-    res.type("json").json({ ...rest, servers: { ...servers, ...list } });
+    const wantsAll = "details" in req.query && secretsIn(req).length > 0;
+    const list = wantsAll
+      ? options.tools.states((await identify(req)).user)
+      : options.tools.environmentStates();
+    const shown = wantsAll || list.length > 0 ? { list } : {};
+    res.type("json").json({ ...rest, servers: { ...servers, ...shown } });
   });
   app.get("/openapi.json", (_req, res) => {
     res.type("json").json(openApi(options.version, base));

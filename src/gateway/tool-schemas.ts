@@ -94,7 +94,9 @@ export const health = z
       list: z
         .array(z.object({ slug, state }))
         .optional()
-        .describe("with `details`, to whoever shows a secret"),
+        .describe(
+          "with `details`, to whoever shows a secret; those of MCP_URL and MCP_URLS always",
+        ),
     }),
   })
   .describe("how the daemon is");

@@ -9,11 +9,13 @@ export interface GuardOptions {
   /** Origins of web pages that may call this listener. */
   origins: readonly string[];
   /**
-   * Which other pages may: any on a loopback origin, where browser tools live, or only the
-   * listener's own, scheme, port and all. Loopback is safe for what a key opens alone, because a
-   * browser adds no key by itself.
+   * Which other pages may: those of the very host that was called and any on a loopback origin, where
+   * browser tools live, or only the listener's own, scheme, port and all. Loopback is safe for what a
+   * key opens alone, because a browser adds no key by itself.
    */
   pages: "loopback" | "own";
+  /** Whether a name without a dot is this listener's too: containers call each other by such names. */
+  dotless?: boolean;
 }
 
 /** The name in a Host header or authority without its port, in lower case. */
@@ -40,18 +42,18 @@ function countOf(rawHeaders: readonly string[], name: "host"): number {
  *
  * A page on evil.example that rebinds its name to 127.0.0.1 sends its own Host, and a page that just
  * posts across sends its Origin (CVE-2025-66414, CVE-2025-49596). Nobody can rebind an address, so a
- * Host that is one is always good; a page on that address is one like any other. Clients that are no
- * browsers send no Origin, so Host is checked always. Two Host headers are refused, because Node keeps
+ * Host that is one is always good. Clients that are no browsers send no Origin, so Host is checked always. Two Host headers are refused, because Node keeps
  * the first and a proxy in front may have looked at the second.
  */
 export function createGuard(options: GuardOptions): (req: IncomingMessage) => void {
   const hosts = new Set([...LOOPBACK_NAMES, ...options.hosts].map(withoutPort));
   const origins = new Set(options.origins.map((origin) => origin.toLowerCase().replace(/\/$/, "")));
-  const isHost = (name: string): boolean => hosts.has(name) || isAddress(name);
-  const isPage =
-    options.pages === "loopback"
-      ? isLoopbackOrigin
-      : (origin: string, host: string): boolean => origin === `http://${host.toLowerCase()}`;
+  const { pages, dotless = false } = options;
+  const isHost = (name: string): boolean =>
+    hosts.has(name) || isAddress(name) || (dotless && /^[a-z0-9_-]+$/.test(name));
+  const isPage = (origin: string, host: string): boolean =>
+    origin === `http://${host}` ||
+    (pages === "loopback" && (isLoopbackOrigin(origin) || origin === `https://${host}`));
   // Nearly every request names the host that the one before it named.
   let accepted: string | undefined;
   return (req) => {
@@ -68,7 +70,7 @@ export function createGuard(options: GuardOptions): (req: IncomingMessage) => vo
       );
     }
     const origin = req.headers.origin?.toLowerCase();
-    if (origin === undefined || origins.has(origin) || isPage(origin, host)) return;
+    if (origin === undefined || origins.has(origin) || isPage(origin, host.toLowerCase())) return;
     throw new SupervisorError(
       "ORIGIN_REFUSED",
       "web pages of that origin may not call this server; an admin can add it to allowedOrigins",

@@ -1,9 +1,11 @@
-import { takeAppFrom } from "../builtins/feishu/app.ts";
+import { appOf } from "../builtins/feishu/app.ts";
+import type { FeishuApp } from "../builtins/feishu/app.ts";
 import { Builtins } from "../builtins/builtins.ts";
 import type { Servers } from "../catalog/catalog.ts";
 import { BuiltinEngine } from "../engines/builtin/builtin-engine.ts";
 import { openMachine } from "../engines/process/open.ts";
 import type { MachineFacts } from "../engines/process/open.ts";
+import type { Config } from "../config/config.ts";
 import type { Tokens } from "../tokens/tokens.ts";
 import type { Vault } from "../vault/vault.ts";
 import { RemoteEngine } from "../engines/remote/remote-engine.ts";
@@ -39,7 +41,7 @@ export async function openInstances(
   closers: Closers,
 ): Promise<OpenInstances> {
   const { engine, ...facts } = await openMachine({ ...options, store, servers: catalog }, closers);
-  const own = { ownApp: takeAppFrom(process.env), store, vault, servers: catalog };
+  const own = { ownApp: ownAppOf(options.config), store, vault, servers: catalog };
   const builtins = closers.opened(new Builtins({ ...options, ...own }));
   const engines = {
     child: engine,
@@ -56,3 +58,6 @@ export async function openInstances(
   closers.push(() => supervisor.stopAll());
   return { supervisor, manifests, lastShown, builtins, ...facts };
 }
+
+const ownAppOf = ({ ownApp }: Pick<Config, "ownApp">): FeishuApp | undefined =>
+  appOf(ownApp?.id, ownApp?.secret.export().toString());

@@ -42,6 +42,15 @@ export function slugFor(text: string): string | undefined {
   return slug === "" ? undefined : slug;
 }
 
+/** The slug itself, or with the first of `-2`, `-3` … that makes it one that is not taken. */
+export function freeSlug(slug: string, isTaken: (slug: string) => boolean): string {
+  for (let count = 1; ; count += 1) {
+    const end = count === 1 ? "" : `-${count}`;
+    const name = slug.slice(0, 63 - end.length) + end;
+    if (!isTaken(name)) return name;
+  }
+}
+
 /** As `requireSlug`, for a name that is given for the first time: the refusal says which slug would do. */
 export function requireNewSlug(kind: "user" | "server", text: string): string {
   if (SLUG.test(text)) return text;

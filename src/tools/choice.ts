@@ -10,9 +10,11 @@ export type Found = { readonly target: CallTarget } & (
   | { readonly failure: SupervisorError }
 );
 
-/** Whether a caller who says this means the server: its slug, or its URL as the config has it. */
-export const isCalled = (server: ServerDef, said: string): boolean =>
-  server.name === said || (server.kind === "remote" && server.url === said);
+/** The server that a caller means by that: its slug, else its name or its URL, as they were written down. */
+export const calledIn = (servers: readonly ServerDef[], said: string): ServerDef | undefined =>
+  servers.find(({ name }) => name === said) ??
+  servers.find(({ title }) => title === said) ??
+  servers.find((server) => server.kind === "remote" && server.url === said);
 
 export const toolNotFound = (tool: string): SupervisorError =>
   new SupervisorError("TOOL_NOT_FOUND", `there is no tool ${JSON.stringify(tool.slice(0, 100))}`);

@@ -24,7 +24,7 @@ export function serverRow(
   const state = best?.state ?? "stopped";
   const isDown = state === "backing-off" || state === "parked";
   return {
-    name: server.name,
+    name: server.title,
     slug: server.name,
     type: server.transport,
     state,

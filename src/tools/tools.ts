@@ -12,7 +12,7 @@ import type { SessionSettings } from "../sessions/session-options.ts";
 import type { Sessions } from "../sessions/sessions.ts";
 import { TokenGate } from "../sessions/token-gate.ts";
 import type { Tokens } from "../tokens/tokens.ts";
-import { isCalled, replicasOf, toolNotFound, whyNone } from "./choice.ts";
+import { calledIn, replicasOf, toolNotFound, whyNone } from "./choice.ts";
 import type { Found } from "./choice.ts";
 import { NotBegun, brokenOff, failureIn, isUnsent, unavailable } from "./failures.ts";
 import { Offers } from "./offers.ts";
@@ -20,6 +20,7 @@ import { listOf } from "./tool-list.ts";
 import type { ServerRow, ToolList } from "./tool-list.ts";
 import { serverRow } from "./server-rows.ts";
 
+export type ServerState = Pick<ServerRow, "slug" | "state">;
 export type { ServerRow, ToolList } from "./tool-list.ts";
 
 /** Whose servers, and what the request says of a session with one that is part of the daemon. */
@@ -59,7 +60,7 @@ export interface CallResult {
 
 export interface ToolsParts {
   readonly config: Pick<Config, "defaultServer">;
-  readonly catalog: Pick<Catalog, "list">;
+  readonly catalog: Pick<Catalog, "list" | "listOf">;
   readonly supervisor: Pick<Supervisor, "instance" | "list" | "started">;
   readonly sessions: Pick<Sessions, "calls" | "refusal">;
   readonly lastShown: Pick<LastShown, "find">;
@@ -134,16 +135,25 @@ export class Tools {
   }
 
   /** In which state the user's servers are. */
-  states(user: string): { slug: string; state: string }[] {
-    const rows = this.#parts.supervisor.list({ user });
-    return this.#parts.catalog.list().map((server) => {
+  states(user: string): ServerState[] {
+    return this.#statesOf(this.#parts.catalog.list(), { user });
+  }
+
+  /** In which state those are that the environment names, for all users together. */
+  environmentStates(): ServerState[] {
+    return this.#statesOf(this.#parts.catalog.listOf("environment"), {});
+  }
+
+  #statesOf(servers: readonly ServerDef[], whose: { user?: string }): ServerState[] {
+    const rows = this.#parts.supervisor.list(whose);
+    return servers.map((server) => {
       const { slug, state } = serverRow(server, rows, undefined);
       return { slug, state };
     });
   }
 
   #find(said: string): ServerDef {
-    const server = this.#parts.catalog.list().find((one) => isCalled(one, said));
+    const server = calledIn(this.#parts.catalog.list(), said);
     if (server === undefined)
       throw new SupervisorError("SERVER_NOT_FOUND", "there is no such server");
     return server;
@@ -163,7 +173,9 @@ export class Tools {
     const { method, server, isStrict } = wanted;
     const { defaultServer } = this.#parts.config;
     const targets = this.#targets(caller);
-    const first = targets.find((one) => server !== undefined && isCalled(one.server, server));
+    const servers = targets.map((target) => target.server);
+    const called = server === undefined ? undefined : calledIn(servers, server);
+    const first = targets.find((one) => one.server === called);
     if (isStrict && server !== undefined && first === undefined) this.#find(server);
     const preferred = first && (await this.#lookFor(method, [first]));
     const isThere = preferred !== undefined && replicasOf(preferred, method, null).length > 0;

@@ -3,7 +3,6 @@ import { writeFileSync } from "node:fs";
 import path from "node:path";
 import { test } from "node:test";
 import type { TestContext } from "node:test";
-import { takeAppFrom } from "../../src/builtins/feishu/app.ts";
 import type { FeishuApp } from "../../src/builtins/feishu/app.ts";
 import { Builtins } from "../../src/builtins/builtins.ts";
 import type { Caller } from "../../src/builtins/builtin.ts";
@@ -113,15 +112,6 @@ test("the app is the one of the URL, else of the user's token, else of the serve
     const { isError } = await ask(asked, GET);
     assert.equal(isError, undefined, where);
   }
-});
-
-test("the app of the environment is read once and taken out of it, in halves too", () => {
-  const env = { FEISHU_APP_ID: "cli_1", FEISHU_APP_SECRET: "s", PATH: "/bin" };
-  assert.deepEqual(takeAppFrom(env), { id: "cli_1", secret: "s" });
-  assert.deepEqual(env, { PATH: "/bin" });
-  const half = { FEISHU_APP_SECRET: "s" };
-  assert.equal(takeAppFrom(half), undefined);
-  assert.deepEqual(half, {});
 });
 
 test("what is kept of an app is for the user and the secret that it was got with, until five minutes before its end, after a restart too", async (t) => {

@@ -216,11 +216,14 @@ const HEADERS: readonly RawCase[] = [
     (door, body) => whole(door, body(1), "Origin: http://127.0.0.1:9999\r\n"),
     { not: /origin/i },
   ),
-  refused("a page at the address that is the Host", 403, (door, body) =>
-    hosted("203.0.113.5")(stranger(door), body).replace(
-      "\r\n\r\n",
-      "\r\nOrigin: http://203.0.113.5\r\n\r\n",
-    ),
+  taken(
+    "a page at the address that is the Host",
+    (door, body) =>
+      hosted("203.0.113.5")(door, body).replace(
+        "\r\n\r\n",
+        "\r\nOrigin: http://203.0.113.5\r\n\r\n",
+      ),
+    { not: /origin/i },
   ),
   withLines("a page at an address", 403, "Origin: http://203.0.113.5\r\n"),
   withLines(

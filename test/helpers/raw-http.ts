@@ -13,6 +13,8 @@ export interface RawRequest {
   path: string;
   /** Names and values in turn, so that one name can come twice. */
   headers?: string[];
+  /** In place of the address and port that are called. */
+  host?: string;
   body?: string | Buffer;
 }
 
@@ -21,9 +23,9 @@ const isStream = (res: IncomingMessage) =>
 
 function send(
   port: number,
-  { method = "GET", path, headers = [], body }: RawRequest,
+  { method = "GET", path, headers = [], host = `127.0.0.1:${port}`, body }: RawRequest,
 ): ClientRequest {
-  const all = ["host", `127.0.0.1:${port}`, ...headers];
+  const all = ["host", host, ...headers];
   if (body !== undefined) all.push("content-length", String(Buffer.byteLength(body)));
   const req = request({ host: "127.0.0.1", port, method, path, headers: all, agent: false });
   req.end(body);

@@ -56,6 +56,15 @@ test("a name that was rebound to this address is refused", () => {
   assert.throws(() => knock(), { code: "HOST_REFUSED" });
 });
 
+test("a name without a dot is accepted where servers are named by the environment, and there alone", () => {
+  const open = createGuard({ ...NAMES, pages: "loopback", dotless: true });
+  for (const host of ["mcp-proxy:5000", "MCP_PROXY", "localhost"]) knockAt(open, "Host", host);
+  for (const host of ["evil.example", "mcp-proxy.", "", ":5000", "a b", "mcp@proxy", "[mcp]"])
+    assert.throws(() => knockAt(open, "Host", host), { code: "HOST_REFUSED" }, host);
+  for (const guard of [gateway, control])
+    assert.throws(() => knockAt(guard, "Host", "mcp-proxy:5000"), { code: "HOST_REFUSED" });
+});
+
 test("two Host headers are refused, even when both are ours", () => {
   assert.throws(() => knock("Host", "localhost", "host", "localhost"), { code: "HOST_REFUSED" });
 });
@@ -70,6 +79,13 @@ test("pages of foreign origins are refused, clients without an origin are not", 
   ]) {
     knock("Host", "localhost", "Origin", origin);
   }
+  // Of the host that was called: what is there is ours.
+  knock("Host", "10.10.1.105:5000", "Origin", "http://10.10.1.105:5000");
+  knock("Host", "MCP.example.com", "Origin", "https://mcp.example.com");
+  for (const origin of ["http://10.10.1.105", "http://10.10.1.106:5000", "ftp://10.10.1.105:5000"])
+    assert.throws(() => knock("Host", "10.10.1.105:5000", "Origin", origin), {
+      code: "ORIGIN_REFUSED",
+    });
   for (const origin of [
     "null",
     "http://evil.example",

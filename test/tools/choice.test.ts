@@ -3,7 +3,7 @@ import { test } from "node:test";
 import type { ServerDef } from "../../src/config/config.ts";
 import { SupervisorError } from "../../src/errors.ts";
 import type { CallTarget } from "../../src/sessions/call-links.ts";
-import { isCalled, replicasOf, whyNone } from "../../src/tools/choice.ts";
+import { calledIn, replicasOf, whyNone } from "../../src/tools/choice.ts";
 import type { Found } from "../../src/tools/choice.ts";
 import { brokenOff, failureIn, isUnsent, unavailable } from "../../src/tools/failures.ts";
 import { offerIn } from "../../src/tools/offer.ts";
@@ -75,12 +75,21 @@ test("what is no tool is left out of an offer, and a schema that is nested as de
   assert.equal(offer.get("ok")!.json, '{"name":"ok"}');
 });
 
-test("a server is called by its name, or by its URL as it is configured", () => {
-  const remote = { kind: "remote", name: "notes", url: "http://h:1/sse" } as ServerDef;
-  assert.deepEqual(
-    ["notes", "http://h:1/sse", "http://h:1/sse/", "Notes"].map((said) => isCalled(remote, said)),
-    [true, true, false, false],
-  );
+test("a server is called by its slug, else by its name, else by its URL, as they were written down", () => {
+  const server = (name: string, title: string, url: string) =>
+    ({ kind: "remote", name, title, url }) as ServerDef;
+  const notes = server("notes", "mail", "http://h:1/sse");
+  const mail = server("mail", "绘图服务", "http://h:1/sse");
+  const called = (said: string) => calledIn([notes, mail], said);
+  for (const [said, meant] of [
+    ["notes", notes],
+    ["mail", mail],
+    ["绘图服务", mail],
+    ["http://h:1/sse", notes],
+    ["http://h:1/sse/", undefined],
+    ["Notes", undefined],
+  ] as const)
+    assert.equal(called(said), meant, said);
 });
 
 test("503 is for what was not sent, and says when to try again; what broke off may have run", () => {

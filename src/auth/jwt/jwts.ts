@@ -1,6 +1,6 @@
 import { SignJWT } from "jose";
 import { SupervisorError } from "../../errors.ts";
-import { SLUG, slugFor } from "../../platform/slug.ts";
+import { SLUG, freeSlug, slugFor } from "../../platform/slug.ts";
 import type { Store } from "../../store/store.ts";
 import type { SubjectRow } from "../../store/identities.ts";
 import { digestOf } from "../access-key.ts";
@@ -141,12 +141,10 @@ export class Jwts {
   /** A name that nobody has, and nobody left anything under. */
   #freeName(subject: string): string {
     const { store, isTaken } = this.#parts;
-    const base = slugFor(subject.replace(/@.*$/, "")) ?? "user";
-    for (let count = 1; ; count += 1) {
-      const end = count === 1 ? "" : `-${count}`;
-      const name = base.slice(0, 63 - end.length) + end;
-      if (store.users.find(name) === undefined && !isTaken(name)) return name;
-    }
+    return freeSlug(
+      slugFor(subject.replace(/@.*$/, "")) ?? "user",
+      (name) => store.users.find(name) !== undefined || isTaken(name),
+    );
   }
 
   /** The credential has ended by itself. */

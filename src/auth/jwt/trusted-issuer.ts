@@ -3,11 +3,11 @@ import type { KeyObject } from "node:crypto";
 import { readFileSync, statSync } from "node:fs";
 import type { CryptoKey, JWSHeaderParameters } from "jose";
 import type { JwtIssuerDef } from "../../config/config.ts";
+import { SHORTEST_SECRET_BYTES } from "../../config/jwt-schema.ts";
 import { SupervisorError } from "../../errors.ts";
 import { readSecretFile } from "../../platform/secret-file.ts";
 import { RemoteKeySet } from "./key-set.ts";
 
-const SHORTEST_SECRET_BYTES = 32;
 const SHORTEST_RSA_BITS = 2048;
 
 /** An issuer of the config with its keys. */
@@ -37,7 +37,8 @@ export function readIssuers(
 ): TrustedIssuer[] {
   return defs.map((def) => {
     const { name, key } = def;
-    if (key.kind === "secret") return withSecret(def, key.file, parts);
+    if (key.kind === "secret") return withSecret(def, secretIn(key.file), parts);
+    if (key.kind === "given") return withGiven(def, key.text.export().toString(), parts);
     if (key.kind === "public") return withKeyPair(def, key.file, key.privateFile);
     const keys = new RemoteKeySet(key.url, {
       onChanged: onKeysChanged,
@@ -53,36 +54,76 @@ export function readIssuers(
 
 const revisionOf = (def: JwtIssuerDef, key: string): string => JSON.stringify([def, key]);
 
+/** A secret with where it is from, and how another one gets there. */
+interface Secret {
+  text: string;
+  from: string;
+  /** What to do where it is a key, and where it is too short. */
+  otherwise: { key: string; short: string };
+}
+
+function secretIn(file: string): Secret {
+  return {
+    text: readSecretFile(file, "the secret for JWTs"),
+    from: file,
+    otherwise: {
+      key: "name it as publicKeyFile, with its algorithm",
+      short: `(umask 077; openssl rand -base64 48 > '${file}'), or "allowShortSecret": true`,
+    },
+  };
+}
+
+function withGiven(
+  def: JwtIssuerDef,
+  text: string,
+  parts: Pick<IssuerParts, "scrubber">,
+): TrustedIssuer {
+  const from = "JWT_SECRET";
+  if (!def.algorithm.startsWith("HS")) {
+    const publicKey = fittingKey(publicKeyIn(text, from), def.algorithm, from);
+    return trusting(def, publicKey, undefined);
+  }
+  const otherwise = {
+    key: "write its algorithm into JWT_ALGORITHM, such as RS256",
+    short: 'JWT_SECRET="$(openssl rand -base64 48)", or JWT_ALLOW_SHORT_SECRET=true',
+  };
+  return withSecret(def, { text, from, otherwise }, parts);
+}
+
 function withSecret(
   def: JwtIssuerDef,
-  file: string,
+  { text, from, otherwise }: Secret,
   { scrubber }: Pick<IssuerParts, "scrubber">,
 ): TrustedIssuer {
-  const secret = readSecretFile(file, "the secret for JWTs");
   // Whoever has the public half could sign.
-  if (secret.trimStart().startsWith("-----BEGIN"))
-    throw refused(
-      `${file} holds a key and no secret: name it as publicKeyFile, with its algorithm`,
-    );
-  const bytes = Buffer.from(secret);
+  if (text.trimStart().startsWith("-----BEGIN"))
+    throw refused(`${from} holds a key and no secret: ${otherwise.key}`);
+  const bytes = Buffer.from(text);
   if (bytes.length < SHORTEST_SECRET_BYTES && !def.allowShortSecret)
     throw refused(
-      `${file}: the secret has ${bytes.length} bytes, and whoever sees a token can guess one under ${SHORTEST_SECRET_BYTES}: (umask 077; openssl rand -base64 48 > '${file}'), or "allowShortSecret": true while tokens of the old one are out`,
+      `${from}: the secret has ${bytes.length} bytes, and whoever sees a token can guess one under ${SHORTEST_SECRET_BYTES}: ${otherwise.short} while tokens of the old one are out`,
     );
-  scrubber.set(`jwt ${def.name}`, secret);
+  scrubber.set(`jwt ${def.name}`, text);
   const key = createSecretKey(bytes);
   const keyFor = (): Promise<KeyObject> => Promise.resolve(key);
-  return { def, keyFor, signingKey: key, revision: revisionOf(def, secret) };
+  return { def, keyFor, signingKey: key, revision: revisionOf(def, text) };
 }
 
 function withKeyPair(def: JwtIssuerDef, file: string, privateFile: string | null): TrustedIssuer {
   const publicKey = fittingKey(readPublicKey(file), def.algorithm, file);
-  const pem = pemOf(publicKey);
   const signingKey = privateFile === null ? undefined : readPrivateKey(privateFile);
-  if (signingKey !== undefined && pemOf(createPublicKey(signingKey)) !== pem)
+  if (signingKey !== undefined && pemOf(createPublicKey(signingKey)) !== pemOf(publicKey))
     throw refused(`${privateFile} is not the private key of ${file}`);
+  return trusting(def, publicKey, signingKey);
+}
+
+function trusting(
+  def: JwtIssuerDef,
+  publicKey: KeyObject,
+  signingKey: KeyObject | undefined,
+): TrustedIssuer {
   const keyFor = (): Promise<KeyObject> => Promise.resolve(publicKey);
-  return { def, keyFor, signingKey, revision: revisionOf(def, pem) };
+  return { def, keyFor, signingKey, revision: revisionOf(def, pemOf(publicKey)) };
 }
 
 const pemOf = (key: KeyObject): string => key.export({ type: "spki", format: "pem" }).toString();
@@ -103,10 +144,14 @@ function readPublicKey(file: string): KeyObject {
     throw refused(
       `${file} holds a private key: name it as privateKeyFile, and its public half here`,
     );
+  return publicKeyIn(text, file);
+}
+
+function publicKeyIn(text: string, from: string): KeyObject {
   try {
     return createPublicKey(text);
   } catch {
-    throw refused(`${file} holds no public key as PEM`);
+    throw refused(`${from} holds no public key as PEM`);
   }
 }
 

@@ -23,11 +23,3 @@ export function appInToken(token: string | undefined): FeishuApp | undefined {
     return undefined;
   }
 }
-
-/** Takes the app out of the environment, where it is named there: children are started from this process, and whoever reads its environment may be anybody. */
-export function takeAppFrom(env: NodeJS.ProcessEnv): FeishuApp | undefined {
-  const app = appOf(env["FEISHU_APP_ID"], env["FEISHU_APP_SECRET"]);
-  delete env["FEISHU_APP_ID"];
-  delete env["FEISHU_APP_SECRET"];
-  return app;
-}
