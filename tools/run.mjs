@@ -56,6 +56,7 @@ const tasks = {
   demo: ["bin/mcp-supervisor.js", "demo"],
   test: ["tools/test.mjs"],
   "test:unit": ["tools/test.mjs", "--unit"],
+  "test:long": ["tools/test.mjs", "--long"],
   "test:nodes": ["tools/nodes.mjs"],
   "test:systemd": ["test/boot/run.ts"],
   "test:image": ["test/image/run.ts"],

@@ -1,4 +1,4 @@
-// Which test files there are, and which of them are unit tests.
+// Which test files there are, which of them are unit tests, and which are long.
 import { globSync, readFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -31,9 +31,6 @@ function startsProcesses(file, seen = new Set()) {
 
 /** Begun first, so that at the end not one of them is what all wait for. */
 const LONGEST = [
-  "test/e2e/bridges.test.ts",
-  "test/conformance-sse/suite.test.ts",
-  "test/package/pack.test.ts",
   "test/e2e/doctor.test.ts",
   "test/e2e/cli.test.ts",
   "test/e2e/daemon.test.ts",
@@ -53,12 +50,16 @@ const LONGEST = [
   "test/conformance/subset.test.ts",
 ];
 
-/** `unit`: those that start no process, so that one process can run them all. */
+/** `long`: what `npm test` leaves to `npm run test:long`. */
+function kindOf(file) {
+  if (file.endsWith(".long.test.ts")) return "long";
+  return startsProcesses(file) ? "whole" : "unit";
+}
+
+/** `unit`: those that start no process, so that one process can run them all. `long`: those of `npm run test:long`. */
 export function findTests() {
   const files = new Set(globSync("test/**/*.test.ts", { cwd: ROOT }).toSorted());
   const longest = new Set(LONGEST).intersection(files);
-  const { unit = [], whole = [] } = Object.groupBy(longest.union(files), (file) =>
-    startsProcesses(file) ? "whole" : "unit",
-  );
-  return { unit, whole };
+  const { unit = [], whole = [], long = [] } = Object.groupBy(longest.union(files), kindOf);
+  return { unit, whole, long };
 }

@@ -4,11 +4,12 @@ import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
+import type { Readable } from "node:stream";
 import { text as textOf } from "node:stream/consumers";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { runCli, startDaemon } from "../helpers/daemon.ts";
-import type { AddedUser } from "../helpers/daemon.ts";
+import type { AddedUser, CliResult } from "../helpers/daemon.ts";
 import { EVERYTHING } from "../helpers/everything.ts";
 import { temporaryFolder } from "../helpers/store.ts";
 import { until } from "../helpers/until.ts";
@@ -64,9 +65,35 @@ const COMMANDS = [
   "completion",
 ];
 
+interface Said {
+  code: number;
+  stdout: string;
+  stderr: string;
+}
+
+/** Runs command lines one after the other in one process, which is enough for those that ask nobody. */
+async function inOneProcess(lines: readonly string[]): Promise<Said[]> {
+  const script = `
+    import { writeSync } from "node:fs";
+    import { run } from ${JSON.stringify(join(SRC, "cli", "cli.ts"))};
+    const all = [];
+    for (const line of JSON.parse(process.argv[1])) {
+      const said = { stdout: "", stderr: "" };
+      for (const name of ["stdout", "stderr"])
+        process[name].write = (text) => ((said[name] += text), true);
+      all.push({ code: await run(line === "" ? [] : line.split(" ")), ...said });
+    }
+    writeSync(3, JSON.stringify(all));
+    process.exit(0);`;
+  const argv = ["--no-warnings", "--input-type=module", "-e", script, "--", JSON.stringify(lines)];
+  const child = spawn(process.execPath, argv, { stdio: ["ignore", "ignore", "inherit", "pipe"] });
+  return JSON.parse(await textOf(child.stdio[3] as Readable)) as Said[];
+}
+
 test("every command has a help with an example, --config and --json", async () => {
-  for (const command of COMMANDS) {
-    const { code, stdout, stderr } = await runCli([...command.split(" "), "--help"]);
+  const said = await inOneProcess(COMMANDS.map((command) => `${command} --help`));
+  for (const [i, command] of COMMANDS.entries()) {
+    const { code, stdout, stderr } = said[i]!;
     assert.equal(code, 0, stderr);
     assert.match(stdout, new RegExp(`Example:\n +mcp-supervisor ${command}`), command);
     assert.match(stdout, /--config <file>/);
@@ -87,35 +114,24 @@ test("a command line that cannot be read exits 2 and says what is wrong", async 
     ["key issue a --expires soon", /lifetime/],
     ["token set a --expires-at soon", /RFC 3339|like 2027/],
   ];
-  for (const [line, expected] of wrong) {
-    const args = line === "" ? [] : line.split(" ");
-    const { code, stdout, stderr } = await runCli(args);
+  const plain = await inOneProcess(wrong.map(([line]) => line));
+  const asJson = await inOneProcess(wrong.map(([line]) => `${line} --json`.trim()));
+  for (const [i, [line, expected]] of wrong.entries()) {
+    const { code, stdout, stderr } = plain[i]!;
     assert.equal(code, 2, line);
     assert.equal(stdout, "", line);
     assert.match(stderr, expected, line);
     if (line === "") continue;
-    const asJson = await runCli([...args, "--json"]);
-    assert.equal(asJson.code, 2, line);
-    assert.equal(asJson.stdout, "", line);
-    const { code: status, type, message, requestId } = asJson.error();
+    const inJson = asJson[i]!;
+    assert.equal(inJson.code, 2, line);
+    assert.equal(inJson.stdout, "", line);
+    const { error } = JSON.parse(inJson.stderr) as { error: ReturnType<CliResult["error"]> };
+    const { code: status, type, message, requestId } = error;
     assert.deepEqual([status, type], [400, "USAGE"]);
     assert.ok(message !== "" && !message.includes("\n"), message);
     assert.ok(requestId !== "");
   }
 });
-
-/** Runs command lines one after the other in one process, which is enough for what is refused unread; their exit codes, and all that was said. */
-async function refused(lines: readonly string[]): Promise<{ codes: number[]; said: string }> {
-  const script = `
-    import { run } from ${JSON.stringify(join(SRC, "cli", "cli.ts"))};
-    const codes = [];
-    for (const line of process.argv.slice(1)) codes.push(await run(line.split(" ")));
-    process.stdout.write(JSON.stringify(codes));`;
-  const argv = ["--no-warnings", "--input-type=module", "-e", script, "--", ...lines];
-  const child = spawn(process.execPath, argv, { stdio: ["ignore", "pipe", "pipe"] });
-  const [out, said] = await Promise.all([textOf(child.stdout), textOf(child.stderr)]);
-  return { codes: JSON.parse(out) as number[], said };
-}
 
 test("a secret that is typed where none belongs is not repeated", async (t) => {
   const config = join(temporaryFolder(t), "supervisor.config.json");
@@ -133,13 +149,19 @@ test("a secret that is typed where none belongs is not repeated", async (t) => {
     "completion s3cret",
     "status --sort s3cret",
   ];
-  const { codes, said } = await refused(lines.flatMap((line) => [line, `${line} --json`]));
-  assert.ok(codes.every((code) => code === 2));
-  assert.doesNotMatch(said, /s3cret/);
+  const answers = await inOneProcess(lines.flatMap((line) => [line, `${line} --json`]));
+  assert.ok(answers.every(({ code }) => code === 2));
+  assert.doesNotMatch(JSON.stringify(answers), /s3cret/);
 
-  const { said: told } = await refused(["token set alice s3cret"]);
-  assert.match(told, /^mcp-supervisor: too many arguments for 'set': it takes 1, and 2 were given/);
-  assert.match(told, /a token is never an argument, .* --token-stdin, --token-file or --token-env/);
+  const [told] = await inOneProcess(["token set alice s3cret"]);
+  assert.match(
+    told!.stderr,
+    /^mcp-supervisor: too many arguments for 'set': it takes 1, and 2 were given/,
+  );
+  assert.match(
+    told!.stderr,
+    /a token is never an argument, .* --token-stdin, --token-file or --token-env/,
+  );
 });
 
 test("without a daemon a command exits 69 and says how to start one", async (t) => {
