@@ -28,7 +28,7 @@ export interface ControlParts {
   /** What personal URLs start with; differs from the config's where that leaves the port to the system. */
   publicUrl: URL;
   version: string;
-  store: Pick<Store, "transaction" | "copyTo">;
+  store: Pick<Store, "transaction" | "copyTo" | "history">;
   registry: Registry;
   catalog: Catalog;
   tokens: Tokens;
@@ -41,7 +41,7 @@ export interface ControlParts {
   reload: () => Promise<Reloaded>;
   log: Logger;
   audit: Audit;
-  notices: Pick<Notices, "counts" | "test">;
+  notices: Pick<Notices, "counts" | "test" | "troubles">;
   metrics: Metrics;
   journal: Journal;
   refusedReplays: Pick<RefusedReplays, "of">;

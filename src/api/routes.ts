@@ -9,6 +9,7 @@ import { addKeyRoutes } from "./key-routes.ts";
 import { addKeyringRoutes } from "./keyring-routes.ts";
 import { addLogRoutes } from "./log-routes.ts";
 import { addNoticeRoutes } from "./notice-routes.ts";
+import { addOverviewRoutes } from "./overview-routes.ts";
 import { addPanelRoutes } from "./panel-routes.ts";
 import type { ControlParts } from "./parts.ts";
 import { addReloadRoute } from "./reload-routes.ts";
@@ -36,5 +37,6 @@ export function createRoutes(parts: ControlParts, isLocal: boolean): Router {
   addDoctorRoutes(router, parts);
   addNoticeRoutes(router, parts);
   addPanelRoutes(router, parts, isLocal);
+  addOverviewRoutes(router, parts);
   return router;
 }

@@ -5,8 +5,17 @@ import type { ServerLevel } from "../engines/process/levels.ts";
 import type { Unkept } from "../engines/process/limits.ts";
 import type { NoticeDef, ServerDef } from "../config/config.ts";
 import type { AccessKey, User } from "../auth/registry.ts";
-import type { InstanceStatus, LogLine, InstanceFailure } from "../instances/supervisor.ts";
+import type {
+  InstanceFailure,
+  InstanceStatus,
+  LogLine,
+  StateName,
+} from "../instances/supervisor.ts";
+import type { Trouble } from "../notices/trouble.ts";
+import type { HistoryRow } from "../store/store.ts";
+import type { CallFigures } from "../telemetry/call-times.ts";
 import type { StoredToken } from "../tokens/tokens.ts";
+import type { Finding } from "./finding.ts";
 import type { UrlRow } from "../web/urls.ts";
 
 // The JSON of the control API. Times are epoch ms or null.
@@ -267,6 +276,57 @@ export interface MachineReport {
   troubled: { user: string; server: string; reason: string }[];
   /** Providers that refuse the daemon as a client, so that no token of theirs is fetched. */
   refusing: { provider: string; reason: string }[];
+}
+
+/** Somebody who is not served, and why, as `doctor` has it. */
+export interface FailingUser {
+  user: string;
+  code: string;
+  cause: string;
+  next: string;
+}
+
+/** What needs a person, at the last look. */
+export type NowTrouble = Pick<
+  Trouble,
+  "kind" | "user" | "server" | "endsAt" | "reason" | "connectUrl"
+>;
+
+/** The daemon at the moment, in few words however much it serves. */
+export interface Overview {
+  at: number;
+  version: string;
+  uptimeSeconds: number;
+  users: number;
+  /** How many instances there are in each state. */
+  instances: Partial<Record<StateName, number>>;
+  memory: Status["memory"];
+  queue: Status["queue"];
+  /** How many children there may be. */
+  children: { limit: number };
+  sessions: number;
+  streams: number;
+  /** Of the last minute. */
+  calls: CallFigures & { perSecond: number };
+  /** The first fifty; `failingUsers` counts all. */
+  failing: FailingUser[];
+  failingUsers: number;
+  troubles: NowTrouble[];
+}
+
+export type HistoryPoint = HistoryRow;
+
+/** The oldest first, one for each `stepMs`. */
+export interface History {
+  stepMs: number;
+  points: HistoryPoint[];
+}
+
+/** The machine and the config, as the daemon sees them. */
+export interface MachineDoctor {
+  /** Whether nothing failed. */
+  ok: boolean;
+  findings: Finding[];
 }
 
 /** What became of one request. */

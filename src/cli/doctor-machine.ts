@@ -5,12 +5,12 @@ import { SupervisorError, counted, isClosed, toSupervisorError } from "../errors
 import { isRoot } from "../engines/process/levels.ts";
 import type { ServerLevel } from "../engines/process/levels.ts";
 import { apiPath, createControlClient } from "./client.ts";
-import { running } from "./daemon-checks.ts";
+import { running } from "../api/daemon-checks.ts";
 import { nextStepOf } from "./explain.ts";
-import { ok, warn } from "./finding.ts";
-import type { Finding } from "./finding.ts";
+import { ok, warn } from "../api/finding.ts";
+import type { Finding } from "../api/finding.ts";
 import { findingScreen } from "./finding-screen.ts";
-import * as checks from "./machine-checks.ts";
+import * as checks from "../api/machine-checks.ts";
 import { accountLike, probe, probeAs, wantedBy } from "./probe.ts";
 import type { Probed } from "./probe.ts";
 import { keyFileOf, serviceOf } from "./service/installed.ts";

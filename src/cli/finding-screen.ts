@@ -1,4 +1,4 @@
-import type { Finding } from "./finding.ts";
+import type { Finding } from "../api/finding.ts";
 import { wrapped } from "./view.ts";
 import type { Line, Piece, View } from "./view.ts";
 

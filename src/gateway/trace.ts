@@ -144,7 +144,11 @@ export class Trace implements CallWatch {
   ): void {
     const { user, server, requestId, keyLabel, bytesIn, failure } = this.#record;
     const reason = why ?? failure?.message ?? null;
-    if (kind === "call") this.#parts.requests.called(user ?? "", server ?? "", what, how.outcome);
+    if (kind === "call") {
+      const { outcome, durationMs } = how;
+      const whose = { user: user ?? "", server: server ?? "" };
+      this.#parts.requests.called({ ...whose, tool: what, outcome, durationMs: durationMs ?? 0 });
+    }
     this.#parts.audit.add({
       at: Date.now(),
       kind,

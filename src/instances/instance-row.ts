@@ -57,6 +57,14 @@ function reasonOf(state: InstanceState, unreplaced: string | null): string | nul
   return all.filter((one) => one !== null).join("; ") || null;
 }
 
+/** Whether it ever served somebody, or is about to: a client's path alone makes a row as well. */
+export const hasBegun = ({
+  state,
+  generation,
+  sessions,
+}: Pick<InstanceRow, "state" | "generation" | "sessions">): boolean =>
+  state !== "stopped" || generation > 0 || sessions > 0;
+
 /** Nothing of an instance in this state runs, nor is on its way up or out. */
 export function isDown(state: StateName): boolean {
   return state === "stopped" || state === "backing-off" || state === "parked";

@@ -5,7 +5,7 @@ import { EraProbe } from "./era-probe.ts";
 import { Admission } from "./admission.ts";
 import { IdleWatch } from "./idle.ts";
 import { Instance } from "./instance.ts";
-import { isDown } from "./instance-row.ts";
+import { hasBegun, isDown } from "./instance-row.ts";
 import type { Capacity } from "../engines/engine.ts";
 import { rssOf } from "./memory.ts";
 import { StartSlots } from "./start-slots.ts";
@@ -356,8 +356,8 @@ export class Supervisor {
 
   /** Without the handles that a client's path asked for and that never served anybody. */
   #begun(selector: Selector): Instance[] {
-    return this.#shown(selector).filter(
-      ({ state, generation, usage }) => state !== "stopped" || generation > 0 || usage.sessions > 0,
+    return this.#shown(selector).filter(({ state, generation, usage: { sessions } }) =>
+      hasBegun({ state, generation, sessions }),
     );
   }
 

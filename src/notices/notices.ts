@@ -78,6 +78,11 @@ export class Notices {
     return Object.fromEntries(counts) as Record<TroubleKind, number>;
   }
 
+  /** What needed a person at the last look. */
+  get troubles(): readonly Trouble[] {
+    return this.#troubles;
+  }
+
   /** Sends a test to everybody whom the config names, at once and once. */
   async test(): Promise<TestedNotice[]> {
     const tests = this.#parts.config.notices.map(async (def) => {

@@ -3,6 +3,8 @@ import type { Supervisor } from "../instances/supervisor.ts";
 import { Notices } from "../notices/notices.ts";
 import type { NoticesParts } from "../notices/notices.ts";
 import type { Closers } from "../platform/closers.ts";
+import { recordHistory } from "./record-history.ts";
+import type { HistoryParts } from "./record-history.ts";
 import { keepFresh } from "./keep-fresh.ts";
 import type { KeepFreshParts } from "./keep-fresh.ts";
 import { troubleFinder } from "./troubles.ts";
@@ -12,14 +14,17 @@ type BackgroundParts = Omit<NoticesParts, "store" | "config"> &
   KeepFreshParts &
   TroubleParts & {
     supervisor: Supervisor;
-    store: NoticesParts["store"];
+    sessions: HistoryParts["sessions"];
+    metrics: HistoryParts["metrics"];
+    store: NoticesParts["store"] & HistoryParts["store"];
     config: NoticesParts["config"];
   };
 
-/** From now on events are counted, tokens of providers kept fresh, and people told of what needs one. */
+/** From now on events are counted, tokens of providers kept fresh, each minute written down, and people told of what needs one. */
 export function beginBackground(parts: BackgroundParts, closers: Closers): Notices {
   countEvents(parts.supervisor, parts.metrics);
   keepFresh(parts);
+  recordHistory(parts, closers);
   const notices = closers.opened(new Notices(parts));
   notices.start(troubleFinder(parts));
   return notices;

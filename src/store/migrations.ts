@@ -180,4 +180,22 @@ export const MIGRATIONS: readonly string[] = [
   -- JWTs that were issued before that open nothing.
   ALTER TABLE users ADD COLUMN jwts_revoked_before INTEGER;
   `,
+  `
+  -- The daemon, a row a minute, by the minute's begin; old ones go. Instances by state at the end of it, calls of all of it.
+  CREATE TABLE history (
+    at           INTEGER PRIMARY KEY,
+    stopped      INTEGER NOT NULL,
+    starting     INTEGER NOT NULL,
+    ready        INTEGER NOT NULL,
+    draining     INTEGER NOT NULL,
+    backing_off  INTEGER NOT NULL,
+    parked       INTEGER NOT NULL,
+    memory_bytes INTEGER NOT NULL,
+    sessions     INTEGER NOT NULL,
+    calls        INTEGER NOT NULL,
+    errors       INTEGER NOT NULL,
+    p50_ms       REAL,
+    p99_ms       REAL
+  ) STRICT;
+  `,
 ];

@@ -11,6 +11,7 @@ import { copyDraft, makeCopy, prepareDraft, removeDrafts } from "./copy.ts";
 import { prepareDataDir } from "./data-dir.ts";
 import { FeishuTokenRows } from "./feishu-tokens.ts";
 import { GrantRows } from "./grants.ts";
+import { HistoryRows } from "./history.ts";
 import { IdentityRows } from "./identities.ts";
 import { InviteRows } from "./invites.ts";
 import { lockDataDir } from "./lock.ts";
@@ -30,6 +31,7 @@ export type { PendingConnect } from "./connects.ts";
 export { DatabaseCopy, copyDraft } from "./copy.ts";
 export type { FeishuTokenPlace } from "./feishu-tokens.ts";
 export type { GrantRow, NewGrant } from "./grants.ts";
+export type { HistoryRow } from "./history.ts";
 export type { IdentityRow } from "./identities.ts";
 export type { ManifestPlace, ManifestSelector } from "./manifests.ts";
 export type { NoticeRow, NoticeRows } from "./notices.ts";
@@ -54,6 +56,7 @@ export class Store {
   readonly meta: MetaRows;
   readonly audit: AuditRows;
   readonly notices: NoticeRows;
+  readonly history: HistoryRows;
   readonly uids: UidRows;
   readonly #db: Connection;
 
@@ -72,6 +75,7 @@ export class Store {
     this.meta = new MetaRows(db);
     this.audit = new AuditRows(db, this.users);
     this.notices = new NoticeRows(db);
+    this.history = new HistoryRows(db);
     this.uids = new UidRows(db);
   }
 

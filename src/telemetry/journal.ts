@@ -52,6 +52,22 @@ export class Journal {
     return undefined;
   }
 
+  /** The last requests that are remembered, the newest first. */
+  all(): RequestRecord[] {
+    return [this.#failed, this.#unproven, this.#good]
+      .flatMap((ring) => ring.all())
+      .toSorted(newestFirst);
+  }
+
+  /** Whoever something was refused or failed of lately, is waiting, or calls in vain: names, some of nobody. */
+  unlucky(): Set<string> {
+    const failed = [...this.#failed.all(), ...this.#unproven.all()];
+    const names = failed.map(({ user, pathUser }) => user ?? pathUser);
+    const waiting = Array.from(this.#open, ({ method, user }) => (method === "POST" ? user : null));
+    const calling = Array.from(this.#runs.values(), ({ user }) => user);
+    return new Set([...names, ...waiting, ...calling].filter((name) => name !== null));
+  }
+
   /** What was refused or failed of this user's, or without a valid key on this user's path; the newest first. */
   failuresOf(user: string): RequestRecord[] {
     return [...this.#failed.all(), ...this.#unproven.all()]

@@ -1,5 +1,6 @@
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import type { OwnerKind } from "../containment.ts";
+import { CallTimes } from "./call-times.ts";
 import { ROUTES } from "./request-record.ts";
 import type { RequestRecord, RouteName } from "./request-record.ts";
 
@@ -36,6 +37,16 @@ export interface Sample {
   value: number;
 }
 
+/** A call of a tool, when it has ended. */
+export interface EndedCall {
+  user: string;
+  server: string;
+  tool: string;
+  /** As the audit has it. */
+  outcome: string;
+  durationMs: number;
+}
+
 /** What only others know, asked when somebody wants to see it. */
 export interface Gauges {
   users: number;
@@ -58,6 +69,7 @@ function late(nanoseconds: number): number {
 
 /** Counts what happens, as plain numbers: who wants to see them pays for the text, not the requests. */
 export class Metrics {
+  readonly callTimes = new CallTimes();
   readonly #perUser: boolean;
   readonly #durations = new Map<string, Durations>();
   readonly #counts = new Map<CounterName, Map<string, Sample>>();
@@ -89,7 +101,9 @@ export class Metrics {
     durations.sum += seconds;
   }
 
-  called(user: string, server: string, outcome: string): void {
+  called({ user, server, outcome, durationMs }: EndedCall): void {
+    // A client that changed its mind is no error.
+    this.callTimes.add(durationMs, outcome !== "ok" && outcome !== "cancelled");
     this.#count("calls", server + outcome, { server, outcome });
     if (this.#perUser)
       this.#count("userCalls", `${user}/${server}${outcome}`, { user, server, outcome });

@@ -1,7 +1,7 @@
 import type { SupervisorError } from "../errors.ts";
 import type { Logger } from "./logger.ts";
 import { writeLine } from "./logger.ts";
-import type { Metrics } from "./metrics.ts";
+import type { EndedCall, Metrics } from "./metrics.ts";
 import type { Scrubber } from "./scrubber.ts";
 import type { Journal } from "./journal.ts";
 import { bounded, fits } from "./bounded.ts";
@@ -52,8 +52,9 @@ export class Requests {
   }
 
   /** A call of a tool has ended. */
-  called(user: string, server: string, tool: string, outcome: string): void {
-    this.#metrics.called(user, server, outcome);
+  called(call: EndedCall): void {
+    const { user, server, tool, outcome } = call;
+    this.#metrics.called(call);
     this.#journal.called(user, server, tool, outcome);
   }
 

@@ -3,7 +3,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { test } from "node:test";
 import { stripVTControlCharacters } from "node:util";
 import { auditScreen } from "../../src/cli/audit.ts";
-import { running } from "../../src/cli/daemon-checks.ts";
+import { running } from "../../src/api/daemon-checks.ts";
 import { findingLines } from "../../src/cli/finding-screen.ts";
 import { logScreen } from "../../src/cli/logs.ts";
 import { statusScreen } from "../../src/cli/status.ts";

@@ -2,8 +2,8 @@ import { existsSync } from "node:fs";
 import { SupervisorError } from "../../errors.ts";
 import { remedyFor } from "../../engines/process/lacks.ts";
 import { isRoot, levelFor } from "../../engines/process/levels.ts";
-import type { Finding } from "../finding.ts";
-import * as checks from "../machine-checks.ts";
+import type { Finding } from "../../api/finding.ts";
+import * as checks from "../../api/machine-checks.ts";
 import { accountLike, probe, probeAs, wantedBy } from "../probe.ts";
 import type { ServicePlace } from "./place.ts";
 

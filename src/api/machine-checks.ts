@@ -9,7 +9,7 @@ import { fetchesAtStart } from "../config/fetching.ts";
 import type { Config, JwtKeyDef } from "../config/config.ts";
 import { warningsOf } from "../config/warnings.ts";
 import { isClosed, toSupervisorError } from "../errors.ts";
-import type { Gap } from "../api/types.ts";
+import type { Gap } from "./types.ts";
 import { remedyFor } from "../engines/process/lacks.ts";
 import { levelFor } from "../engines/process/levels.ts";
 import type { Machine, ServerLevel } from "../engines/process/levels.ts";
@@ -290,6 +290,11 @@ function placeOf(key: JwtKeyDef): string {
 /** What can be told of a config whatever account its daemon has, where its servers get these levels. */
 export const ofConfig = (config: Config, levels: readonly ServerLevel[]): Finding[] => [
   database(config),
+  ...ofConfigRead(config, levels),
+];
+
+/** As much of that as is found out without a write; the database of a daemon that runs was tried at its start. */
+export const ofConfigRead = (config: Config, levels: readonly ServerLevel[]): Finding[] => [
   fileModes(config),
   ...configMode(config),
   ...oddities(config, levels),

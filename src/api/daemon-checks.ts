@@ -1,4 +1,4 @@
-import type { MachineReport } from "../api/types.ts";
+import type { MachineReport } from "./types.ts";
 import { fail, modeText, ok, warn } from "./finding.ts";
 import type { Finding } from "./finding.ts";
 import { gaps, level } from "./machine-checks.ts";
