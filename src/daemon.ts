@@ -66,7 +66,7 @@ async function openRooms(options: DaemonOptions, closers: Closers): Promise<Daem
   const audit = closers.opened(new Audit({ rows: store.audit, scrubber, log }));
   const vault = closers.opened(openDaemonVault(options, store));
   const tokens = closers.opened(new Tokens({ ...options, servers: catalog, store, vault }));
-  const registry = openRegistry({ ...options, audit }, store);
+  const registry = openRegistry({ ...options, audit, catalog }, store);
   const secrets = new ChildSecrets({ registry, tokens, scrubber, log });
   const kept = { store, vault, tokens, ...secrets.forChildren };
   const instances = await openInstances({ ...options, ...kept, catalog }, closers);

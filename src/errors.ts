@@ -52,6 +52,7 @@ export const ERROR_CODES = {
   ORIGIN_REFUSED: entry(403),
   NOT_FOUND: entry(404),
   USER_NOT_FOUND: entry(404),
+  GROUP_NOT_FOUND: entry(404),
   SERVER_NOT_FOUND: entry(404),
   KEY_NOT_FOUND: entry(404),
   TOKEN_NOT_FOUND: entry(404),

@@ -29,7 +29,7 @@ const LINES: readonly Record<string, readonly string[]>[] = [
     http: [],
     systemd: ["koffi"],
     installs: ["execa"],
-    config: ["zod"],
+    config: ["yaml", "zod"],
     telemetry: ["pino", "prom-client"],
   },
   { mcp: [], platform: [] },

@@ -34,7 +34,7 @@ const ORDERS: Record<string, string> = {
 
 /** What an admin ordered, in the words of the command line; requests that no command sends are told as they are. */
 function orderOf({ method, path, body }: Request): { what: string; user: string | null } {
-  const [, noun, name = "", verb = ""] = path.replace(/^\/api/, "").split("/");
+  const [, noun, name = "", verb = "", rest = ""] = path.replace(/^\/api/, "").split("/");
   if (noun === "users" && name === "" && method === "POST") {
     const { user } = (body ?? {}) as { user?: unknown };
     return { what: "user add", user: typeof user === "string" ? user : null };
@@ -44,6 +44,8 @@ function orderOf({ method, path, body }: Request): { what: string; user: string 
     return { what: method === "DELETE" ? `keyring drop ${verb}` : `keyring ${name}`, user: null };
   if (noun === "panel" && name === "sessions")
     return { what: method === "POST" ? "panel sign in" : "panel sign out", user: null };
+  if (noun === "groups") return { what: groupOrderOf(method, name, verb, rest), user: null };
+  if (noun === "apply") return { what: applyOrderOf(body), user: null };
   if (noun !== "users")
     return { what: ORDERS[`${noun} ${name}`] ?? `${method} ${path}`, user: null };
   const { graceful, method: called } = (body ?? {}) as Record<string, unknown>;
@@ -57,11 +59,26 @@ function orderOf({ method, path, body }: Request): { what: string; user: string 
     "DELETE token": "token clear",
     "POST tools": `call ${tool}`,
     "POST keys": "key issue",
+    "PUT grants": "user grant",
+    "DELETE grants": "user ungrant",
     "POST invite": "user invite",
     "DELETE invite": "user invite --revoke",
   };
   const order = verb === "restart" && graceful === true ? "restart --graceful" : verb;
   return { what: nouns[`${method} ${verb}`] ?? order, user: name };
+}
+
+/** What of a group is changed is in the order, as the audit has no column for groups. */
+function groupOrderOf(method: string, group: string, what: string, member: string): string {
+  const isTaken = method === "DELETE";
+  if (what === "grants") return `user ${isTaken ? "ungrant" : "grant"} @${group}`;
+  if (what === "members" && member !== "" && !isTaken) return `user grant @${group}`;
+  return `group ${isTaken ? "remove" : "add"} ${group}`;
+}
+
+function applyOrderOf(body: unknown): string {
+  const { dryRun, prune } = (body ?? {}) as Record<string, unknown>;
+  return `apply${dryRun === true ? " --dry-run" : ""}${prune === true ? " --prune" : ""}`;
 }
 
 /** Logs a request of an admin when it has ended; what was meant to change something goes to the audit too. */

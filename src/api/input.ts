@@ -1,12 +1,6 @@
 import type { Request } from "express";
 import { SupervisorError } from "../errors.ts";
-
-const MAX_LABEL_LENGTH = 100;
-/** What mail systems take at most. */
-const MAX_EMAIL_LENGTH = 254;
-/** Whether anybody reads it no pattern can tell. */
-const EMAIL = /^[^\s@\p{Cc}]+@[^\s@\p{Cc}]+$/u;
-const CONTROL = /\p{Cc}/u;
+import { EMAIL_RULE, LABEL_RULE, isEmail, isLabel } from "../platform/texts.ts";
 
 const invalid = (message: string): SupervisorError =>
   new SupervisorError("REQUEST_INVALID", message);
@@ -43,16 +37,14 @@ export function readInstant(value: unknown, name: string): number | null {
 /** A short text of people's, or null for none. */
 export function readLabel(value: unknown, name = "label"): string | null {
   if (value === undefined || value === null) return null;
-  if (typeof value === "string" && value.length <= MAX_LABEL_LENGTH && !CONTROL.test(value))
-    return value;
-  throw invalid(`${name} must be one line of at most 100 characters, or null`);
+  if (typeof value === "string" && isLabel(value)) return value;
+  throw invalid(`${name} ${LABEL_RULE}`);
 }
 
 export function readEmail(value: unknown): string | null {
   if (value === undefined || value === null) return null;
-  if (typeof value === "string" && value.length <= MAX_EMAIL_LENGTH && EMAIL.test(value))
-    return value;
-  throw invalid("email must be an address like alice@example.com, or null");
+  if (typeof value === "string" && isEmail(value)) return value;
+  throw invalid(`email ${EMAIL_RULE}`);
 }
 
 /** True or false; false where it is not given. */

@@ -28,7 +28,7 @@ export interface ControlParts {
   /** What personal URLs start with; differs from the config's where that leaves the port to the system. */
   publicUrl: URL;
   version: string;
-  store: Pick<Store, "transaction" | "copyTo" | "history">;
+  store: Pick<Store, "transaction" | "copyTo" | "history" | "users" | "access">;
   registry: Registry;
   catalog: Catalog;
   tokens: Tokens;

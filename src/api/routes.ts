@@ -1,4 +1,6 @@
 import { Router } from "express";
+import { addAccessRoutes } from "./access-routes.ts";
+import { addApplyRoute } from "./apply-route.ts";
 import { addAuditRoutes } from "./audit-routes.ts";
 import { addBackupRoute } from "./backup-route.ts";
 import { addDoctorRoutes } from "./doctor-routes.ts";
@@ -27,6 +29,8 @@ export function createRoutes(parts: ControlParts, isLocal: boolean): Router {
   addKeyRoutes(router, parts);
   addInviteRoutes(router, parts);
   addJwtRoutes(router, parts);
+  addAccessRoutes(router, parts);
+  addApplyRoute(router, parts);
   addKeyringRoutes(router, parts, isLocal);
   if (isLocal) addBackupRoute(router, parts);
   addInstanceRoutes(router, parts);

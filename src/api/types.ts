@@ -4,7 +4,7 @@ import type { OwnerKind } from "../containment.ts";
 import type { ServerLevel } from "../engines/process/levels.ts";
 import type { Unkept } from "../engines/process/limits.ts";
 import type { NoticeDef, ServerDef } from "../config/config.ts";
-import type { AccessKey, User } from "../auth/registry.ts";
+import type { AccessKey, Granted, Group, User } from "../auth/registry.ts";
 import type {
   InstanceFailure,
   InstanceStatus,
@@ -12,6 +12,7 @@ import type {
   StateName,
 } from "../instances/supervisor.ts";
 import type { Trouble } from "../notices/trouble.ts";
+import type { Change } from "../operations/apply.ts";
 import type { HistoryRow } from "../store/store.ts";
 import type { CallFigures } from "../telemetry/call-times.ts";
 import type { StoredToken } from "../tokens/tokens.ts";
@@ -47,6 +48,8 @@ export interface ListedUser extends UserRow {
   servers: string[];
 }
 
+export type { Granted, Group } from "../auth/registry.ts";
+export type { Change } from "../operations/apply.ts";
 export type { UrlRow } from "../web/urls.ts";
 
 export interface Urls {
@@ -147,7 +150,49 @@ export interface EndedPanelSessions {
   ended: number;
 }
 
+/** Whom an order granted a server to, or took it from: a user, `@` and a group, or `@all`. */
+export interface ChangedGrant {
+  to: string;
+  server: string;
+  /** False where it was so before. */
+  changed: boolean;
+  /** All users may use the server, and it takes no grant. */
+  open: boolean;
+}
+
+export interface ChangedMember {
+  group: string;
+  user: string;
+  /** False where it was so before. */
+  changed: boolean;
+}
+
+export interface ChangedGroup extends Group {
+  /** True where the order made it. */
+  made: boolean;
+}
+
+/** What a user may use beside what is open to all: `by` says what it was granted to. */
+export interface UserAccess {
+  user: string;
+  groups: string[];
+  granted: Granted[];
+}
+
+/** What an apply changed, or would change. */
+export interface AppliedRow {
+  dryRun: boolean;
+  changes: Change[];
+  /** Servers that the file grants though they are open to all. */
+  open: string[];
+  /** Users whose access key of those that came along is good now; absent where none came. */
+  keys?: string[];
+  /** As `keys`, of the codes of invites. */
+  invites?: ({ user: string } & Invite)[];
+}
+
 export interface ShownUser extends UserRow {
+  groups: string[];
   keys: KeyRow[];
   identities: IdentityRow[];
   tokens: TokenRow[];

@@ -1,5 +1,6 @@
 import type { Request, Router } from "express";
 import type { Registry, User } from "../auth/registry.ts";
+import { SupervisorError } from "../errors.ts";
 import { mount, param } from "./answers.ts";
 import {
   readBody,
@@ -94,17 +95,18 @@ export function addUserRoutes(router: Router, parts: ControlParts): void {
     return { user: name, ...entry, urls: personalUrls(publicUrl, parts, name) };
   };
 
-  const transports = (): Urls["transports"] =>
-    Object.fromEntries(catalog.list().map(({ name, transport }) => [name, transport]));
+  const transports = (user: string): Urls["transports"] =>
+    Object.fromEntries(catalog.listFor(user).map(({ name, transport }) => [name, transport]));
 
   const show = async (name: string): Promise<ShownUser> => ({
     // In every state: an admin must be able to look at a removal that hangs.
     ...userRow(registry.requireUser(name)),
+    groups: registry.access.of(name).groups,
     keys: registry.listKeys(name),
     identities: registry.listIdentities(name),
     tokens: tokens.show(name),
     urls: personalUrls(publicUrl, parts, name),
-    transports: transports(),
+    transports: transports(name),
     instances: await statusRows(supervisor, { user: name }),
     homes: await privateHomes(config.dataDir, name),
   });
@@ -112,10 +114,12 @@ export function addUserRoutes(router: Router, parts: ControlParts): void {
   const urls = (req: Request): Urls => {
     const { user, server } = readSubject(parts, req);
     const rows = personalUrls(publicUrl, parts, user);
+    if (server !== undefined && catalog.findFor(user, server) === undefined)
+      throw new SupervisorError("SERVER_NOT_FOUND", "the server is not granted to this user");
     return {
       user,
       urls: rows.filter((row) => server === undefined || row.server === server),
-      transports: transports(),
+      transports: transports(user),
     };
   };
 

@@ -26,11 +26,15 @@ export class Invites {
   }
 
   /** A new code, in place of the one that the user had. `code` is in no other place. USER_NOT_FOUND. */
-  create(user: string): { code: string; expiresAt: number } {
-    const code = newOneTimeSecret();
+  create(user: string, code = newOneTimeSecret()): { code: string; expiresAt: number } {
     const expiresAt = Date.now() + DAY_MS;
     this.#store.invites.set(this.#idOf(user), digestOfSecret(code), expiresAt);
     return { code, expiresAt };
+  }
+
+  /** Until when the code is good for the user; undefined where it is not. */
+  expiryOf(user: string, code: string): number | undefined {
+    return this.#store.invites.expiryOf(this.#idOf(user), digestOfSecret(code));
   }
 
   /** False where the user had none. USER_NOT_FOUND. */

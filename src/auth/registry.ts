@@ -12,6 +12,7 @@ import type {
   UserRow,
   UserState,
 } from "../store/store.ts";
+import { Access } from "./access.ts";
 import { digestOf, isAccessKey, newAccessKey, newKeyId, shownPrefix } from "./access-key.ts";
 import { Jwts } from "./jwt/jwts.ts";
 import type { IssuedJwt, JwtWish } from "./jwt/jwts.ts";
@@ -22,10 +23,11 @@ import { KeyCache } from "./key-cache.ts";
 import { BY_KEY } from "./principal.ts";
 import type { Credential, Principal } from "./principal.ts";
 
+export type { Granted, Group } from "./access.ts";
 export type { IssuedJwt } from "./jwt/jwts.ts";
 export type { Credential, Principal } from "./principal.ts";
 
-export type User = Omit<UserRow, "id">;
+export type User = Omit<UserRow, "id" | "applied">;
 
 /** An access key as it can be shown: `prefix` is its beginning. */
 export type AccessKey = Pick<AccessKeyRow, "id" | "prefix" | "label" | "createdAt" | "expiresAt">;
@@ -54,6 +56,7 @@ export interface RegistryOptions {
 export class Registry {
   readonly events = new EventEmitter<RegistryEvents>();
   readonly invites: Invites;
+  readonly access: Access;
   readonly #store: Store;
   readonly #keys: KeyCache;
   readonly #expiry: KeyExpiry;
@@ -61,6 +64,7 @@ export class Registry {
 
   constructor(store: Store, { isTaken = () => false }: RegistryOptions = {}) {
     this.#store = store;
+    this.access = new Access(store);
     this.invites = new Invites(store, (user, about) => this.issueKey(user, about));
     this.#expiry = new KeyExpiry((principal) => {
       this.#jwts.expired(principal);
@@ -160,15 +164,23 @@ export class Registry {
   issueKey(
     name: string,
     { label = null, expiresAt = null }: { label?: string | null; expiresAt?: number | null } = {},
+    secret = newAccessKey(),
   ): { id: string; secret: string; label: string | null; expiresAt: number | null } {
     const { id: userId } = this.#requireStaying(name);
     const id = newKeyId();
-    const secret = newAccessKey();
     const prefix = shownPrefix(secret);
     const hash = Buffer.from(digestOf(secret), "base64");
     const createdAt = Date.now();
     this.#store.accessKeys.insert({ id, userId, prefix, label, createdAt, expiresAt }, hash);
     return { id, secret, label, expiresAt };
+  }
+
+  /** Whether the key was issued to the user and not revoked; undefined where it was never issued. REQUEST_INVALID for what is no key. */
+  hasKey(name: string, secret: string): boolean | undefined {
+    if (!isAccessKey(secret))
+      throw new SupervisorError("REQUEST_INVALID", "what was given is no access key");
+    const row = this.#store.accessKeys.findByHash(Buffer.from(digestOf(secret), "base64"));
+    return row === undefined ? undefined : row.user === name && row.revokedAt === null;
   }
 
   /** The keys that were not revoked, the expired ones among them, oldest first. USER_NOT_FOUND. */
@@ -271,9 +283,12 @@ export class Registry {
   }
 
   #endUser(user: string): void {
-    this.#keys.forget();
-    this.#jwts.userEnded(user);
-    this.events.emit("user-ended", { user });
+    this.#store.afterwards(() => {
+      this.#keys.forget();
+      this.access.forget(user);
+      this.#jwts.userEnded(user);
+      this.events.emit("user-ended", { user });
+    });
   }
 
   #switch(name: string, state: Exclude<UserState, "removing">): User {

@@ -1,9 +1,17 @@
-/** Room: catalog. Which servers there are. In: those of each origin, at the start and at each change. Out: one by its name, or all, and where one is from. Never sees a user's secret, a child or a request. */
+/** Room: catalog. Which servers there are. In: those of each origin, at the start and at each change. Out: one by its name, or all, where one is from, and which of them a user may use. Never sees a user's secret, a child or a request. */
 import type { Config, ServerDef } from "../config/config.ts";
 
 /** Where servers are from: the config file, the control API, variables of the environment. In this order they are listed. */
 const ORIGINS = ["config", "environment", "rest"] as const;
 export type Origin = (typeof ORIGINS)[number];
+
+/** Servers of all other origins are open to all users. */
+const GRANTED: Origin = "rest";
+
+/** Who may use what is not open to all; asked at every request. */
+interface Grants {
+  mayUse(user: string, server: string): boolean;
+}
 
 /** For who asks which servers there are, and has no say in it. */
 export type Servers = Pick<Catalog, "find" | "list">;
@@ -21,6 +29,7 @@ export class Catalog {
   readonly #sets = new Map<Origin, ServerSet>();
   /** Of all origins. */
   #servers: ReadonlyMap<string, ServerDef> = NONE.servers;
+  #grants: Grants = { mayUse: () => false };
 
   /** Begins with those of the config, and of the environment. */
   constructor(
@@ -35,6 +44,36 @@ export class Catalog {
   /** The server that has this name and is not disabled. */
   find(name: string): ServerDef | undefined {
     return this.#servers.get(name);
+  }
+
+  /** As `find`, where the user may use it; to everybody else it is as if it were not there. */
+  findFor(user: string, name: string): ServerDef | undefined {
+    const server = this.#servers.get(name);
+    return server !== undefined && this.#isFor(user, name) ? server : undefined;
+  }
+
+  /** As `list`, those that the user may use. */
+  listFor(user: string): ServerDef[] {
+    return this.list().filter(({ name }) => this.#isFor(user, name));
+  }
+
+  /** Whether users need a grant for what has this name, disabled or not; undefined where nothing has. */
+  needsGrant(name: string): boolean | undefined {
+    const origin = this.originOf(name);
+    return origin === undefined ? undefined : origin === GRANTED;
+  }
+
+  /** All that are taken, those of disabled servers too. */
+  names(): string[] {
+    return ORIGINS.flatMap((origin) => {
+      const { servers, disabled } = this.#setOf(origin);
+      return [...servers.keys(), ...disabled];
+    });
+  }
+
+  /** From here on these grants are in force; before that, nothing is granted to anybody. */
+  askGrants(grants: Grants): void {
+    this.#grants = grants;
   }
 
   /** By origin, and in the order in which each has them. */
@@ -77,6 +116,10 @@ export class Catalog {
     const own = new Map(Object.entries(servers));
     this.#sets.set(origin, { servers: own, disabled: new Set(disabled) });
     this.#servers = new Map(all.map((def) => [def.name, def]));
+  }
+
+  #isFor(user: string, name: string): boolean {
+    return !this.#setOf(GRANTED).servers.has(name) || this.#grants.mayUse(user, name);
   }
 
   #setOf(origin: Origin): ServerSet {

@@ -1,5 +1,5 @@
 import type { Argument, Command, Option } from "commander";
-import type { ListedUser, OwnedKey } from "../api/types.ts";
+import type { Group, ListedUser, OwnedKey } from "../api/types.ts";
 import { FILES } from "./completion-scripts.ts";
 import { apiPath, createControlClient } from "./client.ts";
 
@@ -7,13 +7,24 @@ import { apiPath, createControlClient } from "./client.ts";
 const PATIENCE_MS = 1_000;
 
 /** What a word may be: one of these, or of what there is of that kind. */
-type Kind = "users" | "servers" | "keys" | "files" | "anything" | readonly string[];
+type Kind =
+  | "users"
+  | "servers"
+  | "keys"
+  | "groups"
+  | "grants"
+  | "files"
+  | "anything"
+  | readonly string[];
 
 /** Options by what they take; those of lists of their own say it themselves. */
 const KIND_OF_OPTION: Record<string, Kind> = {
   "--server": "servers",
   "--user": "users",
   "--config": "files",
+  "--file": "files",
+  "--keys-to": "files",
+  "--invites-to": "files",
   "--token-file": "files",
   "--keep-in": "files",
 };
@@ -56,28 +67,42 @@ function kindOfArgument(command: Command, argument: Argument | undefined): Kind 
   const name = argument?.name();
   if (argument?.argChoices !== undefined) return argument.argChoices;
   if (name === "file") return "files";
+  if (name === "what") return "grants";
+  if (name === "group") return "groups";
+  if (name === "users") return "users";
   if (name === "id" && group === "key") return "keys";
   if (name === "name" && (group === "package" || group === "server")) return "servers";
   const isNew = group === "user" && command.name() === "add";
   return (name === "name" || name === "search") && !isNew ? "users" : "anything";
 }
 
-function kindOf({ command, given, option }: Place, last: string): Kind {
+function kindOf({ command, given, option }: Place, word: string): Kind {
   if (option !== undefined)
     return option.argChoices ?? KIND_OF_OPTION[option.long ?? ""] ?? "anything";
-  if (last.startsWith("-"))
+  if (word.startsWith("-"))
     return [...optionsOf(command).flatMap(({ long }) => long ?? []), "--help"];
   if (command.commands.length > 0) return command.commands.map((inner) => inner.name());
   const { registeredArguments } = command;
-  return kindOfArgument(command, registeredArguments[given]);
+  const last = registeredArguments.at(-1);
+  const argument = registeredArguments[given] ?? (last?.variadic === true ? last : undefined);
+  return kindOfArgument(command, argument);
 }
 
 /** Names of what there is, as the config and the daemon tell it. */
-async function namesOf(kind: "users" | "servers" | "keys", path?: string): Promise<string[]> {
+async function namesOf(
+  kind: Exclude<Kind, "files" | "anything" | readonly string[]>,
+  path?: string,
+): Promise<string[]> {
   const { loadConfig } = await import("../config/config.ts");
   const config = loadConfig({ path });
   if (kind === "servers") return Object.keys({ ...config.servers, ...config.environment });
   const client = createControlClient(config.controlSocket);
+  if (kind === "groups" || kind === "grants") {
+    const { groups } = await client.call<{ groups: Group[] }>("GET", apiPath(["groups"]));
+    const names = groups.map(({ name }) => name);
+    if (kind === "groups") return names;
+    return [...(await namesOf("servers", path)), ...names.map((name) => `@${name}`)];
+  }
   if (kind === "keys")
     return (await client.call<{ keys: OwnedKey[] }>("GET", apiPath(["keys"]))).keys.map(
       ({ id }) => id,

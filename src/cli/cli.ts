@@ -1,11 +1,13 @@
 /** Room: cli. The command line: parses words, asks the control API over the unix socket, prints the answer. In: argv, stdin, environment. Out: text or JSON, an exit code. Holds no state and no rule of its own. */
 import { Command, CommanderError } from "commander";
+import { addApplyCommand } from "./apply.ts";
 import { addAuditCommand } from "./audit.ts";
 import { addBackupCommand } from "./backup.ts";
 import { addCompletionCommand } from "./completion.ts";
 import { addConfigCommands } from "./config.ts";
 import { addDoctorCommand } from "./doctor.ts";
 import { explain, failureOf } from "./explain.ts";
+import { addGroupCommands } from "./group.ts";
 import { addInstanceCommands } from "./instance.ts";
 import { addJwtCommands } from "./jwt.ts";
 import { addKeyCommands } from "./key.ts";
@@ -48,6 +50,8 @@ export function createProgram(onError: (text: string) => void): Command {
     .exitOverride();
   addServeCommands(program);
   addUserCommands(program);
+  addGroupCommands(program);
+  addApplyCommand(program);
   addTokenCommands(program);
   addKeyCommands(program);
   addJwtCommands(program);

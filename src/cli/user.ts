@@ -9,6 +9,7 @@ import type {
 } from "../api/types.ts";
 import { apiPath, clientFor } from "./client.ts";
 import { confirm } from "./confirm.ts";
+import { addGrantCommands } from "./group.ts";
 import { keyTable } from "./key.ts";
 import { requireNewSlug } from "../platform/slug.ts";
 import { roughSize } from "../platform/sizes.ts";
@@ -84,6 +85,7 @@ async function showUser(name: string, _options: object, command: Command): Promi
   answer(command, shown, [
     `${shown.user} is ${shown.state}, added ${instant(shown.createdAt)}.`,
     ...aboutLines(shown),
+    ...(shown.groups.length === 0 ? [] : [`Groups: ${shown.groups.join(", ")}`]),
     "",
     ...urlLines(shown),
     "",
@@ -160,7 +162,7 @@ async function removeUser(
 export function addUserCommands(program: Command): void {
   const user = program
     .command("user")
-    .description("add, invite, list, show, disable, enable, link, remove users");
+    .description("add, invite, list, show, disable, enable, link, grant, remove users");
   withSecretOptions(user.command("add <name>"))
     .description("add a user; prints the personal URLs and, this once, the access key")
     .option("--name <name>", "what people know the user by")
@@ -203,6 +205,7 @@ export function addUserCommands(program: Command): void {
       "\nExample:\n  mcp-supervisor user link alice --issuer https://sso.example.com --subject 00u1a2b3",
     )
     .action(linkUser);
+  addGrantCommands(user);
   user
     .command("remove <name>")
     .description("end keys, streams and children, delete tokens and private homes")

@@ -63,6 +63,7 @@ export function bridgeWithoutBody(
     request.principal,
     () => res.destroy(),
     () => answer.lastMessageAt,
+    request.server.name,
   );
   const answer = answerOf(context, request, front, false);
   request.trace.atEnd(() => {

@@ -142,7 +142,7 @@ export class Dispatcher {
     trace.setPrincipal(principal);
     if (route === undefined) return this.#serveOwnToken(incoming, principal);
     requireOwn(route.user, principal);
-    const server = this.#requireServer(route);
+    const server = this.#requireServer(route, principal);
     trace.setServer(server.name);
     allowOnly(req, res, METHODS[route.leaf]);
     const settings = settingsOf(this.#options.builtins, server, req);
@@ -215,10 +215,11 @@ export class Dispatcher {
     return url.startsWith("/u/") || (prefix !== "" && url.startsWith(`${prefix}/u/`));
   }
 
-  #requireServer(route: Route): ServerDef {
+  /** One that is not granted to the user is not there. */
+  #requireServer(route: Route, { user }: Principal): ServerDef {
     const { defaultServer } = this.#context.config;
     const name = route.server ?? defaultServer;
-    const server = name === null ? undefined : this.#options.catalog.find(name);
+    const server = name === null ? undefined : this.#options.catalog.findFor(user, name);
     if (server !== undefined) return server;
     throw new SupervisorError(
       "SERVER_NOT_FOUND",

@@ -30,8 +30,8 @@ export function serveHttp(
 }
 
 async function servePost(context: FrontContext, request: RequestContext): Promise<void> {
-  const { req, res, requestId, trace } = request;
-  trace.atEnd(context.sessions.open.add(request.principal, () => res.destroy()));
+  const { req, res, requestId, trace, principal, server } = request;
+  trace.atEnd(context.sessions.open.add(principal, () => res.destroy(), server.name));
   let messages = NO_MESSAGES;
   try {
     const body = await readBody(req, context.config.limits.bodyBytes, context.edge);

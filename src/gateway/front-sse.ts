@@ -26,6 +26,7 @@ export function openSseStream(context: FrontContext, request: RequestContext): v
     principal,
     () => res.destroy(),
     () => stream.lastMessageAt,
+    server.name,
   );
   dropBody(req);
   const stream = new ClientStream(res, context.heart);
@@ -53,11 +54,11 @@ export async function postSseMessage(
   context: FrontContext,
   request: RequestContext,
 ): Promise<void> {
-  const { req, res, principal, trace } = request;
+  const { req, res, principal, server, trace } = request;
   const ids = valuesOf(queryOf(req.url ?? ""), SESSION_PARAM);
   const [sessionId = ""] = ids.length === 1 ? ids : [];
   const front = context.sessions.requireSse(sessionId, claimOf(request));
-  trace.atEnd(context.sessions.open.add(principal, () => res.destroy()));
+  trace.atEnd(context.sessions.open.add(principal, () => res.destroy(), server.name));
   const body = await readBody(req, context.config.limits.bodyBytes, context.edge);
   if (body === undefined) return;
   const reading = context.bodies.read(body, `${principal.user} ${front.session.id}`);
@@ -70,7 +71,7 @@ export async function postSseMessage(
     return sendText(res, ACCEPTED.status, headersToClient(ACCEPTED.headers), ACCEPTED.body);
   const { messages } = seen;
   const { refusal } = context.sessions;
-  const wait = context.gate.waitOf(principal.user, request.server, messages);
+  const wait = context.gate.waitOf(principal.user, server, messages);
   const late = wait && (await wait.then(() => undefined, toSupervisorError));
   const headers = headersToChild(req.rawHeaders, req.headers.connection);
   const requests = messages.filter(isRequest);

@@ -18,7 +18,7 @@ const PATIENCE_MS = 15_000;
 
 export interface OwnTokenParts {
   tokens: Pick<Tokens, "set">;
-  catalog: Pick<Catalog, "find">;
+  catalog: Pick<Catalog, "findFor">;
   supervisor: Pick<Supervisor, "started">;
   audit: Pick<Audit, "add">;
   edge: Edge;
@@ -45,9 +45,9 @@ export async function putOwnToken(
   const body = await readBody(req, MAX_BODY_BYTES, edge);
   if (body === undefined) return;
   const { token, server, expiresAt } = wantedOf(body);
-  if (server !== null && catalog.find(server) === undefined)
-    throw new SupervisorError("SERVER_NOT_FOUND", "there is no such server");
   const { user } = principal;
+  if (server !== null && catalog.findFor(user, server) === undefined)
+    throw new SupervisorError("SERVER_NOT_FOUND", "there is no such server");
   tokens.set(user, server, token, expiresAt);
   const durationMs = performance.now() - startedAt;
   const who = nameOf(principal);

@@ -41,7 +41,7 @@ export function relayWithoutBody(
   request: RequestContext,
   known: Known,
 ): void {
-  const { req, res, principal, instance, trace } = request;
+  const { req, res, principal, instance, server, trace } = request;
   const { open } = context.sessions;
   const isStream = req.method === "GET";
   const relay = known?.kind === "relay" ? known : undefined;
@@ -52,8 +52,8 @@ export function relayWithoutBody(
   let answer: HttpAnswer | undefined;
   trace.atEnd(
     isStream
-      ? open.addStream(principal, close, () => answer?.lastMessageAt)
-      : open.add(principal, close),
+      ? open.addStream(principal, close, () => answer?.lastMessageAt, server.name)
+      : open.add(principal, close, server.name),
   );
   if (relay === undefined) {
     answer = carryAlone(context, request, instance.live!, { body: null, messages: [] });

@@ -89,7 +89,7 @@ export class Web {
     if (queryOf(req.url ?? "") !== "")
       throw new SupervisorError("REQUEST_INVALID", "the access key belongs into the header");
     if ((await this.#posted(req)) === undefined) return;
-    if (catalog.find(server) === undefined)
+    if (catalog.findFor(user, server) === undefined)
       throw new SupervisorError("SERVER_NOT_FOUND", "there is no such server");
     trace.setServer(server);
     const { url, browser } = await tokens.connects.begin(user, server);
@@ -99,7 +99,7 @@ export class Web {
 
   /** The browser is back from the provider. */
   async #finish({ req, res, trace }: WebRequest): Promise<void> {
-    const { tokens, pages, publicUrl } = this.#parts;
+    const { catalog, tokens, pages, publicUrl } = this.#parts;
     const startedAt = performance.now();
     const headers = { "set-cookie": this.#cookie("", 0) };
     let whose: { user: string; server: string } | undefined;
@@ -108,7 +108,11 @@ export class Web {
         query: queryOf(req.url ?? ""),
         browser: cookieIn(req.headers.cookie),
       };
-      const connected = await tokens.connects.finish(back, (pending) => (whose = pending));
+      const connected = await tokens.connects.finish(back, (pending) => {
+        whose = pending;
+        if (catalog.findFor(pending.user, pending.server) === undefined)
+          throw new SupervisorError("CONNECT_INVALID", "the server is not the user's any more");
+      });
       this.#note({ what: "account connect", ...connected, who: "browser" }, trace, startedAt);
       trace.setServer(connected.server);
       pages.send(req, res, "connected", { values: shownOf(connected), headers });
@@ -134,7 +138,7 @@ export class Web {
     const code = typeof body["code"] === "string" ? body["code"] : "";
     const { user, key } = edge.admit(req, () => registry.invites.redeem(code));
     this.#note({ what: "invite redeem", user, server: null, who: "browser" }, trace, startedAt);
-    const servers = new Map(catalog.list().map((server) => [server.name, server]));
+    const servers = new Map(catalog.listFor(user).map((server) => [server.name, server]));
     const urls = personalUrls(publicUrl, { catalog, config }, user);
     const snippets = urls.flatMap((row) =>
       snippetsFor({ row, front: servers.get(row.server)?.transport === "sse" ? "sse" : "http" }),

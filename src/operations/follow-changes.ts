@@ -1,5 +1,6 @@
 import { BY_KEY } from "../auth/principal.ts";
 import type { Registry } from "../auth/registry.ts";
+import type { Catalog } from "../catalog/catalog.ts";
 import type { Manifests } from "../instances/manifests.ts";
 import type { Instance, Supervisor } from "../instances/supervisor.ts";
 import type { Sessions } from "../sessions/sessions.ts";
@@ -8,22 +9,23 @@ import type { Logger } from "../telemetry/logger.ts";
 import type { Tokens } from "../tokens/tokens.ts";
 
 export interface FollowParts {
-  registry: Pick<Registry, "events">;
+  registry: Pick<Registry, "events"> & { access: Pick<Registry["access"], "events"> };
+  catalog: Pick<Catalog, "findFor">;
   tokens: Pick<Tokens, "events"> & { connects: Pick<Tokens["connects"], "end"> };
-  supervisor: Pick<Supervisor, "stop" | "renewTokens" | "renewAtOnce">;
+  supervisor: Pick<Supervisor, "stop" | "forget" | "list" | "renewTokens" | "renewAtOnce">;
   manifests: Pick<Manifests, "forget">;
-  sessions: Pick<Sessions, "closeCredential" | "closeUser">;
+  sessions: Pick<Sessions, "closeCredential" | "closeUser" | "closeServerTo">;
   log: Logger;
 }
 
 /**
- * What follows when a key or a user ends, or a token changes. Sessions end within the event, so before
+ * What follows when a key or a user ends, somebody loses a server, or a token changes. Sessions end within the event, so before
  * the change is acknowledged, and nobody is shown any more what the old token showed; children end
  * soon after, and what a browser has begun is void; a new token is handed to what runs, or to another
  * that takes over from it.
  */
 export function followChanges(parts: FollowParts): void {
-  const { registry, tokens, supervisor, manifests, sessions, log } = parts;
+  const { registry, catalog, tokens, supervisor, manifests, sessions, log } = parts;
   const logFailure = (user: string | null, work: Promise<void>): void => {
     work.catch((error: unknown) => log.error({ user, err: error }, "a child could not be stopped"));
   };
@@ -46,6 +48,18 @@ export function followChanges(parts: FollowParts): void {
     endConnects(user);
     const reason = "stopped: the user was disabled or removed";
     logFailure(user, supervisor.stop({ user }, reason));
+  });
+  registry.access.events.on("narrowed", (servers) => {
+    for (const server of servers) {
+      const isOut = (user: string): boolean => catalog.findFor(user, server) === undefined;
+      sessions.closeServerTo(server, isOut);
+      const users = new Set(supervisor.list({ server }).map(({ user }) => user));
+      for (const user of [...users].filter(isOut)) {
+        const reason = "stopped: the server is not granted to the user any more";
+        // Whoever has a handle of it must not start it again.
+        logFailure(user, supervisor.forget({ user, server }, reason));
+      }
+    }
   });
   tokens.events.on("changed", ({ user, server, isCleared }) => {
     const selector = { user: user ?? undefined, server: server ?? undefined };

@@ -4,6 +4,7 @@ import type { Audit } from "../audit/audit.ts";
 import { readIssuers } from "../auth/jwt/trusted-issuer.ts";
 import type { IssuerParts } from "../auth/jwt/trusted-issuer.ts";
 import { Registry } from "../auth/registry.ts";
+import type { Catalog } from "../catalog/catalog.ts";
 import type { Config } from "../config/config.ts";
 import { userHome } from "../engines/process/private-home.ts";
 import { newRequestId } from "../http/request-id.ts";
@@ -13,16 +14,19 @@ import type { Logger } from "../telemetry/logger.ts";
 export interface OpenRegistryParts extends IssuerParts {
   config: Pick<Config, "dataDir" | "jwt">;
   audit: Pick<Audit, "add">;
+  /** Asks the grants of users. */
+  catalog: Pick<Catalog, "askGrants">;
   log: Logger;
 }
 
 /** The registry with the issuers of the config. CONFIG_UNREADABLE for a key that cannot be used. */
 export function openRegistry(parts: OpenRegistryParts, store: Store): Registry {
-  const { config, audit, log } = parts;
+  const { config, audit, catalog, log } = parts;
   // Homes that a removal kept are for a user whom an admin adds.
   const isTaken = (name: string): boolean => existsSync(userHome(config.dataDir, name));
   const registry = new Registry(store, { isTaken });
   trustIssuers(registry, config, parts)();
+  catalog.askGrants(registry.access);
   registry.events.on("user-made", ({ user, issuer }) => {
     const requestId = newRequestId();
     log.info({ user, issuer, requestId }, "a user was made for whom a JWT is");

@@ -1,11 +1,13 @@
 import { allDone } from "../platform/all-done.ts";
 import { SupervisorError } from "../errors.ts";
 import type { Registry } from "../auth/registry.ts";
+import type { Catalog } from "../catalog/catalog.ts";
 import type { Config } from "../config/config.ts";
 import type { Ref, Selector, Supervisor } from "../instances/supervisor.ts";
 
 export interface RunParts {
   config: Pick<Config, "defaultServer">;
+  catalog: Pick<Catalog, "findFor">;
   registry: Pick<Registry, "requireUser">;
   supervisor: Pick<Supervisor, "ensure" | "forgive" | "handOver" | "list" | "restart" | "stop">;
 }
@@ -68,8 +70,11 @@ function requireEnabled({ registry }: RunParts, { user }: RunSubject): void {
 const runningOf = ({ supervisor }: Pick<RunParts, "supervisor">, selector: Selector): Ref[] =>
   supervisor.list(selector).filter(({ state }) => state !== "stopped");
 
-function defaultOf({ config }: RunParts, { user, server }: RunSubject): Ref {
+function defaultOf({ config, catalog }: RunParts, { user, server }: RunSubject): Ref {
   const name = server ?? config.defaultServer;
-  if (name !== null) return { user, server: name, variant: "" };
+  if (name !== null && catalog.findFor(user, name) !== undefined)
+    return { user, server: name, variant: "" };
+  if (name !== null)
+    throw new SupervisorError("SERVER_NOT_FOUND", "the server is not granted to this user");
   throw new SupervisorError("SERVER_NOT_FOUND", "there is no default server: name one");
 }

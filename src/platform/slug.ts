@@ -52,7 +52,7 @@ export function freeSlug(slug: string, isTaken: (slug: string) => boolean): stri
 }
 
 /** As `requireSlug`, for a name that is given for the first time: the refusal says which slug would do. */
-export function requireNewSlug(kind: "user" | "server", text: string): string {
+export function requireNewSlug(kind: "user" | "group" | "server", text: string): string {
   if (SLUG.test(text)) return text;
   const slug = slugFor(text);
   throw new SupervisorError("REQUEST_INVALID", `the name of a ${kind} ${SLUG_RULE}`, {

@@ -82,8 +82,11 @@ export class CallLinks {
     this.#closeWhere(({ session }) => session.instance.ref.user === user);
   }
 
-  closeServer(server: string): void {
-    this.#closeWhere(({ session }) => session.instance.ref.server === server);
+  /** Those of the users whom it is closed to, which are all unless said. */
+  closeServer(server: string, isOut = (_user: string): boolean => true): void {
+    this.#closeWhere(
+      ({ session: { instance } }) => instance.ref.server === server && isOut(instance.ref.user),
+    );
   }
 
   closeAll(): void {

@@ -12,6 +12,8 @@ const SILENT_MS = 60_000;
 interface Entry {
   readonly holder: Credential;
   readonly close: () => void;
+  /** The one that it is for; undefined where that is not known before it is read. */
+  readonly server: string | undefined;
   /** Of a stream: when (`performance.now()`) it last carried a message; undefined where it has carried none. */
   readonly lastMessageAt: (() => number | undefined) | undefined;
 }
@@ -30,8 +32,8 @@ export class OpenRequests {
   }
 
   /** Returns the function that says "over". */
-  add(holder: Credential, close: () => void): () => void {
-    return this.#add({ holder, close, lastMessageAt: undefined });
+  add(holder: Credential, close: () => void, server?: string): () => void {
+    return this.#add({ holder, close, server, lastMessageAt: undefined });
   }
 
   /**
@@ -44,6 +46,7 @@ export class OpenRequests {
     holder: Credential,
     close: () => void,
     lastMessageAt: () => number | undefined,
+    server?: string,
   ): () => void {
     const streams = streamsIn(this.#byUser.get(holder.user));
     const { streamsPerUser } = this.#limits;
@@ -59,7 +62,7 @@ export class OpenRequests {
       this.#delete(spare);
       spare.close();
     }
-    return this.#add({ holder, close, lastMessageAt });
+    return this.#add({ holder, close, server, lastMessageAt });
   }
 
   /** Of all users. */
@@ -88,6 +91,14 @@ export class OpenRequests {
 
   closeUser(user: string): void {
     for (const entry of this.#byUser.get(user) ?? []) entry.close();
+  }
+
+  /** Those of one server, of the users whom it is closed to. */
+  closeServer(server: string, isOut: (user: string) => boolean): void {
+    for (const [user, entries] of this.#byUser) {
+      const own = [...entries].filter((entry) => entry.server === server);
+      if (own.length > 0 && isOut(user)) for (const entry of own) entry.close();
+    }
   }
 
   closeAll(): void {

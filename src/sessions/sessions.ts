@@ -308,6 +308,15 @@ export class Sessions {
     for (const one of this.carried) if (one.listensTo === server) one.giveUp(gone);
   }
 
+  /** Ends everything that users whom this server is closed to have open to it, at once. */
+  closeServerTo(server: string, isOut: (user: string) => boolean): void {
+    this.open.closeServer(server, isOut);
+    this.http.closeWhere(
+      ({ instance, holder }) => instance.ref.server === server && isOut(holder.user),
+    );
+    this.calls.closeServer(server, isOut);
+  }
+
   close(): void {
     clearInterval(this.#timer);
     this.open.closeAll();

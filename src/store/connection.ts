@@ -50,6 +50,8 @@ export class Connection implements Preparer {
   readonly prepare: Preparer["prepare"];
   readonly prepareRaw: Preparer["prepareRaw"];
   readonly #migrations: readonly string[];
+  /** What waits for the end of the transaction that is under way. */
+  #afterwards: (() => void)[] = [];
 
   constructor(file: string, migrations: readonly string[] = MIGRATIONS) {
     this.file = file;
@@ -109,9 +111,28 @@ export class Connection implements Preparer {
     return this.#db.transaction(work).immediate();
   }
 
-  /** All of `work`, or none of it. `work` cannot be async: the transaction would end before it. */
+  /**
+   * All of `work`, or none of it. `work` cannot be async: the transaction would end before it. One
+   * within another is a part of it.
+   */
   transaction<T>(work: () => T): T {
-    return guarded(() => this.#write(work));
+    const isOuter = !this.#db.inTransaction;
+    const waiting = this.#afterwards.length;
+    let result: T;
+    try {
+      result = guarded(() => this.#write(work));
+    } catch (error) {
+      this.#afterwards.length = waiting;
+      throw error;
+    }
+    if (isOuter) for (const tell of this.#afterwards.splice(0)) tell();
+    return result;
+  }
+
+  /** Does that once the transaction that is under way is on the disk, and not where it is rolled back; at once where none is. */
+  afterwards(tell: () => void): void {
+    if (this.#db.inTransaction) this.#afterwards.push(tell);
+    else tell();
   }
 
   /**
@@ -122,7 +143,7 @@ export class Connection implements Preparer {
     return guarded(() => {
       this.#db.pragma("synchronous = NORMAL");
       try {
-        return this.#write(work);
+        return this.transaction(work);
       } finally {
         this.#db.pragma("synchronous = FULL");
       }

@@ -4,6 +4,7 @@ import type { Connection, Query } from "./connection.ts";
 export class InviteRows {
   readonly #set: Query<never>;
   readonly #find: Query<{ userId: number; user: string }>;
+  readonly #expiryOf: Query<{ expiresAt: number }>;
   readonly #delete: Query<never>;
   readonly #deleteAll: Query<never>;
 
@@ -15,6 +16,9 @@ export class InviteRows {
     this.#find = db.prepare(
       `SELECT user_id AS userId, users.name AS user FROM invites JOIN users ON users.id = user_id
        WHERE code = ? AND expires_at > ? AND users.state = 'enabled'`,
+    );
+    this.#expiryOf = db.prepare(
+      "SELECT expires_at AS expiresAt FROM invites WHERE user_id = ? AND code = ? AND expires_at > ?",
     );
     this.#delete = db.prepare("DELETE FROM invites WHERE user_id = ?");
     this.#deleteAll = db.prepare("DELETE FROM invites");
@@ -30,6 +34,11 @@ export class InviteRows {
     const found = this.#find.get(code, Date.now());
     if (found === undefined) return undefined;
     return this.#delete.run(found.userId) === 1 ? found.user : undefined;
+  }
+
+  /** Epoch ms; undefined where the user has no such code, or it is late. */
+  expiryOf(userId: number, code: Buffer): number | undefined {
+    return this.#expiryOf.get(userId, code, Date.now())?.expiresAt;
   }
 
   /** False where the user had none. */

@@ -198,4 +198,36 @@ export const MIGRATIONS: readonly string[] = [
     p99_ms       REAL
   ) STRICT;
   `,
+  `
+  -- Who may use servers that are not open to all. applied: 1 where an apply made it, and may take it away.
+  CREATE TABLE user_groups (
+    id      INTEGER PRIMARY KEY AUTOINCREMENT,
+    name    TEXT    NOT NULL UNIQUE,
+    applied INTEGER NOT NULL CHECK (applied IN (0, 1))
+  ) STRICT;
+
+  CREATE TABLE group_members (
+    group_id INTEGER NOT NULL REFERENCES user_groups (id) ON DELETE CASCADE,
+    user_id  INTEGER NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    applied  INTEGER NOT NULL CHECK (applied IN (0, 1)),
+    PRIMARY KEY (group_id, user_id)
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX group_members_of_user ON group_members (user_id);
+
+  -- Granted to a user or to a group, to everybody where it is to neither.
+  CREATE TABLE server_grants (
+    server   TEXT    NOT NULL,
+    user_id  INTEGER REFERENCES users (id) ON DELETE CASCADE,
+    group_id INTEGER REFERENCES user_groups (id) ON DELETE CASCADE,
+    applied  INTEGER NOT NULL CHECK (applied IN (0, 1)),
+    CHECK (user_id IS NULL OR group_id IS NULL)
+  ) STRICT;
+  CREATE UNIQUE INDEX server_grants_once
+    ON server_grants (server, coalesce(user_id, 0), coalesce(group_id, 0));
+  CREATE INDEX server_grants_of_user ON server_grants (user_id);
+  CREATE INDEX server_grants_of_group ON server_grants (group_id);
+
+  -- What an apply did with the user: made, or disabled one that it had made; null where an admin or a JWT made the user.
+  ALTER TABLE users ADD COLUMN applied TEXT CHECK (applied IN ('made', 'pruned'));
+  `,
 ];

@@ -3,6 +3,7 @@ import { existsSync, renameSync } from "node:fs";
 import path from "node:path";
 import { SupervisorError } from "../errors.ts";
 import { syncToDisk } from "../platform/atomic-file.ts";
+import { AccessRows } from "./access.ts";
 import { AccessKeyRows } from "./access-keys.ts";
 import { AuditRows } from "./audit.ts";
 import { Connection } from "./connection.ts";
@@ -25,6 +26,7 @@ import { TokenRows } from "./tokens.ts";
 import { UidRows } from "./uids.ts";
 import { UserRows } from "./users.ts";
 
+export type { GrantedRow, GroupRow, MemberRow } from "./access.ts";
 export type { AccessKeyRow, OwnedKeyRow } from "./access-keys.ts";
 export type { AuditFilter, AuditKind, AuditRow } from "./audit.ts";
 export type { PendingConnect } from "./connects.ts";
@@ -44,6 +46,7 @@ export const DATABASE_FILE = "mcp-supervisor.db";
 /** All tables. Every method may reject with STORE_FAILED, and has then changed nothing. */
 export class Store {
   readonly users: UserRows;
+  readonly access: AccessRows;
   readonly accessKeys: AccessKeyRows;
   readonly identities: IdentityRows;
   readonly tokens: TokenRows;
@@ -63,6 +66,7 @@ export class Store {
   constructor(db: Connection) {
     this.#db = db;
     this.users = new UserRows(db);
+    this.access = new AccessRows(db);
     this.accessKeys = new AccessKeyRows(db);
     this.identities = new IdentityRows(db);
     this.tokens = new TokenRows(db);
@@ -97,6 +101,11 @@ export class Store {
   /** All of `work`, or none of it. */
   transaction<T>(work: () => T): T {
     return this.#db.transaction(work);
+  }
+
+  /** What is to follow a change; see `Connection.afterwards`. */
+  afterwards(tell: () => void): void {
+    this.#db.afterwards(tell);
   }
 
   /** Leaves no row as it was before in the log beside the file; see `Connection.emptyLog`. */

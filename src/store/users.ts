@@ -11,6 +11,8 @@ export interface UserRow {
   /** What people know the user by; it lets nobody in, like the address. */
   fullName: string | null;
   email: string | null;
+  /** What an apply did: made the user, or disabled one that it had made; null for all others. */
+  applied: "made" | "pruned" | null;
 }
 
 export type AboutUser = Pick<UserRow, "fullName" | "email">;
@@ -31,7 +33,7 @@ export interface UserOverview extends UserRow {
   tokenServers: string | null;
 }
 
-const COLUMNS = "id, name, state, created_at AS createdAt, full_name AS fullName, email";
+const COLUMNS = "id, name, state, created_at AS createdAt, full_name AS fullName, email, applied";
 
 const OVERVIEW = `SELECT ${COLUMNS}, last_seen_at AS lastSeenAt, coalesce(keys, 0) AS keys, keyExpiresAt,
   coalesce(tokens, 0) AS tokens, tokenExpiresAt, tokenServers
@@ -52,6 +54,8 @@ export class UserRows {
   readonly #see: Query<never>;
   readonly #count: Query<{ users: number }>;
   readonly #setState: Query<never>;
+  readonly #setAbout: Query<never>;
+  readonly #setApplied: Query<never>;
   readonly #delete: Query<never>;
 
   constructor(db: Connection) {
@@ -65,6 +69,8 @@ export class UserRows {
     this.#see = db.prepare("UPDATE users SET last_seen_at = ? WHERE name = ? AND created_at <= ?");
     this.#count = db.prepare("SELECT count(*) AS users FROM users");
     this.#setState = db.prepare("UPDATE users SET state = ? WHERE id = ?");
+    this.#setAbout = db.prepare("UPDATE users SET full_name = ?, email = ? WHERE id = ?");
+    this.#setApplied = db.prepare("UPDATE users SET applied = ? WHERE id = ?");
     this.#delete = db.prepare("DELETE FROM users WHERE id = ?");
   }
 
@@ -97,6 +103,14 @@ export class UserRows {
 
   setState(id: number, state: UserState): void {
     this.#setState.run(state, id);
+  }
+
+  setAbout(id: number, { fullName, email }: AboutUser): void {
+    this.#setAbout.run(fullName, email, id);
+  }
+
+  setApplied(id: number, applied: UserRow["applied"]): void {
+    this.#setApplied.run(applied, id);
   }
 
   /** Takes the user's access keys and tokens with it. */

@@ -60,7 +60,7 @@ export interface CallResult {
 
 export interface ToolsParts {
   readonly config: Pick<Config, "defaultServer">;
-  readonly catalog: Pick<Catalog, "list" | "listOf">;
+  readonly catalog: Pick<Catalog, "findFor" | "listFor" | "listOf">;
   readonly supervisor: Pick<Supervisor, "instance" | "list" | "started">;
   readonly sessions: Pick<Sessions, "calls" | "refusal">;
   readonly lastShown: Pick<LastShown, "find">;
@@ -109,7 +109,8 @@ export class Tools {
 
   /** All tools that a user has, or those of one server; SERVER_NOT_FOUND. */
   async list(caller: Caller, server: string | undefined): Promise<ToolList> {
-    const targets = this.#targets(caller, server === undefined ? undefined : this.#find(server));
+    const only = server === undefined ? undefined : this.#find(caller, server);
+    const targets = this.#targets(caller, only);
     const found = await Promise.all(
       targets.map(async (target): Promise<Found> => {
         const known = await this.#offers.known(target);
@@ -136,7 +137,7 @@ export class Tools {
 
   /** In which state the user's servers are. */
   states(user: string): ServerState[] {
-    return this.#statesOf(this.#parts.catalog.list(), { user });
+    return this.#statesOf(this.#parts.catalog.listFor(user), { user });
   }
 
   /** In which state those are that the environment names, for all users together. */
@@ -152,15 +153,15 @@ export class Tools {
     });
   }
 
-  #find(said: string): ServerDef {
-    const server = calledIn(this.#parts.catalog.list(), said);
+  #find({ user }: Caller, said: string): ServerDef {
+    const server = calledIn(this.#parts.catalog.listFor(user), said);
     if (server === undefined)
       throw new SupervisorError("SERVER_NOT_FOUND", "there is no such server");
     return server;
   }
 
   #targets({ user, settingsOf }: Caller, only?: ServerDef): CallTarget[] {
-    const servers = only === undefined ? this.#parts.catalog.list() : [only];
+    const servers = only === undefined ? this.#parts.catalog.listFor(user) : [only];
     return servers.map((server) => {
       const ref = { user, server: server.name, variant: "" };
       const instance = this.#parts.supervisor.instance(ref);
@@ -176,7 +177,7 @@ export class Tools {
     const servers = targets.map((target) => target.server);
     const called = server === undefined ? undefined : calledIn(servers, server);
     const first = targets.find((one) => one.server === called);
-    if (isStrict && server !== undefined && first === undefined) this.#find(server);
+    if (isStrict && server !== undefined && first === undefined) this.#find(caller, server);
     const preferred = first && (await this.#lookFor(method, [first]));
     const isThere = preferred !== undefined && replicasOf(preferred, method, null).length > 0;
     if (isThere) yield [first!];
@@ -228,6 +229,9 @@ export class Tools {
     { watch, signal, onServer }: CallContext,
   ): Promise<CallResult> {
     const { server } = target;
+    // It may have been taken from the user while the servers were asked for their tools.
+    if (this.#parts.catalog.findFor(user, server.name) === undefined)
+      throw new NotBegun(toolNotFound(method));
     onServer(server.name);
     const { link, release } = this.#links.hold(target);
     try {

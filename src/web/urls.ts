@@ -20,7 +20,7 @@ export function personalUrls(
   user: string,
 ): UrlRow[] {
   const base = `${baseOf(publicUrl)}/u/${user}`;
-  const names = catalog.list().map(({ name }) => name);
+  const names = catalog.listFor(user).map(({ name }) => name);
   const isDefault = (name: string): boolean => name === defaultServer;
   const others = names.filter((name) => !isDefault(name));
   return [...names.filter(isDefault), ...others].map((server) => {

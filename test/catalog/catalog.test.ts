@@ -55,3 +55,21 @@ test("servers of all origins are in one list, and a change of one origin leaves 
     ["notes"],
   );
 });
+
+test("servers of the config are open to all users, those made by an admin's order to whom they are granted", () => {
+  const catalog = new Catalog({ mail: servers["mail"]! });
+  catalog.replace("rest", { notes: servers["notes"]! }, ["off"]);
+  const namesFor = (user: string): string[] => catalog.listFor(user).map(({ name }) => name);
+  assert.deepEqual(namesFor("alice"), ["mail"], "before grants are known nothing is granted");
+  catalog.askGrants({ mayUse: (user, server) => user === "alice" && server !== "mail" });
+  assert.deepEqual([namesFor("alice"), namesFor("bob")], [["mail", "notes"], ["mail"]]);
+  assert.equal(catalog.findFor("alice", "notes")?.name, "notes");
+  for (const name of ["notes", "off", "other"])
+    assert.equal(catalog.findFor("bob", name), undefined);
+  assert.equal(catalog.findFor("bob", "mail")?.name, "mail");
+  assert.equal(catalog.findFor("alice", "off"), undefined);
+  assert.deepEqual(
+    ["mail", "notes", "off", "other"].map((name) => catalog.needsGrant(name)),
+    [false, true, true, undefined],
+  );
+});

@@ -1,7 +1,10 @@
 import assert from "node:assert/strict";
 import { EventEmitter } from "node:events";
 import { test } from "node:test";
+import type { AccessEvents } from "../../src/auth/access.ts";
 import type { RegistryEvents } from "../../src/auth/registry.ts";
+import type { ServerDef } from "../../src/config/config.ts";
+import type { InstanceRow } from "../../src/instances/supervisor.ts";
 import { followChanges } from "../../src/operations/follow-changes.ts";
 import { createLogger } from "../../src/telemetry/logger.ts";
 import type { TokenEvents } from "../../src/tokens/tokens.ts";
@@ -10,7 +13,8 @@ import { until } from "../helpers/until.ts";
 function rig({ stop = () => Promise.resolve(), end = () => {} } = {}) {
   const told: string[] = [];
   let logged = "";
-  const registry = { events: new EventEmitter<RegistryEvents>() };
+  const access = { events: new EventEmitter<AccessEvents>() };
+  const registry = { events: new EventEmitter<RegistryEvents>(), access };
   const connects = {
     end: (user: string) => {
       told.push(`end connects of ${user}`);
@@ -21,7 +25,15 @@ function rig({ stop = () => Promise.resolve(), end = () => {} } = {}) {
   followChanges({
     registry,
     tokens,
+    catalog: {
+      findFor: (user, name) => (user === "alice" ? undefined : ({ name } as ServerDef)),
+    },
     supervisor: {
+      list: (of) => ["alice", "bob"].map((user) => ({ user, server: of?.server }) as InstanceRow),
+      forget: async ({ user, server }) => {
+        told.push(`end ${server} of ${user}`);
+        await stop();
+      },
       stop: async ({ user }) => {
         told.push(`stop ${user}`);
         await stop();
@@ -38,6 +50,8 @@ function rig({ stop = () => Promise.resolve(), end = () => {} } = {}) {
     },
     sessions: {
       closeCredential: ({ credentialId }) => void told.push(`close key ${credentialId}`),
+      closeServerTo: (server, isOut) =>
+        void told.push(`close ${server} to ${["alice", "bob"].filter(isOut).join()}`),
       closeUser: (user) => void told.push(`close user ${user}`),
     },
     log: createLogger("info", { destination: { write: (line) => void (logged += line) } }),
@@ -100,4 +114,15 @@ test("a database that fails keeps no key from ending, and is logged", () => {
   registry.events.emit("user-ended", { user: "alice" });
   assert.ok(told.includes("stop alice"));
   assert.match(logged(), /"user":"alice".*the disk is full.*could not be made void/);
+});
+
+test("who lost a server loses sessions and children of it, within the event, and nobody else does", () => {
+  const { registry, told } = rig();
+  registry.access.events.emit("narrowed", new Set(["weather", "mail"]));
+  assert.deepEqual(told, [
+    "close weather to alice",
+    "end weather of alice",
+    "close mail to alice",
+    "end mail of alice",
+  ]);
 });

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { User } from "../../src/auth/registry.ts";
+import type { ServerDef } from "../../src/config/config.ts";
 import type { InstanceRow, Live, Ref } from "../../src/instances/supervisor.ts";
 import {
   restartInstances,
@@ -20,6 +21,10 @@ function rig({ state = "enabled", running = [] }: Setting = {}) {
   const names = [...running, "asleep"];
   const parts = {
     config: { defaultServer: "everything" },
+    catalog: {
+      findFor: (_user: string, name: string) =>
+        name === "secret" ? undefined : ({ name } as ServerDef),
+    },
     registry: {
       requireUser: (name: string) => ({ name, state, createdAt: 0, fullName: null, email: null }),
     },
@@ -83,4 +88,12 @@ test("a disabled user's instances can be stopped, and neither started nor restar
   for (const isGraceful of [false, true])
     await assert.rejects(restartInstances(parts, all, isGraceful), { code: "USER_DISABLED" });
   assert.deepEqual(told, ["stop"]);
+});
+
+test("nobody starts the server of a user to whom it is not granted", async () => {
+  const { parts, told } = rig();
+  const subject = { user: "alice", server: "secret" };
+  await assert.rejects(startInstance(parts, subject), { code: "SERVER_NOT_FOUND" });
+  await assert.rejects(restartInstances(parts, subject, false), { code: "SERVER_NOT_FOUND" });
+  assert.ok(!told.some((order) => order.startsWith("ensure")));
 });

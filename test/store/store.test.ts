@@ -104,6 +104,7 @@ test("a database that exists is opened with what is in it", (t) => {
     createdAt: 7,
     fullName: null,
     email: null,
+    applied: null,
   });
 });
 

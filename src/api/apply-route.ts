@@ -1,0 +1,108 @@
+import type { Request, Router } from "express";
+import { orderRow } from "../audit/audit.ts";
+import { checkWanted } from "../config/apply-schema.ts";
+import type { Wanted } from "../config/apply-schema.ts";
+import { SupervisorError, counted } from "../errors.ts";
+import { apply } from "../operations/apply.ts";
+import type { Change, Entries } from "../operations/apply.ts";
+import { inviteUrl } from "../web/urls.ts";
+import { mount } from "./answers.ts";
+import { readBody, readBoolean } from "./input.ts";
+import type { ControlParts } from "./parts.ts";
+import type { AppliedRow } from "./types.ts";
+
+const invalid = (message: string, details: readonly string[] = []): SupervisorError =>
+  new SupervisorError("REQUEST_INVALID", message, { details });
+
+/** What is a secret of an invite's length, in letters that a URL may hold anywhere. */
+const CODE = /^[\w-]{43}$/;
+
+function wantedIn({ users, groups }: Record<string, unknown>): Wanted {
+  const checked = checkWanted({ users, groups });
+  if ("wanted" in checked) return checked.wanted;
+  throw invalid(counted(checked.problems.length, "problem"), checked.problems);
+}
+
+/** Secrets by users' names. What is said of a flaw repeats none of them. */
+function secretsIn(value: unknown, kind: Entries["kind"]): Entries["secrets"] {
+  if (typeof value !== "object" || value === null || Array.isArray(value))
+    throw invalid(`${kind} must be an object of strings by users' names`);
+  const secrets = Object.values(value);
+  if (secrets.some((secret) => typeof secret !== "string"))
+    throw invalid(`${kind} must be an object of strings by users' names`);
+  if (new Set(secrets).size < secrets.length)
+    throw invalid(`${kind}: two users cannot have the same`);
+  if (kind === "invites" && secrets.some((secret) => !CODE.test(String(secret))))
+    throw invalid("invites: each must be 32 random bytes in base64url");
+  return value as Entries["secrets"];
+}
+
+function entriesIn({ keys, invites }: Record<string, unknown>): Entries | undefined {
+  if (keys !== undefined && invites !== undefined)
+    throw invalid("there may be keys or invites, and not both");
+  if (keys !== undefined) return { kind: "keys", secrets: secretsIn(keys, "keys") };
+  if (invites === undefined) return undefined;
+  return { kind: "invites", secrets: secretsIn(invites, "invites") };
+}
+
+/** A row for each thing that was changed, whoever it is about, beside that of the order. */
+function note({ audit }: ControlParts, req: Request, changes: readonly Change[]): void {
+  const { requestId, who } = req.res!.locals;
+  for (const change of changes) {
+    const { what, user, server } = noteOf(change);
+    const about = { what: `apply: ${what}`, user, server, durationMs: 0 };
+    audit.add(orderRow({ ...about, requestId: String(requestId), who: String(who) }, undefined));
+  }
+}
+
+/** The order of the command line that does the same. */
+const ORDERS: Record<Change["change"], string> = {
+  "add-user": "user add",
+  "set-user": "user set",
+  "enable-user": "user enable",
+  "disable-user": "user disable",
+  "add-group": "group add",
+  "remove-group": "group remove",
+  "add-member": "group add",
+  "remove-member": "group remove",
+  grant: "user grant",
+  ungrant: "user ungrant",
+};
+
+function noteOf(one: Change): { what: string; user: string | null; server: string | null } {
+  const order = ORDERS[one.change];
+  if (!("to" in one)) {
+    const what = "group" in one ? `${order} ${one.group}` : order;
+    return { what, user: "user" in one ? one.user : null, server: null };
+  }
+  const { to, server } = one;
+  return to.startsWith("@")
+    ? { what: `${order} ${to}`, user: null, server }
+    : { what: order, user: to, server };
+}
+
+/** Users, groups and grants, all of them as they are wanted or none. */
+export function addApplyRoute(router: Router, parts: ControlParts): void {
+  const { registry, catalog, store, publicUrl } = parts;
+  mount(router, "/apply", {
+    post: (req): { body: AppliedRow } => {
+      const body = readBody(req, ["users", "groups", "dryRun", "prune", "keys", "invites"]);
+      const isDryRun = readBoolean(body["dryRun"], "dryRun");
+      const prune = readBoolean(body["prune"], "prune");
+      const entries = entriesIn(body);
+      const order = { wanted: wantedIn(body), isDryRun, prune, entries };
+      const done = apply({ registry, catalog, store }, order);
+      if (!isDryRun) note(parts, req, done.changes);
+      const row = { dryRun: isDryRun, changes: done.changes, open: done.open };
+      if (entries === undefined || isDryRun) return { body: row };
+      if (entries.kind === "keys")
+        return { body: { ...row, keys: done.entries.map(({ user }) => user) } };
+      const invites = done.entries.map(({ user, expiresAt }) => ({
+        user,
+        url: inviteUrl(publicUrl, entries.secrets[user]!),
+        expiresAt: expiresAt!,
+      }));
+      return { body: { ...row, invites } };
+    },
+  });
+}
