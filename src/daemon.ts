@@ -1,7 +1,6 @@
 /** Room: daemon. The composition root: opens the rooms in order, wires them, closes them in reverse. In: a config. Out: a running daemon. Decides nothing. */
 import { openControl } from "./api/control.ts";
 import { Audit } from "./audit/audit.ts";
-import { Catalog } from "./catalog/catalog.ts";
 import type { Config } from "./config/config.ts";
 import { counted } from "./errors.ts";
 import { openGateway } from "./gateway/gateway.ts";
@@ -11,11 +10,12 @@ import { openInstances } from "./instances/open-instances.ts";
 import { beginBackground } from "./operations/background.ts";
 import { ChildSecrets } from "./operations/child-secrets.ts";
 import { discardWith, followChanges } from "./operations/follow-changes.ts";
-import { headerHider } from "./operations/header-hider.ts";
 import { openRegistry } from "./operations/open-registry.ts";
-import { auditedReload, createReload } from "./operations/reload.ts";
+import { auditedReload } from "./operations/reload.ts";
 import type { Reloaded } from "./operations/reload.ts";
 import { finishRemovals } from "./operations/removal.ts";
+import { openServers } from "./operations/server-book.ts";
+import { takeOrders } from "./operations/take-orders.ts";
 import { openOrClose } from "./platform/closers.ts";
 import type { Closers } from "./platform/closers.ts";
 import { openSessions } from "./sessions/open-sessions.ts";
@@ -60,11 +60,10 @@ export async function openDaemon(options: DaemonOptions): Promise<Daemon> {
 
 async function openRooms(options: DaemonOptions, closers: Closers): Promise<Daemon> {
   const { config, log, scrubber, version } = options;
-  const catalog = new Catalog(config.servers, config.disabled, config.environment);
-  const hideHeaders = headerHider(scrubber, catalog.list());
   const { store } = closers.opened(openDataDir(config.dataDir));
   const audit = closers.opened(new Audit({ rows: store.audit, scrubber, log }));
   const vault = closers.opened(openDaemonVault(options, store));
+  const { catalog, ...known } = openServers({ ...options, store, vault });
   const tokens = closers.opened(new Tokens({ ...options, servers: catalog, store, vault }));
   const registry = openRegistry({ ...options, audit, catalog }, store);
   const secrets = new ChildSecrets({ registry, tokens, scrubber, log });
@@ -82,8 +81,9 @@ async function openRooms(options: DaemonOptions, closers: Closers): Promise<Daem
   await finishRemovals(rooms);
   const notices = beginBackground({ ...rooms, store, vault }, closers);
   const gateway = closers.opened(await openGateway(rooms));
-  const reload = createReload({ ...rooms, hideHeaders });
-  const orders = { publicUrl: gateway.publicUrl, reload, store, notices, keyring: vault.keyring };
+  const { reload, servers } = await takeOrders({ ...rooms, ...known });
+  const { keyring } = vault;
+  const orders = { publicUrl: gateway.publicUrl, reload, servers, store, notices, keyring };
   const control = closers.opened(await openControl({ ...rooms, ...orders }));
   log.info({ ...gateway.address, version }, "serving");
   const children = (): string => counted(countChildren(instances.supervisor), "child", "children");

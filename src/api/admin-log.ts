@@ -23,6 +23,18 @@ export function isAbout(req: Request, user: string): void {
   if (req.res !== undefined) req.res.locals["about"] = user;
 }
 
+/** For routes whose path and query do not name the server that they are about. */
+export function isAboutServer(req: Request, server: string): void {
+  if (req.res !== undefined) req.res.locals["server"] = server;
+}
+
+/** Orders about servers, by method. */
+const SERVER_ORDERS: Record<string, string> = {
+  POST: "server add",
+  PATCH: "server set",
+  DELETE: "server remove",
+};
+
 /** Of routes that are about no user. */
 const ORDERS: Record<string, string> = {
   "reload ": "reload",
@@ -40,6 +52,8 @@ function orderOf({ method, path, body }: Request): { what: string; user: string 
     return { what: "user add", user: typeof user === "string" ? user : null };
   }
   if (noun === "keys" && method === "DELETE") return { what: `key revoke ${name}`, user: null };
+  if (noun === "mcp" && name === "configs")
+    return { what: SERVER_ORDERS[method] ?? `${method} ${path}`, user: null };
   if (noun === "keyring")
     return { what: method === "DELETE" ? `keyring drop ${verb}` : `keyring ${name}`, user: null };
   if (noun === "panel" && name === "sessions")
@@ -98,7 +112,8 @@ export function watchAdmin(
     const failure = res.locals["failure"] as SupervisorError | undefined;
     const order = orderOf(req);
     const user = order.user ?? (res.locals["about"] as string | undefined) ?? null;
-    const server = typeof req.query["server"] === "string" ? req.query["server"] : null;
+    const named = typeof req.query["server"] === "string" ? req.query["server"] : undefined;
+    const server = named ?? (res.locals["server"] as string | undefined) ?? null;
     if (failure !== undefined) {
       const { code, message, details } = failure;
       journal.add({

@@ -18,6 +18,7 @@ import type { Isolation } from "../engines/process/isolation.ts";
 import type { Manifests } from "../instances/manifests.ts";
 import type { Supervisor } from "../instances/supervisor.ts";
 import type { Notices } from "../notices/notices.ts";
+import type { ServerOrders } from "../operations/server-orders.ts";
 import type { Tools } from "../tools/tools.ts";
 import type { Tokens } from "../tokens/tokens.ts";
 import type { Keyring } from "../vault/keyring.ts";
@@ -31,6 +32,7 @@ export interface ControlParts {
   store: Pick<Store, "transaction" | "copyTo" | "history" | "users" | "access">;
   registry: Registry;
   catalog: Catalog;
+  servers: ServerOrders;
   tokens: Tokens;
   keyring: Keyring;
   supervisor: Supervisor;

@@ -16,6 +16,7 @@ import { addPanelRoutes } from "./panel-routes.ts";
 import type { ControlParts } from "./parts.ts";
 import { addReloadRoute } from "./reload-routes.ts";
 import { addRefreshRoutes } from "./refresh-routes.ts";
+import { addServerRoutes } from "./server-routes.ts";
 import { addTokenRoutes } from "./token-routes.ts";
 import { addToolRoutes } from "./tool-routes.ts";
 import { addUserRoutes } from "./user-routes.ts";
@@ -23,6 +24,7 @@ import { addUserRoutes } from "./user-routes.ts";
 /** Every path below `/api`, one file for each noun. `isLocal`: for the unix socket, which takes orders that TCP never does. */
 export function createRoutes(parts: ControlParts, isLocal: boolean): Router {
   const router = Router({ caseSensitive: true, strict: true });
+  addServerRoutes(router, parts, isLocal);
   addUserRoutes(router, parts);
   addRefreshRoutes(router, parts);
   addTokenRoutes(router, parts);

@@ -1,4 +1,5 @@
 import type { ErrorCode } from "../errors.ts";
+import type { Origin } from "../catalog/catalog.ts";
 import type { AuditRow } from "../audit/audit.ts";
 import type { OwnerKind } from "../containment.ts";
 import type { ServerLevel } from "../engines/process/levels.ts";
@@ -26,6 +27,19 @@ export interface StatusRow extends InstanceStatus {
   /** Down after failures, about to be tried again, or ready and at a limit. */
   failing: boolean;
 }
+
+/** A server, with keys as the config file has them; of headers and env the names, each with null. */
+export interface ShownServer {
+  id: string;
+  slug: string;
+  name: string;
+  origin: Origin;
+  description?: string;
+  enabled: boolean;
+  [key: string]: unknown;
+}
+
+export type { RemovedServer } from "../operations/server-orders.ts";
 
 export interface UserRow {
   user: string;

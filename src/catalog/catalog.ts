@@ -86,6 +86,11 @@ export class Catalog {
     return [...this.#setOf(origin).servers.values()];
   }
 
+  /** As `listOf`, by name. */
+  serversOf(origin: Origin): Config["servers"] {
+    return Object.fromEntries(this.#setOf(origin).servers);
+  }
+
   /** Who has the name, for a disabled server too; undefined where it is free. */
   originOf(name: string): Origin | undefined {
     return ORIGINS.find((origin) => {
@@ -102,9 +107,9 @@ export class Catalog {
     });
   }
 
-  /** All servers, as they would be were these the next ones of their origin. */
-  listWith(origin: Origin, servers: Config["servers"]): ServerDef[] {
-    return ORIGINS.flatMap((one) => (one === origin ? Object.values(servers) : this.listOf(one)));
+  /** All servers, as they would be were these the next ones of their origins. */
+  listWith(next: Partial<Record<Origin, Config["servers"]>>): ServerDef[] {
+    return ORIGINS.flatMap((origin) => Object.values(next[origin] ?? this.serversOf(origin)));
   }
 
   /**
@@ -112,7 +117,7 @@ export class Catalog {
    * that have their names still. The names must be free of other origins, see `takenFrom`.
    */
   replace(origin: Origin, servers: Config["servers"], disabled: readonly string[] = []): void {
-    const all = this.listWith(origin, servers);
+    const all = this.listWith({ [origin]: servers });
     const own = new Map(Object.entries(servers));
     this.#sets.set(origin, { servers: own, disabled: new Set(disabled) });
     this.#servers = new Map(all.map((def) => [def.name, def]));

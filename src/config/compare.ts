@@ -34,6 +34,7 @@ const LIVE = [
   "providers",
   "notices",
   "selfService",
+  "allowPrivate",
 ] as const;
 /** The number of turns is fixed when the queue for them is made. */
 const FIXED_LIMITS = ["spawnConcurrency"] as const;
@@ -65,10 +66,22 @@ const SHAPE = ["kind", "transport", "sharing"] as const;
 export const isReshaped = (before: ServerDef | undefined, after: ServerDef | undefined): boolean =>
   SHAPE.some((key) => before?.[key] !== after?.[key]);
 
+export type ServerChanges = Pick<ConfigChanges, "changed" | "added" | "removed">;
+
+/** Compares the servers in force with those that are to come in their place. */
+export function compareServers(before: Config["servers"], after: Config["servers"]): ServerChanges {
+  const names = Object.keys(after);
+  return {
+    changed: names.filter(
+      (name) => before[name] !== undefined && !isDeepStrictEqual(before[name], after[name]),
+    ),
+    added: names.filter((name) => before[name] === undefined),
+    removed: Object.keys(before).filter((name) => after[name] === undefined),
+  };
+}
+
 /** Compares the config in force with the one that is to come. */
 export function compareConfigs(before: Config, after: Config): ConfigChanges {
-  const names = Object.keys(after.servers);
-  const old = Object.keys(before.servers);
   const live: readonly string[] = LIVE;
   const keys = Object.keys(after) as (keyof Config)[];
   const fixed = keys.filter(
@@ -79,13 +92,7 @@ export function compareConfigs(before: Config, after: Config): ConfigChanges {
   );
   const limits = FIXED_LIMITS.filter((key) => before.limits[key] !== after.limits[key]);
   return {
-    changed: names.filter(
-      (name) =>
-        before.servers[name] !== undefined &&
-        !isDeepStrictEqual(before.servers[name], after.servers[name]),
-    ),
-    added: names.filter((name) => before.servers[name] === undefined),
-    removed: old.filter((name) => after.servers[name] === undefined),
+    ...compareServers(before.servers, after.servers),
     // In the file durations have no unit in their names.
     needsRestart: [
       ...fixed.map((key) => key.replace(/Ms$/, "")),

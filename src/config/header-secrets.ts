@@ -5,8 +5,12 @@ const HARMLESS = /^(?:accept(?:-.*)?|content-type|user-agent|cache-control)$/i;
 const PLACEHOLDERS = /\$\{[^}]*\}/;
 const SCHEME = /^\s*(?:bearer|basic|token|apikey)\s+/i;
 
-/** What stands in the headers of a remote as it is: a key in the config, mostly. Without the scheme it is looked for too. */
+/**
+ * What stands in the headers of a remote as it is: a key in the config, mostly. Without the scheme it
+ * is looked for too. Of a child what its environment holds, where that is secret.
+ */
 export function headerSecrets(server: ServerDef): string[] {
+  if (server.kind === "child" && server.hasSecretEnv === true) return Object.values(server.env);
   if (server.kind !== "remote") return [];
   return Object.entries(server.headers).flatMap(([name, value]) =>
     HARMLESS.test(name)

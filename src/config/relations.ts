@@ -36,7 +36,8 @@ export function relationProblems(config: unknown, baseDir: string): Problem[] {
   ];
 }
 
-const serverProblems = (server: Entries, config: Entries): Problem[] => [
+/** What is wrong between the keys of one server, and between them and the config's. */
+export const serverProblems = (server: Entries, config: Entries): Problem[] => [
   ...doubleProblems(server),
   ...childProblems(server),
   ...builtinProblems(server),

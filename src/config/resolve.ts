@@ -50,6 +50,7 @@ export function resolveConfig(
     allowedOrigins: parsed.allowedOrigins,
     trustProxy: parsed.trustProxy,
     admin: parsed.admin,
+    allowPrivate: parsed.allowPrivate,
     ports: parsed.ports,
     isolation: parsed.isolation,
     limits: resolveLimits(parsed.limits),
@@ -64,12 +65,7 @@ export function resolveConfig(
     log: parsed.log,
     metrics: parsed.metrics,
     jwt: { issuers: (parsed.jwt?.issuers ?? []).map((one) => resolveIssuer(one, absolute)) },
-    providers: Object.fromEntries(
-      Object.entries(parsed.providers).map(([name, provider]) => [
-        name,
-        resolveProvider(name, provider, { dataDir, ...place }),
-      ]),
-    ),
+    providers: resolveProviders(parsed.providers, { dataDir, ...place }),
     notices: parsed.notices.map((notice) => resolveNotice(notice, absolute)),
     uids: parsed.uids,
     defaultServer:
@@ -109,10 +105,16 @@ const resolveServers = (
     servers.map(([name, server]) => [name, resolveServer(name, server, config, place)]),
   );
 
-const resolveServer = (
+/** What a server has from the config where it says nothing itself. */
+export type ForAllServers = Pick<
+  ParsedConfig,
+  "idleTimeout" | "startTimeout" | "drainTimeout" | "isolation"
+>;
+
+export const resolveServer = (
   name: string,
   server: ParsedServer,
-  config: ParsedConfig,
+  config: ForAllServers,
   place: SecretPlace,
 ): ServerDef =>
   "builtin" in server
@@ -122,7 +124,7 @@ const resolveServer = (
 function resolveOther(
   name: string,
   server: Exclude<ParsedServer, ParsedBuiltin>,
-  config: ParsedConfig,
+  config: ForAllServers,
   baseDir: string,
 ): ServerDef {
   const { stateful, overlap, resend } = server;
@@ -174,7 +176,7 @@ function resolveOther(
 function resolveBuiltin(
   name: string,
   { builtin, baseUrl, appId, appSecretFile, sessionConfig }: ParsedBuiltin,
-  config: ParsedConfig,
+  config: ForAllServers,
   place: SecretPlace,
 ): BuiltinServer {
   return {
@@ -228,6 +230,17 @@ const secretFile = (
   { dataDir, baseDir, env }: SecretPlace,
 ): string =>
   file === undefined ? usualSecret(`${name}.secret`, dataDir, env) : path.resolve(baseDir, file);
+
+const resolveProviders = (
+  providers: ParsedConfig["providers"],
+  place: SecretPlace,
+): Config["providers"] =>
+  Object.fromEntries(
+    Object.entries(providers).map(([name, provider]) => [
+      name,
+      resolveProvider(name, provider, place),
+    ]),
+  );
 
 function resolveProvider(
   name: string,

@@ -6,14 +6,11 @@ import { count, duration, listenPort, port, size } from "./scalars.ts";
 import { ISOLATION, server, serverName } from "./server-schema.ts";
 import { filePath, groupName, host, hostName, origin, proxyAddress, publicUrl } from "./strings.ts";
 
-const ALLOW_PRIVATE =
-  "cannot be false in this version, which does not keep servers from private addresses yet; leave it out or write true";
-const RESERVED = "reserved for a later version";
-
 /** The levels of pino. */
 const LOG_LEVEL = z.enum(["fatal", "error", "warn", "info", "debug", "trace", "silent"]);
 
 const address = z.strictObject({ host, port: listenPort });
+const adminListener = address.extend({ commands: z.boolean().optional() });
 
 /**
  * The config file, key by key; what one key means for another is in relations.ts. The descriptions are
@@ -71,10 +68,12 @@ export const configSchema = z.strictObject({
     .default([])
     .describe("addresses and CIDR ranges of proxies whose X-Forwarded-For is believed"),
   admin: z
-    .union([z.literal(false), address], { error: "must be false or an object with host and port" })
+    .union([z.literal(false), adminListener], {
+      error: "must be false or an object with host and port",
+    })
     .default(false)
     .describe(
-      '`{ "host": …, "port": … }` serves the control API on TCP too, with the token in `admin.token` of `dataDir`',
+      '`{ "host": …, "port": … }` serves the control API on TCP too, with the token in `admin.token` of `dataDir`; `"commands": true` lets its servers be programs of this machine, as those that come over the socket always may',
     ),
 
   ports: z
@@ -142,7 +141,12 @@ export const configSchema = z.strictObject({
     .boolean()
     .default(false)
     .describe("users may store their own tokens, by `PUT /u/NAME/token` with their access key"),
-  allowPrivate: z.literal(true, { error: ALLOW_PRIVATE }).default(true).describe(RESERVED),
+  allowPrivate: z
+    .boolean()
+    .default(true)
+    .describe(
+      "a server's `url` that is set over TCP may lead to this machine and to private networks; those of this file and of the control socket always may",
+    ),
   log: z
     .strictObject({
       level: LOG_LEVEL.default("info").describe(

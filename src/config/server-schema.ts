@@ -27,7 +27,7 @@ export const DEFAULT_TOKEN_ENV = "USER_ACCESS_TOKEN";
 export const TOKEN_FILE_ENV = "USER_ACCESS_TOKEN_FILE";
 
 /** Words of the path grammar: `/u/alice/sse` cannot also mean alice's server called sse. */
-const RESERVED = ["sse", "mcp", "messages", "token", "connect"];
+export const RESERVED = ["sse", "mcp", "messages", "token", "connect"];
 
 export const isReserved = (name: string): boolean => RESERVED.includes(name);
 
@@ -150,9 +150,21 @@ const foreign: object = Object.fromEntries(
   PASSED_OVER_KEYS.map((key) => [key, z.unknown().optional()]),
 );
 
+const TWICE = "is there twice, in another case: a header has one name";
+
+/** Names that are those before them, but for the case. */
+const twice = (names: readonly string[]): string[] =>
+  names.filter((name, index) =>
+    names.slice(0, index).some((other) => other.toLowerCase() === name.toLowerCase()),
+  );
+
 const remoteOnly = {
   headers: z
     .record(headerName, headerValue)
+    .superRefine((headers, context) => {
+      for (const name of twice(Object.keys(headers)))
+        context.addIssue({ code: "custom", path: [name], message: TWICE });
+    })
     .default({})
     .describe("headers of its requests; `${token}` and `${user}` are filled in"),
 };

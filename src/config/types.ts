@@ -27,7 +27,10 @@ export interface Config {
   allowedOrigins: string[];
   /** IP addresses and CIDR ranges. */
   trustProxy: string[];
-  admin: false | { host: string; port: number };
+  /** `commands`: programs may be set over TCP, too. */
+  admin: false | { host: string; port: number; commands?: boolean | undefined };
+  /** URLs that are set over TCP may lead to private addresses. */
+  allowPrivate: boolean;
   /** `pin` maps "user/server" to a port, which may lie outside of the range. */
   ports: { from: number; to: number; pin: Record<string, number> };
   isolation: Isolation;
@@ -150,6 +153,8 @@ export interface ChildServer extends AnyServer {
   args: string[];
   cwd: string;
   env: Record<string, string>;
+  /** The values of `env` are secrets. */
+  hasSecretEnv?: boolean;
   /** Where the child serves its transport; empty for stdio. */
   path: string;
   /** The environment variable that carries the user's token. */
@@ -171,6 +176,8 @@ export interface RemoteServer extends AnyServer {
   /** Templates, like the values of `headers`. */
   url: string;
   headers: Record<string, string>;
+  /** It may have no private address: somebody set the URL over a network. */
+  isPublicOnly?: boolean;
 }
 
 /** A server that is part of the daemon. */

@@ -34,6 +34,7 @@ function targetOf({ endpoint, output }: Running, def: RemoteServer | BuiltinServ
       return endpoint.headers;
     },
     isRemote: true,
+    reach: def.isPublicOnly === true ? "public" : "any",
     socketPath: null,
     output,
   };

@@ -45,7 +45,7 @@ export async function openInstances(
   const builtins = closers.opened(new Builtins({ ...options, ...own }));
   const engines = {
     child: engine,
-    remote: closers.opened(new RemoteEngine()),
+    remote: closers.opened(new RemoteEngine(catalog)),
     builtin: closers.opened(new BuiltinEngine(builtins)),
   };
   const [eras, versions] = [store.meta.under("era"), store.meta.under("version")];

@@ -1,5 +1,6 @@
 import { SupervisorError } from "../errors.ts";
 import type { Builtin } from "../builtins/builtin.ts";
+import type { Reach } from "../platform/address.ts";
 import type { OutputShare } from "../platform/output-share.ts";
 import type { ModernStdio } from "./modern-stdio.ts";
 import type { SharedStdio } from "./shared-stdio.ts";
@@ -13,6 +14,8 @@ export interface HttpTarget {
   /** To be sent with the next request: read them for each. Of a remote they may hold the user's token, as it is at the moment. */
   headers: Readonly<Record<string, string>>;
   isRemote: boolean;
+  /** Of a remote: which addresses it may have; `any` unless it is said. */
+  reach?: Reach;
   /** The unix socket that leads there, for a child in a network of its own; else null. */
   socketPath: string | null;
   /** What it may write in all. */

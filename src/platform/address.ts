@@ -14,6 +14,38 @@ NEVER.addSubnet("fe80::", 10, "ipv6");
 NEVER.addAddress("fd00:ec2::254", "ipv6");
 NEVER.addAddress("100.100.100.200", "ipv4");
 
+/**
+ * What only this machine or the network around it can mean: special-purpose addresses that are not
+ * globally reachable (the IANA registries of RFC 6890), and multicast.
+ */
+const PRIVATE = new BlockList();
+for (const [network, bits] of [
+  ["0.0.0.0", 8],
+  ["10.0.0.0", 8],
+  ["100.64.0.0", 10],
+  ["127.0.0.0", 8],
+  ["169.254.0.0", 16],
+  ["172.16.0.0", 12],
+  ["192.0.0.0", 24],
+  ["192.168.0.0", 16],
+  ["198.18.0.0", 15],
+  ["224.0.0.0", 3],
+] as const)
+  PRIVATE.addSubnet(network, bits, "ipv4");
+for (const [network, bits] of [
+  // With those that carry an IPv4 address in its old form.
+  ["::", 96],
+  ["64:ff9b:1::", 48],
+  ["100::", 64],
+  // Teredo carries the address of a machine behind a NAT.
+  ["2001::", 32],
+  ["fc00::", 7],
+  ["fe80::", 10],
+  ["fec0::", 10],
+  ["ff00::", 8],
+] as const)
+  PRIVATE.addSubnet(network, bits, "ipv6");
+
 /** The four bytes of an IPv4 address that an IPv6 one carries: 6to4 (RFC 3056) or NAT64 (RFC 6052). */
 function embeddedIpv4(address: string): string | undefined {
   const words = wordsOfIpv6(address);
@@ -40,25 +72,42 @@ export function wordsOfIpv6(address: string): number[] | undefined {
     : undefined;
 }
 
-/** True for addresses that are never connected to, whoever configured them. */
-export function isForbidden(address: string): boolean {
+function isIn(list: BlockList, address: string): boolean {
   const family = isIP(address);
   if (family === 0) return false;
-  if (NEVER.check(address, family === 4 ? "ipv4" : "ipv6")) return true;
+  if (list.check(address, family === 4 ? "ipv4" : "ipv6")) return true;
   const inner = family === 6 ? embeddedIpv4(address) : undefined;
-  return inner !== undefined && NEVER.check(inner, "ipv4");
+  return inner !== undefined && list.check(inner, "ipv4");
 }
 
-function addressRefused(): SupervisorError {
+/** True for addresses that are never connected to, whoever configured them. */
+export const isForbidden = (address: string): boolean => isIn(NEVER, address);
+
+/** True for addresses of this machine or of the network around it. */
+export const isPrivate = (address: string): boolean => isIn(PRIVATE, address);
+
+/** Which addresses may be called: `any` but those that never are, or `public` ones alone. */
+export type Reach = "any" | "public";
+
+function refusalOf(address: string, reach: Reach): SupervisorError | undefined {
+  if (isForbidden(address))
+    return new SupervisorError(
+      "UPSTREAM_REFUSED",
+      "the server's address is a link-local or metadata address, which is never called",
+    );
+  if (reach === "any" || !isPrivate(address)) return undefined;
   return new SupervisorError(
     "UPSTREAM_REFUSED",
-    "the server's address is a link-local or metadata address, which is never called",
+    'the server\'s address is a private one, and with "allowPrivate": false a URL that was set over TCP may lead to public ones only',
   );
 }
 
+const addressIn = (hostname: string): string => hostname.replace(/^\[|\]$/g, "");
+
 /** Throws UPSTREAM_REFUSED where the host is written as a forbidden address: no lookup happens for those. */
-export function requireAllowedHost(hostname: string): void {
-  if (isForbidden(hostname.replace(/^\[|\]$/g, ""))) throw addressRefused();
+export function requireAllowedHost(hostname: string, reach: Reach = "any"): void {
+  const refusal = refusalOf(addressIn(hostname), reach);
+  if (refusal !== undefined) throw refusal;
 }
 
 type LookupCallback = (
@@ -67,8 +116,18 @@ type LookupCallback = (
   family?: number,
 ) => void;
 
+type Lookup = (hostname: string, options: LookupOptions, callback: LookupCallback) => void;
+
 /** The system's lookup, refusing names with any forbidden address; for the `lookup` option of a socket. */
-export function guardedLookup(
+export const guardedLookup: Lookup = lookupFor("any");
+
+/** As `guardedLookup`, for what may be reached so far. */
+export function lookupFor(reach: Reach): Lookup {
+  return (hostname, options, callback) => guarded(reach, hostname, options, callback);
+}
+
+function guarded(
+  reach: Reach,
   hostname: string,
   options: LookupOptions,
   callback: LookupCallback,
@@ -79,8 +138,8 @@ export function guardedLookup(
     (error: Error | null, found: string | LookupAddress[], family?: number) => {
       if (error !== null) return callback(error, found, family);
       const addresses = typeof found === "string" ? [found] : found.map((entry) => entry.address);
-      if (addresses.some(isForbidden)) return callback(addressRefused(), found, family);
-      callback(null, found, family);
+      const refusals = addresses.flatMap((address) => refusalOf(address, reach) ?? []);
+      callback(refusals[0] ?? null, found, family);
     },
   );
 }

@@ -2,7 +2,8 @@
 import { SupervisorError } from "../errors.ts";
 
 /** What users and servers may be called: plain ASCII, so that a name is the same in a path, a row and a folder. */
-export const SLUG_PATTERN = "[a-z0-9][a-z0-9_-]{0,62}";
+export const SLUG_LENGTH = 63;
+export const SLUG_PATTERN = `[a-z0-9][a-z0-9_-]{0,${SLUG_LENGTH - 1}}`;
 
 export const SLUG = new RegExp(`^${SLUG_PATTERN}$`);
 
@@ -37,7 +38,7 @@ export function slugFor(text: string): string | undefined {
     .replace(/\p{M}/gu, "")
     .replace(/[^a-z0-9_]+/g, "-")
     .replace(/^[-_]+/, "")
-    .slice(0, 63)
+    .slice(0, SLUG_LENGTH)
     .replace(/-+$/, "");
   return slug === "" ? undefined : slug;
 }

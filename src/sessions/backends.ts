@@ -23,6 +23,7 @@ export class Backends {
     generation.client ??= new HttpClient(target.url, target.isRemote, {
       socketPath: target.socketPath,
       share: target.output,
+      reach: target.reach ?? "any",
       isGone: () => live.isGone(),
     });
     return generation.client;

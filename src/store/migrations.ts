@@ -230,4 +230,18 @@ export const MIGRATIONS: readonly string[] = [
   -- What an apply did with the user: made, or disabled one that it had made; null where an admin or a JWT made the user.
   ALTER TABLE users ADD COLUMN applied TEXT CHECK (applied IN ('made', 'pruned'));
   `,
+  `
+  -- Servers that the control API made. id: random, and never another's. state: enabled, disabled or removing.
+  -- box: the keys of its config entry as JSON, sealed by the vault. from_network: the URL came over TCP.
+  CREATE TABLE servers (
+    id           TEXT    PRIMARY KEY,
+    slug         TEXT    NOT NULL UNIQUE,
+    name         TEXT    NOT NULL,
+    description  TEXT,
+    state        TEXT    NOT NULL,
+    from_network INTEGER NOT NULL,
+    box          BLOB    NOT NULL,
+    created_at   INTEGER NOT NULL
+  ) STRICT, WITHOUT ROWID;
+  `,
 ];

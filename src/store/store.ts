@@ -20,6 +20,7 @@ import { ManifestRows } from "./manifests.ts";
 import { MetaRows } from "./meta.ts";
 import { NoticeRows } from "./notices.ts";
 import { SecretRows } from "./secrets.ts";
+import { ServerRows } from "./servers.ts";
 import { SealedRows } from "./sealed.ts";
 import type { SealedColumn } from "./sealed.ts";
 import { TokenRows } from "./tokens.ts";
@@ -38,6 +39,7 @@ export type { IdentityRow } from "./identities.ts";
 export type { ManifestPlace, ManifestSelector } from "./manifests.ts";
 export type { NoticeRow, NoticeRows } from "./notices.ts";
 export type { RowKey, SealedHead, SealedColumn, SealedRows } from "./sealed.ts";
+export type { ServerRow, ServerState } from "./servers.ts";
 export type { TokenRow } from "./tokens.ts";
 export type { AboutUser, UserOverview, UserRow, UserState } from "./users.ts";
 
@@ -61,6 +63,7 @@ export class Store {
   readonly notices: NoticeRows;
   readonly history: HistoryRows;
   readonly uids: UidRows;
+  readonly servers: ServerRows;
   readonly #db: Connection;
 
   constructor(db: Connection) {
@@ -81,6 +84,7 @@ export class Store {
     this.notices = new NoticeRows(db);
     this.history = new HistoryRows(db);
     this.uids = new UidRows(db);
+    this.servers = new ServerRows(db);
   }
 
   /** The boxes of a column; which columns there are is for the vault to say. */

@@ -25,6 +25,7 @@ export const SEALED_COLUMNS: readonly SealedColumn[] = [
     place:
       "'feishu_tokens|' || (SELECT name FROM users WHERE users.id = user_id) || '|' || server || '|' || app || '|' || key",
   },
+  { table: "servers", key: ["id"], column: "box", place: "'servers|' || id" },
   { table: "secrets", key: ["name"], column: "box", place: "'secrets|' || name" },
   {
     table: "manifests",

@@ -319,11 +319,11 @@ test("durations and sizes outside of their forms are refused", () => {
     assert.equal(problemsOf({ ...MINIMAL, limits: { memory } }).length, 1, String(memory));
 });
 
-test("keys of later versions are refused by name", () => {
-  assert.match(
-    problemsOf({ ...MINIMAL, allowPrivate: false })[0]!,
-    /^allowPrivate: cannot be false/,
-  );
+test("a header that is there twice, in another case, is refused by its name", () => {
+  const headers = { "X-Key": "one", "x-key": "two" };
+  assert.deepEqual(problemsOf(withServer({ url: "http://a/mcp", headers })), [
+    "servers.one.headers.x-key: is there twice, in another case: a header has one name",
+  ]);
 });
 
 test("an issuer of JWTs has one key, one algorithm that fits it, and a name that no other has", () => {

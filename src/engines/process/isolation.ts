@@ -163,6 +163,11 @@ export class Isolation {
     for (const [name, level] of levels) this.#store?.meta.set(recordOf(name), Buffer.from(level));
   }
 
+  /** There is no such server any more: the next one of that name may have any level. */
+  forget(server: string): void {
+    this.#store?.meta.delete(recordOf(server));
+  }
+
   /** What stands around this instance. Rejects with ISOLATION_UNAVAILABLE or INSTANCE_SPAWN_FAILED. */
   boxFor({ user, server }: Ref, def: ChildServer): Box {
     const level = this.levelOf(def);

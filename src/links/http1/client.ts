@@ -3,7 +3,8 @@ import { connect as connectTcp } from "node:net";
 import type { OnReadOpts, Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
 import { SupervisorError } from "../../errors.ts";
-import { guardedLookup, requireAllowedHost } from "../../platform/address.ts";
+import { lookupFor, requireAllowedHost } from "../../platform/address.ts";
+import type { Reach } from "../../platform/address.ts";
 import { OutputShare } from "../../platform/output-share.ts";
 import { RedirectedExchange } from "./exchange.ts";
 import type { Exchange, HttpRequest, Receiver, Send } from "./exchange.ts";
@@ -22,6 +23,8 @@ export interface HttpClientOptions {
   readonly socketPath?: string | null;
   /** Of what the server may write in all. */
   readonly share?: OutputShare;
+  /** How far it goes to a remote; `any`. */
+  readonly reach?: Reach;
   /** Whether the server's process does nothing any more. */
   readonly isGone?: () => boolean;
 }
@@ -33,6 +36,7 @@ export interface HttpClientOptions {
 export class HttpClient {
   readonly #origin: URL;
   readonly #isRemote: boolean;
+  readonly #reach: Reach;
   readonly #socketPath: string | null;
   readonly #isGone: () => boolean;
   readonly #share: OutputShare;
@@ -47,9 +51,11 @@ export class HttpClient {
   /** Throws UPSTREAM_REFUSED for an origin that is never called. */
   constructor(origin: URL, isRemote: boolean, options: HttpClientOptions = {}) {
     const { socketPath = null, share = new OutputShare(), isGone = () => false } = options;
-    if (isRemote) requireAllowedHost(origin.hostname);
+    const { reach = "any" } = options;
+    if (isRemote) requireAllowedHost(origin.hostname, reach);
     this.#origin = origin;
     this.#isRemote = isRemote;
+    this.#reach = reach;
     this.#socketPath = socketPath;
     this.#share = share;
     // How a connection to elsewhere breaks says nothing of who has read what.
@@ -116,7 +122,7 @@ export class HttpClient {
     if (this.#socketPath !== null) return connectTcp({ path: this.#socketPath, onread });
     const { hostname, port, protocol } = this.#origin;
     const host = hostname.replace(/^\[|\]$/g, "");
-    const lookup = this.#isRemote ? { lookup: guardedLookup } : {};
+    const lookup = this.#isRemote ? { lookup: lookupFor(this.#reach) } : {};
     const options = {
       host,
       port: Number(port) || (protocol === "https:" ? 443 : 80),

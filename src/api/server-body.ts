@@ -1,0 +1,115 @@
+import type { Request } from "express";
+import type { ServerEntry } from "../config/one-server.ts";
+import { SupervisorError } from "../errors.ts";
+import { languageOf } from "../http/language.ts";
+import type { Language } from "../http/language.ts";
+import { PROGRAM_KEYS } from "../operations/server-entry.ts";
+import type { ServerWish } from "../operations/server-orders.ts";
+import { readBoolean } from "./input.ts";
+
+const MAX_NAME_LENGTH = 100;
+const MAX_DESCRIPTION_LENGTH = 2000;
+const CONTROL = /\p{Cc}/u;
+/** Lines and tabs may stand in a text field. */
+const CONTROL_IN_TEXT = /(?![\t\n\r])\p{Cc}/u;
+
+const invalid = (message: string): SupervisorError =>
+  new SupervisorError("REQUEST_INVALID", message);
+
+/** Word for word what the forms of MCP configs say. */
+const NOT_JSON: Record<Language, string> = {
+  zh: "Headers 格式错误：必须是有效的 JSON 格式",
+  en: "Headers are malformed: they must be valid JSON",
+};
+const NO_OBJECT: Record<Language, string> = {
+  zh: "Headers 必须是一个对象",
+  en: "Headers must be an object",
+};
+
+/** `said` are the keys that are no part of the entry; what of them a change may repeat stands as it is. */
+export interface ServerBody extends ServerWish {
+  repeated: Readonly<Record<string, unknown>>;
+}
+
+/** Keys that are shown and never change: whoever loads a server and saves it sends them too. */
+const REPEATED = ["id", "slug", "origin"];
+
+/**
+ * What a request says of a server. REQUEST_INVALID, or SOCKET_ONLY for keys of a program where
+ * `mayRun` is false. What the entry must be is for the schema of the config to say.
+ */
+export function readServerBody(
+  req: Request,
+  { isLocal, mayRun }: { isLocal: boolean; mayRun: boolean },
+): ServerBody {
+  const body: unknown = req.body ?? {};
+  if (typeof body !== "object" || body === null || Array.isArray(body))
+    throw invalid("the body must be a JSON object");
+  const said = new Map(Object.entries(body));
+  const taken = (key: string): unknown => {
+    const value: unknown = said.get(key);
+    said.delete(key);
+    return value;
+  };
+  const program = mayRun ? undefined : PROGRAM_KEYS.find((key) => said.has(key));
+  if (program !== undefined)
+    throw new SupervisorError(
+      "SOCKET_ONLY",
+      `${program} belongs to a program of this machine, which is set over the control socket only; "admin": { …, "commands": true } in the config allows it here too`,
+    );
+  const repeated = Object.fromEntries(
+    REPEATED.flatMap((key) => (said.has(key) ? [[key, taken(key)]] : [])),
+  );
+  const [name, description, enabled] = [taken("name"), taken("description"), taken("enabled")];
+  for (const key of ["builtin", "disabled"])
+    if (said.has(key))
+      throw invalid(
+        key === "builtin"
+          ? "builtin: a server that is part of the daemon stands in the config"
+          : 'disabled: write "enabled": false',
+      );
+  if (said.has("headers")) {
+    const language = languageOf(req.headers["accept-language"]);
+    said.set("headers", readHeaders(said.get("headers"), language));
+  }
+  return {
+    name: name === undefined ? undefined : readName(name),
+    description: description === undefined ? undefined : readDescription(description),
+    enabled: enabled === undefined ? undefined : readBoolean(enabled, "enabled"),
+    entry: Object.fromEntries(said),
+    isFromNetwork: !isLocal,
+    repeated,
+  };
+}
+
+function readName(value: unknown): string {
+  const name = typeof value === "string" ? value.trim() : "";
+  if (name !== "" && name.length <= MAX_NAME_LENGTH && !CONTROL.test(name)) return name;
+  throw invalid(`name must be one line of 1 to ${MAX_NAME_LENGTH} characters`);
+}
+
+function readDescription(value: unknown): string | null {
+  if (value === null || value === "") return null;
+  const isText = typeof value === "string" && value.length <= MAX_DESCRIPTION_LENGTH;
+  if (isText && !CONTROL_IN_TEXT.test(value)) return value;
+  throw invalid(`description must be text of at most ${MAX_DESCRIPTION_LENGTH} characters`);
+}
+
+/** An object, or the text of one as a form has it; nothing and null are no headers. */
+function readHeaders(value: unknown, language: Language): ServerEntry {
+  if (value === null || (typeof value === "string" && value.trim() === "")) return {};
+  let headers: unknown = value;
+  if (typeof value === "string") {
+    try {
+      headers = JSON.parse(value);
+    } catch (cause) {
+      throw new SupervisorError("REQUEST_INVALID", NOT_JSON[language], { cause });
+    }
+  }
+  if (typeof headers !== "object" || headers === null || Array.isArray(headers))
+    throw invalid(NO_OBJECT[language]);
+  // No object has it as a name of its own once it is built by names.
+  if (Object.hasOwn(headers, "__proto__"))
+    throw invalid("headers.__proto__: must be the name of a header");
+  return headers as ServerEntry;
+}
