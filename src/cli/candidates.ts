@@ -27,6 +27,7 @@ const KIND_OF_OPTION: Record<string, Kind> = {
   "--invites-to": "files",
   "--token-file": "files",
   "--keep-in": "files",
+  "--from": "files",
 };
 
 /** Where the line has come to before its last word. */
