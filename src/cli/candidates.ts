@@ -1,5 +1,5 @@
 import type { Argument, Command, Option } from "commander";
-import type { Group, ListedUser, OwnedKey } from "../api/types.ts";
+import type { Group, ListedUser, OwnedKey, ShownServer } from "../api/types.ts";
 import { FILES } from "./completion-scripts.ts";
 import { apiPath, createControlClient } from "./client.ts";
 
@@ -102,7 +102,12 @@ async function namesOf(
     const { groups } = await client.call<{ groups: Group[] }>("GET", apiPath(["groups"]));
     const names = groups.map(({ name }) => name);
     if (kind === "groups") return names;
-    return [...(await namesOf("servers", path)), ...names.map((name) => `@${name}`)];
+    const { configs } = await client.call<{ configs: ShownServer[] }>(
+      "GET",
+      apiPath(["mcp", "configs"]),
+    );
+    const granted = configs.filter(({ origin }) => origin === "rest").map(({ slug }) => slug);
+    return [...granted, ...names.map((name) => `@${name}`)];
   }
   if (kind === "keys")
     return (await client.call<{ keys: OwnedKey[] }>("GET", apiPath(["keys"]))).keys.map(

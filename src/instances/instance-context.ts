@@ -37,7 +37,8 @@ export type SecretNow = (ref: Ref, generation: number) => string | undefined;
 export interface InstanceContext extends Pick<LaunchInput, "version" | "versions"> {
   config: Config;
   engines: Engines;
-  servers: (name: string) => ServerDef | undefined;
+  /** The server of that name; for a user only one that they may use. */
+  servers: (name: string, user?: string) => ServerDef | undefined;
   secretsFor: SecretsFor;
   secretNow: SecretNow;
   log: Logger;

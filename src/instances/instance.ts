@@ -313,7 +313,8 @@ export class Instance implements Owner {
   }
 
   #requireDef(): ServerDef {
-    const def = this.#context.servers(this.ref.server);
+    // Whoever has asked before may have lost the server since.
+    const def = this.#context.servers(this.ref.server, this.ref.user);
     if (!def) throw failureOf(this.ref, "SERVER_NOT_FOUND", "there is no such server");
     return def;
   }

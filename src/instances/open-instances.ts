@@ -1,11 +1,11 @@
 import { appOf } from "../builtins/feishu/app.ts";
 import type { FeishuApp } from "../builtins/feishu/app.ts";
 import { Builtins } from "../builtins/builtins.ts";
-import type { Servers } from "../catalog/catalog.ts";
+import type { Catalog, Servers } from "../catalog/catalog.ts";
 import { BuiltinEngine } from "../engines/builtin/builtin-engine.ts";
 import { openMachine } from "../engines/process/open.ts";
 import type { MachineFacts } from "../engines/process/open.ts";
-import type { Config } from "../config/config.ts";
+import type { Config, ServerDef } from "../config/config.ts";
 import type { Tokens } from "../tokens/tokens.ts";
 import type { Vault } from "../vault/vault.ts";
 import { RemoteEngine } from "../engines/remote/remote-engine.ts";
@@ -21,7 +21,7 @@ export interface InstancesOptions extends Omit<
   SupervisorOptions,
   "engines" | "eras" | "versions" | "servers"
 > {
-  catalog: Servers;
+  catalog: Servers & Pick<Catalog, "findFor">;
   scrubber: Scrubber;
   store: Store;
   vault: Vault;
@@ -49,7 +49,8 @@ export async function openInstances(
     builtin: closers.opened(new BuiltinEngine(builtins)),
   };
   const [eras, versions] = [store.meta.under("era"), store.meta.under("version")];
-  const servers = catalog.find.bind(catalog);
+  const servers = (name: string, user?: string): ServerDef | undefined =>
+    user === undefined ? catalog.find(name) : catalog.findFor(user, name);
   const supervisor = new Supervisor({ ...options, servers, engines, eras, versions });
   const manifests = closers.opened(new Manifests({ store, vault, log: options.log }));
   manifests.retain(keptRevisions(catalog.list()));

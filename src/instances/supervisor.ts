@@ -13,7 +13,7 @@ import type { StartEnd } from "./start-slots.ts";
 import { StartTimes } from "./start-times.ts";
 import { StartScheduler } from "./start-scheduler.ts";
 import type { InstanceFailure } from "./history.ts";
-import type { ChildServer, Config, ServerDef } from "../config/config.ts";
+import type { ChildServer, Config } from "../config/config.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import type { LogOutcome } from "./output-log.ts";
 import { Standings } from "./standing.ts";
@@ -56,7 +56,7 @@ function slotsFor(
 export interface SupervisorOptions {
   config: Config;
   version: string;
-  servers: (name: string) => ServerDef | undefined;
+  servers: InstanceContext["servers"];
   secretsFor: SecretsFor;
   secretNow: SecretNow;
   log: Logger;
@@ -130,7 +130,7 @@ export class Supervisor {
    * Rejects as a start does.
    */
   async eraOf(ref: Ref): Promise<Era> {
-    const def = this.#context.servers(ref.server);
+    const def = this.#context.servers(ref.server, ref.user);
     if (def?.kind !== "child" || def.transport !== "stdio")
       throw new SupervisorError("SERVER_NOT_FOUND", "there is no such stdio server");
     return await this.#eras.of(ref, def);

@@ -12,7 +12,7 @@ export interface FollowParts {
   registry: Pick<Registry, "events"> & { access: Pick<Registry["access"], "events"> };
   catalog: Pick<Catalog, "findFor">;
   tokens: Pick<Tokens, "events"> & { connects: Pick<Tokens["connects"], "end"> };
-  supervisor: Pick<Supervisor, "stop" | "forget" | "list" | "renewTokens" | "renewAtOnce">;
+  supervisor: Pick<Supervisor, "stop" | "list" | "renewTokens" | "renewAtOnce">;
   manifests: Pick<Manifests, "forget">;
   sessions: Pick<Sessions, "closeCredential" | "closeUser" | "closeServerTo">;
   log: Logger;
@@ -56,8 +56,7 @@ export function followChanges(parts: FollowParts): void {
       const users = new Set(supervisor.list({ server }).map(({ user }) => user));
       for (const user of [...users].filter(isOut)) {
         const reason = "stopped: the server is not granted to the user any more";
-        // Whoever has a handle of it must not start it again.
-        logFailure(user, supervisor.forget({ user, server }, reason));
+        logFailure(user, supervisor.stop({ user, server }, reason));
       }
     }
   });

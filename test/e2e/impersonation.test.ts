@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
+import { orderControl } from "../helpers/control.ts";
 import { startDaemon } from "../helpers/daemon.ts";
 import { echoServer } from "../helpers/echo.ts";
 import { bearer, call, initialize } from "../helpers/fixtures.ts";
@@ -42,6 +43,10 @@ test("the impersonation matrix: only the owner's own key gets through, and refus
   const bob = await daemon.addUser("bob", "token-of-bob");
   const carol = await daemon.addUser("carol", "token-of-carol");
   const own = alice.key.secret;
+  // One that bob may use and alice may not.
+  const granted = { name: "granted", url: "http://127.0.0.1:9/mcp" };
+  await orderControl(daemon.socket, "POST", "/api/mcp/configs", granted);
+  await orderControl(daemon.socket, "PUT", "/api/users/bob/grants?server=granted", {});
 
   const revoked = (await daemon.cli(["key", "issue", "alice"])).json<{
     id: string;
@@ -222,6 +227,9 @@ test("the impersonation matrix: only the owner's own key gets through, and refus
     ["POST", "/connect/everything", ""],
     ["PUT", "/connect/everything", ""],
     ["GET", "/nothing/sse", ""],
+    ["GET", "/granted/sse", ""],
+    ["POST", "/granted/mcp", ""],
+    ["POST", "/connect/granted", ""],
     ["GET", "/mcp", ""],
   ];
   const GRAMMATICAL = (user: string) => [`/u/${user}`];
@@ -289,6 +297,7 @@ test("the impersonation matrix: only the owner's own key gets through, and refus
             const isOfSession =
               (leaf === "/messages" && verb === "POST") ||
               (leaf === "/streamable/mcp" && verb !== "PUT");
+            if (leaf.startsWith("/granted/")) assert.equal(answer.status, 404, where);
             if (name === "the user's other key" && isOfSession)
               assert.equal(answer.status, 404, where);
           } else {

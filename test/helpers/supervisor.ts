@@ -89,7 +89,7 @@ export function openSupervisor(
   const supervisor = new Supervisor({
     config,
     version: "0.0.0",
-    servers: (name) => config.servers[name],
+    servers: (name, user) => (user === "stranger" ? undefined : config.servers[name]),
     secretsFor: ({ user, server }) => Promise.resolve(tokens.get(`${user}/${server}`)),
     secretNow: ({ user, server }) => tokens.get(`${user}/${server}`),
     log,

@@ -54,3 +54,13 @@ test("a new token drops the generation that had the old one", async (t) => {
   assert.equal(targetOf(second).headers["Authorization"], "Bearer new");
   assert.equal(targetOf(first).headers["Authorization"], "Bearer old");
 });
+
+test("nothing is begun for a user who may not use the server, whoever kept hold of it", async (t) => {
+  const { supervisor } = openSupervisor(t, SERVERS);
+  const kept = supervisor.instance(ref("stranger", "open"));
+  await assert.rejects(kept.ensure(), {
+    code: "SERVER_NOT_FOUND",
+    message: "stranger/open: there is no such server",
+  });
+  assert.equal(kept.live, undefined);
+});

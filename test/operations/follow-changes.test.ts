@@ -30,12 +30,9 @@ function rig({ stop = () => Promise.resolve(), end = () => {} } = {}) {
     },
     supervisor: {
       list: (of) => ["alice", "bob"].map((user) => ({ user, server: of?.server }) as InstanceRow),
-      forget: async ({ user, server }) => {
-        told.push(`end ${server} of ${user}`);
-        await stop();
-      },
-      stop: async ({ user }) => {
-        told.push(`stop ${user}`);
+
+      stop: async ({ user, server }) => {
+        told.push(`stop ${[user, server].filter(Boolean).join(" ")}`);
         await stop();
       },
       renewTokens: async ({ user, server }, why) => {
@@ -121,8 +118,8 @@ test("who lost a server loses sessions and children of it, within the event, and
   registry.access.events.emit("narrowed", new Set(["weather", "mail"]));
   assert.deepEqual(told, [
     "close weather to alice",
-    "end weather of alice",
+    "stop alice weather",
     "close mail to alice",
-    "end mail of alice",
+    "stop alice mail",
   ]);
 });
