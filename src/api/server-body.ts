@@ -4,8 +4,8 @@ import { SupervisorError } from "../errors.ts";
 import { languageOf } from "../http/language.ts";
 import type { Language } from "../http/language.ts";
 import { PROGRAM_KEYS } from "../operations/server-entry.ts";
-import type { ServerWish } from "../operations/server-orders.ts";
-import { readBoolean } from "./input.ts";
+import type { NewServer, ServerWish } from "../operations/server-orders.ts";
+import { readBody, readBoolean } from "./input.ts";
 
 const MAX_NAME_LENGTH = 100;
 const MAX_DESCRIPTION_LENGTH = 2000;
@@ -31,6 +31,12 @@ export interface ServerBody extends ServerWish {
   repeated: Readonly<Record<string, unknown>>;
 }
 
+/** Who asks: over the socket, and with leave to set programs. */
+interface Rights {
+  isLocal: boolean;
+  mayRun: boolean;
+}
+
 /** Keys that are shown and never change: whoever loads a server and saves it sends them too. */
 const REPEATED = ["id", "slug", "origin"];
 
@@ -38,11 +44,29 @@ const REPEATED = ["id", "slug", "origin"];
  * What a request says of a server. REQUEST_INVALID, or SOCKET_ONLY for keys of a program where
  * `mayRun` is false. What the entry must be is for the schema of the config to say.
  */
-export function readServerBody(
-  req: Request,
-  { isLocal, mayRun }: { isLocal: boolean; mayRun: boolean },
-): ServerBody {
-  const body: unknown = req.body ?? {};
+export function readServerBody(req: Request, rights: Rights): ServerBody {
+  return readServer(req.body ?? {}, languageOf(req.headers["accept-language"]), rights);
+}
+
+/** As `readServerBody`, of several by their names; what other programs call `disabled` is read too. */
+export function readServers(req: Request, rights: Rights): NewServer[] {
+  const { servers } = readBody(req, ["servers", "replace"]);
+  if (typeof servers !== "object" || servers === null || Array.isArray(servers))
+    throw invalid("servers must be an object with a server under each name");
+  const language = languageOf(req.headers["accept-language"]);
+  return Object.entries(servers).map(([name, entry]) => {
+    if (typeof entry !== "object" || entry === null || Array.isArray(entry))
+      throw invalid("servers must be an object with a server under each name");
+    const { disabled, ...said } = entry as Record<string, unknown>;
+    const enabled = disabled === undefined ? undefined : !readBoolean(disabled, "disabled");
+    const { repeated, ...server } = readServer(said, language, rights);
+    const [key] = Object.keys(repeated);
+    if (key !== undefined) throw invalid(`${name}: ${key} is given to a new server, not taken`);
+    return { ...server, name: readName(name), enabled };
+  });
+}
+
+function readServer(body: unknown, language: Language, { isLocal, mayRun }: Rights): ServerBody {
   if (typeof body !== "object" || body === null || Array.isArray(body))
     throw invalid("the body must be a JSON object");
   const said = new Map(Object.entries(body));
@@ -68,10 +92,7 @@ export function readServerBody(
           ? "builtin: a server that is part of the daemon stands in the config"
           : 'disabled: write "enabled": false',
       );
-  if (said.has("headers")) {
-    const language = languageOf(req.headers["accept-language"]);
-    said.set("headers", readHeaders(said.get("headers"), language));
-  }
+  if (said.has("headers")) said.set("headers", readHeaders(said.get("headers"), language));
   return {
     name: name === undefined ? undefined : readName(name),
     description: description === undefined ? undefined : readDescription(description),

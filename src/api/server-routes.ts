@@ -6,9 +6,9 @@ import type { BookedServer } from "../operations/server-book.ts";
 import { shownEntry } from "../operations/server-entry.ts";
 import { mount, param } from "./answers.ts";
 import { isAboutServer } from "./admin-log.ts";
-import { readFlag } from "./input.ts";
+import { readBoolean, readFlag } from "./input.ts";
 import type { ControlParts } from "./parts.ts";
-import { readServerBody } from "./server-body.ts";
+import { readServerBody, readServers } from "./server-body.ts";
 import type { ServerBody } from "./server-body.ts";
 import type { ShownServer } from "./types.ts";
 
@@ -93,6 +93,13 @@ export function addServerRoutes(router: Router, parts: ControlParts, isLocal: bo
   mount(router, "/mcp/configs", {
     get: () => ({ body: { configs: list() } }),
     post: async (req) => ({ status: 201, body: await add(req) }),
+  });
+  mount(router, "/mcp/import", {
+    post: async (req) => {
+      const all = readServers(req, { isLocal, mayRun });
+      const { replace } = (req.body ?? {}) as { replace?: unknown };
+      return { body: await servers.import(all, readBoolean(replace, "replace")) };
+    },
   });
   mount(router, "/mcp/configs/:id", {
     get: (req) => ({ body: show(param(req, "id")) }),

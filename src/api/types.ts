@@ -39,7 +39,7 @@ export interface ShownServer {
   [key: string]: unknown;
 }
 
-export type { RemovedServer } from "../operations/server-orders.ts";
+export type { ImportedServers, RemovedServer } from "../operations/server-orders.ts";
 
 export interface UserRow {
   user: string;

@@ -26,6 +26,8 @@ const KIND_OF_OPTION: Record<string, Kind> = {
   "--keys-to": "files",
   "--invites-to": "files",
   "--token-file": "files",
+  "--headers-file": "files",
+  "--env-file": "files",
   "--keep-in": "files",
   "--from": "files",
 };
@@ -72,7 +74,8 @@ function kindOfArgument(command: Command, argument: Argument | undefined): Kind 
   if (name === "group") return "groups";
   if (name === "users") return "users";
   if (name === "id" && group === "key") return "keys";
-  if (name === "name" && (group === "package" || group === "server")) return "servers";
+  if (name === "server" || (name === "name" && group === "package")) return "servers";
+  if (group === "server") return command.name() === "uninstall" ? "servers" : "anything";
   const isNew = group === "user" && command.name() === "add";
   return (name === "name" || name === "search") && !isNew ? "users" : "anything";
 }
@@ -96,8 +99,17 @@ async function namesOf(
 ): Promise<string[]> {
   const { loadConfig } = await import("../config/config.ts");
   const config = loadConfig({ path });
-  if (kind === "servers") return Object.keys({ ...config.servers, ...config.environment });
   const client = createControlClient(config.controlSocket);
+  if (kind === "servers") {
+    const own = Object.keys({ ...config.servers, ...config.environment });
+    // Those of the config are known without a daemon.
+    const found = await quietly(
+      client
+        .call<{ configs: ShownServer[] }>("GET", apiPath(["mcp", "configs"]))
+        .then(({ configs }) => configs.map(({ slug }) => slug)),
+    );
+    return [...new Set([...own, ...found])];
+  }
   if (kind === "groups" || kind === "grants") {
     const { groups } = await client.call<{ groups: Group[] }>("GET", apiPath(["groups"]));
     const names = groups.map(({ name }) => name);

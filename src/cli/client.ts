@@ -9,7 +9,11 @@ import { globalsOf } from "./output.ts";
 /** A client of the control API; every call rejects with the error that the daemon answered, or with DAEMON_UNREACHABLE. */
 export interface ControlClient {
   readonly socket: string;
-  call<T>(method: "GET" | "POST" | "PUT" | "DELETE", path: string, body?: object): Promise<T>;
+  call<T>(
+    method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE",
+    path: string,
+    body?: object,
+  ): Promise<T>;
   /** The answer to an order that is no JSON, to be read to its end; one that breaks off is an error of the stream. */
   fetch(path: string): Promise<IncomingMessage>;
   /** Hands over each document of an NDJSON answer; resolves when the daemon ends it. */
@@ -73,7 +77,9 @@ export function createControlClient(socket: string): ControlClient {
 
   const send = async (method: string, path: string, body?: object): Promise<IncomingMessage> =>
     await new Promise<IncomingMessage>((resolve, reject) => {
-      const text = method === "POST" || method === "PUT" ? JSON.stringify(body ?? {}) : undefined;
+      const text = ["POST", "PUT", "PATCH"].includes(method)
+        ? JSON.stringify(body ?? {})
+        : undefined;
       const headers =
         text === undefined
           ? {}

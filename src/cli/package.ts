@@ -3,6 +3,7 @@ import { SupervisorError } from "../errors.ts";
 import type { Install, PackageSpec } from "../installs/installs.ts";
 import { answer, globalsOf, instant } from "./output.ts";
 import { besideMoving, whileWaiting } from "./progress.ts";
+import { addServerCommands } from "./server.ts";
 import { table } from "./table.ts";
 import type { Column } from "./table.ts";
 import { viewHere } from "./view.ts";
@@ -122,7 +123,7 @@ const GROUPS: readonly Group[] = [
   },
   {
     name: "server",
-    description: "the same by its former name",
+    description: "add, list, show, change, enable, disable, remove, import servers",
     run: formerly,
   },
 ];
@@ -160,11 +161,13 @@ function addUninstall(group: Command, { name, run }: Group): void {
     .action(run("uninstall", uninstallPackage));
 }
 
+/** `server` has servers that the daemon serves, and the former names of two commands of `package`. */
 export function addPackageCommands(program: Command): void {
   for (const group of GROUPS) {
     const command = program.command(group.name).description(group.description);
+    if (group.name === "server") addServerCommands(command);
+    else addList(command, group);
     addInstall(command, group);
-    addList(command, group);
     addUninstall(command, group);
   }
 }

@@ -59,8 +59,8 @@ async function readAll(source: Readable, from: string): Promise<string> {
   }
 }
 
-/** Asks on the terminal without showing what is typed; the question goes to stderr, so that stdout stays clean. */
-async function ask(question: string): Promise<string> {
+/** Asks on the terminal without showing what is typed; the question goes to stderr, so that stdout stays clean. Rejects with USAGE. */
+export async function askHidden(question: string): Promise<string> {
   const mute = new Writable({ write: (_chunk, _encoding, done) => done() });
   const lines = createInterface({
     input: process.stdin,
@@ -119,7 +119,7 @@ export async function readAccessKey(
   const text =
     keyStdin === true
       ? await fromStdin("pipe the key in, or leave --key-stdin away to be asked for it")
-      : await ask(question);
+      : await askHidden(question);
   const key = chomped(text, "the access key");
   if (!/^[\x21-\x7e]+$/.test(key)) throw usage("that is no access key: it has other characters");
   return key;
@@ -142,7 +142,7 @@ export async function readSecret(command: Command, question: string): Promise<st
   } else if (options.tokenEnv !== undefined) {
     text = fromEnvironment(options.tokenEnv);
   } else if (isTerminal && !globalsOf(command).json) {
-    const typed = await ask(question);
+    const typed = await askHidden(question);
     return typed === "" ? undefined : typed;
   } else {
     return undefined;

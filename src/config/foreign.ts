@@ -75,3 +75,59 @@ export function passedOver(servers: Readonly<Record<string, object>>): Problem[]
     })),
   );
 }
+
+/** Where other programs put in what they ask their user for, or have in their environment. */
+const ASKED = /\$\{(?:input|env):[^}]*\}/g;
+const ENTRIES = [PASTED, "servers"] as const;
+
+const isObject = (value: unknown): value is Entries =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
+
+/**
+ * The servers in a file of another program (`mcpServers` of Claude and Cursor, `servers` of VS Code), by
+ * name, as entries of ours. What its user would be asked for is each user's own token here, where it
+ * stands in an `Authorization` header; elsewhere it is a problem, and so is a file with no server.
+ */
+export function readForeign(value: unknown): {
+  servers: Record<string, Entries>;
+  problems: Problem[];
+} {
+  const problems: Problem[] = [];
+  const found = new Map<string, Entries>();
+  const keys = isObject(value) ? ENTRIES.filter((key) => isObject(value[key])) : [];
+  for (const key of keys) {
+    const entries = (value as Entries)[key] as Entries;
+    for (const [name, entry] of Object.entries(entries)) {
+      const refuse = (path: readonly PropertyKey[], message: string): void =>
+        void problems.push({ path: [key, name, ...path], message });
+      if (!isObject(entry)) refuse([], "must be an object");
+      else if (found.has(name)) refuse([], "is there twice");
+      else found.set(name, withTokens(entry, refuse));
+    }
+  }
+  if (found.size === 0 && problems.length === 0)
+    problems.push({ path: [], message: `holds no server under ${ENTRIES.join(" or ")}` });
+  return { servers: Object.fromEntries(found), problems };
+}
+
+type Refuse = (path: readonly PropertyKey[], message: string) => void;
+
+function withTokens(entry: Entries, refuse: Refuse): Entries {
+  const translated = (value: unknown, path: readonly PropertyKey[]): unknown => {
+    if (Array.isArray(value)) return value.map((item, index) => translated(item, [...path, index]));
+    if (isObject(value))
+      return Object.fromEntries(
+        Object.entries(value).map(([key, inner]) => [key, translated(inner, [...path, key])]),
+      );
+    if (typeof value !== "string" || value.search(ASKED) === -1) return value;
+    const [first, name] = path;
+    if (first === "headers" && /^authorization$/i.test(String(name)))
+      return value.replaceAll(ASKED, "${token}");
+    refuse(
+      path,
+      "holds an ${input:…} or ${env:…}, which is taken in an Authorization header only, for the user's own token: write the value itself",
+    );
+    return value;
+  };
+  return translated(entry, []) as Entries;
+}

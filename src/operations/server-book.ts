@@ -69,10 +69,13 @@ export class ServerBook {
     return this.list().some((server) => server.slug === slug);
   }
 
-  /** What there would be by this config, were `changed` in the book too; problems as lines, those servers are left out. */
-  under(config: Config, changed?: BookedServer): NextServers & { problems: string[] } {
+  /** What there would be by this config, were these in the book too; problems as lines, those servers are left out. */
+  under(
+    config: Config,
+    changed: readonly BookedServer[] = [],
+  ): NextServers & { problems: string[] } {
     const byId = new Map(this.#byId);
-    if (changed !== undefined) byId.set(changed.id, changed);
+    for (const server of changed) byId.set(server.id, server);
     const all = [...byId.values()];
     const problems: string[] = [];
     const servers = all
@@ -88,12 +91,17 @@ export class ServerBook {
     return { servers: Object.fromEntries(servers), disabled, problems };
   }
 
-  /** Keeps the server, in the place of the one with its id. */
-  keep(server: BookedServer): void {
+  /** Keeps all of these or none, each in the place of the one with its id. */
+  keep(servers: readonly BookedServer[]): void {
     const { store, vault } = this.#parts;
-    const { entry, ...row } = server;
-    store.servers.put({ ...row, box: vault.seal(JSON.stringify(entry), placeOf(row.id)) });
-    this.#byId.set(row.id, server);
+    const rows = servers.map(({ entry, ...row }) => ({
+      ...row,
+      box: vault.seal(JSON.stringify(entry), placeOf(row.id)),
+    }));
+    store.transaction(() => {
+      for (const row of rows) store.servers.put(row);
+    });
+    for (const server of servers) this.#byId.set(server.id, server);
   }
 
   /** From here on it is nobody's, also for a daemon that is killed before its `remove`. */

@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { readdir } from "node:fs/promises";
 import path from "node:path";
+import { isDeepStrictEqual } from "node:util";
 import type { Registry } from "../auth/registry.ts";
 import { RESERVED } from "../config/server-schema.ts";
 import type { ServerEntry } from "../config/one-server.ts";
@@ -10,8 +11,9 @@ import type { Isolation } from "../engines/process/isolation.ts";
 import { userHome } from "../engines/process/private-home.ts";
 import type { Supervisor } from "../instances/supervisor.ts";
 import { SupervisorError, toSupervisorError } from "../errors.ts";
-import { isForbidden, isPrivate } from "../platform/address.ts";
+import { isPrivate } from "../platform/address.ts";
 import { SLUG_LENGTH, slugFor } from "../platform/slug.ts";
+import type { ServerState } from "../store/store.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import type { InOrder } from "./one-by-one.ts";
 import { replaceServers } from "./replace-servers.ts";
@@ -41,6 +43,15 @@ export interface ServerWish {
   entry: ServerEntry;
   /** It came over TCP. */
   isFromNetwork: boolean;
+}
+
+export type NewServer = ServerWish & { name: string };
+
+/** Slugs of what was imported. */
+export interface ImportedServers {
+  added: string[];
+  changed: string[];
+  unchanged: string[];
 }
 
 /** What became of a removal. */
@@ -76,20 +87,8 @@ export class ServerOrders {
   }
 
   /** Adds a server; resolves with it. */
-  async create(wish: ServerWish & { name: string }): Promise<BookedServer> {
-    return await this.#inOrder(async () => {
-      const id = randomBytes(8).toString("hex");
-      return await this.#put({
-        id,
-        slug: this.#slugFor(wish.name, id),
-        name: wish.name,
-        description: wish.description ?? null,
-        state: wish.enabled === false ? "disabled" : "enabled",
-        isFromNetwork: wish.isFromNetwork,
-        entry: mergeEntry({}, wish.entry),
-        createdAt: Date.now(),
-      });
-    });
+  async create(wish: NewServer): Promise<BookedServer> {
+    return await this.#inOrder(async () => await this.#put(this.#made(wish)));
   }
 
   /** Changes what is said; resolves with the server as it is now. */
@@ -102,10 +101,41 @@ export class ServerOrders {
         ...kept,
         name,
         description,
-        state: enabled === undefined ? kept.state : enabled ? "enabled" : "disabled",
+        state: stateOf(enabled, kept.state),
         isFromNetwork: setsUrl ? wish.isFromNetwork : kept.isFromNetwork,
         entry: mergeEntry(kept.entry, wish.entry),
       });
+    });
+  }
+
+  /**
+   * Adds and changes all of these, or none. One whose name, or whose slug, a server has already is that
+   * server: it stays where it says the same, and is changed where `mayReplace` says so, else
+   * SERVER_EXISTS.
+   */
+  async import(wishes: readonly NewServer[], mayReplace: boolean): Promise<ImportedServers> {
+    return await this.#inOrder(async () => {
+      const done: ImportedServers = { added: [], changed: [], unchanged: [] };
+      const servers: BookedServer[] = [];
+      for (const wish of wishes) {
+        const known = this.#known(wish.name);
+        const server = known === undefined ? this.#made(wish) : importedOver(known, wish);
+        if (servers.some(({ slug }) => slug === server.slug))
+          throw invalid([`${wish.name}: another of these gets the slug ${server.slug} too`]);
+        if (known !== undefined && isSame(known, server)) {
+          done.unchanged.push(server.slug);
+          continue;
+        }
+        if (known !== undefined && !mayReplace)
+          throw new SupervisorError(
+            "SERVER_EXISTS",
+            `there is a server ${known.slug} already, and ${wish.name} is another: rename it, or import with replace`,
+          );
+        (known === undefined ? done.added : done.changed).push(server.slug);
+        servers.push(server);
+      }
+      if (servers.length > 0) await this.#putAll(servers);
+      return done;
     });
   }
 
@@ -139,17 +169,41 @@ export class ServerOrders {
     throw new SupervisorError("SERVER_NOT_FOUND", "there is no server of that id");
   }
 
+  #made({ name, description = null, enabled, entry, isFromNetwork }: NewServer): BookedServer {
+    const id = randomBytes(8).toString("hex");
+    return {
+      id,
+      slug: this.#slugFor(name, id),
+      name,
+      description,
+      state: stateOf(enabled, "enabled"),
+      isFromNetwork,
+      entry: mergeEntry({}, entry),
+      createdAt: Date.now(),
+    };
+  }
+
+  #known(name: string): BookedServer | undefined {
+    const all = this.list();
+    const slug = slugFor(name);
+    return all.find((server) => server.name === name) ?? all.find((server) => server.slug === slug);
+  }
+
   async #put(server: BookedServer): Promise<BookedServer> {
-    const { book, config, catalog, hideHeaders } = this.#parts;
-    const read = defOf(server, config);
-    if ("problems" in read) throw invalid(read.problems);
-    requireReach(read.def);
-    const next = book.under(config, server);
+    await this.#putAll([server]);
+    return server;
+  }
+
+  /** All of these, or none. */
+  async #putAll(servers: readonly BookedServer[]): Promise<void> {
+    const { book, config, catalog, hideHeaders, supervisor } = this.#parts;
+    const defs = servers.map((server) => checked(server, config, servers.length > 1));
+    const next = book.under(config, servers);
     // From the first moment, so before anything else sees it.
-    hideHeaders([...catalog.listWith({ rest: next.servers }), read.def]);
+    hideHeaders([...catalog.listWith({ rest: next.servers }), ...defs]);
     try {
-      await this.#settle(read.def);
-      book.keep(server);
+      await this.#settle(defs);
+      book.keep(servers);
     } catch (error) {
       hideHeaders(catalog.list());
       throw error;
@@ -157,15 +211,16 @@ export class ServerOrders {
     await replaceServers(this.#parts, "rest", next);
     hideHeaders(catalog.list());
     // What is there already has nothing to start: the next message goes there in the new way.
-    if (read.def.kind === "remote")
-      await this.#parts.supervisor.started({ server: server.slug }, TAKES_OVER_MS);
-    return server;
+    const remotes = defs.filter(({ kind }) => kind === "remote");
+    await Promise.all(
+      remotes.map(({ name }) => supervisor.started({ server: name }, TAKES_OVER_MS)),
+    );
   }
 
   /** An isolation that cannot be had is what the request asks for, and nobody else's failure. */
-  async #settle(def: ServerDef): Promise<void> {
+  async #settle(defs: readonly ServerDef[]): Promise<void> {
     try {
-      await this.#parts.isolation.settleAll([def]);
+      await this.#parts.isolation.settleAll(defs);
     } catch (error) {
       const { code, details, message } = toSupervisorError(error);
       if (code !== "ISOLATION_UNAVAILABLE") throw error;
@@ -178,7 +233,7 @@ export class ServerOrders {
     const { id, slug } = server;
     if (!keepData) book.beginRemoval(server);
     const off: BookedServer = { ...server, state: "removing" };
-    await replaceServers(this.#parts, "rest", book.under(config, off));
+    await replaceServers(this.#parts, "rest", book.under(config, [off]));
     manifests.forget({ server: slug });
     const homes = await homesOf(config.dataDir, slug);
     if (!keepData) for (const home of homes) await removeFolder(home);
@@ -213,15 +268,40 @@ export class ServerOrders {
   }
 }
 
+/** The whole entry is another; what such a file does not know stays. */
+const importedOver = (known: BookedServer, wish: NewServer): BookedServer => ({
+  ...known,
+  description: wish.description === undefined ? known.description : wish.description,
+  state: stateOf(wish.enabled, known.state),
+  isFromNetwork: wish.isFromNetwork,
+  entry: mergeEntry({}, wish.entry),
+});
+
+/** Whoever says the same over another way has changed nothing. */
+const isSame = (known: BookedServer, server: BookedServer): boolean =>
+  isDeepStrictEqual(known, { ...server, isFromNetwork: known.isFromNetwork });
+
+const stateOf = (enabled: boolean | undefined, otherwise: ServerState): ServerState =>
+  enabled === undefined ? otherwise : enabled ? "enabled" : "disabled";
+
+/** REQUEST_INVALID with all that is wrong; `isNamed`: with the name of the server in each line. */
+function checked(server: BookedServer, config: Config, isNamed: boolean): ServerDef {
+  const read = defOf(server, config);
+  const problems = "problems" in read ? read.problems : reachProblems(read.def);
+  if ("def" in read && problems.length === 0) return read.def;
+  throw invalid(isNamed ? problems.map((line) => `${server.name}: ${line}`) : problems);
+}
+
 /** Where a URL names an address, that is known before anything is called; a name is judged when it is. */
-function requireReach(def: ServerDef): void {
-  if (def.kind !== "remote") return;
+function reachProblems(def: ServerDef): string[] {
+  if (def.kind !== "remote" || def.isPublicOnly !== true) return [];
   const host = new URL(def.url.replaceAll("${user}", "user")).hostname.replaceAll(/^\[|\]$/g, "");
   const isLocal = /^(?:.*\.)?localhost\.?$/.test(host);
-  if (isForbidden(host) || (def.isPublicOnly === true && (isLocal || isPrivate(host))))
-    throw invalid([
-      'url: leads to a private address, and with "allowPrivate": false a URL that is set over TCP may not; set it over the control socket',
-    ]);
+  return isLocal || isPrivate(host)
+    ? [
+        'url: leads to a private address, and with "allowPrivate": false a URL that is set over TCP may not; set it over the control socket',
+      ]
+    : [];
 }
 
 const namesIn = async (folder: string): Promise<string[]> => await readdir(folder).catch(() => []);
