@@ -92,12 +92,24 @@ export class ClientStream {
     return this.#lastMessageAt;
   }
 
-  /** The first event of HTTP with SSE. */
-  endpoint(path: string): void {
-    this.#put(Buffer.from(formatEvent("endpoint", path)));
+  /** Takes a whole event and the line with its id. */
+  event(idLine: string, bytes: Buffer): boolean {
+    if (this.#isOver) return true;
+    if (bytes.length > ONE_WRITE_BYTES) this.#put(Buffer.from(idLine));
+    else {
+      if (this.#unsent === "") process.nextTick(this.#flushLater);
+      this.#unsent += idLine;
+    }
+    return this.part(bytes, true);
   }
 
-  event(text: string): void {
+  /** The first event of HTTP with SSE, which is no message; its id says where the client goes on. */
+  endpoint(path: string, id: string): void {
+    this.#put(Buffer.from(`id: ${id}\n${formatEvent("endpoint", path)}`));
+  }
+
+  /** Puts an event of the gateway's own on the stream; ends the stream where an event was cut in the middle. */
+  say(text: string): void {
     if (this.#isOver) return;
     this.#lastMessageAt = performance.now();
     if (this.#isMidEvent) this.end();

@@ -4,10 +4,12 @@ import { faultOfBody } from "../mcp/client-body.ts";
 import { isForNobody, isRequest } from "../mcp/envelope.ts";
 import { headersToChild, headersToClient } from "../mcp/headers.ts";
 import { ACCEPTED } from "../links/link.ts";
+import { readEventId } from "../sessions/event-id.ts";
+import type { SseFront } from "../sessions/sse-front.ts";
 import { ClientStream } from "./client-stream.ts";
 import { dropBody, readBody } from "../http/read-body.ts";
 import { queryOf, valuesOf } from "./routes.ts";
-import { claimOf } from "./request-context.ts";
+import { claimOf, lastEventIdOf } from "./request-context.ts";
 import type { FrontContext, RequestContext } from "./request-context.ts";
 
 const SESSION_PARAM = "session_id";
@@ -30,23 +32,32 @@ export function openSseStream(context: FrontContext, request: RequestContext): v
   );
   dropBody(req);
   const stream = new ClientStream(res, context.heart);
-  const front = sessions.openSse({
-    holder: principal,
-    instance,
-    server,
-    settings,
-    outlet: stream,
-    requestId,
-  });
+  const back = comingBack(context, request);
+  const front =
+    back?.front ??
+    sessions.openSse({ holder: principal, instance, server, settings, outlet: stream, requestId });
   trace.atEnd(() => {
     release();
-    sessions.closeSse(front);
+    front.left(stream);
   });
   const base = `${context.prefix}/u/${route.user}${route.server === undefined ? "" : `/${route.server}`}/messages`;
   const kept = queryOf(req.url ?? "")
     .split("&")
     .filter((pair) => pair !== "" && !pair.startsWith(`${SESSION_PARAM}=`));
-  stream.endpoint(`${base}?${[...kept, `${SESSION_PARAM}=${front.session.id}`].join("&")}`);
+  const path = `${base}?${[...kept, `${SESSION_PARAM}=${front.session.id}`].join("&")}`;
+  stream.endpoint(path, back?.id ?? front.firstId);
+  back?.front.goOn(stream, back.after);
+}
+
+/** Whom the client's Last-Event-ID names; undefined where it has to begin anew. */
+function comingBack(
+  { sessions }: FrontContext,
+  request: RequestContext,
+): { front: SseFront; id: string; after: number } | undefined {
+  const id = lastEventIdOf(request);
+  const at = readEventId(id);
+  const front = at && sessions.sse.find(at.stream, claimOf(request));
+  return front && { front, id: id!, after: at.n };
 }
 
 /** `POST …/messages`: one message of a session; answered with what the child answers. */
@@ -57,7 +68,7 @@ export async function postSseMessage(
   const { req, res, principal, server, trace } = request;
   const ids = valuesOf(queryOf(req.url ?? ""), SESSION_PARAM);
   const [sessionId = ""] = ids.length === 1 ? ids : [];
-  const front = context.sessions.requireSse(sessionId, claimOf(request));
+  const front = context.sessions.sse.require(sessionId, claimOf(request));
   trace.atEnd(context.sessions.open.add(principal, () => res.destroy(), server.name));
   const body = await readBody(req, context.config.limits.bodyBytes, context.edge);
   if (body === undefined) return;

@@ -67,6 +67,10 @@ export class HttpAnswer implements HttpOutlet {
     return res.write(bytes);
   }
 
+  event(idLine: string, bytes: Buffer): boolean {
+    return this.#state.kind !== "stream" || this.#state.stream.event(idLine, bytes);
+  }
+
   get unread(): number {
     if (this.#state.kind === "stream") return this.#state.stream.unread;
     return this.#options.request.res.writableLength;
@@ -117,9 +121,7 @@ export class HttpAnswer implements HttpOutlet {
     request.trace.fail(error);
     if (this.#state.kind === "stream") {
       for (const id of unanswered)
-        this.#state.stream.event(
-          formatEvent("message", rpcErrorText(error, request.requestId, id)),
-        );
+        this.#state.stream.say(formatEvent("message", rpcErrorText(error, request.requestId, id)));
       this.#state.stream.end();
     } else if (request.req.method === "POST") {
       sendText(

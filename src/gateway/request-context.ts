@@ -53,3 +53,9 @@ export const claimOf = ({
   server,
   settings,
 });
+
+/** The last event that the client has of the stream for which it comes back, by its own account. */
+export function lastEventIdOf({ req }: Pick<RequestContext, "req">): string | undefined {
+  const id = req.headers["last-event-id"];
+  return typeof id === "string" ? id : undefined;
+}

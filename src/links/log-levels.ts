@@ -12,13 +12,17 @@ export function isAtLeast(level: unknown, wanted: unknown): boolean {
 export class LogLevels<Session> {
   readonly #asked = new Map<Session, number>();
 
-  /** Tells whether the child has to hear of it: its level changes, or it has to refuse an unknown one. */
-  set(session: Session, level: unknown): boolean {
+  /**
+   * Takes note of what the session asks for. Gives the level that the child is to be asked for: this
+   * one where it has to refuse it, another where its level changes, undefined where it need not hear.
+   */
+  set(session: Session, level: unknown): "as asked" | { readonly lowest: string } | undefined {
     const before = this.#lowest();
     const wanted = rank(level);
-    if (wanted === -1) return true;
+    if (wanted === -1) return "as asked";
     this.#asked.set(session, wanted);
-    return this.#lowest() !== before;
+    const lowest = this.#lowest()!;
+    return lowest === before ? undefined : { lowest: LEVELS[lowest]! };
   }
 
   /** Whether a session wants to see a message of this level; one that never asked sees all, as it would alone. */
@@ -29,12 +33,6 @@ export class LogLevels<Session> {
 
   delete(session: Session): void {
     this.#asked.delete(session);
-  }
-
-  /** The most verbose level asked for, as its name; undefined when nobody asked. */
-  get lowest(): string | undefined {
-    const lowest = this.#lowest();
-    return lowest === undefined ? undefined : LEVELS[lowest];
   }
 
   #lowest(): number | undefined {

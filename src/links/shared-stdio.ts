@@ -153,15 +153,10 @@ export class SharedStdio {
         return answer(negotiated(this.greeting, message));
       case "logging/setLevel": {
         const level = message.find(["params", "level"]);
-        const isNews = this.#levels.set(client, level && valueAt(raw, level));
-        const lowest = this.#levels.lowest;
-        if (!isNews) return answer(ACCEPTED);
-        const isKnown = level !== undefined && lowest !== undefined;
-        return this.#forward(
-          client,
-          message,
-          isKnown ? [level, JSON.stringify(lowest)] : undefined,
-        );
+        const news = this.#levels.set(client, level && valueAt(raw, level));
+        if (news === undefined) return answer(ACCEPTED);
+        if (news === "as asked") return this.#forward(client, message);
+        return this.#forward(client, message, [level!, JSON.stringify(news.lowest)]);
       }
       case "resources/subscribe":
       case "resources/unsubscribe": {

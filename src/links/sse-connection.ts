@@ -168,7 +168,7 @@ export class SseConnection implements Link {
 
   #openStream(): void {
     const { client, target } = this.#options;
-    const reader = new SseReader(this.#onPart, this.#options.wantsData);
+    const reader = new SseReader(this.#onPart, this.#options.wantsData, true);
     this.#stream = client.request(
       {
         method: "GET",

@@ -11,6 +11,7 @@ const MAX_HELD_BYTES = 64 * 1024;
 const BETWEEN_LINES = Buffer.from("\n");
 const MAX_FIELD_NAME = 8;
 const MAX_EVENT_NAME = 64;
+const MAX_ID_BYTES = 1024;
 
 export interface EventPart {
   /** The bytes as they came, terminator included. */
@@ -19,6 +20,8 @@ export interface EventPart {
   readonly name: string;
   /** The JSON-RPC messages in the event's data; empty until the last part. */
   readonly messages: readonly Message[];
+  /** The event has data, as far as it has been read: what has none is no event to a client. */
+  readonly hasData: boolean;
   /** What of the event's data is in these bytes, where the reader was asked for it. */
   readonly data?: readonly Buffer[];
   /** False while more of the same event follows: nothing may be put between. */
@@ -33,6 +36,14 @@ export interface EventPart {
  */
 export class SseReader {
   readonly #emit: (part: EventPart) => void;
+  readonly #takesOutIds: boolean;
+  /** The last `id:` of the server, of those that are taken out. */
+  lastId: string | undefined;
+  #id: string | undefined;
+  /** Of a line that may turn out to be an id's, what came in earlier chunks. */
+  #withheld = "";
+  /** The LF of a CRLF that ended a line which was taken out is to go too. */
+  #takesOutLf = false;
   #data: Buffer[] | undefined;
   #hasData = false;
   readonly #scanner = new EnvelopeScanner();
@@ -44,14 +55,18 @@ export class SseReader {
   #skipLf = false;
   /** Bytes of the present line so far; a line of none ends the event. */
   #lineLength = 0;
-  #field: "name" | "data" | "event" | "other" = "name";
+  #field: "name" | "data" | "event" | "id" | "other" = "name";
   #fieldName = "";
   #eventName = "";
   #atValueStart = false;
 
-  /** With `wantsData` events are given with their data, and without the messages in it. */
-  constructor(emit: (part: EventPart) => void, wantsData = false) {
+  /**
+   * With `wantsData` events are given with their data, and without the messages in it; with
+   * `takesOutIds` without their `id:` lines, in whose place the gateway's own may stand.
+   */
+  constructor(emit: (part: EventPart) => void, wantsData = false, takesOutIds = false) {
     this.#emit = emit;
+    this.#takesOutIds = takesOutIds;
     if (wantsData) this.#data = [];
   }
 
@@ -68,18 +83,23 @@ export class SseReader {
       if (chunk[0] === LF) {
         i = 1;
         // The LF of a CRLF whose CR ended the event: nothing of an event is open, so it goes out by itself.
-        if (this.isAtBoundary) {
+        if (this.#takesOutLf) start = 1;
+        else if (this.isAtBoundary) {
           start = 1;
-          this.#emit({ bytes: chunk.subarray(0, 1), name: "", messages: [], isLast: true });
+          const bytes = chunk.subarray(0, 1);
+          this.#emit({ bytes, name: "", messages: [], hasData: false, isLast: true });
         }
       }
+      this.#takesOutLf = false;
     }
+    let lineStart = i;
     let nextCr = chunk.indexOf(CR, i);
     while (i < chunk.length) {
       const lf = chunk.indexOf(LF, i);
       let end = lf === -1 ? chunk.length : lf;
       if (nextCr !== -1 && nextCr < end) end = nextCr;
       this.#line(chunk, i, end);
+      if (this.#withheld !== "" && !this.#mayBeId) this.#release();
       if (end === chunk.length) break;
       i = end + 1;
       if (end === nextCr) {
@@ -87,12 +107,43 @@ export class SseReader {
         else if (chunk[i] === LF) i += 1;
         nextCr = chunk.indexOf(CR, i);
       }
+      if (this.#isIdLine) {
+        if (lineStart > start) this.#hold(chunk.subarray(start, lineStart));
+        start = i;
+        this.#withheld = "";
+        this.#takesOutLf = this.#skipLf;
+      }
+      lineStart = i;
       if (this.#endLine()) {
         this.#finish(chunk.subarray(start, i));
         start = i;
       }
     }
-    if (start < chunk.length) this.#hold(chunk.subarray(start));
+    let stop = chunk.length;
+    if (this.#lineLength > 0 && this.#takesOutIds && this.#mayBeId) {
+      if (this.#field === "name") this.#withheld += chunk.toString("latin1", lineStart);
+      stop = Math.max(start, lineStart);
+    }
+    if (start < stop) this.#hold(chunk.subarray(start, stop));
+  }
+
+  /** The line that has just ended is to be taken out. */
+  get #isIdLine(): boolean {
+    if (this.#field !== "id" && (this.#field !== "name" || this.#fieldName !== "id")) return false;
+    if (!this.#takesOutIds) return false;
+    // Without a colon it names an empty one (WHATWG HTML, 9.2.6).
+    if (this.#field === "name") this.#id = "";
+    return true;
+  }
+
+  get #mayBeId(): boolean {
+    return this.#field === "id" || (this.#field === "name" && "id".startsWith(this.#fieldName));
+  }
+
+  /** The line is another's than an id's. */
+  #release(): void {
+    this.#hold(Buffer.from(this.#withheld, "latin1"));
+    this.#withheld = "";
   }
 
   #line(chunk: Buffer, from: number, to: number): void {
@@ -101,10 +152,10 @@ export class SseReader {
     while (i < to && this.#field === "name") {
       const byte = chunk[i++]!;
       if (byte === COLON) {
-        this.#field =
-          this.#fieldName === "data" || this.#fieldName === "event" ? this.#fieldName : "other";
+        this.#field = this.#fieldOf(this.#fieldName);
         this.#atValueStart = true;
         if (this.#field === "event") this.#eventName = "";
+        else if (this.#field === "id") this.#id = "";
       } else if (this.#fieldName.length >= MAX_FIELD_NAME) {
         this.#field = "other";
       } else {
@@ -120,9 +171,16 @@ export class SseReader {
     if (this.#field === "data") {
       if (this.#data === undefined) this.#scanner.write(chunk, i, to);
       else if (i < to) this.#data.push(chunk.subarray(i, to));
+    } else if (this.#field === "id") {
+      if (this.#id!.length <= MAX_ID_BYTES) this.#id! += chunk.toString("latin1", i, to);
     } else if (this.#eventName.length < MAX_EVENT_NAME) {
       this.#eventName += chunk.toString("latin1", i, to);
     }
+  }
+
+  #fieldOf(name: string): "data" | "event" | "id" | "other" {
+    if (name === "data" || name === "event") return name;
+    return name === "id" && this.#takesOutIds ? name : "other";
   }
 
   /** Tells whether the line that just ended was the blank one after an event. */
@@ -142,7 +200,8 @@ export class SseReader {
       this.#held = [];
       this.#heldBytes = 0;
       const data = this.#takeData();
-      this.#emit({ bytes: whole, name: this.#name, messages: [], isLast: false, ...data });
+      const [name, hasData] = [this.#name, this.#hasData];
+      this.#emit({ bytes: whole, name, messages: [], hasData, isLast: false, ...data });
       return;
     }
     this.#held.push(bytes);
@@ -154,13 +213,21 @@ export class SseReader {
     // An overflowing event has lost its head, so it must not be taken for an endpoint.
     const name = this.#isOverflowing ? "" : this.#name;
     const messages = this.#scanner.messages;
+    const hasData = this.#hasData;
+    if (this.#id !== undefined) this.#takeId(this.#id);
     this.#held = [];
     this.#heldBytes = 0;
     this.#isOverflowing = false;
     this.#name = "";
     this.#scanner.reset();
     this.#hasData = false;
-    this.#emit({ bytes, name, messages, isLast: true, ...this.#takeData() });
+    this.#emit({ bytes, name, messages, hasData, isLast: true, ...this.#takeData() });
+  }
+
+  /** One that cannot be said in a header is of no use. */
+  #takeId(id: string): void {
+    this.lastId = id.length <= MAX_ID_BYTES && /^[\x20-\x7e]+$/.test(id) ? id : undefined;
+    this.#id = undefined;
   }
 
   #beginDataLine(): void {

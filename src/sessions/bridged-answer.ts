@@ -1,5 +1,7 @@
+import type { Message } from "../mcp/envelope.ts";
 import { LongText } from "../mcp/long-text.ts";
 import type { Text } from "../mcp/long-text.ts";
+import { messagesIn } from "../mcp/outcome.ts";
 import { messageEventParts } from "../mcp/sse.ts";
 import type { HttpOutlet } from "./outlet.ts";
 
@@ -9,6 +11,7 @@ export const PATIENCE_MS = 10_000;
 /** Begins the answer to a POST as an event stream. */
 export function beginStream(outlet: HttpOutlet): void {
   outlet.head(200, { "content-type": "text/event-stream" }, true);
+  outlet.prime?.();
 }
 
 /** Answers a POST with one message, and nothing before it, in a form that its client takes. */
@@ -16,7 +19,7 @@ export function answerWith(outlet: HttpOutlet, raw: Text, status = 200): void {
   // An event stream has one status; what refuses says so by another, which is worth more than the form.
   if (outlet.accepted === "stream" && status === 200) {
     beginStream(outlet);
-    emitMessage(outlet, raw);
+    emitMessage(outlet, raw, messagesIn(raw));
   } else {
     outlet.head(status, { "content-type": "application/json" }, false);
     for (const part of raw instanceof LongText ? raw.parts : [raw]) outlet.part(part, true);
@@ -24,10 +27,15 @@ export function answerWith(outlet: HttpOutlet, raw: Text, status = 200): void {
   outlet.end();
 }
 
-/** Puts one message of the server on a stream that has begun. False asks for a pause. */
-export function emitMessage(outlet: Pick<HttpOutlet, "part">, raw: Text): boolean {
+/** Puts one message of the server on a stream that has begun; what is known of it goes with it. False asks for a pause. */
+export function emitMessage(
+  outlet: Pick<HttpOutlet, "part">,
+  raw: Text,
+  said?: readonly Message[],
+): boolean {
   const parts = messageEventParts(raw);
   let hasRoom = true;
-  for (let i = 0; i < parts.length; i++) hasRoom = outlet.part(parts[i]!, i === parts.length - 1);
+  for (let i = 0; i < parts.length; i++)
+    hasRoom = outlet.part(parts[i]!, i === parts.length - 1, said);
   return hasRoom;
 }

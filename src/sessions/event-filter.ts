@@ -85,5 +85,5 @@ export class EventFilter {
 function eventOf(raw: Text): EventPart {
   const whole = raw instanceof LongText ? Buffer.concat(raw.parts) : raw;
   const messages = messagesIn(raw);
-  return { bytes: messageEvent(whole), name: "message", messages, isLast: true };
+  return { bytes: messageEvent(whole), name: "message", messages, hasData: true, isLast: true };
 }

@@ -121,6 +121,11 @@ export class InFlight {
     return id === undefined ? undefined : this.#open.get(id);
   }
 
+  /** Of all that wait for an answer. */
+  get idsOpen(): string[] {
+    return [...this.#open.keys()];
+  }
+
   /** Those that wait for the next generation, the oldest first. */
   waiting(): [id: string, open: Open][] {
     return [...this.#open].filter(([, { carrier }]) => carrier === undefined);

@@ -13,6 +13,18 @@ const CHANGED: Readonly<Record<ListMethod, string>> = {
   "resources/templates/list": "notifications/resources/list_changed",
 };
 
+/** What a client is told (JSON text) that may have missed anything: each list that it was shown may be another one, and each resource that it subscribed to. */
+export function allNews({ lists, subscriptions }: SessionMemory): string[] {
+  const changed = new Set(lists.methods.map((method) => CHANGED[method]));
+  return [
+    ...Array.from(changed, (method) => notificationText(method)),
+    ...Array.from(subscriptions.keys(), updatedText),
+  ];
+}
+
+const updatedText = (uri: string): string =>
+  notificationText("notifications/resources/updated", `{"uri":${uri}}`);
+
 type Pages = readonly ListPage[] | undefined;
 
 /** Of children over stdio, which show all their sessions the same: what each generation was asked already. */
@@ -29,9 +41,7 @@ export async function tellNews(
   mayHaveMissed: boolean,
 ): Promise<void> {
   const tell = (text: string): void => front.onMessage(Buffer.from(text), undefined);
-  if (mayHaveMissed)
-    for (const uri of memory.subscriptions.keys())
-      tell(notificationText("notifications/resources/updated", `{"uri":${uri}}`));
+  if (mayHaveMissed) for (const uri of memory.subscriptions.keys()) tell(updatedText(uri));
   const told = new Set<string>();
   for (const method of memory.lists.methods) {
     if (told.has(CHANGED[method]) || !memory.lists.differs(method, await pagesOf(at, method)))

@@ -1,5 +1,6 @@
 import type { SupervisorError } from "../errors.ts";
 import type { ResponseHeaders } from "../links/http1/client.ts";
+import type { Message } from "../mcp/envelope.ts";
 import type { Accepted } from "../mcp/headers.ts";
 
 /** The client's open event stream, as far as a session has to know it. */
@@ -8,8 +9,8 @@ export interface Outlet {
   readonly unread: number;
   /** Takes a part of the server's stream; false asks for a pause. */
   part(bytes: Buffer, isLast: boolean): boolean;
-  /** Puts an event of the gateway's own on the stream; ends the stream where an event was cut in the middle. */
-  event(text: string): void;
+  /** Takes a whole event and the line with its id, which goes before it; false asks for a pause. */
+  event(idLine: string, bytes: Buffer): boolean;
   /** Calls back once, when there is room again after a pause was asked for. */
   onceDrained(resume: () => void): void;
   end(): void;
@@ -22,8 +23,10 @@ export interface HttpOutlet {
   head(status: number, headers: ResponseHeaders, isStream: boolean): void;
   /** Bytes that the client has not taken yet. */
   readonly unread: number;
-  /** A part of the body; false asks for a pause. */
-  part(bytes: Buffer, isLast: boolean): boolean;
+  /** The client may come back for the stream that has begun, and is told so. */
+  prime?(): void;
+  /** A part of the body; `said` are the messages in an event with data, known with its last part. False asks for a pause. */
+  part(bytes: Buffer, isLast: boolean, said?: readonly Message[]): boolean;
   /** Calls back once, when there is room again after a pause was asked for. */
   onceDrained(resume: () => void): void;
   end(): void;

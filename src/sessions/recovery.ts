@@ -100,8 +100,11 @@ export class Recovery {
     try {
       await this.#options.session.open();
     } catch (error) {
-      const ids = this.#inFlight.waiting().map(([id]) => id);
-      await this.#fail(ids, error);
+      const waiting = this.#options.session.serving?.inFlight.waiting() ?? [];
+      await this.#fail(
+        waiting.map(([id]) => id),
+        error,
+      );
     }
   }
 
@@ -117,12 +120,14 @@ export class Recovery {
         `the server answered the message with ${status}`,
       );
     } catch (error) {
-      if (this.#inFlight.find(id) === open) await this.#fail([id], error);
+      const { serving } = this.#options.session;
+      if (serving?.inFlight.find(id) === open) await this.#fail([id], error);
     }
   }
 
   async #fail(ids: readonly string[], error: unknown): Promise<void> {
-    const tell = this.#options.front.interrupt(this.#inFlight.drainUnanswered(ids));
-    await tell?.(toSupervisorError(error));
+    const { front, session } = this.#options;
+    const unanswered = session.serving?.inFlight.drainUnanswered(ids) ?? [];
+    await front.interrupt(unanswered)?.(toSupervisorError(error));
   }
 }

@@ -1,5 +1,5 @@
 import type { Askable } from "../mcp/askable.ts";
-import type { Instance } from "../instances/supervisor.ts";
+import type { Follower, Instance } from "../instances/supervisor.ts";
 import { InFlight } from "./in-flight.ts";
 import { IdleHolds } from "./idle-holds.ts";
 import { isRepeatable } from "./resend.ts";
@@ -18,9 +18,18 @@ export interface Serving extends Place {
 }
 
 /** The session is counted from now on. */
-export function serve({ instance, askable }: Place, resend: Resend): Serving {
+export function serve({ instance, askable }: Place, resend: Resend, session: Follower): Serving {
   instance.usage.sessions += 1;
+  instance.usage.followers.add(session);
   const mayRepeat = (method: string): boolean => isRepeatable(method, resend);
   const holds = new IdleHolds(instance.usage);
   return { instance, askable, inFlight: new InFlight(instance.usage, holds, mayRepeat), holds };
+}
+
+/** The session is counted no more, and nothing is kept for it. */
+export function unserve({ instance, inFlight, holds }: Serving, session: Follower): void {
+  instance.usage.followers.delete(session);
+  inFlight.drain();
+  holds.clear();
+  instance.usage.sessions -= 1;
 }

@@ -9,3 +9,18 @@ export const sessionLost = ({ user, server }: Ref): SupervisorError =>
     "SESSION_LOST",
     `${user}/${server}: the server that held this session is gone; connect again`,
   );
+
+/** Nobody came back for the answer, and the server was told that nobody wants it. */
+export const clientGone = ({ user, server }: Ref): SupervisorError =>
+  new SupervisorError(
+    "INSTANCE_EXITED",
+    `${user}/${server}: the call was cancelled, because its client was away for longer than resumeWindow`,
+  );
+
+/** The client comes back for an answer that is not to be had. */
+export const answerGone = ({ user, server }: Ref): SupervisorError =>
+  new SupervisorError(
+    "INSTANCE_EXITED",
+    `${user}/${server}: the answer is not there any more: the daemon was restarted, or too much was said since`,
+    { data: { mayHaveHappened: true } },
+  );

@@ -20,24 +20,15 @@ import type { Places } from "./route.ts";
 import { Sender } from "./sender.ts";
 import { noSession, sessionLost } from "./session-errors.ts";
 import { SessionMemory } from "./session-memory.ts";
+import type { SessionState } from "./session-state.ts";
 import type { SessionOptions } from "./session-options.ts";
-import { serve } from "./serving.ts";
+import { serve, unserve } from "./serving.ts";
 import type { Place, Serving } from "./serving.ts";
 import { Sleeper } from "./sleeper.ts";
 import { Waiting } from "./waiting.ts";
 
 /** Backends that may die while a session is told to them, before its client hears of it. */
 const MAX_TRIES = 3;
-
-/** Where a session stands with its server. */
-type State =
-  /** On no generation: its next message brings one, and the session is replayed into it. */
-  | { readonly kind: "away" }
-  | { readonly kind: "attaching"; readonly attaching: Promise<Attachment> }
-  | { readonly kind: "attached"; readonly at: Attachment }
-  /** Its server has ended or given it up, and nothing takes it over. */
-  | { readonly kind: "lost" }
-  | { readonly kind: "closed" };
 
 /**
  * A client's conversation with one server, whatever front it came by and whatever stands behind it:
@@ -68,7 +59,7 @@ export class Session implements Follower {
   readonly #sender: Sender;
   readonly sleeper: Sleeper;
   #serving: Serving | undefined;
-  #state: State = { kind: "away" };
+  #state: SessionState = { kind: "away" };
   /** A generation has ended that may have had something to say. */
   #hasMissed = false;
 
@@ -87,10 +78,10 @@ export class Session implements Follower {
     this.#recovery = new Recovery({ ...options, session: this, front, sender: this.#sender });
   }
 
-  /** The instance at this place serves the session from now on, and counts it. Once. */
+  /** The instance at this place serves the session from now on, and counts it. Once, and again after `park`. */
   begin(place: Place): Serving {
-    this.#serving = serve(place, this.#options.resend);
-    place.instance.usage.followers.add(this);
+    if (this.#state.kind === "parked") this.#state = { kind: "away" };
+    this.#serving = serve(place, this.#options.resend, this);
     return this.#serving;
   }
 
@@ -160,10 +151,14 @@ export class Session implements Follower {
 
   /** Says something in the client's place; a server that is gone needs to hear none of it. */
   tell(message: ClientMessage): void {
-    const { now } = this.#places;
-    if (now === undefined) return;
-    const own = route({ body: message.raw, messages: [message], headers: [] }, this.#places);
-    if (own !== undefined) unheard("session", this.#broke, now.link.post(own));
+    unheard("session", this.#broke, this.told(message));
+  }
+
+  /** As `tell`; resolves when it has been heard, and rejects as `Link.post` does. */
+  async told(message: ClientMessage): Promise<void> {
+    const places = this.#places;
+    const own = route({ body: message.raw, messages: [message], headers: [] }, places);
+    await (own && places.now!.link.post(own));
   }
 
   /** Lets the server wait for the client to read, where it serves this session alone. */
@@ -195,8 +190,7 @@ export class Session implements Follower {
     if (this.#state.kind === "closed") return;
     this.#endAll("lost");
     this.#serving?.holds.clear();
-    const { inFlight } = this.#serving ?? {};
-    const tell = this.#front.interrupt(inFlight?.drainUnanswered() ?? []);
+    const tell = this.#front.interrupt(this.#serving?.inFlight.drainUnanswered() ?? []);
     unawaited("session", () => this.#front.end(), endBehind(this.#front, tell?.(error)));
   }
 
@@ -204,12 +198,22 @@ export class Session implements Follower {
   close(isTold = false): void {
     if (this.#state.kind === "closed") return;
     this.#endAll("closed", isTold);
-    if (this.#serving === undefined) return;
-    const { instance, inFlight, holds } = this.#serving;
-    instance.usage.followers.delete(this);
-    inFlight.drain();
-    holds.clear();
-    instance.usage.sessions -= 1;
+    if (this.#serving !== undefined) unserve(this.#serving, this);
+  }
+
+  /**
+   * Its client is away for good, as far as anybody knows, and waits for nothing: the way to the server
+   * ends, and no instance is kept for it. What the session was about stays: after `begin` its next
+   * message brings a generation that is told. False where it is on its way to one, or is over.
+   */
+  park(): boolean {
+    if (this.#serving === undefined || this.isLost || this.#state.kind === "attaching")
+      return false;
+    this.#endAll("parked");
+    this.#hasMissed = this.memory.isBegun;
+    unserve(this.#serving, this);
+    this.#serving = undefined;
+    return true;
   }
 
   readonly #broke = (failure: SupervisorError): void => this.giveUp(failure);
@@ -325,8 +329,10 @@ export class Session implements Follower {
     const epoch = this.memory.nextEpoch(live.generation);
     const { inFlight } = this.#serving!;
     const own = { front: this.#front, inFlight, memory: this.memory, onBroke: this.#broke };
-    const onDrained = (): void => this.#release(at);
-    const at: Attachment = new Attachment(live, epoch, { ...own, onDrained });
+    const at: Attachment = new Attachment(live, epoch, {
+      ...own,
+      onDrained: () => this.#release(at),
+    });
     return at;
   }
 
@@ -367,13 +373,13 @@ export class Session implements Follower {
 
   get #places(): Places {
     const now = this.#state.kind === "attached" ? this.#state.at : undefined;
-    const inFlight = this.#serving?.inFlight;
+    const { inFlight } = this.#serving ?? {};
     return { now, arriving: this.#arriving, drained: this.#drained, inFlight };
   }
 
-  #endAll(kind: "lost" | "closed", isTold = false): void {
+  #endAll(kind: "lost" | "closed" | "parked", isTold = false): void {
     const { now } = this.#places;
-    const places = [...(now === undefined ? [] : [now]), ...this.#drained];
+    const places = now === undefined ? [...this.#drained] : [now, ...this.#drained];
     this.#state = { kind };
     this.#drained.clear();
     this.#comeBack.cancel();

@@ -9,10 +9,9 @@ import type { ClientMessage } from "../mcp/client-body.ts";
 import { capabilitiesOf, versionWantedBy } from "./capabilities.ts";
 import { helloOf } from "./call-front.ts";
 import { CallLinks } from "./call-links.ts";
+import { EventLog, EventLogs } from "./event-log.ts";
 import { cutByStop } from "./exit.ts";
 import { Flow } from "./flow.ts";
-import { belongs } from "./belongs.ts";
-import type { Claim } from "./belongs.ts";
 import { Backends } from "./backends.ts";
 import { HttpFront } from "./http-front.ts";
 import { HttpRelay } from "./http-relay.ts";
@@ -32,6 +31,7 @@ import type { Place } from "./serving.ts";
 import { NOTHING_SHOWN, Showings } from "./showings.ts";
 import type { Shown } from "./showings.ts";
 import { SseFront } from "./sse-front.ts";
+import { SseSessions } from "./sse-sessions.ts";
 import { AllUnread, Unread } from "./unread.ts";
 import type { Waiting } from "./unread.ts";
 
@@ -82,6 +82,7 @@ export interface SseOpening extends Whose {
 
 export class Sessions {
   readonly open: OpenRequests;
+  readonly sse = new SseSessions(({ session }) => this.#discard(session.serving?.instance));
   readonly http: HttpSessions<HttpFront | HttpRelay>;
   /** Those over which the gateway itself calls tools, in the place of people. */
   readonly calls: CallLinks;
@@ -93,7 +94,7 @@ export class Sessions {
   readonly unread: AllUnread;
   readonly showings: Showings;
   readonly #options: SessionsOptions;
-  readonly #sse = new Map<string, SseFront>();
+  readonly #logs = new EventLogs();
   readonly #postTimeoutMs: number;
   readonly #timer: NodeJS.Timeout;
 
@@ -119,38 +120,28 @@ export class Sessions {
   }
 
   get count(): number {
-    return this.#sse.size + this.http.size;
+    return this.sse.size + this.http.size;
   }
 
   /** Begins a session with the client's stream; it needs no child yet. */
   openSse({ outlet, requestId, ...whose }: SseOpening): SseFront {
     const { instance, server } = whose;
-    const front = new SseFront({
+    const front: SseFront = new SseFront({
       ...this.#optionsFor(whose),
       outlet,
       requestId,
       choose: (messages) => this.#choose(instance, server, messages),
       isBridged: server.transport !== "sse",
-      unread: this.unreadOf(outlet),
+      unread: new Unread(this.unread),
+      log: this.#newLog(),
+      resumeWindowMs: this.#options.config.resumeWindowMs,
+      onParked: (served) => this.#discard(served),
+      onAway: () => this.sse.spareAway(whose.holder.user),
+      onOver: () => this.sse.close(front),
     });
     if (server.transport !== "stdio") front.session.begin({ instance, askable: new Set() });
-    this.#sse.set(front.session.id, front);
+    this.sse.add(front);
     return front;
-  }
-
-  /** The SSE session of that id as `HttpSessions.require` finds one; SESSION_NOT_FOUND for any other, whoever's it is. */
-  requireSse(id: string, claim: Claim): SseFront {
-    const front = this.#sse.get(id);
-    if (front === undefined || !belongs(front.session, claim)) {
-      throw new SupervisorError("SESSION_NOT_FOUND", "no such session; open a new stream");
-    }
-    return front;
-  }
-
-  closeSse(front: SseFront): void {
-    this.#sse.delete(front.session.id);
-    front.close();
-    this.#discard(front.session.serving?.instance);
   }
 
   /**
@@ -189,6 +180,10 @@ export class Sessions {
     const { survival } = this.#options;
     const { resend } = server;
     return new LonePost({ ...request, instance, backends, resend, survival }, live);
+  }
+
+  #newLog(): EventLog {
+    return new EventLog(this.#logs, this.#options.config.eventLog);
   }
 
   #optionsFor({ holder, instance, server, settings }: Whose): SessionOptions {
@@ -256,7 +251,7 @@ export class Sessions {
     this.refusal = refusal;
     await quiet(() => this.open.requestCount === 0 && !this.#isBusy, withinMs);
     const cutOff = cutByStop(refusal);
-    for (const { session } of this.#sse.values()) session.giveUp(cutOff);
+    for (const { session } of this.sse) session.giveUp(cutOff);
     this.http.giveUp(cutOff);
     // Nobody has to know there whether it may have happened: these calls are made again, or not, by people.
     this.calls.giveUp(refusal);
@@ -269,7 +264,7 @@ export class Sessions {
   }
 
   get #isBusy(): boolean {
-    for (const front of this.#sse.values()) if (front.isBusy) return true;
+    for (const front of this.sse) if (front.isBusy) return true;
     return false;
   }
 
@@ -281,27 +276,28 @@ export class Sessions {
     this.open.closeCredential(ended);
     if (ended.issuer !== BY_KEY) return;
     this.http.closeWhere(({ holder }) => isSameCredential(holder, ended));
+    this.sse.closeWhere(({ holder }) => isSameCredential(holder, ended));
   }
 
   /** Ends everything of this user, at once. */
   closeUser(user: string): void {
     this.open.closeUser(user);
     this.http.closeWhere((session) => session.holder.user === user);
+    this.sse.closeWhere((session) => session.holder.user === user);
     this.calls.closeUser(user);
   }
 
   /** Ends sessions that nobody has used for `sessionTtl`, streams and all: the server's words alone are no use. */
   expire(): void {
     const oldest = performance.now() - this.#options.config.sessionTtlMs;
-    for (const front of this.#sse.values()) if (front.isUnusedSince(oldest)) front.end();
+    this.sse.closeWhere((_, front) => front.isUnusedSince(oldest));
     this.http.expire();
     this.calls.expire();
   }
 
   /** Ends everything that was opened to this server, at once. */
   closeServer(server: string): void {
-    for (const front of this.#sse.values())
-      if (front.session.instance.ref.server === server) front.end();
+    this.sse.closeWhere((session) => session.instance.ref.server === server);
     this.http.closeWhere((session) => session.instance.ref.server === server);
     this.calls.closeServer(server);
     const gone = new SupervisorError("SERVER_NOT_FOUND", "the server is gone, or is another one");
@@ -320,6 +316,7 @@ export class Sessions {
   close(): void {
     clearInterval(this.#timer);
     this.open.closeAll();
+    this.sse.closeWhere(() => true);
     this.http.closeAll();
     this.calls.closeAll();
   }

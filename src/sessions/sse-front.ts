@@ -1,3 +1,4 @@
+import { guarded, unawaited, unheard } from "../containment.ts";
 import { ERROR_CODES, SupervisorError, toSupervisorError } from "../errors.ts";
 import { rpcErrorText } from "../http/error-response.ts";
 import type { ClientMessage } from "../mcp/client-body.ts";
@@ -10,20 +11,24 @@ import type { PostAnswer, Posting } from "../links/link.ts";
 import type { Text } from "../mcp/long-text.ts";
 import { messagesIn } from "../mcp/outcome.ts";
 import { RPC } from "../mcp/modern.ts";
-import { formatEvent } from "../mcp/sse.ts";
 import type { EventPart } from "../mcp/sse.ts";
 import { urlElicitation } from "../mcp/url-elicitation.ts";
 import { LEGACY_VERSIONS } from "../mcp/versions.ts";
 import { inTurns } from "../platform/in-turns.ts";
 import { emitMessage } from "./bridged-answer.ts";
 import type { CallWatch } from "./calls.ts";
+import { cancelCalls } from "./cancel-calls.ts";
 import type { Front, TellAll } from "./front.ts";
 import type { Unanswered } from "./in-flight.ts";
+import type { Instance } from "../instances/supervisor.ts";
+import type { EventLog } from "./event-log.ts";
 import { LateAnswers } from "./late-answers.ts";
+import { allNews } from "./news.ts";
+import { NumberedStream } from "./numbered-stream.ts";
 import type { Outlet } from "./outlet.ts";
 import { requirePassable } from "./passable.ts";
 import { Session } from "./session.ts";
-import { noSession } from "./session-errors.ts";
+import { answerGone, clientGone, noSession } from "./session-errors.ts";
 import type { SessionOptions } from "./session-options.ts";
 import type { Place } from "./serving.ts";
 import type { Unread } from "./unread.ts";
@@ -32,6 +37,15 @@ export interface SseFrontOptions extends SessionOptions {
   /** The instance that serves the session, told from its first message. Throws REQUEST_INVALID. */
   readonly choose: (messages: readonly ClientMessage[]) => Place;
   readonly outlet: Outlet;
+  readonly log: EventLog;
+  /** How long it waits for a client that has lost its stream, with what is under way. */
+  readonly resumeWindowMs: number;
+  /** The client is away for good, as far as anybody knows, and that instance serves it no more. */
+  readonly onParked: (served: Instance | undefined) => void;
+  /** The client has lost its stream, and may come back. */
+  readonly onAway: () => void;
+  /** Nobody can come back to it. */
+  readonly onOver: () => void;
   /** The server speaks another transport than this front. */
   readonly isBridged: boolean;
   /** Of the stream's own request. */
@@ -40,25 +54,41 @@ export interface SseFrontOptions extends SessionOptions {
   readonly unread: Unread;
 }
 
+/** A session that is on its way to its server at the end of its window is looked at again. */
+const PARKS_AGAIN_AFTER_MS = 1_000;
+
 const isDiscovery = (message: ClientMessage): boolean =>
   message.method === "server/discover" && isRequest(message);
 
 /**
- * A session's client over HTTP with SSE: all it hears comes on one stream, with which the session
- * begins and ends. Over a server of the same transport the events pass as they are.
+ * A session's client over HTTP with SSE: all it hears comes on one stream, which it may lose and come
+ * back for. Over a server of the same transport the events pass as they are.
  */
 export class SseFront implements Front {
   readonly session: Session;
   readonly onPart?: (part: EventPart) => void;
   readonly #options: SseFrontOptions;
   readonly #late = new LateAnswers();
+  readonly #stream: NumberedStream;
+  /** Runs while the client is away. */
+  #window: NodeJS.Timeout | undefined;
+  #awaySince: number | undefined;
   #isPaused = false;
   #isClosed = false;
 
   constructor(options: SseFrontOptions) {
     this.#options = options;
     this.session = new Session(options, this);
+    const { log, outlet } = options;
+    this.#stream = new NumberedStream({ name: this.session.id, log });
+    this.#stream.begin(outlet);
+    options.unread.add(this.#stream);
     if (!options.isBridged) this.onPart = this.#pass;
+  }
+
+  /** The id with which a client comes back that has heard nothing yet. */
+  get firstId(): string {
+    return this.#stream.idOf(0);
   }
 
   readonly #pass = (part: EventPart): void => {
@@ -66,8 +96,58 @@ export class SseFront implements Front {
     if (part.isLast) inFlight?.received(part.messages, part.bytes.length);
     else inFlight?.saw(part.bytes.length);
     const bytes = this.#late.sift(part);
-    if (bytes !== undefined && !this.#options.outlet.part(bytes, part.isLast)) this.#pause();
+    const said = part.hasData ? part.messages : undefined;
+    if (bytes !== undefined && !this.#stream.part(bytes, part.isLast, said)) this.#pause();
   };
+
+  /** The client has come back, and has heard what is before that event and the event. */
+  goOn(outlet: Outlet, after: number): void {
+    clearTimeout(this.#window);
+    const { requestId } = this.#options;
+    const { instance, memory } = this.session;
+    const missed = (id: string): string => rpcErrorText(answerGone(instance.ref), requestId, id);
+    this.#stream.goOn(outlet, { after, makeGood: () => allNews(memory), missed });
+    // A client that only listens says nothing that would bring the next child.
+    if (this.session.serving !== undefined || memory.subscriptions.size === 0) return;
+    this.session.begin(this.#options.choose([memory.initialize!]));
+    unheard("session", (failure) => this.session.giveUp(failure), this.session.open());
+  }
+
+  /** The client has lost this stream, or left. */
+  left(outlet: Outlet): void {
+    if (!this.#stream.leave(outlet)) return;
+    const { memory, isLost } = this.session;
+    if (isLost || !(memory.isBegun || this.isBusy)) return this.#options.onOver();
+    this.#waitFor(this.#options.resumeWindowMs);
+    this.#awaySince = performance.now();
+    this.#options.onAway();
+  }
+
+  /** When (`performance.now()`) the client lost its stream; undefined while it has one. */
+  get awaySince(): number | undefined {
+    return this.#stream.isAttached ? undefined : this.#awaySince;
+  }
+
+  #waitFor(ms: number): void {
+    const broke = (failure: SupervisorError): void => this.session.giveUp(failure);
+    const wait = guarded("session", broke, () => unawaited("session", broke, this.#abandon()));
+    this.#window = setTimeout(wait, ms).unref();
+  }
+
+  /** The client did not come back in time. It may yet: what it was about stays, and that its calls were cancelled is in the log. */
+  async #abandon(): Promise<void> {
+    const { session } = this;
+    if (this.#options.isStateful) return this.#options.onOver();
+    const ids = session.serving?.inFlight.idsOpen ?? [];
+    const { unanswered, told } = cancelCalls(session, ids);
+    const error = clientGone(session.instance.ref);
+    await inTurns(unanswered, (one) => this.#fail(one, error));
+    await told;
+    if (this.#stream.isAttached || this.#isClosed) return;
+    const served = session.serving?.instance;
+    if (session.park()) this.#options.onParked(served);
+    else this.#waitFor(Math.max(this.#options.resumeWindowMs, PARKS_AGAIN_AFTER_MS));
+  }
 
   get cutOff(): SupervisorError {
     const { user, server } = this.session.instance.ref;
@@ -94,9 +174,14 @@ export class SseFront implements Front {
     const { messages } = posting;
     const discovery = this.#options.isBridged ? messages.find(isDiscovery) : undefined;
     if (discovery !== undefined) return this.#refuseDiscovery(discovery.id!, watch);
+    // It asks whether the session is there, with the stream on which it would be answered.
+    if (!this.#stream.isAttached && messages.every(isPing)) throw noSession();
     session.lastUsedAt = performance.now();
     if (messages.every(isPing) && !session.hasChild) return this.#answerPings(messages);
-    const { inFlight } = session.serving ?? session.begin(this.#options.choose(messages));
+    const { initialize } = session.memory;
+    const { inFlight } =
+      session.serving ??
+      session.begin(this.#options.choose(initialize === undefined ? messages : [initialize]));
     const shown = session.sleeper.answer(messages);
     if (shown !== undefined) {
       this.onMessage(shown, undefined);
@@ -144,8 +229,11 @@ export class SseFront implements Front {
   /** The client has left or may not stay: its link goes too. */
   close(): void {
     this.#isClosed = true;
+    clearTimeout(this.#window);
     this.#options.unread.close();
     this.session.close();
+    this.#stream.end();
+    this.#options.log.close();
   }
 
   onMessage(raw: Text, _about: string | undefined, known?: Message): void {
@@ -154,7 +242,7 @@ export class SseFront implements Front {
     const full = this.#options.unread.refusal(raw.length);
     if (full !== undefined) return this.#drop(messages, full);
     this.session.serving?.inFlight.received(messages, raw.length);
-    if (!emitMessage(this.#options.outlet, raw)) this.#pause();
+    if (!emitMessage(this.#stream, raw, messages)) this.#pause();
   }
 
   onDropped(id: string, error: SupervisorError): void {
@@ -167,7 +255,7 @@ export class SseFront implements Front {
   }
 
   end(): void {
-    this.#options.outlet.end();
+    this.#stream.end();
   }
 
   /**
@@ -188,7 +276,7 @@ export class SseFront implements Front {
   /** Clients ask whether the session is there, and it is: no child is started for that. */
   #answerPings(messages: readonly ClientMessage[]): PostAnswer {
     for (const { id } of messages)
-      this.#options.outlet.event(formatEvent("message", pongText(id!)));
+      this.#stream.say(Buffer.from(pongText(id!)), { id: id!, method: undefined });
     return ACCEPTED;
   }
 
@@ -207,7 +295,7 @@ export class SseFront implements Front {
     if (this.#isPaused || this.session.live === undefined) return;
     this.#isPaused = true;
     this.session.pause();
-    this.#options.outlet.onceDrained(() => {
+    this.#stream.onceDrained(() => {
       this.#isPaused = false;
       this.session.resume();
     });
@@ -227,6 +315,6 @@ export class SseFront implements Front {
     more?: Parameters<typeof rpcErrorText>[3],
   ): void {
     const text = rpcErrorText(error, watch?.requestId ?? this.#options.requestId, id, more);
-    this.#options.outlet.event(formatEvent("message", text));
+    this.#stream.say(Buffer.from(text), { id, method: undefined });
   }
 }

@@ -23,11 +23,9 @@ const openFiles = (pid: number) => readdirSync(`/proc/${pid}/fd`).length;
 const rssMiB = (pid: number) =>
   Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1]) / 1024;
 
-test("a client that goes takes its stream at the child along, over both fronts", async (t) => {
-  const { sse, http, stream, stats } = await startForAlice(t, {
-    one: echoServer("sse"),
-    two: echoServer("http"),
-  });
+test("a client that goes and does not come back takes its stream at the child along, over both fronts", async (t) => {
+  const servers = { one: echoServer("sse"), two: echoServer("http") };
+  const { sse, http, stream, stats } = await startForAlice(t, servers, { resumeWindow: "200ms" });
   const first = await sse("one");
   const second = await sse("one");
   assert.equal((await stats("one"))["openSse"], 2);
@@ -160,7 +158,7 @@ test("two hundred clients come and go: no stream is left at the child, no file i
   const { daemon, sse, http, stream, stats, row, post } = await startForAlice(
     t,
     { one: echoServer("sse"), two: echoServer("http") },
-    { limits: { streamsPerUser: 300 } },
+    { limits: { streamsPerUser: 300 }, resumeWindow: "100ms" },
   );
   const visit = async (): Promise<() => void> => {
     const [{ stream: opened, endpoint }, session] = await Promise.all([sse("one"), http("two")]);

@@ -86,7 +86,7 @@ const questions = (session: Conversation) =>
   session.received.filter(({ id, method }) => id !== undefined && method !== undefined);
 
 test("a session that can be asked has a child of its own, and no other session waits for it or hears its questions", async (t) => {
-  const { open, got, gate, daemon } = await rig(t);
+  const { open, got, gate, daemon } = await rig(t, { resumeWindow: "500ms" });
   for (const front of FRONTS)
     await t.test(`/${front}`, async () => {
       const [one, two] = [await open("own", { front }), await open("own", { front })];

@@ -97,9 +97,9 @@ test("a comment that was due in the middle of an event comes once, right behind 
 test("an event of the gateway's own goes between events, and ends a stream that was cut within one", async (t) => {
   const { open } = await rig(t, 3_600_000);
   const { client, stream } = await open();
-  stream.event("data: own\n\n");
+  stream.say("data: own\n\n");
   stream.part(Buffer.from("data: half"), false);
-  stream.event("data: never\n\n");
+  stream.say("data: never\n\n");
   await until(() => client.isEnded, "the stream has ended");
   assert.equal(client.text, ":\n\ndata: own\n\ndata: half");
 });
@@ -159,9 +159,9 @@ test("what comes after the end is dropped, and ends nothing else", async (t) => 
   const { client, stream, res } = await open();
   const failures: unknown[] = [];
   res.on("error", (error) => failures.push(error));
-  stream.event("data: last\n\n");
+  stream.say("data: last\n\n");
   stream.end();
-  stream.event("data: late\n\n");
+  stream.say("data: late\n\n");
   stream.part(Buffer.from("data: later\n\n"), true);
   stream.end();
   await until(() => client.isEnded && res.closed, "the stream has ended");
@@ -187,7 +187,7 @@ test("what comes at once leaves in one write, and every byte of it as it was", a
   const { client, stream, res } = await open();
   await until(() => client.text === ":\n\n", "the first comment has come");
   const writes = t.mock.method(res.socket!, "write");
-  stream.event("data: é one\n\n");
+  stream.say("data: é one\n\n");
   stream.part(Buffer.from("data: 二\n"), false);
   stream.part(Buffer.from("\n"), true);
   await until(() => client.text.endsWith("二\n\n"), "all has come");
@@ -216,8 +216,8 @@ test("a stream that waits behind the answer before it, or whose client knows no 
       return;
     }
     const stream = new ClientStream(res, heart);
-    stream.event("data: 1\n\n");
-    stream.event("data: 2\n\n");
+    stream.say("data: 1\n\n");
+    stream.say("data: 2\n\n");
     stream.end();
   });
   const text = (request: string): { soFar: () => string } => {

@@ -267,6 +267,9 @@ test("a session that asks for less of the log gets less, and the child is told t
       .map(({ params }) => params?.["level"]);
   await until(() => heard(b).length === 2, "b hears all");
   assert.deepEqual(heard(a), ["error"]);
+  await a.send({ id: 3, method: "logging/setLevel", params: { level: "loud" } });
+  await until(() => told().length > 2, "the child is to refuse a level that is none");
+  assert.equal(told().at(-1), "loud");
 });
 
 test("a later session is asked for its roots too, because the child is told that they changed", async (t) => {

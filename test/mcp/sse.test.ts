@@ -117,3 +117,49 @@ test("what clients take for a line end is written as an escape, wherever a long 
     assert.equal(Buffer.concat([...messageEventParts(long)]).toString(), written, `cut at ${cut}`);
   }
 });
+
+test("ids are taken out wherever the stream is split, and the last of them is known", () => {
+  const sent = [
+    "id: 1",
+    "data: ",
+    "",
+    "event: message",
+    'id:two"2"',
+    'data: {"id":5,"result":{}}',
+    "",
+    "id",
+    ": i",
+    "i: no id",
+    "identity: none",
+    "retry: 5",
+    "",
+    'data: {"id":6,"result":{}}',
+    "id: last",
+    "",
+    "id: 9",
+    "",
+  ];
+  const isId = (line: string): boolean => /^id(?::|$)/.test(line);
+  // A CR before what is taken out and an LF behind it would become one end.
+  const ends = { ...ENDS, mixed: ["\n", "\r\n"] };
+  for (const [name, end] of Object.entries(ends)) {
+    const endOf = (i: number): string => (typeof end === "string" ? end : end[i % end.length]!);
+    const text = sent.map((line, i) => line + endOf(i)).join("");
+    const left = sent.map((line, i) => (isId(line) ? "" : line + endOf(i))).join("");
+    const whole = Buffer.from(text);
+    const splits = [[whole], [...whole].map((byte) => Buffer.from([byte]))];
+    for (let cut = 1; cut < whole.length; cut++)
+      splits.push([whole.subarray(0, cut), whole.subarray(cut)]);
+    for (const chunks of splits) {
+      const parts: EventPart[] = [];
+      const take = ({ bytes, messages, ...part }: EventPart) =>
+        parts.push({ ...part, bytes: Buffer.from(bytes), messages: [...messages] });
+      const reader = new SseReader(take, false, true);
+      for (const chunk of chunks) reader.push(chunk);
+      assert.equal(bytesOf(parts), left, `${name} ${chunks.length} ${chunks[0]!.length}`);
+      assert.deepEqual(ids(parts), ["5", "6"]);
+      assert.equal(parts.filter(({ hasData }) => hasData).length, 3);
+      assert.equal(reader.lastId, "9");
+    }
+  }
+});

@@ -18,7 +18,13 @@ const ALICE_ELSEWHERE = { ...ALICE, credentialId: "k2" };
 const BOB = { user: "bob", issuer: "key", credentialId: "k3" };
 
 /** A client's stream that nobody reads. */
-const NOBODY: Outlet = { unread: 0, part: () => true, event() {}, onceDrained() {}, end() {} };
+const NOBODY: Outlet = {
+  unread: 0,
+  part: () => true,
+  event: () => true,
+  onceDrained() {},
+  end() {},
+};
 
 interface Asked {
   variant: string;
@@ -176,7 +182,7 @@ test("a message that is read after the stream of its session has ended begins no
   const { sessions, asked, messagesOf, instanceOf, server } = await rig(t);
   const whose = { holder: ALICE, instance: instanceOf("plain"), server: server("plain") };
   const front = sessions.openSse({ ...whose, outlet: NOBODY, requestId: "req_1" });
-  sessions.closeSse(front);
+  sessions.sse.close(front);
   const body = Buffer.from(rpc(0, "initialize", { capabilities: {} }));
   const late = front.deliver({ body, messages: messagesOf(body.toString()), headers: [] });
   await assert.rejects(late, { code: "SESSION_NOT_FOUND" });

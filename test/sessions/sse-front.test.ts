@@ -5,6 +5,8 @@ import { test } from "node:test";
 import { SupervisorError } from "../../src/errors.ts";
 import { peek } from "../../src/mcp/client-body.ts";
 import type { CallWatch } from "../../src/sessions/calls.ts";
+import { EventLog, EventLogs } from "../../src/sessions/event-log.ts";
+import type { Outlet } from "../../src/sessions/outlet.ts";
 import { SseFront } from "../../src/sessions/sse-front.ts";
 import { call } from "../helpers/fixtures.ts";
 import { testInstance } from "../helpers/instance.ts";
@@ -18,6 +20,9 @@ interface Rig {
   child: TestInstance;
   url: URL;
   front: SseFront;
+  /** The client's stream; what became of its session. */
+  outlet: Outlet;
+  ends: { parked: number; over: number };
   /** What the client's stream got. */
   got: { text: string; isEnded: boolean };
   /** Decides whether the client has room, and how many bytes it has not read. */
@@ -28,7 +33,7 @@ interface Rig {
   send: (text: string, watch?: CallWatch) => Promise<number>;
 }
 
-async function rig(t: TestContext): Promise<Rig> {
+async function rig(t: TestContext, resumeWindowMs = 60_000): Promise<Rig> {
   const streams = new Set<ServerResponse>();
   const posts: string[] = [];
   const { url } = await serve(t, (req, res) => {
@@ -52,22 +57,32 @@ async function rig(t: TestContext): Promise<Rig> {
   const client = { hasRoom: true, unread: 0, drains: [] as (() => void)[] };
   const { instance } = child;
   const place = { instance, askable: new Set<never>() };
+  const ends = { parked: 0, over: 0 };
+  const outlet: Outlet = {
+    unread: 0,
+    part(bytes) {
+      got.text += bytes.toString();
+      return client.hasRoom;
+    },
+    event(_id, bytes) {
+      got.text += bytes.toString();
+      return client.hasRoom;
+    },
+    onceDrained: (resume) => client.drains.push(resume),
+    end: () => (got.isEnded = true),
+  };
   const front = new SseFront({
     ...sessionOptions(instance),
     choose: () => place,
     isBridged: false,
     requestId: "req_1",
+    log: new EventLog(new EventLogs(), 256),
+    resumeWindowMs,
+    onAway() {},
+    onParked: () => (ends.parked += 1),
+    onOver: () => (ends.over += 1),
     unread: new Unread(new AllUnread({ unreadBytes: 1024, unreadTotalBytes: 4096 }), client),
-    outlet: {
-      unread: 0,
-      part(bytes) {
-        got.text += bytes.toString();
-        return client.hasRoom;
-      },
-      event: (text) => (got.text += text),
-      onceDrained: (resume) => client.drains.push(resume),
-      end: () => (got.isEnded = true),
-    },
+    outlet,
   });
   front.session.begin(place);
   t.after(() => {
@@ -80,7 +95,7 @@ async function rig(t: TestContext): Promise<Rig> {
     assert.ok(seen.kind === "messages");
     return (await front.deliver({ body, messages: seen.messages, headers: [] }, watch)).status;
   };
-  return { child, url, front, got, client, streams, posts, send };
+  return { child, url, front, outlet, ends, got, client, streams, posts, send };
 }
 
 interface Failure {
@@ -314,4 +329,56 @@ test("for a client that has let too much wait a question is refused, a notificat
   client.unread = 0;
   front.onMessage(Buffer.from('{"jsonrpc":"2.0","method":"notifications/y"}'), undefined);
   assert.match(got.text, /notifications\/y/);
+});
+
+/** A client that comes back: what it hears from then on. */
+function comeBack(front: SseFront, after: number): { text: string } {
+  const heard = { text: "" };
+  const hear = (bytes: Buffer): boolean => (heard.text += bytes.toString()).length > 0;
+  const event = (idLine: string, bytes: Buffer): boolean => hear(Buffer.from(idLine + bytes));
+  front.goOn({ unread: 0, part: hear, event, onceDrained() {}, end() {} }, after);
+  return heard;
+}
+
+test("a client that comes back in time hears the rest, and its calls and its link have lived on", async (t) => {
+  const { child, url, front, outlet, ends, got, streams, send } = await rig(t);
+  child.start(url);
+  await send(call(1, "slow"));
+  const [stream] = streams;
+  stream!.write("id: of the server\ndata: heard\n\n");
+  await until(() => got.text.includes("heard"), "the client has it");
+  front.left(outlet);
+  await assert.rejects(send('{"jsonrpc":"2.0","id":"p","method":"ping"}'), {
+    code: "SESSION_NOT_FOUND",
+  });
+  assert.equal(await send(call(2, "slow")), 202);
+  stream!.write('id: 7\ndata: {"jsonrpc":"2.0","id":1,"result":{}}\n\ndata: unheard\n\n');
+  await until(() => front.session.inFlight === 1, "it is answered");
+  const heard = comeBack(front, 1);
+  await until(() => heard.text.includes("unheard"), "the rest comes");
+  const id = front.firstId.replace(/0$/, "");
+  const rest = `id: ${id}2\ndata: {"jsonrpc":"2.0","id":1,"result":{}}\n\nid: ${id}3\ndata: unheard\n\n`;
+  assert.equal(heard.text, rest);
+  assert.deepEqual([streams.size, child.instance.usage.inFlight, ends.parked], [1, 1, 0]);
+});
+
+test("the calls of a client that does not come back are cancelled, its link ends, and it may come back yet", async (t) => {
+  const { child, url, front, outlet, ends, streams, posts, send } = await rig(t, 20);
+  child.start(url);
+  await send(call(1, "slow"));
+  front.left(outlet);
+  await until(() => ends.parked === 1 && streams.size === 0, "its link is closed");
+  assert.ok(posts.some((body) => /notifications\/cancelled.*"requestId":1/.test(body)));
+  const { sessions, inFlight } = child.instance.usage;
+  assert.deepEqual([sessions, inFlight, ends.over], [0, 0, 0]);
+  const heard = comeBack(front, 0);
+  assert.match(heard.text, /"id":1,"error".*"mayHaveHappened":true/);
+  assert.equal(await send(call(2, "echo")), 202);
+  assert.deepEqual([child.instance.usage.sessions, streams.size], [1, 1]);
+});
+
+test("a session in which nothing was said is over with its stream", async (t) => {
+  const { front, outlet, ends } = await rig(t);
+  front.left(outlet);
+  assert.deepEqual(ends, { parked: 0, over: 1 });
 });

@@ -1,0 +1,169 @@
+import type { Message } from "../mcp/envelope.ts";
+
+/** What is longer is passed on, and not kept. */
+export const MAX_EVENT_BYTES = 256 * 1024;
+const MAX_SESSION_BYTES = 1024 * 1024;
+const MAX_ALL_BYTES = 64 * 1024 * 1024;
+
+/** A stream that a client may come back for. */
+export interface LoggedStream {
+  readonly name: string;
+  /** The log has this event of it no more. */
+  dropped(n: number, said: readonly Message[]): void;
+}
+
+/** An event that went out to a client, or waits for one. */
+export interface Logged {
+  /** As it goes out, without its id; latin1, which keeps every byte. */
+  readonly text: string;
+  readonly said: readonly Message[];
+  readonly stream: LoggedStream | undefined;
+  readonly n: number;
+}
+
+interface Entry extends Logged {
+  readonly log: EventLog;
+  stream: LoggedStream | undefined;
+  n: number;
+  /** In the same log. */
+  next: Entry | undefined;
+  /** In all of them. */
+  older: Entry | undefined;
+  newer: Entry | undefined;
+}
+
+/** The events that are kept for clients that may come back, of all sessions: the oldest go first. */
+export class EventLogs {
+  readonly #maxBytes: number;
+  #bytes = 0;
+  #oldest: Entry | undefined;
+  #newest: Entry | undefined;
+
+  constructor(maxBytes = MAX_ALL_BYTES) {
+    this.#maxBytes = maxBytes;
+  }
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  add(entry: Entry): void {
+    this.#bytes += entry.text.length;
+    entry.older = this.#newest;
+    if (this.#newest === undefined) this.#oldest = entry;
+    else this.#newest.newer = entry;
+    this.#newest = entry;
+    while (this.#bytes > this.#maxBytes && this.#oldest !== undefined)
+      this.#oldest.log.dropOldest();
+  }
+
+  delete(entry: Entry): void {
+    this.#bytes -= entry.text.length;
+    const { older, newer } = entry;
+    if (older === undefined) this.#oldest = newer;
+    else older.newer = newer;
+    if (newer === undefined) this.#newest = older;
+    else newer.older = older;
+    entry.older = undefined;
+    entry.newer = undefined;
+  }
+}
+
+/**
+ * The last events of one session, on all its streams: those that went out, for a client that comes
+ * back and did not get them, and those that wait because no stream is open.
+ */
+export class EventLog {
+  readonly #all: EventLogs;
+  readonly #maxEvents: number;
+  #first: Entry | undefined;
+  #last: Entry | undefined;
+  #size = 0;
+  #bytes = 0;
+  #waiting = 0;
+  /** Something that waited for a stream is not kept any more. */
+  hasLost = false;
+
+  constructor(all: EventLogs, maxEvents: number) {
+    this.#all = all;
+    this.#maxEvents = maxEvents;
+  }
+
+  /** An event of a stream; one that is too long for the log is dropped at once. */
+  add(stream: LoggedStream, n: number, bytes: Buffer, said: readonly Message[]): void {
+    if (bytes.length > MAX_EVENT_BYTES || this.#maxEvents === 0) return stream.dropped(n, said);
+    this.#add({ stream, n, text: bytes.toString("latin1"), said });
+  }
+
+  /** An event that waits for a stream. */
+  await(bytes: Buffer, said: readonly Message[]): void {
+    if (bytes.length > MAX_EVENT_BYTES || this.#maxEvents === 0) {
+      this.hasLost = true;
+      return;
+    }
+    this.#waiting += 1;
+    this.#add({ stream: undefined, n: 0, text: bytes.toString("latin1"), said });
+  }
+
+  /** What is kept of that stream behind its event `n`, in order. */
+  after(stream: LoggedStream, n: number): Logged[] {
+    return this.#entries().filter((entry) => entry.stream === stream && entry.n > n);
+  }
+
+  /** Those that wait belong to this stream from now on; `numberOf` numbers them. */
+  claim(stream: LoggedStream, numberOf: (said: readonly Message[]) => number): Logged[] {
+    if (this.#waiting === 0) return [];
+    const waiting = this.#entries().filter((entry) => entry.stream === undefined);
+    for (const entry of waiting) {
+      entry.stream = stream;
+      entry.n = numberOf(entry.said);
+    }
+    this.#waiting = 0;
+    return waiting;
+  }
+
+  /** The stream of that name, as long as something of it is kept. */
+  find(name: string): LoggedStream | undefined {
+    return this.#entries().find(({ stream }) => stream?.name === name)?.stream;
+  }
+
+  dropOldest(): void {
+    const entry = this.#first!;
+    this.#first = entry.next;
+    if (this.#first === undefined) this.#last = undefined;
+    this.#size -= 1;
+    this.#bytes -= entry.text.length;
+    this.#all.delete(entry);
+    if (entry.stream !== undefined) return entry.stream.dropped(entry.n, entry.said);
+    this.#waiting -= 1;
+    this.hasLost = true;
+  }
+
+  /** The session is over. */
+  close(): void {
+    for (const entry of this.#entries()) this.#all.delete(entry);
+    this.#first = undefined;
+    this.#last = undefined;
+    this.#size = 0;
+    this.#bytes = 0;
+    this.#waiting = 0;
+  }
+
+  #add(event: Logged): void {
+    const links = { next: undefined, older: undefined, newer: undefined };
+    const entry: Entry = { ...event, log: this, ...links };
+    if (this.#last === undefined) this.#first = entry;
+    else this.#last.next = entry;
+    this.#last = entry;
+    this.#size += 1;
+    this.#bytes += entry.text.length;
+    this.#all.add(entry);
+    while (this.#size > this.#maxEvents || this.#bytes > MAX_SESSION_BYTES) this.dropOldest();
+  }
+
+  #entries(): Entry[] {
+    const entries: Entry[] = [];
+    for (let one = this.#first; one !== undefined; one = one.next) entries.push(one);
+    return entries;
+  }
+}
