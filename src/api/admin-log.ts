@@ -132,7 +132,10 @@ export function watchAdmin(
     }
     // What nobody was let in for names whatever a stranger likes.
     const isIn = who !== undefined;
-    log.info(
+    // A page that is open looks every few seconds.
+    const isLook =
+      method === "GET" && failure === undefined && (!isIn || res.locals["session"] !== undefined);
+    log[isLook ? "debug" : "info"](
       {
         requestId,
         // Paths hold names only; secrets travel in bodies.

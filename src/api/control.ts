@@ -6,6 +6,7 @@ import { closeServer, createHttpServer, listen } from "../http/listen.ts";
 import type { RefusalListener } from "../http/listen.ts";
 import { peerUid } from "../systemd/peer.ts";
 import { requireOwnPage } from "../http/own-page.ts";
+import { AppPages } from "../web/app-pages.ts";
 import { AdminSessions } from "./admin-sessions.ts";
 import { bearerOf, createTokenTest, loadAdminToken, notTheToken } from "./admin-token.ts";
 import { createApp } from "./app.ts";
@@ -44,7 +45,8 @@ function networkDoor(parts: ControlParts, adminToken: string, edge: Edge): Door 
     session.lastSeenAt = Date.now();
     return { who: whoOf(session), session };
   };
-  const entrance = panelEntrance({ sessions, edge, publicUrl, isAdminToken });
+  const pages = new AppPages("");
+  const entrance = panelEntrance({ pages, sessions, edge, publicUrl, isAdminToken });
   return { guard, entrance, identify: (req) => edge.admit(req, check), edge };
 }
 

@@ -7,7 +7,8 @@ import { readCount, readQuery } from "./input.ts";
 import { ofConfigRead } from "./machine-checks.ts";
 import { reportMachine } from "./machine-report.ts";
 import type { ControlParts } from "./parts.ts";
-import type { MachineDoctor, RequestStory, ToldRequest } from "./types.ts";
+import type { MachineDoctor } from "./panel-types.ts";
+import type { RequestStory, ToldRequest } from "./types.ts";
 
 const MAX_REQUESTS = 1_000;
 const DEFAULT_REQUESTS = 100;

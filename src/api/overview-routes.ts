@@ -1,6 +1,7 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Router } from "express";
 import type { User } from "../auth/registry.ts";
+import { hasBegun } from "../instances/instance-row.ts";
 import type { Supervisor } from "../instances/supervisor.ts";
 import { DAY_MS } from "../platform/durations.ts";
 import { mount } from "./answers.ts";
@@ -8,7 +9,7 @@ import { causeNow } from "./diagnose.ts";
 import { isFailing } from "./failing.ts";
 import { readCount } from "./input.ts";
 import type { ControlParts } from "./parts.ts";
-import type { FailingUser, History, NowTrouble, Overview } from "./types.ts";
+import type { FailingUser, History, NowTrouble, Overview, ServerUse } from "./panel-types.ts";
 
 /** All who ask within this time get one answer: fifty open panels cost what one costs. */
 const SHARED_MS = 2_000;
@@ -62,6 +63,17 @@ async function failingNow(parts: ControlParts): Promise<FailingUser[]> {
   return failing;
 }
 
+/** The servers that have instances, by name. */
+function serversInUse({ supervisor }: ControlParts): ServerUse[] {
+  const rows = Map.groupBy(supervisor.rows().filter(hasBegun), ({ server }) => server);
+  return Array.from(rows, ([server, own]) => {
+    const instances: ServerUse["instances"] = {};
+    for (const { state } of own) instances[state] = (instances[state] ?? 0) + 1;
+    const sessions = own.reduce((sum, row) => sum + row.sessions, 0);
+    return { server, users: new Set(own.map(({ user }) => user)).size, sessions, instances };
+  }).toSorted((a, b) => (a.server < b.server ? -1 : 1));
+}
+
 const shownTrouble = ({
   kind,
   user,
@@ -82,6 +94,7 @@ async function overviewOf(parts: ControlParts): Promise<Overview> {
     uptimeSeconds: Math.floor(process.uptime()),
     users: registry.countUsers(),
     instances: supervisor.counts(),
+    servers: serversInUse(parts),
     memory: {
       usedBytes: sizes.reduce((sum, { rssBytes }) => sum + (rssBytes ?? 0), 0),
       limitBytes: config.limits.memoryBytes,

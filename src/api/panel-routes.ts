@@ -3,17 +3,19 @@ import type { Request } from "express";
 import { SupervisorError } from "../errors.ts";
 import type { Edge } from "../http/edge.ts";
 import { requireOwnPage } from "../http/own-page.ts";
+import type { AppPages } from "../web/app-pages.ts";
 import type { AdminSessions, OpenedSession } from "./admin-sessions.ts";
 import { mount, param } from "./answers.ts";
 import { readBody } from "./input.ts";
 import { jsonBody } from "./json-body.ts";
 import type { ControlParts } from "./parts.ts";
-import type { EndedPanelSessions, PanelLink, PanelSession } from "./types.ts";
+import type { EndedPanelSessions, PanelLink, PanelSession } from "./panel-types.ts";
 
 /** What the audit calls the admin who asks by that session. */
 export const whoOf = ({ id }: { id: string }): string => `admin session ${id}`;
 
 export interface EntranceParts {
+  pages: AppPages;
   sessions: AdminSessions;
   edge: Edge;
   publicUrl: URL;
@@ -22,8 +24,12 @@ export interface EntranceParts {
 
 const textOf = (value: unknown): string => (typeof value === "string" ? value : "");
 
-/** Where a browser signs in, by the code of a link or by the admin token: for everybody, and for pages of ours alone. */
-export function panelEntrance({ sessions, edge, publicUrl, isAdminToken }: EntranceParts): Router {
+/**
+ * The page and what it is made of, which are the same for everybody, and where a browser signs in, by
+ * the code of a link or by the admin token: for pages of ours alone.
+ */
+export function panelEntrance(parts: EntranceParts): Router {
+  const { pages, sessions, edge, publicUrl, isAdminToken } = parts;
   const router = Router({ caseSensitive: true, strict: true });
 
   const open = (body: Record<string, unknown>): OpenedSession => {
@@ -35,6 +41,10 @@ export function panelEntrance({ sessions, edge, publicUrl, isAdminToken }: Entra
     throw new SupervisorError("KEY_INVALID", "this is not the admin token");
   };
 
+  router.get("/panel", (req, res) => pages.send(req, res, "panel"));
+  router.get("/web/*name", (req, res, next) => {
+    if (!pages.sendFile(req, res, req.path.slice("/web/".length))) next();
+  });
   const isOwn = (req: Request): void => requireOwnPage(req, publicUrl);
   router.post(
     "/api/panel/sessions",

@@ -6,18 +6,9 @@ import type { ServerLevel } from "../engines/process/levels.ts";
 import type { Unkept } from "../engines/process/limits.ts";
 import type { NoticeDef, ServerDef } from "../config/config.ts";
 import type { AccessKey, Granted, Group, User } from "../auth/registry.ts";
-import type {
-  InstanceFailure,
-  InstanceStatus,
-  LogLine,
-  StateName,
-} from "../instances/supervisor.ts";
-import type { Trouble } from "../notices/trouble.ts";
+import type { InstanceFailure, InstanceStatus, LogLine } from "../instances/supervisor.ts";
 import type { Change } from "../operations/apply.ts";
-import type { HistoryRow } from "../store/store.ts";
-import type { CallFigures } from "../telemetry/call-times.ts";
 import type { StoredToken } from "../tokens/tokens.ts";
-import type { Finding } from "./finding.ts";
 import type { UrlRow } from "../web/urls.ts";
 
 // The JSON of the control API. Times are epoch ms or null.
@@ -137,31 +128,6 @@ export interface RevokedInvite {
   user: string;
   /** False where there was none. */
   revoked: boolean;
-}
-
-/** A link that signs a browser in to the panel, once. The only answer that ever holds it. */
-export interface PanelLink {
-  /** Of the session that it opens, for the audit. */
-  id: string;
-  url: string;
-  expiresAt: number;
-}
-
-/** A browser that is signed in to the panel. */
-export interface PanelSession {
-  id: string;
-  /** The account that asked for the link, or `admin token`. */
-  by: string;
-  since: number;
-  lastSeenAt: number;
-  /** At the latest; without a request for 30 minutes it is over before. */
-  expiresAt: number;
-  /** Whether it is the one that asks. */
-  isOwn: boolean;
-}
-
-export interface EndedPanelSessions {
-  ended: number;
 }
 
 /** Whom an order granted a server to, or took it from: a user, `@` and a group, or `@all`. */
@@ -335,57 +301,6 @@ export interface MachineReport {
   troubled: { user: string; server: string; reason: string }[];
   /** Providers that refuse the daemon as a client, so that no token of theirs is fetched. */
   refusing: { provider: string; reason: string }[];
-}
-
-/** Somebody who is not served, and why, as `doctor` has it. */
-export interface FailingUser {
-  user: string;
-  code: string;
-  cause: string;
-  next: string;
-}
-
-/** What needs a person, at the last look. */
-export type NowTrouble = Pick<
-  Trouble,
-  "kind" | "user" | "server" | "endsAt" | "reason" | "connectUrl"
->;
-
-/** The daemon at the moment, in few words however much it serves. */
-export interface Overview {
-  at: number;
-  version: string;
-  uptimeSeconds: number;
-  users: number;
-  /** How many instances there are in each state. */
-  instances: Partial<Record<StateName, number>>;
-  memory: Status["memory"];
-  queue: Status["queue"];
-  /** How many children there may be. */
-  children: { limit: number };
-  sessions: number;
-  streams: number;
-  /** Of the last minute. */
-  calls: CallFigures & { perSecond: number };
-  /** The first fifty; `failingUsers` counts all. */
-  failing: FailingUser[];
-  failingUsers: number;
-  troubles: NowTrouble[];
-}
-
-export type HistoryPoint = HistoryRow;
-
-/** The oldest first, one for each `stepMs`. */
-export interface History {
-  stepMs: number;
-  points: HistoryPoint[];
-}
-
-/** The machine and the config, as the daemon sees them. */
-export interface MachineDoctor {
-  /** Whether nothing failed. */
-  ok: boolean;
-  findings: Finding[];
 }
 
 /** What became of one request. */

@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import type { EndedPanelSessions, PanelLink } from "../api/types.ts";
+import type { EndedPanelSessions, PanelLink } from "../api/panel-types.ts";
 import { counted } from "../errors.ts";
 import { apiPath, clientFor } from "./client.ts";
 import { answer, second } from "./output.ts";

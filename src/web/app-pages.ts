@@ -9,6 +9,7 @@ import { NOSNIFF } from "../http/safe-response.ts";
 /** The pages that are programs, by the folder of their first module, and what stands above them in the browser. */
 const TITLES = {
   me: { en: "My servers", zh: "我的服务器" },
+  panel: { en: "Admin panel", zh: "管理面板" },
 } as const satisfies Record<string, Readonly<Record<Language, string>>>;
 
 export type AppName = keyof typeof TITLES;

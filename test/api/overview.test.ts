@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { readdirSync } from "node:fs";
 import { test } from "node:test";
-import type { History, MachineDoctor, Overview, ToldRequest } from "../../src/api/types.ts";
+import type { History, MachineDoctor, Overview } from "../../src/api/panel-types.ts";
+import type { ToldRequest } from "../../src/api/types.ts";
 import { bearer, initialize, json } from "../helpers/fixtures.ts";
 import { ask as askGateway } from "../helpers/raw-http.ts";
 import { openRig } from "./rig.ts";

@@ -7,7 +7,8 @@ import { test } from "node:test";
 import type { TestContext } from "node:test";
 import { AdminSessions } from "../../src/api/admin-sessions.ts";
 import type { OpenedSession } from "../../src/api/admin-sessions.ts";
-import type { AuditLog, PanelLink, PanelSession } from "../../src/api/types.ts";
+import type { PanelLink, PanelSession } from "../../src/api/panel-types.ts";
+import type { AuditLog } from "../../src/api/types.ts";
 import { until } from "../helpers/until.ts";
 import { openRig, shortFolder } from "./rig.ts";
 import type { Answered, Rig } from "./rig.ts";
@@ -177,6 +178,7 @@ test("what only a page of ours can send writes, anything else is 403 and has cha
     for (const [method, path] of [
       ["POST", "/api/users"],
       ["PUT", "/api/users/alice/token"],
+      ["PATCH", "/api/mcp/configs/1"],
       ["DELETE", "/api/panel/sessions"],
       ["POST", "/api/panel/sessions"],
     ] as const) {
@@ -234,6 +236,36 @@ test("a stream of a session is over within a second when the session is", async 
     [200],
   );
   await until(() => isOver, "the stream is over", 1_000);
+});
+
+test("the page is the same for everybody, from memory, with nothing that runs but its own, and at no other path", async (t) => {
+  const rig = await openPanel(t);
+  const get = async (path: string, headers: Record<string, string> = {}): Promise<Response> =>
+    await fetch(new URL(path, rig.own.origin), { headers, redirect: "manual" });
+  const page = await get("/panel", { "accept-language": "zh-CN" });
+  assert.equal(page.status, 200);
+  const html = await page.text();
+  assert.match(html, /<html lang="zh">[^]*<noscript>/);
+  assert.doesNotMatch(html, /<script(?![^>]*\bsrc=)|<style|\son\w+=|\sstyle=/);
+  const policy = String(page.headers.get("content-security-policy"));
+  for (const part of ["default-src 'none'", "script-src 'self'", "frame-ancestors 'none'"])
+    assert.ok(policy.includes(part), policy);
+  assert.match(policy, /require-trusted-types-for 'script'/);
+  assert.equal(page.headers.get("cache-control"), "no-store");
+  assert.equal(page.headers.get("set-cookie"), null);
+  const files = [...html.matchAll(/(?:href|src)="([^"]+)"/g)].map((match) => match[1]!);
+  let bytes = html.length;
+  for (const file of new Set(files)) {
+    const answer = await get(file);
+    assert.equal(answer.status, 200, file);
+    bytes += (await answer.arrayBuffer()).byteLength;
+    const again = await get(file, { "if-none-match": String(answer.headers.get("etag")) });
+    assert.equal(again.status, 304, file);
+  }
+  assert.ok(bytes < 150_000, `${bytes} bytes`);
+  for (const path of ["/", "/panel/", "/panel/x", "/web/x.js", "/web/../panel/main.ts", "/me"])
+    assert.equal((await get(path)).status, 401, path);
+  assert.equal((await get("/.well-known/x")).status, 401);
 });
 
 test("whoever fails to sign in too often waits", async (t) => {

@@ -63,7 +63,6 @@ const COMMANDS = [
   "service print",
   "service uninstall",
   "completion",
-  "init",
 ];
 
 interface Said {
