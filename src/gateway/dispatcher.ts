@@ -215,17 +215,22 @@ export class Dispatcher {
     return url.startsWith("/u/") || (prefix !== "" && url.startsWith(`${prefix}/u/`));
   }
 
-  /** One that is not granted to the user is not there. */
+  /** One that is not granted to the user is not there, and the admin alone is told which of both it is. */
   #requireServer(route: Route, { user }: Principal): ServerDef {
+    const { catalog } = this.#options;
     const { defaultServer } = this.#context.config;
     const name = route.server ?? defaultServer;
-    const server = name === null ? undefined : this.#options.catalog.findFor(user, name);
+    const server = name === null ? undefined : catalog.findFor(user, name);
     if (server !== undefined) return server;
+    const isThere = name !== null && catalog.find(name) !== undefined;
+    const how = `mcp-supervisor user grant ${user} ${name}`;
+    const details = isThere ? [`it is not granted to the user: ${how}`] : [];
     throw new SupervisorError(
       "SERVER_NOT_FOUND",
       route.server === undefined
         ? `there is no default server: name one in the path, /u/${route.user}/SERVER/${route.leaf}`
         : "there is no such server",
+      { details },
     );
   }
 }

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { TestContext } from "node:test";
-import { bearer, call, fixture, initialize, json } from "../helpers/fixtures.ts";
+import { bearer, call, initialize, json } from "../helpers/fixtures.ts";
+import { echoServer } from "../helpers/echo.ts";
 import { EventStream, ask } from "../helpers/raw-http.ts";
 import type { Answer } from "../helpers/raw-http.ts";
 import { until } from "../helpers/until.ts";
@@ -26,7 +27,7 @@ async function rigWithWeather(t: TestContext) {
     ((await order("POST", "/api/users", { user })) as { key: { secret: string } }).key.secret;
   const keys = { alice: await keyOf("alice"), bob: await keyOf("bob") };
   const { id } = (await order("POST", "/api/mcp/configs", {
-    ...fixture("sse", "echo-sse"),
+    ...echoServer("sse"),
     name: "weather",
   })) as { id: string };
   const running = async (): Promise<string[]> =>
@@ -71,6 +72,13 @@ test("what is not granted to a user is as if it were not there, on every way in"
     const sent = { method, path: other, headers, ...(otherBody && { body: otherBody }) };
     assert.deepEqual(essence(answer), essence(await ask(port, sent)), `${method} ${path}`);
   }
+  // The admin is told which of both it was.
+  const refused = await ask(port, { path: "/u/alice/weather/sse", headers: auth });
+  const { requestId } = (JSON.parse(refused.body) as { error: { requestId: string } }).error;
+  assert.match(
+    (await rig.ask("GET", `/api/requests/${requestId}`)).text,
+    /user grant alice weather/,
+  );
   const texts = [
     (await ask(port, { path: "/servers", headers: auth })).body,
     (await ask(port, { path: "/health?details", headers: auth })).body,
@@ -121,10 +129,19 @@ async function visit(t: TestContext, { port, keys, running }: Rig, user: "alice"
   const send = (): Promise<Answer> =>
     ask(port, { method: "POST", path, headers: [...headers, ...session], body: call(1, "echo") });
   assert.equal((await send()).status, 200);
+  const sleep = { method: "sleep", args: { ms: 60_000 }, server: "weather", strict: true };
+  const called = ask(port, {
+    method: "POST",
+    path: "/tools",
+    headers,
+    body: JSON.stringify(sleep),
+  });
+  // That of a user who loses nothing lasts until the daemon ends.
+  called.catch(() => undefined);
   const listening = await EventStream.open(port, { path, headers: [...auth, ...session] });
   t.after(() => listening.close());
   await until(async () => (await running()).includes(user), "the child runs");
-  return { streams: [stream, listening], send };
+  return { streams: [stream, listening], send, called };
 }
 
 test("who loses a server loses streams, sessions and the child within a second, whichever way it went", async (t) => {
@@ -160,10 +177,11 @@ test("who loses a server loses streams, sessions and the child within a second, 
   const bob = await visit(t, rig, "bob");
   for (const [way, give, take] of WAYS) {
     await give();
-    const { streams, send } = await visit(t, rig, "alice");
+    const { streams, send, called } = await visit(t, rig, "alice");
     const startedAt = performance.now();
     await take();
     await until(() => streams.every(({ isEnded }) => isEnded), `${way}: the streams end`);
+    assert.equal((await called).status, 500, `${way}: the call ends`);
     await until(async () => !(await running()).includes("alice"), `${way}: the child ends`);
     const took = performance.now() - startedAt;
     assert.ok(took < 1_000, `${way}: ${took} ms`);
