@@ -40,6 +40,7 @@ export const orderRow = (order: Order, failure: SupervisorError | undefined): Au
 interface Rows {
   insertAll(rows: readonly AuditRow[]): void;
   list(filter: AuditFilter): AuditRow[];
+  callsOf(user: string, limit: number): AuditRow[];
   find(requestId: string): AuditRow[];
   prune(count: number, since: number): void;
 }
@@ -90,6 +91,12 @@ export class Audit {
   list(filter: AuditFilter): AuditRow[] {
     this.#flush();
     return this.#rows.list(filter);
+  }
+
+  /** The user's latest calls of tools, the newest first. May reject with STORE_FAILED. */
+  callsOf(user: string, limit: number): AuditRow[] {
+    this.#flush();
+    return this.#rows.callsOf(user, limit);
   }
 
   /** All that is known of one request, in order. May reject with STORE_FAILED. */

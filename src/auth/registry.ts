@@ -18,6 +18,7 @@ import { Jwts } from "./jwt/jwts.ts";
 import type { IssuedJwt, JwtWish } from "./jwt/jwts.ts";
 import type { TrustedIssuer } from "./jwt/trusted-issuer.ts";
 import { KeyExpiry } from "./expiry.ts";
+import { BrowserSessions } from "./browser-sessions.ts";
 import { Invites } from "./invites.ts";
 import { KeyCache } from "./key-cache.ts";
 import { BY_KEY } from "./principal.ts";
@@ -25,6 +26,7 @@ import type { Credential, Principal } from "./principal.ts";
 
 export type { Granted, Group } from "./access.ts";
 export type { IssuedJwt } from "./jwt/jwts.ts";
+export type { BrowserCaller, BrowserSession } from "./browser-sessions.ts";
 export type { Credential, Principal } from "./principal.ts";
 
 export type User = Omit<UserRow, "id" | "applied">;
@@ -43,6 +45,8 @@ export interface RegistryEvents {
   "user-ended": [{ user: string }];
   /** JWTs of the user were revoked: whoever had one has lost it, or it was never theirs. */
   "jwts-revoked": [{ user: string }];
+  /** A browser in which the user had signed in is out, by itself or with its key or user. */
+  "browser-session-ended": [{ id: string }];
   /** A user was made for somebody whom that issuer of JWTs vouches for. */
   "user-made": [{ user: string; issuer: string }];
 }
@@ -57,6 +61,7 @@ export class Registry {
   readonly events = new EventEmitter<RegistryEvents>();
   readonly invites: Invites;
   readonly access: Access;
+  readonly browserSessions: BrowserSessions;
   readonly #store: Store;
   readonly #keys: KeyCache;
   readonly #expiry: KeyExpiry;
@@ -66,6 +71,9 @@ export class Registry {
     this.#store = store;
     this.access = new Access(store);
     this.invites = new Invites(store, (user, about) => this.issueKey(user, about));
+    this.browserSessions = new BrowserSessions(store, (id) =>
+      this.events.emit("browser-session-ended", { id }),
+    );
     this.#expiry = new KeyExpiry((principal) => {
       this.#jwts.expired(principal);
       this.#end(principal);
@@ -143,6 +151,7 @@ export class Registry {
    */
   beginRemoval(name: string): User {
     const row = this.#requireRow(name);
+    this.browserSessions.endAll(name);
     this.#store.transaction(() => {
       this.#jwts.reserve(row);
       this.#store.accessKeys.deleteAll(row.id);
@@ -201,11 +210,32 @@ export class Registry {
     return this.#store.accessKeys.listAll().map(ownedKey);
   }
 
+  /**
+   * What the key of that user is called, and when it ends (epoch ms, null for never), from here on.
+   * KEY_NOT_FOUND, also for one that was revoked.
+   */
+  changeKey(
+    user: string,
+    id: string,
+    { label, expiresAt }: Pick<AccessKey, "label" | "expiresAt">,
+  ): AccessKey {
+    const row = this.#store.accessKeys.find(id);
+    if (row === undefined || row.user !== user || row.revokedAt !== null)
+      throw new SupervisorError("KEY_NOT_FOUND", "no such access key");
+    this.#store.accessKeys.change(id, label, expiresAt);
+    this.#keys.forget();
+    this.#expiry.forget(id);
+    const who = { user, issuer: BY_KEY, subject: user, credentialId: id, label, expiresAt };
+    if (expiresAt !== null) this.#expiry.watch(who, expiresAt);
+    return shownKey({ ...row, label, expiresAt });
+  }
+
   /** From here on the key opens nothing; once more is no error. KEY_NOT_FOUND. */
   revokeKey(id: string): { id: string; user: string } {
     const row = this.#store.accessKeys.find(id);
     if (row === undefined) throw new SupervisorError("KEY_NOT_FOUND", "no such access key");
     if (this.#store.accessKeys.revoke(row.id, Date.now())) {
+      this.browserSessions.endOfKey(row.id);
       this.#keys.forget();
       this.#expiry.forget(row.id);
       this.#end({ user: row.user, issuer: BY_KEY, credentialId: row.id });
@@ -295,8 +325,10 @@ export class Registry {
     const row = this.#requireStaying(name);
     if (row.state === state) return shown(row);
     this.#store.users.setState(row.id, state);
-    if (state === "disabled") this.#endUser(name);
-    else this.#keys.forget();
+    if (state === "disabled") {
+      this.browserSessions.endAll(name);
+      this.#endUser(name);
+    } else this.#keys.forget();
     return shown({ ...row, state });
   }
 

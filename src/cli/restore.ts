@@ -134,8 +134,9 @@ function change({ newRequestId, orderRow }: Loaded, revokeKeys: boolean): (store
   return (store) => {
     const who = `uid ${process.getuid?.() ?? "?"}`;
     const order = { user: null, server: null, requestId: newRequestId(), who, durationMs: 0 };
-    // One that was used since the backup would be good again.
+    // What was used, or ended, since the backup would be good again.
     store.invites.deleteAll();
+    store.browserSessions.deleteAll();
     const revoked = revokeKeys ? store.accessKeys.revokeAll(Date.now()) : 0;
     if (revokeKeys) store.identities.revokeAll(Date.now());
     const what = revokeKeys ? "restore --revoke-keys" : "restore";

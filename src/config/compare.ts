@@ -35,6 +35,7 @@ const LIVE = [
   "notices",
   "selfService",
   "allowPrivate",
+  "pages",
 ] as const;
 /** The number of turns is fixed when the queue for them is made. */
 const FIXED_LIMITS = ["spawnConcurrency"] as const;

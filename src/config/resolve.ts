@@ -62,6 +62,7 @@ export function resolveConfig(
     drainTimeoutMs: parsed.drainTimeout,
     idleTimeoutMs: parsed.idleTimeout,
     selfService: parsed.selfService,
+    pages: parsed.pages === true ? { logs: false } : parsed.pages,
     log: parsed.log,
     metrics: parsed.metrics,
     jwt: { issuers: (parsed.jwt?.issuers ?? []).map((one) => resolveIssuer(one, absolute)) },

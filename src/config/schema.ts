@@ -147,6 +147,14 @@ export const configSchema = z.strictObject({
     .describe(
       "a server's `url` that is set over TCP may lead to this machine and to private networks; those of this file and of the control socket always may",
     ),
+  pages: z
+    .union([z.boolean(), z.strictObject({ logs: z.boolean().default(false) })], {
+      error: 'must be true, false or { "logs": true }',
+    })
+    .default(true)
+    .describe(
+      'the users\' page at `/me` of `publicUrl`; `{ "logs": true }` shows users the last lines of their own children too',
+    ),
   log: z
     .strictObject({
       level: LOG_LEVEL.default("info").describe(

@@ -53,6 +53,8 @@ export interface Config {
   drainTimeoutMs: number;
   idleTimeoutMs: number;
   selfService: boolean;
+  /** What users get in a browser; false for nothing. */
+  pages: false | { logs: boolean };
   log: ParsedConfig["log"];
   metrics: { perUser: boolean };
   jwt: { issuers: JwtIssuerDef[] };

@@ -21,12 +21,14 @@ import { answerCors } from "./cors.ts";
 import { refusePost, serveHttp } from "./front-http.ts";
 import { openSseStream, postSseMessage } from "./front-sse.ts";
 import { isForPerson, refusePerson } from "./browser-refusal.ts";
+import { Me } from "./me/me.ts";
+import { allowOnly } from "./methods.ts";
 import { hintFor } from "./hints.ts";
 import type { FrontContext, RequestContext } from "./request-context.ts";
-import { createRouter, createTokenPath, createWebRouter } from "./routes.ts";
+import { createMeRouter, createRouter, createTokenPath, createWebRouter } from "./routes.ts";
 import { toolRouteOf, withoutPrefix } from "./routes.ts";
 import type { Leaf, Route, ToolRoute } from "./routes.ts";
-import { putOwnToken } from "./own-token.ts";
+import { nameOf, putOwnToken } from "./own-token.ts";
 import { settingsOf } from "./session-config.ts";
 import { TOOL_METHODS, serveTools } from "./tool-routes.ts";
 import { createSite } from "./site.ts";
@@ -44,7 +46,7 @@ export interface DispatcherOptions extends SiteOptions {
   requests: Requests;
   audit: Audit;
   builtins: Pick<Builtins, "markOf">;
-  tokens: Pick<Tokens, "set" | "renewalOf" | "handedOver" | "connects">;
+  tokens: Pick<Tokens, "set" | "show" | "renewalOf" | "handedOver" | "connects">;
 }
 
 /** A request as it came in, before anything is known of it. */
@@ -70,6 +72,8 @@ export class Dispatcher {
   readonly #site: ReturnType<typeof createSite>;
   readonly #webRoute: ReturnType<typeof createWebRouter>;
   readonly #web: Web;
+  readonly #meRoute: ReturnType<typeof createMeRouter>;
+  readonly #me: Me;
   readonly #authenticate = (req: IncomingMessage): Principal | Promise<Principal> =>
     authenticate(req, this.#options.registry);
 
@@ -91,6 +95,8 @@ export class Dispatcher {
     const pages = new Pages(context.prefix);
     const apps = new AppPages(context.prefix);
     this.#web = new Web({ ...options, ...context, pages, apps, identify });
+    this.#meRoute = createMeRouter(context.prefix);
+    this.#me = new Me({ ...options, ...context, apps });
   }
 
   /** Answers the request, or refuses it; never throws. */
@@ -119,6 +125,8 @@ export class Dispatcher {
     if (answerCors(req, res, this.#context.config.allowedOrigins)) return undefined;
     const page = route === undefined ? this.#webRoute(url) : undefined;
     if (page !== undefined) return this.#web.serve(incoming, page);
+    const own = this.#meRoute(url);
+    if (own !== undefined) return this.#me.serve(incoming, own);
     if (!this.#isPersonal(url) || url.includes("/.well-known/")) {
       const toolRoute = toolRouteOf(url, this.#context.prefix);
       if (toolRoute !== undefined) return this.#serveTools(incoming, toolRoute);
@@ -181,7 +189,8 @@ export class Dispatcher {
     requireOwn(owner, principal);
     allowOnly(req, res, ["PUT"]);
     const parts = { ...this.#options, edge: this.#context.edge };
-    await putOwnToken(parts, { req, res, principal, requestId: trace.requestId });
+    const who = nameOf(principal);
+    await putOwnToken(parts, { req, res, principal, who, requestId: trace.requestId });
   }
 
   #serveFront(request: RequestContext): Promise<void> | undefined {
@@ -240,15 +249,5 @@ function requireOwn(pathUser: string, { user }: Principal): void {
   throw new SupervisorError(
     "USER_MISMATCH",
     "this access key does not belong to the user in the path",
-  );
-}
-
-/** What is sent with a refused method is not read: DELETE and friends may carry a body that nobody asked for. */
-function allowOnly(req: BodyRequest, res: SafeResponse, allowed: readonly string[]): void {
-  if (allowed.includes(req.method ?? "")) return;
-  res.setHeader("allow", allowed.join(", "));
-  throw new SupervisorError(
-    "METHOD_NOT_ALLOWED",
-    `only ${allowed.join(", ")} can be used on this path`,
   );
 }

@@ -28,6 +28,8 @@ interface OwnTokenRequest {
   req: BodyRequest;
   res: SafeResponse;
   principal: Principal;
+  /** For the audit. */
+  who: string;
   requestId: string;
 }
 
@@ -38,7 +40,7 @@ interface OwnTokenRequest {
  */
 export async function putOwnToken(
   { tokens, catalog, supervisor, audit, edge }: OwnTokenParts,
-  { req, res, principal, requestId }: OwnTokenRequest,
+  { req, res, principal, who, requestId }: OwnTokenRequest,
 ): Promise<void> {
   const startedAt = performance.now();
   requireJson(req);
@@ -50,7 +52,6 @@ export async function putOwnToken(
     throw new SupervisorError("SERVER_NOT_FOUND", "there is no such server");
   tokens.set(user, server, token, expiresAt);
   const durationMs = performance.now() - startedAt;
-  const who = nameOf(principal);
   audit.add(orderRow({ what: "token set", user, server, requestId, who, durationMs }, undefined));
   await supervisor.started(server === null ? { user } : { user, server }, PATIENCE_MS);
   if (res.destroyed) return;
@@ -58,7 +59,8 @@ export async function putOwnToken(
   res.end();
 }
 
-function nameOf({ user, issuer, label }: Principal): string {
+/** Whoever leaves a token with a secret of their own, for the audit. */
+export function nameOf({ user, issuer, label }: Principal): string {
   if (issuer !== BY_KEY) return `${user}'s JWT of ${issuer}`;
   return label === null ? `${user}'s key` : `${user}'s key ${label}`;
 }

@@ -61,6 +61,22 @@ export function createWebRouter(prefix: string): (url: string) => WebRoute | und
   };
 }
 
+/** What a user's own page asks for: itself, or something of the user's, which may be named. */
+export type MeRoute =
+  | { readonly kind: "page" }
+  | { readonly kind: "api"; readonly name: string; readonly named: string };
+
+/** Reads the paths of the user's own page, in the same grammar. */
+export function createMeRouter(prefix: string): (url: string) => MeRoute | undefined {
+  const grammar = grammarOf(prefix, "me(?:/api/([a-z-]+)(?:/([\\w-]{1,100}))?|/?)");
+  return (url) => {
+    const match = grammar.exec(url);
+    if (match === null) return undefined;
+    const [, name, named = ""] = match;
+    return name === undefined ? { kind: "page" } : { kind: "api", name, named };
+  };
+}
+
 /** The URL as it is without the public prefix, which a proxy in front may strip or not. */
 export const withoutPrefix = (url: string, prefix: string): string =>
   prefix !== "" && url.startsWith(`${prefix}/`) ? url.slice(prefix.length) : url;

@@ -10,29 +10,36 @@ import { queryOf, valuesOf } from "./routes.ts";
 
 /**
  * What a request says of its session beside the messages, where the server is part of the daemon:
- * the client's language, and what it set in its URL. REQUEST_INVALID for settings that are not whole;
+ * the client's language, and what it set in its URL, or what stands in place of that. REQUEST_INVALID for settings that are not whole;
  * nothing of them is repeated.
  */
 export function settingsOf(
   builtins: Pick<Builtins, "markOf">,
   server: ServerDef,
   req: IncomingMessage,
+  given?: Readonly<Record<string, unknown>>,
 ): SessionSettings | undefined {
   if (server.kind !== "builtin") return undefined;
   const language = languageOf(req.headers["accept-language"]);
-  const app = server.sessionConfig ? appIn(queryOf(req.url ?? "")) : undefined;
+  const asked = given ?? queryOf(req.url ?? "");
+  const app = server.sessionConfig ? appIn(asked) : undefined;
   return { caller: { language, app }, mark: app && builtins.markOf(app) };
 }
 
-/** The app that the query names, by a parameter for each of the two, else in its `config`. */
-function appIn(query: string): FeishuApp | undefined {
-  const config = configIn(query) ?? {};
-  const id = parameterIn(query, "app_id") ?? config["app_id"];
-  const secret = parameterIn(query, "app_secret") ?? config["app_secret"];
+/** The app that is named. */
+function appIn(asked: string | Readonly<Record<string, unknown>>): FeishuApp | undefined {
+  const { app_id: id, app_secret: secret } = typeof asked === "string" ? inQuery(asked) : asked;
   if (id === undefined && secret === undefined) return undefined;
   const app = appOf(id, secret);
   if (app === undefined) throw invalid("app_id and app_secret have to be there both, as text");
   return app;
+}
+
+/** By a parameter for each of the two, else in `config`. */
+function inQuery(query: string): Readonly<Record<string, unknown>> {
+  const config = configIn(query) ?? {};
+  const [id, secret] = [parameterIn(query, "app_id"), parameterIn(query, "app_secret")];
+  return { app_id: id ?? config["app_id"], app_secret: secret ?? config["app_secret"] };
 }
 
 function parameterIn(query: string, name: string): string | undefined {

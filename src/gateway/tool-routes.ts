@@ -14,6 +14,7 @@ import { queryOf, valuesOf } from "./routes.ts";
 import type { ToolRoute } from "./routes.ts";
 import { settingsOf } from "./session-config.ts";
 import { readToolBody } from "./tool-body.ts";
+import { pageCall, toolCall } from "./tool-schemas.ts";
 import type { Trace } from "./trace.ts";
 
 export interface ToolRoutesParts {
@@ -28,6 +29,8 @@ export interface ToolRequest {
   readonly res: ServerResponse;
   readonly trace: Trace;
   readonly principal: Principal;
+  /** The user's own page has sent it, which may say in the body what clients say in the URL. */
+  readonly isOfPage?: boolean;
 }
 
 /** More than this is not copied to be sent in one write. */
@@ -49,8 +52,8 @@ export async function serveTools(
   const { req, res, trace, principal } = request;
   trace.atEnd(parts.sessions.open.add(principal, () => res.destroy()));
   const { user } = principal;
+  if (route === "call") return await call(context, parts, request);
   const caller: Caller = { user, settingsOf: (server) => settingsOf(parts.builtins, server, req) };
-  if (route === "call") return await call(caller, context, parts, request);
   dropBody(req);
   const answer =
     route === "list"
@@ -60,10 +63,9 @@ export async function serveTools(
 }
 
 async function call(
-  caller: Caller,
   { config, edge }: Pick<FrontContext, "config" | "edge">,
-  { tools, sessions }: ToolRoutesParts,
-  { req, res, trace }: ToolRequest,
+  { tools, sessions, builtins }: ToolRoutesParts,
+  { req, res, trace, principal: { user }, isOfPage = false }: ToolRequest,
 ): Promise<void> {
   const left = new AbortController();
   // A reason of its own, or Node makes an error for every call.
@@ -71,7 +73,11 @@ async function call(
   requireJson(req);
   const body = await readBody(req, config.limits.bodyBytes, edge);
   if (body === undefined) return;
-  const wanted = await readToolBody(body);
+  const { settings, ...wanted } = await readToolBody(body, isOfPage ? pageCall : toolCall);
+  const caller: Caller = {
+    user,
+    settingsOf: (server) => settingsOf(builtins, server, req, settings),
+  };
   trace.setCall(wanted.method, body.length);
   const onServer = (server: string): void => trace.setServer(server);
   const context = { watch: trace, signal: left.signal, onServer };

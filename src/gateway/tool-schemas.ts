@@ -30,6 +30,27 @@ export const toolCall = z.strictObject(
   },
 );
 
+const APP = "settings must hold app_id and app_secret, as text";
+
+/** As the user's own page sends it. */
+export const pageCall = z.strictObject(
+  {
+    ...toolCall.shape,
+    settings: z
+      .strictObject(
+        { app_id: z.string(APP).max(MAX_NAME, APP), app_secret: z.string(APP).max(MAX_NAME, APP) },
+        APP,
+      )
+      .optional(),
+  },
+  {
+    error: ({ code }) =>
+      code === "unrecognized_keys"
+        ? "the body may hold method, args, server, strict and settings, and no other key"
+        : "the body must be a JSON object",
+  },
+);
+
 const slug = z.string().describe("a server");
 const state = z.enum(["stopped", "starting", "ready", "draining", "backing-off", "parked"]);
 

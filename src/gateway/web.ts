@@ -9,19 +9,19 @@ import { sendText } from "../http/error-response.ts";
 import { readBody, requireJson } from "../http/read-body.ts";
 import type { SafeResponse } from "../http/safe-response.ts";
 import type { BodyRequest } from "../platform/body-request.ts";
-import { CONNECT_WITHIN_MS } from "../tokens/connects.ts";
 import type { Connected, NotConnected } from "../tokens/connects.ts";
 import type { Tokens } from "../tokens/tokens.ts";
 import type { AppPages } from "../web/app-pages.ts";
 import type { Pages } from "../web/pages.ts";
 import { snippetsFor } from "../web/snippets.ts";
-import { callbackUrl, connectUrl, personalUrls } from "../web/urls.ts";
+import { connectUrl, personalUrls } from "../web/urls.ts";
+import { CONNECT_COOKIE, beginConnect, connectCookie } from "./begin-connect.ts";
+import { cookieIn } from "./cookies.ts";
 import { queryOf } from "./routes.ts";
 import type { WebRoute } from "./routes.ts";
 import type { Trace } from "./trace.ts";
 
 const MAX_BODY_BYTES = 4096;
-const COOKIE = "mcps_connect";
 
 export interface WebParts {
   config: Pick<Config, "defaultServer">;
@@ -77,7 +77,6 @@ export class Web {
     { req, res, trace }: WebRequest,
     { user, server }: Extract<WebRoute, { kind: "connect" }>,
   ): Promise<void> {
-    const { catalog, tokens } = this.#parts;
     const principal = await this.#parts.identify(req);
     trace.setPrincipal(principal);
     if (principal.user !== user)
@@ -89,24 +88,20 @@ export class Web {
     if (queryOf(req.url ?? "") !== "")
       throw new SupervisorError("REQUEST_INVALID", "the access key belongs into the header");
     if ((await this.#posted(req)) === undefined) return;
-    if (catalog.findFor(user, server) === undefined)
-      throw new SupervisorError("SERVER_NOT_FOUND", "there is no such server");
-    trace.setServer(server);
-    const { url, browser } = await tokens.connects.begin(user, server);
-    const cookie = this.#cookie(browser, CONNECT_WITHIN_MS / 1000);
-    sendText(res, 200, { "set-cookie": cookie }, JSON.stringify({ location: url.href }));
+    const { body, headers } = await beginConnect(this.#parts, { user, server }, trace);
+    sendText(res, 200, headers, JSON.stringify(body));
   }
 
   /** The browser is back from the provider. */
   async #finish({ req, res, trace }: WebRequest): Promise<void> {
     const { catalog, tokens, pages, publicUrl } = this.#parts;
     const startedAt = performance.now();
-    const headers = { "set-cookie": this.#cookie("", 0) };
+    const headers = { "set-cookie": connectCookie(publicUrl, "", 0) };
     let whose: { user: string; server: string } | undefined;
     try {
       const back = {
         query: queryOf(req.url ?? ""),
-        browser: cookieIn(req.headers.cookie),
+        browser: cookieIn(req.headers.cookie, CONNECT_COOKIE),
       };
       const connected = await tokens.connects.finish(back, (pending) => {
         whose = pending;
@@ -177,28 +172,11 @@ export class Web {
     const durationMs = performance.now() - startedAt;
     this.#parts.audit.add(orderRow({ what, user, server, who, requestId, durationMs }, undefined));
   }
-
-  /** Lax: a browser that comes back from the provider would not send a strict one. */
-  #cookie(value: string, maxAgeSeconds: number): string {
-    const { publicUrl } = this.#parts;
-    const { pathname } = new URL(callbackUrl(publicUrl));
-    const secure = publicUrl.protocol === "https:" ? "; Secure" : "";
-    return `${COOKIE}=${value}; Path=${pathname}; Max-Age=${maxAgeSeconds}; HttpOnly; SameSite=Lax${secure}`;
-  }
 }
 
 function refuseMethod(res: SafeResponse, allowed: string): never {
   res.setHeader("allow", allowed);
   throw new SupervisorError("METHOD_NOT_ALLOWED", `only ${allowed} can be used on this path`);
-}
-
-/** The browser's half of what it began; empty where it is not there, or twice. */
-function cookieIn(header: string | undefined): string {
-  const found = (header ?? "")
-    .split(";")
-    .map((pair) => pair.trim())
-    .filter((pair) => pair.startsWith(`${COOKIE}=`));
-  return found.length === 1 ? found[0]!.slice(COOKIE.length + 1) : "";
 }
 
 function shownOf({ user, server, provider, scopes, expiresAt, isRefreshed }: Connected) {

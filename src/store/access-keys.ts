@@ -31,6 +31,7 @@ export class AccessKeyRows {
   readonly #listAll: Query<OwnedKeyRow>;
   readonly #expiring: Query<OwnedKeyRow>;
   readonly #revoke: Query<never>;
+  readonly #change: Query<never>;
   readonly #deleteAll: Query<never>;
   readonly #revokeAll: Query<never>;
 
@@ -55,6 +56,7 @@ export class AccessKeyRows {
       "UPDATE access_keys SET revoked_at = ? WHERE id = ? AND revoked_at IS NULL",
     );
     this.#revokeAll = db.prepare("UPDATE access_keys SET revoked_at = ? WHERE revoked_at IS NULL");
+    this.#change = db.prepare("UPDATE access_keys SET label = ?, expires_at = ? WHERE id = ?");
     this.#deleteAll = db.prepare("DELETE FROM access_keys WHERE user_id = ?");
   }
 
@@ -88,6 +90,10 @@ export class AccessKeyRows {
   /** Those that were not revoked and expire after `from` and not after `until` (epoch ms), the next first. */
   expiring(from: number, until: number): OwnedKeyRow[] {
     return this.#expiring.all(from, until);
+  }
+
+  change(id: string, label: string | null, expiresAt: number | null): void {
+    this.#change.run(label, expiresAt, id);
   }
 
   /** False where the key was revoked before or is not there. */

@@ -37,6 +37,9 @@ const COLUMNS = `at, kind, user, server, request_id AS requestId, who, what, out
 
 type Value = string | number | null;
 
+/** Of so many entries a user sees what is their own: reading them takes a few milliseconds, which anybody may ask for. */
+const RECENT = 20_000;
+
 /** Rows in one statement: a call of SQLite for each would cost half as much again. */
 const TOGETHER = 25;
 
@@ -78,6 +81,7 @@ export class AuditRows {
   readonly #insert: Query<never>;
   readonly #insertMany: Query<never>;
   readonly #list: Query<AuditRow>;
+  readonly #calls: Query<AuditRow>;
   readonly #find: Query<AuditRow>;
   readonly #last: Query<{ id: number | null }>;
   readonly #deleteTo: Query<never>;
@@ -92,6 +96,10 @@ export class AuditRows {
       `SELECT ${COLUMNS} FROM audit WHERE (? IS NULL OR user = ?) AND at >= ?
        AND (? IS NULL OR outcome = ?)
        ORDER BY id DESC LIMIT ?`,
+    );
+    this.#calls = db.prepare(
+      `SELECT ${COLUMNS} FROM audit WHERE id > (SELECT max(id) FROM audit) - ${RECENT}
+       AND user = ? AND kind = 'call' ORDER BY id DESC LIMIT ?`,
     );
     this.#find = db.prepare(`SELECT ${COLUMNS} FROM audit WHERE request_id = ? ORDER BY id`);
     this.#last = db.prepare("SELECT max(id) AS id FROM audit");
@@ -121,6 +129,11 @@ export class AuditRows {
     const who = user ?? null;
     const what = outcome ?? null;
     return this.#list.all(who, who, since ?? 0, what, what, limit);
+  }
+
+  /** The user's calls of tools among the last entries, the newest first. */
+  callsOf(user: string, limit: number): AuditRow[] {
+    return this.#calls.all(user, limit);
   }
 
   /** All that is known of one request, in order. */

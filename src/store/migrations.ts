@@ -244,4 +244,19 @@ export const MIGRATIONS: readonly string[] = [
     created_at   INTEGER NOT NULL
   ) STRICT, WITHOUT ROWID;
   `,
+  `
+  -- Browsers in which users have signed in. hash: SHA-256 of what the browser holds. key_id: the access key
+  -- that it was opened with, and ends with. client: what the browser says it is.
+  CREATE TABLE browser_sessions (
+    id         TEXT    PRIMARY KEY,
+    user_id    INTEGER NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    key_id     TEXT    NOT NULL REFERENCES access_keys (id) ON DELETE CASCADE,
+    hash       BLOB    NOT NULL UNIQUE,
+    client     TEXT    NOT NULL,
+    created_at INTEGER NOT NULL,
+    used_at    INTEGER NOT NULL
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX browser_sessions_of_user ON browser_sessions (user_id);
+  CREATE INDEX browser_sessions_of_key ON browser_sessions (key_id);
+  `,
 ];

@@ -102,6 +102,7 @@ test("a disk that is full costs no request, and what waited is written when ther
       store.audit.insertAll(batch);
     },
     list: (filter: Parameters<typeof store.audit.list>[0]) => store.audit.list(filter),
+    callsOf: () => [],
     find: (id: string) => store.audit.find(id),
     prune: () => {},
   };

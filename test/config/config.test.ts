@@ -42,6 +42,7 @@ const FULL = {
   drainTimeout: "1m",
   idleTimeout: "7d",
   selfService: false,
+  pages: { logs: false },
   allowPrivate: true,
   log: { level: "debug" },
   jwt: null,

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
+import { SignedIn, asOwnPage } from "../helpers/browser-session.ts";
 import { orderControl } from "../helpers/control.ts";
 import { startDaemon } from "../helpers/daemon.ts";
 import { echoServer } from "../helpers/echo.ts";
@@ -88,6 +89,7 @@ test("the impersonation matrix: only the owner's own key gets through, and refus
   const sessionId = String(started.headers["mcp-session-id"]);
   assert.equal(started.status, 200);
 
+  const ownPage = await SignedIn.with(daemon, own);
   const flipped = own.slice(0, 10) + (own[10] === "a" ? "b" : "a") + own.slice(11);
   const CREDENTIALS: Record<
     string,
@@ -184,6 +186,16 @@ test("the impersonation matrix: only the owner's own key gets through, and refus
         { header: bearer(jwt), query: `token=${jwt}`, type: wrong },
       ]),
     ),
+    "the cookie of the owner's page": {
+      header: ["cookie", ownPage.cookie, "x-mcp-supervisor", "1", "sec-fetch-site", "same-origin"],
+      query: undefined,
+      type: "KEY_MISSING",
+    },
+    "the cookie's value as a key": {
+      header: bearer(ownPage.cookie.split("=")[1]!),
+      query: `token=${ownPage.cookie.split("=")[1]!}`,
+      type: "KEY_INVALID",
+    },
     "the own key and the own JWT": {
       header: [...bearer(own), ...bearer(jwtOf("alice"))],
       query: `token=${own}&token=${jwtOf("alice")}`,
@@ -345,6 +357,34 @@ test("the impersonation matrix: only the owner's own key gets through, and refus
     const isShown = details!.body.includes("streamable");
     assert.equal(isShown, type === undefined || type === "USER_MISMATCH", name);
   }
+  // A user's page is opened by its cookie alone, whatever else the request shows, and names nobody.
+  const pageCookie = "the cookie of the owner's page";
+  for (const name of Object.keys(CREDENTIALS).filter((one) => one !== pageCookie))
+    for (const [method, path] of [
+      ["GET", "/me/api/keys"],
+      ["POST", "/me/api/tools"],
+      ["PUT", "/me/api/token"],
+      ["DELETE", "/me/api/sessions/x"],
+      ["POST", "/me/api/accounts/everything"],
+      ["GET", "/me/api/nothing"],
+    ] as const)
+      for (const isHeader of [true, false]) {
+        const headers = asOwnPage(daemon.origin);
+        const { header, query = "" } = CREDENTIALS[name]!;
+        if (isHeader) headers.push(...header);
+        const answer = await ask(port, {
+          method,
+          path: `${path}?user=alice&${isHeader ? "" : query}`,
+          headers,
+          ...(method === "GET" ? {} : { body: "{}" }),
+        });
+        assert.equal(answer.status, 401, `${name}: ${method} ${path}`);
+        assert.equal(typeOf(answer), "KEY_MISSING", `${name}: ${method} ${path}`);
+      }
+  const ofBob = await SignedIn.with(daemon, bob.key.secret);
+  const bobs = await ofBob.ask("GET", "keys?user=alice");
+  assert.equal(bobs.body.includes(alice.key.id), false);
+  assert.equal((await ofBob.ask("DELETE", `keys/${alice.key.id}`)).status, 404);
   t.diagnostic(`${cells} requests`);
 
   // Pages are the same for everybody, whoever asks, and whoever is in the path.

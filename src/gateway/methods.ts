@@ -1,0 +1,17 @@
+import type { ServerResponse } from "node:http";
+import { SupervisorError } from "../errors.ts";
+import type { BodyRequest } from "../platform/body-request.ts";
+
+/** METHOD_NOT_ALLOWED for any other. What is sent with a refused method is not read: DELETE and friends may carry a body that nobody asked for. */
+export function allowOnly(
+  req: Pick<BodyRequest, "method">,
+  res: Pick<ServerResponse, "setHeader">,
+  allowed: readonly string[],
+): void {
+  if (allowed.includes(req.method ?? "")) return;
+  res.setHeader("allow", allowed.join(", "));
+  throw new SupervisorError(
+    "METHOD_NOT_ALLOWED",
+    `only ${allowed.join(", ")} can be used on this path`,
+  );
+}
