@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { orderControl } from "../helpers/control.ts";
@@ -74,6 +74,19 @@ test("servers are added, changed, imported and removed on the command line", asy
   const env = { MCP_SUPERVISOR_CONFIG: daemon.configPath };
   const words = await runCli(["completion", "bash", "--", "server", "remove", "dr"], { env });
   assert.equal(words.stdout, "drawing\n");
+  // The config cannot take the name of one of them.
+  const good = readFileSync(daemon.configPath, "utf8");
+  const clash = { ...(JSON.parse(good) as object), servers: { notes: { command: "cat" } } };
+  writeFileSync(daemon.configPath, JSON.stringify(clash));
+  const clashed = await cli(["reload"]);
+  assert.deepEqual([clashed.code, clashed.error().type], [78, "CONFIG_INVALID"]);
+  assert.match(
+    clashed.error().details![0]!,
+    /^servers\.notes: is the name of a server that the control API has/,
+  );
+  writeFileSync(daemon.configPath, good);
+  assert.deepEqual(await orderControl(daemon.socket, "GET", PATH), before, "it changes nothing");
+
   const gone = await cli(["server", "remove", "drawing"], { isForPeople: true });
   assert.equal(gone.stdout, "drawing is removed; private homes: 0 deleted, 0 kept.\n");
   const listed = await cli(["server", "list"], { isForPeople: true });
