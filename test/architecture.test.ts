@@ -14,7 +14,7 @@ const src = join(root, "src");
 const LINES: readonly Record<string, readonly string[]>[] = [
   { cli: ["commander", "@modelcontextprotocol/sdk"] },
   { "daemon.ts": [] },
-  { gateway: ["express", "zod"], api: ["express"] },
+  { gateway: ["express", "httpxy", "zod"], api: ["express"] },
   { web: [] },
   { operations: [] },
   { tools: [] },

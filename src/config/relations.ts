@@ -236,8 +236,9 @@ function childProblems(server: Entries): Problem[] {
   }
   if (transportOf(server) !== "stdio") return problems;
 
-  if (server["path"] !== undefined)
-    problems.push({ path: ["path"], message: "is of no use to a stdio server" });
+  for (const key of ["path", "routes"])
+    if (server[key] !== undefined)
+      problems.push({ path: [key], message: "is of no use to a stdio server" });
   const args = Object.entries(entriesOf(server["args"])).map(
     ([index, value]) => [["args", Number(index)], value] as const,
   );

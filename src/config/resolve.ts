@@ -128,7 +128,7 @@ function resolveOther(
   config: ForAllServers,
   baseDir: string,
 ): ServerDef {
-  const { stateful, overlap, resend } = server;
+  const { stateful, overlap, resend, routes } = server;
   const common = {
     name,
     title: name,
@@ -142,6 +142,7 @@ function resolveOther(
     stateful,
     overlap,
     resend,
+    routes,
     // Of a stateful child nothing may be told that it has not said itself.
     manifest: server.manifest && !stateful,
     sharing: server.sharing ?? ("capabilities" as const),
@@ -199,6 +200,7 @@ function resolveBuiltin(
     stateful: false,
     overlap: true,
     resend: "reads",
+    routes: [],
     manifest: false,
     sharing: "capabilities",
   };

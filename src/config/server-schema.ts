@@ -13,6 +13,7 @@ import {
   environmentName,
   filePath,
   headerName,
+  ownRoute,
   headerValue,
   remoteUrl,
   routePath,
@@ -78,6 +79,12 @@ const common = {
     .optional()
     .describe(
       "of a server with a `provider`: `user` for a token of each user's own, the others for one token of the provider for all users; `user` unless set",
+    ),
+  routes: z
+    .array(ownRoute)
+    .default([])
+    .describe(
+      "of a server that speaks HTTP: beginnings of its own paths, such as `/files`, that its users reach as `/u/NAME/SERVER/-/files/…`; none unless set",
     ),
   // Left out, it is for what the clients declare to decide.
   sharing: z

@@ -32,6 +32,13 @@ export const routePath = checkedString((value) =>
     : 'must begin with one "/" and hold no space, backslash or "#"',
 );
 
+/** The beginning of a path that is compared as it stands. */
+export const ownRoute = checkedString((value) =>
+  /^\/(?:(?!\.{1,2}(?:\/|$))[\w.~-]+\/)*(?:(?!\.{1,2}$)[\w.~-]+)?$/.test(value)
+    ? undefined
+    : 'must be the beginning of a path, such as "/files", of letters, digits and . _ ~ - between its slashes',
+);
+
 /** `text` as an http URL without a user and password in it. */
 function parseHttpUrl(text: string): URL | undefined {
   if (!/^https?:\/\/[\x21-\x7e]+$/i.test(text) || !URL.canParse(text)) return undefined;

@@ -139,6 +139,8 @@ interface AnyServer {
   overlap: boolean;
   /** Which calls are sent to the next child when one ends in the middle of them. */
   resend: "never" | "reads" | "annotated";
+  /** Beginnings of its own paths that its users reach; empty where they reach none. */
+  routes: string[];
   /** What the last child showed may answer for one that sleeps. */
   manifest: boolean;
   /** Whose a stdio child is: all sessions' that declare the same and cannot be asked, all sessions' of the user, or one session's. */

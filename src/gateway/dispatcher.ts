@@ -25,7 +25,9 @@ import { Me } from "./me/me.ts";
 import { allowOnly } from "./methods.ts";
 import { hintFor } from "./hints.ts";
 import type { FrontContext, RequestContext } from "./request-context.ts";
-import { createMeRouter, createRouter, createTokenPath, createWebRouter } from "./routes.ts";
+import { OWN_ROUTE_METHODS, requireRoute } from "./own-route-path.ts";
+import { createMeRouter, createOwnRouter, createRouter } from "./routes.ts";
+import { createTokenPath, createWebRouter } from "./routes.ts";
 import { toolRouteOf, withoutPrefix } from "./routes.ts";
 import type { Leaf, Route, ToolRoute } from "./routes.ts";
 import { nameOf, putOwnToken } from "./own-token.ts";
@@ -70,6 +72,7 @@ export class Dispatcher {
   readonly #tokenPath: ReturnType<typeof createTokenPath>;
   readonly #guard: ReturnType<typeof createGuard>;
   readonly #site: ReturnType<typeof createSite>;
+  readonly #ownRoute: ReturnType<typeof createOwnRouter>;
   readonly #webRoute: ReturnType<typeof createWebRouter>;
   readonly #web: Web;
   readonly #meRoute: ReturnType<typeof createMeRouter>;
@@ -91,6 +94,7 @@ export class Dispatcher {
     });
     const identify = (req: IncomingMessage): Principal | Promise<Principal> => this.#identify(req);
     this.#site = createSite(options, identify, context.prefix);
+    this.#ownRoute = createOwnRouter(context.prefix);
     this.#webRoute = createWebRouter(context.prefix);
     const pages = new Pages(context.prefix);
     const apps = new AppPages(context.prefix);
@@ -148,7 +152,7 @@ export class Dispatcher {
   ): Promise<void> | undefined {
     const { req, res, trace } = incoming;
     trace.setPrincipal(principal);
-    if (route === undefined) return this.#serveOwnToken(incoming, principal);
+    if (route === undefined) return this.#serveOther(incoming, principal);
     requireOwn(route.user, principal);
     const server = this.#requireServer(route, principal);
     trace.setServer(server.name);
@@ -160,6 +164,25 @@ export class Dispatcher {
     const { requestId } = trace;
     const whose = { principal, route, server, instance, settings };
     return this.#serveFront({ req, res, requestId, trace, ...whose });
+  }
+
+  async #serveOther(incoming: Incoming, principal: Principal): Promise<void> {
+    const route = this.#ownRoute(incoming.req.url ?? "");
+    if (route === undefined) return await this.#serveOwnToken(incoming, principal);
+    const { req, res, trace } = incoming;
+    trace.setRoute("own", route.user);
+    requireOwn(route.user, principal);
+    const server = this.#requireServer(route, principal);
+    trace.setServer(server.name);
+    const prefix = requireRoute(route, server.routes);
+    allowOnly(req, res, OWN_ROUTE_METHODS);
+    const ref = { user: principal.user, server: server.name, variant: "" };
+    const instance = this.#options.supervisor.instance(ref);
+    const { requestId } = trace;
+    const request = { req, res, trace, requestId, principal, route, server, instance };
+    // Few have such routes, and what carries them is not for all to hold in memory.
+    const { serveOwnRoute } = await import("./own-routes.ts");
+    await serveOwnRoute(this.#context, request, prefix);
   }
 
   /** Paths that are nobody's: the site knows them without the prefix. */
@@ -225,7 +248,10 @@ export class Dispatcher {
   }
 
   /** One that is not granted to the user is not there, and the admin alone is told which of both it is. */
-  #requireServer(route: Route, { user }: Principal): ServerDef {
+  #requireServer(
+    route: Pick<Route, "user" | "server"> & { leaf?: Leaf },
+    { user }: Principal,
+  ): ServerDef {
     const { catalog } = this.#options;
     const { defaultServer } = this.#context.config;
     const name = route.server ?? defaultServer;
@@ -237,7 +263,7 @@ export class Dispatcher {
     throw new SupervisorError(
       "SERVER_NOT_FOUND",
       route.server === undefined
-        ? `there is no default server: name one in the path, /u/${route.user}/SERVER/${route.leaf}`
+        ? `there is no default server: name one in the path, /u/${route.user}/SERVER/${route.leaf ?? ""}`
         : "there is no such server",
       { details },
     );

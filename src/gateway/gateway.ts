@@ -48,6 +48,7 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
   const dispatcher = new Dispatcher(options, context);
   const server = createHttpServer(dispatcher.answer, {
     edge,
+    takesUpgrades: true,
     onRefused: (requestId, refusal, request) => requests.refusedUnread(requestId, refusal, request),
   });
   const address = await listenAsTold(server, options);
@@ -109,5 +110,7 @@ async function closeGateway(
   supervisor.stopAll().catch(() => undefined);
   await sessions.told();
   heart.stop();
+  // Those that became something else the server does not count among its connections.
+  sessions.open.closeAll();
   await closeServer(server, closed);
 }

@@ -41,6 +41,23 @@ export function createTokenPath(prefix: string): (url: string) => string | undef
   return (url) => grammar.exec(url)?.[1];
 }
 
+/** A path of a server's own. */
+export interface OwnRoute {
+  user: string;
+  server: string;
+  /** Raw, as the server is asked for it. */
+  path: string;
+}
+
+/** Reads the paths below which a server's own are, up to where those begin. */
+export function createOwnRouter(prefix: string): (url: string) => OwnRoute | undefined {
+  const grammar = grammarOf(prefix, `u/(${SLUG_PATTERN})/(${SLUG_PATTERN})/-(/[^?#]*)`);
+  return (url) => {
+    const [, user, server, path] = grammar.exec(url) ?? [];
+    return user === undefined ? undefined : { user, server: server!, path: path! };
+  };
+}
+
 /** What browsers ask for: a user's page, or one that is nobody's. */
 export type WebRoute =
   | { readonly kind: "connect"; readonly user: string; readonly server: string }

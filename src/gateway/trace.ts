@@ -125,6 +125,11 @@ export class Trace implements CallWatch {
     this.#parts.log.warn({ requestId, code, user, server, details }, message);
   }
 
+  /** The answer was written past the response, with that status. */
+  answeredApart(status: number): void {
+    this.#statusApart ??= status;
+  }
+
   begin(tool: string): OpenCall {
     const startedAt = performance.now();
     this.#hasBegun = true;

@@ -1,5 +1,6 @@
 import { createServer } from "node:http";
 import type { IncomingMessage, RequestListener, Server, ServerResponse } from "node:http";
+import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { contained, guarded } from "../containment.ts";
 import { SupervisorError } from "../errors.ts";
@@ -73,6 +74,8 @@ function unread(status: number, socket: Duplex, req?: IncomingMessage): UnreadRe
 interface HttpServerOptions {
   /** For listeners that the network reaches. */
   edge?: Edge;
+  /** The handler is given requests that ask for a WebSocket as well, with their `tunnel`. */
+  takesUpgrades?: boolean;
   onRefused?: RefusalListener;
 }
 
@@ -145,6 +148,21 @@ function refuseExpectation(
   onRefused?.(requestId, refusal, unread(refusal.status, req.socket, req));
 }
 
+/** Node gives a request that asks for an upgrade no answer to write; the connection ends with this one. */
+function answerTo(
+  req: BodyRequest,
+  socket: Socket,
+  head: Buffer,
+): InstanceType<typeof SafeResponse<typeof req>> {
+  req.tunnel = { socket, head };
+  const res = new SafeResponse<BodyRequest>(req);
+  setKeptAlive(res, false);
+  res.assignSocket(socket);
+  res.once("finish", () => socket.end());
+  socket.on("error", () => socket.destroy());
+  return res;
+}
+
 /** What a connection begins; whatever that throws costs this connection and nothing else. */
 function within(socket: Duplex, work: () => void): void {
   guarded("request", () => socket.destroy(), work)();
@@ -153,7 +171,7 @@ function within(socket: Duplex, work: () => void): void {
 /** A server with the limits that every listener of ours has; streams may stay silent for as long as they like. */
 export function createHttpServer(
   handler: RequestListener<typeof BodyRequest, typeof SafeResponse>,
-  { edge, onRefused }: HttpServerOptions = {},
+  { edge, onRefused, takesUpgrades = false }: HttpServerOptions = {},
 ): Server {
   const handle: typeof handler = (req, res) => {
     try {
@@ -192,6 +210,10 @@ export function createHttpServer(
   server.on("checkExpectation", (req, res: SafeResponse) => {
     within(req.socket, () => refuseExpectation(req, res, onRefused));
   });
+  if (takesUpgrades)
+    server.on("upgrade", (req: BodyRequest, socket: Socket, head: Buffer) =>
+      within(socket, () => handle(req, answerTo(req, socket, head))),
+    );
   server.on("connect", (req: IncomingMessage, socket: Duplex) => {
     const message = "CONNECT is not supported: this is not a proxy";
     const refusal = { status: 405, reason: "Method Not Allowed", message };

@@ -1,4 +1,5 @@
 import { IncomingMessage } from "node:http";
+import type { Socket } from "node:net";
 import { contained } from "../containment.ts";
 
 /** Whoever takes a body. Hears of exactly one of `end` and `gone`, after which of nothing. */
@@ -17,7 +18,26 @@ export interface BodySink {
  * request; nearly every body here is one piece that was read together with its head.
  */
 export class BodyRequest extends IncomingMessage {
+  /** Of one that asks to go on as a WebSocket: its connection, and what has come behind its head. */
+  tunnel: { readonly socket: Socket; readonly head: Buffer } | undefined;
   #sink: BodySink | undefined;
+  #asksForUpgrade = false;
+
+  /**
+   * Node's parser says so of every request with an Upgrade header, and then asks. Where somebody
+   * listens for upgrades it would hand over those too that ask for HTTP/2, as some clients do with
+   * every request, and leave their bodies unread.
+   */
+  set upgrade(asks: boolean | null) {
+    // Node's constructor sets it before there is a place for it.
+    if (#asksForUpgrade in this) this.#asksForUpgrade = asks === true;
+  }
+
+  get upgrade(): boolean {
+    if (!(#asksForUpgrade in this) || !this.#asksForUpgrade) return false;
+    const isWebSocket = this.headers.upgrade?.toLowerCase() === "websocket";
+    return this.method === "CONNECT" || (this.method === "GET" && isWebSocket);
+  }
 
   /** To be called once, and in place of reading the stream. */
   takeBody(sink: BodySink): void {

@@ -1,5 +1,5 @@
 /** The routes that are told apart in counters; few, because each is a series of its own. */
-export const ROUTES = ["sse", "messages", "mcp", "tools", "health", "other"] as const;
+export const ROUTES = ["sse", "messages", "mcp", "tools", "own", "health", "other"] as const;
 export type RouteName = (typeof ROUTES)[number];
 
 /** What became of one request of the gateway. */

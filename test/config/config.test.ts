@@ -68,6 +68,7 @@ const FULL = {
       stateful: true,
       overlap: false,
       resend: "annotated",
+      routes: ["/files", "/hooks/in/"],
       sharing: "user",
       isolation: "user",
       network: "none",
@@ -121,6 +122,7 @@ test("every key of the design is read, with absolute paths, milliseconds and byt
   assert.deepEqual(config.servers["gmail"], {
     kind: "child",
     name: "gmail",
+    title: "gmail",
     tokensFrom: null,
     idleTimeoutMs: 900_000,
     startTimeoutMs: 30_000,
@@ -128,6 +130,7 @@ test("every key of the design is read, with absolute paths, milliseconds and byt
     stateful: true,
     overlap: false,
     resend: "annotated",
+    routes: ["/files", "/hooks/in/"],
     manifest: false,
     sharing: "user",
     transport: "sse",
@@ -147,6 +150,7 @@ test("every key of the design is read, with absolute paths, milliseconds and byt
   assert.deepEqual(config.servers["drawing"], {
     kind: "remote",
     name: "drawing",
+    title: "drawing",
     tokensFrom: null,
     idleTimeoutMs: 604_800_000,
     startTimeoutMs: 30_000,
@@ -154,6 +158,7 @@ test("every key of the design is read, with absolute paths, milliseconds and byt
     stateful: false,
     overlap: true,
     resend: "reads",
+    routes: [],
     manifest: true,
     sharing: "capabilities",
     transport: "sse",
@@ -240,6 +245,35 @@ test("all problems are told at once, each with its place", () => {
       'servers.web.env["A B"]',
       "servers.web.limits.memry",
     ].toSorted(),
+  );
+});
+
+test("a route is the beginning of a path and nothing that could be read as another", () => {
+  const problemsIn = (entry: object) => problemsOf({ servers: { one: entry } });
+  const remote = (route: string) => problemsIn({ url: "http://h/mcp", routes: [route] });
+  for (const route of ["/", "/a", "/a/", "/a/b.c/~d", "/.well-known"])
+    assert.deepEqual(remote(route), [], route);
+  for (const route of [
+    "",
+    "a",
+    "//",
+    "/a//b",
+    "/..",
+    "/a/../b",
+    "/./a",
+    "/a%2f",
+    "/a?b",
+    "/a b",
+    "/a;b",
+  ])
+    assert.match(remote(route)[0]!, /^servers\.one\.routes\[0\]: must be the beginning/, route);
+  assert.match(
+    problemsIn({ command: "x", routes: ["/a"] })[0]!,
+    /^servers\.one\.routes: is of no use/,
+  );
+  assert.match(
+    problemsIn({ builtin: "feishu-token", routes: [] })[0]!,
+    /cannot stand beside "builtin"/,
   );
 });
 
