@@ -1,8 +1,9 @@
 import type { Request, Router } from "express";
 import { orderRow } from "../audit/audit.ts";
 import { checkWanted } from "../config/apply-schema.ts";
-import type { Wanted } from "../config/apply-schema.ts";
+import type { Wanted, WantedToken } from "../config/apply-schema.ts";
 import { SupervisorError, counted } from "../errors.ts";
+import { applyTokens } from "../operations/apply-tokens.ts";
 import { apply } from "../operations/apply.ts";
 import type { Change, Entries } from "../operations/apply.ts";
 import { inviteUrl } from "../web/urls.ts";
@@ -45,11 +46,34 @@ function entriesIn({ keys, invites }: Record<string, unknown>): Entries | undefi
   return { kind: "invites", secrets: secretsIn(invites, "invites") };
 }
 
+const KEYS = ["users", "groups", "tokens", "dryRun", "prune", "keys", "invites"];
+
+/** What is said of a flaw repeats no token. */
+function tokensIn(value: unknown): WantedToken[] | undefined {
+  if (value === undefined) return undefined;
+  if (!Array.isArray(value)) throw invalid("tokens must be a list");
+  return value.map((one: unknown, at) => {
+    const { user, server, token, ...more } = { ...(one as Partial<WantedToken> | null) };
+    const isRight =
+      typeof user === "string" &&
+      (server === null || typeof server === "string") &&
+      typeof token === "string" &&
+      Object.keys(more).length === 0;
+    if (!isRight) throw invalid(`tokens[${at}] must have user, server (or null) and token alone`);
+    return { user, server, token };
+  });
+}
+
+interface Noted {
+  what: string;
+  user: string | null;
+  server: string | null;
+}
+
 /** A row for each thing that was changed, whoever it is about, beside that of the order. */
-function note({ audit }: ControlParts, req: Request, changes: readonly Change[]): void {
+function note({ audit }: ControlParts, req: Request, rows: readonly Noted[]): void {
   const { requestId, who } = req.res!.locals;
-  for (const change of changes) {
-    const { what, user, server } = noteOf(change);
+  for (const { what, user, server } of rows) {
     const about = { what: `apply: ${what}`, user, server, durationMs: 0 };
     audit.add(orderRow({ ...about, requestId: String(requestId), who: String(who) }, undefined));
   }
@@ -69,7 +93,7 @@ const ORDERS: Record<Change["change"], string> = {
   ungrant: "user ungrant",
 };
 
-function noteOf(one: Change): { what: string; user: string | null; server: string | null } {
+function noteOf(one: Change): Noted {
   const order = ORDERS[one.change];
   if (!("to" in one)) {
     const what = "group" in one ? `${order} ${one.group}` : order;
@@ -86,14 +110,23 @@ export function addApplyRoute(router: Router, parts: ControlParts): void {
   const { registry, catalog, store, publicUrl } = parts;
   mount(router, "/apply", {
     post: (req): { body: AppliedRow } => {
-      const body = readBody(req, ["users", "groups", "dryRun", "prune", "keys", "invites"]);
+      const body = readBody(req, KEYS);
       const isDryRun = readBoolean(body["dryRun"], "dryRun");
       const prune = readBoolean(body["prune"], "prune");
       const entries = entriesIn(body);
       const order = { wanted: wantedIn(body), isDryRun, prune, entries };
       const done = apply({ registry, catalog, store }, order);
-      if (!isDryRun) note(parts, req, done.changes);
-      const row = { dryRun: isDryRun, changes: done.changes, open: done.open };
+      if (!isDryRun) note(parts, req, done.changes.map(noteOf));
+      const changed = { dryRun: isDryRun, changes: done.changes, open: done.open };
+      const wantedTokens = tokensIn(body["tokens"]);
+      const tokens = wantedTokens && applyTokens(parts, wantedTokens, isDryRun);
+      if (!isDryRun)
+        note(
+          parts,
+          req,
+          (tokens ?? []).map((one) => ({ what: "token set", ...one })),
+        );
+      const row = tokens === undefined ? changed : { ...changed, tokens };
       if (entries === undefined || isDryRun) return { body: row };
       if (entries.kind === "keys")
         return { body: { ...row, keys: done.entries.map(({ user }) => user) } };

@@ -1,3 +1,4 @@
+import type { SetToken } from "../operations/apply-tokens.ts";
 import type { ErrorCode } from "../errors.ts";
 import type { Origin } from "../catalog/catalog.ts";
 import type { AuditRow } from "../audit/audit.ts";
@@ -159,6 +160,8 @@ export interface UserAccess {
   granted: Granted[];
 }
 
+export type { SetToken } from "../operations/apply-tokens.ts";
+
 /** What an apply changed, or would change. */
 export interface AppliedRow {
   dryRun: boolean;
@@ -169,6 +172,8 @@ export interface AppliedRow {
   keys?: string[];
   /** As `keys`, of the codes of invites. */
   invites?: ({ user: string } & Invite)[];
+  /** Whose token was stored of those that came along; absent where none came. */
+  tokens?: SetToken[];
 }
 
 export interface ShownUser extends UserRow {

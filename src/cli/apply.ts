@@ -2,9 +2,10 @@ import { createReadStream } from "node:fs";
 import { text } from "node:stream/consumers";
 import { Option } from "commander";
 import type { Command } from "commander";
-import type { AppliedRow, Change } from "../api/types.ts";
+import type { AppliedRow, Change, SetToken } from "../api/types.ts";
 import { SupervisorError, counted } from "../errors.ts";
 import type { Wanted } from "../config/apply-schema.ts";
+import { applyTokens, requirePrivate, tokenLines } from "./apply-tokens.ts";
 import { apiPath, clientFor } from "./client.ts";
 import type { ControlClient } from "./client.ts";
 import type { EntryFile } from "./entry-file.ts";
@@ -77,14 +78,18 @@ async function apply(options: ApplyOptions, command: Command): Promise<void> {
     import("./entry-file.ts"),
   ]);
   const name = options.file === "-" ? "stdin" : options.file;
-  const { wanted, placed } = readApplyFile(await read(options.file), name);
+  const { wanted, tokens, placed } = readApplyFile(await read(options.file), name);
+  if (tokens.length > 0) requirePrivate(options.file);
   const kind = invitesTo === undefined ? "keys" : "invites";
   const place = keysTo ?? invitesTo;
   const entries = place === undefined ? undefined : new EntryFile(place, kind);
   const client = await clientFor(command);
   const order = { ...wanted, prune };
   let done: AppliedRow;
+  let stored: SetToken[];
   try {
+    // Before anything is changed: what is wrong with one of them takes back the whole.
+    stored = await applyTokens(client, tokens, true);
     done =
       dryRun || entries === undefined
         ? await client.call<AppliedRow>("POST", PATH, { ...order, dryRun })
@@ -94,13 +99,16 @@ async function apply(options: ApplyOptions, command: Command): Promise<void> {
     const { message, details } = error;
     throw new SupervisorError(error.code, `${name}: ${message}`, { details: details.map(placed) });
   }
-  const { invites: _links, ...shown } = done;
+  if (!dryRun) stored = await applyTokens(client, tokens, false);
+  const { invites: _links, ...changed } = done;
+  const shown = tokens.length === 0 ? changed : { ...changed, tokens: stored };
   const letIn = done.keys ?? done.invites?.map(({ user }) => user);
   const document = letIn === undefined ? shown : { ...shown, [kind]: letIn };
   answer(command, document, [
     ...done.changes.map(changeLine),
     ...done.open.map((server) => `  ${server} is open to all users: it takes no grant`),
-    summary(done),
+    ...tokenLines(stored, dryRun),
+    ...(done.changes.length === 0 && stored.length > 0 ? [] : [summary(done)]),
     ...entryLines(done, { place, letIn, own: ownName(globalsOf(command).config) }),
   ]);
 }
@@ -157,7 +165,7 @@ export function addApplyCommand(program: Command): void {
   program
     .command("apply")
     .description("make users, groups and grants as a file wants them, all of it or nothing")
-    .requiredOption("-f, --file <file>", "YAML or JSON; - for stdin")
+    .requiredOption("-f, --file <file>", "YAML, JSON or CSV; - for stdin")
     .option("--dry-run", "print what would change, and change nothing")
     .option("--prune", "what an apply made and the file leaves out goes; users are disabled")
     .addOption(
@@ -177,6 +185,7 @@ export function addApplyCommand(program: Command): void {
         "  mcp-supervisor apply -f people.yaml --dry-run",
         "  mcp-supervisor apply -f people.yaml --invites-to invites.txt",
         "  mcp-supervisor apply -f people.yaml --prune",
+        "  mcp-supervisor apply -f people.csv",
       ].join("\n"),
     )
     .action(apply);

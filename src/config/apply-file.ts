@@ -1,21 +1,16 @@
 import { LineCounter, isMap, isNode, isScalar, parseDocument } from "yaml";
 import type { Document } from "yaml";
 import { SupervisorError, counted } from "../errors.ts";
+import { isCsv, readApplyCsv } from "./apply-csv.ts";
 import { checkWanted } from "./apply-schema.ts";
-import type { Wanted } from "./apply-schema.ts";
-
-/** A file of users, groups and grants that has been read. */
-export interface ApplyFile {
-  wanted: Wanted;
-  /** A sentence that begins with a place in the file, as `users[3].groups[0]: …`, with the line before it. */
-  placed: (detail: string) => string;
-}
+import type { ApplyFile } from "./apply-schema.ts";
 
 /**
- * What a file in YAML, of which JSON is a part, wants. REQUEST_INVALID with all that is wrong with it as
+ * What a file in YAML, of which JSON is a part, or in CSV wants. REQUEST_INVALID with all that is wrong with it as
  * details: `file:LINE: path: message`. Nothing in it is repeated but keys and names.
  */
 export function readApplyFile(text: string, file: string): ApplyFile {
+  if (isCsv(text, file)) return readApplyCsv(text, file);
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
   const at = (offset: number, what: string): string =>
@@ -34,7 +29,7 @@ export function readApplyFile(text: string, file: string): ApplyFile {
   // With --prune a file that was cut off would disable everybody.
   if (value === null) throw new SupervisorError("REQUEST_INVALID", `${file}: is empty`);
   const checked = checkWanted(value);
-  if ("wanted" in checked) return { wanted: checked.wanted, placed };
+  if ("wanted" in checked) return { wanted: checked.wanted, tokens: [], placed };
   throw invalid(file, checked.problems.map(placed));
 }
 

@@ -46,6 +46,22 @@ export interface Wanted {
   groups: readonly WantedGroup[];
 }
 
+/** A token of the file; `server` is null for the user's general one. */
+export interface WantedToken {
+  user: string;
+  server: string | null;
+  token: string;
+}
+
+/** A file of users, groups and grants that has been read. */
+export interface ApplyFile {
+  wanted: Wanted;
+  /** Only CSV has them. */
+  tokens: readonly WantedToken[];
+  /** A sentence that begins with a place in the file, as `users[3].groups[0]: …`, with the line before it. */
+  placed: (detail: string) => string;
+}
+
 /** The group whose grants everybody has. */
 export const ALL = "all";
 
