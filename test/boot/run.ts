@@ -1,6 +1,6 @@
 // Boots a real systemd with the packed product installed in it, and runs the tests of inside/ there:
 // in a container, or with --qemu in a machine of its own, whose kernel has every cgroup controller.
-// `--only service` and `--only hog` leave the other one out. Where the machine cannot do that it says why, and
+// `--only service` and `--only hog` leave the other one out; `--only deb` is the Debian package, alone. Where the machine cannot do that it says why, and
 // exits 0, or 1 with --require: for whoever knows that this machine can.
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
@@ -9,7 +9,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { isInstalled } from "../helpers/installed.ts";
-import { installProduct, packProduct } from "../helpers/pack.ts";
+import { installProduct, packDeb, packProduct } from "../helpers/pack.ts";
 import { bootContainer } from "./container.ts";
 import { bootMachine } from "./machine.ts";
 import { CannotRun, furnish, unpackSystem } from "./system.ts";
@@ -23,8 +23,12 @@ const { values } = parseArgs({
 });
 const isMachine = values.qemu;
 const SUITES = ["service", "hog"];
-const suites = SUITES.filter((name) => values.only === undefined || values.only === name);
-assert.ok(suites.length > 0, `--only ${SUITES.join(" or ")}`);
+/** Not with the others: it has a service of its own. */
+const DEB = "deb";
+const suites = [...SUITES, DEB].filter((name) =>
+  values.only === undefined ? name !== DEB : values.only === name,
+);
+assert.ok(suites.length > 0, `--only ${SUITES.join(" or ")} or ${DEB}`);
 /** Its processor is made of software. */
 const SLOWNESS_OF_A_MACHINE = 6;
 const PROGRAMS = isMachine
@@ -50,6 +54,7 @@ try {
   const root = join(folder, "root");
   timed("system", () => unpackSystem(root, isMachine));
   timed("package", () => installProduct(packProduct(folder), join(root, "usr", "local")));
+  if (suites.includes(DEB)) timed("Debian package", () => packDeb(join(root, "opt")));
   furnish(root, { slowness: isMachine ? SLOWNESS_OF_A_MACHINE : 1, suites });
   process.exitCode = timed("boot and tests", () =>
     isMachine ? bootMachine(folder, root) : bootContainer(folder, root),

@@ -28,3 +28,11 @@ export function installProduct(tarball: string, prefix: string): void {
   const offline = ["--offline", "--cache", `${tarball}.cache`, "--no-audit", "--no-fund"];
   must("npm", ["install", "--global", "--prefix", prefix, ...offline, tarball]);
 }
+
+/** The Debian package for this kind of machine, uncompressed, made in that folder. */
+export function packDeb(folder: string): void {
+  const arch = must("dpkg", ["--print-architecture"]).trim();
+  must(process.execPath, ["tools/deb.mjs", "--fast", "--arch", arch, "--out", folder], {
+    cwd: PROJECT,
+  });
+}
