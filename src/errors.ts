@@ -37,6 +37,7 @@ export const ERROR_CODES = {
   LISTEN_FAILED: entry(500, false),
   SERVICE_REFUSED: entry(500, false),
   INSTALL_FAILED: entry(500, false),
+  INIT_REFUSED: entry(500, false),
   CLIENT_FILE_REFUSED: entry(500, false),
   BACKUP_REFUSED: entry(500, false),
   RESTORE_REFUSED: entry(500, false),

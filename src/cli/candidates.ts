@@ -29,6 +29,7 @@ const KIND_OF_OPTION: Record<string, Kind> = {
   "--headers-file": "files",
   "--env-file": "files",
   "--keep-in": "files",
+  "--from": "files",
 };
 
 /** Where the line has come to before its last word. */

@@ -8,6 +8,7 @@ import { addConfigCommands } from "./config.ts";
 import { addDoctorCommand } from "./doctor.ts";
 import { explain, failureOf } from "./explain.ts";
 import { addGroupCommands } from "./group.ts";
+import { addInitCommand } from "./init/init.ts";
 import { addInstanceCommands } from "./instance.ts";
 import { addJwtCommands } from "./jwt.ts";
 import { addKeyCommands } from "./key.ts";
@@ -48,6 +49,7 @@ export function createProgram(onError: (text: string) => void): Command {
     })
     .showHelpAfterError("  the same command with --help shows how")
     .exitOverride();
+  addInitCommand(program);
   addServeCommands(program);
   addUserCommands(program);
   addGroupCommands(program);

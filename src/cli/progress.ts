@@ -9,6 +9,8 @@ export interface Waiting {
   readonly ask?: () => Promise<string>;
   /** What is true after Ctrl-C, and what shows it. */
   readonly afterInterrupt: string;
+  /** What has to be done between Ctrl-C and the end of this process. */
+  readonly cleanUp?: () => Promise<void>;
 }
 
 /** As a shell has it for a process that SIGINT ended. */
@@ -20,6 +22,7 @@ const ASK_MS = 1_000;
 const PLAIN_MS = 5_000;
 /** Of a terminal that does not say how wide it is. */
 const USUAL_WIDTH = 80;
+const end = (): never => process.exit(INTERRUPTED);
 const CLEAR_LINE = "\r\u001b[K";
 
 /**
@@ -56,9 +59,10 @@ export async function whileWaiting<T>(
       CLEAR_LINE + cutTo(`${frame} ${text}`, (process.stderr.columns || USUAL_WIDTH) - 1),
     );
   };
-  const interrupted = (): never => {
+  const interrupted = (): void => {
     process.stderr.write(`${isTTY ? CLEAR_LINE : ""}interrupted; ${waiting.afterInterrupt}\n`);
-    process.exit(INTERRUPTED);
+    if (waiting.cleanUp === undefined) end();
+    else void waiting.cleanUp().finally(end);
   };
   const timers = [setInterval(show, isTTY ? FRAME_MS : PLAIN_MS), setInterval(ask, ASK_MS)];
   process.once("SIGINT", interrupted);

@@ -63,6 +63,7 @@ const COMMANDS = [
   "service print",
   "service uninstall",
   "completion",
+  "init",
 ];
 
 interface Said {
