@@ -123,8 +123,9 @@ function readHeaders(value: unknown, language: Language): ServerEntry {
   if (typeof value === "string") {
     try {
       headers = JSON.parse(value);
-    } catch (cause) {
-      throw new SupervisorError("REQUEST_INVALID", NOT_JSON[language], { cause });
+    } catch {
+      // V8 quotes what it could not read, which may be a secret.
+      throw invalid(NOT_JSON[language]);
     }
   }
   if (typeof headers !== "object" || headers === null || Array.isArray(headers))

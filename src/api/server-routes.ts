@@ -28,7 +28,7 @@ function shown({ id, slug, name, description, state, entry }: BookedServer): Sho
 
 /** Of a server that other places have: what tells it from others, and no value of a header or a variable. */
 function shownOther(def: ServerDef, origin: Origin): ShownServer {
-  const head = { id: `${origin}:${def.name}`, slug: def.name, name: def.name, origin };
+  const head = { id: `${origin}:${def.name}`, slug: def.name, name: def.title, origin };
   if (def.kind === "builtin") return { ...head, builtin: def.builtin, enabled: true };
   const { transport: type } = def;
   if (def.kind === "remote") {

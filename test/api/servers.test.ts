@@ -189,10 +189,28 @@ test("a form can be loaded and saved: null keeps a header, a string sets it, wha
   const none = await ask("PATCH", `${PATH}/${id}`, { body: { headers: { "X-New": null } } });
   assert.equal(none.status, 400);
   assert.match(none.error.message, /X-New/);
+  // A session that is open goes on, and its next request carries the new value.
+  const open = await post(key, "drawing");
+  const session = String(open.headers["mcp-session-id"]);
+  const sentInSession = async (): Promise<string | undefined> => {
+    const answered = await askGateway(daemon.address.port, {
+      method: "POST",
+      path: "/u/alice/drawing/mcp",
+      headers: [...bearer(key), ...json, "mcp-session-id", session],
+      body: rpc(7, "tools/list"),
+    });
+    assert.equal(answered.status, 200, answered.body);
+    return remote.requests.at(-1)!.headers["x-kept"] as string | undefined;
+  };
+  assert.equal(await sentInSession(), second);
+  await change(id, { headers: { "X-Kept": "a-changed-value" } });
+  assert.equal(await sentInSession(), "a-changed-value");
+  await change(id, { headers: { "X-Kept": second } });
   await change(id, { name: "Painting", description: "said\nin two lines" });
   assert.deepEqual(await sent(), [undefined, second, undefined, ours, undefined]);
 
-  await post(key, "drawing", rpc(1, "tools/list"));
+  const rows = await askGateway(daemon.address.port, { path: "/servers", headers: bearer(key) });
+  assert.match(rows.body, /"name":"Painting","slug":"drawing"/);
   const audit = (await ask("GET", "/api/audit")).text;
   const { host, port } = daemon.adminAddress!;
   const { headers } = tcp as { headers: Record<string, string> };
