@@ -116,14 +116,14 @@ export const configSchema = z.strictObject({
     .describe("a session ends when its client has sent nothing for so long"),
   resumeWindow: duration(0)
     .prefault("30s")
-    .describe("how long a session waits for a client that has left before its calls are cancelled"),
+    .describe(
+      "how long a session waits for a client that has lost its connection before its calls are cancelled",
+    ),
   eventLog: z
     .int()
     .min(0)
     .default(256)
-    .describe(
-      "notifications that a bridged Streamable HTTP session keeps while its client has no stream open; further ones are dropped",
-    ),
+    .describe("events that a session keeps for a client that comes back, 1 MiB at most; 0: none"),
   stopTimeout: duration(0)
     .prefault("5s")
     .describe(

@@ -1,9 +1,11 @@
 import { SupervisorError } from "../errors.ts";
 import type { ClientMessage } from "../mcp/client-body.ts";
 import { headersToChild } from "../mcp/headers.ts";
+import { readEventId } from "../sessions/event-id.ts";
 import type { HttpFront } from "../sessions/http-front.ts";
 import type { HttpRelay } from "../sessions/http-relay.ts";
 import { HttpAnswer } from "./http-answer.ts";
+import { lastEventIdOf } from "./request-context.ts";
 import type { FrontContext, RequestContext } from "./request-context.ts";
 
 /** A POST to a server that does not speak Streamable HTTP itself. */
@@ -65,12 +67,11 @@ export function bridgeWithoutBody(
     () => answer.lastMessageAt,
     request.server.name,
   );
+  request.trace.atEnd(release);
   const answer = answerOf(context, request, front, false);
-  request.trace.atEnd(() => {
-    release();
-    front.left(answer);
-  });
-  front.listen(answer);
+  const at = readEventId(lastEventIdOf(request));
+  front.listen({ outlet: answer, requestId: request.requestId, at });
+  request.trace.atEnd(() => front.left(answer));
 }
 
 function answerOf(

@@ -5,7 +5,7 @@ import { SESSION_HEADER, acceptedIn, headersToClient } from "../mcp/headers.ts";
 import type { Accepted } from "../mcp/headers.ts";
 import { formatEvent } from "../mcp/sse.ts";
 import { answerWith } from "../sessions/bridged-answer.ts";
-import type { HttpOutlet } from "../sessions/outlet.ts";
+import type { ClientOutlet } from "../sessions/outlet.ts";
 import type { ResponseHeaders } from "../links/http1/client.ts";
 import { ClientStream } from "./client-stream.ts";
 import type { Heart } from "./client-stream.ts";
@@ -32,7 +32,7 @@ type State =
   | { readonly kind: "stream"; readonly stream: ClientStream };
 
 /** The client's side of a Streamable HTTP exchange: a status with a body, or an event stream. */
-export class HttpAnswer implements HttpOutlet {
+export class HttpAnswer implements ClientOutlet {
   readonly #options: HttpAnswerOptions;
   #state: State = { kind: "waiting" };
 

@@ -1,14 +1,17 @@
 import { SupervisorError, toSupervisorError } from "../errors.ts";
 import type { Live } from "../instances/supervisor.ts";
 import type { ResponseHeaders } from "../links/http1/client.ts";
-import type { Posted } from "../mcp/client-body.ts";
+import type { ClientMessage, Posted } from "../mcp/client-body.ts";
+import { idsOf } from "../mcp/envelope.ts";
 import { headersToChild } from "../mcp/headers.ts";
-import { answerWith } from "../sessions/bridged-answer.ts";
+import { readEventId } from "../sessions/event-id.ts";
+import { ResumableAnswer } from "../sessions/resumable-answer.ts";
 import { sessionIdIn } from "../sessions/http-exchange.ts";
 import type { HttpFront } from "../sessions/http-front.ts";
 import type { HttpRelay } from "../sessions/http-relay.ts";
 import { HttpAnswer } from "./http-answer.ts";
 import { answerRelayAsleep, relayIsAwake, sessionlessIsAwake } from "./relay-asleep.ts";
+import { lastEventIdOf } from "./request-context.ts";
 import type { FrontContext, RequestContext } from "./request-context.ts";
 
 type Known = HttpFront | HttpRelay | undefined;
@@ -62,7 +65,10 @@ export function relayWithoutBody(
   setGeneration(request, relay.session.live ?? instance.live);
   if (!isStream) return void endSession(context, request, relay);
   answer = answerIn(context, request, relay);
-  trace.atEnd(relay.listen(answer, headersOf(request), close));
+  const outlet = answer;
+  const at = readEventId(lastEventIdOf(request));
+  relay.listen({ outlet, requestId: request.requestId, at }, headersOf(request));
+  trace.atEnd(() => relay.left(outlet));
 }
 
 async function postInSession(
@@ -79,8 +85,6 @@ async function postInSession(
     release();
     relay.left(answer);
   });
-  const shown = relay.session.sleeper.answer(messages);
-  if (shown !== undefined) return answerWith(answer, shown);
   const posting = { body, messages, headers: headersOf(request) };
   await relay.post(posting, answer, trace, () => res.destroyed);
 }
@@ -117,7 +121,7 @@ function carryAlone(
   const method = req.method as "POST" | "GET" | "DELETE";
   const isBeginning = messages.some((message) => message.method === "initialize");
   let relay: HttpRelay | undefined;
-  const outlet = new HttpAnswer({
+  const own = new HttpAnswer({
     heart,
     request,
     sessionHeader: (status, received) => {
@@ -129,6 +133,7 @@ function carryAlone(
       return relay.session.id;
     },
   });
+  const outlet = isBeginning ? answerToBegin(own, request, messages, () => relay) : own;
   const post = sessions.carry(
     whose,
     {
@@ -154,7 +159,25 @@ function carryAlone(
     if (relay !== undefined && relay.session.memory.initialize === undefined)
       sessions.http.close(relay);
   });
-  return outlet;
+  return own;
+}
+
+/** The answer to an `initialize`: a stream of it has ids once it has told of a session. */
+function answerToBegin(
+  outlet: HttpAnswer,
+  { requestId }: RequestContext,
+  messages: readonly ClientMessage[],
+  relay: () => HttpRelay | undefined,
+): ResumableAnswer {
+  const resuming = {
+    get log() {
+      return relay()?.returns.log;
+    },
+    resumeWindowMs: 0,
+    isPrimed: false,
+  };
+  const options = { resuming, asked: idsOf(messages), requestId, onGone: () => {} };
+  return new ResumableAnswer(options, outlet);
 }
 
 function answerIn(

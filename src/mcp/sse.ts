@@ -28,6 +28,10 @@ export interface EventPart {
   readonly isLast: boolean;
 }
 
+/** The messages in an event with data; undefined where it has none, so that it is no event to a client. */
+export const saidIn = ({ hasData, messages }: EventPart): readonly Message[] | undefined =>
+  hasData ? messages : undefined;
+
 /**
  * Cuts an event stream (WHATWG HTML, 9.2.6) into events without changing a byte.
  *

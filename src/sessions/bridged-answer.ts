@@ -7,6 +7,8 @@ import type { HttpOutlet } from "./outlet.ts";
 
 /** Proxies end silent answers after 30 s or more; an answer that takes this long becomes a stream with heartbeats. */
 export const PATIENCE_MS = 10_000;
+/** The same where the stream begins with an id (2025-11-25): a client that loses it early can come back. */
+export const PRIMED_PATIENCE_MS = 1_000;
 
 /** Begins the answer to a POST as an event stream. */
 export function beginStream(outlet: HttpOutlet): void {

@@ -1,20 +1,29 @@
-import { toSupervisorError } from "../errors.ts";
-import type { SupervisorError } from "../errors.ts";
+import { SupervisorError, toSupervisorError } from "../errors.ts";
 import type { ResponseHeaders } from "../links/http1/client.ts";
 import type { PostAnswer, Posting } from "../links/link.ts";
 import { ACCEPTED } from "../links/link.ts";
-import { idsOf, isRequest } from "../mcp/envelope.ts";
-import { EVENT_END } from "../mcp/sse.ts";
+import { idsOf, isRequest, isResponse } from "../mcp/envelope.ts";
+import type { Message } from "../mcp/envelope.ts";
+import { EVENT_END, saidIn } from "../mcp/sse.ts";
 import type { EventPart } from "../mcp/sse.ts";
+import { VERSION_HEADER } from "../mcp/headers.ts";
 import { AnswerTally } from "./answer-tally.ts";
 import { Gathered } from "./gathered.ts";
 import type { ExchangeOwner, HttpExchange } from "./http-exchange.ts";
 import type { Carried, Post } from "./open-post.ts";
-import type { Way } from "./relaying.ts";
+import type { Sent, Way } from "./relaying.ts";
 
 interface Taken {
   resolve(answer: PostAnswer): void;
   reject(error: SupervisorError): void;
+}
+
+/** 2025-11-25: whatever began the stream, it goes on over a GET. */
+function goingOnAt(lastId: string, headers: readonly string[]): Sent {
+  const version = headers.indexOf(VERSION_HEADER);
+  const kept = version === -1 ? [] : headers.slice(version, version + 2);
+  const own = ["accept", "text/event-stream", "last-event-id", lastId];
+  return { method: "GET", headers: [...own, ...kept], body: null };
 }
 
 const UNTOLD: Taken = { resolve() {}, reject() {} };
@@ -23,7 +32,7 @@ const UNTOLD: Taken = { resolve() {}, reject() {} };
 export class CarriedPost implements ExchangeOwner, Carried {
   isMidEvent = false;
   readonly #way: Way;
-  readonly #posting: Posting;
+  readonly posting: Posting;
   readonly #post: Post;
   readonly #tally: AnswerTally;
   readonly #exchange: HttpExchange;
@@ -31,22 +40,37 @@ export class CarriedPost implements ExchangeOwner, Carried {
   #taken: Taken = UNTOLD;
   #status = 0;
   #gathered: Gathered | undefined;
+  readonly takesOutIds = true;
+  /** It goes on with what the server has begun to answer. */
+  readonly #goesOn: boolean;
 
-  constructor(way: Way, posting: Posting, post: Post) {
+  /** `lastId`: the last of the server's own that came of the answer, which is all that is asked for. */
+  constructor(way: Way, posting: Posting, post: Post, lastId?: string) {
     const { inFlight } = way.relay;
     const { messages } = posting;
+    this.#goesOn = lastId !== undefined;
     const isNoted =
       inFlight.hasNoted && messages.some(({ id }) => inFlight.find(id ?? "")?.isNoted);
     this.#way = way;
-    this.#posting = posting;
+    this.posting = posting;
     this.#post = post;
     this.#tally = new AnswerTally(inFlight, messages, isNoted);
-    this.#exchange = way.exchange({ headers: posting.headers, body: posting.body }, this);
+    this.#exchange =
+      lastId === undefined
+        ? way.exchange({ headers: posting.headers, body: posting.body }, this)
+        : way.exchange(goingOnAt(lastId, posting.headers), this);
     this.#passage = way.at.passage((part) => {
-      this.#exchange.pass(part.bytes, part.isLast);
+      this.#exchange.pass(part.bytes, part.isLast, saidIn(part));
       // With the last answer of one that drains its link may be over.
       this.#tally.part(part);
+      // Servers may keep the stream open on which they went on.
+      if (this.#goesOn && part.messages.some(isResponse) && !this.#hasOpen()) this.#finish();
     });
+  }
+
+  /** The last id of the server's that came, by which it can be asked to go on. */
+  get lastId(): string | undefined {
+    return this.#exchange.lastId;
   }
 
   /**
@@ -67,7 +91,7 @@ export class CarriedPost implements ExchangeOwner, Carried {
   }
 
   unsent(): readonly string[] {
-    return this.#exchange.isUnsent ? idsOf(this.#posting.messages) : [];
+    return this.#exchange.isUnsent ? idsOf(this.posting.messages) : [];
   }
 
   async ending(): Promise<void> {
@@ -94,6 +118,7 @@ export class CarriedPost implements ExchangeOwner, Carried {
 
   onHead(status: number, headers: ResponseHeaders, isStream: boolean): boolean {
     this.#status = status;
+    if (this.#goesOn) return this.#onGoingOn(status, isStream);
     if ((status === 404 || status === 400) && this.#mayBeForgotten()) {
       this.#gathered = new Gathered();
       return this.#gathered.onHead(status, headers);
@@ -114,10 +139,10 @@ export class CarriedPost implements ExchangeOwner, Carried {
     else this.#gathered.onPiece(piece);
   }
 
-  part(bytes: Buffer, isLast: boolean): boolean {
+  part(bytes: Buffer, isLast: boolean, said?: readonly Message[]): boolean {
     if (this.#gathered !== undefined) return true;
     this.isMidEvent = !isLast;
-    return this.#post.outlet.part(bytes, isLast);
+    return this.#post.outlet.part(bytes, isLast, said);
   }
 
   onceDrained(resume: () => void): void {
@@ -136,7 +161,7 @@ export class CarriedPost implements ExchangeOwner, Carried {
     this.#over();
     // Where this throws nothing was answered, and the client is still to be told.
     outlet.end();
-    if (isRefused) relay.inFlight.refused(this.#posting.messages);
+    if (isRefused) relay.inFlight.refused(this.posting.messages);
     else if (!isStream) {
       const { body } = this.#tally;
       if (body !== undefined) at.onBody(body);
@@ -152,16 +177,32 @@ export class CarriedPost implements ExchangeOwner, Carried {
     this.#taken.reject(error);
   }
 
+  #onGoingOn(status: number, isStream: boolean): boolean {
+    if (isStream && status < 300) return true;
+    const error = new SupervisorError(
+      "UPSTREAM_RESET",
+      "the server does not go on with its answer",
+    );
+    this.#way.relay.brokeOff(this.#post, error);
+    return false;
+  }
+
+  #finish(): void {
+    this.abort();
+    this.#post.outlet.end();
+    this.#way.relay.done(this.#post);
+  }
+
   /** Whether the refusal may mean the session, and not what is asked: only what is sent for the first time can tell. */
   #mayBeForgotten(): boolean {
     const { mayForget, relay } = this.#way;
-    const requests = this.#posting.messages.filter(isRequest);
+    const requests = this.posting.messages.filter(isRequest);
     return mayForget && requests.every(({ id }) => (relay.inFlight.find(id!)?.sends ?? 1) === 1);
   }
 
   #hasOpen(): boolean {
     const { inFlight } = this.#way.relay;
-    return this.#posting.messages.some(({ id }) => inFlight.find(id ?? "") !== undefined);
+    return this.posting.messages.some(({ id }) => inFlight.find(id ?? "") !== undefined);
   }
 
   #over(): void {

@@ -17,27 +17,30 @@ export interface Logged {
   /** As it goes out, without its id; latin1, which keeps every byte. */
   readonly text: string;
   readonly said: readonly Message[];
-  readonly stream: LoggedStream | undefined;
   readonly n: number;
 }
 
-interface Entry extends Logged {
-  readonly log: EventLog;
-  stream: LoggedStream | undefined;
+/** One of all that are kept. */
+interface Kept {
+  readonly text: string;
+  readonly log: { dropOldest(): void };
+  older: Kept | undefined;
+  newer: Kept | undefined;
+}
+
+interface Entry<Stream> extends Logged, Kept {
+  stream: Stream | undefined;
   n: number;
   /** In the same log. */
-  next: Entry | undefined;
-  /** In all of them. */
-  older: Entry | undefined;
-  newer: Entry | undefined;
+  next: Entry<Stream> | undefined;
 }
 
 /** The events that are kept for clients that may come back, of all sessions: the oldest go first. */
 export class EventLogs {
   readonly #maxBytes: number;
   #bytes = 0;
-  #oldest: Entry | undefined;
-  #newest: Entry | undefined;
+  #oldest: Kept | undefined;
+  #newest: Kept | undefined;
 
   constructor(maxBytes = MAX_ALL_BYTES) {
     this.#maxBytes = maxBytes;
@@ -47,7 +50,7 @@ export class EventLogs {
     return this.#bytes;
   }
 
-  add(entry: Entry): void {
+  add(entry: Kept): void {
     this.#bytes += entry.text.length;
     entry.older = this.#newest;
     if (this.#newest === undefined) this.#oldest = entry;
@@ -57,7 +60,7 @@ export class EventLogs {
       this.#oldest.log.dropOldest();
   }
 
-  delete(entry: Entry): void {
+  delete(entry: Kept): void {
     this.#bytes -= entry.text.length;
     const { older, newer } = entry;
     if (older === undefined) this.#oldest = newer;
@@ -73,11 +76,11 @@ export class EventLogs {
  * The last events of one session, on all its streams: those that went out, for a client that comes
  * back and did not get them, and those that wait because no stream is open.
  */
-export class EventLog {
+export class EventLog<Stream extends LoggedStream = LoggedStream> {
   readonly #all: EventLogs;
   readonly #maxEvents: number;
-  #first: Entry | undefined;
-  #last: Entry | undefined;
+  #first: Entry<Stream> | undefined;
+  #last: Entry<Stream> | undefined;
   #size = 0;
   #bytes = 0;
   #waiting = 0;
@@ -90,28 +93,30 @@ export class EventLog {
   }
 
   /** An event of a stream; one that is too long for the log is dropped at once. */
-  add(stream: LoggedStream, n: number, bytes: Buffer, said: readonly Message[]): void {
+  add(stream: Stream, n: number, bytes: Buffer, said: readonly Message[]): void {
     if (bytes.length > MAX_EVENT_BYTES || this.#maxEvents === 0) return stream.dropped(n, said);
-    this.#add({ stream, n, text: bytes.toString("latin1"), said });
+    this.#add(stream, n, bytes.toString("latin1"), said);
   }
 
-  /** An event that waits for a stream. */
-  await(bytes: Buffer, said: readonly Message[]): void {
-    if (bytes.length > MAX_EVENT_BYTES || this.#maxEvents === 0) {
+  /** An event (in pieces) that waits for a stream. */
+  await(parts: readonly Buffer[], said: readonly Message[]): void {
+    const bytes = parts.reduce((sum, { length }) => sum + length, 0);
+    if (bytes > MAX_EVENT_BYTES || this.#maxEvents === 0) {
       this.hasLost = true;
       return;
     }
     this.#waiting += 1;
-    this.#add({ stream: undefined, n: 0, text: bytes.toString("latin1"), said });
+    const text = parts.map((part) => part.toString("latin1")).join("");
+    this.#add(undefined, 0, text, said);
   }
 
   /** What is kept of that stream behind its event `n`, in order. */
-  after(stream: LoggedStream, n: number): Logged[] {
+  after(stream: Stream, n: number): Logged[] {
     return this.#entries().filter((entry) => entry.stream === stream && entry.n > n);
   }
 
   /** Those that wait belong to this stream from now on; `numberOf` numbers them. */
-  claim(stream: LoggedStream, numberOf: (said: readonly Message[]) => number): Logged[] {
+  claim(stream: Stream, numberOf: (said: readonly Message[]) => number): Logged[] {
     if (this.#waiting === 0) return [];
     const waiting = this.#entries().filter((entry) => entry.stream === undefined);
     for (const entry of waiting) {
@@ -123,7 +128,7 @@ export class EventLog {
   }
 
   /** The stream of that name, as long as something of it is kept. */
-  find(name: string): LoggedStream | undefined {
+  find(name: string): Stream | undefined {
     return this.#entries().find(({ stream }) => stream?.name === name)?.stream;
   }
 
@@ -149,9 +154,18 @@ export class EventLog {
     this.#waiting = 0;
   }
 
-  #add(event: Logged): void {
-    const links = { next: undefined, older: undefined, newer: undefined };
-    const entry: Entry = { ...event, log: this, ...links };
+  #add(stream: Stream | undefined, n: number, text: string, said: readonly Message[]): void {
+    // One literal: it is made for every event.
+    const entry: Entry<Stream> = {
+      log: this,
+      stream,
+      n,
+      text,
+      said,
+      next: undefined,
+      older: undefined,
+      newer: undefined,
+    };
     if (this.#last === undefined) this.#first = entry;
     else this.#last.next = entry;
     this.#last = entry;
@@ -161,8 +175,8 @@ export class EventLog {
     while (this.#size > this.#maxEvents || this.#bytes > MAX_SESSION_BYTES) this.dropOldest();
   }
 
-  #entries(): Entry[] {
-    const entries: Entry[] = [];
+  #entries(): Entry<Stream>[] {
+    const entries: Entry<Stream>[] = [];
     for (let one = this.#first; one !== undefined; one = one.next) entries.push(one);
     return entries;
   }

@@ -1,7 +1,11 @@
+import type { Message } from "../mcp/envelope.ts";
 import type { Text } from "../mcp/long-text.ts";
+import { messageEventParts } from "../mcp/sse.ts";
 import { emitMessage } from "./bridged-answer.ts";
+import type { EventLog } from "./event-log.ts";
+import type { NumberedStream } from "./numbered-stream.ts";
 import type { HttpOutlet } from "./outlet.ts";
-import type { Unread, Waiting } from "./unread.ts";
+import type { Unread } from "./unread.ts";
 
 /** Which can be made to wait. */
 interface Server {
@@ -10,28 +14,19 @@ interface Server {
 }
 
 /**
- * What goes out to the client of a bridged Streamable HTTP session, on whatever stream, and what waits
- * for one: the server waits while one of them is full, where it serves this session alone.
+ * What goes out to the client of a Streamable HTTP session, on whatever stream, and what waits for
+ * one: the server waits while one of them is full, where it serves this session alone.
  */
-export class Flow implements Waiting {
-  readonly #maxKept: number;
-  /** Counts what waits for the client. */
+export class Flow {
+  /** Counts what waits for the client to read. */
   readonly all: Unread;
+  readonly #log: EventLog<NumberedStream>;
   readonly #slow = new Set<HttpOutlet>();
   #server: Server | undefined;
-  #kept: Text[] = [];
-  #keptBytes = 0;
 
-  /** `maxKept`: how many messages may wait for a stream to come. */
-  constructor(maxKept: number, unread: Unread) {
-    this.#maxKept = maxKept;
+  constructor(log: EventLog<NumberedStream>, unread: Unread) {
+    this.#log = log;
     this.all = unread;
-    unread.add(this);
-  }
-
-  /** Bytes that wait for a stream to come. */
-  get unread(): number {
-    return this.#keptBytes;
   }
 
   use(server: Server): void {
@@ -44,24 +39,16 @@ export class Flow implements Waiting {
     this.#drained(outlet);
   }
 
-  emit(outlet: HttpOutlet, raw: Text): void {
-    if (emitMessage(outlet, raw) || this.#slow.has(outlet)) return;
+  emit(outlet: HttpOutlet, raw: Text, message: Message): void {
+    if (emitMessage(outlet, raw, [message]) || this.#slow.has(outlet)) return;
     this.#slow.add(outlet);
     this.#server?.pause();
     outlet.onceDrained(() => this.#drained(outlet));
   }
 
-  keep(raw: Text): void {
-    if (this.#kept.length >= this.#maxKept) return;
-    this.#kept.push(raw);
-    this.#keptBytes += raw.length;
-  }
-
-  takeKept(): Text[] {
-    const kept = this.#kept;
-    this.#kept = [];
-    this.#keptBytes = 0;
-    return kept;
+  /** It waits for a stream to come. */
+  keep(raw: Text, message: Message): void {
+    this.#log.await(messageEventParts(raw), [message]);
   }
 
   #drained(outlet: HttpOutlet): void {

@@ -1,6 +1,7 @@
 import { contained } from "../containment.ts";
 import { SupervisorError, toSupervisorError } from "../errors.ts";
 import { SESSION_HEADER, isEventStream, withOwnHeaders } from "../mcp/headers.ts";
+import type { Message } from "../mcp/envelope.ts";
 import { SseReader } from "../mcp/sse.ts";
 import type { EventPart } from "../mcp/sse.ts";
 import { pathOf } from "../links/http1/client.ts";
@@ -18,6 +19,8 @@ import type { HttpOutlet } from "./outlet.ts";
 export interface ExchangeOwner extends Pick<HttpOutlet, "part" | "onceDrained"> {
   /** The server has begun to answer. False: the answer is of no use, and the exchange is over. */
   onHead(status: number, headers: ResponseHeaders, isStream: boolean): boolean;
+  /** What goes out has ids of the gateway's own, so the server's are taken out; known once it has begun to answer. */
+  readonly takesOutIds?: boolean;
   /** A part of an event stream, to be handed to `HttpExchange.pass` as it is to go out. */
   onPart(part: EventPart): void;
   /** A piece of another body; it goes out as it is. */
@@ -73,10 +76,15 @@ export class HttpExchange implements Receiver {
     this.#exchange?.abort();
   }
 
+  /** The last id of the server's events, of those that are taken out. */
+  get lastId(): string | undefined {
+    return this.#reader?.lastId;
+  }
+
   /** Passes a part of the answer on; the server waits where the client has no room. */
-  pass(bytes: Buffer, isLast: boolean): void {
+  pass(bytes: Buffer, isLast: boolean, said?: readonly Message[]): void {
     const { owner } = this.#options;
-    const hasRoom = owner.part(bytes, isLast);
+    const hasRoom = owner.part(bytes, isLast, said);
     // A read that was cut into many events brings many parts after the first one that filled up.
     if (hasRoom || this.#isPaused) return;
     this.#isPaused = true;
@@ -102,8 +110,9 @@ export class HttpExchange implements Receiver {
       return;
     }
     const isStream = isEventStream(headers["content-type"]);
-    if (isStream) this.#reader = new SseReader((part) => this.#onPart(part));
-    if (!owner.onHead(status, headers, isStream)) this.abort();
+    if (!owner.onHead(status, headers, isStream)) return this.abort();
+    const takesOutIds = owner.takesOutIds === true;
+    if (isStream) this.#reader = new SseReader((part) => this.#onPart(part), false, takesOutIds);
   }
 
   data(chunk: Buffer): void {

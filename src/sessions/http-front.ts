@@ -3,14 +3,14 @@ import { SupervisorError } from "../errors.ts";
 import { rpcErrorText } from "../http/error-response.ts";
 import { cancelledBy, ownMessage } from "../mcp/client-body.ts";
 import type { ClientMessage } from "../mcp/client-body.ts";
-import { idAt, isPing, isRequest, isResponse } from "../mcp/envelope.ts";
-import { HAS_LEFT, leftText, pongText, refusalText } from "../mcp/messages.ts";
+import { idAt, idsOf, isPing, isRequest, isResponse } from "../mcp/envelope.ts";
+import { HAS_LEFT, pongText, refusalText } from "../mcp/messages.ts";
 import type { Message } from "../mcp/envelope.ts";
 import type { Text } from "../mcp/long-text.ts";
 import { messagesIn } from "../mcp/outcome.ts";
-import { PATIENCE_MS, answerWith, beginStream } from "./bridged-answer.ts";
+import { answerWith } from "./bridged-answer.ts";
 import type { Flow } from "./flow.ts";
-import type { HttpOutlet } from "./outlet.ts";
+import type { ClientOutlet } from "./outlet.ts";
 import type { CallWatch } from "./calls.ts";
 import type { Front, TellAll } from "./front.ts";
 import type { InFlight, Unanswered } from "./in-flight.ts";
@@ -29,7 +29,11 @@ import {
 } from "./open-post.ts";
 import type { Failed, Post } from "./open-post.ts";
 import type { HttpSession } from "./http-sessions.ts";
-import { Presence } from "./presence.ts";
+import { HttpStreams } from "./http-streams.ts";
+
+import { Readers } from "./readers.ts";
+import type { Reading, ReturnsOptions } from "./returns.ts";
+import type { ResumableAnswer } from "./resumable-answer.ts";
 import type { Place } from "./serving.ts";
 import { Session } from "./session.ts";
 import type { SessionOptions } from "./session-options.ts";
@@ -40,9 +44,10 @@ const MAX_QUESTIONS = 100;
 /** What a bridge hands on is messages, one by one. */
 const NO_BODY = Buffer.alloc(0);
 
-export interface HttpFrontOptions extends SessionOptions {
+export interface HttpFrontOptions extends SessionOptions, ReturnsOptions {
   readonly flow: Flow;
-  readonly resumeWindowMs: number;
+  /** The instance that serves the session, told from its client's `initialize`, once none does any more. */
+  readonly again: (initialize: ClientMessage) => Place;
 }
 
 /**
@@ -60,12 +65,11 @@ export class HttpFront implements Front, HttpSession {
   /** Those that wait for an answer: by the ids that they wait for, by their progress tokens, by where the answer goes. */
   readonly #posts = new Map<string, Post>();
   readonly #byToken = new Map<string, Post>();
-  readonly #outlets = new Map<HttpOutlet, Post>();
-  /** The session's own streams, the newest last: MCP allows several, and each message goes to one (2025-11-25, transports). */
-  readonly #streams: HttpOutlet[] = [];
+  readonly #outlets = new Map<ResumableAnswer, Post>();
+  readonly #answers: HttpStreams;
   /** Questions of the server that the client has not answered, by id; the text of those that wait for a way to it. */
   readonly #asked = new Map<string, Text | undefined>();
-  readonly #presence: Presence;
+  readonly #readers: Readers;
   #watch: NodeJS.Timeout | undefined;
 
   /** `place`: which instance serves it, and what its client declared. */
@@ -74,10 +78,22 @@ export class HttpFront implements Front, HttpSession {
     this.session.begin(place);
     this.#flow = options.flow;
     this.#flow.use(this.session);
-    this.#presence = new Presence(
-      options.resumeWindowMs,
-      guarded("session", this.#break, () => this.#abandon()),
-    );
+    this.#answers = new HttpStreams(this.session, options);
+    this.#readers = new Readers({
+      ...options,
+      session: this.session,
+      front: this,
+      unread: this.#flow.all,
+      hasLost: () => this.#answers.hasLost,
+      onGone: () => {
+        for (const id of this.#asked.keys()) this.#refuse({ id, method: undefined }, HAS_LEFT);
+      },
+      onParked: (served) => {
+        this.#answers.forgetLost();
+        options.onParked(served);
+      },
+      again: () => options.again(this.session.memory.initialize!),
+    });
   }
 
   get #inFlight(): InFlight {
@@ -91,25 +107,33 @@ export class HttpFront implements Front, HttpSession {
   async post(
     messages: readonly ClientMessage[],
     headers: readonly string[],
-    outlet: HttpOutlet,
+    outlet: ClientOutlet,
     watch?: CallWatch,
   ): Promise<void> {
-    this.#presence.came();
+    this.#readers.serve();
+    const inFlight = this.#inFlight;
+    const own: ResumableAnswer = this.#answers.answerTo(
+      idsOf(messages),
+      outlet,
+      watch?.requestId ?? "",
+      () => this.#cancelUnwanted(own, watch),
+    );
+    this.#readers.add(outlet, own);
     const shown = this.session.sleeper.answer(messages);
-    if (shown !== undefined) return answerWith(outlet, shown);
+    if (shown !== undefined) return answerWith(own, shown);
     let post: Post | undefined;
     let isSent = false;
     try {
       await this.session.post({ body: NO_BODY, messages, headers }, watch, (sent) => {
         isSent = true;
         const requests = sent.filter(isRequest);
-        if (requests.length > 0) post = this.#expect(requests, outlet, watch);
+        if (requests.length > 0) post = this.#expect(requests, own, watch);
       });
     } catch (error) {
       if (!isSent) throw error;
-      this.#inFlight.refused(messages);
+      inFlight.refused(messages);
       // Answered already, or about to be by whoever knows why the server is gone.
-      const isAnswered = post !== undefined && this.#outlets.get(outlet) !== post;
+      const isAnswered = post !== undefined && this.#outlets.get(own) !== post;
       if (post !== undefined) this.#forget(post);
       // What these cancelled waits for no answer any more, whatever became of the rest.
       for (const message of messages) this.#cancelled(message);
@@ -118,8 +142,8 @@ export class HttpFront implements Front, HttpSession {
     }
     for (const message of messages) this.#taken(message);
     if (post !== undefined) return this.#askWaiting();
-    outlet.head(202, {}, false);
-    outlet.end();
+    own.head(202, {}, false);
+    own.end();
   }
 
   /** The server has this message of the client. */
@@ -128,36 +152,45 @@ export class HttpFront implements Front, HttpSession {
     else this.#cancelled(message);
   }
 
-  /** Opens a stream of the session's own. Earlier ones stay: two living ones that end each other would come back for ever. */
-  listen(outlet: HttpOutlet): void {
-    this.#presence.came();
-    this.#streams.push(outlet);
-    this.#flow.all.add(outlet);
-    beginStream(outlet);
-    for (const raw of this.#flow.takeKept()) this.#flow.emit(outlet, raw);
+  /**
+   * A GET of the client: a stream of the session's own, or what it comes back for. Earlier streams stay:
+   * two living ones that end each other would come back for ever. Throws METHOD_NOT_ALLOWED where it
+   * has had all of that.
+   */
+  listen(reading: Reading): void {
+    const posts = Array.from(this.#outlets.values(), (post) => post.outlet);
+    this.#readers.add(reading.outlet, this.#answers.read(reading, posts));
     this.#askWaiting();
+    this.#readers.wake();
   }
 
   /** The client has left this POST or stream. That cancels nothing (2025-11-25, transports), unless it does not come back. */
-  left(outlet: HttpOutlet): void {
-    this.#presence.left();
-    this.#flow.delete(outlet);
-    if (this.#inFlight.size > 0 || this.#asked.size > 0) this.#presence.await();
-    const index = this.#streams.indexOf(outlet);
-    if (index !== -1) this.#streams.splice(index, 1);
-    // Nearly always its answer has gone out, and nothing of it is left.
-    const post = this.#outlets.get(outlet);
-    if (post !== undefined) this.#forget(post);
+  left(outlet: ClientOutlet): void {
+    const answer = this.#readers.left(outlet);
+    // Nearly always the answer has gone out, and nothing of it is left.
+    const post = answer && this.#outlets.get(answer);
+    // Without an id nobody can come back for it.
+    if (post !== undefined && !post.outlet.isNumbered) this.#forget(post);
+    else if (answer !== undefined) this.#answers.left(answer);
+    if (this.#asked.size > 0 || this.#answers.hasLost) this.#readers.await();
+  }
+
+  /** Nobody has come back for these answers, as far as they are of the POST with this one. */
+  #cancelUnwanted(answer: ResumableAnswer, watch: CallWatch | undefined): void {
+    const { serving } = this.session;
+    const ids = answer.asked.filter((id) => serving?.inFlight.find(id)?.watch === watch);
+    unawaited("session", this.#break, this.#readers.cancel(ids));
   }
 
   /** The client has ended the session, or an admin. */
   close(): void {
     clearTimeout(this.#watch);
-    this.#presence.close();
-    this.#answerAll(ENDED);
+    this.#readers.close();
+    unawaited("session", () => {}, answerAll(this.#takePosts(), ENDED));
     this.end();
     this.session.close();
     this.#flow.all.close();
+    this.#answers.log.close();
   }
 
   onMessage(raw: Text, about: string | undefined, known?: Message): void {
@@ -173,11 +206,12 @@ export class HttpFront implements Front, HttpSession {
         : this.#refuse(message, TOO_MANY);
     if (message.method === "notifications/cancelled" && this.#withdraw(raw)) return;
     const post = this.#postOf(raw, message.method, about);
-    if (post !== undefined && canCarry(post)) this.#onPost(post, raw);
-    else if (this.#streams.length > 0) emit(this.#flow, this.#streams.at(-1)!, raw);
+    const stream = this.#answers.open;
+    if (post !== undefined && canCarry(post)) this.#onPost(post, raw, message);
+    else if (stream !== undefined) emit(this.#flow, stream, raw, message);
     // News of a call is old when a stream comes that could carry it.
     else if (post !== undefined && message.method === "notifications/progress") return;
-    else this.#flow.keep(raw);
+    else this.#flow.keep(raw, message);
   }
 
   /** The server takes a question back. True where the client never heard of it. */
@@ -200,28 +234,22 @@ export class HttpFront implements Front, HttpSession {
    * that are open can, it is answered in the client's place; where none is, it waits for one.
    */
   #ask(raw: Text, question: Message): void {
-    const post = [...this.#outlets.values()].findLast(canCarry);
-    if (this.#streams.length > 0) emit(this.#flow, this.#streams.at(-1)!, raw);
-    else if (post !== undefined) this.#onPost(post, raw);
-    else if (this.#posts.size > 0) return this.#refuse(question, TAKES_JSON_ALONE);
+    const read = [...this.#outlets.values()].filter(({ outlet }) => outlet.isAttached);
+    const [post, stream] = [read.findLast(canCarry), this.#answers.open];
+    if (stream !== undefined) emit(this.#flow, stream, raw, question);
+    else if (post !== undefined) this.#onPost(post, raw, question);
+    else if (read.length > 0) return this.#refuse(question, TAKES_JSON_ALONE);
     else if (isPing(question)) return this.#refuse(question, "");
     else {
       this.#asked.set(question.id!, raw);
-      return this.#presence.await();
+      return this.#readers.await();
     }
     if (!isPing(question)) this.#asked.set(question.id!, undefined);
   }
 
   #askWaiting(): void {
     for (const [id, raw] of this.#asked)
-      if (raw !== undefined) this.#ask(raw, { id, method: undefined });
-  }
-
-  /** The client has not been there for so long that it is taken to have left for good. */
-  #abandon(): void {
-    for (const id of this.#inFlight.drain())
-      this.session.tell(ownMessage(leftText(id), undefined, "notifications/cancelled"));
-    for (const id of this.#asked.keys()) this.#refuse({ id, method: undefined }, HAS_LEFT);
+      if (raw !== undefined) this.#ask(raw, messagesIn(raw)[0] ?? { id, method: "" });
   }
 
   /** Answers the server in the client's place; a ping, which asks for the session, well. */
@@ -248,7 +276,7 @@ export class HttpFront implements Front, HttpSession {
   }
 
   end(): void {
-    for (const stream of this.#streams) stream.end();
+    this.#answers.end();
   }
 
   /** Something of ours threw between two messages: the session cannot go on. */
@@ -256,11 +284,6 @@ export class HttpFront implements Front, HttpSession {
 
   giveUp(error: SupervisorError): void {
     this.session.giveUp(error);
-  }
-
-  /** Answers what waits in the server's place, which will not. */
-  #answerAll(error: SupervisorError): void {
-    unawaited("session", () => {}, answerAll(this.#takePosts(), error));
   }
 
   #takePosts(): Failed[] {
@@ -274,13 +297,12 @@ export class HttpFront implements Front, HttpSession {
 
   #expect(
     requests: readonly ClientMessage[],
-    outlet: HttpOutlet,
+    outlet: ResumableAnswer,
     watch: CallWatch | undefined,
   ): Post {
     const post = newPost(requests, outlet, watch);
-    this.#watch ??= this.#losePatienceIn(PATIENCE_MS);
+    this.#watch ??= this.#losePatienceIn(this.#answers.patienceMs);
     this.#outlets.set(outlet, post);
-    this.#flow.all.add(outlet);
     for (const id of post.waiting) this.#posts.set(id, post);
     for (const token of post.progressTokens) this.#byToken.set(token, post);
     return post;
@@ -291,8 +313,8 @@ export class HttpFront implements Front, HttpSession {
     this.#watch = undefined;
     const now = performance.now();
     for (const post of this.#posts.values()) {
-      if (post.isStream || !canCarry(post)) continue;
-      const leftMs = post.since + PATIENCE_MS - now;
+      if (post.isStream || !canCarry(post) || !post.outlet.isAttached) continue;
+      const leftMs = post.since + this.#answers.patienceMs - now;
       if (leftMs > 0) return void (this.#watch = this.#losePatienceIn(leftMs));
       begin(post);
     }
@@ -314,13 +336,13 @@ export class HttpFront implements Front, HttpSession {
 
   /** A request or notification outside of any call: with one POST open it most likely belongs to that. */
   #onlyPost(): Post | undefined {
-    if (this.#streams.length > 0 || this.#outlets.size !== 1) return undefined;
+    if (this.#answers.open !== undefined || this.#outlets.size !== 1) return undefined;
     const [only] = this.#outlets.values();
     return only;
   }
 
-  #onPost(post: Post, raw: Text): void {
-    emitOn(post, raw, (text) => this.#flow.emit(post.outlet, text));
+  #onPost(post: Post, raw: Text, message: Message): void {
+    emitOn(post, raw, (text) => this.#flow.emit(post.outlet, text, message));
   }
 
   #answer(raw: Text, id: string): void {
@@ -328,7 +350,8 @@ export class HttpFront implements Front, HttpSession {
     if (post === undefined) return;
     this.#posts.delete(id);
     if (post.waiting.size === 1) this.#forget(post);
-    answerOne(post, raw, id, (text) => this.#flow.emit(post.outlet, text));
+    const message = { id, method: undefined };
+    answerOne(post, raw, id, (text) => this.#flow.emit(post.outlet, text, message));
   }
 
   /** A cancelled request gets no answer (MCP, cancellation), so nothing keeps its POST open. */

@@ -5,11 +5,12 @@ import { refused } from "../links/assemble.ts";
 import type { LinkEvents, PostAnswer, Posting } from "../links/link.ts";
 import { requireHttp } from "../links/target.ts";
 import type { ClientMessage } from "../mcp/client-body.ts";
-import { isRequest, isResponse } from "../mcp/envelope.ts";
+import { idsOf, isRequest, isResponse } from "../mcp/envelope.ts";
 import type { Message } from "../mcp/envelope.ts";
 import type { Text } from "../mcp/long-text.ts";
 import { messagesIn } from "../mcp/outcome.ts";
 import type { Attachment } from "./attachment.ts";
+import { answerWith } from "./bridged-answer.ts";
 import type { CallWatch } from "./calls.ts";
 import type { Flow } from "./flow.ts";
 import type { Front, TellAll } from "./front.ts";
@@ -26,17 +27,19 @@ import {
   newPost,
   takeFrom,
 } from "./open-post.ts";
-import type { Post } from "./open-post.ts";
-import type { HttpOutlet } from "./outlet.ts";
+import type { Carried, Post } from "./open-post.ts";
+import type { ClientOutlet } from "./outlet.ts";
+import { Readers } from "./readers.ts";
 import { RelayLink } from "./relay-link.ts";
 import type { Relaying, Way } from "./relaying.ts";
-import { RelayedStream } from "./relayed-stream.ts";
-import { makeRoom } from "./second-stream.ts";
+import { RelayedStreams } from "./relayed-streams.ts";
+import type { ResumableAnswer } from "./resumable-answer.ts";
+import type { Reading, ReturnsOptions } from "./returns.ts";
 import { sessionLost } from "./session-errors.ts";
 import { Session } from "./session.ts";
 import type { SessionOptions } from "./session-options.ts";
 
-export interface HttpRelayOptions extends Omit<SessionOptions, "connect"> {
+export interface HttpRelayOptions extends Omit<SessionOptions, "connect">, ReturnsOptions {
   readonly flow: Flow;
 }
 
@@ -54,11 +57,9 @@ export class HttpRelay implements Front, HttpSession, Relaying {
   readonly #flow: Flow;
   /** Those that wait for an answer: by the ids that they wait for, by where the answer goes. */
   readonly #posts = new Map<string, Post>();
-  readonly #outlets = new Map<HttpOutlet, Post>();
-  /** The newest last. */
-  readonly #streams = new Set<RelayedStream>();
-  /** `performance.now()` when the last of them ended. */
-  streamEndedAt = -Infinity;
+  readonly #outlets = new Map<ResumableAnswer, Post>();
+  readonly #readers: Readers;
+  readonly returns: RelayedStreams;
   #link: RelayLink | undefined;
 
   /** `live` is the generation that answered `initialize`, with the session id `childId`; without them the session begins while its server sleeps. */
@@ -75,11 +76,19 @@ export class HttpRelay implements Front, HttpSession, Relaying {
     if (live !== undefined)
       this.session.adopt(live, (at, events) => this.#open(live, events, at, childId));
     flow.use(this.session);
-  }
-
-  /** Ends each of its streams. */
-  get streams(): (() => void)[] {
-    return [...this.#streams].map(({ cut }) => cut);
+    this.returns = new RelayedStreams(this.session, options);
+    this.#readers = new Readers({
+      ...options,
+      session: this.session,
+      front: this,
+      unread: flow.all,
+      hasLost: () => this.returns.hasLost,
+      onParked: (served) => {
+        this.returns.end();
+        options.onParked(served);
+      },
+      again: () => ({ instance, askable: new Set() }),
+    });
   }
 
   get inFlight(): InFlight {
@@ -91,36 +100,61 @@ export class HttpRelay implements Front, HttpSession, Relaying {
    * to come, rejects with REQUEST_INVALID for an id in use, with what keeps the server from starting,
    * and with UPSTREAM_* for what cannot be handed on.
    */
-  async post(posting: Posting, outlet: HttpOutlet, watch: CallWatch, isLeft: () => boolean) {
+  async post(posting: Posting, outlet: ClientOutlet, watch: CallWatch, isLeft: () => boolean) {
+    const { messages } = posting;
+    this.#readers.serve();
+    const answer: ResumableAnswer = this.returns.answerTo(
+      idsOf(messages),
+      outlet,
+      watch.requestId,
+      () => this.#cancelUnwanted(answer),
+    );
+    this.#readers.add(outlet, answer);
+    const shown = this.session.sleeper.answer(messages);
+    if (shown !== undefined) return answerWith(answer, shown);
     let post: Post | undefined;
     try {
-      const answer = await this.session.post(posting, watch, (sent) => {
+      const said = await this.session.post(posting, watch, (sent) => {
         if (isLeft()) throw new SupervisorError("SESSION_NOT_FOUND", "the client has left");
-        post = this.#expect(sent, outlet, watch);
+        post = this.#expect(sent, answer, watch);
       });
       // What is answered with less than 300 has its answer another way.
-      if (post === undefined || answer.status >= 300)
-        this.#answer(answer, outlet, posting.messages);
+      if (post === undefined || said.status >= 300) this.#answer(said, answer, messages);
     } catch (error) {
       if (post === undefined) throw error;
       await this.#fail(post, toSupervisorError(error));
     }
   }
 
-  /** Opens a stream of the session's own. Returns what is to be called when the client has left it. */
-  listen(outlet: HttpOutlet, headers: readonly string[], cut: () => void): () => void {
-    const stream = new RelayedStream({ outlet, headers, cut, onBegun: () => this.#tellKept() });
-    this.#streams.add(stream);
-    this.#flow.all.add(outlet);
-    const link = this.#link;
-    if (link?.isOpen !== true) stream.begin();
-    else stream.feedFrom(link, makeRoom(this, cut));
-    return () => {
-      stream.close();
-      this.#streams.delete(stream);
-      this.#flow.delete(outlet);
-      this.streamEndedAt = performance.now();
-    };
+  /**
+   * A GET of the client: a stream of the session's own, or what it comes back for. Throws
+   * METHOD_NOT_ALLOWED where it has had all of that.
+   */
+  listen(reading: Reading, headers: readonly string[]): void {
+    const posts = [...this.#outlets.keys()];
+    const answer = this.returns.read(reading, posts, headers, this.#link);
+    this.#readers.add(reading.outlet, answer);
+    const post = answer && this.#outlets.get(answer);
+    if (post?.goOn === undefined) this.#readers.wake();
+    else post.goOn();
+  }
+
+  /** The client has left this POST or stream, and may come back. */
+  left(outlet: ClientOutlet): void {
+    const answer = this.#readers.left(outlet);
+    if (answer !== undefined && !this.#outlets.has(answer)) this.returns.left(answer);
+    if (this.returns.hasLost) this.#readers.await();
+  }
+
+  /** Nobody has come back for this answer. */
+  #cancelUnwanted(answer: ResumableAnswer): void {
+    const post = this.#outlets.get(answer);
+    if (post === undefined) return;
+    this.#prune(post);
+    const told = this.#readers.cancel([...post.waiting]);
+    unawaited("session", (failure) => this.giveUp(failure), told);
+    post.carried?.abort();
+    this.#forget(post);
   }
 
   /** The client ends the session: the server is told as it says, and what that answers is resolved with. */
@@ -128,16 +162,6 @@ export class HttpRelay implements Front, HttpSession, Relaying {
     // There is none that knows of it.
     if (this.#link?.isOpen !== true) return { status: 200, headers: {}, body: Buffer.alloc(0) };
     return await this.#link.gather({ method: "DELETE", headers, body: null });
-  }
-
-  /** The client has left this POST: the server must see it at once. */
-  left(outlet: HttpOutlet): void {
-    const post = this.#outlets.get(outlet);
-    if (post === undefined) return;
-    post.carried?.abort();
-    this.#prune(post);
-    this.#forget(post);
-    this.inFlight.drainUnanswered([...post.waiting]);
   }
 
   /** Streams end, and what waits is told so. */
@@ -151,9 +175,11 @@ export class HttpRelay implements Front, HttpSession, Relaying {
       return { post, unanswered };
     });
     unawaited("session", () => {}, answerAll(posts, ENDED));
+    this.#readers.close();
     this.end();
     this.session.close(isTold);
     this.#flow.all.close();
+    this.#options.log.close();
   }
 
   giveUp(error: SupervisorError): void {
@@ -169,13 +195,13 @@ export class HttpRelay implements Front, HttpSession, Relaying {
     if (full !== undefined) return this.#drop(message, full);
     this.inFlight.received([message], raw.length);
     if (isResponse(message)) return this.#answerOne(raw, message.id!);
-    const stream = this.#openStream();
+    const stream = this.returns.open;
     const post = about === undefined ? this.#openPost() : this.#posts.get(about);
     if (about !== undefined && post !== undefined && canCarry(post))
-      emitOn(post, raw, (text) => this.#flow.emit(post.outlet, text));
-    else if (stream !== undefined) emit(this.#flow, stream.outlet, raw);
-    else if (post?.isStream === true) emit(this.#flow, post.outlet, raw);
-    else this.#flow.keep(raw);
+      emitOn(post, raw, (text) => this.#flow.emit(post.outlet, text, message));
+    else if (stream !== undefined) emit(this.#flow, stream, raw, message);
+    else if (post?.isStream === true) emit(this.#flow, post.outlet, raw, message);
+    else this.#flow.keep(raw, message);
   }
 
   /** What the server sent finds no room. */
@@ -199,7 +225,7 @@ export class HttpRelay implements Front, HttpSession, Relaying {
   }
 
   end(): void {
-    for (const stream of this.#streams) stream.end();
+    this.returns.end();
   }
 
   // For its links.
@@ -221,12 +247,26 @@ export class HttpRelay implements Front, HttpSession, Relaying {
       carried?.abort();
       carried?.closeEvent();
       if (error !== undefined) return await this.#fail(post, error);
-      // The client may come back for the rest.
+      if (post.outlet.isNumbered && carried?.lastId !== undefined)
+        return this.#suspend(post, carried);
       this.#forget(post);
       post.outlet.end();
       this.inFlight.drainUnanswered([...post.waiting]);
     };
     unawaited("request", (failure) => post.outlet.fail(failure, [...post.waiting]), work());
+  }
+
+  /** The server wants the client to come back for the rest (2025-11-25), and goes on then. */
+  #suspend(post: Post, carried: Carried): void {
+    const way = this.#link;
+    post.carried = undefined;
+    post.goOn = (): void => {
+      post.goOn = undefined;
+      // Of one that has ended it is decided already what becomes of it.
+      if (way === undefined || way !== this.#link) return;
+      unawaited("request", (error) => void this.#fail(post, error), way.goOn(post, carried));
+    };
+    post.outlet.hangUp();
   }
 
   abandoned(post: Post): void {
@@ -238,11 +278,11 @@ export class HttpRelay implements Front, HttpSession, Relaying {
   }
 
   opened(way: Way): void {
-    for (const stream of [...this.#streams].toReversed()) stream.feedFrom(way);
+    this.returns.opened(way);
   }
 
   ended(way: Way): void {
-    for (const stream of this.#streams) stream.ended(way);
+    this.returns.ended(way);
   }
 
   #open(live: Live, events: LinkEvents, at: Attachment, sessionId?: string): RelayLink {
@@ -255,7 +295,11 @@ export class HttpRelay implements Front, HttpSession, Relaying {
     return link;
   }
 
-  #expect(sent: readonly ClientMessage[], outlet: HttpOutlet, watch: CallWatch): Post | undefined {
+  #expect(
+    sent: readonly ClientMessage[],
+    outlet: ResumableAnswer,
+    watch: CallWatch,
+  ): Post | undefined {
     const requests = sent.filter(isRequest);
     if (requests.length === 0) return undefined;
     const post = newPost(requests, outlet, watch);
@@ -265,7 +309,7 @@ export class HttpRelay implements Front, HttpSession, Relaying {
   }
 
   /** The server's whole answer to a POST. */
-  #answer(answer: PostAnswer, outlet: HttpOutlet, messages: readonly ClientMessage[]): void {
+  #answer(answer: PostAnswer, outlet: ResumableAnswer, messages: readonly ClientMessage[]): void {
     const post = this.#outlets.get(outlet);
     if (post !== undefined) this.#forget(post);
     this.inFlight.refused(messages);
@@ -279,7 +323,8 @@ export class HttpRelay implements Front, HttpSession, Relaying {
     if (post === undefined) return;
     this.#posts.delete(id);
     if (post.waiting.size === 1) this.#forget(post);
-    answerOne(post, raw, id, (text) => this.#flow.emit(post.outlet, text));
+    const message = { id, method: undefined };
+    answerOne(post, raw, id, (text) => this.#flow.emit(post.outlet, text, message));
   }
 
   /** Its server will not answer it, and goes on. */
@@ -311,20 +356,10 @@ export class HttpRelay implements Front, HttpSession, Relaying {
     for (const id of post.waiting) if (this.#posts.get(id) === post) this.#posts.delete(id);
   }
 
-  #openStream(): RelayedStream | undefined {
-    return [...this.#streams].findLast((one) => one.canCarry);
-  }
-
   /** A POST on which something can be said that belongs to none. */
   #openPost(): Post | undefined {
     return [...this.#outlets.values()].findLast(
       ({ isStream, carried }) => isStream && carried?.isMidEvent !== true,
     );
-  }
-
-  #tellKept(): void {
-    const stream = this.#openStream();
-    if (stream === undefined) return;
-    for (const raw of this.#flow.takeKept()) emit(this.#flow, stream.outlet, raw);
   }
 }

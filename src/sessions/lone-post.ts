@@ -5,8 +5,10 @@ import type { HttpRequest, ResponseHeaders } from "../links/http1/client.ts";
 import { requireHttp } from "../links/target.ts";
 import type { ClientMessage } from "../mcp/client-body.ts";
 import { idsOf } from "../mcp/envelope.ts";
-import { EVENT_END, dataOf } from "../mcp/sse.ts";
+import type { Message } from "../mcp/envelope.ts";
+import { EVENT_END, dataOf, saidIn } from "../mcp/sse.ts";
 import type { EventPart } from "../mcp/sse.ts";
+import { messagesIn } from "../mcp/outcome.ts";
 import type { Survival } from "../telemetry/survival.ts";
 import { AnswerTally } from "./answer-tally.ts";
 import { emitMessage } from "./bridged-answer.ts";
@@ -113,6 +115,10 @@ export class LonePost implements ExchangeOwner, Follower {
     guarded("request", (failure) => this.#failWith(failure), move)();
   }
 
+  get takesOutIds(): boolean {
+    return this.#options.outlet.isNumbered === true;
+  }
+
   onHead(status: number, headers: ResponseHeaders, isStream: boolean): boolean {
     this.#status = status;
     this.#isStream = isStream;
@@ -133,7 +139,7 @@ export class LonePost implements ExchangeOwner, Follower {
     const id = this.#initialize?.id;
     if (id !== undefined && messages.some((message) => message.id === id && !message.method))
       this.#options.onInitialized(this.#initialize!, Buffer.from(dataOf(bytes)));
-    this.#exchange.pass(bytes, isLast);
+    this.#exchange.pass(bytes, isLast, saidIn(part));
     this.#tally.part(part);
   }
 
@@ -141,11 +147,11 @@ export class LonePost implements ExchangeOwner, Follower {
     this.#tally.piece(piece);
   }
 
-  part(bytes: Buffer, isLast: boolean): boolean {
+  part(bytes: Buffer, isLast: boolean, said?: readonly Message[]): boolean {
     // What is no stream goes on one as a whole.
     if (this.#hasStream && !this.#isStream) return true;
     this.#isMidEvent = this.#isStream && !isLast;
-    return this.#options.outlet.part(bytes, isLast);
+    return this.#options.outlet.part(bytes, isLast, said);
   }
 
   onceDrained(resume: () => void): void {
@@ -162,7 +168,7 @@ export class LonePost implements ExchangeOwner, Follower {
     const body = isBody ? this.#tally.body : undefined;
     if (body !== undefined && this.#initialize !== undefined)
       this.#options.onInitialized(this.#initialize, body);
-    if (body !== undefined && this.#hasStream) emitMessage(outlet, body);
+    if (body !== undefined && this.#hasStream) emitMessage(outlet, body, messagesIn(body));
     // Where this throws nothing was answered, and the client is still to be told.
     outlet.end();
     if (isRefused) this.#inFlight.refused(messages);

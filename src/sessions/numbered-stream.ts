@@ -17,9 +17,11 @@ const NONE_MISSED: Missed[] = [];
 export interface NumberedStreamOptions {
   /** What its ids begin with. */
   readonly name: string;
-  readonly log: EventLog;
+  readonly log: EventLog<NumberedStream>;
   /** Of a POST's stream: the ids (JSON text) of the requests that it answers, and is over with. */
-  readonly asked?: readonly string[];
+  readonly asked?: readonly string[] | undefined;
+  /** The number of the last event that it had in an earlier life. */
+  readonly n?: number;
 }
 
 /** How a client comes back. */
@@ -30,6 +32,8 @@ export interface Return {
   readonly makeGood: () => readonly string[];
   /** Answers a request (its id, as JSON text) whose answer it has missed. */
   readonly missed: (id: string) => string;
+  /** It hears first, by an event without data, where it goes on. */
+  readonly isPrimed?: boolean;
 }
 
 interface Missed {
@@ -53,13 +57,12 @@ interface Open {
  */
 export class NumberedStream implements LoggedStream {
   readonly name: string;
-  readonly #log: EventLog;
+  readonly #log: EventLog<NumberedStream>;
   /** Of a POST: what is not answered yet. */
   readonly #asked: string[] | undefined;
   /** The client's end, while it is there. */
   #outlet: Outlet | undefined;
-  #isOver = false;
-  #n = 0;
+  #n: number;
   /** The last that went out to somebody. */
   #sent = 0;
   /** The last that is kept no more. */
@@ -70,8 +73,9 @@ export class NumberedStream implements LoggedStream {
   #open: Open | undefined;
   #resume: (() => void) | undefined;
 
-  constructor({ name, log, asked }: NumberedStreamOptions) {
+  constructor({ name, log, asked, n = 0 }: NumberedStreamOptions) {
     this.name = name;
+    this.#n = n;
     this.#log = log;
     this.#asked = asked && [...asked];
   }
@@ -81,9 +85,13 @@ export class NumberedStream implements LoggedStream {
     return this.#outlet !== undefined;
   }
 
-  /** All that goes out on it is in the log, or lost. */
-  get isOver(): boolean {
-    return this.#isOver;
+  get isOfPost(): boolean {
+    return this.#asked !== undefined;
+  }
+
+  /** Of a POST's: the requests that it has no answer to. */
+  get unanswered(): readonly string[] {
+    return this.#asked === undefined ? [] : [...this.#asked];
   }
 
   get isMidEvent(): boolean {
@@ -115,25 +123,26 @@ export class NumberedStream implements LoggedStream {
   }
 
   /** The client goes on here, behind the event that it names; who has heard it so far hears no more. */
-  goOn(outlet: Outlet, { after, makeGood, missed }: Return): void {
+  goOn(outlet: Outlet, back: Return): void {
     this.hangUp();
     this.#outlet = outlet;
+    if (back.isPrimed === true) this.prime(Math.max(back.after, 0));
+    this.catchUp(back);
+  }
+
+  /** Who hears it gets what came behind that event, and what waits for a stream. */
+  catchUp({ after, makeGood, missed }: Return): void {
     this.#tellMissed = missed;
     const texts = this.#takeGap(after) ? makeGood().map((text) => Buffer.from(text)) : [];
     const covered = new Set(texts.flatMap((text) => messagesIn(text)).map(({ method }) => method));
     for (const event of this.#log.after(this, after)) this.#repeat(event, covered);
-    this.claim(covered);
+    if (this.#asked === undefined)
+      for (const event of this.#log.claim(this, (said) => this.#number(said)))
+        this.#repeat(event, covered);
     for (const text of texts) this.say(text);
     const gone = this.#missed.filter(({ n }) => n > after);
     this.#missed = [];
     for (const { id } of gone) this.say(Buffer.from(missed(id)));
-  }
-
-  /** What waits for a stream goes out on this one. */
-  claim(covered?: ReadonlySet<string | undefined>): void {
-    if (this.#asked !== undefined) return;
-    for (const event of this.#log.claim(this, (said) => this.#number(said)))
-      this.#repeat(event, covered);
   }
 
   /**
@@ -168,18 +177,12 @@ export class NumberedStream implements LoggedStream {
     return true;
   }
 
-  /** Ends the connection, not the stream: the client may come back. */
+  /** Ends the connection; the client may come back for what is kept. */
   hangUp(): void {
     const outlet = this.#outlet;
     if (outlet === undefined) return;
     this.leave(outlet);
     outlet.end();
-  }
-
-  /** Nothing more goes out on it. */
-  end(): void {
-    this.#isOver = true;
-    this.hangUp();
   }
 
   dropped(n: number, said: readonly Message[]): void {

@@ -1,8 +1,10 @@
 import { contained } from "../containment.ts";
 import { SupervisorError } from "../errors.ts";
 import { rpcErrorText } from "../http/error-response.ts";
+import type { Posting } from "../links/link.ts";
 import type { ClientMessage } from "../mcp/client-body.ts";
 import { canonicalId } from "../mcp/envelope.ts";
+import type { Message } from "../mcp/envelope.ts";
 import { textAt } from "../mcp/json-span.ts";
 import { wholeText } from "../mcp/long-text.ts";
 import type { Text } from "../mcp/long-text.ts";
@@ -12,6 +14,7 @@ import type { CallWatch } from "./calls.ts";
 import type { Flow } from "./flow.ts";
 import type { Unanswered } from "./in-flight.ts";
 import type { HttpOutlet } from "./outlet.ts";
+import type { ResumableAnswer } from "./resumable-answer.ts";
 
 /** What is said in a client's place that has no stream for a question. */
 export const TAKES_JSON_ALONE =
@@ -27,6 +30,9 @@ export const ENDED = new SupervisorError(
 export interface Carried {
   /** Part of an event has gone out, and nothing may come between. */
   readonly isMidEvent: boolean;
+  /** The last id of the server's that came of the answer. */
+  readonly lastId: string | undefined;
+  readonly posting: Posting;
   /** The ids of its requests, where nothing of it has reached the server. */
   unsent(): readonly string[];
   /** Nobody waits for this generation any more. */
@@ -41,7 +47,7 @@ export interface Carried {
 
 /** A POST of a client that waits for answers. */
 export interface Post {
-  readonly outlet: HttpOutlet;
+  readonly outlet: ResumableAnswer;
   /** As `canonicalId` has them. */
   readonly progressTokens: readonly string[];
   readonly waiting: Set<string>;
@@ -54,6 +60,8 @@ export interface Post {
   readonly since: number;
   /** What carries it now, over a relay. */
   carried: Carried | undefined;
+  /** Over a relay: asks the server to go on with the answer, which it has ended for its client to come back. */
+  goOn: (() => void) | undefined;
 }
 
 /** Whether something can be said before the answer. */
@@ -68,7 +76,7 @@ function answerBatch({ outlet, answers }: Post): void {
 
 export function newPost(
   requests: readonly ClientMessage[],
-  outlet: HttpOutlet,
+  outlet: ResumableAnswer,
   watch: CallWatch | undefined,
 ): Post {
   const progressTokens: string[] = [];
@@ -88,6 +96,7 @@ export function newPost(
     watch,
     since: performance.now(),
     carried: undefined,
+    goOn: undefined,
   };
 }
 
@@ -110,7 +119,7 @@ function answerSome(post: Post, error: SupervisorError, unanswered: readonly str
     if (!canCarry(post)) answers.push(text);
     else {
       begin(post);
-      emitMessage(outlet, Buffer.from(text));
+      emitMessage(outlet, Buffer.from(text), [{ id, method: undefined }]);
     }
   }
 }
@@ -125,8 +134,8 @@ export function within(outlet: HttpOutlet, unanswered: readonly string[], work: 
 }
 
 /** Puts one message on a stream of the session's own. */
-export function emit(flow: Flow, stream: HttpOutlet, raw: Text): void {
-  within(stream, [], () => flow.emit(stream, raw));
+export function emit(flow: Flow, stream: HttpOutlet, raw: Text, message: Message): void {
+  within(stream, [], () => flow.emit(stream, raw, message));
 }
 
 /** One of its requests is answered; `onStream` puts a message there where it is one. */

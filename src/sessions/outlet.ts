@@ -23,6 +23,8 @@ export interface HttpOutlet {
   head(status: number, headers: ResponseHeaders, isStream: boolean): void;
   /** Bytes that the client has not taken yet. */
   readonly unread: number;
+  /** Its events have ids of the gateway's. */
+  readonly isNumbered?: boolean;
   /** The client may come back for the stream that has begun, and is told so. */
   prime?(): void;
   /** A part of the body; `said` are the messages in an event with data, known with its last part. False asks for a pause. */
@@ -32,4 +34,9 @@ export interface HttpOutlet {
   end(): void;
   /** `unanswered` are the ids (JSON text) of the requests that will get no answer. */
   fail(error: SupervisorError, unanswered: readonly string[]): void;
+}
+
+/** The client's own end of it, which takes events with their ids. */
+export interface ClientOutlet extends HttpOutlet, Outlet {
+  part(bytes: Buffer, isLast: boolean): boolean;
 }

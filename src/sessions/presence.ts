@@ -13,6 +13,11 @@ export class Presence {
     this.#onGone = onGone;
   }
 
+  /** It has something open. */
+  get isHere(): boolean {
+    return this.#open > 0;
+  }
+
   came(): void {
     this.#open += 1;
     this.#forget();

@@ -10,7 +10,7 @@ import { CarriedPost } from "./carried-post.ts";
 import { Gathered } from "./gathered.ts";
 import { HttpExchange } from "./http-exchange.ts";
 import type { ExchangeOwner } from "./http-exchange.ts";
-import type { Carried } from "./open-post.ts";
+import type { Carried, Post } from "./open-post.ts";
 import type { Relaying, Sent, Way } from "./relaying.ts";
 
 export interface RelayLinkOptions {
@@ -65,6 +65,14 @@ export class RelayLink implements Link, Way {
     post.carried = carried;
     this.#carried.add(carried);
     return carried.send();
+  }
+
+  /** Asks the server to go on with the answer to a POST, behind the last id that came of it. Rejects as an exchange does. */
+  async goOn(post: Post, { posting, lastId }: Carried): Promise<void> {
+    const carried = new CarriedPost(this, posting, post, lastId);
+    post.carried = carried;
+    this.#carried.add(carried);
+    await carried.send();
   }
 
   exchange(sent: Sent, owner: ExchangeOwner): HttpExchange {

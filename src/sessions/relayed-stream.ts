@@ -2,48 +2,65 @@ import { unawaited } from "../containment.ts";
 import { toSupervisorError } from "../errors.ts";
 import type { SupervisorError } from "../errors.ts";
 import type { ResponseHeaders } from "../links/http1/client.ts";
+import type { Message } from "../mcp/envelope.ts";
+import { saidIn } from "../mcp/sse.ts";
 import type { EventPart } from "../mcp/sse.ts";
 import { AnswerTally } from "./answer-tally.ts";
 import { beginStream } from "./bridged-answer.ts";
 import type { ExchangeOwner, HttpExchange } from "./http-exchange.ts";
-import type { HttpOutlet } from "./outlet.ts";
+import type { ResumableAnswer } from "./resumable-answer.ts";
 import type { Way } from "./relaying.ts";
 
 /** How long it waits before a remote is asked for a stream again that has broken off; the last one again and again. */
 const WAITS_MS = [500, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000];
 
 export interface RelayedStreamOptions {
-  readonly outlet: HttpOutlet;
+  readonly answer: ResumableAnswer;
   /** The client's own that are for the server. */
   readonly headers: readonly string[];
-  /** Ends the client's request. */
-  readonly cut: () => void;
   /** The client has a stream from now on. */
   readonly onBegun: () => void;
+  /** It has no more use. */
+  readonly onOver: () => void;
 }
 
 /**
  * A stream that a client of a relay has opened for what its server says unasked. It is fed by a
- * stream of the server's, of one generation after the other, and stays open between them.
+ * stream of the server's, of one generation after the other, and stays open between them, and while
+ * its client is away.
  */
 export class RelayedStream {
-  readonly outlet: HttpOutlet;
-  readonly cut: () => void;
+  readonly answer: ResumableAnswer;
+  /** Ends it for another that takes its place. */
+  readonly giveWay = (): void => this.end();
   readonly #headers: readonly string[];
   readonly #onBegun: () => void;
+  readonly #onOver: () => void;
   /** The server's streams that feed it: that of the generation that serves, and those of others that drain. */
   readonly #feeds = new Map<Way, Feed>();
+  /** The last id of a server's own that came, and by which way. */
+  #last: { readonly way: Way; readonly id: string } | undefined;
   #state: "waiting" | "refused" | "open" | "over" = "waiting";
   #isMidEvent = false;
   /** It asks for another one there, once this is over. */
   #again: { readonly way: Way; readonly timer: NodeJS.Timeout } | undefined;
   #tries = 0;
 
-  constructor({ outlet, headers, cut, onBegun }: RelayedStreamOptions) {
-    this.outlet = outlet;
+  constructor({ answer, headers, onBegun, onOver }: RelayedStreamOptions) {
+    this.answer = answer;
     this.#headers = headers;
-    this.cut = cut;
     this.#onBegun = onBegun;
+    this.#onOver = onOver;
+  }
+
+  /** A client may come back for it. */
+  get isOpen(): boolean {
+    return this.#state === "open";
+  }
+
+  /** No server feeds it, nor will by itself. */
+  get isDry(): boolean {
+    return this.#feeds.size === 0 && this.#again === undefined;
   }
 
   /** Something of the gateway's own can be said on it. */
@@ -51,15 +68,18 @@ export class RelayedStream {
     return this.#state === "open" && !this.#isMidEvent;
   }
 
-  /** Those for the server. What the client has heard last is no news to it where the stream goes on, and nothing to the next generation. */
-  get headers(): readonly string[] {
+  /** Those for the server of that way, with the last id that came from it: what the client has heard of another is nothing to it. */
+  headersFor(way: Way): readonly string[] {
+    const last = this.#last?.way === way ? ["last-event-id", this.#last.id] : [];
+    if (this.#state === "waiting" && last.length === 0) return this.#headers;
     const at = this.#headers.indexOf("last-event-id");
-    return this.#state === "waiting" || at === -1 ? this.#headers : this.#headers.toSpliced(at, 2);
+    const headers = at === -1 ? this.#headers : this.#headers.toSpliced(at, 2);
+    return [...headers, ...last];
   }
 
   /** Asks the server for a stream; `askAgainAfter` as an exchange has it. */
   feedFrom(way: Way, askAgainAfter?: (status: number) => number | undefined): void {
-    clearTimeout(this.#again?.timer);
+    this.#stopWaiting();
     this.#feeds.get(way)?.abort();
     const feed = new Feed(this, way, askAgainAfter);
     this.#feeds.set(way, feed);
@@ -72,7 +92,7 @@ export class RelayedStream {
 
   /** Nothing more comes by this way. */
   ended(way: Way): void {
-    if (this.#again?.way === way) clearTimeout(this.#again.timer);
+    if (this.#again?.way === way) this.#stopWaiting();
     const feed = this.#feeds.get(way);
     if (feed === undefined) return;
     this.#feeds.delete(way);
@@ -85,7 +105,7 @@ export class RelayedStream {
   /** It is open from now on, whoever feeds it. */
   begin(): void {
     if (this.#state !== "waiting") return;
-    beginStream(this.outlet);
+    beginStream(this.answer);
     this.#open();
   }
 
@@ -94,13 +114,15 @@ export class RelayedStream {
     if (this.#state === "over") return;
     this.begin();
     this.close();
-    this.outlet.end();
+    this.answer.end();
   }
 
-  /** The client has left it. */
+  /** Nobody will come back for it. */
   close(): void {
+    if (this.#state === "over") return;
     this.#state = "over";
-    clearTimeout(this.#again?.timer);
+    this.#onOver();
+    this.#stopWaiting();
     for (const feed of this.#feeds.values()) feed.abort();
     this.#feeds.clear();
   }
@@ -122,20 +144,21 @@ export class RelayedStream {
       else this.#feeds.delete(way);
       return isOpening;
     }
-    this.outlet.head(status, headers, isStream);
+    this.answer.head(status, headers, isStream);
     if (isOpening) this.#open();
     else this.#state = "refused";
     return true;
   }
 
-  part(bytes: Buffer, isLast: boolean): boolean {
+  part(bytes: Buffer, isLast: boolean, said?: readonly Message[]): boolean {
     this.#isMidEvent = !isLast;
-    return this.outlet.part(bytes, isLast);
+    return this.answer.part(bytes, isLast, said);
   }
 
   /** The server has ended the stream that feeds it, or that broke off. */
   onOver(way: Way, feed: Feed, error: SupervisorError | undefined): void {
-    const cut = (failure: SupervisorError): void => this.outlet.fail(failure, []);
+    const cut = (failure: SupervisorError): void => this.answer.fail(failure, []);
+    if (feed.lastId !== undefined) this.#last = { way, id: feed.lastId };
     unawaited("request", cut, this.#decide(way, feed, error));
   }
 
@@ -148,17 +171,24 @@ export class RelayedStream {
       // Another generation feeds it already.
       if (this.#feeds.size > 0) return;
       if (error !== undefined && way.isRemote && way.mayForget) return this.#retry(way);
+      // It wants its client to come back (2025-11-25), and goes on then.
+      if (error === undefined && feed.lastId !== undefined) return this.answer.hangUp();
     }
     const hasBegun = this.#state !== "waiting";
     this.close();
-    if (error === undefined || hasBegun) this.outlet.end();
-    else this.outlet.fail(error, []);
+    if (error === undefined || hasBegun) this.answer.end();
+    else this.answer.fail(error, []);
   }
 
   #retry(way: Way): void {
     const waitMs = WAITS_MS[Math.min(this.#tries, WAITS_MS.length - 1)];
     this.#tries += 1;
     this.#again = { way, timer: setTimeout(() => this.feedFrom(way), waitMs).unref() };
+  }
+
+  #stopWaiting(): void {
+    clearTimeout(this.#again?.timer);
+    this.#again = undefined;
   }
 
   #open(): void {
@@ -173,6 +203,7 @@ class Feed implements ExchangeOwner {
   readonly #way: Way;
   readonly #exchange: HttpExchange;
   readonly #passage: (part: EventPart) => void;
+  readonly takesOutIds = true;
 
   constructor(
     stream: RelayedStream,
@@ -182,13 +213,17 @@ class Feed implements ExchangeOwner {
     this.#stream = stream;
     this.#way = way;
     const tally = new AnswerTally(way.relay.inFlight, [], false);
-    const { headers } = stream;
+    const headers = stream.headersFor(way);
     const sent = { method: "GET", headers, body: null, askAgainAfter } as const;
     this.#exchange = way.exchange(sent, this);
     this.#passage = way.at.passage((part) => {
-      this.#exchange.pass(part.bytes, part.isLast);
+      this.#exchange.pass(part.bytes, part.isLast, saidIn(part));
       tally.part(part);
     });
+  }
+
+  get lastId(): string | undefined {
+    return this.#exchange.lastId;
   }
 
   send(): void {
@@ -210,12 +245,12 @@ class Feed implements ExchangeOwner {
   /** A refusal in words: see `RelayedStream.onHead`. */
   onPiece(): void {}
 
-  part(bytes: Buffer, isLast: boolean): boolean {
-    return this.#stream.part(bytes, isLast);
+  part(bytes: Buffer, isLast: boolean, said?: readonly Message[]): boolean {
+    return this.#stream.part(bytes, isLast, said);
   }
 
   onceDrained(resume: () => void): void {
-    this.#stream.outlet.onceDrained(resume);
+    this.#stream.answer.onceDrained(resume);
   }
 
   onEnd(): void {

@@ -25,6 +25,7 @@ import { MODERN_VARIANT, isOwnVariant, ownVariant } from "../instances/superviso
 import type { Era, Instance, Live, Ref } from "../instances/supervisor.ts";
 import { UnderWay } from "../platform/under-way.ts";
 import type { Survival } from "../telemetry/survival.ts";
+import type { NumberedStream } from "./numbered-stream.ts";
 import type { Outlet } from "./outlet.ts";
 import type { OpenLink, SessionOptions, SessionSettings, Whose } from "./session-options.ts";
 import type { Place } from "./serving.ts";
@@ -151,9 +152,9 @@ export class Sessions {
    */
   async openBridge(whose: Whose, messages: readonly ClientMessage[]): Promise<HttpFront> {
     const place = this.#choose(whose.instance, whose.server, messages);
-    const { eventLog, resumeWindowMs } = this.#options.config;
-    const flow = new Flow(eventLog, new Unread(this.unread));
-    const front = new HttpFront({ ...this.#optionsFor(whose), flow, resumeWindowMs }, place);
+    const again = (initialize: ClientMessage): Place =>
+      this.#choose(whose.instance, whose.server, [initialize]);
+    const front = new HttpFront({ ...this.#optionsFor(whose), ...this.#resuming(), again }, place);
     try {
       if (front.session.sleeper.find(messages) === undefined) await front.session.open();
     } catch (error) {
@@ -167,9 +168,7 @@ export class Sessions {
 
   /** Begins a session of a Streamable HTTP server that speaks for itself: this generation has answered `initialize`, with an id of its own, or none has and it sleeps. */
   beginRelay(whose: Whose, live?: Live, childId?: string): HttpRelay {
-    const { eventLog } = this.#options.config;
-    const flow = new Flow(eventLog, new Unread(this.unread));
-    const relay = new HttpRelay({ ...this.#optionsFor(whose), flow }, live, childId);
+    const relay = new HttpRelay({ ...this.#optionsFor(whose), ...this.#resuming() }, live, childId);
     this.http.add(relay);
     return relay;
   }
@@ -182,7 +181,14 @@ export class Sessions {
     return new LonePost({ ...request, instance, backends, resend, survival }, live);
   }
 
-  #newLog(): EventLog {
+  #resuming() {
+    const log = this.#newLog();
+    const { resumeWindowMs } = this.#options.config;
+    const onParked = (served: Instance | undefined): void => this.#discard(served);
+    return { log, resumeWindowMs, onParked, flow: new Flow(log, new Unread(this.unread)) };
+  }
+
+  #newLog(): EventLog<NumberedStream> {
     return new EventLog(this.#logs, this.#options.config.eventLog);
   }
 

@@ -11,6 +11,7 @@ import type { PostAnswer, Posting } from "../links/link.ts";
 import type { Text } from "../mcp/long-text.ts";
 import { messagesIn } from "../mcp/outcome.ts";
 import { RPC } from "../mcp/modern.ts";
+import { saidIn } from "../mcp/sse.ts";
 import type { EventPart } from "../mcp/sse.ts";
 import { urlElicitation } from "../mcp/url-elicitation.ts";
 import { LEGACY_VERSIONS } from "../mcp/versions.ts";
@@ -37,7 +38,7 @@ export interface SseFrontOptions extends SessionOptions {
   /** The instance that serves the session, told from its first message. Throws REQUEST_INVALID. */
   readonly choose: (messages: readonly ClientMessage[]) => Place;
   readonly outlet: Outlet;
-  readonly log: EventLog;
+  readonly log: EventLog<NumberedStream>;
   /** How long it waits for a client that has lost its stream, with what is under way. */
   readonly resumeWindowMs: number;
   /** The client is away for good, as far as anybody knows, and that instance serves it no more. */
@@ -96,8 +97,7 @@ export class SseFront implements Front {
     if (part.isLast) inFlight?.received(part.messages, part.bytes.length);
     else inFlight?.saw(part.bytes.length);
     const bytes = this.#late.sift(part);
-    const said = part.hasData ? part.messages : undefined;
-    if (bytes !== undefined && !this.#stream.part(bytes, part.isLast, said)) this.#pause();
+    if (bytes !== undefined && !this.#stream.part(bytes, part.isLast, saidIn(part))) this.#pause();
   };
 
   /** The client has come back, and has heard what is before that event and the event. */
@@ -232,7 +232,7 @@ export class SseFront implements Front {
     clearTimeout(this.#window);
     this.#options.unread.close();
     this.session.close();
-    this.#stream.end();
+    this.#stream.hangUp();
     this.#options.log.close();
   }
 
@@ -255,7 +255,7 @@ export class SseFront implements Front {
   }
 
   end(): void {
-    this.#stream.end();
+    this.#stream.hangUp();
   }
 
   /**

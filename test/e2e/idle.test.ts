@@ -127,7 +127,7 @@ const OPEN: [string, "web" | "era" | "every", (alice: Alice) => Promise<() => vo
 ];
 
 test("what needs a child keeps it for as long as it lasts", async (t) => {
-  const alice = await startForAlice(t, servers);
+  const alice = await startForAlice(t, servers, { resumeWindow: "200ms" });
   for (const [what, server, open] of OPEN) {
     const close = await open(alice);
     await alice.http("clock");

@@ -1,5 +1,9 @@
 import type { Credential } from "../../src/auth/principal.ts";
 import type { ServerDef } from "../../src/config/config.ts";
+import { EventLog, EventLogs } from "../../src/sessions/event-log.ts";
+import { Flow } from "../../src/sessions/flow.ts";
+import type { NumberedStream } from "../../src/sessions/numbered-stream.ts";
+import { AllUnread, Unread } from "../../src/sessions/unread.ts";
 import type { Instance } from "../../src/instances/supervisor.ts";
 import { openLink } from "../../src/links/open-link.ts";
 import { Backends } from "../../src/sessions/backends.ts";
@@ -36,4 +40,14 @@ export function sessionOptions(instance: Instance, holder = ALICE): SessionOptio
     resend: "reads",
     patienceMs: 10_000,
   };
+}
+
+/** What a session of Streamable HTTP has for clients that come back. */
+export function forReturns(
+  limits = { unreadBytes: 1024 * 1024, unreadTotalBytes: 1024 * 1024 },
+  resumeWindowMs = 60_000,
+) {
+  const log = new EventLog<NumberedStream>(new EventLogs(), 256);
+  const flow = new Flow(log, new Unread(new AllUnread(limits)));
+  return { log, flow, resumeWindowMs, onParked() {} };
 }

@@ -4,13 +4,11 @@ import { test } from "node:test";
 import type { TestContext } from "node:test";
 import { SupervisorError } from "../../src/errors.ts";
 import { peek } from "../../src/mcp/client-body.ts";
-import { Flow } from "../../src/sessions/flow.ts";
 import { HttpFront } from "../../src/sessions/http-front.ts";
-import type { HttpOutlet } from "../../src/sessions/outlet.ts";
-import { AllUnread, Unread } from "../../src/sessions/unread.ts";
+import type { ClientOutlet } from "../../src/sessions/outlet.ts";
 import { call } from "../helpers/fixtures.ts";
 import { testInstance } from "../helpers/instance.ts";
-import { sessionOptions } from "../helpers/session.ts";
+import { forReturns, sessionOptions } from "../helpers/session.ts";
 import { serve } from "../helpers/serve.ts";
 import { until } from "../helpers/until.ts";
 
@@ -25,7 +23,7 @@ interface Begun {
 }
 
 /** A session whose SSE server refuses what is about "refuse", takes all else but what is about "hold", and answers nothing. */
-async function rig(t: TestContext) {
+async function rig(t: TestContext, resumeWindowMs = 60_000) {
   const seen = { held: 0, posts: [] as string[] };
   const { url } = await serve(t, (req, res) => {
     if (req.method === "GET") {
@@ -44,8 +42,8 @@ async function rig(t: TestContext) {
   const front = new HttpFront(
     {
       ...sessionOptions(instance),
-      flow: new Flow(10, new Unread(new AllUnread(LIMITS))),
-      resumeWindowMs: 60_000,
+      ...forReturns(LIMITS, resumeWindowMs),
+      again: () => ({ instance, askable: new Set() }),
     },
     { instance, askable: new Set() },
   );
@@ -56,13 +54,14 @@ async function rig(t: TestContext) {
   const begin = (...bodies: string[]): Begun => {
     const said: string[] = [];
     let unread = 0;
-    const outlet: HttpOutlet = {
+    const outlet: ClientOutlet = {
       accepted: "either",
       get unread() {
         return unread;
       },
       head: (status) => void said.push(String(status)),
       part: (bytes) => said.push(bytes.toString()) > 0,
+      event: (_id, bytes) => said.push(bytes.toString()) > 0,
       onceDrained() {},
       end: () => void said.push("end"),
       fail: ({ code }) => void said.push(code),

@@ -5,19 +5,18 @@ import { test } from "node:test";
 import { SupervisorError } from "../../src/errors.ts";
 import { peek } from "../../src/mcp/client-body.ts";
 import type { CallWatch } from "../../src/sessions/calls.ts";
-import { Flow } from "../../src/sessions/flow.ts";
+import { postStreamName, readEventId } from "../../src/sessions/event-id.ts";
 import { Backends } from "../../src/sessions/backends.ts";
 import { HttpRelay } from "../../src/sessions/http-relay.ts";
-import type { HttpOutlet } from "../../src/sessions/outlet.ts";
+import type { ClientOutlet } from "../../src/sessions/outlet.ts";
 import type { Resend } from "../../src/sessions/resend.ts";
-import { AllUnread, Unread } from "../../src/sessions/unread.ts";
 import { call, initialize, rpc } from "../helpers/fixtures.ts";
 import { testInstance } from "../helpers/instance.ts";
+import { forReturns } from "../helpers/session.ts";
 import { serve } from "../helpers/serve.ts";
 import { targetAt } from "../helpers/target.ts";
 import { until } from "../helpers/until.ts";
 
-const LIMITS = { unreadBytes: 1024 * 1024, unreadTotalBytes: 1024 * 1024 };
 const eventStream = { "content-type": "text/event-stream" };
 const WATCH: CallWatch = { requestId: "life-1", begin: () => ({ end() {} }), failApart() {} };
 const HELLO = { protocolVersion: "2025-03-26", capabilities: { tools: {} } };
@@ -47,9 +46,11 @@ interface Seen {
   ends: number;
   failure: SupervisorError | undefined;
   unanswered: readonly string[];
+  /** Of the events. */
+  ids: string[];
 }
 
-function outlet(): { seen: Seen; outlet: HttpOutlet } {
+function outlet(): { seen: Seen; outlet: ClientOutlet } {
   const seen: Seen = {
     status: 0,
     isStream: false,
@@ -57,6 +58,7 @@ function outlet(): { seen: Seen; outlet: HttpOutlet } {
     ends: 0,
     failure: undefined,
     unanswered: [],
+    ids: [],
   };
   return {
     seen,
@@ -65,6 +67,10 @@ function outlet(): { seen: Seen; outlet: HttpOutlet } {
       unread: 0,
       head: (status, _headers, isStream) => Object.assign(seen, { status, isStream }),
       part: (bytes) => (seen.text += bytes.toString()).length > 0,
+      event(idLine, bytes) {
+        seen.ids.push(idLine.slice(4).trim());
+        return (seen.text += bytes.toString()).length > 0;
+      },
       onceDrained() {},
       end: () => (seen.ends += 1),
       fail: (failure, unanswered) => Object.assign(seen, { failure, unanswered }),
@@ -76,6 +82,7 @@ interface Options {
   isStateful?: boolean;
   isRemote?: boolean;
   resend?: Resend;
+  resumeWindowMs?: number;
   /** Answers instead of the server; false leaves it to that. */
   reply?: (got: Got, isKnown: boolean) => boolean;
 }
@@ -130,7 +137,7 @@ async function rig(t: TestContext, more: Options = {}) {
       resend,
       patienceMs: 10_000,
       backends: new Backends(),
-      flow: new Flow(10, new Unread(new AllUnread(LIMITS))),
+      ...forReturns(undefined, more.resumeWindowMs),
     },
     await instance.ensure(),
     "s1",
@@ -159,9 +166,10 @@ async function rig(t: TestContext, more: Options = {}) {
       await until(() => seen.ends > 0 || seen.failure, "it is answered");
       return seen;
     },
-    listen: () => {
+    listen: (lastId?: string) => {
       const { seen, outlet: own } = outlet();
-      return { seen, left: relay.listen(own, [], () => (seen.ends += 1)) };
+      relay.listen({ outlet: own, requestId: "life-2", at: readEventId(lastId) }, []);
+      return { seen, left: () => relay.left(own) };
     },
     forget: () => (known = new Set()),
     /** Ends the generation; the next one knows nothing. */
@@ -237,8 +245,8 @@ test("a call whose server is killed fails with why, on the stream that its answe
   await until(() => seen.isStream, "its answer has begun");
   kill();
   await until(() => seen.failure, "it has failed");
-  assert.deepEqual([seen.failure?.code, seen.unanswered], ["INSTANCE_EXITED", ["1"]]);
-  assert.equal(seen.failure?.data?.["mayHaveHappened"], true);
+  assert.equal(seen.failure?.code, "INSTANCE_EXITED");
+  assert.match(seen.text, /"id":1,"error":.*"INSTANCE_EXITED".*"mayHaveHappened":true/);
   assert.equal(said("tools/call").length, 1);
 });
 
@@ -265,8 +273,8 @@ test("a call whose server is killed in the middle of an event is told why, behin
   await until(() => seen.text.length === half.length, "half of it is there");
   kill();
   await until(() => seen.failure, "it has failed");
-  assert.equal(seen.text, `${half}\n\n`);
-  assert.deepEqual(seen.unanswered, ["1"]);
+  assert.ok(seen.text.startsWith(`${half}\n\n`));
+  assert.match(seen.text.slice(half.length), /"id":1,"error":.*"INSTANCE_EXITED"/);
 });
 
 test("a list that had no answer, or had begun to have one, is answered by the next server", async (t) => {
@@ -397,9 +405,10 @@ test("a stream to a remote that breaks off stays open, and is fed by the next th
   assert.deepEqual([seen.ends, child.starts()], [0, 1]);
 });
 
-test("a client that leaves its POST ends it at the server, and what it asked is under way no more", async (t) => {
+test("a client that leaves its POST and does not come back ends it at the server, which is told", async (t) => {
   let isGone = false;
   const { post, relay, said, child } = await rig(t, {
+    resumeWindowMs: 20,
     reply: ({ said: { method }, res }) => {
       res.on("close", () => (isGone = true));
       return method === "tools/call";
@@ -409,5 +418,103 @@ test("a client that leaves its POST ends it at the server, and what it asked is 
   await until(() => said("tools/call").length === 1, "it is asked");
   relay.left(own);
   await until(() => isGone, "the server knows");
+  await until(() => said("notifications/cancelled").length === 1, "it is told");
   assert.deepEqual([relay.session.inFlight, child.instance.usage.inFlight], [0, 0]);
+});
+
+test("a client that lost the answer to its POST comes back for the rest of it, and once it has it for nothing", async (t) => {
+  const open: ServerResponse[] = [];
+  const { post, relay, listen, said } = await rig(t, {
+    reply: ({ said: { method }, res }) => {
+      if (method !== "tools/call") return false;
+      open.push(res.writeHead(200, eventStream));
+      return res.write('id: theirs\ndata: {"method":"one"}\n\n');
+    },
+  });
+  const { seen, outlet: own } = post(call(1, "slow"));
+  await until(() => seen.text.includes("one"), "its answer has begun");
+  assert.equal(seen.text, 'data: {"method":"one"}\n\n');
+  relay.left(own);
+  const back = listen(seen.ids.at(-1));
+  open[0]!.write(`data: {"method":"two"}\n\n${eventOf(resultOf(1, {}))}`);
+  await until(() => back.seen.text.includes("result"), "the rest comes");
+  open[0]!.end();
+  await until(() => back.seen.ends === 1, "it is over");
+  assert.equal(back.seen.text, `data: {"method":"two"}\n\n${eventOf(resultOf(1, {}))}`);
+  assert.equal(listen(seen.ids.at(-1)).seen.text, back.seen.text);
+  assert.throws(() => listen(back.seen.ids.at(-1)), { code: "METHOD_NOT_ALLOWED" });
+  assert.equal(said("tools/call").length, 1);
+});
+
+test("a client that comes back too late is told that its call was cancelled, once", async (t) => {
+  const { post, relay, listen, said } = await rig(t, {
+    resumeWindowMs: 20,
+    reply: ({ said: { method }, res }) => {
+      if (method === "tools/call") res.writeHead(200, eventStream).write(eventOf("{}"));
+      return method === "tools/call";
+    },
+  });
+  const { seen, outlet: own } = post(call(1, "slow"));
+  await until(() => seen.ids.length === 1, "its answer has begun");
+  relay.left(own);
+  await until(() => said("notifications/cancelled").length === 1, "the server is told");
+  await until(() => relay.session.inFlight === 0, "nothing is under way");
+  const back = listen(seen.ids[0]);
+  assert.match(back.seen.text, /"id":1,"error":.*"mayHaveHappened":true/);
+  assert.equal(back.seen.ends, 1);
+  assert.throws(() => listen(back.seen.ids.at(-1)), { code: "METHOD_NOT_ALLOWED" });
+  // Of another life of the daemon nothing is known but the id.
+  const other = listen(`${postStreamName(['"x"'])}.2`);
+  assert.match(other.seen.text, /"id":"x","error":.*"mayHaveHappened":true/);
+});
+
+test("a server that ends its answer for the client to come back is asked by its own id, and so is its own stream", async (t) => {
+  const asked: (string | undefined)[] = [];
+  const { post, listen, streams } = await rig(t, {
+    reply: ({ method, said: { method: what }, res }) => {
+      if (what === "tools/call") {
+        res.writeHead(200, eventStream).end("id: first\nretry: 50\ndata: \n\n");
+        return true;
+      }
+      if (method !== "GET") return false;
+      const lastId = res.req.headers["last-event-id"];
+      asked.push(typeof lastId === "string" ? lastId : undefined);
+      if (lastId === "first") res.writeHead(200, eventStream).write(eventOf(resultOf(1, {})));
+      else if (asked.length === 1) res.writeHead(200, eventStream).end("id: own\ndata: {}\n\n");
+      else return false;
+      return true;
+    },
+  });
+  const own = listen();
+  await until(() => own.seen.ends === 1, "its own stream is over");
+  const { seen } = post(call(1, "later"));
+  await until(() => seen.ends === 1, "it is to come back");
+  assert.equal(seen.text, "retry: 50\ndata: \n\n");
+  const back = listen(seen.ids.at(-1));
+  await until(() => back.seen.ends === 1, "it is answered");
+  assert.equal(back.seen.text, eventOf(resultOf(1, {})));
+  const again = listen(own.seen.ids.at(-1));
+  await until(() => streams.size === 1, "the server has a stream again");
+  assert.deepEqual(asked, [undefined, "first", "own"]);
+  assert.equal(again.seen.isStream, true);
+});
+
+test("a client that lost the session's own stream goes on with it, whatever came meanwhile", async (t) => {
+  const { listen, streams } = await rig(t);
+  const first = listen();
+  await until(() => streams.size === 1, "the stream is open");
+  const [stream] = streams;
+  stream!.write(eventOf('{"method":"one"}'));
+  await until(() => first.seen.ids.length === 1, "it is heard");
+  first.left();
+  stream!.write(eventOf('{"method":"two"}'));
+  const back = listen(first.seen.ids[0]);
+  await until(() => back.seen.ids.length === 1, "the rest comes");
+  assert.equal(back.seen.text, eventOf('{"method":"two"}'));
+  back.left();
+  const fresh = listen();
+  stream!.write(eventOf('{"method":"three"}'));
+  await until(() => fresh.seen.ids.length === 1, "and goes on");
+  assert.equal(fresh.seen.text, eventOf('{"method":"three"}'));
+  assert.equal(streams.size, 1);
 });

@@ -1,24 +1,19 @@
 import assert from "node:assert/strict";
 import type { TestContext } from "node:test";
 import { test } from "node:test";
-import { Flow } from "../../src/sessions/flow.ts";
 import { Backends } from "../../src/sessions/backends.ts";
 import { HttpRelay } from "../../src/sessions/http-relay.ts";
 import { HttpSessions } from "../../src/sessions/http-sessions.ts";
-import { AllUnread, Unread } from "../../src/sessions/unread.ts";
 import type { Credential } from "../../src/auth/principal.ts";
 import { testInstance } from "../helpers/instance.ts";
 import type { TestInstance } from "../helpers/instance.ts";
 import { serve } from "../helpers/serve.ts";
-import { by } from "../helpers/session.ts";
+import { by, forReturns } from "../helpers/session.ts";
 import { until } from "../helpers/until.ts";
 
 const MINUTE_MS = 60_000;
 const URL_OF_CHILD = new URL("http://127.0.0.1:1/mcp");
 const ALICE = { user: "alice", issuer: "key", credentialId: "k1" };
-
-const flow = (): Flow =>
-  new Flow(10, new Unread(new AllUnread({ unreadBytes: 1024, unreadTotalBytes: 1024 })));
 
 interface Rig {
   sessions: HttpSessions<HttpRelay>;
@@ -49,7 +44,7 @@ function rig(t: TestContext, ttlMs = 10 * MINUTE_MS): Rig {
         resend: "never" as const,
         patienceMs: 0,
         backends,
-        flow: flow(),
+        ...forReturns(),
       };
       const opened = new HttpRelay(options, live, "id-of-the-child");
       sessions.add(opened);
@@ -212,7 +207,7 @@ test("the server of a relayed session is told of its end once, unless it knows o
       resend: "never" as const,
       patienceMs: 0,
       backends,
-      flow: flow(),
+      ...forReturns(),
     };
     const opened = new HttpRelay(options, await instance.ensure(), childId);
     sessions.add(opened);

@@ -38,7 +38,7 @@ const news = '{"method":"notifications/tools/list_changed"}';
 const answer = (id: string) => ({ id, method: undefined });
 
 test("a client that comes back gets what came after the last that it has, wherever it was cut", () => {
-  const log = new EventLog(new EventLogs(), 256);
+  const log = new EventLog<NumberedStream>(new EventLogs(), 256);
   const stream = new NumberedStream({ name: "s", log });
   let reader = client();
   stream.begin(reader.outlet);
@@ -65,7 +65,10 @@ test("a client that comes back gets what came after the last that it has, wherev
 });
 
 test("an event that comes in parts has its id at the end, and comes whole to who came back in the middle", () => {
-  const stream = new NumberedStream({ name: "s", log: new EventLog(new EventLogs(), 256) });
+  const stream = new NumberedStream({
+    name: "s",
+    log: new EventLog<NumberedStream>(new EventLogs(), 256),
+  });
   const [first, second] = [client(), client()];
   stream.begin(first.outlet);
   stream.part(Buffer.from("data: one, "), false);
@@ -81,7 +84,7 @@ test("an event that comes in parts has its id at the end, and comes whole to who
 
 test("the last events are kept, by number and by size, of a session and of all", () => {
   const logs = new EventLogs(3 * MIB);
-  const many = new NumberedStream({ name: "many", log: new EventLog(logs, 10) });
+  const many = new NumberedStream({ name: "many", log: new EventLog<NumberedStream>(logs, 10) });
   for (let n = 1; n <= 30; n++) many.part(eventOf(String(n)), true, []);
   const reader = client();
   many.goOn(reader.outlet, back(0));
@@ -89,7 +92,10 @@ test("the last events are kept, by number and by size, of a session and of all",
 
   const kib100 = "x".repeat(100 * 1024);
   const streams = Array.from({ length: 5 }, (_, i) => {
-    const stream = new NumberedStream({ name: `${i}`, log: new EventLog(logs, 256) });
+    const stream = new NumberedStream({
+      name: `${i}`,
+      log: new EventLog<NumberedStream>(logs, 256),
+    });
     for (let n = 0; n < 20; n++) stream.part(eventOf(kib100), true, []);
     assert.ok(logs.bytes <= 3 * MIB);
     return stream;
@@ -103,7 +109,7 @@ test("the last events are kept, by number and by size, of a session and of all",
 });
 
 test("who has missed more than is kept is told what can be made good, once, and which answers are lost", () => {
-  const log = new EventLog(new EventLogs(), 10);
+  const log = new EventLog<NumberedStream>(new EventLogs(), 10);
   const stream = new NumberedStream({ name: "s", log });
   const first = client();
   stream.begin(first.outlet);
@@ -123,7 +129,10 @@ test("who has missed more than is kept is told what can be made good, once, and 
 });
 
 test("an event that is too long to be kept is passed on, and its answer made good where it did not arrive", () => {
-  const stream = new NumberedStream({ name: "s", log: new EventLog(new EventLogs(), 10) });
+  const stream = new NumberedStream({
+    name: "s",
+    log: new EventLog<NumberedStream>(new EventLogs(), 10),
+  });
   const [first, second] = [client(), client()];
   stream.begin(first.outlet);
   stream.part(eventOf("x".repeat(300 * 1024)), true, [answer("1")]);
@@ -133,19 +142,19 @@ test("an event that is too long to be kept is passed on, and its answer made goo
 });
 
 test("what waits for a stream goes out on the first that comes, and belongs to that", () => {
-  const log = new EventLog(new EventLogs(), 10);
-  log.await(eventOf("early"), []);
+  const log = new EventLog<NumberedStream>(new EventLogs(), 10);
+  log.await([eventOf("early")], []);
   const [one, other] = [client(), client()];
   const stream = new NumberedStream({ name: "s", log });
   stream.begin(one.outlet);
-  stream.claim();
-  new NumberedStream({ name: "t", log }).claim();
+  stream.catchUp(back(0));
+  new NumberedStream({ name: "t", log }).catchUp(back(0));
   stream.goOn(other.outlet, back(0));
   assert.deepEqual([one.data(), other.data()], [["early"], ["early"]]);
 });
 
 test("the id of a POST's stream says what was asked, and whether it is answered", () => {
-  const log = new EventLog(new EventLogs(), 10);
+  const log = new EventLog<NumberedStream>(new EventLogs(), 10);
   const name = postStreamName(['"a b"', "2"])!;
   const stream = new NumberedStream({ name, log, asked: ['"a b"', "2"] });
   const reader = client();

@@ -6,6 +6,7 @@ import { SupervisorError } from "../../src/errors.ts";
 import { peek } from "../../src/mcp/client-body.ts";
 import type { CallWatch } from "../../src/sessions/calls.ts";
 import { EventLog, EventLogs } from "../../src/sessions/event-log.ts";
+import type { NumberedStream } from "../../src/sessions/numbered-stream.ts";
 import type { Outlet } from "../../src/sessions/outlet.ts";
 import { SseFront } from "../../src/sessions/sse-front.ts";
 import { call } from "../helpers/fixtures.ts";
@@ -76,7 +77,7 @@ async function rig(t: TestContext, resumeWindowMs = 60_000): Promise<Rig> {
     choose: () => place,
     isBridged: false,
     requestId: "req_1",
-    log: new EventLog(new EventLogs(), 256),
+    log: new EventLog<NumberedStream>(new EventLogs(), 256),
     resumeWindowMs,
     onAway() {},
     onParked: () => (ends.parked += 1),

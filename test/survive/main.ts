@@ -3,6 +3,7 @@ import { parseArgs } from "node:util";
 import { greetWhileAsleep } from "./asleep.ts";
 import { stopUnderSessions } from "./idle.ts";
 import { rideWithInspector } from "./inspector.ts";
+import { cutUnderCalls } from "./cuts.ts";
 import { killDuringCalls } from "./in-flight.ts";
 import { killUnderSessions } from "./kills.ts";
 import { loseSessions } from "./lost.ts";
@@ -37,6 +38,7 @@ const LINES: Record<string, [words: string, run: () => Promise<Sheet>]> = {
   9: ["clients of the SDKs, a session each", () => rideWithOthers(byItself, typescriptClients, 50)],
   10: ["the Inspector, a session each", () => rideWithInspector(byItself, 50)],
   11: ["tokens that are replaced under load", () => rotateUnderLoad(byItself, { rotations: 100 })],
+  12: ["clients that are cut off", () => cutUnderCalls(byItself, { cuts: 20, calls: 200 })],
 };
 
 const { values } = parseArgs({ options: { only: { type: "string" } } });

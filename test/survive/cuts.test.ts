@@ -1,0 +1,12 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { cutUnderCalls } from "./cuts.ts";
+import { EACH_KIND, waysOf } from "./kills.ts";
+import { inTest } from "./rig.ts";
+
+// `npm run survive` cuts more, on every way.
+test("a client that is cut off again and again hears each message once and in order, of each kind of server", async (t) => {
+  const ways = [...EACH_KIND, ...waysOf("sse by sse", "http by sse")];
+  const { failed } = await cutUnderCalls(inTest(t), { cuts: 5, calls: 20 }, ways);
+  assert.deepEqual(failed, []);
+});
