@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 
 import { join } from "node:path";
 import { test } from "node:test";
 import type { TestContext } from "node:test";
+import { openStore } from "../../src/store/store.ts";
 import { bearer, fixture, initialize, json, rpc } from "../helpers/fixtures.ts";
 import { EventStream, ask as askGateway } from "../helpers/raw-http.ts";
 import { record } from "../helpers/recorder.ts";
@@ -441,6 +442,25 @@ test("a server outlives the daemon, and the config cannot take its name", async 
       return true;
     },
   );
+});
+
+test("a removal that a kill cut short is finished by the next start", async (t) => {
+  const at = join((await openRig(t)).dir, "second");
+  mkdirSync(at);
+  const first = await openRig(t, {}, at);
+  const body = { name: "Drawing", url: "http://127.0.0.1:9/mcp" };
+  const made = await first.ask("POST", PATH, { body });
+  await first.daemon.close();
+  const store = openStore(join(first.dataDir, "mcp-supervisor.db"));
+  store.servers.setState(String(made.body["id"]), "removing");
+  store.close();
+  const home = join(first.dataDir, "homes", "alice", "drawing");
+  mkdirSync(home, { recursive: true });
+  const second = await openRig(t, {}, at);
+  const { configs } = (await second.ask("GET", PATH)).body as { configs: Shown[] };
+  assert.ok(configs.every(({ origin }) => origin === "config"));
+  assert.ok(!existsSync(home));
+  assert.equal((await second.ask("POST", PATH, { body })).body["slug"], "drawing");
 });
 
 test("without a default server a URL that names none is 404 with what to write", async (t) => {
