@@ -74,3 +74,10 @@ export async function inspectServer({ origin, path, alice, bob }: Inspectable): 
   assert.equal((await run("alice", `${alice}x`, "tools/list")).code, 3);
   assert.equal((await run("alice", bob, "tools/list")).code, 3);
 }
+
+/** The tools of a server in a file of the Inspector's. */
+export async function toolsByFile(file: string, server: string): Promise<string[]> {
+  const named = ["--config", file, "--server", server];
+  const { tools } = resultOf(await inspect([...named, "--method", "tools/list"]));
+  return tools.map(({ name }) => name);
+}

@@ -1,6 +1,11 @@
+import assert from "node:assert/strict";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { startDaemonProcess } from "../helpers/daemon-process.ts";
+import type { DaemonProcess } from "../helpers/daemon-process.ts";
 import { EVERYTHING } from "../helpers/everything.ts";
-import { inspectServer } from "../helpers/inspector.ts";
+import { inspectServer, toolsByFile } from "../helpers/inspector.ts";
 import { check } from "./report.ts";
 
 const everything = (type: string, mode: string) => ({
@@ -15,6 +20,26 @@ const SERVERS = {
   "over-http": everything("http", "streamableHttp"),
   "over-stdio": everything("stdio", "stdio"),
 };
+
+/** What `url --client inspector` prints, with the key in its place, is a file that the Inspector takes. */
+async function visitByFile({ cli }: DaemonProcess, key: string): Promise<void> {
+  const folder = await mkdtemp(join(tmpdir(), "inspector-file-"));
+  try {
+    const { snippets } = (await cli(["url", "alice", "--client", "inspector"])) as {
+      snippets: { server: string; text: string }[];
+    };
+    for (const { server, text } of snippets) {
+      const file = join(folder, `${server}.json`);
+      await writeFile(file, text.replace("YOUR_ACCESS_KEY", key));
+      const tools = await toolsByFile(file, server);
+      check(`the Inspector takes the snippet for ${server}`, () => {
+        assert.ok(tools.includes("get-env"), tools.join());
+      });
+    }
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+}
 
 /** The Inspector's command line, at servers of every transport. */
 export async function visitWithInspector(): Promise<void> {
@@ -38,6 +63,7 @@ export async function visitWithInspector(): Promise<void> {
         },
       );
     }
+    await visitByFile(daemon, alice);
   } finally {
     await daemon.stop();
   }

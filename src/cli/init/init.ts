@@ -45,7 +45,7 @@ function newConfigFile(command: Command): string {
   const file = path.resolve(named === undefined || named === "" ? CONFIG_FILE : named);
   if (!existsSync(file)) return file;
   throw refused(`${file} is there already, and is not written over`, [
-    'add to its "servers" what is to be served, or name another file with --config',
+    "`mcp-supervisor server add` adds a server to a daemon that runs; --config names another file",
   ]);
 }
 
