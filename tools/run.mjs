@@ -57,6 +57,7 @@ const tasks = {
   test: ["tools/test.mjs"],
   "test:unit": ["tools/test.mjs", "--unit"],
   "test:long": ["tools/test.mjs", "--long"],
+  browser: ["tools/test.mjs", "--browser"],
   "test:nodes": ["tools/nodes.mjs"],
   "test:systemd": ["test/boot/run.ts"],
   "test:deb": ["test/boot/run.ts", "--only", "deb"],

@@ -50,16 +50,22 @@ const LONGEST = [
   "test/conformance/subset.test.ts",
 ];
 
-/** `long`: what `npm test` leaves to `npm run test:long`. */
+/** `browser`: what is done in a real browser, by `npm run browser`. `long`: what `npm test` leaves to `npm run test:long`. */
 function kindOf(file) {
+  if (file.startsWith("test/browser/")) return "browser";
   if (file.endsWith(".long.test.ts")) return "long";
   return startsProcesses(file) ? "whole" : "unit";
 }
 
-/** `unit`: those that start no process, so that one process can run them all. `long`: those of `npm run test:long`. */
+/** `unit`: those that start no process, so that one process can run them all. `long`: those of `npm run test:long`. `browser`: those of `npm run browser`. */
 export function findTests() {
   const files = new Set(globSync("test/**/*.test.ts", { cwd: ROOT }).toSorted());
   const longest = new Set(LONGEST).intersection(files);
-  const { unit = [], whole = [], long = [] } = Object.groupBy(longest.union(files), kindOf);
-  return { unit, whole, long };
+  const {
+    unit = [],
+    whole = [],
+    long = [],
+    browser = [],
+  } = Object.groupBy(longest.union(files), kindOf);
+  return { unit, whole, long, browser };
 }

@@ -1,4 +1,4 @@
-// The test suite; the unit tests alone (`--unit`); the long tests (`--long`); or the files named on the command line.
+// The test suite; the unit tests alone (`--unit`); the long tests (`--long`); those in a real browser (`--browser`); or the files named on the command line.
 import { availableParallelism, constants } from "node:os";
 import { resolve } from "node:path";
 import { run } from "node:test";
@@ -16,6 +16,7 @@ const PATIENCE_MS = 900_000;
 function chooseFiles(args) {
   if (args.includes("--unit")) return [UNIT];
   if (args.includes("--long")) return findTests().long.map((file) => resolve(file));
+  if (args.includes("--browser")) return findTests().browser.map((file) => resolve(file));
   if (args.length > 0) return args.map((file) => resolve(file));
   return [UNIT, ...findTests().whole.map((file) => resolve(file))];
 }

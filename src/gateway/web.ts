@@ -14,7 +14,7 @@ import type { Tokens } from "../tokens/tokens.ts";
 import type { AppPages } from "../web/app-pages.ts";
 import type { Pages } from "../web/pages.ts";
 import { snippetsFor } from "../web/snippets.ts";
-import { connectUrl, personalUrls } from "../web/urls.ts";
+import { connectUrl, mePageUrl, personalUrls } from "../web/urls.ts";
 import { CONNECT_COOKIE, beginConnect, connectCookie } from "./begin-connect.ts";
 import { cookieIn } from "./cookies.ts";
 import { queryOf } from "./routes.ts";
@@ -24,7 +24,7 @@ import type { Trace } from "./trace.ts";
 const MAX_BODY_BYTES = 4096;
 
 export interface WebParts {
-  config: Pick<Config, "defaultServer">;
+  config: Pick<Config, "defaultServer" | "pages">;
   catalog: Catalog;
   tokens: Pick<Tokens, "connects">;
   registry: Pick<Registry, "invites">;
@@ -133,6 +133,7 @@ export class Web {
     const code = typeof body["code"] === "string" ? body["code"] : "";
     const { user, key } = edge.admit(req, () => registry.invites.redeem(code));
     this.#note({ what: "invite redeem", user, server: null, who: "browser" }, trace, startedAt);
+    const page = config.pages === false ? null : new URL(mePageUrl(publicUrl)).pathname;
     const servers = new Map(catalog.listFor(user).map((server) => [server.name, server]));
     const urls = personalUrls(publicUrl, { catalog, config }, user);
     const snippets = urls.flatMap((row) =>
@@ -143,7 +144,7 @@ export class Web {
       server,
       path: new URL(connectUrl(publicUrl, user, server)).pathname,
     }));
-    sendText(res, 200, {}, JSON.stringify({ user, key, urls, snippets, connect }));
+    sendText(res, 200, {}, JSON.stringify({ user, key, urls, snippets, connect, page }));
   }
 
   /** The JSON that a page of ours has sent; undefined where the client left. ORIGIN_REFUSED for any other page. */

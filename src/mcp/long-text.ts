@@ -11,9 +11,12 @@ export class LongText {
   readonly length: number;
   /** Undefined after a splice. */
   readonly seen: MessageScanner | undefined;
+  /** Where the result stands, where that is an object. */
+  readonly result: Span | undefined;
 
-  constructor(parts: readonly Buffer[], seen?: MessageScanner) {
+  constructor(parts: readonly Buffer[], seen?: MessageScanner, result = seen?.result) {
     this.parts = parts;
+    this.result = result;
     this.length = parts.reduce((sum, { length }) => sum + length, 0);
     this.seen = seen;
   }
@@ -48,8 +51,23 @@ export class LongText {
       from = Math.max(from, end);
       at = end;
     }
-    return new LongText(spliced);
+    return new LongText(spliced, undefined, moved(this.result, changes));
   }
+}
+
+/** Where the span is after these changes; undefined where one of them touches it. */
+function moved(
+  span: Span | undefined,
+  changes: readonly (readonly [Span, string])[],
+): Span | undefined {
+  let by = 0;
+  if (span === undefined) return undefined;
+  for (const [{ start, end }, text] of changes) {
+    if (start >= span.end) continue;
+    if (end > span.start) return undefined;
+    by += Buffer.byteLength(text) - (end - start);
+  }
+  return { start: span.start + by, end: span.end + by };
 }
 
 /** The text of one message, whatever its length. */

@@ -26,8 +26,7 @@ export function messagesIn(json: Text): readonly Message[] {
 /** The result of this answer, in pieces, as its server wrote it; undefined where it is none that is an object. */
 export function resultIn(answer: Text): readonly Buffer[] | undefined {
   if (answer instanceof LongText) {
-    const result = answer.seen?.result;
-    return result && answer.partsOf(result);
+    return answer.result && answer.partsOf(answer.result);
   }
   const span = locate(answer, ["result"]);
   if (span === undefined || answer[span.start] !== OPEN_BRACE) return undefined;

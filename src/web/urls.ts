@@ -33,6 +33,9 @@ export function personalUrls(
 export const connectUrl = (publicUrl: URL, user: string, server: string): string =>
   `${baseOf(publicUrl)}/u/${user}/connect/${server}`;
 
+/** The page of whoever opens it. */
+export const mePageUrl = (publicUrl: URL): string => `${baseOf(publicUrl)}/me`;
+
 /** The one address that providers have to know. */
 export const callbackUrl = (publicUrl: URL): string => `${baseOf(publicUrl)}/connect/callback`;
 

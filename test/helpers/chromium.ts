@@ -163,6 +163,31 @@ export class Page {
     await this.run(`document.querySelector(${JSON.stringify(selector)}).click()`);
   }
 
+  /** Presses a key as a person does: `Tab`, `Enter`, `Escape`, `ArrowDown`. */
+  async press(key: string): Promise<void> {
+    const text = key === "Enter" ? "\r" : undefined;
+    const codes: Record<string, number> = { Tab: 9, Enter: 13, Escape: 27, ArrowDown: 40 };
+    const event = { key, code: key, windowsVirtualKeyCode: codes[key] };
+    await this.send("Input.dispatchKeyEvent", {
+      type: text ? "keyDown" : "rawKeyDown",
+      text,
+      ...event,
+    });
+    await this.send("Input.dispatchKeyEvent", { type: "keyUp", ...event });
+  }
+
+  /** Types where the focus is, as a person does. */
+  async write(text: string): Promise<void> {
+    await this.send("Input.insertText", { text });
+  }
+
+  async look({ width, scheme }: { width: number; scheme: "light" | "dark" }): Promise<void> {
+    const size = { width, height: 800, deviceScaleFactor: 1, mobile: false };
+    await this.send("Emulation.setDeviceMetricsOverride", size);
+    const features = [{ name: "prefers-color-scheme", value: scheme }];
+    await this.send("Emulation.setEmulatedMedia", { features });
+  }
+
   /** The last address asked for that begins so. */
   asked(start: string): string | undefined {
     return this.requests.findLast(({ url }) => url.startsWith(start))?.url;

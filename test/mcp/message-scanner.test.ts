@@ -177,3 +177,19 @@ test("the result of an answer is found in its bytes, however they are cut, and n
       assert.equal(said, expected, `${text} cut at ${cutAt}`);
     }
 });
+
+test("the result of an answer is found after other bytes of it were changed, before and behind it", () => {
+  const text = '{"id":7,"result":{"x":"ü"},"more":1}';
+  const spanOf = (part: string) => {
+    const start = Buffer.byteLength(text.slice(0, text.indexOf(part)));
+    return { start, end: start + Buffer.byteLength(part) };
+  };
+  const long = new LongText([Buffer.from(text)], scanned(text, 9));
+  const said = (part: string, by: string): string | undefined => {
+    const found = resultIn(long.splice([[spanOf(part), by]]));
+    return found && Buffer.concat(found).toString();
+  };
+  assert.equal(said("7", '"ünlike"'), '{"x":"ü"}');
+  assert.equal(said('"more":1', ""), '{"x":"ü"}');
+  assert.equal(said('{"x"', '{"y"'), undefined);
+});

@@ -5,7 +5,7 @@ if (location.hash !== "" || location.search !== "")
 
 /** Posts JSON; resolves with what is answered, or with `{ error: { type } }`. */
 async function post(path, body, key) {
-  const headers = { "content-type": "application/json" };
+  const headers = { "content-type": "application/json", "x-mcp-supervisor": "1" };
   if (key !== undefined) headers.authorization = `Bearer ${key}`;
   try {
     const answer = await fetch(path, { method: "POST", headers, body: JSON.stringify(body) });
@@ -40,6 +40,16 @@ function fill(template, values) {
   return copy;
 }
 
+/** Signs in with the key, and goes there. */
+async function openPage(path, key, button) {
+  button.disabled = true;
+  showError(undefined);
+  const answer = await post(`${path}/api/session`, { key });
+  if (answer.error === undefined) return location.assign(path);
+  button.disabled = false;
+  showError(answer.error.type);
+}
+
 async function redeem(button) {
   button.disabled = true;
   showError(undefined);
@@ -50,8 +60,14 @@ async function redeem(button) {
   // It is not good any more, whatever is tried.
   document.getElementById("asking").hidden = type === undefined || type === "INVITE_INVALID";
   if (type !== undefined) return;
-  const { key, connect: accounts, snippets } = answer;
+  const { key, connect: accounts, snippets, page } = answer;
   document.getElementById("given-key").textContent = key.secret;
+  const form = document.getElementById("own-page");
+  form.hidden = page === null;
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    void openPage(page, key.secret, form.querySelector("button"));
+  });
   for (const account of accounts) {
     const row = fill("account", account);
     const go = row.querySelector("button");

@@ -1,9 +1,10 @@
 import type { Api } from "../shared/api.ts";
-import { common } from "../shared/frame.ts";
+import { common, sentenceFor } from "../shared/frame.ts";
 import type { CommonWord } from "../shared/frame.ts";
 import { speaker } from "../shared/texts.ts";
 import type { Language, Say } from "../shared/texts.ts";
 import { en } from "./en.ts";
+import type { Session } from "./types.ts";
 import { zh } from "./zh.ts";
 
 export type Word = keyof typeof en | CommonWord;
@@ -17,9 +18,33 @@ export interface Context {
   readonly signal: AbortSignal;
 }
 
+/** A context of somebody who is signed in. */
+export interface UserContext extends Context {
+  readonly session: Session;
+  /** What the address says to the place. */
+  readonly query: URLSearchParams;
+}
+
 /** The sentences of this page and of all pages. */
 export function wordsIn(language: Language): Say<Word> {
   const [own, shared] = [speaker({ en, zh }, language), common(language)];
   return (key, values) =>
     key in en ? own(key as keyof typeof en, values) : shared(key as CommonWord, values);
+}
+
+/** Does what a press asks for, once at a time, and says in the line why it did not work. */
+export async function press(
+  { language }: Pick<Context, "language">,
+  { button, failure }: { button: HTMLButtonElement; failure: HTMLElement },
+  work: () => Promise<void>,
+): Promise<void> {
+  button.disabled = true;
+  failure.textContent = "";
+  try {
+    await work();
+  } catch (error) {
+    failure.textContent = sentenceFor(error, language);
+  } finally {
+    button.disabled = false;
+  }
 }
