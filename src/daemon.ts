@@ -67,12 +67,13 @@ async function openRooms(options: DaemonOptions, closers: Closers): Promise<Daem
   const tokens = closers.opened(new Tokens({ ...options, servers: catalog, store, vault }));
   const registry = openRegistry({ ...options, audit, catalog }, store);
   const secrets = new ChildSecrets({ registry, tokens, scrubber, log });
-  const kept = { store, vault, tokens, ...secrets.forChildren };
-  const instances = await openInstances({ ...options, ...kept, catalog }, closers);
+  const kept = { store, vault, tokens, catalog, ...secrets.forChildren };
+  const instances = await openInstances({ ...options, ...kept }, closers);
   secrets.unhideAfterUse(instances.supervisor);
-  const discard = discardWith(instances.supervisor, log);
   const telemetry = openTelemetry(options, closers);
-  const sessions = openSessions({ ...options, discard, ...instances, ...telemetry }, closers);
+  const heard = { ...options, ...kept, ...instances, ...telemetry };
+  const discard = discardWith(instances.supervisor, log);
+  const sessions = openSessions({ ...heard, discard }, closers);
   const tools = new Tools({ config, catalog, sessions, tokens, ...instances });
   const opened = { ...options, ...instances, ...telemetry, registry, catalog, sessions, audit };
   const rooms = { ...opened, tools, tokens };

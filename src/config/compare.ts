@@ -64,6 +64,9 @@ export const isRunOtherwise = (before: ServerDef, after: ServerDef): boolean =>
 /** How it is run and shared: what two children of one server have to have in common to take over from each other. */
 const SHAPE = ["kind", "transport", "sharing"] as const;
 
+/** As much of a server as a session has to find again to go on. */
+export const shapeOf = (def: ServerDef): string => SHAPE.map((key) => def[key]).join(" ");
+
 /** Whether a child of the one server could not do what a child of the other does. */
 export const isReshaped = (before: ServerDef | undefined, after: ServerDef | undefined): boolean =>
   SHAPE.some((key) => before?.[key] !== after?.[key]);

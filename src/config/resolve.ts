@@ -87,6 +87,7 @@ function resolveLimits(limits: ParsedConfig["limits"]): Config["limits"] {
     memoryBytes: limits.memory,
     spawnConcurrency: limits.spawnConcurrency,
     streamsPerUser: limits.streamsPerUser,
+    sessionsPerUser: limits.sessionsPerUser,
     childrenPerUser: limits.childrenPerUser,
     bodyBytes: limits.bodyBytes,
     unreadBytes: limits.unread,

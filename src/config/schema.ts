@@ -100,6 +100,11 @@ export const configSchema = z.strictObject({
         .default("cores")
         .describe("starts at a time; `cores` adapts to idle cores, a number holds as it stands"),
       streamsPerUser: count.default(32).describe("open streams of one user"),
+      sessionsPerUser: count
+        .default(128)
+        .describe(
+          "sessions of one user that nobody has a stream or a call in; the one unused for longest goes",
+        ),
       childrenPerUser: count
         .default(16)
         .describe("children of one user; two IDE windows with five servers each need ten"),

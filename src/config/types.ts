@@ -39,6 +39,7 @@ export interface Config {
     memoryBytes: number;
     spawnConcurrency: number | "cores";
     streamsPerUser: number;
+    sessionsPerUser: number;
     childrenPerUser: number;
     bodyBytes: number;
     /** Of what waits for a client that reads slowly: for one session, and for all. */

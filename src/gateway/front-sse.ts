@@ -33,9 +33,9 @@ export function openSseStream(context: FrontContext, request: RequestContext): v
   dropBody(req);
   const stream = new ClientStream(res, context.heart);
   const back = comingBack(context, request);
-  const front =
-    back?.front ??
-    sessions.openSse({ holder: principal, instance, server, settings, outlet: stream, requestId });
+  const agent = req.headers["user-agent"];
+  const opening = { holder: principal, instance, server, settings, outlet: stream };
+  const front = back?.front ?? sessions.openSse({ ...opening, requestId, agent });
   trace.atEnd(() => {
     release();
     front.left(stream);

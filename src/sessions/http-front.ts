@@ -69,7 +69,7 @@ export class HttpFront implements Front, HttpSession {
   readonly #answers: HttpStreams;
   /** Questions of the server that the client has not answered, by id; the text of those that wait for a way to it. */
   readonly #asked = new Map<string, Text | undefined>();
-  readonly #readers: Readers;
+  readonly readers: Readers;
   #watch: NodeJS.Timeout | undefined;
 
   /** `place`: which instance serves it, and what its client declared. */
@@ -79,7 +79,7 @@ export class HttpFront implements Front, HttpSession {
     this.#flow = options.flow;
     this.#flow.use(this.session);
     this.#answers = new HttpStreams(this.session, options);
-    this.#readers = new Readers({
+    this.readers = new Readers({
       ...options,
       session: this.session,
       front: this,
@@ -110,7 +110,7 @@ export class HttpFront implements Front, HttpSession {
     outlet: ClientOutlet,
     watch?: CallWatch,
   ): Promise<void> {
-    this.#readers.serve();
+    this.readers.serve();
     const inFlight = this.#inFlight;
     const own: ResumableAnswer = this.#answers.answerTo(
       idsOf(messages),
@@ -118,7 +118,7 @@ export class HttpFront implements Front, HttpSession {
       watch?.requestId ?? "",
       () => this.#cancelUnwanted(own, watch),
     );
-    this.#readers.add(outlet, own);
+    this.readers.add(outlet, own);
     const shown = this.session.sleeper.answer(messages);
     if (shown !== undefined) return answerWith(own, shown);
     let post: Post | undefined;
@@ -159,33 +159,33 @@ export class HttpFront implements Front, HttpSession {
    */
   listen(reading: Reading): void {
     const posts = Array.from(this.#outlets.values(), (post) => post.outlet);
-    this.#readers.add(reading.outlet, this.#answers.read(reading, posts));
+    this.readers.add(reading.outlet, this.#answers.read(reading, posts));
     this.#askWaiting();
-    this.#readers.wake();
+    this.readers.wake();
   }
 
   /** The client has left this POST or stream. That cancels nothing (2025-11-25, transports), unless it does not come back. */
   left(outlet: ClientOutlet): void {
-    const answer = this.#readers.left(outlet);
+    const answer = this.readers.left(outlet);
     // Nearly always the answer has gone out, and nothing of it is left.
     const post = answer && this.#outlets.get(answer);
     // Without an id nobody can come back for it.
     if (post !== undefined && !post.outlet.isNumbered) this.#forget(post);
     else if (answer !== undefined) this.#answers.left(answer);
-    if (this.#asked.size > 0 || this.#answers.hasLost) this.#readers.await();
+    if (this.#asked.size > 0 || this.#answers.hasLost) this.readers.await();
   }
 
   /** Nobody has come back for these answers, as far as they are of the POST with this one. */
   #cancelUnwanted(answer: ResumableAnswer, watch: CallWatch | undefined): void {
     const { serving } = this.session;
     const ids = answer.asked.filter((id) => serving?.inFlight.find(id)?.watch === watch);
-    unawaited("session", this.#break, this.#readers.cancel(ids));
+    unawaited("session", this.#break, this.readers.cancel(ids));
   }
 
   /** The client has ended the session, or an admin. */
   close(): void {
     clearTimeout(this.#watch);
-    this.#readers.close();
+    this.readers.close();
     unawaited("session", () => {}, answerAll(this.#takePosts(), ENDED));
     this.end();
     this.session.close();
@@ -242,7 +242,7 @@ export class HttpFront implements Front, HttpSession {
     else if (isPing(question)) return this.#refuse(question, "");
     else {
       this.#asked.set(question.id!, raw);
-      return this.#readers.await();
+      return this.readers.await();
     }
     if (!isPing(question)) this.#asked.set(question.id!, undefined);
   }

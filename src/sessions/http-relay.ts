@@ -58,7 +58,7 @@ export class HttpRelay implements Front, HttpSession, Relaying {
   /** Those that wait for an answer: by the ids that they wait for, by where the answer goes. */
   readonly #posts = new Map<string, Post>();
   readonly #outlets = new Map<ResumableAnswer, Post>();
-  readonly #readers: Readers;
+  readonly readers: Readers;
   readonly returns: RelayedStreams;
   #link: RelayLink | undefined;
 
@@ -77,7 +77,7 @@ export class HttpRelay implements Front, HttpSession, Relaying {
       this.session.adopt(live, (at, events) => this.#open(live, events, at, childId));
     flow.use(this.session);
     this.returns = new RelayedStreams(this.session, options);
-    this.#readers = new Readers({
+    this.readers = new Readers({
       ...options,
       session: this.session,
       front: this,
@@ -102,14 +102,14 @@ export class HttpRelay implements Front, HttpSession, Relaying {
    */
   async post(posting: Posting, outlet: ClientOutlet, watch: CallWatch, isLeft: () => boolean) {
     const { messages } = posting;
-    this.#readers.serve();
+    this.readers.serve();
     const answer: ResumableAnswer = this.returns.answerTo(
       idsOf(messages),
       outlet,
       watch.requestId,
       () => this.#cancelUnwanted(answer),
     );
-    this.#readers.add(outlet, answer);
+    this.readers.add(outlet, answer);
     const shown = this.session.sleeper.answer(messages);
     if (shown !== undefined) return answerWith(answer, shown);
     let post: Post | undefined;
@@ -133,17 +133,17 @@ export class HttpRelay implements Front, HttpSession, Relaying {
   listen(reading: Reading, headers: readonly string[]): void {
     const posts = [...this.#outlets.keys()];
     const answer = this.returns.read(reading, posts, headers, this.#link);
-    this.#readers.add(reading.outlet, answer);
+    this.readers.add(reading.outlet, answer);
     const post = answer && this.#outlets.get(answer);
-    if (post?.goOn === undefined) this.#readers.wake();
+    if (post?.goOn === undefined) this.readers.wake();
     else post.goOn();
   }
 
   /** The client has left this POST or stream, and may come back. */
   left(outlet: ClientOutlet): void {
-    const answer = this.#readers.left(outlet);
+    const answer = this.readers.left(outlet);
     if (answer !== undefined && !this.#outlets.has(answer)) this.returns.left(answer);
-    if (this.returns.hasLost) this.#readers.await();
+    if (this.returns.hasLost) this.readers.await();
   }
 
   /** Nobody has come back for this answer. */
@@ -151,7 +151,7 @@ export class HttpRelay implements Front, HttpSession, Relaying {
     const post = this.#outlets.get(answer);
     if (post === undefined) return;
     this.#prune(post);
-    const told = this.#readers.cancel([...post.waiting]);
+    const told = this.readers.cancel([...post.waiting]);
     unawaited("session", (failure) => this.giveUp(failure), told);
     post.carried?.abort();
     this.#forget(post);
@@ -175,7 +175,7 @@ export class HttpRelay implements Front, HttpSession, Relaying {
       return { post, unanswered };
     });
     unawaited("session", () => {}, answerAll(posts, ENDED));
-    this.#readers.close();
+    this.readers.close();
     this.end();
     this.session.close(isTold);
     this.#flow.all.close();

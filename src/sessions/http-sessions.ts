@@ -17,6 +17,8 @@ export interface HttpSession {
 
 export interface HttpSessionsEvents<Kind> {
   onClosed: (session: Kind) => void;
+  /** The session of that id may have been there before the daemon was. */
+  comeBack: (id: string, claim: Claim) => Kind | undefined;
 }
 
 /** The sessions of Streamable HTTP by the ids that their clients know. */
@@ -47,7 +49,7 @@ export class HttpSessions<Kind extends HttpSession = HttpSession> {
     const one = this.find(id, claim);
     const isLost = one !== undefined && one.session.isLost;
     // A child on its way out may still answer what it has; the rest is answered at its end.
-    if (isLost && one.openRequests === 0) this.close(one);
+    if (isLost && one.openRequests === 0) this.#close(one, false);
     if (one === undefined || isLost)
       throw new SupervisorError("SESSION_NOT_FOUND", "no such session; initialize a new one");
     one.session.lastUsedAt = performance.now();
@@ -56,7 +58,7 @@ export class HttpSessions<Kind extends HttpSession = HttpSession> {
 
   /** As `require`, whatever became of its child; undefined for any other. */
   find(id: string, claim: Claim): Kind | undefined {
-    const one = this.#byId.get(id);
+    const one = this.#byId.get(id) ?? this.#events.comeBack?.(id, claim);
     return one !== undefined && belongs(one.session, claim) ? one : undefined;
   }
 
@@ -69,8 +71,13 @@ export class HttpSessions<Kind extends HttpSession = HttpSession> {
     };
   }
 
-  /** `isTold` where the server knows already. */
+  /** For good; `isTold` where the server knows already. */
   close(one: Kind, isTold = false): void {
+    one.session.memory.keeper?.end();
+    this.#close(one, isTold);
+  }
+
+  #close(one: Kind, isTold: boolean): void {
     if (!this.#byId.delete(one.session.id)) return;
     one.close(isTold);
     this.#events.onClosed?.(one);
@@ -86,9 +93,9 @@ export class HttpSessions<Kind extends HttpSession = HttpSession> {
     for (const one of this.#byId.values()) one.giveUp(error);
   }
 
-  /** At the end of the daemon, when the servers end as well. */
+  /** At the end of the daemon, when the servers end as well; their clients come back. */
   closeAll(): void {
-    this.closeWhere(() => true);
+    for (const one of this.#byId.values()) this.#tryTo(() => this.#close(one, false));
   }
 
   /** Closes sessions whose client has asked for nothing for their time to live. */

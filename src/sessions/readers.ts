@@ -40,6 +40,11 @@ export class Readers {
     this.#presence = new Presence(options.resumeWindowMs, abandon);
   }
 
+  /** It has a stream or a request open. */
+  get isHere(): boolean {
+    return this.#presence.isHere;
+  }
+
   /** The client has opened this, and reads that answer there. */
   add(outlet: ClientOutlet, answer?: ResumableAnswer): void {
     this.#presence.came();

@@ -1,3 +1,4 @@
+import { peek } from "../mcp/client-body.ts";
 import type { ClientMessage } from "../mcp/client-body.ts";
 import { isRequest } from "../mcp/envelope.ts";
 import type { AnswerOutcome } from "../mcp/envelope.ts";
@@ -6,6 +7,7 @@ import { LongText } from "../mcp/long-text.ts";
 import type { Text } from "../mcp/long-text.ts";
 import { cursorIn } from "./list-pages.ts";
 import { ShownLists } from "./shown-lists.ts";
+import type { WrittenLists } from "./shown-lists.ts";
 import { isSafeTool } from "../mcp/tool-hints.ts";
 
 /** Of the URIs that one session subscribed to; what is beyond that is not told to a next generation. */
@@ -36,6 +38,53 @@ export function serverSideIn(answer: Text): ServerSide | undefined {
   };
 }
 
+/** Who keeps what a session knows for longer than the daemon runs. */
+export interface MemoryKeeper {
+  /** The client's `initialize` is about to be answered, and well. */
+  begun(): void;
+  /** There is something else to know. */
+  changed(): void;
+  /** The client has lost its stream, and may come back. */
+  left(): void;
+  /** It has come back. */
+  cameBack(): void;
+  /** The session cannot go on. */
+  lost(): void;
+  /** The session is over for good. */
+  end(): void;
+}
+
+/** What a session knows, as JSON; messages as `written` has them. */
+export interface WrittenMemory {
+  readonly initialize: string;
+  readonly serverSide: ServerSide;
+  readonly initialized: string | undefined;
+  readonly rootsChanged: string | undefined;
+  readonly level: string | undefined;
+  readonly subscriptions: readonly string[];
+  readonly lists: WrittenLists;
+  readonly safeTools: readonly string[];
+  readonly epochs: number;
+}
+
+/** Latin-1 keeps every byte. */
+const written = ({ raw }: ClientMessage): string => raw.toString("latin1");
+
+/** A message that was posted once, and found to be one. */
+function read(text: string): ClientMessage {
+  const seen = peek(Buffer.from(text, "latin1"));
+  if (seen.kind !== "messages") throw new Error("what was written is no message");
+  return seen.messages[0]!;
+}
+
+export const initializeIn = ({ initialize }: WrittenMemory): ClientMessage => read(initialize);
+
+const readSome = (text: string | undefined): ClientMessage | undefined =>
+  text === undefined ? undefined : read(text);
+
+/** A daemon that was killed may have been so many generations further than it had written. */
+const EPOCHS_UNWRITTEN = 100;
+
 /**
  * What the client of a session has said, and been told, that the next generation of its server has to
  * know for the conversation to go on.
@@ -47,6 +96,7 @@ export class SessionMemory {
   /** The last answer to that, for as long as somebody may keep it. */
   greeting: Text | undefined;
   #epochs = 0;
+  keeper: MemoryKeeper | undefined;
   /** The client's `notifications/initialized`, as it was sent. */
   initialized: ClientMessage | undefined;
   /** `notifications/roots/list_changed`, which came while no child was there to hear it. */
@@ -67,6 +117,7 @@ export class SessionMemory {
   nextEpoch(generation: number): number {
     const epoch = this.isBegun ? Math.max(generation, this.#epochs + 1) : 0;
     this.#epochs = Math.max(1, epoch);
+    this.keeper?.changed();
     return epoch;
   }
 
@@ -101,9 +152,11 @@ export class SessionMemory {
       switch (message.method) {
         case "notifications/initialized":
           this.initialized = message;
+          this.keeper?.changed();
           break;
         case "logging/setLevel":
           this.#level = message;
+          this.keeper?.changed();
           break;
         case "resources/subscribe":
           this.#subscribe(message);
@@ -120,21 +173,26 @@ export class SessionMemory {
   /** As `sent`, where no child was there to hear it: what the next one has to hear is kept. */
   heard(messages: readonly ClientMessage[]): void {
     this.sent(messages);
-    for (const message of messages)
-      if (message.method === "notifications/roots/list_changed") this.rootsChanged = message;
+    for (const message of messages) {
+      if (message.method !== "notifications/roots/list_changed") continue;
+      this.rootsChanged = message;
+      this.keeper?.changed();
+    }
   }
 
   /** Takes note of what a server answered to one of those whose answers are noted; see InFlight. */
   answered(request: ClientMessage | undefined, answer: Text, outcome?: AnswerOutcome): void {
     if (request === undefined) return;
     const isRefused = outcome === "error";
-    if (!isRefused) this.lists.note(request, answer);
+    if (!isRefused && this.lists.note(request, answer)) this.keeper?.changed();
     switch (request.method) {
       case "initialize":
         if (!isRefused) this.begun(request, answer);
         break;
       case "logging/setLevel":
-        if (isRefused && this.#level === request) this.#level = undefined;
+        if (!isRefused || this.#level !== request) break;
+        this.#level = undefined;
+        this.keeper?.changed();
         break;
       case "resources/subscribe":
         if (isRefused) this.#unsubscribe(uriIn(request));
@@ -154,6 +212,37 @@ export class SessionMemory {
     this.#initialize = initialize;
     this.#serverSide = serverSide;
     this.greeting = answer;
+    this.keeper?.begun();
+  }
+
+  /** All of it, to be kept elsewhere; undefined for a session that has not begun. */
+  get written(): WrittenMemory | undefined {
+    if (this.#initialize === undefined || this.#serverSide === undefined) return undefined;
+    const { initialized, rootsChanged } = this;
+    return {
+      initialize: written(this.#initialize),
+      serverSide: this.#serverSide,
+      initialized: initialized && written(initialized),
+      rootsChanged: rootsChanged && written(rootsChanged),
+      level: this.#level && written(this.#level),
+      subscriptions: [...this.#subscriptions.values()].map(written),
+      lists: this.lists.written,
+      safeTools: [...this.#safeTools],
+      epochs: this.#epochs,
+    };
+  }
+
+  /** It knows what was written of a session, and has been on no generation since. */
+  recall(memory: WrittenMemory): void {
+    this.#initialize = read(memory.initialize);
+    this.#serverSide = memory.serverSide;
+    this.initialized = readSome(memory.initialized);
+    this.rootsChanged = readSome(memory.rootsChanged);
+    this.#level = readSome(memory.level);
+    for (const text of memory.subscriptions) this.#subscribe(read(text));
+    this.lists.recall(memory.lists);
+    this.#safeTools = new Set(memory.safeTools);
+    this.#epochs = memory.epochs + EPOCHS_UNWRITTEN;
   }
 
   /** Whether the client was told that this tool may be called again without harm. */
@@ -176,10 +265,13 @@ export class SessionMemory {
     if (this.#subscriptions.size >= MAX_URIS || this.#uriBytes + uri.length > MAX_URI_BYTES) return;
     this.#uriBytes += uri.length;
     this.#subscriptions.set(uri, message);
+    this.keeper?.changed();
   }
 
   #unsubscribe(uri: string | undefined): void {
-    if (uri !== undefined && this.#subscriptions.delete(uri)) this.#uriBytes -= uri.length;
+    if (uri === undefined || !this.#subscriptions.delete(uri)) return;
+    this.#uriBytes -= uri.length;
+    this.keeper?.changed();
   }
 }
 

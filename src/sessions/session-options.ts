@@ -3,9 +3,11 @@ import type { Credential } from "../auth/principal.ts";
 import type { ServerDef } from "../config/config.ts";
 import type { Instance, Live } from "../instances/supervisor.ts";
 import type { Link, LinkEvents } from "../links/link.ts";
+import type { SupervisorError } from "../errors.ts";
 import type { Survival } from "../telemetry/survival.ts";
 import type { Attachment } from "./attachment.ts";
 import type { Backends } from "./backends.ts";
+import type { Outlet } from "./outlet.ts";
 import type { Resend } from "./resend.ts";
 import type { SessionShowings } from "./showings.ts";
 
@@ -32,6 +34,8 @@ export interface Whose {
 }
 
 export interface SessionOptions {
+  /** The one that its client knows, where it was begun before; else it is given one. */
+  readonly id?: string | undefined;
   readonly holder: Credential;
   /** See `SessionSettings.mark`. */
   readonly mark?: string | undefined;
@@ -51,4 +55,20 @@ export interface SessionOptions {
   readonly connect: Connect;
   /** Who is told how sessions fare when their servers end. */
   readonly survival?: Survival | undefined;
+}
+
+/** A request of a client that is under way. */
+export interface GivesUp {
+  /** The server that it goes on hearing for as long as there is one. */
+  readonly listensTo?: string | undefined;
+  /** Ends it, and tells its client why. */
+  giveUp(error: SupervisorError): void;
+}
+
+export interface SseOpening extends Whose {
+  readonly outlet: Outlet;
+  /** Of the stream's own request. */
+  readonly requestId: string;
+  /** What the client calls itself (User-Agent). */
+  readonly agent?: string | undefined;
 }

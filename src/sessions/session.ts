@@ -39,7 +39,7 @@ const MAX_TRIES = 3;
  */
 export class Session implements Follower {
   /** Unguessable; what the client knows. */
-  readonly id = randomBytes(16).toString("base64url");
+  readonly id: string;
   readonly holder: Credential;
   readonly instance: Instance;
   /** See `SessionSettings`. */
@@ -66,6 +66,7 @@ export class Session implements Follower {
   constructor(options: SessionOptions, front: Front) {
     this.#options = options;
     this.#front = front;
+    this.id = options.id ?? randomBytes(16).toString("base64url");
     this.holder = options.holder;
     this.instance = options.instance;
     this.mark = options.mark;
@@ -189,6 +190,7 @@ export class Session implements Follower {
   giveUp(error: SupervisorError): void {
     if (this.#state.kind === "closed") return;
     this.#endAll("lost");
+    this.memory.keeper?.lost();
     this.#serving?.holds.clear();
     const tell = this.#front.interrupt(this.#serving?.inFlight.drainUnanswered() ?? []);
     unawaited("session", () => this.#front.end(), endBehind(this.#front, tell?.(error)));

@@ -1,5 +1,4 @@
 /** Room: sessions. Clients' conversations: which there are, whose they are, what each waits for. In: messages of authenticated users. Out: the same messages, to that user's instance and to no other. Never reads a key or a header that names a user. */
-import { setTimeout as delay } from "node:timers/promises";
 import { BY_KEY, isSameCredential } from "../auth/principal.ts";
 import type { Credential } from "../auth/principal.ts";
 import type { Config, ServerDef } from "../config/config.ts";
@@ -14,6 +13,7 @@ import { cutByStop } from "./exit.ts";
 import { Flow } from "./flow.ts";
 import { Backends } from "./backends.ts";
 import { HttpFront } from "./http-front.ts";
+import type { HttpFrontOptions } from "./http-front.ts";
 import { HttpRelay } from "./http-relay.ts";
 import { HttpSessions } from "./http-sessions.ts";
 import { LonePost } from "./lone-post.ts";
@@ -21,16 +21,28 @@ import type { LoneRequest } from "./lone-post.ts";
 import { ModernServer } from "./modern-server.ts";
 import { OpenRequests } from "./open-requests.ts";
 import { openLink } from "../links/open-link.ts";
-import { MODERN_VARIANT, isOwnVariant, ownVariant } from "../instances/supervisor.ts";
+import { MODERN_VARIANT, isOwnVariant } from "../instances/supervisor.ts";
 import type { Era, Instance, Live, Ref } from "../instances/supervisor.ts";
 import { UnderWay } from "../platform/under-way.ts";
 import type { Survival } from "../telemetry/survival.ts";
 import type { NumberedStream } from "./numbered-stream.ts";
-import type { Outlet } from "./outlet.ts";
-import type { OpenLink, SessionOptions, SessionSettings, Whose } from "./session-options.ts";
+import { Records } from "./records.ts";
+import type { RecordsOptions } from "./records.ts";
+import type { Session } from "./session.ts";
+import { initializeIn } from "./session-memory.ts";
+import type {
+  GivesUp,
+  OpenLink,
+  SessionOptions,
+  SessionSettings,
+  SseOpening,
+  Whose,
+} from "./session-options.ts";
 import type { Place } from "./serving.ts";
 import { NOTHING_SHOWN, Showings } from "./showings.ts";
 import type { Shown } from "./showings.ts";
+import { quiet } from "./quiet.ts";
+import { variantFor } from "./variant.ts";
 import { SseFront } from "./sse-front.ts";
 import { SseSessions } from "./sse-sessions.ts";
 import { AllUnread, Unread } from "./unread.ts";
@@ -42,21 +54,6 @@ const POST_TIMEOUT_MS = 30_000;
 const EXPIRY_MS = 60_000;
 /** For a client that reads; at the end of the daemon nobody can wait for the others. */
 const LAST_WORDS_MS = 1_000;
-const LOOK_MS = 10;
-
-/** A request of a client that is under way. */
-export interface GivesUp {
-  /** The server that it goes on hearing for as long as there is one. */
-  readonly listensTo?: string | undefined;
-  /** Ends it, and tells its client why. */
-  giveUp(error: SupervisorError): void;
-}
-
-/** Looks for as long, because nothing tells of its end that would be worth an event a call. */
-async function quiet(isQuiet: () => boolean, withinMs: number): Promise<void> {
-  const latest = performance.now() + withinMs;
-  while (!isQuiet() && performance.now() < latest) await delay(LOOK_MS);
-}
 
 export interface SessionsOptions {
   /** Who is told how sessions fare when their servers end. */
@@ -73,12 +70,8 @@ export interface SessionsOptions {
   /** The gateway's own, which servers are told where it is their client itself. */
   version?: string;
   postTimeoutMs?: number;
-}
-
-export interface SseOpening extends Whose {
-  readonly outlet: Outlet;
-  /** Of the stream's own request. */
-  readonly requestId: string;
+  /** Where sessions are written down, so that they outlive the daemon; none does where it is not given. */
+  kept?: Pick<RecordsOptions, "store" | "vault" | "log">;
 }
 
 export class Sessions {
@@ -94,6 +87,8 @@ export class Sessions {
   refusal: SupervisorError | undefined;
   readonly unread: AllUnread;
   readonly showings: Showings;
+  /** Those that are written down. */
+  readonly records: Records | undefined;
   readonly #options: SessionsOptions;
   readonly #logs = new EventLogs();
   readonly #postTimeoutMs: number;
@@ -101,16 +96,20 @@ export class Sessions {
 
   constructor(options: SessionsOptions) {
     const { config, postTimeoutMs = POST_TIMEOUT_MS } = options;
+    const { sessionTtlMs: ttlMs, limits } = config;
     this.#options = options;
     this.showings = new Showings(options.lastShown ?? NOTHING_SHOWN);
-    this.open = new OpenRequests(config.limits);
-    this.unread = new AllUnread(config.limits);
-    this.http = new HttpSessions(config.sessionTtlMs, {
+    this.open = new OpenRequests(limits);
+    this.unread = new AllUnread(limits);
+    const onSurplus = (surplus: Session): void => this.closeWhere((one) => one === surplus);
+    this.records = options.kept && new Records({ ...options.kept, ttlMs, limits, onSurplus });
+    this.http = new HttpSessions(ttlMs, {
       onClosed: ({ session }) => this.#discard(session.serving?.instance),
+      comeBack: (id, claim) => this.#comeBack(id, claim),
     });
     this.calls = new CallLinks({
       hello: helloOf(options.version ?? ""),
-      ttlMs: config.sessionTtlMs,
+      ttlMs,
       optionsFor: (whose) => this.#optionsFor(whose),
       choose: ({ instance, server }, messages) => this.#choose(instance, server, messages),
       discard: (instance) => this.#discard(instance),
@@ -125,8 +124,9 @@ export class Sessions {
   }
 
   /** Begins a session with the client's stream; it needs no child yet. */
-  openSse({ outlet, requestId, ...whose }: SseOpening): SseFront {
+  openSse({ outlet, requestId, agent, ...whose }: SseOpening): SseFront {
     const { instance, server } = whose;
+    const { records } = this;
     const front: SseFront = new SseFront({
       ...this.#optionsFor(whose),
       outlet,
@@ -135,6 +135,7 @@ export class Sessions {
       isBridged: server.transport !== "sse",
       unread: new Unread(this.unread),
       log: this.#newLog(),
+      recall: records && (() => records.recall(whose, agent)),
       resumeWindowMs: this.#options.config.resumeWindowMs,
       onParked: (served) => this.#discard(served),
       onAway: () => this.sse.spareAway(whose.holder.user),
@@ -142,6 +143,7 @@ export class Sessions {
     });
     if (server.transport !== "stdio") front.session.begin({ instance, askable: new Set() });
     this.sse.add(front);
+    records?.add(front.session, front, { front: "sse", server, agent });
     return front;
   }
 
@@ -152,9 +154,8 @@ export class Sessions {
    */
   async openBridge(whose: Whose, messages: readonly ClientMessage[]): Promise<HttpFront> {
     const place = this.#choose(whose.instance, whose.server, messages);
-    const again = (initialize: ClientMessage): Place =>
-      this.#choose(whose.instance, whose.server, [initialize]);
-    const front = new HttpFront({ ...this.#optionsFor(whose), ...this.#resuming(), again }, place);
+    const front = new HttpFront(this.#httpOptionsFor(whose), place);
+    this.records?.add(front.session, front.readers, { front: "bridge", server: whose.server });
     try {
       if (front.session.sleeper.find(messages) === undefined) await front.session.open();
     } catch (error) {
@@ -168,9 +169,33 @@ export class Sessions {
 
   /** Begins a session of a Streamable HTTP server that speaks for itself: this generation has answered `initialize`, with an id of its own, or none has and it sleeps. */
   beginRelay(whose: Whose, live?: Live, childId?: string): HttpRelay {
-    const relay = new HttpRelay({ ...this.#optionsFor(whose), ...this.#resuming() }, live, childId);
+    const relay = new HttpRelay(this.#httpOptionsFor(whose), live, childId);
+    this.records?.add(relay.session, relay.readers, { front: "relay", server: whose.server });
     this.http.add(relay);
     return relay;
+  }
+
+  /** The session of that id that was there before the daemon was: its next message brings a child, and is replayed. */
+  #comeBack(id: string, whose: Whose): HttpFront | HttpRelay | undefined {
+    const stored = this.records?.find(id, whose);
+    if (stored === undefined || stored.front === "sse") return undefined;
+    const { front, memory } = stored;
+    const options = { ...this.#httpOptionsFor(whose), id };
+    const one =
+      front === "relay"
+        ? new HttpRelay(options)
+        : new HttpFront(options, options.again(initializeIn(memory)));
+    one.session.memory.recall(memory);
+    const record = this.records!.add(one.session, one.readers, { front, server: whose.server });
+    this.records!.readd(record, stored);
+    this.http.add(one);
+    return one;
+  }
+
+  #httpOptionsFor(whose: Whose): HttpFrontOptions {
+    const again = (initialize: ClientMessage): Place =>
+      this.#choose(whose.instance, whose.server, [initialize]);
+    return { ...this.#optionsFor(whose), ...this.#resuming(), again };
   }
 
   /** Sends a request that belongs to no session to a server that speaks Streamable HTTP itself. Throws as `LonePost` does. */
@@ -256,6 +281,8 @@ export class Sessions {
   async finish(refusal: SupervisorError, withinMs: number): Promise<void> {
     this.refusal = refusal;
     await quiet(() => this.open.requestCount === 0 && !this.#isBusy, withinMs);
+    // What ends from here on comes back with the next daemon.
+    this.records?.rest();
     const cutOff = cutByStop(refusal);
     for (const { session } of this.sse) session.giveUp(cutOff);
     this.http.giveUp(cutOff);
@@ -281,16 +308,22 @@ export class Sessions {
   closeCredential(ended: Credential): void {
     this.open.closeCredential(ended);
     if (ended.issuer !== BY_KEY) return;
-    this.http.closeWhere(({ holder }) => isSameCredential(holder, ended));
-    this.sse.closeWhere(({ holder }) => isSameCredential(holder, ended));
+    this.records?.endAll(ended);
+    this.closeWhere(({ holder }) => isSameCredential(holder, ended));
   }
 
   /** Ends everything of this user, at once. */
   closeUser(user: string): void {
     this.open.closeUser(user);
-    this.http.closeWhere((session) => session.holder.user === user);
-    this.sse.closeWhere((session) => session.holder.user === user);
+    this.records?.endAll({ user });
+    this.closeWhere(({ holder }) => holder.user === user);
     this.calls.closeUser(user);
+  }
+
+  /** Ends these for good, streams and all. */
+  closeWhere(matches: (session: Session) => boolean): void {
+    this.http.closeWhere(matches);
+    this.sse.closeWhere(matches);
   }
 
   /** Ends sessions that nobody has used for `sessionTtl`, streams and all: the server's words alone are no use. */
@@ -299,12 +332,13 @@ export class Sessions {
     this.sse.closeWhere((_, front) => front.isUnusedSince(oldest));
     this.http.expire();
     this.calls.expire();
+    this.records?.sweep();
   }
 
   /** Ends everything that was opened to this server, at once. */
   closeServer(server: string): void {
-    this.sse.closeWhere((session) => session.instance.ref.server === server);
-    this.http.closeWhere((session) => session.instance.ref.server === server);
+    this.records?.endAll({ server });
+    this.closeWhere(({ instance }) => instance.ref.server === server);
     this.calls.closeServer(server);
     const gone = new SupervisorError("SERVER_NOT_FOUND", "the server is gone, or is another one");
     for (const one of this.carried) if (one.listensTo === server) one.giveUp(gone);
@@ -313,18 +347,18 @@ export class Sessions {
   /** Ends everything that users whom this server is closed to have open to it, at once. */
   closeServerTo(server: string, isOut: (user: string) => boolean): void {
     this.open.closeServer(server, isOut);
-    this.http.closeWhere(
-      ({ instance, holder }) => instance.ref.server === server && isOut(holder.user),
-    );
+    this.records?.endOf(server, isOut);
+    this.closeWhere(({ instance, holder }) => instance.ref.server === server && isOut(holder.user));
     this.calls.closeServer(server, isOut);
   }
 
   close(): void {
     clearInterval(this.#timer);
     this.open.closeAll();
-    this.sse.closeWhere(() => true);
+    this.sse.closeAll();
     this.http.closeAll();
     this.calls.closeAll();
+    this.records?.close();
   }
 
   /**
@@ -344,14 +378,4 @@ export class Sessions {
   #discard(serving: Instance | undefined): void {
     if (serving !== undefined && isOwnVariant(serving.ref.variant)) this.#options.discard(serving);
   }
-}
-
-function variantFor(
-  { transport, sharing }: ServerDef,
-  capabilities: string,
-  mayBeAsked: boolean,
-): string {
-  if (transport !== "stdio" || sharing === "user") return "";
-  if (sharing === "session" || mayBeAsked) return ownVariant();
-  return capabilities === "{}" ? "" : capabilities;
 }

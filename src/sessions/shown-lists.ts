@@ -11,6 +11,9 @@ interface ShownPage {
   readonly next: string | undefined;
 }
 
+/** Of each list, as JSON has it. */
+export type WrittenLists = readonly (readonly [ListMethod, readonly ShownPage[] | null])[];
+
 /** The pages of a list in their order; undefined where it is longer than is known of. */
 type Shown = readonly ShownPage[] | undefined;
 
@@ -25,15 +28,26 @@ export class ShownLists {
     return [...this.#byMethod.keys()];
   }
 
-  /** The client is shown the answer to its request for a page of a list; other requests and errors tell nothing. */
-  note(request: ClientMessage, answer: Text): void {
+  /** The client is shown the answer to its request for a page of a list; other requests and errors tell nothing. Whether there is something new to know. */
+  note(request: ClientMessage, answer: Text): boolean {
     const { method } = request;
-    if (!isListMethod(method)) return;
+    if (!isListMethod(method)) return false;
     const page = pageOf(method, answer);
-    if (page === undefined && answer.length <= MAX_LIST_BYTES) return;
+    if (page === undefined && answer.length <= MAX_LIST_BYTES) return false;
     const cursor = cursorIn(request);
     if (cursor === undefined) this.#byMethod.set(method, page && [shownOf(page)]);
     else this.#byMethod.set(method, after(this.#byMethod.get(method), digestOf(cursor), page));
+    return true;
+  }
+
+  /** What was shown, to be kept elsewhere. */
+  get written(): WrittenLists {
+    return [...this.#byMethod].map(([method, pages]) => [method, pages ?? null]);
+  }
+
+  /** What was shown is that which was written. */
+  recall(written: WrittenLists): void {
+    for (const [method, pages] of written) this.#byMethod.set(method, pages ?? undefined);
   }
 
   /** Whether the list is another one now than the client was shown, as far as it was; `pages` as those of `allPages`. False for a list that it was not shown. */

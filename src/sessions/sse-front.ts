@@ -30,6 +30,7 @@ import type { Outlet } from "./outlet.ts";
 import { requirePassable } from "./passable.ts";
 import { Session } from "./session.ts";
 import { answerGone, clientGone, noSession } from "./session-errors.ts";
+import type { WrittenMemory } from "./session-memory.ts";
 import type { SessionOptions } from "./session-options.ts";
 import type { Place } from "./serving.ts";
 import type { Unread } from "./unread.ts";
@@ -53,6 +54,8 @@ export interface SseFrontOptions extends SessionOptions {
   readonly requestId: string;
   /** Counts what waits on the outlet. */
   readonly unread: Unread;
+  /** What is known of the session before, of a client that comes back without a word of it; absent where none is written down. */
+  readonly recall?: (() => WrittenMemory | undefined) | undefined;
 }
 
 /** A session that is on its way to its server at the end of its window is looked at again. */
@@ -60,6 +63,9 @@ const PARKS_AGAIN_AFTER_MS = 1_000;
 
 const isDiscovery = (message: ClientMessage): boolean =>
   message.method === "server/discover" && isRequest(message);
+
+const begins = ({ method }: ClientMessage): boolean =>
+  method === "initialize" || method === "server/discover";
 
 /**
  * A session's client over HTTP with SSE: all it hears comes on one stream, which it may lose and come
@@ -76,6 +82,8 @@ export class SseFront implements Front {
   #awaySince: number | undefined;
   #isPaused = false;
   #isClosed = false;
+  /** The client has said what the session is about, or that is known from before. */
+  #isToldOf = false;
 
   constructor(options: SseFrontOptions) {
     this.#options = options;
@@ -106,6 +114,7 @@ export class SseFront implements Front {
     const { requestId } = this.#options;
     const { instance, memory } = this.session;
     const missed = (id: string): string => rpcErrorText(answerGone(instance.ref), requestId, id);
+    memory.keeper?.cameBack();
     this.#stream.goOn(outlet, { after, makeGood: () => allNews(memory), missed });
     // A client that only listens says nothing that would bring the next child.
     if (this.session.serving !== undefined || memory.subscriptions.size === 0) return;
@@ -117,6 +126,7 @@ export class SseFront implements Front {
   left(outlet: Outlet): void {
     if (!this.#stream.leave(outlet)) return;
     const { memory, isLost } = this.session;
+    memory.keeper?.left();
     if (isLost || !(memory.isBegun || this.isBusy)) return this.#options.onOver();
     this.#waitFor(this.#options.resumeWindowMs);
     this.#awaySince = performance.now();
@@ -178,6 +188,7 @@ export class SseFront implements Front {
     if (!this.#stream.isAttached && messages.every(isPing)) throw noSession();
     session.lastUsedAt = performance.now();
     if (messages.every(isPing) && !session.hasChild) return this.#answerPings(messages);
+    if (!this.#isToldOf && !this.#isAboutOne(messages)) return this.#refuseUnknown(messages, watch);
     const { initialize } = session.memory;
     const { inFlight } =
       session.serving ??
@@ -215,6 +226,10 @@ export class SseFront implements Front {
     const { initialize } = this.session.memory;
     for (const id of ids) this.#answerWith(error, id, watch, urlElicitation(error, [initialize]));
     return ACCEPTED;
+  }
+
+  get isHere(): boolean {
+    return this.#stream.isAttached;
   }
 
   get isBusy(): boolean {
@@ -271,6 +286,32 @@ export class SseFront implements Front {
     watch?.failApart(error);
     this.#answerWith(error, id, watch, { code: RPC.unsupportedVersion, data });
     return ACCEPTED;
+  }
+
+  /**
+   * Whether it is known what the session is about. Clients of all SDKs open another stream where one broke,
+   * and go on there as if nothing had been: what their last session knew is taken over, and replayed.
+   */
+  #isAboutOne(messages: readonly ClientMessage[]): boolean {
+    const { recall } = this.#options;
+    if (recall === undefined || messages.some(begins)) return (this.#isToldOf = true);
+    const known = recall();
+    if (known === undefined) return false;
+    const { memory } = this.session;
+    memory.recall(known);
+    memory.keeper?.begun();
+    return (this.#isToldOf = true);
+  }
+
+  /** Nothing is known of a session before. Throws where nothing in it waits for an answer. */
+  #refuseUnknown(messages: readonly ClientMessage[], watch: CallWatch | undefined): PostAnswer {
+    const error = new SupervisorError(
+      "SESSION_NOT_FOUND",
+      "no session of this client is known: connect anew, and begin with initialize",
+    );
+    const requests = messages.filter(isRequest);
+    if (requests.length === 0) throw error;
+    return this.refuse(idsOf(requests), error, watch);
   }
 
   /** Clients ask whether the session is there, and it is: no child is started for that. */

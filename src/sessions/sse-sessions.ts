@@ -53,7 +53,18 @@ export class SseSessions implements Iterable<SseFront> {
     for (const front of byTime.slice(0, -MAX_AWAY)) this.close(front);
   }
 
+  /** For good. */
   close(front: SseFront): void {
+    front.session.memory.keeper?.end();
+    this.#close(front);
+  }
+
+  /** At the end of the daemon; their clients come back. */
+  closeAll(): void {
+    for (const front of this) this.#tryTo(() => this.#close(front));
+  }
+
+  #close(front: SseFront): void {
     if (!this.#byId.delete(front.session.id)) return;
     front.close();
     this.#onClosed(front);
@@ -61,11 +72,11 @@ export class SseSessions implements Iterable<SseFront> {
 
   closeWhere(matches: (session: Session, front: SseFront) => boolean): void {
     for (const front of this)
-      if (matches(front.session, front))
-        guarded(
-          "session",
-          () => {},
-          () => this.close(front),
-        )();
+      if (matches(front.session, front)) this.#tryTo(() => this.close(front));
+  }
+
+  /** What goes wrong with one session is not to keep the others open. */
+  #tryTo(work: () => void): void {
+    guarded("session", () => {}, work)();
   }
 }

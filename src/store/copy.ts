@@ -45,7 +45,7 @@ export function removeDrafts(database: string): void {
 }
 
 /**
- * Copies the database, but no manifests, into a new file (0600) that is complete by itself, and says
+ * Copies the database, but no manifests and sessions, into a new file (0600) that is complete by itself, and says
  * when that was. What was acknowledged before is in it. STORE_FAILED or DISK_FULL, and there is no file
  * then. Whether it is on the disk is for the caller.
  */
@@ -76,7 +76,9 @@ try {
   from.close();
   const copy = new Database(file);
   // What every child shows anew after its start is not worth the room, and VACUUM alone gives it back.
-  if (copy.prepare("DELETE FROM manifests").run().changes > 0) copy.exec("VACUUM");
+  // And nobody goes on in a restored database with a session of before.
+  const left = ["manifests", "sessions"].map((table) => copy.prepare("DELETE FROM " + table).run().changes);
+  if (left.some((rows) => rows > 0)) copy.exec("VACUUM");
   const keep = "INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value";
   copy.prepare(keep).run(name, Buffer.from(madeAt));
   copy.close();

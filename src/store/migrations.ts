@@ -259,4 +259,27 @@ export const MIGRATIONS: readonly string[] = [
   CREATE INDEX browser_sessions_of_user ON browser_sessions (user_id);
   CREATE INDEX browser_sessions_of_key ON browser_sessions (key_id);
   `,
+  `
+  -- Sessions of clients, which outlive the daemon. hash: SHA-256 of the id, in hex. credential: an access
+  -- key, or empty. agent: a digest. mark: a keyed digest. detached_at: null while the client is there.
+  -- box: what the client said and was told, sealed by the vault.
+  CREATE TABLE sessions (
+    hash        TEXT    PRIMARY KEY,
+    user_id     INTEGER NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    issuer      TEXT    NOT NULL,
+    credential  TEXT    NOT NULL,
+    server      TEXT    NOT NULL,
+    shape       TEXT    NOT NULL,
+    front       TEXT    NOT NULL,
+    agent       TEXT    NOT NULL,
+    mark        TEXT,
+    created_at  INTEGER NOT NULL,
+    used_at     INTEGER NOT NULL,
+    detached_at INTEGER,
+    box         BLOB    NOT NULL
+  ) STRICT;
+  CREATE INDEX sessions_of_user ON sessions (user_id);
+  CREATE INDEX sessions_of_server ON sessions (server, shape);
+  CREATE INDEX sessions_by_use ON sessions (used_at);
+  `,
 ];

@@ -22,6 +22,7 @@ import { MetaRows } from "./meta.ts";
 import { NoticeRows } from "./notices.ts";
 import { SecretRows } from "./secrets.ts";
 import { ServerRows } from "./servers.ts";
+import { SessionRows } from "./sessions.ts";
 import { SealedRows } from "./sealed.ts";
 import type { SealedColumn } from "./sealed.ts";
 import { TokenRows } from "./tokens.ts";
@@ -42,6 +43,14 @@ export type { ManifestPlace, ManifestSelector } from "./manifests.ts";
 export type { NoticeRow, NoticeRows } from "./notices.ts";
 export type { RowKey, SealedHead, SealedColumn, SealedRows } from "./sealed.ts";
 export type { ServerRow, ServerState } from "./servers.ts";
+export type {
+  SessionHead,
+  SessionOwner,
+  SessionRow,
+  SessionRows,
+  SessionSelector,
+  SessionTrace,
+} from "./sessions.ts";
 export type { TokenRow } from "./tokens.ts";
 export type { AboutUser, UserOverview, UserRow, UserState } from "./users.ts";
 
@@ -61,6 +70,7 @@ export class Store {
   readonly connects: ConnectRows;
   readonly invites: InviteRows;
   readonly manifests: ManifestRows;
+  readonly sessions: SessionRows;
   readonly meta: MetaRows;
   readonly audit: AuditRows;
   readonly notices: NoticeRows;
@@ -83,6 +93,7 @@ export class Store {
     this.connects = new ConnectRows(db);
     this.invites = new InviteRows(db);
     this.manifests = new ManifestRows(db);
+    this.sessions = new SessionRows(db);
     this.meta = new MetaRows(db);
     this.audit = new AuditRows(db, this.users);
     this.notices = new NoticeRows(db);

@@ -34,6 +34,13 @@ export const SEALED_COLUMNS: readonly SealedColumn[] = [
     place:
       "'manifests|' || (SELECT name FROM users WHERE users.id = user_id) || '|' || server || '|' || revision || '|' || key",
   },
+  {
+    table: "sessions",
+    key: ["hash"],
+    column: "box",
+    place:
+      "'sessions|' || (SELECT name FROM users WHERE users.id = user_id) || '|' || server || '|' || hash",
+  },
 ];
 
 /** Columns of bytes that are no boxes, and what they are instead. */

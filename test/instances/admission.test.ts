@@ -13,6 +13,7 @@ const LIMITS = {
   childrenPerUser: 2,
   memoryBytes: 1_000,
   spawnConcurrency: 1,
+  sessionsPerUser: 128,
   streamsPerUser: 1,
   bodyBytes: 1,
   unreadBytes: 1,
