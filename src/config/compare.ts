@@ -43,6 +43,7 @@ const FIXED_LIMITS = ["spawnConcurrency"] as const;
 /** Of a server: asked for when it is needed, so that no child has to be another one for it. */
 const ASKED_ANEW = [
   "title",
+  "description",
   "routes",
   "startTimeoutMs",
   "drainTimeoutMs",

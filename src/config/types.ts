@@ -129,6 +129,8 @@ interface AnyServer {
   name: string;
   /** As people call it, who wrote it down. */
   title: string;
+  /** What it is for, where somebody has said so. */
+  description?: string | null;
   /** Null where tokens are set by hand and nobody refreshes them. */
   tokensFrom: TokenSource | null;
   idleTimeoutMs: number;

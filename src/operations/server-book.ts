@@ -31,12 +31,12 @@ const placeOf = (id: string): string => `servers|${id}`;
 
 /** The server as it would run, with what the entry alone does not say; else what is wrong with the entry. */
 export function defOf(
-  { slug, name, entry, isFromNetwork }: BookedServer,
+  { slug, name, description, entry, isFromNetwork }: BookedServer,
   config: Config,
 ): { def: ServerDef } | { problems: string[] } {
   const read = readServerEntry(slug, entry, config);
   if ("problems" in read) return read;
-  const def = { ...read.def, title: name };
+  const def = { ...read.def, title: name, description };
   if (def.kind === "child") return { def: { ...def, hasSecretEnv: true } };
   const isPublicOnly = def.kind === "remote" && isFromNetwork && !config.allowPrivate;
   return { def: isPublicOnly ? { ...def, isPublicOnly } : def };

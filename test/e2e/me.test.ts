@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import type { TestContext } from "node:test";
 import { SignedIn, asOwnPage, cookieIn } from "../helpers/browser-session.ts";
+import { orderControl } from "../helpers/control.ts";
 import { startDaemon } from "../helpers/daemon.ts";
 import type { TestDaemon } from "../helpers/daemon.ts";
 import { echoServer } from "../helpers/echo.ts";
@@ -35,6 +36,7 @@ before(async () => {
       defaultServer: "echo",
       selfService: true,
       pages: { logs: true },
+      trustProxy: ["127.0.0.1"],
     },
   });
   alice = (await daemon.addUser("alice", "token-of-alice")).key;
@@ -131,6 +133,40 @@ test("a key in a form gives a cookie of its own, which opens the user's own page
     const { status } = await ask(port, { ...at, body: bad });
     assert.equal(status, bad.includes("mcps_x") ? 401 : 400, bad);
   }
+});
+
+test("ten tries with a wrong key in a minute are all that an address has, and a good one passes still", async () => {
+  const { port, origin } = daemon;
+  const from = ["x-forwarded-for", "203.0.113.7"];
+  const tryKey = async (key: string): Promise<number> => {
+    const headers = [...asOwnPage(origin), ...from];
+    const body = JSON.stringify({ key });
+    return (await ask(port, { method: "POST", path: "/me/api/session", headers, body })).status;
+  };
+  const statuses = [];
+  for (let count = 0; count < 12; count += 1) statuses.push(await tryKey("mcps_wrong"));
+  assert.deepEqual(statuses, [...Array<number>(10).fill(401), 429, 429]);
+  assert.equal(await tryKey(alice.secret), 201);
+});
+
+test("a server of many words is called by its slug, and the page says what it is for", async () => {
+  const made = {
+    name: "Mail & <b>more</b>",
+    description: "Reads mail",
+    url: "http://127.0.0.1:9/mcp",
+  };
+  const { slug } = await orderControl<{ slug: string }>(
+    daemon.socket,
+    "POST",
+    "/api/mcp/configs",
+    made,
+  );
+  await daemon.cli(["user", "grant", "@all", slug]);
+  const session = await signIn();
+  const rows = await session.json<{ servers: Record<string, unknown>[] }>("GET", "servers");
+  const row = rows.servers.find((server) => server["slug"] === slug);
+  assert.deepEqual([row?.["name"], row?.["description"]], [made.name, made.description]);
+  await daemon.cli(["user", "ungrant", "@all", slug]);
 });
 
 test("what no page of ours sends is refused before it changes anything, and a forwarded port works", async () => {

@@ -31,8 +31,9 @@ export function serverRoutes(parts: ServerParts): MeRoutes {
   const servers: MeHandler = async ({ user }) => {
     const rows = await tools.servers({ user, settingsOf: () => undefined });
     const known = rows.map((row) => {
-      const server = catalog.findFor(user, row.name);
-      return { ...row, hasSettings: server !== undefined && wantsSettings(server) };
+      const server = catalog.findFor(user, row.slug);
+      const hasSettings = server !== undefined && wantsSettings(server);
+      return { ...row, description: server?.description ?? null, hasSettings };
     });
     return { body: { servers: known } };
   };

@@ -34,7 +34,7 @@ function browsers(context: UserContext): HTMLElement {
       el(
         "li",
         {},
-        foreign(client),
+        foreign(client === "" ? say("unnamed") : client),
         id === current && ` ${say("activityCurrent")}`,
         el("br"),
         el(
@@ -119,7 +119,7 @@ function logs(context: UserContext): HTMLElement {
   const load = async (): Promise<Line[]> => {
     if (select.options.length === 0) {
       const { servers } = await api.get<{ servers: Server[] }>("servers", signal);
-      for (const { name } of servers) add(select, el("option", { value: name }, name));
+      for (const { name, slug } of servers) add(select, el("option", { value: slug }, inert(name)));
     }
     if (select.value === "") return [];
     const path = `logs?server=${encodeURIComponent(select.value)}`;

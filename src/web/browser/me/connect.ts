@@ -22,19 +22,19 @@ export function connect(context: UserContext): HTMLElement {
   };
   const draw = (servers: readonly Server[]): void => {
     failure.textContent = "";
-    const names = servers.map(({ name }) => name);
+    const slugs = servers.map(({ slug }) => slug);
     // Only states change while somebody reads: what is folded out stays so.
-    if (names.join() !== [...cards.keys()].join()) {
+    if (slugs.join() !== [...cards.keys()].join()) {
       cards.clear();
-      const drawn = servers.map(({ name }) => {
-        const { element, update } = serverCard(context, name, urls!);
-        cards.set(name, update);
+      const drawn = servers.map((server) => {
+        const { element, update } = serverCard(context, server, urls!);
+        cards.set(server.slug, update);
         return element;
       });
       redraw(list, ...(drawn.length === 0 ? [say("noServers")] : drawn));
       list.removeAttribute("aria-busy");
     }
-    for (const server of servers) cards.get(server.name)!(server);
+    for (const server of servers) cards.get(server.slug)!(server);
   };
   live(load, draw, {
     signal,
@@ -53,10 +53,10 @@ interface Card {
   readonly update: (server: Server) => void;
 }
 
-function serverCard(context: UserContext, name: string, { urls, snippets }: Urls): Card {
+function serverCard(context: UserContext, { name, slug }: Server, { urls, snippets }: Urls): Card {
   const { say } = context;
   const about = el("div");
-  const own = urls.find(({ server }) => server === name);
+  const own = urls.find(({ server }) => server === slug);
   const element = el("article", { class: "card" }, el("h3", {}, foreign(name)), about);
   if (own !== undefined) {
     const addresses = el(
@@ -67,8 +67,8 @@ function serverCard(context: UserContext, name: string, { urls, snippets }: Urls
       el("dt", {}, say("addressSse")),
       el("dd", {}, copyable(context, own.sse)),
     );
-    const mine = snippets.filter(({ server }) => server === name);
-    add(element, addresses, snippetChoice(context, name, mine));
+    const mine = snippets.filter(({ server }) => server === slug);
+    add(element, addresses, snippetChoice(context, slug, mine));
   }
   const update = ({ state, description, tools, error }: Server): void =>
     redraw(
@@ -97,7 +97,7 @@ const wordFor = ({ say }: UserContext, state: string): string => {
 
 function snippetChoice(
   context: UserContext,
-  name: string,
+  slug: string,
   snippets: readonly Snippet[],
 ): HTMLElement {
   const { say } = context;
@@ -118,7 +118,7 @@ function snippetChoice(
   draw();
   return el(
     "details",
-    { id: `snippets-${name}` },
+    { id: `snippets-${slug}` },
     el("summary", {}, say("snippetsFor")),
     labelled(say("client"), select),
     shown,

@@ -47,14 +47,14 @@ function serverChoice(
   const { say } = context;
   if (servers.length === 0) return el("p", {}, say("noServers"));
   const [select, inside] = [el("select", { id: "server" }), el("div")];
-  for (const { name } of servers)
-    add(select, el("option", { value: name, selected: name === prefilled.server }, name));
+  for (const { name, slug } of servers)
+    add(select, el("option", { value: slug, selected: slug === prefilled.server }, inert(name)));
   let chosen = new AbortController();
   const choose = (): void => {
     chosen.abort();
     chosen = new AbortController();
-    const server = servers.find(({ name }) => name === select.value)!;
-    const isMeant = server.name === prefilled.server;
+    const server = servers.find(({ slug }) => slug === select.value)!;
+    const isMeant = server.slug === prefilled.server;
     void loadTools(context, server, {
       place: inside,
       signal: chosen.signal,
@@ -78,12 +78,12 @@ async function loadTools(context: UserContext, server: Server, into: Into): Prom
   const { place, signal } = into;
   redraw(
     place,
-    server.hasSettings && settingsFields(context, server.name),
+    server.hasSettings && settingsFields(context, server.slug),
     el("p", { "aria-busy": "true" }, say("loading")),
   );
   const waiting = place.lastElementChild!;
   try {
-    const path = `tools?server=${encodeURIComponent(server.name)}`;
+    const path = `tools?server=${encodeURIComponent(server.slug)}`;
     const { tools, errors } = await api.get<{ tools: Tool[]; errors: { message: string }[] }>(
       path,
       signal,

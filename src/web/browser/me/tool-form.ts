@@ -37,7 +37,7 @@ export function toolForm(context: UserContext, meant: Meant): HTMLElement {
   const editor = argumentsEditor(context, meant);
   const bodyOf = (): string => {
     const { server, tool } = meant;
-    const about = JSON.stringify({ method: tool.name, server: server.name, strict: true });
+    const about = JSON.stringify({ method: tool.name, server: server.slug, strict: true });
     return `${about.slice(0, -1)},"args":${editor.read()}}`;
   };
   const call = el("button", { type: "submit", class: "main", id: "call" }, say("playCall"));
@@ -70,7 +70,7 @@ export function toolForm(context: UserContext, meant: Meant): HTMLElement {
     ),
     failure,
     result,
-    button(say("playCurl"), showCurl, { id: "curl" }),
+    el("p", {}, button(say("playCurl"), showCurl, { id: "curl" })),
     curl,
   );
 }
@@ -99,7 +99,7 @@ async function perform(
   { call, cancel, failure, result }: CallParts,
 ): Promise<void> {
   const { api, say, language, signal } = context;
-  const names = { tool: inert(tool.name), server: server.name };
+  const names = { tool: inert(tool.name), server: inert(server.name) };
   if (wantsAsking(tool) && !(await sure(context, say("playAsk", names), say("playCall")))) return;
   const cancelled = new AbortController();
   const stop = (): void => cancelled.abort();
@@ -130,8 +130,8 @@ async function perform(
 }
 
 /** Of a server whose session is set up by the client. */
-function withSettings({ name, hasSettings }: Server, body: string): string {
-  const settings = hasSettings ? settingsFor(name) : undefined;
+function withSettings({ slug, hasSettings }: Server, body: string): string {
+  const settings = hasSettings ? settingsFor(slug) : undefined;
   return settings === undefined
     ? body
     : `${body.slice(0, -1)},"settings":${JSON.stringify(settings)}}`;

@@ -7,7 +7,10 @@ export interface Session {
 }
 
 export interface Server {
+  /** What people call it. */
   readonly name: string;
+  /** What addresses and calls name it by. */
+  readonly slug: string;
   readonly type: string;
   readonly description?: string | null;
   readonly state: string;
