@@ -52,6 +52,8 @@ function orderOf({ method, path, body }: Request): { what: string; user: string 
     return { what: "user add", user: typeof user === "string" ? user : null };
   }
   if (noun === "keys" && method === "DELETE") return { what: `key revoke ${name}`, user: null };
+  if (noun === "sessions" && method === "DELETE")
+    return { what: `session end ${name}`, user: null };
   if (noun === "mcp" && name === "import") return { what: "server import", user: null };
   if (noun === "mcp" && name === "configs")
     return { what: SERVER_ORDERS[method] ?? `${method} ${path}`, user: null };

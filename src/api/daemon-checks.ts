@@ -54,6 +54,13 @@ function contained(counts: MachineReport["contained"]): Finding[] {
   ];
 }
 
+function sessions(why: string | null): Finding[] {
+  if (!why) return [];
+  const found = `they go on, but would not outlive the daemon: ${why}`;
+  const next = "make room on the disk of dataDir; they are written down then by themselves";
+  return [warn("sessions of clients", found, next)];
+}
+
 /** What only the running daemon knows. */
 export function running(report: MachineReport): Finding[] {
   const { pid, version, isolation, exposed, troubled, refusing } = report;
@@ -76,6 +83,7 @@ export function running(report: MachineReport): Finding[] {
         "let them listen on 127.0.0.1",
       ),
     ),
+    ...sessions(report.unsavedSessions),
     ...contained(report.contained),
     ...limits(report),
     ...report.levels.map(level),

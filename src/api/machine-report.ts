@@ -61,5 +61,6 @@ export function reportMachine(parts: ControlParts): MachineReport {
       .map(({ labels, value }) => ({ owner: labels["owner"] as OwnerKind, count: value })),
     troubled: troubled(parts),
     refusing: refusing(parts),
+    unsavedSessions: parts.sessions.records?.failure?.message ?? null,
   };
 }

@@ -38,7 +38,10 @@ export interface ControlParts {
   supervisor: Supervisor;
   manifests: Pick<Manifests, "forget">;
   tools: Tools;
-  sessions: Pick<Sessions, "closeUser" | "closeServer" | "count" | "open" | "unread">;
+  sessions: Pick<
+    Sessions,
+    "closeUser" | "closeServer" | "count" | "open" | "unread" | "records" | "closeWhere"
+  >;
   /** Reads the config file again; see createReload. */
   reload: () => Promise<Reloaded>;
   log: Logger;

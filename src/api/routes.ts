@@ -17,6 +17,7 @@ import type { ControlParts } from "./parts.ts";
 import { addReloadRoute } from "./reload-routes.ts";
 import { addRefreshRoutes } from "./refresh-routes.ts";
 import { addServerRoutes } from "./server-routes.ts";
+import { addSessionRoutes } from "./session-routes.ts";
 import { addTokenRoutes } from "./token-routes.ts";
 import { addToolRoutes } from "./tool-routes.ts";
 import { addUserRoutes } from "./user-routes.ts";
@@ -29,6 +30,7 @@ export function createRoutes(parts: ControlParts, isLocal: boolean): Router {
   addRefreshRoutes(router, parts);
   addTokenRoutes(router, parts);
   addKeyRoutes(router, parts);
+  addSessionRoutes(router, parts);
   addInviteRoutes(router, parts);
   addJwtRoutes(router, parts);
   addAccessRoutes(router, parts);

@@ -210,6 +210,8 @@ export interface LogRow extends LogLine {
   variant: string;
 }
 
+export type { EndedSession, ListedSession } from "../sessions/session-list.ts";
+
 export type { KeyringStatus } from "../vault/keyring.ts";
 
 /** The key that is sealed with from now on. */
@@ -306,6 +308,8 @@ export interface MachineReport {
   troubled: { user: string; server: string; reason: string }[];
   /** Providers that refuse the daemon as a client, so that no token of theirs is fetched. */
   refusing: { provider: string; reason: string }[];
+  /** Why clients' sessions would not outlive the daemon now; null where they would. */
+  unsavedSessions: string | null;
 }
 
 /** What became of one request. */

@@ -11,6 +11,7 @@ type Kind =
   | "users"
   | "servers"
   | "keys"
+  | "sessions"
   | "groups"
   | "grants"
   | "files"
@@ -74,6 +75,7 @@ function kindOfArgument(command: Command, argument: Argument | undefined): Kind 
   if (name === "group") return "groups";
   if (name === "users") return "users";
   if (name === "id" && group === "key") return "keys";
+  if (name === "id" && group === "session") return "sessions";
   if (name === "server" || (name === "name" && group === "package")) return "servers";
   if (group === "server") return command.name() === "uninstall" ? "servers" : "anything";
   const isNew = group === "user" && command.name() === "add";
@@ -125,6 +127,8 @@ async function namesOf(
     return (await client.call<{ keys: OwnedKey[] }>("GET", apiPath(["keys"]))).keys.map(
       ({ id }) => id,
     );
+  if (kind === "sessions")
+    return (await client.call<{ sessions: string[] }>("GET", apiPath(["sessions"]))).sessions;
   const { users } = await client.call<{ users: ListedUser[] }>("GET", apiPath(["users"]));
   return users.map(({ user }) => user);
 }

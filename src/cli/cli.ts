@@ -12,6 +12,7 @@ import { addInitCommand } from "./init/init.ts";
 import { addInstanceCommands } from "./instance.ts";
 import { addJwtCommands } from "./jwt.ts";
 import { addKeyCommands } from "./key.ts";
+import { addSessionCommands } from "./session.ts";
 import { addKeyringCommands } from "./keyring.ts";
 import { addLogsCommand } from "./logs.ts";
 import { addPackageCommands } from "./package.ts";
@@ -56,6 +57,7 @@ export function createProgram(onError: (text: string) => void): Command {
   addApplyCommand(program);
   addTokenCommands(program);
   addKeyCommands(program);
+  addSessionCommands(program);
   addJwtCommands(program);
   addUrlCommand(program);
   addStatusCommand(program);

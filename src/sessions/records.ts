@@ -4,7 +4,7 @@ import { shapeOf } from "../config/compare.ts";
 import type { ServerDef } from "../config/config.ts";
 import { unawaited } from "../containment.ts";
 import type { SupervisorError } from "../errors.ts";
-import type { SessionHead, SessionRow } from "../store/store.ts";
+import type { NamedSession, SessionHead, SessionRow } from "../store/store.ts";
 import { RecordWriter } from "./record-writer.ts";
 import type { RecordWriterOptions } from "./record-writer.ts";
 import type { WrittenMemory } from "./session-memory.ts";
@@ -147,6 +147,18 @@ export class Records {
   list(user: string): StoredSession[] {
     const rows = this.#writer.read((sessions) => sessions.list(user)) ?? [];
     return rows.flatMap((row) => (row.usedAt < this.#oldest ? [] : (this.#opened(row) ?? [])));
+  }
+
+  /** Those whose hash begins with these hex digits, in memory or not; `most` at most of those in the database. */
+  startingWith(digits: string, most: number): (NamedSession & { record?: SessionRecord })[] {
+    const named = new Map<string, NamedSession & { record?: SessionRecord }>();
+    for (const row of this.#writer.read((rows) => rows.startingWith(digits, most)) ?? [])
+      named.set(row.hash, row);
+    for (const record of this.#live.values()) {
+      const { hash, user, server } = record.head;
+      if (hash.startsWith(digits)) named.set(hash, { hash, user, server, record });
+    }
+    return [...named.values()];
   }
 
   begin(record: SessionRecord): void {

@@ -31,6 +31,9 @@ export interface SessionRow extends SessionHead {
   box: Buffer;
 }
 
+/** Which session it is, and whose. */
+export type NamedSession = Pick<SessionHead, "hash" | "user" | "server">;
+
 /** What a client is known by that comes back without the id of its session. */
 export type SessionTrace = Pick<
   SessionHead,
@@ -58,6 +61,7 @@ export class SessionRows {
   readonly #find: Query<SessionRow>;
   readonly #lastLeft: Query<SessionRow>;
   readonly #list: Query<SessionRow>;
+  readonly #startingWith: Query<NamedSession>;
   readonly #ages: Query<{ hash: string; usedAt: number }>;
   readonly #count: Query<{ sessions: number }>;
   readonly #crowded: Query<{ user: string }>;
@@ -87,6 +91,10 @@ export class SessionRows {
        AND detached_at IS NOT NULL AND used_at >= ? ORDER BY detached_at DESC, used_at DESC LIMIT 1`,
     );
     this.#list = db.prepare(`${FROM} WHERE users.name = ?`);
+    this.#startingWith = db.prepare(
+      `SELECT hash, users.name AS user, server FROM sessions JOIN users ON users.id = user_id
+       WHERE hash >= ? AND hash < ? ORDER BY hash LIMIT ?`,
+    );
     this.#ages = db.prepare(`SELECT hash, used_at AS usedAt FROM sessions WHERE ${OF_USER}`);
     this.#count = db.prepare(`SELECT count(*) AS sessions FROM sessions WHERE ${OF_USER}`);
     this.#crowded = db.prepare(
@@ -140,6 +148,11 @@ export class SessionRows {
   /** All of a user's, in no order. */
   list(user: string): SessionRow[] {
     return this.#list.all(user);
+  }
+
+  /** Those whose hash begins with these hex digits, `most` at most. */
+  startingWith(digits: string, most: number): NamedSession[] {
+    return this.#startingWith.all(digits, `${digits}g`, most);
   }
 
   /** When each of a user's was last used, as far as that was written. */

@@ -44,6 +44,7 @@ export type { NoticeRow, NoticeRows } from "./notices.ts";
 export type { RowKey, SealedHead, SealedColumn, SealedRows } from "./sealed.ts";
 export type { ServerRow, ServerState } from "./servers.ts";
 export type {
+  NamedSession,
   SessionHead,
   SessionOwner,
   SessionRow,

@@ -150,6 +150,7 @@ const REPORT: MachineReport = {
   contained: [],
   troubled: [],
   refusing: [],
+  unsavedSessions: null,
 };
 
 test("a running daemon's report tells levels, limits, key and users in trouble as that daemon has them", () => {
@@ -169,6 +170,9 @@ test("a running daemon's report tells levels, limits, key and users in trouble a
     "ok warning failed",
   );
   assert.match(find("isolation of three").found, /uids are not set/);
+  const unsavedSessions = "the disk is full";
+  const full = find("sessions of clients", running({ ...REPORT, unsavedSessions }));
+  assert.match(`${full.outcome} ${full.found}`, /^warning .*not outlive .*the disk is full/);
   assert.match(find("key").found, /^systemd credential .*vault\.key, mode 0440$/);
   assert.equal(find("key", running({ ...REPORT, key: gone })).outcome, "failed");
   assert.match(find("limits").found, /cpu, memory, pids .*65536 files open$/);

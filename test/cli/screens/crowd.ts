@@ -118,6 +118,7 @@ export const MACHINE: MachineReport = {
   openFiles: 524_288,
   contained: [],
   refusing: [],
+  unsavedSessions: null,
   troubled: instances
     .filter(({ failing }) => failing)
     .map(({ user, server, reason }) => ({ user, server, reason: reason ?? "failed" })),
