@@ -1,6 +1,16 @@
 // The Debian package on a plain system, from install to purge; each test goes on where the last one ended.
 import assert from "node:assert/strict";
-import { existsSync, readFileSync, readdirSync, rmSync, statSync } from "node:fs";
+import { once } from "node:events";
+import {
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { createServer } from "node:http";
 import { test } from "node:test";
 import { callTool } from "./client.ts";
 import { SERVICE, mainPid, property, run, serving, until } from "./system.ts";
@@ -85,6 +95,55 @@ test("on a plain system two commands are enough for a first call, in a sandbox",
   await until(() => property("StatusText") === "1 user, 1 child", "systemd shows the counts");
   const { stdout } = run(PROGRAM, ["user", "add", "bob"]);
   assert.match(stdout, /^ {2}mcp-supervisor url bob/m, "hints name the command as it is installed");
+});
+
+/** A server of one's own that asks a service of this machine, with the user's token. */
+const OWN = `import { createInterface } from "node:readline";
+const answer = (id, result) => console.log(JSON.stringify({ jsonrpc: "2.0", id, result }));
+createInterface({ input: process.stdin }).on("line", async (line) => {
+  const { id, method, params } = JSON.parse(line);
+  if (method === "initialize")
+    answer(id, {
+      protocolVersion: params.protocolVersion,
+      capabilities: { tools: {} },
+      serverInfo: { name: "own", version: "1" },
+    });
+  else if (method === "tools/list")
+    answer(id, { tools: [{ name: "ask", inputSchema: { type: "object" } }] });
+  else if (method === "tools/call") {
+    const headers = { authorization: process.env.OWN_TOKEN };
+    const text = await (await fetch(process.env.SERVICE, { headers })).text();
+    answer(id, { content: [{ type: "text", text }] });
+  } else if (id !== undefined)
+    console.log(JSON.stringify({ jsonrpc: "2.0", id, error: { code: -32601, message: "no" } }));
+});
+`;
+
+test("an own server with a local service is four commands away, the install with them", async () => {
+  mkdirSync("/srv/own", { recursive: true });
+  writeFileSync("/srv/own/server.mjs", OWN);
+  const entry = {
+    command: "/usr/local/bin/node",
+    args: ["/srv/own/server.mjs"],
+    cwd: "/srv/own",
+    env: { SERVICE: "http://127.0.0.1:8030/" },
+    reach: [8030],
+    tokenEnv: "OWN_TOKEN",
+  };
+  writeFileSync("/srv/own.json", JSON.stringify({ mcpServers: { own: entry } }));
+  const service = createServer((request, response) =>
+    response.end(`service for ${request.headers.authorization}`),
+  );
+  await once(service.listen(8030, "127.0.0.1"), "listening");
+  try {
+    ask(PROGRAM, ["server", "import", "/srv/own.json"]);
+    const carol = ask<Added>(PROGRAM, ["user", "add", "carol", "--token-stdin"], "carols");
+    ask(PROGRAM, ["user", "grant", "carol", "own"]);
+    const url = "http://127.0.0.1:8040/u/carol/own/mcp";
+    assert.match(await callTool("http", url, carol.key.secret, "ask"), /service for carols/);
+  } finally {
+    service.close();
+  }
 });
 
 test("it has a man page, and completion for three shells", () => {
