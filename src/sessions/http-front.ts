@@ -1,4 +1,4 @@
-import { guarded, unawaited } from "../containment.ts";
+import { unawaited } from "../containment.ts";
 import { SupervisorError } from "../errors.ts";
 import { rpcErrorText } from "../http/error-response.ts";
 import { cancelledBy, ownMessage } from "../mcp/client-body.ts";
@@ -19,7 +19,6 @@ import {
   TAKES_JSON_ALONE,
   answerAll,
   answerOne,
-  begin,
   canCarry,
   emit,
   newPost,
@@ -31,6 +30,7 @@ import type { Failed, Post } from "./open-post.ts";
 import type { HttpSession } from "./http-sessions.ts";
 import { HttpStreams } from "./http-streams.ts";
 
+import { Patience } from "./patience.ts";
 import { Readers } from "./readers.ts";
 import type { Reading, ReturnsOptions } from "./returns.ts";
 import type { ResumableAnswer } from "./resumable-answer.ts";
@@ -70,7 +70,7 @@ export class HttpFront implements Front, HttpSession {
   /** Questions of the server that the client has not answered, by id; the text of those that wait for a way to it. */
   readonly #asked = new Map<string, Text | undefined>();
   readonly readers: Readers;
-  #watch: NodeJS.Timeout | undefined;
+  readonly #patience: Patience;
 
   /** `place`: which instance serves it, and what its client declared. */
   constructor(options: HttpFrontOptions, place: Place) {
@@ -79,6 +79,7 @@ export class HttpFront implements Front, HttpSession {
     this.#flow = options.flow;
     this.#flow.use(this.session);
     this.#answers = new HttpStreams(this.session, options);
+    this.#patience = new Patience(this.#posts, this.#break);
     this.readers = new Readers({
       ...options,
       session: this.session,
@@ -184,7 +185,7 @@ export class HttpFront implements Front, HttpSession {
 
   /** The client has ended the session, or an admin. */
   close(): void {
-    clearTimeout(this.#watch);
+    this.#patience.end();
     this.readers.close();
     unawaited("session", () => {}, answerAll(this.#takePosts(), ENDED));
     this.end();
@@ -301,30 +302,11 @@ export class HttpFront implements Front, HttpSession {
     watch: CallWatch | undefined,
   ): Post {
     const post = newPost(requests, outlet, watch);
-    this.#watch ??= this.#losePatienceIn(this.#answers.patienceMs);
+    this.#patience.begin(this.#answers.patienceMs);
     this.#outlets.set(outlet, post);
     for (const id of post.waiting) this.#posts.set(id, post);
     for (const token of post.progressTokens) this.#byToken.set(token, post);
     return post;
-  }
-
-  /** One timer for all posts of the session: nearly all are answered at once, and a timer each would be wasted. */
-  #losePatience(): void {
-    this.#watch = undefined;
-    const now = performance.now();
-    for (const post of this.#posts.values()) {
-      if (post.isStream || !canCarry(post) || !post.outlet.isAttached) continue;
-      const leftMs = post.since + this.#answers.patienceMs - now;
-      if (leftMs > 0) return void (this.#watch = this.#losePatienceIn(leftMs));
-      begin(post);
-    }
-  }
-
-  #losePatienceIn(ms: number): NodeJS.Timeout {
-    return setTimeout(
-      guarded("session", this.#break, () => this.#losePatience()),
-      ms,
-    );
   }
 
   /** Where what is no answer goes: to the POST that it is known or told to belong to. */

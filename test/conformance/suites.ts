@@ -55,8 +55,8 @@ export const SUITES: readonly Suite[] = [
 ];
 
 /**
- * Checks of sessions (to 2025-11-25) that the suites do not make behind a bridge, whose answers have
- * no event ids and are plain JSON where nothing comes before them: that streams side by side work is
+ * Checks of sessions (to 2025-11-25) that the suites do not make behind a bridge, whose answers are
+ * plain JSON where nothing comes before them for a second, and have no event ids then: that streams side by side work is
  * counted of answers that are streams only, and priming, retry and resumption of servers that number
  * their events only, which children over stdio and SSE do not.
  */

@@ -89,7 +89,7 @@ for (const [limit, who, status, code] of [
     const rig = await startForAlice(
       t,
       { one: fixture("http", "echo-sse"), two: fixture("http", "echo-sse") },
-      { limits: { [limit]: 1 } },
+      { limits: { [limit]: 1 }, resumeWindow: "200ms" },
     );
     const { daemon, auth } = rig;
     const bob = bearer((await daemon.addUser("bob")).key.secret);

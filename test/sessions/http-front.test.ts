@@ -4,9 +4,10 @@ import { test } from "node:test";
 import type { TestContext } from "node:test";
 import { SupervisorError } from "../../src/errors.ts";
 import { peek } from "../../src/mcp/client-body.ts";
+import { readEventId } from "../../src/sessions/event-id.ts";
 import { HttpFront } from "../../src/sessions/http-front.ts";
 import type { ClientOutlet } from "../../src/sessions/outlet.ts";
-import { call } from "../helpers/fixtures.ts";
+import { call, initialize } from "../helpers/fixtures.ts";
 import { testInstance } from "../helpers/instance.ts";
 import { forReturns, sessionOptions } from "../helpers/session.ts";
 import { serve } from "../helpers/serve.ts";
@@ -119,4 +120,120 @@ test("for a client that has let too much wait a question is refused, a notificat
   slow.waits(0);
   front.onMessage(Buffer.from('{"jsonrpc":"2.0","id":1,"result":{}}'), "1");
   assert.match(slow.said.join(), /"id":1,"result"/);
+});
+
+/** A client's end: the statuses, events and ids that it got. */
+function reader() {
+  const got = { status: 0, text: "", ids: [] as string[], isEnded: false };
+  const outlet: ClientOutlet = {
+    accepted: "either",
+    unread: 0,
+    head: (status) => void (got.status = status),
+    part: (bytes) => (got.text += bytes.toString()).length > 0,
+    event(idLine, bytes) {
+      got.ids.push(idLine.slice(4).trim());
+      return (got.text += bytes.toString()).length > 0;
+    },
+    onceDrained() {},
+    end: () => void (got.isEnded = true),
+    fail: () => void (got.isEnded = true),
+  };
+  return { got, outlet };
+}
+
+/** As a client of that revision whose `initialize` was answered. */
+async function greeted(front: HttpFront, protocolVersion: string): Promise<void> {
+  // Else the link, which opens with the first message, would begin with a replay.
+  const opening = reader();
+  await front.post(peekAll(call("opening", "slow")), [], opening.outlet);
+  front.left(opening.outlet);
+  const [hello] = peekAll(initialize());
+  const result = { protocolVersion, capabilities: {} };
+  front.session.memory.begun(hello!, Buffer.from(JSON.stringify({ id: 0, result })));
+}
+
+function peekAll(body: string) {
+  const posted = peek(Buffer.from(body));
+  assert.equal(posted.kind, "messages");
+  return posted.messages;
+}
+
+const answerTo = (id: number): Buffer => Buffer.from(`{"jsonrpc":"2.0","id":${id},"result":{}}`);
+const requestId = "req_2";
+
+test("over a bridge a call becomes a stream after a second, which its client may lose and come back for", async (t) => {
+  const { front } = await rig(t);
+  await greeted(front, "2025-11-25");
+  const first = reader();
+  await front.post(peekAll(call(1, "slow")), [], first.outlet);
+  await until(() => first.got.ids.length === 1, "its answer is a stream that begins with an id");
+  assert.equal(first.got.text, "data: \n\n");
+  front.left(first.outlet);
+  const second = reader();
+  front.listen({ outlet: second.outlet, requestId, at: readEventId(first.got.ids[0]) });
+  front.onMessage(answerTo(1), "1");
+  assert.match(second.got.text, /^data: \n\nevent: message\ndata: .*"result":\{\}\}\n\n$/);
+  assert.equal(second.got.isEnded, true);
+  front.left(second.outlet);
+  const [, last] = second.got.ids;
+  const late = { outlet: reader().outlet, requestId, at: readEventId(last) };
+  assert.throws(() => front.listen(late), { code: "METHOD_NOT_ALLOWED" });
+});
+
+test("clients of earlier revisions get no event without data", async (t) => {
+  const { front } = await rig(t);
+  await greeted(front, "2025-06-18");
+  const stream = reader();
+  front.listen({ outlet: stream.outlet, requestId, at: undefined });
+  assert.deepEqual([stream.got.status, stream.got.text], [200, ""]);
+});
+
+test("a client that has missed more than is kept is told once what may have changed, and goes on", async (t) => {
+  const { front } = await rig(t);
+  await greeted(front, "2025-06-18");
+  const { memory } = front.session;
+  const list = '{"jsonrpc":"2.0","id":1,"method":"tools/list"}';
+  memory.answered(peekAll(list)[0], Buffer.from('{"id":1,"result":{"tools":[]}}'));
+  const subscribe =
+    '{"jsonrpc":"2.0","id":2,"method":"resources/subscribe","params":{"uri":"note:///1"}}';
+  memory.sent(peekAll(subscribe));
+  const tell = (method: string): void =>
+    front.onMessage(Buffer.from(JSON.stringify({ jsonrpc: "2.0", method })), undefined);
+  const first = reader();
+  front.listen({ outlet: first.outlet, requestId, at: undefined });
+  tell("notifications/one");
+  front.left(first.outlet);
+  for (let n = 0; n < 100; n++)
+    for (const what of ["message", "tools/list_changed", "resources/updated"])
+      tell(`notifications/${what}`);
+  const second = reader();
+  front.listen({ outlet: second.outlet, requestId, at: readEventId(first.got.ids[0]) });
+  const times = (what: string): number => second.got.text.split(what).length - 1;
+  assert.deepEqual([times("tools/list_changed"), times("resources/updated")], [1, 1]);
+  assert.ok(times("notifications/message") > 80);
+  assert.equal(new Set(second.got.ids).size, second.got.ids.length);
+});
+
+test("a client that comes back too late is told that its call was cancelled, and its session goes on", async (t) => {
+  const { front, child, seen } = await rig(t, 20);
+  await greeted(front, "2025-11-25");
+  const stream = reader();
+  front.listen({ outlet: stream.outlet, requestId, at: undefined });
+  const first = reader();
+  const progress = '{"jsonrpc":"2.0","method":"notifications/progress","params":{}}';
+  await front.post(peekAll(call(1, "slow")), [], first.outlet);
+  front.onMessage(Buffer.from(progress), "1");
+  front.left(first.outlet);
+  front.left(stream.outlet);
+  await until(() => child.instance.usage.sessions === 0, "its instance serves it no more");
+  assert.ok(seen.posts.some((body) => body.includes("notifications/cancelled")));
+  const back = reader();
+  front.listen({ outlet: back.outlet, requestId, at: readEventId(first.got.ids.at(-1)) });
+  assert.match(back.got.text, /"id":1,"error":.*"mayHaveHappened":true/);
+  assert.equal(back.got.isEnded, true);
+  front.left(back.outlet);
+  const next = reader();
+  const posted = front.post(peekAll(call(2, "slow")), [], next.outlet);
+  assert.equal(child.instance.usage.sessions, 1);
+  posted.catch(() => {});
 });

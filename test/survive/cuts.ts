@@ -53,20 +53,27 @@ export async function cutUnderCalls(
 async function cutUnderClient(rig: Rig, way: Way, cutting: Cutting, sheet: Sheet): Promise<void> {
   const { cuts, calls } = cutting;
   const proxy = await CuttingProxy.open(Number(new URL(rig.gateway.origin).port));
-  const client = new Comer(proxy, rig, way, cuts);
+  // With one key, and the same ids at the same time.
+  const clients = [1, 2].map((nth) => new Comer(proxy, rig, way, { nth, cuts }));
   try {
-    await client.begin();
     const ids = Array.from({ length: calls }, (_, i) => i + 1);
-    await atMost(AT_A_TIME, ids, (id) => client.call(id));
-    const wrong = ids.map((id) => client.faultOf(id)).filter((fault) => fault !== undefined);
-    sheet.note(`${nameOf(way)}: cuts`, `${cuts}`, client.cuts, client.cuts >= cuts);
+    const wrong: string[] = [];
+    await Promise.all(
+      clients.map(async (client) => {
+        await client.begin();
+        await atMost(AT_A_TIME, ids, (id) => client.call(id));
+        wrong.push(...ids.flatMap((id) => client.faultOf(id) ?? []));
+      }),
+    );
+    const done = Math.min(...clients.map((client) => client.cuts));
+    sheet.note(`${nameOf(way)}: cuts of each client`, `${cuts}`, done, done >= cuts);
     sheet.note(
       `${nameOf(way)}: ${calls} calls of ${STEPS} notifications, each once and in order`,
       "none wrong",
       wrong.length === 0 ? "none wrong" : `${wrong.length}: ${wrong[0]}`,
     );
   } finally {
-    client.close();
+    for (const client of clients) client.close();
     proxy.close();
   }
 }
@@ -77,6 +84,8 @@ class Comer {
   readonly #proxy: CuttingProxy;
   readonly #way: Way;
   readonly #wanted: number;
+  /** Tells its calls from those of others. */
+  readonly #first: number;
   readonly #path: string;
   readonly #port: number;
   readonly #headers: string[];
@@ -86,10 +95,16 @@ class Comer {
   #endpoint: string | undefined;
   #eventsToCut = 3;
 
-  constructor(proxy: CuttingProxy, rig: Rig, way: Way, wanted: number) {
+  constructor(
+    proxy: CuttingProxy,
+    rig: Rig,
+    way: Way,
+    { nth, cuts }: { nth: number; cuts: number },
+  ) {
     this.#proxy = proxy;
     this.#way = way;
-    this.#wanted = wanted;
+    this.#wanted = cuts;
+    this.#first = nth * 1_000;
     this.#port = Number(new URL(rig.gateway.origin).port);
     this.#path = `/u/alice/${way.server}/${way.front}`;
     this.#headers = [...bearer(rig.secrets.get("alice")!), ...json];
@@ -110,7 +125,7 @@ class Comer {
   }
 
   async call(id: number): Promise<void> {
-    const args = { ms: STEPS * STEP_MS, n: id };
+    const args = { ms: STEPS * STEP_MS, n: this.#first + id };
     await this.#ask(id, "tools/call", {
       name: "read",
       arguments: args,
@@ -121,7 +136,9 @@ class Comer {
   /** What is wrong with what was heard of that call. */
   faultOf(id: number): string | undefined {
     const heard = this.#said.flatMap((said) => {
-      if (said.id === id) return [said.error?.message ?? "answer"];
+      const own = `\\"n\\":${this.#first + id}}`;
+      if (said.id === id)
+        return [JSON.stringify(said).includes(own) ? "answer" : JSON.stringify(said)];
       return said.params?.progressToken === id ? [`${said.params.progress}`] : [];
     });
     const wanted = [...Array.from({ length: STEPS }, (_, i) => `${i + 1}`), "answer"];
