@@ -8,7 +8,7 @@ import { test } from "node:test";
 import type { TestContext } from "node:test";
 import { readIssuers } from "../../src/auth/jwt/trusted-issuer.ts";
 import { Registry } from "../../src/auth/registry.ts";
-import { parseConfig } from "../../src/config/config.ts";
+import { loadConfig, parseConfig } from "../../src/config/config.ts";
 import { SupervisorError } from "../../src/errors.ts";
 import { forgedJwts } from "../helpers/forged-jwts.ts";
 import { inSeconds, signedJwt } from "../helpers/jwt.ts";
@@ -376,4 +376,34 @@ test("a file that holds no fitting key is refused with what to do", (t) => {
   ];
   for (const [issuer, why] of refusals) assert.throws(() => read([issuer]), why);
   assert.equal(read([{ secretFile: "short", allowShortSecret: true }]).length, 1);
+});
+
+test("JWT_SECRET is a secret or, with the algorithm of one, a public key, and refused by its name alone", async (t) => {
+  const folder = temporaryFolder(t);
+  const hidden: string[] = [];
+  const read = (variables: object) => {
+    const env = { MCP_URL: "http://h/mcp", ...variables };
+    const { jwt } = loadConfig({ env, cwd: folder });
+    const scrubber = { set: (_: string, secret: string) => hidden.push(secret) > 0 };
+    return readIssuers(jwt.issuers, { scrubber, log: { warn: () => undefined } }, () => {});
+  };
+  const short = "your-secret-key";
+  const refusals: [object, RegExp][] = [
+    [{ JWT_SECRET: short }, /^JWT_SECRET: the secret has 15 bytes.*JWT_SECRET="\$\(openssl rand/],
+    [{ JWT_SECRET: PAIR.publicKey }, /^JWT_SECRET holds a key.*JWT_ALGORITHM, such as RS256$/],
+    [{ JWT_SECRET: SECRET, JWT_ALGORITHM: "RS256" }, /^JWT_SECRET holds no public key as PEM$/],
+    [{ JWT_SECRET: PAIR.publicKey, JWT_ALGORITHM: "ES256" }, /^JWT_SECRET: the key is none for ES/],
+  ];
+  for (const [variables, why] of refusals)
+    assert.throws(
+      () => read(variables),
+      ({ message }: Error) => why.test(message) && !message.includes(short),
+    );
+  const [bySecret] = read({ JWT_SECRET: short, JWT_ALLOW_SHORT_SECRET: "yes" });
+  assert.ok(bySecret?.signingKey !== undefined);
+  assert.deepEqual(hidden, [short]);
+  const [byKey] = read({ JWT_SECRET: PAIR.publicKey, JWT_ALGORITHM: "RS256" });
+  assert.equal(byKey?.signingKey, undefined);
+  const key = await byKey!.keyFor({ alg: "RS256" });
+  assert.equal("asymmetricKeyType" in key && key.asymmetricKeyType, "rsa");
 });

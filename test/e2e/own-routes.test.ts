@@ -6,6 +6,7 @@ import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { startForAlice } from "../helpers/alice.ts";
 import type { Alice } from "../helpers/alice.ts";
+import { boxed, noSandbox } from "../helpers/isolation.ts";
 import { HOSTILE_PATHS } from "../helpers/hostile-paths.ts";
 import { ask } from "../helpers/raw-http.ts";
 import type { RawRequest } from "../helpers/raw-http.ts";
@@ -311,3 +312,20 @@ test("the route starts a child that sleeps, of either transport, and a remote is
   assert.ok(headers.includes("Bearer token-of-alice"), headers.join());
   assert.ok(headers.includes("alice") && !headers.includes("mallory"));
 });
+
+test(
+  "a child in a sandbox, which has no port on this machine, has routes as well",
+  { skip: noSandbox },
+  async (t) => {
+    const alice = await startForAlice(
+      t,
+      { notes: boxed("own-routes", { routes: ["/files"] }) },
+      { isolation: "sandbox" },
+    );
+    const { echo } = rigOf(alice);
+    assert.equal((await echo("/files/x", { method: "POST", body: "hello" })).body, "hello");
+    const { socket, heard } = await say(alice.daemon.port, handshake(`${AT}/files/ws`, alice.auth));
+    await until(() => heard().includes("]"), "it is open");
+    socket.destroy();
+  },
+);

@@ -115,3 +115,33 @@ test("a client that leaves before its body is whole is told apart from an empty 
   await until(() => bodies.length === 1, "the body is over");
   assert.deepEqual(bodies, ["gone"]);
 });
+
+test("where WebSockets are taken, a request that offers another protocol is one like any other, body and all", async (t) => {
+  const server = createHttpServer(
+    (req, res) => void (req.tunnel === undefined ? echo(req, res) : res.end("a tunnel")),
+    { takesUpgrades: true },
+  );
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  t.after(() => closeServer(server));
+  const say = async (text: string, until_: string) => {
+    const socket = connect((server.address() as AddressInfo).port, "127.0.0.1");
+    t.after(() => socket.destroy());
+    let heard = "";
+    socket.on("data", (chunk: Buffer) => (heard += chunk.toString("latin1")));
+    socket.write(text);
+    await until(() => heard.includes(until_), until_);
+    return { socket, heard: () => heard };
+  };
+  const offer = "connection: Upgrade, HTTP2-Settings\r\nupgrade: h2c\r\nhttp2-settings: AA\r\n";
+  const post = `POST / HTTP/1.1\r\nhost: a\r\n${offer}content-length: 5\r\n\r\nhello`;
+  const { socket, heard } = await say(post, "<hello>");
+  socket.write(`${head(3)}two`);
+  await until(() => heard().includes("<two>"), "the connection goes on");
+  const ask = (method: string) =>
+    `${method} / HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: WebSocket\r\n`;
+  await say(`${ask("POST")}content-length: 2\r\n\r\nok`, "<ok>");
+  const tunnel = await say(`${ask("GET")}\r\n`, "a tunnel");
+  await until(() => tunnel.socket.destroyed, "the connection ends with the answer");
+  assert.match(tunnel.heard(), /^HTTP\/1\.1 200 /);
+  await say("CONNECT a:1 HTTP/1.1\r\nhost: a\r\n\r\n", "405");
+});
