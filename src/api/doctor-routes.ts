@@ -52,7 +52,7 @@ export function addDoctorRoutes(router: Router, parts: ControlParts): void {
       const limit = readCount(req, "limit", MAX_REQUESTS) ?? DEFAULT_REQUESTS;
       const ofUser = parts.journal
         .all()
-        .filter((record) => user === undefined || (record.user ?? record.pathUser) === user);
+        .filter((one) => user === undefined || one.user === user || one.pathUser === user);
       const requests = ofUser.slice(0, limit).map((record) => tellRequest(record, parts));
       return { body: clean({ requests }) };
     },

@@ -62,7 +62,7 @@ export class Journal {
   /** Whoever something was refused or failed of lately, is waiting, or calls in vain: names, some of nobody. */
   unlucky(): Set<string> {
     const failed = [...this.#failed.all(), ...this.#unproven.all()];
-    const names = failed.map(({ user, pathUser }) => user ?? pathUser);
+    const names = failed.flatMap(({ user, pathUser }) => [user, pathUser]);
     const waiting = Array.from(this.#open, ({ method, user }) => (method === "POST" ? user : null));
     const calling = Array.from(this.#runs.values(), ({ user }) => user);
     return new Set([...names, ...waiting, ...calling].filter((name) => name !== null));

@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { globSync, readFileSync } from "node:fs";
 import { request } from "node:http";
 import type { IncomingMessage } from "node:http";
 import { join } from "node:path";
 import { test } from "node:test";
 import type { TestContext } from "node:test";
+import { fileURLToPath } from "node:url";
 import { AdminSessions } from "../../src/api/admin-sessions.ts";
 import type { OpenedSession } from "../../src/api/admin-sessions.ts";
 import type { PanelLink, PanelSession } from "../../src/api/panel-types.ts";
@@ -13,6 +14,7 @@ import { until } from "../helpers/until.ts";
 import { openRig, shortFolder } from "./rig.ts";
 import type { Answered, Rig } from "./rig.ts";
 
+const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const ADMIN = { admin: { host: "127.0.0.1", port: 0 } };
 
 /** A browser that has opened the panel, and its requests as those of the page. */
@@ -200,6 +202,63 @@ test("what only a page of ours can send writes, anything else is 403 and has cha
   // A script has the token itself, and no page.
   const token = readFileSync(join(rig.dataDir, "admin.token"), "utf8").trim();
   assert.deepEqual(await add("script", { authorization: `Bearer ${token}` }), [201]);
+});
+
+test("the impersonation matrix of the control listener: every route, and whoever is not signed in to it", async (t) => {
+  const rig = await openPanel(t);
+  const added = await rig.ask("POST", "/api/users", { body: { user: "alice" } });
+  const { secret } = added.body["key"] as { secret: string };
+  const { code } = await rig.link();
+  const [ended, session] = [await rig.session(), await rig.session()];
+  await rig.send("DELETE", `/api/panel/sessions/${ended.id}`, rig.as(session));
+  const bearer = (given: string) => ({ ...rig.own, authorization: `Bearer ${given}` });
+  const strangers: Record<string, Record<string, string>> = {
+    "no secret": rig.own,
+    "a user's key": bearer(secret),
+    "the code of a link": bearer(code),
+    "a session that has ended": bearer(ended.session),
+    "the id of a session": bearer(session.id),
+    "the session as a cookie": {
+      ...rig.own,
+      cookie: `mcps-admin-session=${session.session}; __Host-mcps-session=${session.session}`,
+    },
+    "the session beside a key": {
+      ...rig.own,
+      authorization: `Bearer ${secret}, Bearer ${session.session}`,
+    },
+  };
+  const pages: Record<string, Record<string, string>> = {
+    "no page": { authorization: `Bearer ${session.session}` },
+    "another page": { ...rig.as(session), origin: "http://127.0.0.1:1" },
+    "a form": { ...rig.as(session), "content-type": "text/plain" },
+  };
+  const sources = globSync("src/api/*.ts", { cwd: ROOT }).map((file) =>
+    readFileSync(join(ROOT, file), "utf8"),
+  );
+  const paths = sources
+    .flatMap((text) => [...text.matchAll(/\bmount\(router, "([^"]+)"/g)].map((match) => match[1]!))
+    .map((path) => `/api${path.replaceAll(/:\w+/g, "alice")}`);
+  assert.ok(paths.length > 40);
+  const query = `?token=${session.session}`;
+  for (const path of [...paths, "/metrics", "/api/users/alice/logs?follow=1"])
+    for (const method of ["GET", "POST", "PUT", "DELETE"]) {
+      const isSignIn = method === "POST" && path === "/api/panel/sessions";
+      for (const [name, headers] of Object.entries(isSignIn ? {} : strangers)) {
+        const where = path.includes("?") ? path : `${path}${query}`;
+        const { status } = await rig.send(method, where, headers);
+        assert.equal(status, 401, `${name}: ${method} ${path}`);
+      }
+      for (const [name, headers] of Object.entries(method === "GET" ? {} : pages)) {
+        const { status } = await rig.send(method, path, headers);
+        assert.equal(status, 403, `${name}: ${method} ${path}`);
+      }
+    }
+  const { users } = (await rig.ask("GET", "/api/users")).body as { users: { user: string }[] };
+  assert.deepEqual(
+    users.map(({ user }) => user),
+    ["alice"],
+  );
+  assert.deepEqual(await statusOf(rig.send("GET", "/api/users", rig.as(session))), [200]);
 });
 
 test("links are made on the socket alone, and where there is no listener it says so", async (t) => {

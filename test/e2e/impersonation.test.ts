@@ -31,6 +31,7 @@ test("the impersonation matrix: only the owner's own key gets through, and refus
   const daemon = await startDaemon(t, {
     config: {
       jwt: { issuers: [{ secretFile }] },
+      admin: { host: "127.0.0.1", port: 0 },
       servers: {
         everything: { ...echoServer("sse"), routes: ["/stats"] },
         streamable: echoServer("http"),
@@ -90,6 +91,19 @@ test("the impersonation matrix: only the owner's own key gets through, and refus
   assert.equal(started.status, 200);
 
   const ownPage = await SignedIn.with(daemon, own);
+  const { url } = (await daemon.cli(["panel"])).json<{ url: string }>();
+  const panel = new URL(url);
+  const signedIn = await fetch(new URL("/api/panel/sessions", panel), {
+    method: "POST",
+    headers: {
+      "content-type": "application/json",
+      "x-mcp-supervisor": "1",
+      origin: panel.origin,
+    },
+    body: JSON.stringify({ code: panel.hash.slice(1) }),
+  });
+  const { session: panelSession } = (await signedIn.json()) as { session: string };
+
   const flipped = own.slice(0, 10) + (own[10] === "a" ? "b" : "a") + own.slice(11);
   const CREDENTIALS: Record<
     string,
@@ -121,6 +135,11 @@ test("the impersonation matrix: only the owner's own key gets through, and refus
     "the session id": {
       header: bearer(sessionId),
       query: `token=${sessionId}`,
+      type: "KEY_INVALID",
+    },
+    "a session of the admin panel": {
+      header: bearer(panelSession),
+      query: `token=${panelSession}`,
       type: "KEY_INVALID",
     },
     "a revoked key": {

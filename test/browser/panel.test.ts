@@ -1,0 +1,437 @@
+import assert from "node:assert/strict";
+import { existsSync, readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { test } from "node:test";
+import type { TestContext } from "node:test";
+import type { Overview, PanelLink } from "../../src/api/panel-types.ts";
+import { orderControl } from "../helpers/control.ts";
+import { Chromium, NO_CHROMIUM } from "../helpers/chromium.ts";
+import type { Page } from "../helpers/chromium.ts";
+import { startDaemon } from "../helpers/daemon.ts";
+import type { AddedUser } from "../helpers/daemon.ts";
+import { bearer, call, fixture, initialize, json } from "../helpers/fixtures.ts";
+import { ask } from "../helpers/raw-http.ts";
+import { record } from "../helpers/recorder.ts";
+import { serve } from "../helpers/serve.ts";
+import { until } from "../helpers/until.ts";
+
+const LANGUAGES = ["en", "zh"] as const;
+const PLACES = ["now", "users", "servers", "audit", "requests", "logs", "machine"];
+
+const says = (text: string): object => ({
+  type: "stdio",
+  command: process.execPath,
+  // In base64, because in a config `${` stands for what is filled in.
+  args: [
+    "-e",
+    `console.error(String(Buffer.from(${JSON.stringify(Buffer.from(text).toString("base64"))}, 'base64'))); process.exit(3)`,
+  ],
+});
+
+/** A daemon with a panel, and a browser that has opened it. */
+async function start(t: TestContext, servers: object = {}) {
+  const daemon = await startDaemon(t, {
+    config: {
+      admin: { host: "127.0.0.1", port: 0 },
+      servers: { echo: fixture("http", "echo-sse"), ...servers },
+      defaultServer: "echo",
+    },
+  });
+  const order = async <T>(method: string, path: string, body: object = {}): Promise<T> =>
+    await orderControl<T>(daemon.socket, method, path, body);
+  const browser = await Chromium.open(t);
+  const page = await browser.page();
+  await trap(page);
+  const link = async (): Promise<string> =>
+    (await order<PanelLink>("POST", "/api/panel/links")).url;
+  await page.goto(await link());
+  await page.shows(/Sign out/);
+  return { daemon, order, browser, page, link };
+}
+
+/** Whatever runs that should not, and whatever the policy had to stop, is written down by the page. */
+async function trap(page: Page): Promise<void> {
+  await page.send("Page.addScriptToEvaluateOnNewDocument", {
+    source: `self.trapped = [];
+      self.alert = (what) => self.trapped.push("alert " + what);
+      document.addEventListener("securitypolicyviolation", (event) =>
+        self.trapped.push(event.violatedDirective + " " + event.blockedURI));`,
+  });
+}
+
+const trapped = async (page: Page): Promise<unknown> => await page.run("self.trapped");
+
+async function go(page: Page, place: string): Promise<void> {
+  await page.run(`location.hash = ${JSON.stringify(`#${place}`)}`);
+  await until(
+    async () => (await page.run(`!document.body.innerText.match(/Loading …|正在加载/)`)) === true,
+    `${place} is loaded`,
+  );
+}
+
+const speak = async (page: Page, language: string): Promise<void> => {
+  await page.click(`#in-${language}`);
+  await until(
+    async () => (await page.run("document.documentElement.lang")) === language,
+    `it speaks ${language}`,
+  );
+};
+
+/** Types into the field as a person does, a key at a time; what `shown` gives after each. */
+async function typeKeys(page: Page, field: string, text: string, shown: string) {
+  await page.run(`document.querySelector("${field}").focus()`);
+  await page.run(`document.querySelector("${field}").select()`);
+  const seen: unknown[] = [];
+  for (const key of text) {
+    await page.send("Input.insertText", { text: key });
+    seen.push(await page.run(shown));
+  }
+  return seen;
+}
+
+const count = async (page: Page, selector: string): Promise<number> =>
+  Number(await page.run(`document.querySelectorAll(${JSON.stringify(selector)}).length`));
+
+test(
+  "the form of a server says what is wrong with headers while one types, and never had their values",
+  { skip: NO_CHROMIUM },
+  async (t) => {
+    const remote = await record(t);
+    const { page, order, daemon } = await start(t);
+    const EXAMPLES = [
+      '{\n  "Authorization": "Bearer your_access_token_here"\n}',
+      '{\n  "Authorization": "Bearer your_token",\n  "X-Custom-Header": "custom_value",\n  "Content-Type": "application/json"\n}',
+    ];
+    const WORDS = {
+      en: ["Headers are malformed: they must be valid JSON", "Headers must be an object"],
+      zh: ["Headers 格式错误：必须是有效的 JSON 格式", "Headers 必须是一个对象"],
+    };
+    const problem = `document.querySelector("#headers-problem").textContent`;
+    for (const language of LANGUAGES) {
+      await go(page, "servers");
+      await speak(page, language);
+      await page.run(`document.querySelector("#add-server").open = true`);
+      const [notJson, noObject] = WORDS[language];
+      for (const text of EXAMPLES) {
+        const seen = await typeKeys(page, "#headers", text, problem);
+        assert.deepEqual([...new Set(seen)].toSorted(), [notJson, ""].toSorted(), text);
+        assert.equal(seen.at(-1), "");
+        assert.ok(seen.slice(0, -1).every((one) => one === notJson));
+      }
+      const list = await typeKeys(page, "#headers", '["Authorization", "Bearer token"]', problem);
+      assert.deepEqual([list[0], list.at(-1)], [notJson, noObject]);
+      const single = await typeKeys(page, "#headers", "{'a': 1}", problem);
+      assert.equal(single.at(-1), notJson);
+    }
+    await speak(page, "en");
+    await page.run(`document.querySelector("#add-server").open = true`);
+    await typeKeys(
+      page,
+      "#headers",
+      '{"Authorization":"Bearer canary-of-the-form","X-Two":"2"}',
+      "0",
+    );
+    await page.click("#format");
+    assert.equal(
+      await page.run(`document.querySelector("#headers").value`),
+      '{\n  "Authorization": "Bearer canary-of-the-form",\n  "X-Two": "2"\n}',
+    );
+    await page.type("#name", "Drawing Server");
+    await page.type("#url", `${remote.origin}/mcp`);
+    await page.click("#save");
+    await page.shows(/Set: Authorization, X-Two/);
+
+    await order("PUT", "/api/groups/all/grants?server=drawing-server");
+    const { key } = await daemon.addUser("alice");
+    const heads = async (): Promise<unknown[]> => {
+      const headers = [...bearer(key.secret), ...json];
+      const before = remote.requests.length;
+      const path = "/u/alice/drawing-server/mcp";
+      await ask(daemon.port, { method: "POST", path, headers, body: initialize() });
+      const post = remote.requests.slice(before).find(({ method }) => method === "POST");
+      return [post?.headers["authorization"], post?.headers["x-two"]];
+    };
+    assert.deepEqual(await heads(), ["Bearer canary-of-the-form", "2"]);
+    // Loaded anew the page has the names alone, and saving that keeps the values.
+    await page.send("Page.reload");
+    await page.shows(/Set: Authorization, X-Two/);
+    assert.equal(
+      await page.run(`document.querySelector("#headers").value`),
+      '{\n  "Authorization": null,\n  "X-Two": null\n}',
+    );
+    const html = String(await page.run("document.documentElement.outerHTML"));
+    assert.ok(!html.includes("canary-of-the-form"));
+    await page.type("#description", "draws");
+    await page.click("#save");
+    await until(async () => {
+      const { configs } = await order<{ configs: { description?: string }[] }>(
+        "GET",
+        "/api/mcp/configs",
+      );
+      return configs.some(({ description }) => description === "draws");
+    }, "it is saved again");
+    assert.deepEqual(await heads(), ["Bearer canary-of-the-form", "2"]);
+    assert.deepEqual(await trapped(page), []);
+    // What it would end is told, and its name typed, before it goes.
+    await until(
+      async () => await page.run(`document.querySelector("#remove-server") !== null`),
+      "",
+    );
+    await page.click("#remove-server");
+    await page.shows(/Ends now: 1 users/);
+    assert.equal(await page.run(`document.querySelector("#do-it").disabled`), true);
+    await typeKeys(page, "#typed-name", "drawing-server", "0");
+    await page.click("#do-it");
+    await until(async () => !(await page.text()).includes("Drawing Server"), "it is gone");
+  },
+);
+
+const HOSTILE = [
+  "<script>alert(1)</script>",
+  "<img src=x onerror=alert(2)>",
+  "<svg/onload=alert(3)>",
+  '"><iframe srcdoc="<script>parent.alert(4)</script>">',
+  "</textarea><script>alert(5)</script>",
+  "</pre></td></table><h1>INJECTED</h1>",
+  "javascript:alert(6)",
+  "data:text/html,<script>alert(7)</script>",
+  "\u202ereversed\u2066",
+  "\u001b[31mred\u0007",
+  "{{constructor.constructor('alert(8)')()}}",
+  "__proto__",
+  "constructor",
+  "${alert(9)}",
+  "<a href='javascript:alert(10)'>press</a>",
+  "<style>*{display:none}</style>",
+  "<math><mtext></form><form><mglyph><style></math><img src onerror=alert(11)>",
+  "x".repeat(2_000),
+];
+
+test(
+  "hostile texts in names, labels, logs, agents and causes are text in every place of the panel",
+  { skip: NO_CHROMIUM },
+  async (t) => {
+    const words = HOSTILE.join(" ");
+    const { page, order, daemon } = await start(t, { loud: says(words) });
+    const { key } = await order<AddedUser>("POST", "/api/users", {
+      user: "mallory",
+      name: HOSTILE[0],
+      email: "<img/src=x/onerror=alert(12)>@example.com",
+    });
+    for (const label of HOSTILE.slice(0, 8))
+      await order("POST", "/api/users/mallory/keys", { label: label.slice(0, 100) });
+    for (const [at, text] of HOSTILE.slice(0, 7).entries())
+      await order("POST", "/api/mcp/configs", {
+        name: `${text.slice(0, 90)}${at}`,
+        description: text,
+        url: `http://127.0.0.1:9/${encodeURIComponent(text)}`,
+        enabled: false,
+      });
+    const headers = [...bearer(key.secret), ...json, "user-agent", HOSTILE[1]!];
+    const knock = async (path: string, body: string): Promise<unknown> =>
+      await ask(daemon.port, { method: "POST", path, headers, body });
+    await knock("/u/mallory/loud/mcp", initialize());
+    await knock(`/u/mallory/${encodeURIComponent(HOSTILE[0]!)}/mcp`, initialize());
+    await knock("/u/mallory/echo/mcp", call(1, "<img src=x onerror=alert(13)>"));
+    const places = [...PLACES, "users?name=mallory", "logs?user=mallory&server=loud"];
+    const { configs } = await order<{ configs: { id: string; origin: string }[] }>(
+      "GET",
+      "/api/mcp/configs",
+    );
+    for (const { id, origin } of configs)
+      if (origin === "rest") places.push(`servers?id=${encodeURIComponent(id)}`);
+    const { requests } = await order<{ requests: { requestId: string }[] }>("GET", "/api/requests");
+    for (const { requestId } of requests) places.push(`requests?id=${requestId}`);
+    await page.send("Emulation.setDeviceMetricsOverride", {
+      width: 360,
+      height: 800,
+      deviceScaleFactor: 1,
+      mobile: false,
+    });
+    for (const place of places) {
+      await go(page, place);
+      assert.deepEqual(await trapped(page), [], place);
+      const strange = "script:not([type=module]), iframe, style, svg[onload], img, h1 ~ h1, mglyph";
+      assert.equal(await count(page, strange), 0, place);
+      const links = await page.run(
+        `[...document.links].filter(({ href }) => !href.startsWith(location.origin)).length`,
+      );
+      assert.equal(links, 0, place);
+      const wide = await page.run("document.documentElement.scrollWidth");
+      assert.ok(Number(wide) <= 360, `${place} is ${String(wide)} wide`);
+      assert.doesNotMatch(await page.text(), /\u202e|\u001b|\u2066/, place);
+    }
+    await go(page, "logs?user=mallory&server=loud");
+    await page.shows(/<script>alert\(1\)<\/script>/);
+    await go(page, "now");
+    await page.shows(/mallory/);
+  },
+);
+
+test(
+  "no other page gets in while an admin is signed in, and the one that is open is out once its session ends",
+  { skip: NO_CHROMIUM },
+  async (t) => {
+    const { page, order, browser, daemon, link } = await start(t);
+    const panel = `http://127.0.0.1:${daemon.admin?.port}`;
+    const hostile = await serve(t, (_req, res) => {
+      res.setHeader("content-type", "text/html");
+      res.end(`<iframe name=inner src="${panel}/panel"></iframe>
+        <form id=post method=post target=inner enctype=text/plain action="${panel}/api/users">
+        <input name='{"user":"eve","x":"' value='"}'></form>`);
+    });
+    const stranger = await browser.page();
+    for (const host of ["127.0.0.1", "localhost"]) {
+      await stranger.goto(`http://${host}:${hostile.url.port}/`);
+      const tries = await stranger.run(`(async () => {
+        const body = JSON.stringify({ user: "eve" });
+        const json = { "content-type": "application/json", "x-mcp-supervisor": "1" };
+        const all = [
+          {}, { mode: "no-cors" }, { credentials: "include" },
+          { method: "POST", body }, { method: "POST", body, mode: "no-cors" },
+          { method: "POST", body, headers: json, credentials: "include" },
+          { method: "DELETE", headers: json },
+        ];
+        const told = [];
+        for (const options of all)
+          for (const path of ["/api/users", "/api/panel/sessions", "/api/overview", "/panel"]) {
+            const text = await fetch(${JSON.stringify(panel)} + path, options)
+              .then((answer) => answer.text()).catch(() => "");
+            if (text !== "") told.push(path + " " + text);
+          }
+        document.querySelector("#post").submit();
+        const opened = window.open(${JSON.stringify(`${panel}/panel`)});
+        await new Promise((resolve) => setTimeout(resolve, 300));
+        try { told.push(opened.document.body.innerText); } catch {}
+        try { told.push(frames[0].document.body.innerText); } catch {}
+        return told.filter((text) => text !== "");
+      })()`);
+      assert.deepEqual(tries, []);
+    }
+    assert.deepEqual(await order("GET", "/api/users"), { users: [] });
+    // The code is gone from address and history, and good for nobody any more.
+    const used = await link();
+    await page.goto("about:blank");
+    await page.goto(used);
+    await page.shows(/Sign out/);
+    assert.equal(await page.run("location.href"), `${panel}/panel`);
+    const second = await browser.page();
+    await second.goto(used);
+    await second.shows(/not good, or not any more/);
+    assert.equal(await second.run("sessionStorage.length"), 0);
+
+    await order("POST", "/api/users", { user: "alice" });
+    await go(page, "logs?user=alice");
+    await order("DELETE", "/api/panel/sessions");
+    await page.shows(/You are signed out/);
+    assert.equal(await page.run("sessionStorage.length"), 0);
+    // By hand, and out again.
+    const token = readFileSync(`${daemon.dataDir}/admin.token`, "utf8").trim();
+    await page.submit("#token", token);
+    await page.shows(/Sign out/);
+    await page.click("#sign-out");
+    await page.shows(/Admin token/);
+    assert.equal(await page.run("sessionStorage.length"), 0);
+    for (const secret of [token, new URL(used).hash.slice(1)])
+      assert.ok(!String(await page.run("document.documentElement.outerHTML")).includes(secret));
+  },
+);
+
+test(
+  "a user is added, mended and removed by presses, and each failing one stands there with doctor's words",
+  { skip: NO_CHROMIUM },
+  async (t) => {
+    const { page, order, daemon } = await start(t, { loud: says("cannot open the mailbox") });
+    await go(page, "users");
+    await page.run(`document.querySelector("#add-user").open = true`);
+    await page.type("#new-user", "alice");
+    await page.click("#add-user [type=submit]");
+    const secret = /mcps_\w{36}/.exec(await page.shows(/Access key of alice[^]*mcps_\w{36}/))![0];
+    const headers = [...bearer(secret), ...json];
+    const path = "/u/alice/loud/mcp";
+    await ask(daemon.port, { method: "POST", path, headers, body: initialize() });
+    await go(page, "now");
+    const overview = await until(async () => {
+      const now = await order<Overview>("GET", "/api/overview");
+      return now.failing.length > 0 ? now : undefined;
+    }, "somebody fails");
+    const doctor = await daemon.cli(["doctor", "alice"], { isForPeople: true });
+    const [line = ""] = doctor.stdout.split("\n");
+    assert.equal(overview.failing[0]!.cause, line);
+    await page.shows(/cannot open the mailbox/);
+    assert.equal(await page.run(`document.querySelector(".failing .cause").textContent`), line);
+    await order("POST", "/api/users/alice/disable");
+    await page.shows(/alice is disabled/);
+    await page.click("#mend-alice-enable");
+    await until(
+      async () =>
+        (await order<{ users: { state: string }[] }>("GET", "/api/users")).users[0]?.state ===
+        "enabled",
+      "the button has enabled the user",
+    );
+    await go(page, "users?name=alice");
+    await page.shows(/Doctor/);
+    await page.click("#remove-user");
+    assert.equal(await page.run(`document.querySelector("#do-it").disabled`), true);
+    await typeKeys(page, "#typed-name", "alice", "0");
+    await page.click("#do-it");
+    await until(
+      async () => (await order<{ users: unknown[] }>("GET", "/api/users")).users.length === 0,
+      "the user is removed",
+    );
+    assert.deepEqual(await trapped(page), []);
+  },
+);
+
+const AXE = (() => {
+  try {
+    return createRequire(import.meta.url).resolve("axe-core/axe.min.js");
+  } catch {
+    return "";
+  }
+})();
+
+test(
+  "axe finds nothing serious in any place of the panel, in either language and theme",
+  { skip: NO_CHROMIUM || (existsSync(AXE) ? false : "axe-core is not installed") },
+  async (t) => {
+    const { page, daemon, order } = await start(t, { loud: says("cannot open") });
+    const { key } = await daemon.addUser("alice", "token-of-alice");
+    const headers = [...bearer(key.secret), ...json];
+    for (const server of ["loud", "echo"]) {
+      const path = `/u/alice/${server}/mcp`;
+      await ask(daemon.port, { method: "POST", path, headers, body: initialize() });
+    }
+    await order("POST", "/api/mcp/configs", {
+      name: "Drawing",
+      url: "http://127.0.0.1:9/mcp",
+      headers: { Authorization: "Bearer x-canary" },
+    });
+    const { configs } = await order<{ configs: { id: string; origin: string }[] }>(
+      "GET",
+      "/api/mcp/configs",
+    );
+    const own = configs.find(({ origin }) => origin === "rest")!;
+    const places = [...PLACES, "users?name=alice&form=token", `servers?id=${own.id}`];
+    const source = readFileSync(AXE, "utf8");
+    const found: string[] = [];
+    for (const language of LANGUAGES)
+      for (const theme of language === "en" ? ["light", "dark"] : ["light"]) {
+        await page.send("Emulation.setEmulatedMedia", {
+          features: [{ name: "prefers-color-scheme", value: theme }],
+        });
+        for (const place of places) {
+          await go(page, place);
+          await speak(page, language);
+          await go(page, place);
+          if ((await page.run("typeof axe")) !== "object") await page.run(`${source};0`);
+          const wrong = await page.run(`axe.run(document, { resultTypes: ["violations"] }).then(
+            ({ violations }) => violations
+              .filter(({ impact }) => impact === "serious" || impact === "critical")
+              .map(({ id, nodes }) => id + ": " + nodes[0].html.slice(0, 160)))`);
+          for (const one of wrong as string[]) found.push(`${language} ${theme} ${place}: ${one}`);
+        }
+      }
+    assert.deepEqual(found, []);
+  },
+);
