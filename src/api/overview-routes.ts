@@ -101,6 +101,7 @@ async function overviewOf(parts: ControlParts): Promise<Overview> {
     },
     queue: supervisor.queue(),
     children: { limit: config.limits.children },
+    commands: config.admin !== false && config.admin.commands === true,
     sessions: sessions.count,
     streams: sessions.open.streamCount,
     calls: { ...figures, perSecond: Math.round((figures.calls / 60) * 100) / 100 },

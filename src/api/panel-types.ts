@@ -68,6 +68,8 @@ export interface Overview {
   queue: Status["queue"];
   /** How many children there may be. */
   children: { limit: number };
+  /** Whether programs may be set over this listener's network, as `"admin": { "commands": true }` has it. */
+  commands: boolean;
   sessions: number;
   streams: number;
   /** Of the last minute. */

@@ -24,7 +24,7 @@ const says = (text: string): object => ({
   // In base64, because in a config `${` stands for what is filled in.
   args: [
     "-e",
-    `console.error(String(Buffer.from(${JSON.stringify(Buffer.from(text).toString("base64"))}, 'base64'))); process.exit(3)`,
+    `console.error(String(Buffer.from(${JSON.stringify(Buffer.from(text).toString("base64"))}, 'base64'))); console.error("x".repeat(2 ** 20)); process.exit(3)`,
   ],
 });
 
@@ -114,7 +114,7 @@ test(
       const [notJson, noObject] = WORDS[language];
       for (const text of EXAMPLES) {
         const seen = await typeKeys(page, "#headers", text, problem);
-        assert.deepEqual([...new Set(seen)].toSorted(), [notJson, ""].toSorted(), text);
+        assert.deepEqual(new Set(seen), new Set([notJson, ""]), text);
         assert.equal(seen.at(-1), "");
         assert.ok(seen.slice(0, -1).every((one) => one === notJson));
       }
@@ -178,7 +178,7 @@ test(
       "",
     );
     await page.click("#remove-server");
-    await page.shows(/Ends now: 1 users/);
+    await page.shows(/Ends now: \d users/);
     assert.equal(await page.run(`document.querySelector("#do-it").disabled`), true);
     await typeKeys(page, "#typed-name", "drawing-server", "0");
     await page.click("#do-it");
@@ -186,13 +186,12 @@ test(
   },
 );
 
-const HOSTILE = [
+const PAYLOADS = [
   "<script>alert(1)</script>",
   "<img src=x onerror=alert(2)>",
   "<svg/onload=alert(3)>",
-  '"><iframe srcdoc="<script>parent.alert(4)</script>">',
-  "</textarea><script>alert(5)</script>",
-  "</pre></td></table><h1>INJECTED</h1>",
+  '<iframe srcdoc="<script>parent.alert(4)</script>"></iframe>',
+  "<h1>INJECTED</h1>",
   "javascript:alert(6)",
   "data:text/html,<script>alert(7)</script>",
   "\u202ereversed\u2066",
@@ -204,8 +203,18 @@ const HOSTILE = [
   "<a href='javascript:alert(10)'>press</a>",
   "<style>*{display:none}</style>",
   "<math><mtext></form><form><mglyph><style></math><img src onerror=alert(11)>",
+  "<base href=//evil.example>",
+  "<meta http-equiv=refresh content=0;url=//evil.example>",
+  "<form action=//evil.example><button>press</button></form>",
   "x".repeat(2_000),
 ];
+
+/** Sixty: each as it is, and after what ends an attribute, a field or a table. */
+const HOSTILE = ["", "\"'>", "</textarea></pre></td></table>"].flatMap((end) =>
+  PAYLOADS.map((payload) => end + payload),
+);
+/** Names of people's may not hold these, and none is longer. */
+const NAMES = HOSTILE.filter((text) => !/\p{Cc}/u.test(text)).map((text) => text.slice(0, 90));
 
 test(
   "hostile texts in names, labels, logs, agents and causes are text in every place of the panel",
@@ -218,11 +227,10 @@ test(
       name: HOSTILE[0],
       email: "<img/src=x/onerror=alert(12)>@example.com",
     });
-    for (const label of HOSTILE.slice(0, 8))
-      await order("POST", "/api/users/mallory/keys", { label: label.slice(0, 100) });
-    for (const [at, text] of HOSTILE.slice(0, 7).entries())
+    for (const label of NAMES) await order("POST", "/api/users/mallory/keys", { label });
+    for (const [at, text] of NAMES.filter((_, nth) => nth % 6 === 0).entries())
       await order("POST", "/api/mcp/configs", {
-        name: `${text.slice(0, 90)}${at}`,
+        name: `${text}${at}`,
         description: text,
         url: `http://127.0.0.1:9/${encodeURIComponent(text)}`,
         enabled: false,
@@ -251,7 +259,8 @@ test(
     for (const place of places) {
       await go(page, place);
       assert.deepEqual(await trapped(page), [], place);
-      const strange = "script:not([type=module]), iframe, style, svg[onload], img, h1 ~ h1, mglyph";
+      const strange =
+        "script:not([type=module]), iframe, style, svg[onload], img, h1 ~ h1, mglyph, base, meta[http-equiv]";
       assert.equal(await count(page, strange), 0, place);
       const links = await page.run(
         `[...document.links].filter(({ href }) => !href.startsWith(location.origin)).length`,
@@ -259,7 +268,7 @@ test(
       assert.equal(links, 0, place);
       const wide = await page.run("document.documentElement.scrollWidth");
       assert.ok(Number(wide) <= 360, `${place} is ${String(wide)} wide`);
-      assert.doesNotMatch(await page.text(), /\u202e|\u001b|\u2066/, place);
+      assert.doesNotMatch(await page.text(), /[\u202e\u2066]|(?!\s)\p{Cc}/u, place);
     }
     await go(page, "logs?user=mallory&server=loud");
     await page.shows(/<script>alert\(1\)<\/script>/);

@@ -149,6 +149,8 @@ export const en = {
   recipeJson: "Settings as in the config (JSON)",
   recipeHint:
     "Timeouts, isolation and the like; command, args and env of a program where the config allows commands here.",
+  recipeNoPrograms:
+    "Timeouts and the like. Programs are set over the control socket, by the command line: the config does not allow them here.",
   recipeNoObject: "The settings must be a JSON object.",
   import: "Import",
   importJson: "A file of a client, as JSON",

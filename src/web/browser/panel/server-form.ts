@@ -10,59 +10,77 @@ const JSON_SPACES = 2;
 /** What the form has fields of its own for, or what never changes. */
 const OWN = new Set(["id", "slug", "name", "origin", "enabled", "description", "url", "headers"]);
 
-/** What else the recipe says, as it is: the fields of a program, timeouts, and the like. */
-function recipeOf(server: ShownServer | undefined): string {
-  const rest = Object.entries(server ?? {}).filter(([key]) => !OWN.has(key));
-  return rest.length === 0 ? "" : JSON.stringify(Object.fromEntries(rest), null, JSON_SPACES);
+/** What the form is for. */
+export interface FormAbout {
+  /** Undefined for a new one. */
+  readonly server: ShownServer | undefined;
+  /** Whether programs may be set here. */
+  readonly commands: boolean;
 }
 
-/** A field of JSON for all that the form has no field for, and what it holds; undefined where that is no object. */
-function recipeField({ say }: Context, server: ShownServer | undefined) {
-  const area = el("textarea", {
-    rows: "6",
-    spellcheck: "false",
-    id: "recipe",
-    value: recipeOf(server),
-  });
-  const before = area.value;
+/** What else the recipe says, as it is: the fields of a program, timeouts, and the like. */
+const recipeOf = (server: ShownServer | undefined): Record<string, unknown> =>
+  Object.fromEntries(Object.entries(server ?? {}).filter(([key]) => !OWN.has(key)));
+
+const isProgram = (server: ShownServer | undefined): boolean =>
+  server !== undefined && server.url === undefined;
+
+/** The object in a text; undefined where it is none. Nothing is one without keys. */
+function objectIn(text: string): Record<string, unknown> | undefined {
+  if (text.trim() === "") return {};
+  try {
+    const value: unknown = JSON.parse(text);
+    if (typeof value === "object" && value !== null && !Array.isArray(value))
+      return value as Record<string, unknown>;
+  } catch {
+    // As any other text that is no object.
+  }
+  return undefined;
+}
+
+/**
+ * A field of JSON for all that the form has no field for, and what of it was changed: a key that was
+ * taken out is null. Undefined where the text holds no object. That of a program is read where it may not be set.
+ */
+function recipeField({ say }: Context, { server, commands }: FormAbout) {
+  const before = recipeOf(server);
+  const text = Object.keys(before).length === 0 ? "" : JSON.stringify(before, null, JSON_SPACES);
+  const area = el("textarea", { rows: "6", spellcheck: "false", id: "recipe", value: text });
+  area.readOnly = isProgram(server) && !commands;
   const changes = (): Record<string, unknown> | undefined => {
-    if (area.value === before || area.value.trim() === "") return {};
-    try {
-      const value: unknown = JSON.parse(area.value);
-      if (typeof value === "object" && value !== null && !Array.isArray(value))
-        return value as Record<string, unknown>;
-    } catch {
-      // As any other text that is no object.
-    }
-    return undefined;
+    if (area.value === text) return {};
+    const said = objectIn(area.value);
+    const gone = Object.keys(before).filter((key) => said !== undefined && !(key in said));
+    return said && { ...Object.fromEntries(gone.map((key) => [key, null])), ...said };
   };
+  const hint = say(commands ? "recipeHint" : "recipeNoPrograms");
   const element = el(
     "details",
-    { id: "more" },
+    { id: "more", open: isProgram(server) },
     el("summary", {}, say("recipe")),
-    labelled(say("recipeJson"), area, say("recipeHint")),
+    labelled(say("recipeJson"), area, hint),
   );
   return { element, changes };
 }
 
-function fieldsOf(context: Context, server: ShownServer | undefined) {
+function fieldsOf(context: Context, about: FormAbout) {
   const { say } = context;
-  const { name: title = "", url: address = "", description: about = "" } = server ?? {};
+  const { server } = about;
+  const { name: title = "", url: address = "", description: what = "" } = server ?? {};
   const name = el("input", { required: true, autocomplete: "off", id: "name", value: title });
   const url = el("input", { type: "url", autocomplete: "off", id: "url", value: address });
   name.placeholder = "Drawing Server";
   url.placeholder = "http://localhost:3001/sse";
-  const description = el("textarea", { rows: "2", id: "description", value: about });
+  const description = el("textarea", { rows: "2", id: "description", value: what });
   const headers = headersField(context, Object.keys(server?.headers ?? {}));
-  const recipe = recipeField(context, server);
+  const recipe = recipeField(context, about);
   const isOn = server?.enabled ?? true;
   const enabled = el("input", { type: "checkbox", id: "enabled", checked: isOn });
-  const isProgram = server !== undefined && server.url === undefined;
   const rows = [
     labelled(say("serverName"), name),
-    !isProgram && labelled("URL", url, say("urlHint")),
+    !isProgram(server) && labelled("URL", url, say("urlHint")),
     labelled(say("description"), description, say("formOptional")),
-    !isProgram && headers.element,
+    !isProgram(server) && headers.element,
     recipe.element,
     el("div", { class: "field" }, enabled, " ", el("label", { for: "enabled" }, say("enabled"))),
   ];
@@ -86,12 +104,13 @@ function fieldsOf(context: Context, server: ShownServer | undefined) {
 /** The form of a server: a new one, or one that is there. `done` is called once it is stored. */
 export function serverForm(
   context: Context,
-  server: ShownServer | undefined,
+  about: FormAbout,
   done: (stored: ShownServer) => void,
 ): HTMLElement {
   const { api, say } = context;
+  const { server } = about;
   const failure = failureLine();
-  const { rows, headers, body } = fieldsOf(context, server);
+  const { rows, headers, body } = fieldsOf(context, about);
   const go = el("button", { type: "submit", class: "main", id: "save" }, say("save"));
   const save = async (): Promise<string> => {
     if (!headers.check()) {
@@ -155,13 +174,8 @@ export function importForm(context: Context, done: () => void): HTMLElement {
 }
 
 function entriesIn(text: string): [string, unknown][] | undefined {
-  try {
-    const file = JSON.parse(text) as Record<string, unknown>;
-    const entries = file["mcpServers"] ?? file["servers"];
-    if (typeof entries === "object" && entries !== null && !Array.isArray(entries))
-      return Object.entries(entries);
-  } catch {
-    // As a text without entries.
-  }
-  return undefined;
+  const file = objectIn(text) ?? {};
+  const entries = file["mcpServers"] ?? file["servers"];
+  const isObject = typeof entries === "object" && entries !== null && !Array.isArray(entries);
+  return isObject ? Object.entries(entries) : undefined;
 }

@@ -11,6 +11,7 @@ import { ask, facts, link, order, statesText, table } from "./ui.ts";
 interface Listed {
   configs: ShownServer[];
   use: ServerUse[];
+  commands: boolean;
 }
 
 /** The place is drawn anew, with what is there now. */
@@ -19,11 +20,11 @@ const drawAgain = (): void => void dispatchEvent(new HashChangeEvent("hashchange
 const pathOf = ({ id }: ShownServer): string => `mcp/configs/${encodeURIComponent(id)}`;
 
 const loadAll = async ({ api, signal }: Context): Promise<Listed> => {
-  const [{ configs }, { servers: use }] = await Promise.all([
+  const [{ configs }, { servers: use, commands }] = await Promise.all([
     api.get<{ configs: ShownServer[] }>("mcp/configs", signal),
     api.get<Overview>("overview", signal),
   ]);
-  return { configs, use };
+  return { configs, use, commands };
 };
 
 /** What of somebody's ends with the server. */
@@ -71,7 +72,7 @@ function oneView(context: Context, id: string): HTMLElement {
   const { say, language, signal } = context;
   const failure = failureLine();
   const body = el("div", {}, el("p", { class: "quiet" }, say("loading")));
-  const draw = ({ configs, use }: Listed): void => {
+  const draw = ({ configs, use, commands }: Listed): void => {
     const server = configs.find((one) => one.id === id);
     if (server === undefined) return void (location.hash = "#servers");
     const own = use.find((one) => one.server === server.slug);
@@ -82,7 +83,7 @@ function oneView(context: Context, id: string): HTMLElement {
     ]);
     const rest =
       server.origin === "rest"
-        ? [orders(context, server, own), serverForm(context, server, drawAgain)]
+        ? [orders(context, server, own), serverForm(context, { server, commands }, drawAgain)]
         : fixed(context, server);
     redraw(body, el("h2", {}, foreign(server.name)), about, ...rest);
   };
@@ -135,7 +136,7 @@ function listView(context: Context): HTMLElement {
     "details",
     { id: "add-server" },
     el("summary", {}, say("addServer")),
-    serverForm(context, undefined, open),
+    serverForm(context, { server: undefined, commands: true }, open),
   );
   return el(
     "section",

@@ -43,6 +43,8 @@ export interface Overview {
   memory: { usedBytes: number; limitBytes: number };
   queue: { starting: number; waiting: number };
   children: { limit: number };
+  /** Whether programs may be set here. */
+  commands: boolean;
   sessions: number;
   streams: number;
   calls: {

@@ -10,6 +10,8 @@ import { userView } from "./user.ts";
 
 /** More are found by a search: nobody reads ten thousand rows, and no screen is quick with them. */
 const MAX_ROWS = 200;
+/** A list with more is work for the daemon, and is asked for less often. */
+const LONG_LIST_MS = 60_000;
 
 const matches = ({ user, name, email }: ListedUser, wanted: string): boolean =>
   [user, name, email].some((text) => text?.toLowerCase().includes(wanted) === true);
@@ -52,11 +54,18 @@ function list(context: Context): HTMLElement {
     );
   };
   search.addEventListener("input", draw);
-  const load = async (): Promise<{ users: ListedUser[] }> => await api.get("users", signal);
+  let loadedAt = -Infinity;
+  const load = async (): Promise<{ users: readonly ListedUser[] }> => {
+    const isFresh = all.length > MAX_ROWS && performance.now() - loadedAt < LONG_LIST_MS;
+    if (isFresh) return { users: all };
+    const loaded = await api.get<{ users: ListedUser[] }>("users", signal);
+    loadedAt = performance.now();
+    return loaded;
+  };
   const onFailure = (error: unknown): void => {
     failure.textContent = sentenceFor(error, language);
   };
-  const show = ({ users }: { users: ListedUser[] }): void => {
+  const show = ({ users }: { users: readonly ListedUser[] }): void => {
     failure.textContent = "";
     all = users;
     draw();

@@ -146,6 +146,7 @@ export const zh: Readonly<Record<keyof typeof en, string>> = {
   recipe: "更多设置",
   recipeJson: "与配置文件相同的设置 (JSON)",
   recipeHint: "超时、隔离级别等；若配置允许，也可设置程序的 command、args 和 env。",
+  recipeNoPrograms: "可设置超时等。程序只能通过命令行（控制套接字）设置：当前配置不允许在此设置。",
   recipeNoObject: "设置必须是一个 JSON 对象。",
   import: "导入",
   importJson: "客户端配置文件 (JSON)",
