@@ -378,7 +378,19 @@ test(
         "enabled",
       "the button has enabled the user",
     );
+    const echo = "/u/alice/echo/mcp";
+    await ask(daemon.port, { method: "POST", path: echo, headers, body: initialize() });
     await go(page, "users?name=alice");
+    const pressed = `document.querySelector("[data-test=sessions] button")`;
+    await until(async () => await page.run(`${pressed} !== null`), "the session is listed");
+    await page.run(`${pressed}.click()`);
+    await page.shows(/Its calls are cut off/);
+    await page.click("#do-it");
+    await until(
+      async () =>
+        (await order<{ sessions: unknown[] }>("GET", "/api/sessions")).sessions.length === 0,
+      "the session is ended",
+    );
     await page.shows(/Doctor/);
     await page.click("#remove-user");
     assert.equal(await page.run(`document.querySelector("#do-it").disabled`), true);

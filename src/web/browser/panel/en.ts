@@ -210,4 +210,11 @@ export const en = {
   takeBack: "Take back",
   grantsHint:
     "Servers of the config are open to all; those of the panel or the API to whom they are granted.",
+  front: "Transport",
+  attached: "Client is there",
+  underWay: "Calls under way",
+  yes: "yes",
+  no: "no",
+  endSession: "End the session {id}?",
+  endSessionWhat: "Its calls are cut off, and its client has to begin anew.",
 } as const;

@@ -137,6 +137,18 @@ export interface UserAccess {
   granted: { server: string; by: string[] }[];
 }
 
+/** A conversation of a client. */
+export interface ListedSession {
+  id: string;
+  server: string;
+  front: "sse" | "http";
+  client: { name: string; version: string } | null;
+  since: number;
+  lastUsedAt: number;
+  attached: boolean;
+  inFlight: number;
+}
+
 export interface Diagnosis {
   user: string;
   ok: boolean;

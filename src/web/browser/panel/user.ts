@@ -8,6 +8,7 @@ import type { Context, Looked } from "./context.ts";
 import { remedyButtons } from "./remedy-buttons.ts";
 import { keyForm, keyTable } from "./user-keys.ts";
 import { tokenForm, tokenTable } from "./user-tokens.ts";
+import { sessionsOf } from "./user-sessions.ts";
 import { grantsOf } from "./user-grants.ts";
 import type { Diagnosis, ShownUser } from "./types.ts";
 import { ask, facts, link, order, secretOnce, size, stateName, table, time } from "./ui.ts";
@@ -188,5 +189,6 @@ export function userView(context: Context, user: string, query: URLSearchParams)
     invite(context, looked),
     grantsOf(context, looked),
     tables,
+    sessionsOf(context, looked),
   );
 }

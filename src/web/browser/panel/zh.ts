@@ -205,4 +205,11 @@ export const zh: Readonly<Record<keyof typeof en, string>> = {
   leave: "移出",
   takeBack: "收回",
   grantsHint: "配置文件中的服务器对所有用户开放；面板或 API 添加的服务器只对获得授权的用户开放。",
+  front: "传输方式",
+  attached: "客户端在线",
+  underWay: "进行中的调用",
+  yes: "是",
+  no: "否",
+  endSession: "结束会话 {id}？",
+  endSessionWhat: "进行中的调用会被中断，客户端需要重新开始。",
 };
