@@ -410,6 +410,14 @@ test(
       secret: string;
     }>();
     const page = await signedIn("activity", own.secret);
+    const other = await signedIn("activity", own.secret);
+    await other.run(
+      "[...document.querySelectorAll('button')].find((b) => /everywhere/.test(b.textContent)).click()",
+    );
+    await other.shows(/You are signed out/);
+    await page.shows(/You are signed out/);
+    await page.submit("#key", own.secret);
+    await page.shows(/Recent calls/);
     await daemon.cli(["key", "revoke", own.id]);
     const shown = await page.shows(/You are signed out/);
     assert.doesNotMatch(shown, /alice|Recent calls/);

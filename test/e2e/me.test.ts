@@ -6,7 +6,7 @@ import { orderControl } from "../helpers/control.ts";
 import { startDaemon } from "../helpers/daemon.ts";
 import type { TestDaemon } from "../helpers/daemon.ts";
 import { echoServer } from "../helpers/echo.ts";
-import { bearer } from "../helpers/fixtures.ts";
+import { bearer, call as callOf, initialize, json } from "../helpers/fixtures.ts";
 import { ask, missingForBrowsers } from "../helpers/raw-http.ts";
 import { until } from "../helpers/until.ts";
 
@@ -209,6 +209,9 @@ test("what no page of ours sends is refused before it changes anything, and a fo
     headers: ["cookie", session.cookie, "sec-fetch-site", "same-site"],
   });
   assert.equal(read.status, 403);
+  // What has no such path is no other one.
+  for (const path of ["session/x", "tools/x", "token/x", "servers/x"])
+    assert.equal((await session.ask("POST", path, { key: alice.secret })).status, 404, path);
   // GET changes nothing, whatever it says.
   for (const path of ["sessions", "keys/x", "accounts/echo", "token"])
     assert.ok([200, 404, 405].includes((await session.ask("GET", path)).status), path);
@@ -280,6 +283,34 @@ test("a session ends with its key, by sign-out, everywhere, and with the user; a
   await daemon.cli(["user", "disable", "bob"]);
   await daemon.cli(["user", "enable", "bob"]);
   assert.equal(await out(strangers), true);
+});
+
+test("the sessions of a user's own clients are listed, and ended by nobody else", async () => {
+  const session = await signIn();
+  const started = await ask(daemon.port, {
+    method: "POST",
+    path: "/u/alice/mcp",
+    headers: [...bearer(alice.secret), ...json],
+    body: initialize(),
+  });
+  const mcp = ["mcp-session-id", String(started.headers["mcp-session-id"])];
+  const { sessions } = await session.json<{ sessions: { id: string; server: string }[] }>(
+    "GET",
+    "clients",
+  );
+  assert.deepEqual(
+    sessions.map(({ server }) => server),
+    ["echo"],
+  );
+  const { id } = sessions[0]!;
+  const strangers = await signIn(bob.secret);
+  assert.deepEqual(await strangers.json("GET", "clients"), { sessions: [] });
+  assert.equal((await strangers.ask("DELETE", `clients/${id}`)).status, 404);
+  await session.json("DELETE", `clients/${id}`);
+  const headers = [...bearer(alice.secret), ...json, ...mcp];
+  const body = callOf("after", "echo", { message: "x" });
+  const gone = await ask(daemon.port, { method: "POST", path: "/u/alice/mcp", headers, body });
+  assert.equal(gone.status, 404);
 });
 
 test("the playground calls as POST /tools does, settings come in the body, and the audit says page", async () => {

@@ -3,6 +3,8 @@ import type { Audit } from "../../audit/audit.ts";
 import type { Registry } from "../../auth/registry.ts";
 import type { Config } from "../../config/config.ts";
 import { SupervisorError } from "../../errors.ts";
+import { endSession, listSessions } from "../../sessions/session-list.ts";
+import type { Sessions } from "../../sessions/sessions.ts";
 import { sessionCookie } from "./session-cookie.ts";
 import type { MeHandler, MeRequest, MeRoutes } from "./request.ts";
 
@@ -12,11 +14,13 @@ export interface ActivityParts {
   registry: Pick<Registry, "browserSessions">;
   audit: Pick<Audit, "add" | "callsOf">;
   config: Pick<Config, "pages" | "selfService">;
+  sessions: Pick<Sessions, "records" | "closeWhere">;
   publicUrl: URL;
 }
 
-/** What was done in the user's name, and the browsers that are signed in. */
-export function activityRoutes({ registry, audit, config, publicUrl }: ActivityParts): MeRoutes {
+/** What was done in the user's name, and the clients and browsers that are there. */
+export function activityRoutes(parts: ActivityParts): MeRoutes {
+  const { registry, audit, config, publicUrl } = parts;
   const { browserSessions } = registry;
   const note = ({ user, trace: { requestId } }: MeRequest, what: string): void =>
     audit.add(
@@ -63,9 +67,30 @@ export function activityRoutes({ registry, audit, config, publicUrl }: ActivityP
     },
   });
   return {
+    ...clientRoutes(parts, note),
     session: { GET: current, DELETE: signOut },
     sessions: { GET: list, DELETE: signOutEverywhere },
     "sessions/*": { DELETE: end },
     calls: { GET: calls },
+  };
+}
+
+/** The user's clients, by their sessions. */
+function clientRoutes(
+  { sessions }: ActivityParts,
+  note: (request: MeRequest, what: string) => void,
+): MeRoutes {
+  const end: MeHandler = (request) => {
+    const { user, named } = request;
+    // One answer for a session of somebody else's and for none.
+    if (!listSessions(sessions, user).some(({ id }) => id === named))
+      throw new SupervisorError("SESSION_NOT_FOUND", "there is no such session");
+    const { id, server } = endSession(sessions, named);
+    note(request, `session end ${id}`);
+    return { body: { id, server } };
+  };
+  return {
+    clients: { GET: ({ user }) => ({ body: { sessions: listSessions(sessions, user) } }) },
+    "clients/*": { DELETE: end },
   };
 }

@@ -34,7 +34,7 @@ export interface MeParts
   tokens: ServerParts["tokens"] & OwnTokenParts["tokens"];
   supervisor: ServerParts["supervisor"] & OwnTokenParts["supervisor"];
   catalog: ServerParts["catalog"];
-  sessions: ToolRoutesParts["sessions"];
+  sessions: ToolRoutesParts["sessions"] & ActivityParts["sessions"];
   audit: ActivityParts["audit"];
   registry: Registry;
   config: FrontContext["config"];
@@ -67,11 +67,13 @@ export class Me {
       return apps.send(req, res, "me");
     }
     requireOwnPage(req, publicUrl);
-    if (route.name === "session" && req.method === "POST") return await this.#signIn(request);
+    const { name, named } = route;
+    const path = named === "" ? name : `${name}/*`;
+    if (path === "session" && req.method === "POST") return await this.#signIn(request);
     const caller = edge.admit(req, () => this.#callerOf(request));
     trace.setPrincipal(caller.principal);
-    if (route.name === "tools") return await this.#serveTools(request, caller);
-    if (route.name === "token" && config.selfService) {
+    if (path === "tools") return await this.#serveTools(request, caller);
+    if (path === "token" && config.selfService) {
       allowOnly(req, res, ["PUT"]);
       const { principal } = caller;
       return await putOwnToken(this.#parts, {
@@ -82,15 +84,14 @@ export class Me {
         requestId: trace.requestId,
       });
     }
-    await this.#serveRoute(request, route, caller);
+    await this.#serveRoute(request, { path, named }, caller);
   }
 
   async #serveRoute(
     { req, res, trace }: WebRequest,
-    { name, named }: Extract<MeRoute, { kind: "api" }>,
+    { path, named }: { path: string; named: string },
     caller: BrowserCaller,
   ): Promise<void> {
-    const path = named === "" ? name : `${name}/*`;
     const methods = Object.hasOwn(this.#routes, path) ? this.#routes[path]! : undefined;
     if (methods === undefined)
       throw new SupervisorError("NOT_FOUND", "there is nothing at this path");

@@ -1,16 +1,15 @@
 import { add, button, el, labelled, redraw } from "../shared/dom.ts";
 import type { Child } from "../shared/dom.ts";
-import { failureLine, sentenceFor, tell } from "../shared/frame.ts";
+import { failureLine, tell } from "../shared/frame.ts";
 import { foreign, webAddress } from "../shared/foreign.ts";
-import { live } from "../shared/poll.ts";
 import { instant } from "../shared/times.ts";
-import { press } from "./context.ts";
+import { press, watch } from "./context.ts";
 import type { UserContext } from "./context.ts";
 import type { Account, Accounts } from "./types.ts";
 
 /** The user's accounts elsewhere, and tokens of the user's own. */
 export function accounts(context: UserContext): HTMLElement {
-  const { api, say, language, signal, session } = context;
+  const { api, say, signal, session } = context;
   const [list, failure] = [el("div"), failureLine()];
   const form = el("div");
   let settable: string | undefined;
@@ -22,10 +21,7 @@ export function accounts(context: UserContext): HTMLElement {
     settable = known.settable.join();
     redraw(form, tokenForm(context, known.settable));
   };
-  live(() => api.get<Accounts>("accounts", signal), draw, {
-    signal,
-    onFailure: (error) => (failure.textContent = sentenceFor(error, language)),
-  });
+  watch(context, failure, () => api.get<Accounts>("accounts", signal), draw);
   return el(
     "div",
     {},

@@ -1,34 +1,85 @@
 import { add, button, el, labelled, redraw } from "../shared/dom.ts";
-import { failureLine, sentenceFor } from "../shared/frame.ts";
+import { failureLine } from "../shared/frame.ts";
 import { foreign } from "../shared/foreign.ts";
 import { inert } from "../shared/inert.ts";
-import { live } from "../shared/poll.ts";
 import { instant, took } from "../shared/times.ts";
-import { press } from "./context.ts";
+import { press, watch } from "./context.ts";
 import type { UserContext } from "./context.ts";
-import type { BrowserSession, Call, Line, Server } from "./types.ts";
+import type { BrowserSession, Call, ClientSession, Line, Server } from "./types.ts";
 
 /** What was done in the user's name, and where the user is signed in. */
 export function activity(context: UserContext): HTMLElement {
-  return el("div", {}, browsers(context), calls(context), context.session.hasLogs && logs(context));
+  return el(
+    "div",
+    {},
+    clients(context),
+    browsers(context),
+    calls(context),
+    context.session.hasLogs && logs(context),
+  );
+}
+
+interface Ending {
+  readonly path: string;
+  readonly label: string;
+  /** What is ended, for those who cannot see where the button stands; empty where the label says it. */
+  readonly about: string;
+  readonly failure: HTMLElement;
+  readonly done: () => void;
+}
+
+function endButton(
+  context: UserContext,
+  { path, label, about, failure, done }: Ending,
+): HTMLElement {
+  const end = async (): Promise<void> => {
+    await context.api.send("DELETE", path);
+    done();
+  };
+  const go = button(label, () => void press(context, { button: go, failure }, end), {
+    "aria-label": about === "" ? label : `${label}: ${inert(about)}`,
+  });
+  return go;
+}
+
+function clients(context: UserContext): HTMLElement {
+  const { api, say, language, signal } = context;
+  const [list, failure] = [el("div", { id: "clients" }), failureLine()];
+  const done = (): void => refresh();
+  const row = ({ id, server, client, lastUsedAt, attached }: ClientSession): HTMLElement => {
+    const name = client === null ? say("clientUnknown") : `${client.name} ${client.version}`;
+    const label = say("activityEnd");
+    return el(
+      "li",
+      {},
+      foreign(name),
+      " → ",
+      foreign(server),
+      el("br"),
+      el(
+        "span",
+        { class: "quiet" },
+        attached && `${say("clientAttached")}, `,
+        say("activityUsed"),
+        " ",
+        instant(lastUsedAt, language),
+      ),
+      " ",
+      endButton(context, { path: `clients/${id}`, label, about: name, failure, done }),
+    );
+  };
+  const draw = ({ sessions }: { sessions: ClientSession[] }): void =>
+    redraw(list, sessions.length === 0 ? say("clientsNone") : el("ul", {}, ...sessions.map(row)));
+  const load = () => api.get<{ sessions: ClientSession[] }>("clients", signal);
+  const refresh = watch(context, failure, load, draw);
+  return el("section", {}, el("h2", {}, say("clientsTitle")), list, failure);
 }
 
 function browsers(context: UserContext): HTMLElement {
   const { api, say, language, signal } = context;
   const [list, failure] = [el("ul"), failureLine()];
-  const end = (path: string, label: string, about: string): HTMLButtonElement => {
-    const go = button(
-      label,
-      () =>
-        void press(
-          context,
-          { button: go, failure },
-          async () => void (await api.send("DELETE", path)),
-        ),
-      { "aria-label": about },
-    );
-    return go;
-  };
+  const ender = (path: string, label: string, about: string): HTMLElement =>
+    endButton(context, { path, label, about, failure, done: () => refresh() });
   const draw = ({ sessions, current }: { sessions: BrowserSession[]; current: string }): void => {
     const rows = sessions.map(({ id, client, keyLabel, usedAt }) =>
       el(
@@ -47,21 +98,23 @@ function browsers(context: UserContext): HTMLElement {
           instant(usedAt, language),
         ),
         " ",
-        end(`sessions/${id}`, say("activityEnd"), `${say("activityEnd")}: ${inert(client)}`),
+        ender(`sessions/${id}`, say("activityEnd"), client),
       ),
     );
     redraw(list, ...rows);
   };
-  live(() => api.get<{ sessions: BrowserSession[]; current: string }>("sessions", signal), draw, {
-    signal,
-    onFailure: (error) => (failure.textContent = sentenceFor(error, language)),
-  });
+  const refresh = watch(
+    context,
+    failure,
+    () => api.get<{ sessions: BrowserSession[]; current: string }>("sessions", signal),
+    draw,
+  );
   return el(
     "section",
     {},
     el("h2", {}, say("activityBrowsers")),
     list,
-    end("sessions", say("activityEverywhere"), say("activityEverywhere")),
+    ender("sessions", say("activityEverywhere"), ""),
     failure,
   );
 }
@@ -105,15 +158,12 @@ function calls(context: UserContext): HTMLElement {
     };
     redraw(list, all.length === 0 ? say("callsNone") : el("div", region, table));
   };
-  live(() => api.get<{ calls: Call[] }>("calls", signal), draw, {
-    signal,
-    onFailure: (error) => (failure.textContent = sentenceFor(error, language)),
-  });
+  watch(context, failure, () => api.get<{ calls: Call[] }>("calls", signal), draw);
   return el("section", {}, el("h2", {}, say("callsTitle")), list, failure);
 }
 
 function logs(context: UserContext): HTMLElement {
-  const { api, say, language, signal } = context;
+  const { api, say, signal } = context;
   const [shown, failure] = [el("div"), failureLine()];
   const select = el("select", { id: "logs-of" });
   const load = async (): Promise<Line[]> => {
@@ -134,11 +184,7 @@ function logs(context: UserContext): HTMLElement {
         : el("pre", { class: "foreign", tabindex: "0", id: "logs" }, text),
     );
   };
-  select.addEventListener("change", () => void load().then(draw, () => {}));
-  live(load, draw, {
-    signal,
-    onFailure: (error) => (failure.textContent = sentenceFor(error, language)),
-  });
+  select.addEventListener("change", watch(context, failure, load, draw));
   return el(
     "section",
     {},

@@ -1,8 +1,8 @@
 import { add, el, labelled, redraw } from "../shared/dom.ts";
-import { failureLine, sentenceFor } from "../shared/frame.ts";
+import { failureLine } from "../shared/frame.ts";
 import { foreign } from "../shared/foreign.ts";
 import { inert } from "../shared/inert.ts";
-import { live } from "../shared/poll.ts";
+import { watch } from "./context.ts";
 import type { UserContext, Word } from "./context.ts";
 import { copyable } from "./copy.ts";
 import { en } from "./en.ts";
@@ -11,7 +11,7 @@ import type { Server, Snippet, Urls } from "./types.ts";
 
 /** Where each of the user's servers is, how it is, and what a client is told of it; and the user's keys. */
 export function connect(context: UserContext): HTMLElement {
-  const { api, say, language, signal } = context;
+  const { api, say, signal } = context;
   const failure = failureLine();
   const list = el("div", { "aria-busy": "true" }, say("loading"));
   const cards = new Map<string, (server: Server) => void>();
@@ -21,7 +21,6 @@ export function connect(context: UserContext): HTMLElement {
     return (await api.get<{ servers: Server[] }>("servers", signal)).servers;
   };
   const draw = (servers: readonly Server[]): void => {
-    failure.textContent = "";
     const slugs = servers.map(({ slug }) => slug);
     // Only states change while somebody reads: what is folded out stays so.
     if (slugs.join() !== [...cards.keys()].join()) {
@@ -36,10 +35,7 @@ export function connect(context: UserContext): HTMLElement {
     }
     for (const server of servers) cards.get(server.slug)!(server);
   };
-  live(load, draw, {
-    signal,
-    onFailure: (error) => (failure.textContent = sentenceFor(error, language)),
-  });
+  watch(context, failure, load, draw);
   return el(
     "div",
     {},

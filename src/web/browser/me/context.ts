@@ -1,6 +1,7 @@
 import type { Api } from "../shared/api.ts";
 import { common, sentenceFor } from "../shared/frame.ts";
 import type { CommonWord } from "../shared/frame.ts";
+import { live } from "../shared/poll.ts";
 import { speaker } from "../shared/texts.ts";
 import type { Language, Say } from "../shared/texts.ts";
 import { en } from "./en.ts";
@@ -30,6 +31,23 @@ export function wordsIn(language: Language): Say<Word> {
   const [own, shared] = [speaker({ en, zh }, language), common(language)];
   return (key, values) =>
     key in en ? own(key as keyof typeof en, values) : shared(key as CommonWord, values);
+}
+
+/** As `live`, with a line that says why there is nothing new. */
+export function watch<T>(
+  { language, signal }: Pick<Context, "language" | "signal">,
+  failure: HTMLElement,
+  load: () => Promise<T>,
+  draw: (value: T) => void,
+): () => void {
+  const shown = (value: T): void => {
+    failure.textContent = "";
+    draw(value);
+  };
+  const onFailure = (error: unknown): void => {
+    failure.textContent = sentenceFor(error, language);
+  };
+  return live(load, shown, { signal, onFailure });
 }
 
 /** Does what a press asks for, once at a time, and says in the line why it did not work. */

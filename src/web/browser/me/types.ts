@@ -89,6 +89,17 @@ export interface BrowserSession {
   readonly usedAt: number;
 }
 
+/** The session of a client of the user's. */
+export interface ClientSession {
+  readonly id: string;
+  readonly server: string;
+  readonly front: string;
+  readonly client: { readonly name: string; readonly version: string } | null;
+  readonly lastUsedAt: number;
+  /** It has a stream open, or a request under way. */
+  readonly attached: boolean;
+}
+
 export interface Call {
   readonly at: number;
   readonly server: string | null;
