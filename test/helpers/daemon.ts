@@ -138,6 +138,8 @@ export interface DaemonOptions {
   through?: readonly string[];
   /** Whom it runs as, where the test is root: the CLI stays root's. */
   account?: Account | undefined;
+  /** A listener that is handed over to it, as a service manager does. */
+  listenFd?: number;
   /** For tests that kill the daemon: children of level none outlive it, and the helper ends them. */
   mayOrphan?: boolean;
 }
@@ -254,15 +256,17 @@ export async function startDaemon(t: TestContext, options: DaemonOptions): Promi
   const { account, through = account === undefined ? [] : becoming(account) } = options;
   if (account) for (const file of [dir, configPath]) chownSync(file, account.uid, account.uid);
   const node = [process.execPath, "--no-warnings", "--max-semi-space-size=2"];
-  const argv = [...through, ...node, PROGRAM, ...flags];
+  const { listenFd } = options;
+  const handed = listenFd === undefined ? [] : ["sh", "-c", 'LISTEN_PID=$$ exec "$@"', "sh"];
+  const argv = [...through, ...handed, ...node, PROGRAM, ...flags];
   const child = spawn(argv[0]!, argv.slice(1), {
-    stdio: ["ignore", "pipe", "pipe"],
-    env: { ...process.env, ...options.env },
+    stdio: ["ignore", "pipe", "pipe", ...(listenFd === undefined ? [] : [listenFd])],
+    env: { ...process.env, ...(listenFd !== undefined && { LISTEN_FDS: "1" }), ...options.env },
   });
   let log = "";
   let out = "";
-  child.stderr.setEncoding("utf8").on("data", (chunk: string) => (log += chunk));
-  child.stdout.setEncoding("utf8").on("data", (chunk: string) => (out += chunk));
+  child.stderr!.setEncoding("utf8").on("data", (chunk: string) => (log += chunk));
+  child.stdout!.setEncoding("utf8").on("data", (chunk: string) => (out += chunk));
   const ended = once(child, "close") as Promise<[number | null]>;
   let hasEnded = false;
   void ended.then(() => (hasEnded = true));

@@ -1,0 +1,31 @@
+import type { TestContext } from "node:test";
+import { atEnd } from "./daemon.ts";
+
+interface Handle {
+  readonly fd: number;
+  bind(address: string, port: number): number;
+  getsockname(out: { port?: number }): number;
+  close(): void;
+}
+
+interface TcpWrap {
+  TCP: new (type: number) => Handle;
+  constants: { SERVER: number };
+}
+
+/**
+ * A port that stays open while one daemon after the other listens on it, as a service manager holds
+ * one: who connects in between waits. Nothing public of Node makes a socket that it does not accept
+ * from by itself.
+ */
+export function heldListener(t: TestContext): { fd: number; port: number } {
+  const { TCP, constants } = (process as unknown as { binding: (name: string) => TcpWrap }).binding(
+    "tcp_wrap",
+  );
+  const handle = new TCP(constants.SERVER);
+  handle.bind("127.0.0.1", 0);
+  const name: { port?: number } = {};
+  handle.getsockname(name);
+  atEnd(t, () => handle.close());
+  return { fd: handle.fd, port: name.port! };
+}
