@@ -8,7 +8,7 @@ import { addConfigCommands } from "./config.ts";
 import { addDoctorCommand } from "./doctor.ts";
 import { explain, failureOf } from "./explain.ts";
 import { addGroupCommands } from "./group.ts";
-import { addInitCommand } from "./init/init.ts";
+import { addInitCommand } from "./init/commands.ts";
 import { addInstanceCommands } from "./instance.ts";
 import { addJwtCommands } from "./jwt.ts";
 import { addKeyCommands } from "./key.ts";

@@ -3,7 +3,6 @@ import type { Command } from "commander";
 import type { Urls } from "../api/types.ts";
 import { SupervisorError } from "../errors.ts";
 import { apiPath, clientFor } from "./client.ts";
-import { requireFile, writeClientFile } from "./client-file/write.ts";
 import { answer } from "./output.ts";
 import { CLIENTS, snippetOf, snippetsFor } from "../web/snippets.ts";
 import type { ClientId } from "../web/snippets.ts";
@@ -32,6 +31,7 @@ async function url(name: string, options: Options, command: Command): Promise<vo
   if (write !== undefined) {
     if (asked === undefined)
       throw new SupervisorError("USAGE", "whose file is to be written? name it with --client");
+    const { requireFile } = await import("./client-file/write.ts");
     requireFile(asked);
   }
   const client = await clientFor(command);
@@ -41,8 +41,10 @@ async function url(name: string, options: Options, command: Command): Promise<vo
     return { row, front };
   });
   const { user, urls } = found;
-  if (asked !== undefined && write !== undefined)
+  if (asked !== undefined && write !== undefined) {
+    const { writeClientFile } = await import("./client-file/write.ts");
     return await writeClientFile(command, { user, rows }, { client: asked, write, ...more });
+  }
   const snippets = rows
     .flatMap(snippetsFor)
     .filter(({ id }) => asked === undefined || id === asked);

@@ -220,7 +220,10 @@ test("a client command loads neither the daemon nor the schema library at start"
   const files = [...seen].map((file) => relative(SRC, file));
   assert.ok(files.includes("cli/user.ts"));
   for (const file of files)
-    assert.match(file, /^(cli|http|platform)\/|^(mcp\/messages|web\/snippets|errors)\.ts$/);
+    assert.match(
+      file,
+      /^(cli|http|platform)\/|^(mcp\/messages|web\/(?:snippets|client-entries)|errors)\.ts$/,
+    );
 });
 
 test("users, keys and tokens are managed from the command line", async (t) => {

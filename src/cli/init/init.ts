@@ -1,6 +1,5 @@
 import { existsSync, mkdirSync, rmdirSync } from "node:fs";
 import path from "node:path";
-import { Option } from "commander";
 import type { Command } from "commander";
 import { CONFIG_FILE } from "../../config/file.ts";
 import { SupervisorError } from "../../errors.ts";
@@ -8,14 +7,14 @@ import { writeNewFile } from "../../platform/atomic-file.ts";
 import { answer, globalsOf } from "../output.ts";
 import { ownName } from "../own-name.ts";
 import { whileWaiting } from "../progress.ts";
-import { readSecret, withSecretOptions } from "../secret.ts";
+import { readSecret } from "../secret.ts";
 import type { Line } from "../view.ts";
 import { askForSource, askForTokenVariable, askYes, isAsked } from "./questions.ts";
 import { isPlaceholder, personalIn } from "./personal.ts";
 import type { Entry, Source } from "./source.ts";
 import type { Trial } from "./trial.ts";
 
-interface Options {
+export interface InitOptions {
   from?: string;
   yes?: boolean;
   name?: string;
@@ -49,7 +48,7 @@ function newConfigFile(command: Command): string {
   ]);
 }
 
-async function sourceOf(options: Options, isAsking: boolean): Promise<Source> {
+async function sourceOf(options: InitOptions, isAsking: boolean): Promise<Source> {
   const { readSource } = await import("./source.ts");
   if (options.from !== undefined) return readSource(options.from);
   if (isAsking) return await askForSource();
@@ -63,7 +62,7 @@ async function sourceOf(options: Options, isAsking: boolean): Promise<Source> {
 async function entriesOf(
   source: Source,
   dataDir: string,
-  options: Options,
+  options: InitOptions,
   command: Command,
 ): Promise<Record<string, Entry>> {
   if (source.kind === "entries") return source.entries;
@@ -110,7 +109,7 @@ async function settleOne(
 
 async function settle(
   entries: Record<string, Entry>,
-  options: Options,
+  options: InitOptions,
   isAsking: boolean,
 ): Promise<Settled> {
   const settled: Settled = { servers: {}, tokens: new Map(), notes: [] };
@@ -210,7 +209,7 @@ function trialLines({ server, isolation, tools }: Trial): string[] {
   return [`${server} works (${where}): ${shown}`];
 }
 
-async function tokenToTry(command: Command, options: Options, settled: Settled): Promise<void> {
+async function tokenToTry(command: Command, options: InitOptions, settled: Settled): Promise<void> {
   const { yes = false, tokenStdin, tokenFile, tokenEnv } = options;
   const isGiven = (tokenStdin ?? tokenFile ?? tokenEnv) !== undefined;
   if (!isGiven && (yes || settled.tokens.size > 0)) return;
@@ -222,7 +221,8 @@ async function tokenToTry(command: Command, options: Options, settled: Settled):
   for (const name of Object.keys(settled.servers)) settled.tokens.set(name, token);
 }
 
-async function init(options: Options, command: Command): Promise<void> {
+/** Writes a config for what `--from` names, or for what is asked for, once it was seen to work. */
+export async function init(options: InitOptions, command: Command): Promise<void> {
   const file = newConfigFile(command);
   const isAsking = isAsked(command) && options.yes !== true;
   const source = await sourceOf(options, isAsking);
@@ -265,37 +265,4 @@ async function forget(dataDir: string, server: string): Promise<void> {
   const { removeInstalls, installsFolder } = await import("../../installs/installs.ts");
   removeInstalls(dataDir, server);
   if (existsSync(installsFolder(dataDir))) rmdirSync(installsFolder(dataDir));
-}
-
-export function addInitCommand(program: Command): void {
-  withSecretOptions(program.command("init"))
-    .description("write a config for a server, once it was seen to work")
-    .option(
-      "--from <source>",
-      "a file with mcpServers or an entry, a URL, npm:NAME@VERSION, pypi:NAME==VERSION, - for stdin",
-    )
-    .option("--yes", "ask nothing")
-    .option("--name <name>", "what the server is called here")
-    .option("--token-variable <name>", "the variable in which the server expects a user's token")
-    .addOption(
-      new Option(
-        "--isolation <level>",
-        "what stands around it (default: the strongest there is)",
-      ).choices(["auto", "none", "user", "sandbox"]),
-    )
-    .option("--bin <program>", "which program of the package is the server")
-    .option("--allow-scripts", "let packages run code of their own while they are installed")
-    .addHelpText(
-      "after",
-      [
-        "",
-        "The token is to try it with, and is not kept.",
-        "",
-        "Example:",
-        "  mcp-supervisor init --from npm:@modelcontextprotocol/server-everything@2026.8.31 --yes",
-        "  mcp-supervisor init --from ~/.cursor/mcp.json",
-        "  mcp-supervisor init --from https://mcp.example.com/mcp",
-      ].join("\n"),
-    )
-    .action(init);
 }
