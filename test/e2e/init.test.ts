@@ -74,7 +74,7 @@ test("on a terminal init asks for what it must know, and Ctrl-C leaves nothing",
   assert.equal(await asked.closed, 0, asked.shown());
   assert.match(readFileSync(join(dir, "c.json"), "utf8"), /"tokenEnv": "A_KEY"/);
 
-  const sleeps = { slow: { command: "sleep", args: ["1000", "# of the test"] } };
+  const sleeps = { slow: { command: "sleep", args: ["1000"] } };
   writeFileSync(join(dir, "slow.json"), JSON.stringify(sleeps));
   const flags = ["--yes", ...NONE, "--from", join(dir, "slow.json")];
   const slow = onTerminal(["--config", join(dir, "s", "c.json"), "init", ...flags]);
