@@ -1,8 +1,11 @@
 import assert from "node:assert/strict";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
+import { join } from "node:path";
 import { test } from "node:test";
 import type { TestContext } from "node:test";
+import { fileURLToPath } from "node:url";
+import Database from "better-sqlite3";
 import type { Overview, PanelLink } from "../../src/api/panel-types.ts";
 import { orderControl } from "../helpers/control.ts";
 import { Chromium, NO_CHROMIUM } from "../helpers/chromium.ts";
@@ -15,6 +18,7 @@ import { record } from "../helpers/recorder.ts";
 import { serve } from "../helpers/serve.ts";
 import { until } from "../helpers/until.ts";
 
+const PICTURES = fileURLToPath(new URL("../../docs/screenshots/", import.meta.url));
 const LANGUAGES = ["en", "zh"] as const;
 const PLACES = ["now", "users", "servers", "audit", "requests", "logs", "machine"];
 
@@ -400,6 +404,83 @@ test(
       async () => (await order<{ users: unknown[] }>("GET", "/api/users")).users.length === 0,
       "the user is removed",
     );
+    assert.deepEqual(await trapped(page), []);
+  },
+);
+
+/** An hour that everybody knows: a call more each minute, and a gap of ten. */
+function writeHour(dataDir: string): void {
+  const db = new Database(join(dataDir, "mcp-supervisor.db"));
+  const minute = Math.floor(Date.now() / 60_000);
+  const insert = db.prepare(
+    "INSERT OR REPLACE INTO history VALUES (?, 0, ?, ?, 0, ?, 0, ?, ?, ?, ?, 2, ?)",
+  );
+  for (let ago = 1; ago < 58; ago += 1) {
+    if (ago > 30 && ago <= 40) continue;
+    const wave = Math.round(20 + 15 * Math.sin(ago / 6));
+    insert.run(
+      (minute - ago) * 60_000,
+      ago % 7 === 0 ? 3 : 0,
+      wave,
+      ago % 11 === 0 ? 2 : 0,
+      wave * 60e6,
+      wave * 2,
+      58 - ago,
+      ago % 5,
+      20 + wave,
+    );
+  }
+  db.close();
+}
+
+test(
+  "the plots are what the hour was, a gap stays one, and all places are drawn; SCREENSHOTS=1 keeps the pictures",
+  { skip: NO_CHROMIUM },
+  async (t) => {
+    const { page, daemon, order } = await start(t, { mail: says("cannot open the mailbox") });
+    writeHour(daemon.dataDir);
+    const { key } = await daemon.addUser("alice", "token-of-alice");
+    for (const user of ["bob", "carol", "dave"])
+      await order("POST", "/api/users", { user, invite: true, name: `${user} Example` });
+    const headers = [...bearer(key.secret), ...json];
+    for (const server of ["mail", "echo"]) {
+      const path = `/u/alice/${server}/mcp`;
+      await ask(daemon.port, { method: "POST", path, headers, body: initialize() });
+    }
+    const drawing = await order<{ id: string }>("POST", "/api/mcp/configs", {
+      name: "Drawing Server",
+      url: "http://localhost:3001/sse",
+      description: "AI drawing",
+      headers: { Authorization: "Bearer token123" },
+    });
+    await page.send("Page.reload");
+    await page.shows(/at most 57/);
+    const moves = await page.run(
+      `[...document.querySelectorAll("path.line")].map((path) => path.getAttribute("d").split("M").length - 1)`,
+    );
+    // A beginning, and another one behind the gap.
+    assert.deepEqual(new Set(moves as number[]), new Set([2]));
+    let bytes = 0;
+    const places = Object.fromEntries(PLACES.map((place) => [place, place]));
+    places["user"] = "users?name=alice";
+    places["server"] = `servers?id=${drawing.id}`;
+    places["logs"] = "logs?user=alice&server=mail";
+    for (const width of [360, 1280])
+      for (const scheme of ["light", "dark"] as const) {
+        await page.look({ width, scheme });
+        for (const language of LANGUAGES)
+          for (const [name, place] of Object.entries(places)) {
+            await go(page, place);
+            await speak(page, language);
+            await go(page, place);
+            const shot = await page.send("Page.captureScreenshot", { format: "webp", quality: 15 });
+            const data = Buffer.from(String(shot["data"]), "base64");
+            bytes += data.length;
+            if (process.env["SCREENSHOTS"] === "1")
+              writeFileSync(`${PICTURES}panel-${name}-${language}-${width}-${scheme}.webp`, data);
+          }
+      }
+    assert.ok(bytes < 1_500_000, `${bytes} bytes`);
     assert.deepEqual(await trapped(page), []);
   },
 );
