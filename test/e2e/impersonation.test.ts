@@ -512,6 +512,21 @@ test("another user's session id opens nothing, on either front", async (t) => {
   });
   assert.equal(stolen.status, 404);
 
+  // Who comes back for a stream that is not theirs gets one of their own, and alice's stays open.
+  const [, lastId = ""] = /^id: (.*)$/m.exec(stream.text) ?? [];
+  const other = (await daemon.cli(["key", "issue", "alice"])).json<{ secret: string }>();
+  for (const [path, secret] of [
+    ["/u/bob/sse", bob.key.secret],
+    ["/u/alice/sse", other.secret],
+  ] as const) {
+    const headers = [...bearer(secret), "last-event-id", lastId];
+    const theirs = await EventStream.open(daemon.port, { path, headers });
+    t.after(() => theirs.close());
+    const own = await until(() => theirs.endpoint, "its endpoint has come");
+    assert.notEqual(own.split("session_id=")[1], endpoint.split("session_id=")[1]);
+  }
+  assert.equal(stream.isEnded, false);
+
   const started = await ask(daemon.port, {
     method: "POST",
     path: "/u/alice/streamable/mcp",
