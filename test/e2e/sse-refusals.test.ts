@@ -64,15 +64,16 @@ test("each request of a batch is told by its own id, and what is no request has 
   const rig = await startForAlice(t, { one: fixture("sse", "crash-on-start") });
   const { stream, post } = await open(t, rig, "one");
   const note = '{"jsonrpc":"2.0","method":"notifications/initialized"}';
-  assert.equal(await post(`[${call(1, "echo")},${note},${rpc("two", "tools/list")}]`), 202);
+  const batch = [initialize("hello"), call(1, "echo"), note, rpc("two", "tools/list")];
+  assert.equal(await post(`[${batch.join()}]`), 202);
   assert.deepEqual(
-    (await told(stream, 2)).map(([id]) => id),
-    [1, "two"],
+    (await told(stream, 3)).map(([id]) => id),
+    ["hello", 1, "two"],
   );
   const status = await post(note);
   assert.ok(status === 502 || status === 503, `a notification is refused by status, not ${status}`);
   assert.equal(await post("{"), 400);
-  assert.equal(stream.messages().length, 2);
+  assert.equal(stream.messages().length, 3);
 });
 
 test("what is wrong with the POST itself keeps its status, and is told nowhere else", async (t) => {
@@ -125,8 +126,8 @@ test("a user who has too many children is told so on the stream", async (t) => {
 test("such a refusal counts as one in log, audit, metrics and doctor, with its code and not as 202", async (t) => {
   const rig = await startForAlice(t, { one: fixture("sse", "crash-on-start") });
   const { stream, post } = await open(t, rig, "one");
-  assert.equal(await post(call(1, "echo")), 202);
-  await told(stream, 1);
+  assert.equal(await post(`[${initialize("hello")},${call(1, "echo")}]`), 202);
+  await told(stream, 2);
   const { requestId } = stream.messages()[0]!.error!.data!;
   const line = await until(
     () =>
