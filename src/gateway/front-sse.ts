@@ -5,7 +5,6 @@ import { isForNobody, isRequest } from "../mcp/envelope.ts";
 import { headersToChild, headersToClient } from "../mcp/headers.ts";
 import { ACCEPTED } from "../links/link.ts";
 import { readEventId } from "../sessions/event-id.ts";
-import type { SseFront } from "../sessions/sse-front.ts";
 import { ClientStream } from "./client-stream.ts";
 import { dropBody, readBody } from "../http/read-body.ts";
 import { queryOf, valuesOf } from "./routes.ts";
@@ -32,10 +31,12 @@ export function openSseStream(context: FrontContext, request: RequestContext): v
   );
   dropBody(req);
   const stream = new ClientStream(res, context.heart);
-  const back = comingBack(context, request);
   const agent = req.headers["user-agent"];
-  const opening = { holder: principal, instance, server, settings, outlet: stream };
-  const front = back?.front ?? sessions.openSse({ ...opening, requestId, agent });
+  const opening = { holder: principal, instance, server, settings, requestId, agent };
+  const lastId = lastEventIdOf(request);
+  const last = readEventId(lastId);
+  const known = last && sessions.findSse(last, opening);
+  const front = known ?? sessions.openSse({ ...opening, outlet: stream });
   trace.atEnd(() => {
     release();
     front.left(stream);
@@ -45,19 +46,8 @@ export function openSseStream(context: FrontContext, request: RequestContext): v
     .split("&")
     .filter((pair) => pair !== "" && !pair.startsWith(`${SESSION_PARAM}=`));
   const path = `${base}?${[...kept, `${SESSION_PARAM}=${front.session.id}`].join("&")}`;
-  stream.endpoint(path, back?.id ?? front.firstId);
-  back?.front.goOn(stream, back.after);
-}
-
-/** Whom the client's Last-Event-ID names; undefined where it has to begin anew. */
-function comingBack(
-  { sessions }: FrontContext,
-  request: RequestContext,
-): { front: SseFront; id: string; after: number } | undefined {
-  const id = lastEventIdOf(request);
-  const at = readEventId(id);
-  const front = at && sessions.sse.find(at.stream, claimOf(request));
-  return front && { front, id: id!, after: at.n };
+  stream.endpoint(path, known === undefined ? front.firstId : lastId!);
+  if (known !== undefined) known.goOn(stream, last!.n);
 }
 
 /** `POST …/messages`: one message of a session; answered with what the child answers. */

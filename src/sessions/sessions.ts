@@ -8,6 +8,7 @@ import type { ClientMessage } from "../mcp/client-body.ts";
 import { capabilitiesOf, versionWantedBy } from "./capabilities.ts";
 import { helloOf } from "./call-front.ts";
 import { CallLinks } from "./call-links.ts";
+import type { EventId } from "./event-id.ts";
 import { EventLog, EventLogs } from "./event-log.ts";
 import { cutByStop } from "./exit.ts";
 import { Flow } from "./flow.ts";
@@ -27,7 +28,7 @@ import { UnderWay } from "../platform/under-way.ts";
 import type { Survival } from "../telemetry/survival.ts";
 import type { NumberedStream } from "./numbered-stream.ts";
 import { Records } from "./records.ts";
-import type { RecordsOptions } from "./records.ts";
+import type { RecordsOptions, StoredSession } from "./records.ts";
 import type { Session } from "./session.ts";
 import { initializeIn } from "./session-memory.ts";
 import type {
@@ -41,9 +42,11 @@ import type {
 import type { Place } from "./serving.ts";
 import { NOTHING_SHOWN, Showings } from "./showings.ts";
 import type { Shown } from "./showings.ts";
+import type { Outlet } from "./outlet.ts";
 import { quiet } from "./quiet.ts";
 import { variantFor } from "./variant.ts";
 import { SseFront } from "./sse-front.ts";
+import type { EarlierLife } from "./sse-front.ts";
 import { SseSessions } from "./sse-sessions.ts";
 import { AllUnread, Unread } from "./unread.ts";
 import type { Waiting } from "./unread.ts";
@@ -124,12 +127,34 @@ export class Sessions {
   }
 
   /** Begins a session with the client's stream; it needs no child yet. */
-  openSse({ outlet, requestId, agent, ...whose }: SseOpening): SseFront {
+  openSse(opening: SseOpening): SseFront {
+    const { outlet, instance, server } = opening;
+    const front = this.#addSse(opening, outlet);
+    if (server.transport !== "stdio") front.session.begin({ instance, askable: new Set() });
+    return front;
+  }
+
+  /** The session whose stream a client comes back for, with the last event that it has; undefined where it has to begin anew. */
+  findSse({ stream: id, n }: EventId, opening: Omit<SseOpening, "outlet">): SseFront | undefined {
+    const known = this.sse.find(id, opening);
+    if (known !== undefined) return known;
+    const stored = this.records?.find(id, opening);
+    if (stored?.front !== "sse") return undefined;
+    const { memory } = stored;
+    return this.#addSse({ ...opening, id }, { memory, n }, stored);
+  }
+
+  #addSse(
+    { requestId, agent, id, ...whose }: Omit<SseOpening, "outlet"> & { id?: string },
+    from: Outlet | EarlierLife,
+    stored?: StoredSession,
+  ): SseFront {
     const { instance, server } = whose;
     const { records } = this;
     const front: SseFront = new SseFront({
       ...this.#optionsFor(whose),
-      outlet,
+      id,
+      from,
       requestId,
       choose: (messages) => this.#choose(instance, server, messages),
       isBridged: server.transport !== "sse",
@@ -141,9 +166,9 @@ export class Sessions {
       onAway: () => this.sse.spareAway(whose.holder.user),
       onOver: () => this.sse.close(front),
     });
-    if (server.transport !== "stdio") front.session.begin({ instance, askable: new Set() });
     this.sse.add(front);
-    records?.add(front.session, front, { front: "sse", server, agent });
+    const record = records?.add(front.session, front, { front: "sse", server, agent });
+    if (stored !== undefined) records!.readd(record!, stored);
     return front;
   }
 

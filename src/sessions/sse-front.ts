@@ -35,10 +35,18 @@ import type { SessionOptions } from "./session-options.ts";
 import type { Place } from "./serving.ts";
 import type { Unread } from "./unread.ts";
 
+/** What is known of a session that was there before the daemon was. */
+export interface EarlierLife {
+  readonly memory: WrittenMemory;
+  /** The number of the last event that its client has. */
+  readonly n: number;
+}
+
 export interface SseFrontOptions extends SessionOptions {
   /** The instance that serves the session, told from its first message. Throws REQUEST_INVALID. */
   readonly choose: (messages: readonly ClientMessage[]) => Place;
-  readonly outlet: Outlet;
+  /** Its first stream; of a session of an earlier life the client comes back for it, see `goOn`. */
+  readonly from: Outlet | EarlierLife;
   readonly log: EventLog<NumberedStream>;
   /** How long it waits for a client that has lost its stream, with what is under way. */
   readonly resumeWindowMs: number;
@@ -88,9 +96,18 @@ export class SseFront implements Front {
   constructor(options: SseFrontOptions) {
     this.#options = options;
     this.session = new Session(options, this);
-    const { log, outlet } = options;
-    this.#stream = new NumberedStream({ name: this.session.id, log });
-    this.#stream.begin(outlet);
+    const { log, from } = options;
+    const name = this.session.id;
+    if ("memory" in from) {
+      this.#stream = new NumberedStream({ name, log, n: from.n });
+      this.session.memory.recall(from.memory);
+      this.#isToldOf = true;
+      // Nobody knows what has gone by meanwhile.
+      log.hasLost = true;
+    } else {
+      this.#stream = new NumberedStream({ name, log });
+      this.#stream.begin(from);
+    }
     options.unread.add(this.#stream);
     if (!options.isBridged) this.onPart = this.#pass;
   }

@@ -11,6 +11,9 @@ import type { Instance } from "../../src/instances/supervisor.ts";
 import { peek } from "../../src/mcp/client-body.ts";
 import type { HttpFront } from "../../src/sessions/http-front.ts";
 import type { HttpRelay } from "../../src/sessions/http-relay.ts";
+import { readEventId } from "../../src/sessions/event-id.ts";
+import type { EventId } from "../../src/sessions/event-id.ts";
+import type { SseFront } from "../../src/sessions/sse-front.ts";
 import type { ClientOutlet, Outlet } from "../../src/sessions/outlet.ts";
 import { hashOf } from "../../src/sessions/session-record.ts";
 import { Sessions } from "../../src/sessions/sessions.ts";
@@ -144,7 +147,7 @@ async function rig(t: TestContext, limits: object = {}) {
       await post(front, initialize());
       return front;
     };
-    const stream = (agent?: string, holder = ALICE) => {
+    const listener = () => {
       const events: string[] = [];
       const to: Outlet = {
         unread: 0,
@@ -153,13 +156,26 @@ async function rig(t: TestContext, limits: object = {}) {
         onceDrained() {},
         end() {},
       };
-      const front = sessions.openSse({ ...whose(holder), outlet: to, requestId: "r", agent });
+      return { events, to };
+    };
+    const over = (front: SseFront, { events, to }: ReturnType<typeof listener>) => {
       const say = (body: string) =>
         front.deliver({ body: Buffer.from(body), messages: messagesOf(body), headers: [] });
       const leave = () => front.left(to);
-      return { leave, say, events };
+      return { front, leave, say, events };
     };
-    return { sessions, whose, post, begin, stream };
+    const stream = (agent?: string, holder = ALICE) => {
+      const heardBy = listener();
+      const { to: outlet } = heardBy;
+      return over(sessions.openSse({ ...whose(holder), outlet, requestId: "r", agent }), heardBy);
+    };
+    const comeBack = (last: EventId, holder = ALICE) => {
+      const heardBy = listener();
+      const front = sessions.findSse(last, { ...whose(holder), requestId: "r" });
+      front?.goOn(heardBy.to, last.n);
+      return front && over(front, heardBy);
+    };
+    return { sessions, whose, post, begin, stream, comeBack };
   };
   const setFull = (is: boolean): void => void (isFull = is);
   const rows = () => store.sessions.list("alice");
@@ -340,6 +356,31 @@ test("a client over HTTP with SSE that comes back without a word of it goes on w
   stranger.events.length = 0;
   await stranger.say(initialize());
   await until(() => stranger.events.join("").includes("protocolVersion"), "it is answered");
+});
+
+test("a client over HTTP with SSE that comes back with the last event that it has goes on with its session, in the next life of the daemon too", async (t) => {
+  const { daemon, heard, rows } = await rig(t);
+  const life = daemon();
+  const first = life.stream();
+  await first.say(initialize());
+  await until(() => first.events.join("").includes("protocolVersion"), "it is answered");
+  await first.say(INITIALIZED);
+  await first.say(rpc("list", "tools/list"));
+  await until(() => first.events.join("").includes('"id":"list"'), "it is answered");
+  const last = readEventId(/[\s\S]*^id: (.*)$/m.exec(first.events.join(""))![1])!;
+  life.sessions.close();
+  const next = daemon();
+  heard.length = 0;
+  assert.equal(next.comeBack(last, { ...ALICE, credentialId: "k2" }), undefined, "another key's");
+  const back = next.comeBack(last)!;
+  assert.equal(back.front.session.id, last.stream);
+  const told = back.events.join("");
+  assert.match(told, /tools\/list_changed/, "nobody knows what has changed meanwhile");
+  assert.match(told, new RegExp(`^id: ${last.stream}\\.${last.n + 1}$`, "m"));
+  await back.say(call("next", "x"));
+  await until(() => back.events.join("").includes('"id":"next","result"'), "it is answered");
+  assert.deepEqual(heard.slice(0, 2), ["initialize", "notifications/initialized"]);
+  assert.equal(rows().length, 1, "it is the same one");
 });
 
 test("neither id nor what the client said lies in the database in clear, and the box is sealed for its row", async (t) => {

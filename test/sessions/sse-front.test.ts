@@ -83,7 +83,7 @@ async function rig(t: TestContext, resumeWindowMs = 60_000): Promise<Rig> {
     onParked: () => (ends.parked += 1),
     onOver: () => (ends.over += 1),
     unread: new Unread(new AllUnread({ unreadBytes: 1024, unreadTotalBytes: 4096 }), client),
-    outlet,
+    from: outlet,
   });
   front.session.begin(place);
   t.after(() => {
