@@ -46,6 +46,7 @@ export const SEALED_COLUMNS: readonly SealedColumn[] = [
 /** Columns of bytes that are no boxes, and what they are instead. */
 export const UNSEALED_COLUMNS: Readonly<Record<string, string>> = {
   "access_keys.hash": "SHA-256 of a key that is random",
+  "browser_sessions.hash": "SHA-256 of a cookie that is random",
   "connects.browser": "SHA-256 of a cookie that is random",
   "connects.state": "SHA-256 of a state that is random",
   "invites.code": "SHA-256 of a code that is random",

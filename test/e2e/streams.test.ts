@@ -263,7 +263,7 @@ for (const front of ["sse", "http"] as const) {
     if (front === "sse") {
       res = await openUnread(t, rig, { path: "/u/alice/sse" });
       const endpoint = await readEndpoint(res);
-      assert.equal((await post(endpoint, rpc(1, "hello"))).status, 202);
+      assert.equal((await post(endpoint, initialize())).status, 202);
       rssBefore = rssMiB(daemon.pid);
       assert.equal((await post(endpoint, rpc("flood", "flood"))).status, 202);
     } else {
