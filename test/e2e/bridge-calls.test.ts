@@ -32,7 +32,7 @@ interface Rig {
 }
 
 /** A daemon that has the witness over every transport, and alice. */
-async function rig(t: TestContext): Promise<Rig> {
+async function rig(t: TestContext, config: object = {}): Promise<Rig> {
   const dir = daemonFolder(t);
   const recordOf = (server: string) => join(dir, `${server}.jsonl`);
   const witness = (server: string, more: object, ...args: string[]) => ({
@@ -48,7 +48,10 @@ async function rig(t: TestContext): Promise<Rig> {
     "over-sse": witness("over-sse", { type: "sse" }, ...onPort),
     "over-http": witness("over-http", { type: "http" }, ...onPort),
   };
-  const daemon = await startDaemon(t, { dir, config: { servers, defaultServer: "stdio" } });
+  const daemon = await startDaemon(t, {
+    dir,
+    config: { servers, defaultServer: "stdio", ...config },
+  });
   const { secret } = (await daemon.addUser("alice")).key;
   return {
     daemon,
@@ -160,8 +163,8 @@ test("a DELETE ends the session and the child that was its own, not the child th
   }
 });
 
-test("the end of an SSE session's stream ends the child that was its own", async (t) => {
-  const { open, entries } = await rig(t);
+test("an SSE session whose client does not come back in time lets go of the child that was its own", async (t) => {
+  const { open, entries } = await rig(t, { resumeWindow: "200ms" });
   const session = await open("private", "sse");
   const pid = Number(await session.call(1, "pid"));
   await session.end();
