@@ -28,7 +28,10 @@ async function rig(t: TestContext) {
     "by-sse": { type: "sse", ...node(...port) },
     "by-http": { type: "http", ...node(...port) },
   };
-  const daemon = await startDaemon(t, { dir, config: { servers, defaultServer: "by-stdio" } });
+  const daemon = await startDaemon(t, {
+    dir,
+    config: { servers, defaultServer: "by-stdio", resumeWindow: "1s" },
+  });
   const { secret } = (await daemon.addUser("alice")).key;
   const headers = [...bearer(secret), ...json];
   /** Where a session of this front that has said hello is posted to, and with what. */

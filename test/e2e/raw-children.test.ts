@@ -185,7 +185,6 @@ test("whatever the request line and the headers are, a request without a body is
 /** The control API has larger bodies, and reads a body before it looks at the path. No page but its own may call it. */
 const OF_CONTROL = {
   "a page on another port of this machine": 403,
-  "a page at the address that is the Host": 401,
   "chunks over the limit": 400,
   "a request in the body of one that goes nowhere": 400,
   "a request in the body of another method": 400,

@@ -84,7 +84,12 @@ const asks = (id: string, name: string, args: object = {}) => ({
 });
 
 test("stdio servers, and the sessions that share them", async (suite) => {
-  const config = { servers: SERVERS, defaultServer: "everything", limits: { childrenPerUser: 2 } };
+  const config = {
+    servers: SERVERS,
+    defaultServer: "everything",
+    limits: { childrenPerUser: 2 },
+    resumeWindow: "1s",
+  };
   const daemon = await startDaemon(suite, { config });
 
   for (const front of ["sse", "mcp"] as const) {

@@ -58,7 +58,7 @@ for (const program of ["nginx", "caddy"] as const) {
       const found = await visit(`https://localhost:${port}/team`, alice.key.secret, cert);
       const { onSse, onHttp, sse, http, refused } = found;
       const endpoint =
-        /^:\n\nevent: endpoint\ndata: \/team\/u\/alice\/messages\?session_id=[\w-]{22}\n\n$/;
+        /^:\n\nid: [\w-]{22}\.0\nevent: endpoint\ndata: \/team\/u\/alice\/messages\?session_id=[\w-]{22}\n\n$/;
       assert.match(String(onSse), endpoint, "while the stream is open");
       assert.equal(onHttp, ":\n\n", "while the stream is open");
       assert.deepEqual([sse, http], [2_000_006, 2_000_006], isStripped ? "stripped" : "kept");
