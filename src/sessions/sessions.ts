@@ -21,7 +21,6 @@ import { LonePost } from "./lone-post.ts";
 import type { LoneRequest } from "./lone-post.ts";
 import { ModernServer } from "./modern-server.ts";
 import { OpenRequests } from "./open-requests.ts";
-import { openLink } from "../links/open-link.ts";
 import { MODERN_VARIANT, isOwnVariant } from "../instances/supervisor.ts";
 import type { Era, Instance, Live, Ref } from "../instances/supervisor.ts";
 import { UnderWay } from "../platform/under-way.ts";
@@ -31,17 +30,12 @@ import { Records } from "./records.ts";
 import type { RecordsOptions, StoredSession } from "./records.ts";
 import type { Session } from "./session.ts";
 import { initializeIn } from "./session-memory.ts";
-import type {
-  GivesUp,
-  OpenLink,
-  SessionOptions,
-  SessionSettings,
-  SseOpening,
-  Whose,
-} from "./session-options.ts";
+import type { GivesUp, SessionOptions, SseOpening, Whose } from "./session-options.ts";
 import type { Place } from "./serving.ts";
 import { NOTHING_SHOWN, Showings } from "./showings.ts";
 import type { Shown } from "./showings.ts";
+import { connectFor, optionsFor } from "./options-for.ts";
+import type { OptionParts } from "./options-for.ts";
 import type { Outlet } from "./outlet.ts";
 import { quiet } from "./quiet.ts";
 import { variantFor } from "./variant.ts";
@@ -94,14 +88,16 @@ export class Sessions {
   readonly records: Records | undefined;
   readonly #options: SessionsOptions;
   readonly #logs = new EventLogs();
-  readonly #postTimeoutMs: number;
+  readonly #parts: OptionParts;
   readonly #timer: NodeJS.Timeout;
 
   constructor(options: SessionsOptions) {
-    const { config, postTimeoutMs = POST_TIMEOUT_MS } = options;
+    const { config, survival, postTimeoutMs = POST_TIMEOUT_MS } = options;
     const { sessionTtlMs: ttlMs, limits } = config;
     this.#options = options;
     this.showings = new Showings(options.lastShown ?? NOTHING_SHOWN);
+    const { backends, showings } = this;
+    this.#parts = { backends, showings, postTimeoutMs, survival };
     this.open = new OpenRequests(limits);
     this.unread = new AllUnread(limits);
     const onSurplus = (surplus: Session): void => this.closeWhere((one) => one === surplus);
@@ -117,7 +113,6 @@ export class Sessions {
       choose: ({ instance, server }, messages) => this.#choose(instance, server, messages),
       discard: (instance) => this.#discard(instance),
     });
-    this.#postTimeoutMs = postTimeoutMs;
     this.#timer = setInterval(() => this.expire(), Math.min(EXPIRY_MS, config.sessionTtlMs));
     this.#timer.unref();
   }
@@ -242,36 +237,8 @@ export class Sessions {
     return new EventLog(this.#logs, this.#options.config.eventLog);
   }
 
-  #optionsFor({ holder, instance, server, settings }: Whose): SessionOptions {
-    const { backends } = this;
-    const { stateful: isStateful, resend, transport } = server;
-    const patienceMs = server.startTimeoutMs;
-    const { survival } = this.#options;
-    const connect = this.#connectFor(settings);
-    return {
-      holder,
-      instance,
-      mark: settings?.mark,
-      showings: this.showings.of(transport),
-      isStateful,
-      staysBehind: isStateful,
-      resend,
-      patienceMs,
-      backends,
-      connect,
-      survival,
-    };
-  }
-
-  #connectFor(settings: SessionSettings | undefined): OpenLink {
-    return (live, events) =>
-      openLink({
-        target: live.target,
-        clientFor: (target) => this.backends.clientFor(live, target),
-        postTimeoutMs: this.#postTimeoutMs,
-        events,
-        caller: settings?.caller,
-      });
+  #optionsFor(whose: Whose): SessionOptions {
+    return optionsFor(this.#parts, whose);
   }
 
   /** Counts what waits for a client on this outlet, until it is closed. */
@@ -294,7 +261,7 @@ export class Sessions {
     const { survival } = this.#options;
     const { resend } = server;
     const instance = server.kind === "builtin" ? given : this.modernOf(given.ref);
-    const connect = this.#connectFor(settings);
+    const connect = connectFor(this.#parts, settings);
     return new ModernServer({ instance, resend, connect, survival });
   }
 

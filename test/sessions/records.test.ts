@@ -166,8 +166,8 @@ async function rig(t: TestContext, limits: object = {}) {
     };
     const stream = (agent?: string, holder = ALICE) => {
       const heardBy = listener();
-      const { to: outlet } = heardBy;
-      return over(sessions.openSse({ ...whose(holder), outlet, requestId: "r", agent }), heardBy);
+      const opening = { ...whose(holder), outlet: heardBy.to, requestId: "r", agent };
+      return over(sessions.openSse(opening), heardBy);
     };
     const comeBack = (last: EventId, holder = ALICE) => {
       const heardBy = listener();
