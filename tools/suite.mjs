@@ -31,10 +31,11 @@ function startsProcesses(file, seen = new Set()) {
 
 /** Begun first, so that at the end not one of them is what all wait for. */
 const LONGEST = [
+  "test/e2e/floods.test.ts",
+  "test/e2e/impersonation.test.ts",
   "test/e2e/doctor.test.ts",
   "test/e2e/cli.test.ts",
   "test/e2e/daemon.test.ts",
-  "test/e2e/clients.test.ts",
   "test/e2e/misbehaving.test.ts",
   "test/e2e/strays.test.ts",
   "test/e2e/eras.test.ts",
@@ -44,10 +45,6 @@ const LONGEST = [
   "test/e2e/idle.test.ts",
   "test/e2e/manifest.test.ts",
   "test/e2e/backup.test.ts",
-  "test/survive/lost.test.ts",
-  "test/survive/asleep.test.ts",
-  "test/e2e/modern-survives.test.ts",
-  "test/conformance/subset.test.ts",
 ];
 
 /** `browser`: what is done in a real browser, by `npm run browser`. `long`: what `npm test` leaves to `npm run test:long`. */
