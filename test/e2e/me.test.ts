@@ -247,6 +247,21 @@ test("keys are issued, named, given an end and revoked; a secret is shown once, 
   );
 });
 
+test("who signs in with a key that ends gives no key that lasts longer", async () => {
+  const own = await signIn();
+  const endsAt = Date.now() + 3_600_000;
+  const bounded = await own.json<Key>("POST", "keys", { expiresAt: endsAt }, 201);
+  const session = await signIn(bounded.secret);
+  for (const expiresAt of [null, endsAt + 1]) {
+    assert.equal((await session.ask("POST", "keys", { expiresAt })).status, 400);
+    const changed = await session.ask("PATCH", `keys/${bounded.id}`, { expiresAt });
+    assert.equal(changed.status, 400, changed.body);
+  }
+  const next = await session.json<{ expiresAt: number }>("POST", "keys", {}, 201);
+  assert.equal(next.expiresAt, endsAt, "it ends with it unless told");
+  await session.json("PATCH", `keys/${bounded.id}`, { expiresAt: endsAt - 1 });
+});
+
 test("a session ends with its key, by sign-out, everywhere, and with the user; a call that is under way at once", async () => {
   const out = async (session: SignedIn): Promise<boolean> =>
     (await session.ask("GET", "session")).status === 401;

@@ -47,6 +47,21 @@ function aboutIn(request: MeRequest): z.output<typeof aboutKey> {
   return about;
 }
 
+/**
+ * The end of a key that this page may give: no later than that of the key by which the user has signed
+ * in, or a key that an admin bounded would make others without a bound.
+ */
+function endWithin({ caller }: MeRequest, wished: number | null | undefined): number | null {
+  const latest = caller.principal.expiresAt;
+  if (latest === null) return wished ?? null;
+  if (wished === undefined) return latest;
+  if (wished !== null && wished <= latest) return wished;
+  throw new SupervisorError(
+    "REQUEST_INVALID",
+    `expiresAt may be ${new Date(latest).toISOString()} at the latest, when the key ends that you have signed in with`,
+  );
+}
+
 /** The user's own access keys. */
 export function keyRoutes({ registry, audit }: KeyParts): MeRoutes {
   const note = ({ user, trace: { requestId } }: MeRequest, what: string): void =>
@@ -63,7 +78,8 @@ export function keyRoutes({ registry, audit }: KeyParts): MeRoutes {
     body: { keys: registry.listKeys(user), current: caller.principal.credentialId },
   });
   const issue: MeHandler = (request) => {
-    const { label = null, expiresAt = null } = aboutIn(request);
+    const { label = null, expiresAt: wished } = aboutIn(request);
+    const expiresAt = endWithin(request, wished);
     if (registry.listKeys(request.user).length >= MAX_KEYS)
       throw new SupervisorError(
         "REQUEST_INVALID",
@@ -76,7 +92,9 @@ export function keyRoutes({ registry, audit }: KeyParts): MeRoutes {
   const change: MeHandler = (request) => {
     const { user } = request;
     const { id, ...key } = own(request);
-    const changed = registry.changeKey(user, id, { ...key, ...aboutIn(request) });
+    const about = aboutIn(request);
+    if (about.expiresAt !== undefined) endWithin(request, about.expiresAt);
+    const changed = registry.changeKey(user, id, { ...key, ...about });
     note(request, `key change ${id}`);
     return { body: changed };
   };
