@@ -7,9 +7,9 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { setTimeout as sleep } from "node:timers/promises";
-import { startProcess } from "../dist/engines/process/start-process.js";
-import { probeMachine } from "../dist/engines/process/levels.js";
-import { readProcessTable, treeOf } from "../dist/engines/process/process-table.js";
+import { startProcess } from "../src/engines/process/start-process.ts";
+import { probeMachine } from "../src/engines/process/levels.ts";
+import { readProcessTable, treeOf } from "../src/engines/process/process-table.ts";
 
 const NOBODY = 65_534;
 const CALLS = 2_000;

@@ -15,6 +15,7 @@ import { slowClients } from "./slow.mjs";
 import { asleepRow } from "./asleep.mjs";
 import { spawnRow } from "./spawn.mjs";
 import { stormRows } from "./storm.mjs";
+import { toolRows } from "./tools.mjs";
 
 const here = (file) => fileURLToPath(new URL(file, import.meta.url));
 const isQuick = process.argv.includes("--quick");
@@ -249,6 +250,7 @@ await links();
 await idleSessions();
 await atRest();
 await slowClients(isQuick ? 1 : 3, 10);
+for (const row of await toolRows(isQuick ? 2 : 5, CALLS / 2)) tell(...row);
 await asleepRow(isQuick ? 20 : 100);
 await stormRows(isQuick ? 60 : 300);
 tellThoseOf("./crash-loop.mjs", isQuick ? 10 : 60, isQuick ? 20 : 100);

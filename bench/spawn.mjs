@@ -4,8 +4,8 @@ import { readFileSync } from "node:fs";
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { closeForkServer } from "../dist/engines/process/forks.js";
-import { startProcess } from "../dist/engines/process/start-process.js";
+import { closeForkServer } from "../src/engines/process/forks.ts";
+import { startProcess } from "../src/engines/process/start-process.ts";
 
 /** What a daemon with that many children and their sessions holds. */
 const HELD_MIB = 60;
