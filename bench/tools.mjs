@@ -82,9 +82,9 @@ async function startMcpo(program) {
   const child = spawn(program, args, { stdio: "ignore" });
   const ended = once(child, "exit");
   const url = `http://127.0.0.1:${MCPO_PORT}/echo`;
-  for (let tries = 0; tries < 300 && child.exitCode === null; tries += 1) {
-    const isUp = await post(undefined, url, JSON_BODY, '{"message":"up"}').catch(() => undefined);
-    if (isUp?.status === 200) break;
+  const isUp = () => post(undefined, url, JSON_BODY, '{"message":"up"}').catch(() => undefined);
+  for (let tries = 0; (await isUp())?.status !== 200; tries += 1) {
+    if (child.exitCode !== null || tries === 300) throw new Error(`${program} does not serve`);
     await sleep(100);
   }
   const open = async (agent) => async (n) => {
@@ -103,8 +103,9 @@ async function startMcpo(program) {
 export async function toolRows(rounds, calls, mcpoProgram) {
   const folder = makeFolder({ echo: { command: "node", args: [CHILD] } });
   const daemon = await startDaemon(folder);
-  const mcpo = mcpoProgram === undefined ? undefined : await startMcpo(mcpoProgram);
+  let mcpo;
   try {
+    if (mcpoProgram !== undefined) mcpo = await startMcpo(mcpoProgram);
     const { key } = await daemon.api("POST", "/api/users", { user: "alice" });
     const headers = { authorization: `Bearer ${key.secret}` };
     const rest = overRest(`${folder.url}/tools`, headers, (message) =>
