@@ -31,20 +31,16 @@ function startsProcesses(file, seen = new Set()) {
 
 /** Begun first, so that at the end not one of them is what all wait for. */
 const LONGEST = [
-  "test/e2e/floods.test.ts",
   "test/e2e/impersonation.test.ts",
   "test/e2e/doctor.test.ts",
   "test/e2e/cli.test.ts",
   "test/e2e/daemon.test.ts",
-  "test/e2e/misbehaving.test.ts",
   "test/e2e/strays.test.ts",
   "test/e2e/eras.test.ts",
-  "test/torture/torture.test.ts",
   "test/e2e/child-limits.test.ts",
   "test/e2e/streams.test.ts",
   "test/e2e/idle.test.ts",
   "test/e2e/manifest.test.ts",
-  "test/e2e/backup.test.ts",
 ];
 
 /** `browser`: what is done in a real browser, by `npm run browser`. `long`: what `npm test` leaves to `npm run test:long`. */
