@@ -92,15 +92,14 @@ export class ClientStream {
     return this.#lastMessageAt;
   }
 
-  /** Takes a whole event and the line with its id. */
-  event(idLine: string, bytes: Buffer): boolean {
+  /** Takes a whole event, as latin1, and the line with its id. */
+  event(idLine: string, text: string): boolean {
     if (this.#isOver) return true;
-    if (bytes.length > ONE_WRITE_BYTES) this.#put(Buffer.from(idLine));
-    else {
-      if (this.#unsent === "") process.nextTick(this.#flushLater);
-      this.#unsent += idLine;
-    }
-    return this.part(bytes, true);
+    this.#isMidEvent = false;
+    this.#lastMessageAt = performance.now();
+    this.#putText(idLine + text);
+    if (this.#isBeatDue) this.beat();
+    return this.#isFlowing;
   }
 
   /** The first event of HTTP with SSE, which is no message; its id says where the client goes on. */
@@ -159,9 +158,18 @@ export class ClientStream {
       this.#res.write(bytes);
       return;
     }
-    if (this.#unsent === "") process.nextTick(this.#flushLater);
     // Latin-1 keeps every byte.
-    this.#unsent += bytes.toString("latin1");
+    this.#putText(bytes.toString("latin1"));
+  }
+
+  #putText(text: string): void {
+    if (text.length > ONE_WRITE_BYTES) {
+      this.#flush();
+      this.#res.write(text, "latin1");
+      return;
+    }
+    if (this.#unsent === "") process.nextTick(this.#flushLater);
+    this.#unsent += text;
   }
 
   readonly #flushLater = guarded("request", this.#broke, () => this.#flush());

@@ -67,8 +67,8 @@ export class HttpAnswer implements ClientOutlet {
     return res.write(bytes);
   }
 
-  event(idLine: string, bytes: Buffer): boolean {
-    return this.#state.kind !== "stream" || this.#state.stream.event(idLine, bytes);
+  event(idLine: string, text: string): boolean {
+    return this.#state.kind !== "stream" || this.#state.stream.event(idLine, text);
   }
 
   get unread(): number {

@@ -92,10 +92,10 @@ export class EventLog<Stream extends LoggedStream = LoggedStream> {
     this.#maxEvents = maxEvents;
   }
 
-  /** An event of a stream; one that is too long for the log is dropped at once. */
-  add(stream: Stream, n: number, bytes: Buffer, said: readonly Message[]): void {
-    if (bytes.length > MAX_EVENT_BYTES || this.#maxEvents === 0) return stream.dropped(n, said);
-    this.#add(stream, n, bytes.toString("latin1"), said);
+  /** An event of a stream, as latin1, of MAX_EVENT_BYTES at most; dropped at once where none is kept. */
+  add(stream: Stream, n: number, text: string, said: readonly Message[]): void {
+    if (this.#maxEvents === 0) return stream.dropped(n, said);
+    this.#add(stream, n, text, said);
   }
 
   /** An event (in pieces) that waits for a stream. */

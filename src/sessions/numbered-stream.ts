@@ -10,7 +10,7 @@ import type { Outlet } from "./outlet.ts";
 
 /** Of answers that are kept no more, and that a client which is away may miss. */
 const MAX_MISSED = 1_000;
-const EMPTY_EVENT = Buffer.from("data: \n\n");
+const EMPTY_EVENT = "data: \n\n";
 const NOTHING: readonly Message[] = [];
 const NONE_MISSED: Missed[] = [];
 
@@ -203,20 +203,35 @@ export class NumberedStream implements LoggedStream {
 
   #event(bytes: Buffer, said: readonly Message[]): boolean {
     const n = this.#number(said);
-    this.#log.add(this, n, bytes, said.length === 0 ? NOTHING : said);
-    return this.#send(n, bytes);
+    if (bytes.length > MAX_EVENT_BYTES) return this.#sendUnkept(n, bytes, said);
+    // The log and the connection want the same text, so it is made once.
+    const text = bytes.toString("latin1");
+    this.#keep(n, text, said);
+    return this.#send(n, text);
   }
 
-  #send(n: number, bytes: Buffer): boolean {
+  #keep(n: number, text: string, said: readonly Message[]): void {
+    this.#log.add(this, n, text, said.length === 0 ? NOTHING : said);
+  }
+
+  #send(n: number, text: string): boolean {
     if (this.#outlet === undefined) return true;
     this.#sent = n;
-    return this.#outlet.event(this.#idLine(n), bytes);
+    return this.#outlet.event(this.#idLine(n), text);
+  }
+
+  #sendUnkept(n: number, bytes: Buffer, said: readonly Message[]): boolean {
+    this.dropped(n, said);
+    if (this.#outlet === undefined) return true;
+    this.#sent = n;
+    this.#outlet.part(Buffer.from(this.#idLine(n)), false);
+    return this.#outlet.part(bytes, true);
   }
 
   #repeat({ n, text, said }: Logged, covered?: ReadonlySet<string | undefined>): void {
     const method = said[0]?.method;
     if (method !== undefined && covered?.has(method) === true) return;
-    this.#send(n, Buffer.from(text, "latin1"));
+    this.#send(n, text);
   }
 
   /** A part of an event that comes in several: the id goes out with the last. */
@@ -236,9 +251,9 @@ export class NumberedStream implements LoggedStream {
 
   #close(open: Open, outlet: Outlet | undefined, last: Buffer, said: readonly Message[]): boolean {
     const n = this.#number(said);
-    const whole = open.parts && Buffer.concat(open.parts);
+    const whole = open.parts && Buffer.concat(open.parts).toString("latin1");
     if (whole === undefined) this.dropped(n, said);
-    else this.#log.add(this, n, whole, said.length === 0 ? NOTHING : said);
+    else this.#keep(n, whole, said);
     if (outlet !== undefined) {
       this.#sent = n;
       return outlet.part(withId(last, this.#idLine(n)), true);

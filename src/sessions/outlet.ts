@@ -9,8 +9,8 @@ export interface Outlet {
   readonly unread: number;
   /** Takes a part of the server's stream; false asks for a pause. */
   part(bytes: Buffer, isLast: boolean): boolean;
-  /** Takes a whole event and the line with its id, which goes before it; false asks for a pause. */
-  event(idLine: string, bytes: Buffer): boolean;
+  /** Takes a whole event, as latin1, and the line with its id, which goes before it; false asks for a pause. */
+  event(idLine: string, text: string): boolean;
   /** Calls back once, when there is room again after a pause was asked for. */
   onceDrained(resume: () => void): void;
   end(): void;

@@ -62,7 +62,7 @@ async function rig(t: TestContext, resumeWindowMs = 60_000) {
       },
       head: (status) => void said.push(String(status)),
       part: (bytes) => said.push(bytes.toString()) > 0,
-      event: (_id, bytes) => said.push(bytes.toString()) > 0,
+      event: (_id, event) => said.push(event) > 0,
       onceDrained() {},
       end: () => void said.push("end"),
       fail: ({ code }) => void said.push(code),
@@ -130,9 +130,9 @@ function reader() {
     unread: 0,
     head: (status) => void (got.status = status),
     part: (bytes) => (got.text += bytes.toString()).length > 0,
-    event(idLine, bytes) {
+    event(idLine, event) {
       got.ids.push(idLine.slice(4).trim());
-      return (got.text += bytes.toString()).length > 0;
+      return (got.text += event).length > 0;
     },
     onceDrained() {},
     end: () => void (got.isEnded = true),

@@ -67,9 +67,9 @@ function outlet(): { seen: Seen; outlet: ClientOutlet } {
       unread: 0,
       head: (status, _headers, isStream) => Object.assign(seen, { status, isStream }),
       part: (bytes) => (seen.text += bytes.toString()).length > 0,
-      event(idLine, bytes) {
+      event(idLine, text) {
         seen.ids.push(idLine.slice(4).trim());
-        return (seen.text += bytes.toString()).length > 0;
+        return (seen.text += text).length > 0;
       },
       onceDrained() {},
       end: () => (seen.ends += 1),

@@ -19,7 +19,7 @@ function client() {
   const outlet: Outlet = {
     unread: 0,
     part: (bytes) => (got.text += bytes.toString("latin1")).length > 0,
-    event: (idLine, bytes) => (got.text += idLine + bytes.toString("latin1")).length > 0,
+    event: (idLine, text) => (got.text += idLine + text).length > 0,
     onceDrained() {},
     end: () => void (got.isEnded = true),
   };

@@ -65,8 +65,8 @@ async function rig(t: TestContext, resumeWindowMs = 60_000): Promise<Rig> {
       got.text += bytes.toString();
       return client.hasRoom;
     },
-    event(_id, bytes) {
-      got.text += bytes.toString();
+    event(_id, text) {
+      got.text += text;
       return client.hasRoom;
     },
     onceDrained: (resume) => client.drains.push(resume),
@@ -335,9 +335,10 @@ test("for a client that has let too much wait a question is refused, a notificat
 /** A client that comes back: what it hears from then on. */
 function comeBack(front: SseFront, after: number): { text: string } {
   const heard = { text: "" };
-  const hear = (bytes: Buffer): boolean => (heard.text += bytes.toString()).length > 0;
-  const event = (idLine: string, bytes: Buffer): boolean => hear(Buffer.from(idLine + bytes));
-  front.goOn({ unread: 0, part: hear, event, onceDrained() {}, end() {} }, after);
+  const hear = (text: string): boolean => (heard.text += text).length > 0;
+  const part = (bytes: Buffer): boolean => hear(bytes.toString());
+  const event = (idLine: string, text: string): boolean => hear(idLine + text);
+  front.goOn({ unread: 0, part, event, onceDrained() {}, end() {} }, after);
   return heard;
 }
 
