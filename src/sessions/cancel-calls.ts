@@ -1,16 +1,18 @@
 import { ownMessage } from "../mcp/client-body.ts";
 import { leftText } from "../mcp/messages.ts";
-import type { Unanswered } from "./in-flight.ts";
+import type { Front } from "./front.ts";
 import type { Session } from "./session.ts";
+import { clientGone } from "./session-errors.ts";
 
 /**
- * Nobody wants the answers to these requests any more (their ids, as JSON text): their servers are
- * told, which have heard it when `told` resolves. Gives those that were under way.
+ * Nobody wants the answers to these requests any more (their ids, as JSON text). Resolves when their
+ * servers have heard it, and who comes back yet will.
  */
-export function cancelCalls(
-  session: Pick<Session, "serving" | "told">,
+export async function cancelCalls(
+  session: Pick<Session, "serving" | "told" | "instance">,
+  front: Pick<Front, "interrupt">,
   ids: readonly string[],
-): { unanswered: readonly Unanswered[]; told: Promise<unknown> } {
+): Promise<void> {
   const { inFlight } = session.serving ?? {};
   const open = ids.filter((id) => inFlight?.find(id) !== undefined);
   // Where each went is known for as long as it is under way.
@@ -18,5 +20,6 @@ export function cancelCalls(
     session.told(ownMessage(leftText(id), undefined, "notifications/cancelled")),
   );
   const unanswered = inFlight?.drainUnanswered(open) ?? [];
-  return { unanswered, told: Promise.allSettled(told) };
+  await front.interrupt(unanswered)?.(clientGone(session.instance.ref));
+  await Promise.allSettled(told);
 }

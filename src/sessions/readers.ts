@@ -1,4 +1,4 @@
-import { guarded, unawaited, unheard } from "../containment.ts";
+import { guarded, unawaited } from "../containment.ts";
 import type { SupervisorError } from "../errors.ts";
 import type { Instance } from "../instances/supervisor.ts";
 import { cancelCalls } from "./cancel-calls.ts";
@@ -6,9 +6,9 @@ import type { Front } from "./front.ts";
 import type { ClientOutlet } from "./outlet.ts";
 import { Presence } from "./presence.ts";
 import type { ResumableAnswer } from "./resumable-answer.ts";
+import { serveAgain, wake } from "./serve-again.ts";
 import type { Place } from "./serving.ts";
 import type { Session } from "./session.ts";
-import { clientGone } from "./session-errors.ts";
 import type { Unread } from "./unread.ts";
 
 export interface ReadersOptions {
@@ -69,23 +69,19 @@ export class Readers {
   /** Nobody has come back for the answers to these requests: servers are told, and who comes back yet. */
   async cancel(ids: readonly string[]): Promise<void> {
     const { session, front } = this.#options;
-    const { unanswered, told } = cancelCalls(session, ids);
-    await front.interrupt(unanswered)?.(clientGone(session.instance.ref));
-    await told;
+    await cancelCalls(session, front, ids);
   }
 
   /** The session is served again, where it was parked. */
   serve(): void {
     const { session, again } = this.#options;
-    if (session.serving === undefined) session.begin(again());
+    serveAgain(session, again);
   }
 
   /** As `serve`, for a client that only listens: it says nothing that would bring the next child. */
   wake(): void {
-    const { session } = this.#options;
-    if (session.serving !== undefined || session.memory.subscriptions.size === 0) return;
-    this.serve();
-    unheard("session", this.#broke, session.open());
+    const { session, again } = this.#options;
+    wake(session, again);
   }
 
   close(): void {

@@ -1,4 +1,4 @@
-import { guarded, unawaited, unheard } from "../containment.ts";
+import { guarded, unawaited } from "../containment.ts";
 import { ERROR_CODES, SupervisorError, toSupervisorError } from "../errors.ts";
 import { rpcErrorText } from "../http/error-response.ts";
 import type { ClientMessage } from "../mcp/client-body.ts";
@@ -29,9 +29,10 @@ import { NumberedStream } from "./numbered-stream.ts";
 import type { Outlet } from "./outlet.ts";
 import { requirePassable } from "./passable.ts";
 import { Session } from "./session.ts";
-import { answerGone, clientGone, noSession } from "./session-errors.ts";
+import { answerGone, noSession } from "./session-errors.ts";
 import type { WrittenMemory } from "./session-memory.ts";
 import type { SessionOptions } from "./session-options.ts";
+import { wake } from "./serve-again.ts";
 import type { Place } from "./serving.ts";
 import type { Unread } from "./unread.ts";
 
@@ -133,10 +134,7 @@ export class SseFront implements Front {
     const missed = (id: string): string => rpcErrorText(answerGone(instance.ref), requestId, id);
     memory.keeper?.cameBack();
     this.#stream.goOn(outlet, { after, makeGood: () => allNews(memory), missed });
-    // A client that only listens says nothing that would bring the next child.
-    if (this.session.serving !== undefined || memory.subscriptions.size === 0) return;
-    this.session.begin(this.#options.choose([memory.initialize!]));
-    unheard("session", (failure) => this.session.giveUp(failure), this.session.open());
+    wake(this.session, () => this.#options.choose([memory.initialize!]));
   }
 
   /** The client has lost this stream, or left. */
@@ -166,10 +164,7 @@ export class SseFront implements Front {
     const { session } = this;
     if (this.#options.isStateful) return this.#options.onOver();
     const ids = session.serving?.inFlight.idsOpen ?? [];
-    const { unanswered, told } = cancelCalls(session, ids);
-    const error = clientGone(session.instance.ref);
-    await inTurns(unanswered, (one) => this.#fail(one, error));
-    await told;
+    await cancelCalls(session, this, ids);
     if (this.#stream.isAttached || this.#isClosed) return;
     const served = session.serving?.instance;
     if (session.park()) this.#options.onParked(served);
