@@ -1,6 +1,6 @@
 import { isIP } from "node:net";
 import { z } from "zod";
-import { isForbidden } from "../platform/address.ts";
+import { hostIn, isForbidden } from "../platform/address.ts";
 import { templateProblem } from "./template.ts";
 import type { Placeholder } from "./template.ts";
 
@@ -52,9 +52,7 @@ export const remoteUrl = checkedString((value) => {
   const url = parseHttpUrl(value.replaceAll("${user}", "user"));
   if (url === undefined)
     return 'must be a URL such as "http://localhost:3001/sse", without a user or password in it';
-  return isForbidden(url.hostname.replaceAll(/^\[|\]$/g, ""))
-    ? "must not be a link-local or metadata address"
-    : undefined;
+  return isForbidden(hostIn(url)) ? "must not be a link-local or metadata address" : undefined;
 });
 
 const LOOPBACK = /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])$/;
@@ -66,7 +64,7 @@ export function secureProblem(value: string): string | undefined {
     return 'must be a URL such as "https://sso.example.com/token", without a user, password or fragment';
   if (url.protocol === "http:" && !LOOPBACK.test(url.hostname))
     return "must begin with https://, or be on this machine: secrets go there";
-  return isForbidden(url.hostname.replaceAll(/^\[|\]$/g, ""))
+  return isForbidden(hostIn(url))
     ? "must not be a link-local or metadata address"
     : templateProblem(value, []);
 }

@@ -1,4 +1,5 @@
 import type { IncomingHttpHeaders } from "node:http";
+import { namesIn } from "../mcp/headers.ts";
 
 /** Of one connection and no other (RFC 9110, 7.6.1). */
 const HOP_BY_HOP = [
@@ -62,10 +63,6 @@ export const SANDBOXED = {
   "x-content-type-options": "nosniff",
 } as const;
 
-/** The names in a Connection header. */
-const namedIn = (connection: string | undefined): readonly string[] =>
-  (connection ?? "").split(",").map((name) => name.trim().toLowerCase());
-
 /**
  * The client's headers that a server's own route may see, as an object for Node: neither the key nor a
  * cookie, nor who or where the client is. How the body is framed stays as it was.
@@ -74,7 +71,7 @@ export function headersToServer(
   rawHeaders: readonly string[],
   connection: string | undefined,
 ): Record<string, string> {
-  const dropped = namedIn(connection);
+  const dropped = namesIn(connection ?? "");
   const passed = new Map<string, string>();
   for (let i = 0; i < rawHeaders.length; i += 2) {
     const name = rawHeaders[i]!.toLowerCase();
@@ -93,7 +90,7 @@ export function headersToClient(
   headers: IncomingHttpHeaders,
   location: string | undefined,
 ): Record<string, string | string[]> {
-  const dropped = namedIn(headers.connection);
+  const dropped = namesIn(headers.connection ?? "");
   const passed: Record<string, string | string[]> = { "cache-control": "no-store" };
   for (const [name, value] of Object.entries(headers))
     if (

@@ -8,7 +8,7 @@ import { SupervisorError } from "../errors.ts";
 import type { Instance, Live } from "../instances/supervisor.ts";
 import type { HttpTarget } from "../links/target.ts";
 import { requireHttp } from "../links/target.ts";
-import { lookupFor, requireAllowedHost } from "../platform/address.ts";
+import { hostIn, lookupFor, portIn, requireAllowedHost } from "../platform/address.ts";
 import type { BodyRequest } from "../platform/body-request.ts";
 import { sendError } from "../http/error-response.ts";
 import type { SafeResponse } from "../http/safe-response.ts";
@@ -163,14 +163,14 @@ class Carrying {
   #where(): Where {
     const { url, isRemote, socketPath, reach = "any" } = this.#target;
     if (isRemote) requireAllowedHost(url.hostname, reach);
-    const { protocol, port } = url;
+    const { protocol } = url;
     const isSecure = protocol === "https:";
     const options = { keepAlive: false, lookup: lookupFor(reach) } as object;
     return {
       target: {
         protocol,
-        host: url.hostname.replaceAll(/^\[|\]$/g, ""),
-        port: port === "" ? (isSecure ? 443 : 80) : port,
+        host: hostIn(url),
+        port: portIn(url),
         ...(socketPath !== null && { socketPath }),
       },
       agent: isSecure ? new HttpsAgent(options) : new HttpAgent(isRemote ? options : {}),

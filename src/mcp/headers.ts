@@ -25,6 +25,14 @@ export const VERSION_HEADER = "mcp-protocol-version";
 
 const isMcp = (name: string): boolean => name.startsWith("mcp-") && name !== SESSION_HEADER;
 
+/** The headers that `Connection` names, which end here. */
+export const namesIn = (connection: string): readonly string[] =>
+  // Not split by a pattern: one with white space in it takes the square of the blanks in a long value.
+  connection
+    .toLowerCase()
+    .split(",")
+    .map((name) => name.trim());
+
 /**
  * The client's headers that a child may see, as a flat list of names and values. MCP 2026-07-28
  * wants Mcp-Param-* forwarded though unknown; what `Connection` names ends here (RFC 9110, 7.6.1).
@@ -33,11 +41,7 @@ export function headersToChild(
   rawHeaders: readonly string[],
   connection: string | undefined,
 ): string[] {
-  // Not split by a pattern: one with white space in it takes the square of the blanks in a long value.
-  const dropped = connection
-    ?.toLowerCase()
-    .split(",")
-    .map((name) => name.trim());
+  const dropped = connection === undefined ? undefined : namesIn(connection);
   const passed: string[] = [];
   for (let i = 0; i < rawHeaders.length; i += 2) {
     const name = rawHeaders[i]!.toLowerCase();

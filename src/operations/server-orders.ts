@@ -11,7 +11,7 @@ import type { Isolation } from "../engines/process/isolation.ts";
 import { userHome } from "../engines/process/private-home.ts";
 import type { Supervisor } from "../instances/supervisor.ts";
 import { SupervisorError, toSupervisorError } from "../errors.ts";
-import { isPrivate } from "../platform/address.ts";
+import { hostIn, isPrivate } from "../platform/address.ts";
 import { SLUG_LENGTH, slugFor } from "../platform/slug.ts";
 import type { ServerState } from "../store/store.ts";
 import type { Logger } from "../telemetry/logger.ts";
@@ -295,7 +295,7 @@ function checked(server: BookedServer, config: Config, isNamed: boolean): Server
 /** Where a URL names an address, that is known before anything is called; a name is judged when it is. */
 function reachProblems(def: ServerDef): string[] {
   if (def.kind !== "remote" || def.isPublicOnly !== true) return [];
-  const host = new URL(def.url.replaceAll("${user}", "user")).hostname.replaceAll(/^\[|\]$/g, "");
+  const host = hostIn(new URL(def.url.replaceAll("${user}", "user")));
   const isLocal = /^(?:.*\.)?localhost\.?$/.test(host);
   return isLocal || isPrivate(host)
     ? [

@@ -108,11 +108,17 @@ function refusalOf(address: string, reach: Reach): SupervisorError | undefined {
   );
 }
 
-const addressIn = (hostname: string): string => hostname.replace(/^\[|\]$/g, "");
+/** The host of a URL as a connection wants it: an IPv6 address without its brackets. */
+export const hostIn = ({ hostname }: Pick<URL, "hostname">): string =>
+  hostname.replace(/^\[|\]$/g, "");
+
+/** The port that a URL leads to, told or not. */
+export const portIn = ({ port, protocol }: Pick<URL, "port" | "protocol">): number =>
+  Number(port) || (protocol === "https:" ? 443 : 80);
 
 /** Throws UPSTREAM_REFUSED where the host is written as a forbidden address: no lookup happens for those. */
 export function requireAllowedHost(hostname: string, reach: Reach = "any"): void {
-  const refusal = refusalOf(addressIn(hostname), reach);
+  const refusal = refusalOf(hostIn({ hostname }), reach);
   if (refusal !== undefined) throw refusal;
 }
 

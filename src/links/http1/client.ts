@@ -3,7 +3,7 @@ import { connect as connectTcp } from "node:net";
 import type { OnReadOpts, Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
 import { SupervisorError } from "../../errors.ts";
-import { lookupFor, requireAllowedHost } from "../../platform/address.ts";
+import { hostIn, lookupFor, portIn, requireAllowedHost } from "../../platform/address.ts";
 import type { Reach } from "../../platform/address.ts";
 import { OutputShare } from "../../platform/output-share.ts";
 import { RedirectedExchange } from "./exchange.ts";
@@ -120,16 +120,15 @@ export class HttpClient {
 
   #connect(onread: OnReadOpts): Socket {
     if (this.#socketPath !== null) return connectTcp({ path: this.#socketPath, onread });
-    const { hostname, port, protocol } = this.#origin;
-    const host = hostname.replace(/^\[|\]$/g, "");
+    const host = hostIn(this.#origin);
     const lookup = this.#isRemote ? { lookup: lookupFor(this.#reach) } : {};
     const options = {
       host,
-      port: Number(port) || (protocol === "https:" ? 443 : 80),
+      port: portIn(this.#origin),
       noDelay: true,
       ...lookup,
     };
-    return protocol === "https:"
+    return this.#origin.protocol === "https:"
       ? connectTls({ ...options, servername: host })
       : connectTcp({ ...options, onread });
   }
