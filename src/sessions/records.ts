@@ -143,10 +143,11 @@ export class Records {
     return row && this.#opened(row)?.memory;
   }
 
-  /** All of a user's that are in the database, those in memory among them. */
+  /** All of a user's that are in the database alone. */
   list(user: string): StoredSession[] {
     const rows = this.#writer.read((sessions) => sessions.list(user)) ?? [];
-    return rows.flatMap((row) => (row.usedAt < this.#oldest ? [] : (this.#opened(row) ?? [])));
+    const alone = rows.filter((row) => row.usedAt >= this.#oldest && !this.#live.has(row.hash));
+    return alone.flatMap((row) => this.#opened(row) ?? []);
   }
 
   /** Those whose hash begins with these hex digits, in memory or not; `most` at most of those in the database. */

@@ -46,9 +46,7 @@ const frontOf = (front: string): ListedSession["front"] => (front === "sse" ? "s
 export function listSessions({ records }: Listed, user: string): ListedSession[] {
   if (records === undefined) return [];
   const live = [...records.live].filter(({ session }) => session.holder.user === user);
-  const known = new Set(live.map(({ hash }) => hash));
-  const stored = records.list(user).filter(({ hash }) => !known.has(hash));
-  const rows = [...live.map(ofRecord), ...stored.map(ofStored)];
+  const rows = [...live.map(ofRecord), ...records.list(user).map(ofStored)];
   return rows.toSorted((one, other) => other.lastUsedAt - one.lastUsedAt);
 }
 
