@@ -129,7 +129,7 @@ export class Dispatcher {
     if (answerCors(req, res, this.#context.config.allowedOrigins)) return undefined;
     const page = route === undefined ? this.#webRoute(url) : undefined;
     if (page !== undefined) return this.#web.serve(incoming, page);
-    const own = this.#meRoute(url);
+    const own = route === undefined ? this.#meRoute(url) : undefined;
     if (own !== undefined) return this.#me.serve(incoming, own);
     if (!this.#isPersonal(url) || url.includes("/.well-known/")) {
       const toolRoute = toolRouteOf(url, this.#context.prefix);
