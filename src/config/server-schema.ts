@@ -28,7 +28,7 @@ export const DEFAULT_TOKEN_ENV = "USER_ACCESS_TOKEN";
 export const TOKEN_FILE_ENV = "USER_ACCESS_TOKEN_FILE";
 
 /** Words of the path grammar: `/u/alice/sse` cannot also mean alice's server called sse. */
-export const RESERVED = ["sse", "mcp", "messages", "token", "connect"];
+const RESERVED = ["sse", "mcp", "messages", "token", "connect"];
 
 export const isReserved = (name: string): boolean => RESERVED.includes(name);
 

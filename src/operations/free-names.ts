@@ -1,7 +1,8 @@
 import type { Catalog, Origin } from "../catalog/catalog.ts";
 import { SupervisorError, counted } from "../errors.ts";
 
-const ORIGIN_NAMES: Record<Origin, string> = {
+/** What has the servers of an origin. */
+export const ORIGIN_NAMES: Record<Origin, string> = {
   config: "the config",
   environment: "the environment",
   rest: "the control API",

@@ -3,7 +3,7 @@ import { readdir } from "node:fs/promises";
 import path from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import type { Registry } from "../auth/registry.ts";
-import { RESERVED } from "../config/server-schema.ts";
+import { isReserved } from "../config/server-schema.ts";
 import type { ServerEntry } from "../config/one-server.ts";
 import type { Config, ServerDef } from "../config/config.ts";
 import { removeFolder } from "../engines/process/folders.ts";
@@ -12,9 +12,10 @@ import { userHome } from "../engines/process/private-home.ts";
 import type { Supervisor } from "../instances/supervisor.ts";
 import { SupervisorError, toSupervisorError } from "../errors.ts";
 import { hostIn, isPrivate } from "../platform/address.ts";
-import { SLUG_LENGTH, slugFor } from "../platform/slug.ts";
+import { freeSlug, slugFor } from "../platform/slug.ts";
 import type { ServerState } from "../store/store.ts";
 import type { Logger } from "../telemetry/logger.ts";
+import { ORIGIN_NAMES } from "./free-names.ts";
 import type { InOrder } from "./one-by-one.ts";
 import { replaceServers } from "./replace-servers.ts";
 import type { ReplaceParts } from "./replace-servers.ts";
@@ -250,21 +251,15 @@ export class ServerOrders {
     const { book, catalog } = this.#parts;
     const plain = slugFor(name) ?? `server-${id}`;
     const origin = catalog.originOf(plain);
-    if (origin !== undefined && origin !== "rest") {
-      const where = origin === "config" ? "the config" : "the environment";
+    if (origin !== undefined && origin !== "rest")
       throw new SupervisorError(
         "SERVER_EXISTS",
-        `${where} has a server ${plain} already: give this one another name`,
+        `${ORIGIN_NAMES[origin]} has a server ${plain} already: give this one another name`,
       );
-    }
-    const isTaken = (slug: string): boolean =>
-      RESERVED.includes(slug) || book.hasSlug(slug) || catalog.originOf(slug) !== undefined;
-    let slug = plain;
-    for (let number = 2; isTaken(slug); number++) {
-      const end = `-${number}`;
-      slug = plain.slice(0, SLUG_LENGTH - end.length) + end;
-    }
-    return slug;
+    return freeSlug(
+      plain,
+      (slug) => isReserved(slug) || book.hasSlug(slug) || catalog.originOf(slug) !== undefined,
+    );
   }
 }
 

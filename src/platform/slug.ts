@@ -2,7 +2,7 @@
 import { SupervisorError } from "../errors.ts";
 
 /** What users and servers may be called: plain ASCII, so that a name is the same in a path, a row and a folder. */
-export const SLUG_LENGTH = 63;
+const SLUG_LENGTH = 63;
 export const SLUG_PATTERN = `[a-z0-9][a-z0-9_-]{0,${SLUG_LENGTH - 1}}`;
 
 export const SLUG = new RegExp(`^${SLUG_PATTERN}$`);
@@ -47,7 +47,7 @@ export function slugFor(text: string): string | undefined {
 export function freeSlug(slug: string, isTaken: (slug: string) => boolean): string {
   for (let count = 1; ; count += 1) {
     const end = count === 1 ? "" : `-${count}`;
-    const name = slug.slice(0, 63 - end.length) + end;
+    const name = slug.slice(0, SLUG_LENGTH - end.length) + end;
     if (!isTaken(name)) return name;
   }
 }
