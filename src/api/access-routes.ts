@@ -1,7 +1,6 @@
 import type { Request, Router } from "express";
-import { EVERYBODY, meant } from "../auth/access.ts";
+import { asGrantee, meant } from "../auth/access.ts";
 import type { Group } from "../auth/registry.ts";
-import { ALL } from "../config/apply-schema.ts";
 import { SupervisorError } from "../errors.ts";
 import { SLUG, SLUG_RULE } from "../platform/slug.ts";
 import { isAbout } from "./admin-log.ts";
@@ -36,9 +35,6 @@ function ungrantFrom(parts: ControlParts, req: Request, to: string): ChangedGran
   if (isOpen) throw invalid("the server is open to all users, so that nobody can be kept from it");
   return { to, server, changed: parts.registry.access.ungrant(to, server), open: false };
 }
-
-/** What grants are written to for the group of a path, whose name may be `all`. */
-const granteeOf = (group: string): string => (group === ALL ? EVERYBODY : `@${group}`);
 
 function usersIn(req: Request): string[] {
   const { users = [] } = readBody(req, ["users"]);
@@ -107,8 +103,8 @@ export function addAccessRoutes(router: Router, parts: ControlParts): void {
   mount(router, "/groups/:group/grants", {
     put: (req) => {
       readBody(req, []);
-      return { body: grantTo(parts, req, granteeOf(param(req, "group"))) };
+      return { body: grantTo(parts, req, asGrantee(param(req, "group"))) };
     },
-    delete: (req) => ({ body: ungrantFrom(parts, req, granteeOf(param(req, "group"))) }),
+    delete: (req) => ({ body: ungrantFrom(parts, req, asGrantee(param(req, "group"))) }),
   });
 }

@@ -6,7 +6,7 @@ import type { GrantedRow, GroupRow, Store, UserRow } from "../store/store.ts";
 
 /** Whom a server may be granted to beside a user: `@` and the name of a group, or everybody. */
 const GROUP_MARK = "@";
-export const EVERYBODY = "@all";
+const EVERYBODY = "@all";
 
 /** A group as it is shown, all in order of their names. */
 export interface Group {
@@ -31,9 +31,12 @@ type To = Pick<GrantedRow, "userId" | "groupId">;
 const invalid = (message: string): SupervisorError =>
   new SupervisorError("REQUEST_INVALID", message);
 
+/** The group as what a server is granted to. No group is called `all`: that is everybody. */
+export const asGrantee = (group: string): string => `${GROUP_MARK}${group}`;
+
 /** What a server is granted to, as it is written. */
 export function granteeOf({ user, group }: Pick<GrantedRow, "user" | "group">): string {
-  return user ?? (group === null ? EVERYBODY : `${GROUP_MARK}${group}`);
+  return user ?? (group === null ? EVERYBODY : asGrantee(group));
 }
 
 /** Who may use which servers of those that are not open to all. Every call may reject with STORE_FAILED, and has then changed nothing. */
@@ -81,7 +84,7 @@ export class Access {
     const groups = this.groups()
       .filter(({ members }) => members.includes(user))
       .map(({ name }) => name);
-    const own = new Set([user, EVERYBODY, ...groups.map((name) => `${GROUP_MARK}${name}`)]);
+    const own = new Set([user, EVERYBODY, ...groups.map(asGrantee)]);
     const found = this.#store.access.grants().filter((row) => own.has(granteeOf(row)));
     const granted = [...Map.groupBy(found, ({ server }) => server)].map(([server, rows]) => ({
       server,
@@ -96,7 +99,7 @@ export class Access {
    */
   addGroup(name: string, users: readonly string[], isApplied = false): boolean {
     requireNewSlug("group", name);
-    if (`${GROUP_MARK}${name}` === EVERYBODY)
+    if (asGrantee(name) === EVERYBODY)
       throw invalid("the group all is everybody, and not to be made");
     return this.#store.transaction(() => {
       const found = this.#store.access.findGroup(name);

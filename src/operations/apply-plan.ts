@@ -1,4 +1,4 @@
-import { EVERYBODY, granteeOf, meant } from "../auth/access.ts";
+import { asGrantee, granteeOf, meant } from "../auth/access.ts";
 import type { Catalog } from "../catalog/catalog.ts";
 import { ALL } from "../config/apply-schema.ts";
 import type { Wanted, WantedUser } from "../config/apply-schema.ts";
@@ -136,7 +136,7 @@ class Finder {
       ),
       ...groups.flatMap(({ name, servers }, at) =>
         this.#granted(servers, `groups[${at}].servers`).map(
-          (server) => `${name === ALL ? EVERYBODY : `@${name}`} ${server}`,
+          (server) => `${asGrantee(name)} ${server}`,
         ),
       ),
     ]);
@@ -191,18 +191,20 @@ function pruned(
 ): Change[] {
   const groups = new Set(wanted.groups.map(({ name }) => name));
   const users = new Set(wanted.users.map(({ name }) => name));
-  const gone = [...now.groups].flatMap(([name, { isApplied }]) =>
-    isApplied && !groups.has(name) ? [name] : [],
+  const gone = new Set(
+    [...now.groups].flatMap(([name, { isApplied }]) =>
+      isApplied && !groups.has(name) ? [name] : [],
+    ),
   );
-  const isOfGone = (group: string): boolean => gone.includes(group);
+  const takenAlong = new Set([...gone].map(asGrantee));
   return [
     ...surplus(now.grants, grants)
-      .filter(([to]) => !isOfGone(to.slice(1)) || !to.startsWith("@"))
+      .filter(([to]) => !takenAlong.has(to))
       .map(([to, server]): Change => ({ change: "ungrant", to, server })),
     ...surplus(now.members, members)
-      .filter(([group]) => !isOfGone(group))
+      .filter(([group]) => !gone.has(group))
       .map(([group, user]): Change => ({ change: "remove-member", group, user })),
-    ...gone.map((group): Change => ({ change: "remove-group", group })),
+    ...[...gone].map((group): Change => ({ change: "remove-group", group })),
     ...[...now.users.values()].flatMap(({ name: user, state, applied }): Change[] =>
       applied !== null && state === "enabled" && !users.has(user)
         ? [{ change: "disable-user", user }]
