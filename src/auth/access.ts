@@ -116,7 +116,7 @@ export class Access {
   removeGroup(name: string): Group {
     const group = this.requireGroup(name);
     this.#store.access.deleteGroup(this.#requireGroup(name).id);
-    this.#narrowed(group.members, group.servers);
+    this.#narrowed(group.servers);
     return group;
   }
 
@@ -128,7 +128,7 @@ export class Access {
       const removed = users.filter((user) =>
         this.#store.access.removeMember(id, this.#requireUser(user).id),
       );
-      this.#narrowed(removed, servers);
+      this.#narrowed(servers);
       return removed;
     });
   }
@@ -136,23 +136,21 @@ export class Access {
   /** False where it was granted before. `to` is a user, `@` and a group, or EVERYBODY; USER_NOT_FOUND, GROUP_NOT_FOUND. */
   grant(to: string, server: string, isApplied = false): boolean {
     const isNew = this.#store.access.grant(server, this.#to(to), isApplied);
-    this.#ofAll = undefined;
-    if (isNew) for (const user of this.#usersIn(to)) this.#servers.delete(user);
+    if (isNew) this.#forgetAll();
     return isNew;
   }
 
   /** As `grant`; false where it was not granted. Who has it in another way too keeps it. */
   ungrant(to: string, server: string): boolean {
     const wasThere = this.#store.access.ungrant(server, this.#to(to));
-    if (wasThere) this.#narrowed(this.#usersIn(to), [server]);
+    if (wasThere) this.#narrowed([server]);
     return wasThere;
   }
 
   /** The server is no more, and what comes under its name is another one. */
   serverGone(server: string): void {
     this.#store.access.deleteServer(server);
-    this.#forgetAll();
-    this.#store.afterwards(() => this.events.emit("narrowed", new Set([server])));
+    this.#narrowed([server]);
   }
 
   #serversOf(user: string): ReadonlySet<string> {
@@ -165,22 +163,16 @@ export class Access {
     return servers;
   }
 
-  #narrowed(users: readonly string[], servers: readonly string[]): void {
-    for (const user of users) this.#servers.delete(user);
-    this.#ofAll = undefined;
+  #narrowed(servers: readonly string[]): void {
+    this.#forgetAll();
     if (servers.length > 0)
       this.#store.afterwards(() => this.events.emit("narrowed", new Set(servers)));
   }
 
+  /** Changes are rare, and one look-up for each user who asks next is cheap. */
   #forgetAll(): void {
     this.#servers.clear();
     this.#ofAll = undefined;
-  }
-
-  /** The users whose own sets a grant to these is a part of. */
-  #usersIn(to: string): string[] {
-    if (to === EVERYBODY) return [];
-    return to.startsWith(GROUP_MARK) ? this.requireGroup(to.slice(1)).members : [to];
   }
 
   #to(to: string): To {

@@ -126,9 +126,9 @@ export class AccessRows {
     return this.#ungrant.run(server, userId, groupId) === 1;
   }
 
-  /** Nobody has that server any more; how many grants of it there were. */
-  deleteServer(server: string): number {
-    return this.#deleteServer.run(server);
+  /** Nobody has that server any more. */
+  deleteServer(server: string): void {
+    this.#deleteServer.run(server);
   }
 
   /** Granted to the user by name, or to a group of theirs. */
