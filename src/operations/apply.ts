@@ -112,24 +112,43 @@ function changeOne(
 }
 
 /** Gives the new users what was brought for them, and says which of all that was brought is good. */
-function letIn({ registry }: ApplyParts, entries: Entries, added: readonly string[]): LetIn[] {
+function letIn(parts: ApplyParts, entries: Entries, added: readonly string[]): LetIn[] {
   const { kind, secrets } = entries;
-  for (const user of added) {
-    const secret = Object.hasOwn(secrets, user) ? secrets[user] : undefined;
-    if (secret === undefined)
-      throw new SupervisorError(
-        "REQUEST_INVALID",
-        `${kind}: there is none for ${user}, who is new: other users were there before`,
-      );
-    if (kind === "invites") registry.invites.create(user, secret);
-    else if (registry.hasKey(user, secret) === undefined) registry.issueKey(user, {}, secret);
-    else throw new SupervisorError("REQUEST_INVALID", `keys: the one for ${user} is not new`);
-  }
+  const lacking = added.find((user) => !Object.hasOwn(secrets, user));
+  if (lacking !== undefined)
+    throw new SupervisorError(
+      "REQUEST_INVALID",
+      `${kind}: there is none for ${lacking}, who is new: other users were there before`,
+    );
+  const isNew = new Set(added);
   return Object.entries(secrets).flatMap(([user, secret]): LetIn[] => {
-    if (registry.findUser(user) === undefined) return [];
-    if (kind === "keys")
-      return registry.hasKey(user, secret) === true ? [{ user, expiresAt: null }] : [];
-    const expiresAt = registry.invites.expiryOf(user, secret);
+    const until = isNew.has(user) ? give : goodUntil;
+    const expiresAt = until(parts, kind, user, secret);
     return expiresAt === undefined ? [] : [{ user, expiresAt }];
   });
+}
+
+/** Until when what was brought is good, which it is from here on; null for ever. */
+function give(
+  { registry }: ApplyParts,
+  kind: Entries["kind"],
+  user: string,
+  secret: string,
+): number | null {
+  if (kind === "invites") return registry.invites.create(user, secret).expiresAt;
+  if (registry.hasKey(user, secret) !== undefined)
+    throw new SupervisorError("REQUEST_INVALID", `keys: the one for ${user} is not new`);
+  return registry.issueKey(user, {}, secret).expiresAt;
+}
+
+/** As `give`, of what an order before this one may have given; undefined where it is not good. */
+function goodUntil(
+  { registry }: ApplyParts,
+  kind: Entries["kind"],
+  user: string,
+  secret: string,
+): number | null | undefined {
+  if (registry.findUser(user) === undefined) return undefined;
+  if (kind === "invites") return registry.invites.expiryOf(user, secret);
+  return registry.hasKey(user, secret) === true ? null : undefined;
 }
