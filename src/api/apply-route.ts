@@ -6,6 +6,7 @@ import { SupervisorError, counted } from "../errors.ts";
 import { applyTokens } from "../operations/apply-tokens.ts";
 import { apply } from "../operations/apply.ts";
 import type { Change, Entries } from "../operations/apply.ts";
+import { isOneTimeSecret } from "../platform/one-time.ts";
 import { inviteUrl } from "../web/urls.ts";
 import { mount } from "./answers.ts";
 import { readBody, readBoolean } from "./input.ts";
@@ -14,9 +15,6 @@ import type { AppliedRow } from "./types.ts";
 
 const invalid = (message: string, details: readonly string[] = []): SupervisorError =>
   new SupervisorError("REQUEST_INVALID", message, { details });
-
-/** What is a secret of an invite's length, in letters that a URL may hold anywhere. */
-const CODE = /^[\w-]{43}$/;
 
 function wantedIn({ users, groups }: Record<string, unknown>): Wanted {
   const checked = checkWanted({ users, groups });
@@ -33,7 +31,7 @@ function secretsIn(value: unknown, kind: Entries["kind"]): Entries["secrets"] {
     throw invalid(`${kind} must be an object of strings by users' names`);
   if (new Set(secrets).size < secrets.length)
     throw invalid(`${kind}: two users cannot have the same`);
-  if (kind === "invites" && secrets.some((secret) => !CODE.test(String(secret))))
+  if (kind === "invites" && secrets.some((secret) => !isOneTimeSecret(String(secret))))
     throw invalid("invites: each must be 32 random bytes in base64url");
   return value as Entries["secrets"];
 }

@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { DAY_MS } from "../platform/durations.ts";
-import { digestOfSecret, newOneTimeSecret } from "../platform/one-time.ts";
+import { digestOfSecret, isOneTimeSecret, newOneTimeSecret } from "../platform/one-time.ts";
 import type { BrowserSessionRow, Store } from "../store/store.ts";
 import { BY_KEY } from "./principal.ts";
 import type { Principal } from "./principal.ts";
@@ -12,8 +12,6 @@ const BETWEEN_WRITES_MS = 60_000;
 /** The one that was used least recently gives way. */
 const MAX_OF_USER = 50;
 const MAX_CLIENT = 200;
-/** The length of what a browser holds. */
-const SECRET = /^[\w-]{43}$/;
 /** What the audit calls whoever asks by a page. */
 const BY_PAGE = "page";
 
@@ -65,7 +63,7 @@ export class BrowserSessions {
 
   /** Whose secret this is, which counts as a use; undefined for what is unknown or over. */
   verify(secret: string): BrowserCaller | undefined {
-    if (!SECRET.test(secret)) return undefined;
+    if (!isOneTimeSecret(secret)) return undefined;
     const now = this.#now();
     const { browserSessions } = this.#store;
     const row = browserSessions.find(digestOfSecret(secret), now, this.#inForce());

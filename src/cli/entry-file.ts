@@ -3,13 +3,12 @@ import { dirname } from "node:path";
 import { isAccessKey, newAccessKey } from "../auth/access-key.ts";
 import { SupervisorError } from "../errors.ts";
 import { syncToDisk, writeInPlace } from "../platform/atomic-file.ts";
-import { newOneTimeSecret } from "../platform/one-time.ts";
+import { isOneTimeSecret, newOneTimeSecret } from "../platform/one-time.ts";
 import { SLUG } from "../platform/slug.ts";
 
 export type EntryKind = "keys" | "invites";
 type Secrets = Record<string, string>;
 
-const CODE = /^[\w-]{43}$/;
 const PRIVATE = 0o600;
 
 const usage = (message: string, cause?: unknown): SupervisorError =>
@@ -45,7 +44,7 @@ export class EntryFile {
         const [name = "", shown = "", ...rest] = line.split("\t");
         // A link ends with its code.
         const secret = shown.slice(shown.indexOf("#") + 1);
-        const isSecret = this.#kind === "keys" ? isAccessKey(secret) : CODE.test(secret);
+        const isSecret = this.#kind === "keys" ? isAccessKey(secret) : isOneTimeSecret(secret);
         if (SLUG.test(name) && isSecret && rest.length === 0) return [name, secret];
         throw usage(`${this.#draft} is in the way: it holds no ${this.#kind} of an earlier apply`);
       }),

@@ -2,7 +2,7 @@ import { createHmac } from "node:crypto";
 import type { Servers } from "../catalog/catalog.ts";
 import { SupervisorError } from "../errors.ts";
 import { withDeadline } from "../platform/deadline.ts";
-import { digestOfSecret, newOneTimeSecret } from "../platform/one-time.ts";
+import { digestOfSecret, isOneTimeSecret, newOneTimeSecret } from "../platform/one-time.ts";
 import type { PendingConnect, Store } from "../store/store.ts";
 import type { ProviderClients } from "./providers/clients.ts";
 import { DENIED, Refused } from "./providers/provider.ts";
@@ -11,8 +11,6 @@ import type { Authorization, Issued, ProviderClient } from "./providers/provider
 /** How long a user may take at the provider. */
 export const CONNECT_WITHIN_MS = 600_000;
 const CALL_TIMEOUT_MS = 15_000;
-/** The length of a state and of what the browser holds. */
-const SECRET = /^[\w-]{43}$/;
 
 export interface ConnectsParts {
   store: Pick<Store, "connects" | "transaction" | "relaxed" | "users">;
@@ -101,7 +99,7 @@ export class Connects {
   ): Promise<Connected> {
     const params = new URLSearchParams(query);
     const [state = "", ...others] = params.getAll("state");
-    const isRead = others.length === 0 && SECRET.test(state) && SECRET.test(browser);
+    const isRead = others.length === 0 && isOneTimeSecret(state) && isOneTimeSecret(browser);
     const pending = isRead ? this.#take(state, browser) : undefined;
     if (pending === undefined || this.#sourceOf(pending.server) !== pending.provider)
       throw new SupervisorError(
