@@ -1,8 +1,8 @@
 import type { Request, Router } from "express";
 import { orderRow } from "../audit/audit.ts";
-import { checkWanted } from "../config/apply-schema.ts";
+import { applyRefused, checkWanted } from "../config/apply-schema.ts";
 import type { Wanted, WantedToken } from "../config/apply-schema.ts";
-import { SupervisorError, counted } from "../errors.ts";
+import { SupervisorError } from "../errors.ts";
 import { applyTokens } from "../operations/apply-tokens.ts";
 import { apply } from "../operations/apply.ts";
 import type { Change, Entries } from "../operations/apply.ts";
@@ -13,13 +13,13 @@ import { readBody, readBoolean } from "./input.ts";
 import type { ControlParts } from "./parts.ts";
 import type { AppliedRow } from "./types.ts";
 
-const invalid = (message: string, details: readonly string[] = []): SupervisorError =>
-  new SupervisorError("REQUEST_INVALID", message, { details });
+const invalid = (message: string): SupervisorError =>
+  new SupervisorError("REQUEST_INVALID", message);
 
 function wantedIn({ users, groups }: Record<string, unknown>): Wanted {
   const checked = checkWanted({ users, groups });
   if ("wanted" in checked) return checked.wanted;
-  throw invalid(counted(checked.problems.length, "problem"), checked.problems);
+  throw applyRefused(checked.problems);
 }
 
 /** Secrets by users' names. What is said of a flaw repeats none of them. */

@@ -1,5 +1,5 @@
-import { SupervisorError, counted } from "../errors.ts";
-import { checkWanted } from "./apply-schema.ts";
+import { SupervisorError } from "../errors.ts";
+import { applyRefused, checkWanted } from "./apply-schema.ts";
 import type { ApplyFile, WantedToken } from "./apply-schema.ts";
 
 const COLUMNS = ["slug", "name", "email", "server", "token"] as const;
@@ -41,11 +41,6 @@ function rowsOf(text: string): { rows: Row[] } | { badLine: number } {
   if (row.cells.length > 0) rows.push(row);
   return { rows: rows.filter(({ cells }) => cells.length > 1 || cells[0] !== "") };
 }
-
-const invalid = (file: string, details: readonly string[]): SupervisorError =>
-  new SupervisorError("REQUEST_INVALID", `${file}: ${counted(details.length, "problem")}`, {
-    details,
-  });
 
 /** The columns of a header line; a sentence where it is none. It is not repeated: without a header a token may stand there. */
 function columnsOf(header: readonly string[]): Column[] | string {
@@ -101,16 +96,16 @@ function collect(rows: readonly { line: number; cells: Cells }[], at: (line: num
 export function readApplyCsv(text: string, file: string): ApplyFile {
   const at = (line: number): string => `${file}:${line}`;
   const read = rowsOf(text.replace(/^\uFEFF/, ""));
-  if ("badLine" in read) throw invalid(file, [`${at(read.badLine)}: a quote stands alone`]);
+  if ("badLine" in read) throw applyRefused([`${at(read.badLine)}: a quote stands alone`], file);
   const [header, ...lines] = read.rows;
   if (header === undefined) throw new SupervisorError("REQUEST_INVALID", `${file}: is empty`);
   const columns = columnsOf(header.cells);
-  if (typeof columns === "string") throw invalid(file, [`${at(header.line)}: ${columns}`]);
+  if (typeof columns === "string") throw applyRefused([`${at(header.line)}: ${columns}`], file);
   const uneven = lines.filter(({ cells }) => cells.length !== columns.length);
   if (uneven.length > 0)
-    throw invalid(
-      file,
+    throw applyRefused(
       uneven.map(({ line }) => `${at(line)}: has not as many cells as the header line`),
+      file,
     );
   const rows = lines.map(({ line, cells }) => ({
     line,
@@ -124,6 +119,6 @@ export function readApplyCsv(text: string, file: string): ApplyFile {
   const users = people.map(({ name, about, servers }) => ({ name, ...about, servers }));
   const checked = checkWanted({ users });
   const all = [...problems, ...("wanted" in checked ? [] : checked.problems.map(placed))];
-  if (all.length > 0 || !("wanted" in checked)) throw invalid(file, all);
+  if (all.length > 0 || !("wanted" in checked)) throw applyRefused(all, file);
   return { wanted: checked.wanted, tokens, placed };
 }

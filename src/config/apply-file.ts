@@ -1,8 +1,8 @@
 import { LineCounter, isMap, isNode, isScalar, parseDocument } from "yaml";
 import type { Document } from "yaml";
-import { SupervisorError, counted } from "../errors.ts";
+import { SupervisorError } from "../errors.ts";
 import { isCsv, readApplyCsv } from "./apply-csv.ts";
-import { checkWanted } from "./apply-schema.ts";
+import { applyRefused, checkWanted } from "./apply-schema.ts";
 import type { ApplyFile } from "./apply-schema.ts";
 
 /**
@@ -17,9 +17,9 @@ export function readApplyFile(text: string, file: string): ApplyFile {
     `${file}:${lines.linePos(offset).line}: ${what}`;
   const flaws = [...document.errors, ...document.warnings];
   if (flaws.length > 0)
-    throw invalid(
-      file,
+    throw applyRefused(
       flaws.map(({ pos, code }) => at(pos[0], YAML_FLAWS[code] ?? `is no YAML (${code})`)),
+      file,
     );
   const placed = (detail: string): string => {
     const offset = offsetOf(document, pathOf(detail));
@@ -30,7 +30,7 @@ export function readApplyFile(text: string, file: string): ApplyFile {
   if (value === null) throw new SupervisorError("REQUEST_INVALID", `${file}: is empty`);
   const checked = checkWanted(value);
   if ("wanted" in checked) return { wanted: checked.wanted, tokens: [], placed };
-  throw invalid(file, checked.problems.map(placed));
+  throw applyRefused(checked.problems.map(placed), file);
 }
 
 /** The rest is said by its code: the sentences of the package quote what stands there. */
@@ -73,8 +73,3 @@ function offsetOf(document: Document, path: readonly (string | number)[]): numbe
   const offset = isNode(node) ? node.range?.[0] : undefined;
   return offset ?? offsetOf(document, above);
 }
-
-const invalid = (file: string, details: readonly string[]): SupervisorError =>
-  new SupervisorError("REQUEST_INVALID", `${file}: ${counted(details.length, "problem")}`, {
-    details,
-  });

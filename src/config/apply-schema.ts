@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { SupervisorError, counted } from "../errors.ts";
 import { SLUG, SLUG_RULE } from "../platform/slug.ts";
 import { EMAIL_RULE, LABEL_RULE, isEmail, isLabel } from "../platform/texts.ts";
 import { describeIssue, formatProblem, toProblems } from "./problems.ts";
@@ -64,6 +65,13 @@ export interface ApplyFile {
 
 /** The group whose grants everybody has. */
 export const ALL = "all";
+
+/** REQUEST_INVALID with all that is wrong as details; `file` is where it stands. */
+export function applyRefused(problems: readonly string[], file?: string): SupervisorError {
+  const count = counted(problems.length, "problem");
+  const message = file === undefined ? count : `${file}: ${count}`;
+  return new SupervisorError("REQUEST_INVALID", message, { details: problems });
+}
 
 /** What the value wants, or a sentence for each thing that is wrong with it: `users[3].groups: …`. */
 export function checkWanted(value: unknown): { wanted: Wanted } | { problems: string[] } {

@@ -1,7 +1,7 @@
 import type { Registry } from "../auth/registry.ts";
 import type { Servers } from "../catalog/catalog.ts";
+import { applyRefused } from "../config/apply-schema.ts";
 import type { WantedToken } from "../config/apply-schema.ts";
-import { SupervisorError, counted } from "../errors.ts";
 import type { Store } from "../store/store.ts";
 import { fingerprintOf } from "../tokens/token-row.ts";
 import type { Tokens } from "../tokens/tokens.ts";
@@ -31,10 +31,7 @@ export function applyTokens(
     if (server !== null && def === undefined) return [`${user}: there is no server ${server}`];
     return def?.tokensFrom == null ? [] : [`${user}: the tokens of ${server} come from a provider`];
   });
-  if (problems.length > 0)
-    throw new SupervisorError("REQUEST_INVALID", counted(problems.length, "problem"), {
-      details: problems,
-    });
+  if (problems.length > 0) throw applyRefused(problems);
   const isKept = ({ user, server, token }: WantedToken): boolean =>
     registry.findUser(user) !== undefined &&
     tokens.show(user).find((row) => row.server === server)?.fingerprint === fingerprintOf(token);

@@ -1,6 +1,7 @@
 import type { Registry } from "../auth/registry.ts";
+import { applyRefused } from "../config/apply-schema.ts";
 import type { Wanted, WantedUser } from "../config/apply-schema.ts";
-import { SupervisorError, counted } from "../errors.ts";
+import { SupervisorError } from "../errors.ts";
 import type { Store } from "../store/store.ts";
 import { planOf } from "./apply-plan.ts";
 import type { Change, Plan, PlanParts } from "./apply-plan.ts";
@@ -47,10 +48,7 @@ export function apply(parts: ApplyParts, order: ApplyOrder): Applied {
   const { wanted, isDryRun, prune, entries } = order;
   return parts.store.transaction(() => {
     const { changes, open, problems } = planOf(parts, wanted, prune);
-    if (problems.length > 0)
-      throw new SupervisorError("REQUEST_INVALID", counted(problems.length, "problem"), {
-        details: problems,
-      });
+    if (problems.length > 0) throw applyRefused(problems);
     if (isDryRun) return { changes, open, entries: [] };
     change(parts, wanted, changes);
     const added = changes.flatMap((one) => (one.change === "add-user" ? [one.user] : []));
