@@ -2,6 +2,7 @@ import { z } from "zod";
 import { SupervisorError, counted } from "../errors.ts";
 import { SLUG, SLUG_RULE } from "../platform/slug.ts";
 import { EMAIL_RULE, LABEL_RULE, isEmail, isLabel } from "../platform/texts.ts";
+import { repeated } from "../platform/texts.ts";
 import { describeIssue, formatProblem, toProblems } from "./problems.ts";
 import type { Problem } from "./problems.ts";
 
@@ -111,8 +112,7 @@ const said = (problem: Problem): string =>
   problem.path.length === 0 ? "must be an object with users and groups" : formatProblem(problem);
 
 const twice = (kind: string, list: readonly { name: string }[]): Problem[] =>
-  list.flatMap(({ name }, at) =>
-    list.findIndex((one) => one.name === name) < at
-      ? [{ path: [kind, at, "name"], message: `${name} is there twice` }]
-      : [],
-  );
+  repeated(list.map(({ name }) => name)).map((at) => ({
+    path: [kind, at, "name"],
+    message: `${list[at]!.name} is there twice`,
+  }));

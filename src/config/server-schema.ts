@@ -9,6 +9,7 @@ import {
 import { FEISHU_BASE, GRANTS } from "./provider-schema.ts";
 import { count, duration, port, size } from "./scalars.ts";
 import { SLUG, SLUG_RULE } from "../platform/slug.ts";
+import { repeated } from "../platform/texts.ts";
 import {
   environmentName,
   filePath,
@@ -159,18 +160,13 @@ const foreign: object = Object.fromEntries(
 
 const TWICE = "is there twice, in another case: a header has one name";
 
-/** Names that are those before them, but for the case. */
-const twice = (names: readonly string[]): string[] =>
-  names.filter((name, index) =>
-    names.slice(0, index).some((other) => other.toLowerCase() === name.toLowerCase()),
-  );
-
 const remoteOnly = {
   headers: z
     .record(headerName, headerValue)
     .superRefine((headers, context) => {
-      for (const name of twice(Object.keys(headers)))
-        context.addIssue({ code: "custom", path: [name], message: TWICE });
+      const names = Object.keys(headers);
+      for (const at of repeated(names.map((name) => name.toLowerCase())))
+        context.addIssue({ code: "custom", path: [names[at]!], message: TWICE });
     })
     .default({})
     .describe("headers of its requests; `${token}` and `${user}` are filled in"),

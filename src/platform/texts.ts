@@ -14,3 +14,13 @@ export const isLabel = (text: string): boolean =>
 
 export const isEmail = (text: string): boolean =>
   text.length <= MAX_EMAIL_LENGTH && EMAIL.test(text);
+
+/** The places of texts that stand further ahead too. */
+export function repeated(texts: readonly string[]): number[] {
+  const seen = new Set<string>();
+  return texts.flatMap((text, at) => {
+    if (seen.has(text)) return [at];
+    seen.add(text);
+    return [];
+  });
+}
