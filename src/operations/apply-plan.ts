@@ -147,13 +147,13 @@ class Finder {
     const what = kind === "users" ? "user" : "group";
     return names.filter((name, at) => {
       if (known.has(name)) return true;
-      this.#lacks(`${place}[${at}]: there is no ${what} ${name}`, name, [...known]);
+      this.#lacks(`${place}[${at}]: there is no ${what} ${name}`, name, known);
       return false;
     });
   }
 
-  #lacks(what: string, name: string, known: readonly string[]): void {
-    const hint = this.problems.length < HINTS ? meant(name, known) : "";
+  #lacks(what: string, name: string, known: Iterable<string>): void {
+    const hint = this.problems.length < HINTS ? meant(name, [...known]) : "";
     this.problems.push(`${what}${hint}`);
   }
 
