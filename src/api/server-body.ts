@@ -1,9 +1,9 @@
 import type { Request } from "express";
+import { PROGRAM_KEYS } from "../config/server-schema.ts";
 import type { ServerEntry } from "../config/one-server.ts";
 import { SupervisorError } from "../errors.ts";
 import { languageOf } from "../http/language.ts";
 import type { Language } from "../http/language.ts";
-import { PROGRAM_KEYS } from "../operations/server-entry.ts";
 import type { NewServer, ServerWish } from "../operations/server-orders.ts";
 import { readBody, readBoolean } from "./input.ts";
 

@@ -158,6 +158,10 @@ const foreign: object = Object.fromEntries(
   PASSED_OVER_KEYS.map((key) => [key, z.unknown().optional()]),
 );
 
+const { path: _path, ...ofProgram } = childOnly;
+/** Keys of a program, and of what stands around it: who sets them runs code on this machine. `path` is where it is asked. */
+export const PROGRAM_KEYS: readonly string[] = ["command", ...Object.keys(ofProgram)];
+
 const TWICE = "is there twice, in another case: a header has one name";
 
 const remoteOnly = {

@@ -5,21 +5,6 @@ import { SupervisorError } from "../errors.ts";
 const SECRET_KEYS = ["headers", "env"] as const;
 type SecretKey = (typeof SECRET_KEYS)[number];
 
-/** Keys of a program, and of what stands around it: who sets them runs code on this machine. */
-export const PROGRAM_KEYS = [
-  "command",
-  "args",
-  "env",
-  "cwd",
-  "paths",
-  "isolation",
-  "network",
-  "reach",
-  "tokenEnv",
-  "tokenFile",
-  "limits",
-] as const;
-
 type Values = Readonly<Record<string, unknown>>;
 
 const isSecretKey = (key: string): key is SecretKey =>
