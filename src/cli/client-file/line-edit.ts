@@ -50,9 +50,8 @@ function putToml(text: string, put: Put): string {
   const first = headers.findIndex(({ keys }) => isOf(keys));
   const entry = tomlEntry(put);
   if (first === -1) {
-    const end = endOfContent(lines, 0, lines.length);
-    const gap = end > 0 ? [""] : [];
-    return textOf([...lines.slice(0, end), ...lines.slice(end), ...gap, ...entry]);
+    const gap = lines.every(isBlank) ? [] : [""];
+    return textOf([...lines, ...gap, ...entry]);
   }
   // Its own tables, as `[mcp_servers.gmail.env]`, go with it.
   const next = headers.slice(first).find(({ keys }) => !isOf(keys))?.at ?? lines.length;
