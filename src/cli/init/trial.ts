@@ -5,6 +5,8 @@ import type { ListedTools, Status } from "../../api/types.ts";
 import { parseConfig } from "../../config/config.ts";
 import { openDaemon } from "../../daemon.ts";
 import { installsFolder } from "../../installs/installs.ts";
+import { aborted } from "../../platform/abort.ts";
+import { hasDatabase } from "../../store/store.ts";
 import { createLogger } from "../../telemetry/logger.ts";
 import { Scrubber } from "../../telemetry/scrubber.ts";
 import { apiPath, createControlClient } from "../client.ts";
@@ -36,9 +38,6 @@ export interface TrialWish {
   signal: AbortSignal;
 }
 
-/** What a database and its keys are called; where there are none, the folder is as new. */
-const DATABASE = "mcp-supervisor.db";
-
 /**
  * Starts each server once, by a daemon on the data folder that is to be: at the isolation level, with
  * the limits and behind the checks that it will have. Resolves when nothing of it is left, but the
@@ -55,7 +54,7 @@ export async function tryServers({
   const start = { startTimeout: "60s", listen: { host: "127.0.0.1", port: 0 } };
   const config = parseConfig({ ...wished, ...start }, baseDir);
   const { dataDir, controlSocket } = config;
-  const isNew = !existsSync(join(dataDir, DATABASE));
+  const isNew = !hasDatabase(dataDir);
   try {
     const scrubber = new Scrubber();
     const log = createLogger("silent", { scrubber });
@@ -81,11 +80,6 @@ function sweep(dataDir: string): void {
     if (name !== kept) rmSync(join(dataDir, name), { recursive: true, force: true });
   if (!names.includes(kept)) rmdirSync(dataDir);
 }
-
-const aborted = async (signal: AbortSignal): Promise<never> =>
-  await new Promise((_, reject) => {
-    signal.addEventListener("abort", () => reject(signal.reason as Error), { once: true });
-  });
 
 async function visit(
   socket: string,
