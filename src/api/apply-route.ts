@@ -113,10 +113,10 @@ export function addApplyRoute(router: Router, parts: ControlParts): void {
       const prune = readBoolean(body["prune"], "prune");
       const entries = entriesIn(body);
       const order = { wanted: wantedIn(body), isDryRun, prune, entries };
+      const wantedTokens = tokensIn(body["tokens"]);
       const done = apply({ registry, catalog, store }, order);
       if (!isDryRun) note(parts, req, done.changes.map(noteOf));
       const changed = { dryRun: isDryRun, changes: done.changes, open: done.open };
-      const wantedTokens = tokensIn(body["tokens"]);
       const tokens = wantedTokens && applyTokens(parts, wantedTokens, isDryRun);
       if (!isDryRun)
         note(

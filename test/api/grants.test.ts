@@ -255,7 +255,11 @@ test("orders about groups and grants say what was changed, name what was meant, 
   });
   assert.equal(mistyped.status, 400);
   assert.match(mistyped.error.details![0]!, /^users\[0\]\.grups: .*did you mean "groups"/);
-  await order("POST", "/api/apply", { users: [{ name: "carol", servers: ["weather"] }] });
+  const carol = { name: "carol", servers: ["weather"] };
+  const flawed = { users: [carol], tokens: [{ user: "carol", token: "t" }] };
+  assert.equal((await rig.ask("POST", "/api/apply", { body: flawed })).status, 400);
+  assert.equal((await rig.ask("GET", "/api/users/carol")).status, 404);
+  await order("POST", "/api/apply", { users: [carol] });
   const { entries } = (await order("GET", "/api/audit")) as {
     entries: { what: string; user: string | null; server: string | null; outcome: string }[];
   };
