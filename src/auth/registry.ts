@@ -72,7 +72,7 @@ export class Registry {
     this.access = new Access(store);
     this.invites = new Invites(store, (user, about) => this.issueKey(user, about));
     this.browserSessions = new BrowserSessions(store, (id) =>
-      this.events.emit("browser-session-ended", { id }),
+      store.afterwards(() => this.events.emit("browser-session-ended", { id })),
     );
     this.#expiry = new KeyExpiry((principal) => {
       this.#jwts.expired(principal);

@@ -64,6 +64,17 @@ test("a browser's session ends with its key, its user and its time, and does not
   assert.ok(ended.includes(five.id));
 });
 
+test("where the end of a user is taken back, so is that of the browser's sessions, and nobody is told of it", (t) => {
+  const { store, registry, ended, signIn } = rig(t);
+  const { secret, id } = signIn();
+  const disableThenFail = (): never => {
+    registry.disableUser("ada");
+    throw new Error("taken back");
+  };
+  assert.throws(() => store.transaction(disableThenFail));
+  assert.deepEqual([ended, registry.browserSessions.verify(secret)?.session.id], [[], id]);
+});
+
 test("twelve idle hours or seven days end a browser's session, and use puts the first off", (t) => {
   const { store, registry, key } = rig(t);
   let now = Date.now();
