@@ -14,6 +14,10 @@ export function globalsOf(command: Command): Globals {
   return { config: options.config, json: options.json ?? false };
 }
 
+/** Whether somebody is there to answer: there is a terminal, and no program reads along. */
+export const canAsk = (command: Command): boolean =>
+  process.stdin.isTTY && process.stderr.isTTY && !globalsOf(command).json;
+
 /** A document as `--json` shows it, on one line. */
 export const jsonLine = (document: object): string => `${inertJson(JSON.stringify(document))}\n`;
 

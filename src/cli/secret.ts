@@ -5,7 +5,7 @@ import type { Readable } from "node:stream";
 import { Option } from "commander";
 import type { Command } from "commander";
 import { SupervisorError } from "../errors.ts";
-import { globalsOf } from "./output.ts";
+import { canAsk } from "./output.ts";
 
 /** What the control API takes too; a longer one could not be handed to a child by any system. */
 const MAX_TOKEN_BYTES = 128 * 1024;
@@ -114,8 +114,7 @@ export async function readAccessKey(
   question: string,
 ): Promise<string | undefined> {
   const { keyStdin } = command.opts<{ keyStdin?: boolean }>();
-  const isTerminal = process.stdin.isTTY && process.stderr.isTTY && !globalsOf(command).json;
-  if (keyStdin !== true && !isTerminal) return undefined;
+  if (keyStdin !== true && !canAsk(command)) return undefined;
   const text =
     keyStdin === true
       ? await fromStdin("pipe the key in, or leave --key-stdin away to be asked for it")
@@ -133,7 +132,6 @@ export async function readAccessKey(
  */
 export async function readSecret(command: Command, question: string): Promise<string | undefined> {
   const options = command.opts<SecretOptions>();
-  const isTerminal = process.stdin.isTTY && process.stderr.isTTY;
   let text: string;
   if (options.tokenStdin) {
     text = await fromStdin("pipe the token in, or leave --token-stdin away to be asked for it");
@@ -141,7 +139,7 @@ export async function readSecret(command: Command, question: string): Promise<st
     text = await readAll(createReadStream(options.tokenFile), "the file that --token-file names");
   } else if (options.tokenEnv !== undefined) {
     text = fromEnvironment(options.tokenEnv);
-  } else if (isTerminal && !globalsOf(command).json) {
+  } else if (canAsk(command)) {
     const typed = await askHidden(question);
     return typed === "" ? undefined : typed;
   } else {

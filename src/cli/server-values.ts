@@ -3,7 +3,7 @@ import { text } from "node:stream/consumers";
 import type { Command } from "commander";
 import type { ShownServer } from "../api/types.ts";
 import { SupervisorError } from "../errors.ts";
-import { globalsOf } from "./output.ts";
+import { canAsk } from "./output.ts";
 import { askHidden } from "./secret.ts";
 
 export interface ValueOptions {
@@ -78,7 +78,7 @@ async function merged(
 async function valueOf(command: Command, name: string): Promise<string> {
   // Whoever writes the value here too has it in argv, where all can read it.
   if (/[:=\s]/.test(name)) throw usage("name the header or variable alone; its value is asked for");
-  if (globalsOf(command).json || !process.stdin.isTTY || !process.stderr.isTTY)
+  if (!canAsk(command))
     throw usage(
       "there is no terminal to ask for a value; hand all over with --headers-file, --headers-stdin or --env-file",
     );

@@ -4,12 +4,12 @@ import type { Command } from "commander";
 import { CONFIG_FILE } from "../../config/file.ts";
 import { SupervisorError } from "../../errors.ts";
 import { writeNewFile } from "../../platform/atomic-file.ts";
-import { answer, globalsOf } from "../output.ts";
+import { answer, canAsk, globalsOf } from "../output.ts";
 import { ownName } from "../own-name.ts";
 import { whileWaiting } from "../progress.ts";
 import { readSecret } from "../secret.ts";
 import type { Line } from "../view.ts";
-import { askForSource, askForTokenVariable, askYes, isAsked } from "./questions.ts";
+import { askForSource, askForTokenVariable, askYes } from "./questions.ts";
 import { isPlaceholder, personalIn } from "./personal.ts";
 import type { Entry, Source } from "./source.ts";
 import type { Trial } from "./trial.ts";
@@ -224,7 +224,7 @@ async function tokenToTry(command: Command, options: InitOptions, settled: Settl
 /** Writes a config for what `--from` names, or for what is asked for, once it was seen to work. */
 export async function init(options: InitOptions, command: Command): Promise<void> {
   const file = newConfigFile(command);
-  const isAsking = isAsked(command) && options.yes !== true;
+  const isAsking = canAsk(command) && options.yes !== true;
   const source = await sourceOf(options, isAsking);
   const { absolute: dataDir } = dataDirFor(file);
   const own = source.kind === "package" ? { ...source, name: options.name ?? source.name } : source;

@@ -1,13 +1,7 @@
 import { createInterface } from "node:readline";
-import type { Command } from "commander";
 import { SupervisorError } from "../../errors.ts";
-import { globalsOf } from "../output.ts";
 import { readPastedEntries, readSource } from "./source.ts";
 import type { Source } from "./source.ts";
-
-/** Whether somebody is there to answer. */
-export const isAsked = (command: Command): boolean =>
-  process.stdin.isTTY && process.stderr.isTTY && !globalsOf(command).json;
 
 /** Hands over lines until one of them is enough; USAGE where the terminal is closed before. */
 async function ask<T>(question: string, take: (line: string) => T | undefined): Promise<T> {
