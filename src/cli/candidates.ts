@@ -1,7 +1,8 @@
 import type { Argument, Command, Option } from "commander";
-import type { Group, ListedUser, OwnedKey, ShownServer } from "../api/types.ts";
+import type { Group, ListedUser, OwnedKey } from "../api/types.ts";
 import { FILES } from "./completion-scripts.ts";
 import { apiPath, createControlClient } from "./client.ts";
+import { serversOf } from "./server.ts";
 
 /** Whoever presses Tab waits no longer for a daemon that is busy. */
 const PATIENCE_MS = 1_000;
@@ -105,23 +106,15 @@ async function namesOf(
   if (kind === "servers") {
     const own = Object.keys({ ...config.servers, ...config.environment });
     // Those of the config are known without a daemon.
-    const found = await quietly(
-      client
-        .call<{ configs: ShownServer[] }>("GET", apiPath(["mcp", "configs"]))
-        .then(({ configs }) => configs.map(({ slug }) => slug)),
-    );
-    return [...new Set([...own, ...found])];
+    const found = await serversOf(client).catch(() => []);
+    return [...new Set([...own, ...found.map(({ slug }) => slug)])];
   }
   if (kind === "groups" || kind === "grants") {
     const { groups } = await client.call<{ groups: Group[] }>("GET", apiPath(["groups"]));
     const names = groups.map(({ name }) => name);
     if (kind === "groups") return names;
-    const { configs } = await client.call<{ configs: ShownServer[] }>(
-      "GET",
-      apiPath(["mcp", "configs"]),
-    );
-    const granted = configs.filter(({ origin }) => origin === "rest").map(({ slug }) => slug);
-    return [...granted, ...names.map((name) => `@${name}`)];
+    const granted = (await serversOf(client)).filter(({ origin }) => origin === "rest");
+    return [...granted.map(({ slug }) => slug), ...names.map((name) => `@${name}`)];
   }
   if (kind === "keys")
     return (await client.call<{ keys: OwnedKey[] }>("GET", apiPath(["keys"]))).keys.map(

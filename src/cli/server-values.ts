@@ -97,17 +97,18 @@ function objectIn(json: string, from: string): Values {
   throw usage(`${from} holds no JSON object`);
 }
 
-function fromFile(file: string | undefined): Values | undefined {
-  if (file === undefined) return undefined;
-  let json: string;
+/** The text of a file that an option or an argument names. USAGE. */
+export function textOf(file: string): string {
   try {
-    json = readFileSync(file, "utf8");
+    return readFileSync(file, "utf8");
   } catch (error) {
     const { code = "it cannot be read" } = error as NodeJS.ErrnoException;
     throw usage(`${file}: ${code}`, error);
   }
-  return objectIn(json, file);
 }
+
+const fromFile = (file: string | undefined): Values | undefined =>
+  file === undefined ? undefined : objectIn(textOf(file), file);
 
 async function fromStdin(): Promise<Values> {
   if (process.stdin.isTTY) throw usage("stdin is a terminal; pipe the headers in");

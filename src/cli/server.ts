@@ -1,4 +1,3 @@
-import { readFileSync } from "node:fs";
 import type { Command } from "commander";
 import type { ImportedServers, RemovedServer, ShownServer } from "../api/types.ts";
 import { SupervisorError, counted } from "../errors.ts";
@@ -8,7 +7,7 @@ import { confirm } from "./confirm.ts";
 import { answer, globalsOf } from "./output.ts";
 import { ownName } from "./own-name.ts";
 import { printable } from "./printable.ts";
-import { readValues, withValueOptions } from "./server-values.ts";
+import { readValues, textOf, withValueOptions } from "./server-values.ts";
 import type { ValueOptions } from "./server-values.ts";
 import { table } from "./table.ts";
 import type { Column } from "./table.ts";
@@ -36,12 +35,13 @@ const COLUMNS: readonly Column<ShownServer>[] = [
   { title: "STATE", cell: ({ enabled }) => (enabled ? "enabled" : "disabled") },
 ];
 
-const listOf = async (client: ControlClient): Promise<ShownServer[]> =>
+/** All that there are, wherever from. */
+export const serversOf = async (client: ControlClient): Promise<ShownServer[]> =>
   (await client.call<{ configs: ShownServer[] }>("GET", apiPath(CONFIGS))).configs;
 
 /** The server of that slug, id or name. SERVER_NOT_FOUND. */
 async function find(client: ControlClient, said: string): Promise<ShownServer> {
-  const all = await listOf(client);
+  const all = await serversOf(client);
   const found = (["slug", "id", "name"] as const)
     .map((key) => all.find((server) => server[key] === said))
     .find((server) => server !== undefined);
@@ -76,17 +76,17 @@ async function entryOf(
 }
 
 const linesOf = (server: ShownServer): string[] =>
-  Object.entries(server).map(([key, value]) => {
-    const text =
-      typeof value !== "object" || value === null || Array.isArray(value)
-        ? Array.isArray(value)
-          ? JSON.stringify(value)
-          : String(value)
-        : Object.keys(value)
-            .map((name) => `${name} (kept)`)
-            .join(", ");
-    return `${`${key}:`.padEnd(13)} ${printable(text)}`;
-  });
+  Object.entries(server).map(
+    ([key, value]) => `${`${key}:`.padEnd(13)} ${printable(shownValue(value))}`,
+  );
+
+/** Of an object the names alone: their values are kept, and shown to nobody. */
+function shownValue(value: unknown): string {
+  if (Array.isArray(value)) return JSON.stringify(value);
+  if (typeof value !== "object" || value === null) return String(value);
+  const names = Object.keys(value);
+  return names.map((name) => `${name} (kept)`).join(", ");
+}
 
 async function add(
   name: string,
@@ -147,7 +147,7 @@ const turn =
   };
 
 async function list(_options: object, command: Command): Promise<void> {
-  const configs = await listOf(await clientFor(command));
+  const configs = await serversOf(await clientFor(command));
   const lines = configs.length === 0 ? ["No servers."] : table(COLUMNS, configs, viewHere());
   answer(command, { configs }, lines);
 }
@@ -200,15 +200,6 @@ async function importFile(
       slugs.length === 0 ? [] : [`${what}: ${slugs.join(", ")}`],
     ),
   );
-}
-
-function textOf(file: string): string {
-  try {
-    return readFileSync(file, "utf8");
-  } catch (error) {
-    const { code = "it cannot be read" } = error as NodeJS.ErrnoException;
-    throw new SupervisorError("USAGE", `${file}: ${code}`, { cause: error });
-  }
 }
 
 const withEntryOptions = (command: Command): Command =>
