@@ -48,7 +48,7 @@ function clients(context: UserContext): HTMLElement {
   const done = (): void => refresh();
   const row = ({ id, server, client, lastUsedAt, attached }: ClientSession): HTMLElement => {
     const name = client === null ? say("clientUnknown") : `${client.name} ${client.version}`;
-    const label = say("activityEnd");
+    const label = say("end");
     return el(
       "li",
       {},
@@ -98,7 +98,7 @@ function browsers(context: UserContext): HTMLElement {
           instant(usedAt, language),
         ),
         " ",
-        ender(`sessions/${id}`, say("activityEnd"), client),
+        ender(`sessions/${id}`, say("end"), client),
       ),
     );
     redraw(list, ...rows);
@@ -141,7 +141,7 @@ function calls(context: UserContext): HTMLElement {
     );
   const draw = ({ calls: all }: { calls: Call[] }): void => {
     const heads = (
-      ["callTime", "callTool", "callServer", "callOutcome", "callTook", "callKey"] as const
+      ["callTime", "tool", "server", "callOutcome", "callTook", "callKey"] as const
     ).map((word) => el("th", { scope: "col" }, say(word)));
     const table = el(
       "table",
@@ -189,7 +189,7 @@ function logs(context: UserContext): HTMLElement {
     "section",
     {},
     el("h2", {}, say("logsTitle")),
-    labelled(say("callServer"), select),
+    labelled(say("server"), select),
     shown,
     failure,
   );

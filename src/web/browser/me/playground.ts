@@ -63,7 +63,7 @@ function serverChoice(
   };
   select.addEventListener("change", choose);
   choose();
-  return el("div", {}, labelled(say("playServer"), select), inside);
+  return el("div", {}, labelled(say("server"), select), inside);
 }
 
 interface Into {
@@ -141,5 +141,5 @@ function toolChoice(
   };
   select.addEventListener("change", choose);
   choose();
-  return el("div", {}, labelled(say("playTool"), select), inside);
+  return el("div", {}, labelled(say("tool"), select), inside);
 }

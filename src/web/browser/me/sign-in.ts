@@ -50,7 +50,7 @@ export function signInForm(
   return el(
     "section",
     {},
-    el("h2", {}, say("signInTitle")),
+    el("h2", {}, say("signIn")),
     el("p", {}, say("signInWhy")),
     form,
     failure,

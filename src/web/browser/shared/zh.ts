@@ -2,12 +2,20 @@ import type { en } from "./en.ts";
 
 /** What all pages say, in Chinese. */
 export const zh: Readonly<Record<keyof typeof en, string>> = {
+  signIn: "登录",
   signOut: "退出登录",
   copy: "复制",
   copied: "已复制",
   showAll: "显示全部",
   cancel: "取消",
   loading: "正在加载……",
+  accessKey: "访问密钥",
+  never: "永不",
+  fingerprint: "指纹",
+  token: "令牌",
+  server: "服务器",
+  tool: "工具",
+  end: "结束",
   request: "请求 {id}",
   offline: "服务器没有响应，页面会自动重试。",
   tooMany: "尝试次数过多，请等待一分钟。",
