@@ -1,7 +1,6 @@
-import { Refusal } from "../shared/api.ts";
 import type { Api } from "../shared/api.ts";
-import { el, labelled } from "../shared/dom.ts";
-import { failureLine, sentenceFor } from "../shared/frame.ts";
+import { el } from "../shared/dom.ts";
+import { secretForm } from "../shared/secret-form.ts";
 import type { Context, Word } from "./context.ts";
 
 /** The token of a new session, for the code of a link or the admin token. */
@@ -13,51 +12,26 @@ export async function trade(
   return session;
 }
 
-/** The form for the admin token. Its field has no name, so that a browser without our script sends nothing of it. */
+/** The form for the admin token, of which nothing stays in the field. */
 export function signInForm(
-  { api, say, language }: Context,
+  context: Context,
   why: Word | undefined,
   done: (token: string) => void,
 ): HTMLElement {
-  const failure = failureLine();
-  if (why !== undefined) failure.textContent = say(why);
-  const token = el("input", {
-    id: "token",
-    type: "password",
-    autocomplete: "off",
-    spellcheck: "false",
-    required: true,
-  });
-  const go = el("button", { type: "submit", class: "main" }, say("signIn"));
-  const submit = async (): Promise<void> => {
-    go.disabled = true;
-    failure.textContent = "";
-    try {
-      done(await trade(api, { token: token.value.trim() }));
-    } catch (error) {
-      const isWrong = error instanceof Refusal && error.type === "KEY_INVALID";
-      failure.textContent = isWrong ? say("tokenInvalid") : sentenceFor(error, language);
-      token.focus();
-    } finally {
-      token.value = "";
-      go.disabled = false;
-    }
-  };
-  const form = el("form", {
-    id: "sign-in",
-    onsubmit: (event) => {
-      event.preventDefault();
-      void submit();
+  const { api, say } = context;
+  return secretForm(context, {
+    about: [say("signInHow"), " ", el("code", {}, "mcp-supervisor panel")],
+    label: say("adminToken"),
+    hint: say("adminTokenWhere"),
+    field: { id: "token", autocomplete: "off" },
+    why: why && say(why),
+    invalid: say("tokenInvalid"),
+    send: async (field) => {
+      try {
+        done(await trade(api, { token: field.value.trim() }));
+      } finally {
+        field.value = "";
+      }
     },
   });
-  form.method = "post";
-  form.append(labelled(say("adminToken"), token, say("adminTokenWhere")), go);
-  return el(
-    "section",
-    {},
-    el("h2", {}, say("signIn")),
-    el("p", {}, say("signInHow"), " ", el("code", {}, "mcp-supervisor panel")),
-    form,
-    failure,
-  );
 }
