@@ -1,8 +1,7 @@
 import type { Api } from "../shared/api.ts";
-import { common, sentenceFor } from "../shared/frame.ts";
+import { sentenceFor, withCommon } from "../shared/frame.ts";
 import type { CommonWord } from "../shared/frame.ts";
 import { live } from "../shared/poll.ts";
-import { speaker } from "../shared/texts.ts";
 import type { Language, Say } from "../shared/texts.ts";
 import { en } from "./en.ts";
 import type { Session } from "./types.ts";
@@ -27,11 +26,7 @@ export interface UserContext extends Context {
 }
 
 /** The sentences of this page and of all pages. */
-export function wordsIn(language: Language): Say<Word> {
-  const [own, shared] = [speaker({ en, zh }, language), common(language)];
-  return (key, values) =>
-    key in en ? own(key as keyof typeof en, values) : shared(key as CommonWord, values);
-}
+export const wordsIn = (language: Language): Say<Word> => withCommon({ en, zh }, language);
 
 /** As `live`, with a line that says why there is nothing new. */
 export function watch<T>(

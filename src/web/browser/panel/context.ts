@@ -1,7 +1,6 @@
 import type { Api } from "../shared/api.ts";
-import { common } from "../shared/frame.ts";
+import { withCommon } from "../shared/frame.ts";
 import type { CommonWord } from "../shared/frame.ts";
-import { speaker } from "../shared/texts.ts";
 import type { Language, Say } from "../shared/texts.ts";
 import { en } from "./en.ts";
 import { zh } from "./zh.ts";
@@ -20,11 +19,7 @@ export interface Context {
 }
 
 /** The sentences of the panel and of all pages. */
-export function wordsIn(language: Language): Say<Word> {
-  const [own, shared] = [speaker({ en, zh }, language), common(language)];
-  return (key, values) =>
-    key in en ? own(key as keyof typeof en, values) : shared(key as CommonWord, values);
-}
+export const wordsIn = (language: Language): Say<Word> => withCommon({ en, zh }, language);
 
 /** A user who is looked at. */
 export interface Looked {

@@ -24,7 +24,17 @@ export interface Framed {
 }
 
 /** The sentences that all pages have, in the reader's language. */
-export const common = (language: Language): Say<CommonWord> => speaker({ en, zh }, language);
+const common = (language: Language): Say<CommonWord> => speaker({ en, zh }, language);
+
+/** The sentences of a page and those that all pages have. */
+export function withCommon<Own extends string>(
+  own: Readonly<Record<Language, Readonly<Record<Own, string>>>>,
+  language: Language,
+): Say<Own | CommonWord> {
+  const [say, sayCommon] = [speaker(own, language), common(language)];
+  const isCommon = (key: Own | CommonWord): key is CommonWord => Object.hasOwn(en, key);
+  return (key, values) => (isCommon(key) ? sayCommon(key, values) : say(key, values));
+}
 
 /** Which place the address names, and what it says to it behind `?`: as `#calls?server=x`. */
 export function placeIn(places: readonly Place[]): {
