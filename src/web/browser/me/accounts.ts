@@ -3,7 +3,8 @@ import type { Child } from "../shared/dom.ts";
 import { failureLine, tell } from "../shared/frame.ts";
 import { foreign, webAddress } from "../shared/foreign.ts";
 import { instant } from "../shared/times.ts";
-import { press, watch } from "./context.ts";
+import { watch } from "../shared/poll.ts";
+import { press } from "./context.ts";
 import type { UserContext } from "./context.ts";
 import type { Account, Accounts } from "./types.ts";
 

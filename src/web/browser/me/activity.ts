@@ -3,7 +3,8 @@ import { failureLine } from "../shared/frame.ts";
 import { foreign } from "../shared/foreign.ts";
 import { inert } from "../shared/inert.ts";
 import { instant, took } from "../shared/times.ts";
-import { press, watch } from "./context.ts";
+import { watch } from "../shared/poll.ts";
+import { press } from "./context.ts";
 import type { UserContext } from "./context.ts";
 import type { BrowserSession, Call, ClientSession, Line, Server } from "./types.ts";
 

@@ -2,7 +2,7 @@ import { add, el, labelled, redraw } from "../shared/dom.ts";
 import { failureLine } from "../shared/frame.ts";
 import { foreign } from "../shared/foreign.ts";
 import { inert } from "../shared/inert.ts";
-import { watch } from "./context.ts";
+import { watch } from "../shared/poll.ts";
 import type { UserContext, Word } from "./context.ts";
 import { copyable } from "./copy.ts";
 import { en } from "./en.ts";

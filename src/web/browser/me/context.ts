@@ -1,7 +1,6 @@
 import type { Api } from "../shared/api.ts";
 import { sentenceFor, withCommon } from "../shared/frame.ts";
 import type { CommonWord } from "../shared/frame.ts";
-import { live } from "../shared/poll.ts";
 import type { Language, Say } from "../shared/texts.ts";
 import { en } from "./en.ts";
 import type { Session } from "./types.ts";
@@ -27,23 +26,6 @@ export interface UserContext extends Context {
 
 /** The sentences of this page and of all pages. */
 export const wordsIn = (language: Language): Say<Word> => withCommon({ en, zh }, language);
-
-/** As `live`, with a line that says why there is nothing new. */
-export function watch<T>(
-  { language, signal }: Pick<Context, "language" | "signal">,
-  failure: HTMLElement,
-  load: () => Promise<T>,
-  draw: (value: T) => void,
-): () => void {
-  const shown = (value: T): void => {
-    failure.textContent = "";
-    draw(value);
-  };
-  const onFailure = (error: unknown): void => {
-    failure.textContent = sentenceFor(error, language);
-  };
-  return live(load, shown, { signal, onFailure });
-}
 
 /** Does what a press asks for, once at a time, and says in the line why it did not work. */
 export async function press(

@@ -1,8 +1,8 @@
 import { el, labelled, redraw } from "../shared/dom.ts";
 import type { Child } from "../shared/dom.ts";
 import { foreign } from "../shared/foreign.ts";
-import { failureLine, sentenceFor } from "../shared/frame.ts";
-import { live } from "../shared/poll.ts";
+import { failureLine } from "../shared/frame.ts";
+import { watch } from "../shared/poll.ts";
 import { took } from "../shared/times.ts";
 import type { Context } from "./context.ts";
 import type { AuditEntry } from "./types.ts";
@@ -36,7 +36,7 @@ export function auditTable(context: Context, entries: readonly AuditEntry[]): HT
 
 /** Who did what, the latest first. */
 export function auditView(context: Context, query: URLSearchParams): HTMLElement {
-  const { api, say, language, signal } = context;
+  const { api, say, signal } = context;
   const failure = failureLine();
   const body = el("div", {}, el("p", { class: "quiet" }, say("loading")));
   const user = el("input", { id: "of-user", autocomplete: "off", value: query.get("user") ?? "" });
@@ -64,7 +64,6 @@ export function auditView(context: Context, query: URLSearchParams): HTMLElement
   const load = async (): Promise<{ entries: AuditEntry[] }> =>
     await api.get(`audit?${asked.toString()}`, signal);
   const draw = ({ entries }: { entries: AuditEntry[] }): void => {
-    failure.textContent = "";
     redraw(
       body,
       entries.length === 0
@@ -72,10 +71,7 @@ export function auditView(context: Context, query: URLSearchParams): HTMLElement
         : auditTable(context, entries.toReversed()),
     );
   };
-  const onFailure = (error: unknown): void => {
-    failure.textContent = sentenceFor(error, language);
-  };
-  live(load, draw, { signal, onFailure });
+  watch(context, failure, load, draw);
   const fields = [
     labelled(say("user"), user),
     labelled(say("outcome"), outcome, say("outcomeHint")),

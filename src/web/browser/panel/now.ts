@@ -1,9 +1,9 @@
 import { el, redraw } from "../shared/dom.ts";
 import type { Child } from "../shared/dom.ts";
 import { foreign } from "../shared/foreign.ts";
-import { failureLine, sentenceFor } from "../shared/frame.ts";
+import { failureLine } from "../shared/frame.ts";
 import { inert } from "../shared/inert.ts";
-import { live } from "../shared/poll.ts";
+import { watch } from "../shared/poll.ts";
 import { took } from "../shared/times.ts";
 import type { Context, Word } from "./context.ts";
 import { plotsView } from "./plots.ts";
@@ -102,7 +102,7 @@ function troubles(context: Context, { troubles: rows }: Overview): Child {
 
 /** The daemon at the moment: what it serves, who is not served and why, what ends soon, and how it went. */
 export function nowView(context: Context): HTMLElement {
-  const { api, say, language, signal } = context;
+  const { api, say, signal } = context;
   const failure = failureLine();
   const body = el("div", {}, el("p", { class: "quiet" }, say("loading")));
   const load = async (): Promise<Overview> => {
@@ -111,7 +111,6 @@ export function nowView(context: Context): HTMLElement {
     return { ...overview, at: 0, uptimeSeconds: 0 };
   };
   const draw = (now: Overview): void => {
-    failure.textContent = "";
     redraw(
       body,
       figures(context, now),
@@ -121,9 +120,6 @@ export function nowView(context: Context): HTMLElement {
       troubles(context, now),
     );
   };
-  const onFailure = (error: unknown): void => {
-    failure.textContent = sentenceFor(error, language);
-  };
-  live(load, draw, { signal, onFailure });
+  watch(context, failure, load, draw);
   return el("div", { "data-test": "now" }, failure, body, plotsView(context));
 }

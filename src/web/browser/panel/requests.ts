@@ -3,7 +3,7 @@ import type { Child } from "../shared/dom.ts";
 import { foreign } from "../shared/foreign.ts";
 import { failureLine, sentenceFor } from "../shared/frame.ts";
 import { inert } from "../shared/inert.ts";
-import { live } from "../shared/poll.ts";
+import { watch } from "../shared/poll.ts";
 import { took } from "../shared/times.ts";
 import { auditTable } from "./audit.ts";
 import { addressOf } from "./context.ts";
@@ -92,7 +92,7 @@ function story(context: Context, id: string): HTMLElement {
 
 /** The last requests of the gateway, or the story of one. */
 export function requestsView(context: Context, query: URLSearchParams): HTMLElement {
-  const { api, say, language, signal } = context;
+  const { api, say, signal } = context;
   const failure = failureLine();
   const body = el("div", {}, el("p", { class: "quiet" }, say("loading")));
   const wanted = query.get("id") ?? "";
@@ -113,13 +113,9 @@ export function requestsView(context: Context, query: URLSearchParams): HTMLElem
   const path = ofUser === "" ? "requests" : `requests?user=${encodeURIComponent(ofUser)}`;
   const load = async (): Promise<{ requests: ToldRequest[] }> => await api.get(path, signal);
   const draw = ({ requests }: { requests: ToldRequest[] }): void => {
-    failure.textContent = "";
     redraw(body, listOf(context, requests));
   };
-  const onFailure = (error: unknown): void => {
-    failure.textContent = sentenceFor(error, language);
-  };
-  live(load, draw, { signal, onFailure });
+  watch(context, failure, load, draw);
   const fields = [labelled(say("requestId"), id), labelled(say("user"), user), go];
   return el(
     "section",

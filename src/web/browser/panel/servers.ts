@@ -2,7 +2,7 @@ import { el, redraw } from "../shared/dom.ts";
 import type { Child } from "../shared/dom.ts";
 import { foreign } from "../shared/foreign.ts";
 import { failureLine, sentenceFor } from "../shared/frame.ts";
-import { live } from "../shared/poll.ts";
+import { watch } from "../shared/poll.ts";
 import type { Context } from "./context.ts";
 import { importForm, serverForm } from "./server-form.ts";
 import type { Overview, ServerUse, ShownServer } from "./types.ts";
@@ -99,12 +99,11 @@ const open = ({ id }: ShownServer): void =>
   void (location.hash = `#servers?id=${encodeURIComponent(id)}`);
 
 function listView(context: Context): HTMLElement {
-  const { say, language, signal } = context;
+  const { say } = context;
   const failure = failureLine();
   const body = el("div", {}, el("p", { class: "quiet" }, say("loading")));
   const heads = ["serverName", "slug", "where", "origin", "state", "users", "instances"] as const;
   const draw = ({ configs, use }: Listed): void => {
-    failure.textContent = "";
     const rows = configs.map((server): Child[] => {
       const own = use.find((one) => one.server === server.slug);
       const { url, command } = server;
@@ -127,11 +126,7 @@ function listView(context: Context): HTMLElement {
       ),
     );
   };
-  const onFailure = (error: unknown): void => {
-    failure.textContent = sentenceFor(error, language);
-  };
-  live(async () => await loadAll(context), draw, { signal, onFailure });
-  const again = (): void => void loadAll(context).then(draw, onFailure);
+  const refresh = watch(context, failure, async () => await loadAll(context), draw);
   const adding = el(
     "details",
     { id: "add-server" },
@@ -143,7 +138,7 @@ function listView(context: Context): HTMLElement {
     {},
     el("h2", {}, say("servers")),
     adding,
-    importForm(context, again),
+    importForm(context, refresh),
     failure,
     body,
   );

@@ -1,8 +1,8 @@
 import { el, labelled, redraw } from "../shared/dom.ts";
 import type { Child } from "../shared/dom.ts";
 import { foreign } from "../shared/foreign.ts";
-import { failureLine, sentenceFor } from "../shared/frame.ts";
-import { live } from "../shared/poll.ts";
+import { failureLine } from "../shared/frame.ts";
+import { watch } from "../shared/poll.ts";
 import type { Context, Looked } from "./context.ts";
 import type { UserAccess } from "./types.ts";
 import { act, formOf, order, table } from "./ui.ts";
@@ -32,20 +32,16 @@ function naming(
 
 /** What the user may use beside what is open to all, and by which group. */
 export function grantsOf(context: Context, { path, user }: Looked): HTMLElement {
-  const { api, say, language, signal } = context;
+  const { api, say, signal } = context;
   const failure = failureLine();
   const body = el("div", {});
   const load = async (): Promise<UserAccess> => await api.get(`${path}/grants`, signal);
-  const onFailure = (error: unknown): void => {
-    failure.textContent = sentenceFor(error, language);
-  };
   const changed = async (method: "PUT" | "DELETE", at: string): Promise<string> => {
     await api.send(method, at);
-    draw(await load());
+    refresh();
     return say("done");
   };
   const draw = ({ groups, granted }: UserAccess): void => {
-    failure.textContent = "";
     const servers = granted.map(({ server, by }, at): Child[] => [
       foreign(server),
       foreign(by.join(", ")),
@@ -72,7 +68,7 @@ export function grantsOf(context: Context, { path, user }: Looked): HTMLElement 
       servers.length + members.length === 0 && el("p", { class: "quiet" }, say("none")),
     );
   };
-  live(load, draw, { signal, onFailure });
+  const refresh = watch(context, failure, load, draw);
   const grant = { label: say("server"), action: say("grant"), id: "grant-server" };
   const join = { label: say("group"), action: say("join"), id: "join-group" };
   return el(

@@ -1,27 +1,24 @@
 import { el, redraw } from "../shared/dom.ts";
 import type { Child } from "../shared/dom.ts";
 import { foreign } from "../shared/foreign.ts";
-import { failureLine, sentenceFor } from "../shared/frame.ts";
-import { live } from "../shared/poll.ts";
+import { failureLine } from "../shared/frame.ts";
+import { watch } from "../shared/poll.ts";
 import type { Context, Looked } from "./context.ts";
 import type { ListedSession } from "./types.ts";
 import { ask, order, table, time } from "./ui.ts";
 
 /** The sessions of the user's clients, each with a button that ends it. */
 export function sessionsOf(context: Context, { path }: Looked): HTMLElement {
-  const { api, say, language, signal } = context;
+  const { api, say, signal } = context;
   const failure = failureLine();
   const body = el("div", {});
   const load = async (): Promise<{ sessions: ListedSession[] }> =>
     await api.get(`${path}/sessions`, signal);
-  const onFailure = (error: unknown): void => {
-    failure.textContent = sentenceFor(error, language);
-  };
   const end = async (id: string): Promise<string> => {
     const question = { title: say("endSession", { id }), text: say("endSessionWhat") };
     if (!(await ask(context, { ...question, action: say("end") }))) return "";
     await api.send("DELETE", `sessions/${encodeURIComponent(id)}`);
-    draw(await load());
+    refresh();
     return say("done");
   };
   const rowOf = (row: ListedSession): Child[] => {
@@ -48,7 +45,6 @@ export function sessionsOf(context: Context, { path }: Looked): HTMLElement {
     "attached",
   ] as const;
   const draw = ({ sessions }: { sessions: ListedSession[] }): void => {
-    failure.textContent = "";
     redraw(
       body,
       sessions.length === 0
@@ -60,6 +56,6 @@ export function sessionsOf(context: Context, { path }: Looked): HTMLElement {
           ),
     );
   };
-  live(load, draw, { signal, onFailure });
+  const refresh = watch(context, failure, load, draw);
   return el("section", { "data-test": "sessions" }, el("h3", {}, say("sessions")), failure, body);
 }

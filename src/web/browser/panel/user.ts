@@ -1,9 +1,9 @@
 import { el, redraw } from "../shared/dom.ts";
 import type { Child } from "../shared/dom.ts";
 import { foreign } from "../shared/foreign.ts";
-import { failureLine, sentenceFor } from "../shared/frame.ts";
+import { failureLine } from "../shared/frame.ts";
 import { inert } from "../shared/inert.ts";
-import { live } from "../shared/poll.ts";
+import { watch } from "../shared/poll.ts";
 import type { Context, Looked } from "./context.ts";
 import { remedyButtons } from "./remedy-buttons.ts";
 import { keyForm, keyTable } from "./user-keys.ts";
@@ -151,23 +151,18 @@ function about(context: Context, shown: ShownUser): HTMLElement {
 
 /** One user: what is wrong, what there is, and what can be done. */
 export function userView(context: Context, user: string, query: URLSearchParams): HTMLElement {
-  const { api, say, language, signal } = context;
+  const { api, say, signal } = context;
   const failure = failureLine();
   const path = `users/${encodeURIComponent(user)}`;
-  const onFailure = (error: unknown): void => {
-    failure.textContent = sentenceFor(error, language);
-  };
   const load = async (): Promise<[ShownUser, Diagnosis]> =>
     await Promise.all([
       api.get<ShownUser>(path, signal),
       api.get<Diagnosis>(`${path}/doctor`, signal),
     ]);
-  const again = (): void => void load().then(draw, onFailure);
-  const looked: Looked = { user, path, again };
+  const looked: Looked = { user, path, again: () => refresh() };
   const head = el("div", {}, el("p", { class: "quiet" }, say("loading")));
   const tables = el("div", {});
   const draw = ([shown, told]: [ShownUser, Diagnosis]): void => {
-    failure.textContent = "";
     redraw(head, about(context, shown), states(context, looked, shown), doctor(context, told));
     redraw(
       tables,
@@ -176,7 +171,7 @@ export function userView(context: Context, user: string, query: URLSearchParams)
       ...keyTable(context, looked, shown),
     );
   };
-  live(load, draw, { signal, onFailure });
+  const refresh = watch(context, failure, load, draw);
   return el(
     "section",
     { "data-test": "user" },

@@ -1,8 +1,8 @@
 import { button, el, labelled, redraw } from "../shared/dom.ts";
 import type { Child } from "../shared/dom.ts";
 import { foreign } from "../shared/foreign.ts";
-import { failureLine, sentenceFor } from "../shared/frame.ts";
-import { live } from "../shared/poll.ts";
+import { failureLine } from "../shared/frame.ts";
+import { watch } from "../shared/poll.ts";
 import type { Context } from "./context.ts";
 import type { ListedUser } from "./types.ts";
 import { act, formOf, link, secretOnce, table, time } from "./ui.ts";
@@ -33,7 +33,7 @@ function rowOf(context: Context, row: ListedUser): Child[] {
 }
 
 function list(context: Context): HTMLElement {
-  const { api, say, language, signal } = context;
+  const { api, say, signal } = context;
   const failure = failureLine();
   const body = el("div", {}, el("p", { class: "quiet" }, say("loading")));
   const search = el("input", { type: "search", autocomplete: "off", id: "search" });
@@ -62,15 +62,11 @@ function list(context: Context): HTMLElement {
     loadedAt = performance.now();
     return loaded;
   };
-  const onFailure = (error: unknown): void => {
-    failure.textContent = sentenceFor(error, language);
-  };
   const show = ({ users }: { users: readonly ListedUser[] }): void => {
-    failure.textContent = "";
     all = users;
     draw();
   };
-  live(load, show, { signal, onFailure });
+  watch(context, failure, load, show);
   return el("div", {}, labelled(say("search"), search), failure, body);
 }
 

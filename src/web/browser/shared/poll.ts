@@ -1,3 +1,6 @@
+import { sentenceFor } from "./frame.ts";
+import type { Language } from "./texts.ts";
+
 /** No page asks more often. */
 const EVERY_MS = 5_000;
 
@@ -9,21 +12,23 @@ const EVERY_MS = 5_000;
 export function poll(work: () => Promise<void>, signal: AbortSignal): () => void {
   let timer: number | undefined;
   let isUnderWay = false;
-  let doneAt = -Infinity;
+  let dueAt = 0;
   const again = (): void => {
     if (signal.aborted || document.hidden || isUnderWay) return;
     clearTimeout(timer);
-    const left = doneAt + EVERY_MS - performance.now();
+    const left = dueAt - performance.now();
     if (left > 0) timer = setTimeout(again, left);
     else void once();
   };
   const once = async (): Promise<void> => {
     isUnderWay = true;
+    dueAt = Infinity;
     try {
       await work();
     } finally {
       isUnderWay = false;
-      doneAt = performance.now();
+      // Something may have been changed after the work had looked.
+      dueAt = Math.min(dueAt, performance.now() + EVERY_MS);
       again();
     }
   };
@@ -31,16 +36,20 @@ export function poll(work: () => Promise<void>, signal: AbortSignal): () => void
   signal.addEventListener("abort", () => clearTimeout(timer));
   again();
   return () => {
-    doneAt = -Infinity;
+    dueAt = 0;
     again();
   };
 }
 
-/** Draws what is loaded, every five seconds, where it differs from what stands there or stands below a failure. As `poll`. */
-export function live<T>(
+/**
+ * Draws what is loaded, every five seconds, where it differs from what stands there or stands below a
+ * failure; a line says why there is nothing new. As `poll`.
+ */
+export function watch<T>(
+  { language, signal }: { readonly language: Language; readonly signal: AbortSignal },
+  failure: HTMLElement,
   load: () => Promise<T>,
   draw: (value: T) => void,
-  { signal, onFailure }: { signal: AbortSignal; onFailure: (error: unknown) => void },
 ): () => void {
   let shown: string | undefined;
   return poll(async () => {
@@ -48,11 +57,12 @@ export function live<T>(
       const value = await load();
       const text = JSON.stringify(value);
       if (signal.aborted || text === shown) return;
+      failure.textContent = "";
       draw(value);
       shown = text;
     } catch (error) {
       shown = undefined;
-      if (!signal.aborted) onFailure(error);
+      if (!signal.aborted) failure.textContent = sentenceFor(error, language);
     }
   }, signal);
 }
