@@ -7,6 +7,7 @@ import { endSession, listSessions } from "../../sessions/session-list.ts";
 import type { Sessions } from "../../sessions/sessions.ts";
 import { sessionCookie } from "./session-cookie.ts";
 import type { MeHandler, MeRequest, MeRoutes } from "./request.ts";
+import type { Browsers, Clients, OwnCalls, SignedIn } from "./types.ts";
 
 const MAX_CALLS = 100;
 
@@ -27,7 +28,7 @@ export function activityRoutes(parts: ActivityParts): MeRoutes {
       orderRow({ what, user, server: null, who: "page", requestId, durationMs: 0 }, undefined),
     );
   const out = { "set-cookie": sessionCookie(publicUrl).set("", 0) };
-  const current: MeHandler = ({ user, caller }) => {
+  const current: MeHandler<SignedIn> = ({ user, caller }) => {
     const hasLogs = config.pages !== false && config.pages.logs;
     return { body: { user, session: caller.session, hasLogs, selfService: config.selfService } };
   };
@@ -48,10 +49,10 @@ export function activityRoutes(parts: ActivityParts): MeRoutes {
     note(request, `page sign out ${named}`);
     return { body: { id: named } };
   };
-  const list: MeHandler = ({ user, caller }) => ({
+  const list: MeHandler<Browsers> = ({ user, caller }) => ({
     body: { sessions: browserSessions.list(user), current: caller.session.id },
   });
-  const calls: MeHandler = ({ user }) => ({
+  const calls: MeHandler<OwnCalls> = ({ user }) => ({
     body: {
       calls: audit
         .callsOf(user, MAX_CALLS)
@@ -89,8 +90,11 @@ function clientRoutes(
     note(request, `session end ${id}`);
     return { body: { id, server } };
   };
+  const list: MeHandler<Clients> = ({ user }) => ({
+    body: { sessions: listSessions(sessions, user) },
+  });
   return {
-    clients: { GET: ({ user }) => ({ body: { sessions: listSessions(sessions, user) } }) },
+    clients: { GET: list },
     "clients/*": { DELETE: end },
   };
 }

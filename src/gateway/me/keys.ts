@@ -4,6 +4,7 @@ import type { Registry } from "../../auth/registry.ts";
 import { SupervisorError } from "../../errors.ts";
 import { bodyAs } from "./request.ts";
 import type { MeHandler, MeRequest, MeRoutes } from "./request.ts";
+import type { OwnKeys } from "./types.ts";
 
 /** A page that a stranger has got hold of is not to fill the table. */
 const MAX_KEYS = 100;
@@ -74,7 +75,7 @@ export function keyRoutes({ registry, audit }: KeyParts): MeRoutes {
     if (key === undefined) throw new SupervisorError("KEY_NOT_FOUND", "no such access key");
     return key;
   };
-  const list: MeHandler = ({ user, caller }) => ({
+  const list: MeHandler<OwnKeys> = ({ user, caller }) => ({
     body: { keys: registry.listKeys(user), current: caller.principal.credentialId },
   });
   const issue: MeHandler = (request) => {

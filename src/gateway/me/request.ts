@@ -16,13 +16,15 @@ export interface MeRequest {
   readonly body: Readonly<Record<string, unknown>>;
 }
 
-export interface MeAnswer {
+export interface MeAnswer<Body extends object = object> {
   readonly status?: number;
-  readonly body?: object;
+  readonly body?: Body;
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-export type MeHandler = (request: MeRequest) => MeAnswer | Promise<MeAnswer>;
+export type MeHandler<Body extends object = object> = (
+  request: MeRequest,
+) => MeAnswer<Body> | Promise<MeAnswer<Body>>;
 
 /** By path (with `/*` where it names something), then by method. */
 export type MeRoutes = Readonly<Record<string, Readonly<Record<string, MeHandler>>>>;

@@ -10,6 +10,7 @@ import { beginConnect } from "../begin-connect.ts";
 import type { ConnectParts } from "../begin-connect.ts";
 import { nameIn } from "./request.ts";
 import type { MeHandler, MeRoutes } from "./request.ts";
+import type { OwnAccounts, OwnLogs, OwnServer, OwnUrls } from "./types.ts";
 
 /** Of the lines that are kept of a child, the last ones. */
 const MAX_LINES = 200;
@@ -28,7 +29,7 @@ const wantsSettings = (server: ServerDef): boolean =>
 /** The user's servers, with the accounts that they work with. */
 export function serverRoutes(parts: ServerParts): MeRoutes {
   const { config, catalog, tools, supervisor, publicUrl } = parts;
-  const servers: MeHandler = async ({ user }) => {
+  const servers: MeHandler<{ servers: OwnServer[] }> = async ({ user }) => {
     const rows = await tools.servers({ user, settingsOf: () => undefined });
     const known = rows.map((row) => {
       const server = catalog.findFor(user, row.slug);
@@ -37,7 +38,7 @@ export function serverRoutes(parts: ServerParts): MeRoutes {
     });
     return { body: { servers: known } };
   };
-  const urls: MeHandler = ({ user }) => {
+  const urls: MeHandler<OwnUrls> = ({ user }) => {
     const rows = personalUrls(publicUrl, { catalog, config }, user);
     const snippets = rows.flatMap((row) => {
       const front = catalog.findFor(user, row.server)?.transport === "sse" ? "sse" : "http";
@@ -45,7 +46,7 @@ export function serverRoutes(parts: ServerParts): MeRoutes {
     });
     return { body: { urls: rows, snippets } };
   };
-  const logs: MeHandler = (request) => {
+  const logs: MeHandler<OwnLogs> = (request) => {
     const server = nameIn(request, "server");
     if (config.pages === false || !config.pages.logs || server === undefined)
       throw new SupervisorError("NOT_FOUND", "there is nothing at this path");
@@ -70,7 +71,7 @@ export function serverRoutes(parts: ServerParts): MeRoutes {
 function accountsOf(
   { catalog, tokens, config: { selfService } }: ServerParts,
   user: string,
-): object {
+): OwnAccounts {
   const stored = new Map(tokens.show(user).map((row) => [row.server, row]));
   const servers = catalog.listFor(user);
   const wanted = servers

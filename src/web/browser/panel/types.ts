@@ -108,8 +108,9 @@ export interface KeyRow {
 export interface TokenRow {
   /** Null for the general one. */
   server: string | null;
-  fingerprint: string;
-  setAt: number;
+  /** Null where a provider has not given one yet, like `setAt`. */
+  fingerprint: string | null;
+  setAt: number | null;
   expiresAt: number | null;
   grant: { provider: string } | null;
 }
@@ -198,7 +199,7 @@ export interface ToldRequest {
   generation: number | null;
   code: string | null;
   message: string | null;
-  details: string[];
+  details: readonly string[];
 }
 
 export interface RequestStory {

@@ -27,7 +27,7 @@ export function tokenTable(context: Context, looked: Looked, { tokens }: ShownUs
   };
   const rows = tokens.map(({ server, fingerprint, setAt, expiresAt, grant }, at): Child[] => [
     server === null ? say("allServers") : foreign(server),
-    el("code", {}, fingerprint),
+    fingerprint === null ? "–" : el("code", {}, fingerprint),
     time(context, setAt),
     time(context, expiresAt, say("never")),
     grant === null ? "" : foreign(grant.provider),
