@@ -90,16 +90,7 @@ function draw(): void {
   main.append(view(context, query));
 }
 
-addEventListener("hashchange", () => {
-  if (location.hash !== "" && takeCodeAgain()) return;
-  draw();
-});
-
-/** A link that is opened in a tab which has the page already. */
-function takeCodeAgain(): boolean {
-  if (!/^#[\w-]{43}$/.test(location.hash)) return false;
-  void begin();
-  return true;
-}
+// A link may be opened in a tab which has the page already.
+addEventListener("hashchange", () => void begin());
 
 void begin();
