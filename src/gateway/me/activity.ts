@@ -1,4 +1,3 @@
-import { orderRow } from "../../audit/audit.ts";
 import type { Audit } from "../../audit/audit.ts";
 import type { Registry } from "../../auth/registry.ts";
 import type { Config } from "../../config/config.ts";
@@ -6,7 +5,9 @@ import { SupervisorError } from "../../errors.ts";
 import { endSession, listSessions } from "../../sessions/session-list.ts";
 import type { Sessions } from "../../sessions/sessions.ts";
 import { sessionCookie } from "./session-cookie.ts";
-import type { MeHandler, MeRequest, MeRoutes } from "./request.ts";
+import { noteIn } from "./note.ts";
+import type { Note } from "./note.ts";
+import type { MeHandler, MeRoutes } from "./request.ts";
 import type { Browsers, Clients, OwnCalls, SignedIn } from "./types.ts";
 
 const MAX_CALLS = 100;
@@ -23,10 +24,7 @@ export interface ActivityParts {
 export function activityRoutes(parts: ActivityParts): MeRoutes {
   const { registry, audit, config, publicUrl } = parts;
   const { browserSessions } = registry;
-  const note = ({ user, trace: { requestId } }: MeRequest, what: string): void =>
-    audit.add(
-      orderRow({ what, user, server: null, who: "page", requestId, durationMs: 0 }, undefined),
-    );
+  const note = noteIn(audit);
   const out = { "set-cookie": sessionCookie(publicUrl).set("", 0) };
   const current: MeHandler<SignedIn> = ({ user, caller }) => {
     const hasLogs = config.pages !== false && config.pages.logs;
@@ -77,10 +75,7 @@ export function activityRoutes(parts: ActivityParts): MeRoutes {
 }
 
 /** The user's clients, by their sessions. */
-function clientRoutes(
-  { sessions }: ActivityParts,
-  note: (request: MeRequest, what: string) => void,
-): MeRoutes {
+function clientRoutes({ sessions }: ActivityParts, note: Note): MeRoutes {
   const end: MeHandler = (request) => {
     const { user, named } = request;
     // One answer for a session of somebody else's and for none.

@@ -1,7 +1,8 @@
 import { z } from "zod";
-import { orderRow } from "../../audit/audit.ts";
+import type { Audit } from "../../audit/audit.ts";
 import type { Registry } from "../../auth/registry.ts";
 import { SupervisorError } from "../../errors.ts";
+import { noteIn } from "./note.ts";
 import { bodyAs } from "./request.ts";
 import type { MeHandler, MeRequest, MeRoutes } from "./request.ts";
 import type { OwnKeys } from "./types.ts";
@@ -37,7 +38,7 @@ const aboutKey = z.strictObject(
 
 export interface KeyParts {
   registry: Pick<Registry, "listKeys" | "issueKey" | "changeKey" | "revokeKey">;
-  audit: { add: (row: ReturnType<typeof orderRow>) => void };
+  audit: Pick<Audit, "add">;
 }
 
 function aboutIn(request: MeRequest): z.output<typeof aboutKey> {
@@ -65,10 +66,7 @@ function endWithin({ caller }: MeRequest, wished: number | null | undefined): nu
 
 /** The user's own access keys. */
 export function keyRoutes({ registry, audit }: KeyParts): MeRoutes {
-  const note = ({ user, trace: { requestId } }: MeRequest, what: string): void =>
-    audit.add(
-      orderRow({ what, user, server: null, who: "page", requestId, durationMs: 0 }, undefined),
-    );
+  const note = noteIn(audit);
   const own = ({ user, named }: MeRequest) => {
     const key = registry.listKeys(user).find(({ id }) => id === named);
     // One answer for a key of somebody else's and for none.

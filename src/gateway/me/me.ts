@@ -1,4 +1,3 @@
-import { orderRow } from "../../audit/audit.ts";
 import { keyInvalid } from "../../auth/key-invalid.ts";
 import type { BrowserCaller, Principal, Registry } from "../../auth/registry.ts";
 import { SupervisorError } from "../../errors.ts";
@@ -22,6 +21,7 @@ import { keyRoutes } from "./keys.ts";
 import { serverRoutes } from "./servers.ts";
 import type { ServerParts } from "./servers.ts";
 import { OpenBySession } from "./open-by-session.ts";
+import { noteIn } from "./note.ts";
 import type { MeRoutes } from "./request.ts";
 import { sessionCookie } from "./session-cookie.ts";
 
@@ -137,9 +137,7 @@ export class Me {
     const client = req.headers["user-agent"] ?? "";
     const { secret, id } = registry.browserSessions.open(principal, client);
     trace.setPrincipal(principal);
-    const { requestId } = trace;
-    const order = { what: "page sign in", user, server: null, who: "page", requestId };
-    audit.add(orderRow({ ...order, durationMs: 0 }, undefined));
+    noteIn(audit)({ user, trace }, "page sign in");
     const headers = { "set-cookie": cookie.set(secret, COOKIE_SECONDS) };
     sendText(res, 201, headers, JSON.stringify({ user, session: { id } }));
   }
