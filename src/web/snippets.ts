@@ -46,10 +46,8 @@ interface Client {
   id: string;
   name: string;
   where: string;
-  /** Where it speaks Streamable HTTP and nothing else. */
-  isHttpOnly?: true;
-  /** How the key reaches it, whether it can log in by itself (OAuth), and what it speaks. */
-  can: { headers: string; oauth: string; sse: string };
+  /** How the key reaches it, whether it can log in by itself (OAuth), and whether it speaks HTTP with SSE, as the docs say it. */
+  can: { headers: string; oauth: string; sse: "yes" | "no" | "by mcp-remote" };
   /** Of a client that is told otherwise than by its file. */
   text?: (target: Target) => string;
 }
@@ -73,7 +71,6 @@ export const CLIENTS = [
     id: "codex",
     name: "Codex",
     where: "~/.codex/config.toml",
-    isHttpOnly: true,
     can: { headers: "yes, from the environment", oauth: "yes", sse: "no" },
   },
   {
@@ -92,7 +89,6 @@ export const CLIENTS = [
     id: "zed",
     name: "Zed",
     where: "~/.config/zed/settings.json",
-    isHttpOnly: true,
     can: { headers: "yes, the key lies in its file", oauth: "yes", sse: "no" },
   },
   {
@@ -119,7 +115,6 @@ export const CLIENTS = [
     id: "open-webui",
     name: "Open WebUI",
     where: "Admin Settings, External Tools, Add Server",
-    isHttpOnly: true,
     can: { headers: "yes", oauth: "yes", sse: "no" },
     text: ({ name, url }) =>
       [
@@ -177,14 +172,16 @@ export const CLIENTS = [
 
 export type ClientId = (typeof CLIENTS)[number]["id"];
 
+export const clientOf = (id: ClientId): (typeof CLIENTS)[number] =>
+  CLIENTS.find((client) => client.id === id)!;
+
 /** The file of that client; undefined where it has none for its servers. */
 export const clientFileOf = (id: ClientId): ClientFile | undefined =>
   (CLIENT_FILES as Partial<Record<ClientId, ClientFile>>)[id];
 
 /** One server of a user as that client is to see it. */
 export function targetFor(id: ClientId, { row, front: own }: Wanted): Target {
-  const client: Client = CLIENTS.find((one) => one.id === id)!;
-  const front = client.isHttpOnly === true ? "http" : own;
+  const front = clientOf(id).can.sse === "no" ? "http" : own;
   return { name: row.server, url: row[front], front };
 }
 
@@ -210,6 +207,6 @@ export function snippetsFor(wanted: Wanted): Snippet[] {
 /** The one text that a client is told several servers by. */
 export const snippetOf = (id: ClientId, wanted: readonly Wanted[]): string =>
   textFor(
-    CLIENTS.find((client) => client.id === id)!,
+    clientOf(id),
     wanted.map((one) => targetFor(id, one)),
   );

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import { SupervisorError } from "../../errors.ts";
-import { CLIENTS, clientFileOf, targetFor } from "../../web/snippets.ts";
+import { clientFileOf, clientOf, targetFor } from "../../web/snippets.ts";
 import type { ClientId } from "../../web/snippets.ts";
 import type { ClientFile, Target } from "../../web/client-entries.ts";
 import type { UrlRow } from "../../web/urls.ts";
@@ -33,7 +33,7 @@ interface Written {
 export function requireFile(id: ClientId): ClientFile {
   const file = clientFileOf(id);
   if (file !== undefined) return file;
-  const { name, where } = CLIENTS.find((client) => client.id === id)!;
+  const { name, where } = clientOf(id);
   throw new SupervisorError(
     "USAGE",
     `${name} has no file to write into: without --write the text is printed, which belongs in ${where}`,
