@@ -4,7 +4,7 @@ import { foreign } from "../shared/foreign.ts";
 import { inert } from "../shared/inert.ts";
 import { watch } from "../shared/poll.ts";
 import type { UserContext, Word } from "./context.ts";
-import { copyable } from "./copy.ts";
+import { copyable } from "../shared/copy.ts";
 import { en } from "./en.ts";
 import { keys } from "./keys.ts";
 import type { Server, Snippet, Urls } from "./types.ts";

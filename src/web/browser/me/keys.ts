@@ -6,7 +6,7 @@ import { instant } from "../shared/times.ts";
 import { sure } from "./ask.ts";
 import { press } from "./context.ts";
 import type { UserContext } from "./context.ts";
-import { copyable } from "./copy.ts";
+import { copyable } from "../shared/copy.ts";
 import type { Key } from "./types.ts";
 
 interface Listed {

@@ -6,7 +6,7 @@ import { Refusal, publicBase } from "../shared/api.ts";
 import { formOf } from "../shared/schema.ts";
 import { sure } from "./ask.ts";
 import type { UserContext } from "./context.ts";
-import { copyable } from "./copy.ts";
+import { copyable } from "../shared/copy.ts";
 import { curlOf } from "./curl.ts";
 import { showResult } from "./results.ts";
 import { settingsFor } from "./settings.ts";

@@ -1,3 +1,4 @@
+import { copyable } from "../shared/copy.ts";
 import { add, button, el, labelled } from "../shared/dom.ts";
 import type { Child, Props } from "../shared/dom.ts";
 import { failureLine, sentenceFor, tell } from "../shared/frame.ts";
@@ -152,18 +153,14 @@ export async function ask(
 }
 
 /** A secret that is shown this once, with a button that copies it. */
-export function secretOnce({ say }: Context, label: string, secret: string): HTMLElement {
-  const copy = button(say("copy"), () => {
-    void navigator.clipboard.writeText(secret).then(() => tell(say("copied")));
-  });
-  return el(
+export const secretOnce = (context: Context, label: string, secret: string): HTMLElement =>
+  el(
     "div",
     { class: "card", "data-test": "secret" },
     el("p", {}, label),
-    el("p", {}, el("code", {}, secret), " ", copy),
-    el("p", { class: "hint" }, say("shownOnce")),
+    copyable(context, secret),
+    el("p", { class: "hint" }, context.say("shownOnce")),
   );
-}
 
 /** A form that does not leave the page. */
 export function formOf(children: readonly Child[], submit: () => void): HTMLFormElement {

@@ -1,9 +1,10 @@
-import { button, el } from "../shared/dom.ts";
-import { tell } from "../shared/frame.ts";
-import type { Context } from "./context.ts";
+import { button, el } from "./dom.ts";
+import { tell } from "./frame.ts";
+import type { CommonWord } from "./frame.ts";
+import type { Say } from "./texts.ts";
 
 /** A text of ours with a button that copies it; where the browser does not let us, the text is selected. */
-export function copyable({ say }: Context, text: string): HTMLElement {
+export function copyable({ say }: { readonly say: Say<CommonWord> }, text: string): HTMLElement {
   const block = el("pre", { tabindex: "0" }, text);
   const copy = async (): Promise<void> => {
     try {
