@@ -4,7 +4,7 @@ import { failureLine, tell } from "../shared/frame.ts";
 import { foreign, webAddress } from "../shared/foreign.ts";
 import { instant } from "../shared/times.ts";
 import { watch } from "../shared/poll.ts";
-import { press } from "./context.ts";
+import { press } from "../shared/press.ts";
 import type { UserContext } from "./context.ts";
 import type { Account, Accounts } from "./types.ts";
 

@@ -4,7 +4,7 @@ import { foreign } from "../shared/foreign.ts";
 import { inert } from "../shared/inert.ts";
 import { instant, took } from "../shared/times.ts";
 import { watch } from "../shared/poll.ts";
-import { press } from "./context.ts";
+import { press } from "../shared/press.ts";
 import type { UserContext } from "./context.ts";
 import type { BrowserSession, Call, ClientSession, Line, Server } from "./types.ts";
 

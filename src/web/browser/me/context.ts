@@ -1,5 +1,5 @@
 import type { Api } from "../shared/api.ts";
-import { sentenceFor, withCommon } from "../shared/frame.ts";
+import { withCommon } from "../shared/frame.ts";
 import type { CommonWord } from "../shared/frame.ts";
 import type { Language, Say } from "../shared/texts.ts";
 import { en } from "./en.ts";
@@ -26,20 +26,3 @@ export interface UserContext extends Context {
 
 /** The sentences of this page and of all pages. */
 export const wordsIn = (language: Language): Say<Word> => withCommon({ en, zh }, language);
-
-/** Does what a press asks for, once at a time, and says in the line why it did not work. */
-export async function press(
-  { language }: Pick<Context, "language">,
-  { button, failure }: { button: HTMLButtonElement; failure: HTMLElement },
-  work: () => Promise<void>,
-): Promise<void> {
-  button.disabled = true;
-  failure.textContent = "";
-  try {
-    await work();
-  } catch (error) {
-    failure.textContent = sentenceFor(error, language);
-  } finally {
-    button.disabled = false;
-  }
-}

@@ -4,7 +4,7 @@ import { foreign } from "../shared/foreign.ts";
 import { inert } from "../shared/inert.ts";
 import { instant } from "../shared/times.ts";
 import { sure } from "./ask.ts";
-import { press } from "./context.ts";
+import { press } from "../shared/press.ts";
 import type { UserContext } from "./context.ts";
 import { copyable } from "../shared/copy.ts";
 import type { Key } from "./types.ts";

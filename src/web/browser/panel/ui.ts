@@ -1,7 +1,8 @@
 import { copyable } from "../shared/copy.ts";
 import { add, button, el, labelled } from "../shared/dom.ts";
 import type { Child, Props } from "../shared/dom.ts";
-import { failureLine, sentenceFor, tell } from "../shared/frame.ts";
+import { failureLine, tell } from "../shared/frame.ts";
+import { press } from "../shared/press.ts";
 import { instant } from "../shared/times.ts";
 import type { Context, Word } from "./context.ts";
 import { addressOf } from "./context.ts";
@@ -76,25 +77,14 @@ export function statesText(context: Context, states: States): string {
   return parts.length === 0 ? "–" : parts.join(context.say("comma"));
 }
 
-/**
- * Does what a button is for: it cannot be pressed meanwhile, and what became of it is told. `done` is
- * what the page says then.
- */
+/** As `press`, and tells what became of it. */
 export async function act(
-  { language }: Context,
-  pressed: HTMLButtonElement | undefined,
+  context: Context,
+  pressed: HTMLButtonElement,
   failure: HTMLElement,
   work: () => Promise<string>,
 ): Promise<void> {
-  if (pressed !== undefined) pressed.disabled = true;
-  failure.textContent = "";
-  try {
-    tell(await work());
-  } catch (error) {
-    failure.textContent = sentenceFor(error, language);
-  } finally {
-    if (pressed !== undefined) pressed.disabled = false;
-  }
+  await press(context, { button: pressed, failure }, async () => tell(await work()));
 }
 
 /** A button for an order, with the line that says why it did not work. */
