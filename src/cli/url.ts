@@ -4,7 +4,7 @@ import type { Urls } from "../api/types.ts";
 import { SupervisorError } from "../errors.ts";
 import { apiPath, clientFor } from "./client.ts";
 import { answer } from "./output.ts";
-import { CLIENTS, snippetOf, snippetsFor } from "../web/snippets.ts";
+import { CLIENTS, snippetOf, snippetsFor, wantedOf } from "../web/snippets.ts";
 import type { ClientId } from "../web/snippets.ts";
 
 /** A user's URLs for people, two lines a server: one for each front. */
@@ -36,10 +36,7 @@ async function url(name: string, options: Options, command: Command): Promise<vo
   }
   const client = await clientFor(command);
   const found = await client.call<Urls>("GET", apiPath(["users", name, "urls"], { server }));
-  const rows = found.urls.map((row) => {
-    const front = found.transports[row.server] === "sse" ? ("sse" as const) : ("http" as const);
-    return { row, front };
-  });
+  const rows = found.urls.map((row) => wantedOf(row, found.transports[row.server]));
   const { user, urls } = found;
   if (asked !== undefined && write !== undefined) {
     const { writeClientFile } = await import("./client-file/write.ts");

@@ -13,7 +13,7 @@ import type { Connected, NotConnected } from "../tokens/connects.ts";
 import type { Tokens } from "../tokens/tokens.ts";
 import type { AppPages } from "../web/app-pages.ts";
 import type { Pages } from "../web/pages.ts";
-import { snippetsFor } from "../web/snippets.ts";
+import { snippetsFor, wantedOf } from "../web/snippets.ts";
 import { connectUrl, mePageUrl, personalUrls } from "../web/urls.ts";
 import { CONNECT_COOKIE, beginConnect, connectCookie } from "./begin-connect.ts";
 import { cookieIn } from "./cookies.ts";
@@ -137,7 +137,7 @@ export class Web {
     const servers = new Map(catalog.listFor(user).map((server) => [server.name, server]));
     const urls = personalUrls(publicUrl, { catalog, config }, user);
     const snippets = urls.flatMap((row) =>
-      snippetsFor({ row, front: servers.get(row.server)?.transport === "sse" ? "sse" : "http" }),
+      snippetsFor(wantedOf(row, servers.get(row.server)?.transport)),
     );
     const accounts = [...servers.values()].filter(({ tokensFrom }) => tokensFrom?.grant === "user");
     const connect = accounts.map(({ name: server }) => ({

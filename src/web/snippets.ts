@@ -175,6 +175,12 @@ export type ClientId = (typeof CLIENTS)[number]["id"];
 export const clientOf = (id: ClientId): (typeof CLIENTS)[number] =>
   CLIENTS.find((client) => client.id === id)!;
 
+/** A user's server as the clients are told it, by what it speaks (`transport` in the config). */
+export const wantedOf = (row: UrlRow, transport: string | undefined): Wanted => ({
+  row,
+  front: transport === "sse" ? "sse" : "http",
+});
+
 /** The file of that client; undefined where it has none for its servers. */
 export const clientFileOf = (id: ClientId): ClientFile | undefined =>
   (CLIENT_FILES as Partial<Record<ClientId, ClientFile>>)[id];

@@ -4,7 +4,7 @@ import { SupervisorError } from "../../errors.ts";
 import type { Supervisor } from "../../instances/supervisor.ts";
 import type { Tools } from "../../tools/tools.ts";
 import type { Tokens } from "../../tokens/tokens.ts";
-import { snippetsFor } from "../../web/snippets.ts";
+import { snippetsFor, wantedOf } from "../../web/snippets.ts";
 import { personalUrls } from "../../web/urls.ts";
 import { beginConnect } from "../begin-connect.ts";
 import type { ConnectParts } from "../begin-connect.ts";
@@ -40,10 +40,9 @@ export function serverRoutes(parts: ServerParts): MeRoutes {
   };
   const urls: MeHandler<OwnUrls> = ({ user }) => {
     const rows = personalUrls(publicUrl, { catalog, config }, user);
-    const snippets = rows.flatMap((row) => {
-      const front = catalog.findFor(user, row.server)?.transport === "sse" ? "sse" : "http";
-      return snippetsFor({ row, front });
-    });
+    const snippets = rows.flatMap((row) =>
+      snippetsFor(wantedOf(row, catalog.findFor(user, row.server)?.transport)),
+    );
     return { body: { urls: rows, snippets } };
   };
   const logs: MeHandler<OwnLogs> = (request) => {
