@@ -1,8 +1,8 @@
 import { randomBytes } from "node:crypto";
 import { SupervisorError } from "../errors.ts";
+import { MINUTE_MS } from "../platform/durations.ts";
 import { digestOfSecret, newOneTimeSecret } from "../platform/one-time.ts";
 
-const MINUTE_MS = 60_000;
 /** How long a link of `mcp-supervisor panel` is good. */
 const LINK_MS = MINUTE_MS;
 const IDLE_MS = 30 * MINUTE_MS;

@@ -2,8 +2,9 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Router } from "express";
 import type { User } from "../auth/registry.ts";
 import { hasBegun } from "../instances/instance-row.ts";
+import { memoryOf } from "../instances/memory.ts";
 import type { Supervisor } from "../instances/supervisor.ts";
-import { DAY_MS } from "../platform/durations.ts";
+import { DAY_MS, MINUTE_MS } from "../platform/durations.ts";
 import { mount } from "./answers.ts";
 import { causeNow } from "./diagnose.ts";
 import { isFailing } from "./failing.ts";
@@ -20,7 +21,6 @@ const MAX_SPAN_MS = 8 * DAY_MS;
 /** As many points as a plot has columns. */
 const DEFAULT_POINTS = 360;
 const MAX_POINTS = 1_500;
-const MINUTE_MS = 60_000;
 
 /** Users of instances that somebody may have to look at. */
 function strained(supervisor: Pick<Supervisor, "list" | "fallen">): string[] {
@@ -96,7 +96,7 @@ async function overviewOf(parts: ControlParts): Promise<Overview> {
     instances: supervisor.counts(),
     servers: serversInUse(parts),
     memory: {
-      usedBytes: sizes.reduce((sum, { rssBytes }) => sum + (rssBytes ?? 0), 0),
+      usedBytes: memoryOf(sizes),
       limitBytes: config.limits.memoryBytes,
     },
     queue: supervisor.queue(),

@@ -1,3 +1,4 @@
+import { memoryOf } from "../instances/memory.ts";
 import type { Selector, Supervisor } from "../instances/supervisor.ts";
 import { isFailing } from "./failing.ts";
 import type { ControlParts } from "./parts.ts";
@@ -27,7 +28,7 @@ export async function statusOf(
     queue: supervisor.queue(),
     users: registry.countUsers(),
     memory: {
-      usedBytes: instances.reduce((sum, { rssBytes }) => sum + (rssBytes ?? 0), 0),
+      usedBytes: memoryOf(instances),
       limitBytes: config.limits.memoryBytes,
     },
     instances,

@@ -18,3 +18,7 @@ export async function rssOf(trees: readonly Measured[]): Promise<(number | null)
   }
   return found;
 }
+
+/** Of all rows of `Supervisor.status` together, in bytes. */
+export const memoryOf = (rows: readonly { readonly rssBytes: number | null }[]): number =>
+  rows.reduce((sum, { rssBytes }) => sum + (rssBytes ?? 0), 0);

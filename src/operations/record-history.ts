@@ -1,12 +1,12 @@
+import { memoryOf } from "../instances/memory.ts";
 import type { Supervisor } from "../instances/supervisor.ts";
-import { DAY_MS } from "../platform/durations.ts";
+import { DAY_MS, MINUTE_MS } from "../platform/durations.ts";
 import type { Closers } from "../platform/closers.ts";
 import type { Sessions } from "../sessions/sessions.ts";
 import type { HistoryRow, Store } from "../store/store.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 
-const MINUTE_MS = 60_000;
 /** A week, and what is needed to look at a whole one. */
 const KEPT_MS = 8 * DAY_MS;
 
@@ -32,7 +32,7 @@ async function rowOf(
     draining: counts.draining ?? 0,
     backingOff: counts["backing-off"] ?? 0,
     parked: counts.parked ?? 0,
-    memoryBytes: sizes.reduce((sum, { rssBytes }) => sum + (rssBytes ?? 0), 0),
+    memoryBytes: memoryOf(sizes),
     sessions: sessions.count,
     ...metrics.callTimes.take(),
   };

@@ -1,6 +1,7 @@
 /** Units of time as people write them, largest last. */
 const UNIT_MS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 
+export const MINUTE_MS = UNIT_MS.m;
 export const DAY_MS = UNIT_MS.d;
 
 export const DURATION = /^(\d{1,12})(ms|s|m|h|d)$/;
