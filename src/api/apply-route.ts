@@ -9,7 +9,7 @@ import type { Change, Entries } from "../operations/apply.ts";
 import { isOneTimeSecret } from "../platform/one-time.ts";
 import { inviteUrl } from "../web/urls.ts";
 import { mount } from "./answers.ts";
-import { readBody, readBoolean } from "./input.ts";
+import { isObject, readBody, readBoolean } from "./input.ts";
 import type { ControlParts } from "./parts.ts";
 import type { AppliedRow } from "./types.ts";
 
@@ -24,11 +24,9 @@ function wantedIn({ users, groups }: Record<string, unknown>): Wanted {
 
 /** Secrets by users' names. What is said of a flaw repeats none of them. */
 function secretsIn(value: unknown, kind: Entries["kind"]): Entries["secrets"] {
-  if (typeof value !== "object" || value === null || Array.isArray(value))
+  if (!isObject(value) || !Object.values(value).every((secret) => typeof secret === "string"))
     throw invalid(`${kind} must be an object of strings by users' names`);
   const secrets = Object.values(value);
-  if (secrets.some((secret) => typeof secret !== "string"))
-    throw invalid(`${kind} must be an object of strings by users' names`);
   if (new Set(secrets).size < secrets.length)
     throw invalid(`${kind}: two users cannot have the same`);
   if (kind === "invites" && secrets.some((secret) => !isOneTimeSecret(String(secret))))

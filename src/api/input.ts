@@ -5,14 +5,22 @@ import { EMAIL_RULE, LABEL_RULE, isEmail, isLabel } from "../platform/texts.ts";
 const invalid = (message: string): SupervisorError =>
   new SupervisorError("REQUEST_INVALID", message);
 
+export const isObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
+
+/** The body as an object, whatever its keys; empty where there is none. */
+export function readAnyBody(req: Request): Record<string, unknown> {
+  const body: unknown = req.body ?? {};
+  if (isObject(body)) return body;
+  throw invalid("the body must be a JSON object");
+}
+
 /** The body as an object with no keys but these, so that a mistyped one is an error and not a silent nothing. */
 export function readBody(req: Request, keys: readonly string[]): Record<string, unknown> {
-  const body: unknown = req.body ?? {};
-  if (typeof body !== "object" || body === null || Array.isArray(body))
-    throw invalid("the body must be a JSON object");
+  const body = readAnyBody(req);
   if (Object.keys(body).some((key) => !keys.includes(key)))
     throw invalid(`the body may hold ${keys.join(", ") || "nothing"}, and no other key`);
-  return body as Record<string, unknown>;
+  return body;
 }
 
 export function readUserName(value: unknown): string {

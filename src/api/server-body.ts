@@ -5,7 +5,7 @@ import { SupervisorError } from "../errors.ts";
 import { languageOf } from "../http/language.ts";
 import type { Language } from "../http/language.ts";
 import type { NewServer, ServerWish } from "../operations/server-orders.ts";
-import { readBody, readBoolean } from "./input.ts";
+import { isObject, readAnyBody, readBody, readBoolean } from "./input.ts";
 
 const MAX_NAME_LENGTH = 100;
 const MAX_DESCRIPTION_LENGTH = 2000;
@@ -45,18 +45,16 @@ const REPEATED = ["id", "slug", "origin"];
  * `mayRun` is false. What the entry must be is for the schema of the config to say.
  */
 export function readServerBody(req: Request, rights: Rights): ServerBody {
-  return readServer(req.body ?? {}, languageOf(req.headers["accept-language"]), rights);
+  return readServer(readAnyBody(req), languageOf(req.headers["accept-language"]), rights);
 }
 
 /** As `readServerBody`, of several by their names; what other programs call `disabled` is read too. */
 export function readServers(req: Request, rights: Rights): NewServer[] {
   const { servers } = readBody(req, ["servers", "replace"]);
-  if (typeof servers !== "object" || servers === null || Array.isArray(servers))
+  if (!isObject(servers) || !Object.values(servers).every(isObject))
     throw invalid("servers must be an object with a server under each name");
   const language = languageOf(req.headers["accept-language"]);
-  return Object.entries(servers).map(([name, entry]) => {
-    if (typeof entry !== "object" || entry === null || Array.isArray(entry))
-      throw invalid("servers must be an object with a server under each name");
+  return Object.entries(servers as Record<string, object>).map(([name, entry]) => {
     const { disabled, ...said } = entry as Record<string, unknown>;
     const enabled = disabled === undefined ? undefined : !readBoolean(disabled, "disabled");
     const { repeated, ...server } = readServer(said, language, rights);
@@ -66,9 +64,11 @@ export function readServers(req: Request, rights: Rights): NewServer[] {
   });
 }
 
-function readServer(body: unknown, language: Language, { isLocal, mayRun }: Rights): ServerBody {
-  if (typeof body !== "object" || body === null || Array.isArray(body))
-    throw invalid("the body must be a JSON object");
+function readServer(
+  body: Record<string, unknown>,
+  language: Language,
+  { isLocal, mayRun }: Rights,
+): ServerBody {
   const said = new Map(Object.entries(body));
   const taken = (key: string): unknown => {
     const value: unknown = said.get(key);
@@ -128,10 +128,9 @@ function readHeaders(value: unknown, language: Language): ServerEntry {
       throw invalid(NOT_JSON[language]);
     }
   }
-  if (typeof headers !== "object" || headers === null || Array.isArray(headers))
-    throw invalid(NO_OBJECT[language]);
+  if (!isObject(headers)) throw invalid(NO_OBJECT[language]);
   // No object has it as a name of its own once it is built by names.
   if (Object.hasOwn(headers, "__proto__"))
     throw invalid("headers.__proto__: must be the name of a header");
-  return headers as ServerEntry;
+  return headers;
 }

@@ -6,7 +6,7 @@ import { callAnswer, listAnswer } from "../tools/answers.ts";
 import type { CallContext, Caller, WantedCall } from "../tools/tools.ts";
 import { mount, param } from "./answers.ts";
 import type { SentAnswer } from "./answers.ts";
-import { readBody, readBoolean, readQuery } from "./input.ts";
+import { isObject, readBody, readBoolean, readQuery } from "./input.ts";
 import type { ControlParts } from "./parts.ts";
 import { requireUser } from "./subjects.ts";
 
@@ -29,8 +29,7 @@ function wantedIn(req: Request): WantedCall {
   } = readBody(req, ["method", "args", "server", "strict"]);
   if (typeof method !== "string" || method === "")
     throw invalid("method must be the name of a tool");
-  if (typeof args !== "object" || args === null || Array.isArray(args))
-    throw invalid("args must be a JSON object");
+  if (!isObject(args)) throw invalid("args must be a JSON object");
   if (server !== undefined && typeof server !== "string")
     throw invalid("server must be a server's name or URL");
   const isStrict = readBoolean(strict, "strict");
