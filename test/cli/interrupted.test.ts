@@ -72,8 +72,8 @@ test("Ctrl-C in the middle of package install leaves no version that looks insta
   // The one beside this Node comes first where there is one.
   writeFileSync(npm, `#!/bin/sh\ntouch '${folder}/begun'\nexec sleep 60\n`);
   chmodSync(npm, 0o755);
-  const node = join(process.execPath, "..", "npm");
-  if (existsSync(node)) return t.skip("this Node has an npm of its own");
+  if (existsSync(join(process.execPath, "..", "npm")))
+    return t.skip("the npm beside this Node would be run in place of the test's own");
   const args = ["--config", config, "package", "install", "one", "--npm", "a@1.0.0"];
   const command = begin(args, { PATH: `${folder}${delimiter}${process.env["PATH"]}` });
   await until(() => existsSync(join(folder, "begun")), "npm runs");

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { daemonFolder, processesWith, runCli } from "../helpers/daemon.ts";
 import { EVERYTHING } from "../helpers/everything.ts";
-import { hasTerminals, onTerminal } from "../helpers/terminal.ts";
+import { NO_TERMINAL, onTerminal } from "../helpers/terminal.ts";
 import { until } from "../helpers/until.ts";
 
 const entry = (more: object = {}): object => ({
@@ -61,7 +61,7 @@ test("what does not work is not written, and nothing of the trial is left", asyn
 });
 
 test("on a terminal init asks for what it must know, and Ctrl-C leaves nothing", async (t) => {
-  if (!hasTerminals()) return t.skip("there is no script(1)");
+  if (NO_TERMINAL !== false) return t.skip(NO_TERMINAL);
   const dir = daemonFolder(t);
   const asked = onTerminal(["--config", join(dir, "c.json"), "init", ...NONE]);
   const sees = async (text: string) =>

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { startForAlice } from "../helpers/alice.ts";
 import { fixture, initialize } from "../helpers/fixtures.ts";
-import { hasTerminals, onTerminal } from "../helpers/terminal.ts";
+import { NO_TERMINAL, onTerminal } from "../helpers/terminal.ts";
 import { until } from "../helpers/until.ts";
 
 const SERVERS = {
@@ -21,7 +21,7 @@ const leftOf = (shown: string): string[] =>
     .filter((line) => line !== "");
 
 test("on a terminal a line says what is waited for, and is gone when it is done", async (t) => {
-  if (!hasTerminals()) return t.skip("script (util-linux) is not on this machine");
+  if (NO_TERMINAL !== false) return t.skip(NO_TERMINAL);
   const { daemon } = await startForAlice(t, SERVERS, { startTimeout: "60s" });
   const here = ["--config", daemon.configPath];
   const start = onTerminal(["start", "alice", "--server", "slow", ...here]);
@@ -50,7 +50,7 @@ test("on a terminal a line says what is waited for, and is gone when it is done"
 });
 
 test("an error after a wait appears once", async (t) => {
-  if (!hasTerminals()) return t.skip("script (util-linux) is not on this machine");
+  if (NO_TERMINAL !== false) return t.skip(NO_TERMINAL);
   const { daemon } = await startForAlice(t, SERVERS, { startTimeout: "1s" });
   const failing = onTerminal(["start", "alice", "--server", "mute", "--config", daemon.configPath]);
   assert.equal(await failing.closed, 1);

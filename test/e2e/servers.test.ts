@@ -5,7 +5,7 @@ import { test } from "node:test";
 import { orderControl } from "../helpers/control.ts";
 import { runCli, startDaemon } from "../helpers/daemon.ts";
 import { temporaryFolder } from "../helpers/temporary-folder.ts";
-import { hasTerminals, onTerminal } from "../helpers/terminal.ts";
+import { NO_TERMINAL, onTerminal } from "../helpers/terminal.ts";
 import { until } from "../helpers/until.ts";
 
 const PATH = "/api/mcp/configs";
@@ -98,7 +98,7 @@ test("servers are added, changed, imported and removed on the command line", asy
 
 test(
   "a header's value is asked for on a terminal, and not shown",
-  { skip: !hasTerminals() },
+  { skip: NO_TERMINAL },
   async (t) => {
     const daemon = await startDaemon(t, { config: CONFIG });
     const args = ["server", "add", "One", "--url", "http://127.0.0.1:9/mcp", "--header", "X-Key"];

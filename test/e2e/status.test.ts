@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { startForAlice } from "../helpers/alice.ts";
 import { fixture, initialize } from "../helpers/fixtures.ts";
-import { hasTerminals, onTerminal } from "../helpers/terminal.ts";
+import { NO_TERMINAL, onTerminal } from "../helpers/terminal.ts";
 import { until } from "../helpers/until.ts";
 
 interface Row {
@@ -49,7 +49,7 @@ test("status can be narrowed to what fails and to a server, and put in order", a
 });
 
 test("a status that is watched is shown in place again and again, until Ctrl-C", async (t) => {
-  if (!hasTerminals()) return t.skip("script (util-linux) is not on this machine");
+  if (NO_TERMINAL !== false) return t.skip(NO_TERMINAL);
   const { daemon } = await startForAlice(t, SERVERS);
   const watching = onTerminal(["status", "--watch", "--config", daemon.configPath]);
   const screens = () => watching.shown().split("\u001b[H\u001b[2J").slice(1);

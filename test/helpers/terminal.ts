@@ -10,7 +10,11 @@ export interface Terminal {
   readonly closed: Promise<number>;
 }
 
-export const hasTerminals = (): boolean => spawnSync("script", ["--version"]).error === undefined;
+/** Why there is no terminal to test with; false where there is one. */
+export const NO_TERMINAL =
+  spawnSync("script", ["--version"]).error === undefined
+    ? false
+    : "script (util-linux) is not on this machine";
 
 /** Runs the command on a terminal (by `script`, of util-linux). */
 export function onTerminal(args: readonly string[]): Terminal {
