@@ -41,6 +41,8 @@ async function servePost(context: FrontContext, request: RequestContext): Promis
     const reading = context.bodies.read(body, ofSession);
     const seen = reading instanceof Promise ? await reading : reading;
     if (seen.kind !== "messages") {
+      // Whoever names a session that is not theirs is told that, whatever else is wrong.
+      sessionOf(context, request);
       const refusal = new SupervisorError("REQUEST_INVALID", faultOfBody(seen));
       trace.fail(refusal);
       const text = rpcErrorText(refusal, requestId, "null", {

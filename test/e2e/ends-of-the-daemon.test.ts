@@ -88,6 +88,21 @@ test("a session of another key, one that has ended, and a made up one are 404 on
     }
     const mine = { method: "POST", path, headers: headers(auth, id), body: echo("still") };
     assert.equal((await ask(daemon.port, mine)).status, 200);
+    const broken = async (key: readonly string[], of: string) =>
+      (await ask(daemon.port, { ...mine, headers: headers(key, of), body: "{" })).status;
+    assert.deepEqual(
+      [await broken([], "made-up"), await broken(auth, "made-up"), await broken(auth, id)],
+      [401, 404, 400],
+      `a body that is no JSON, to ${path}`,
+    );
+  }
+  const lost = "/u/alice/bridged/messages?session_id=made-up";
+  for (const [key, status] of [
+    [[], 401],
+    [auth, 404],
+  ] as const) {
+    const request = { method: "POST", path: lost, headers: [...key], body: "{" };
+    assert.equal((await ask(daemon.port, request)).status, status, lost);
   }
 });
 
