@@ -27,17 +27,17 @@ function shown({ id, slug, name, description, state, entry }: BookedServer): Sho
 }
 
 /** Of a server that other places have: what tells it from others, and no value of a header or a variable. */
-function shownOther(def: ServerDef, origin: Origin): ShownServer {
+function shownOther(def: ServerDef, origin: Origin, enabled: boolean): ShownServer {
   const head = { id: `${origin}:${def.name}`, slug: def.name, name: def.title, origin };
-  if (def.kind === "builtin") return { ...head, builtin: def.builtin, enabled: true };
+  if (def.kind === "builtin") return { ...head, builtin: def.builtin, enabled };
   const { transport: type } = def;
   if (def.kind === "remote") {
     const { url, headers } = def;
-    return { ...head, type, ...shownEntry({ url, ...named("headers", headers) }), enabled: true };
+    return { ...head, type, ...shownEntry({ url, ...named("headers", headers) }), enabled };
   }
   const { command, args, cwd, env } = def;
   const entry = shownEntry({ command, args, cwd, ...named("env", env) });
-  return { ...head, type, ...entry, enabled: true };
+  return { ...head, type, ...entry, enabled };
 }
 
 const named = (key: string, values: Readonly<Record<string, string>>): object =>
@@ -50,7 +50,10 @@ export function addServerRoutes(router: Router, parts: ControlParts, isLocal: bo
   const mayRun = isLocal || (config.admin !== false && config.admin.commands === true);
 
   const others = (): ShownServer[] =>
-    OTHERS.flatMap((origin) => catalog.listOf(origin).map((def) => shownOther(def, origin)));
+    OTHERS.flatMap((origin) => [
+      ...catalog.listOf(origin).map((def) => shownOther(def, origin, true)),
+      ...catalog.disabledOf(origin).map((def) => shownOther(def, origin, false)),
+    ]);
 
   const list = (): ShownServer[] => [...others(), ...servers.list().map((one) => shown(one))];
 

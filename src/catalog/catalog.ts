@@ -16,13 +16,16 @@ interface Grants {
 /** For who asks which servers there are, and has no say in it. */
 export type Servers = Pick<Catalog, "find" | "list">;
 
+/** By name, what nobody can use; null where its origin keeps for itself what it is. */
+export type Disabled = Readonly<Record<string, ServerDef | null>>;
+
 /** What one origin has. */
 interface ServerSet {
   readonly servers: ReadonlyMap<string, ServerDef>;
-  readonly disabled: ReadonlySet<string>;
+  readonly disabled: ReadonlyMap<string, ServerDef | null>;
 }
 
-const NONE: ServerSet = { servers: new Map(), disabled: new Set() };
+const NONE: ServerSet = { servers: new Map(), disabled: new Map() };
 
 /** Nobody else keeps servers: what asks here sees a change at once. */
 export class Catalog {
@@ -34,7 +37,7 @@ export class Catalog {
   /** Begins with those of the config, and of the environment. */
   constructor(
     servers: Config["servers"] = {},
-    disabled: readonly string[] = [],
+    disabled: Disabled = {},
     environment: Config["environment"] = {},
   ) {
     this.replace("config", servers, disabled);
@@ -67,7 +70,7 @@ export class Catalog {
   names(): string[] {
     return ORIGINS.flatMap((origin) => {
       const { servers, disabled } = this.#setOf(origin);
-      return [...servers.keys(), ...disabled];
+      return [...servers.keys(), ...disabled.keys()];
     });
   }
 
@@ -84,6 +87,11 @@ export class Catalog {
   /** Those that one origin has. */
   listOf(origin: Origin): ServerDef[] {
     return [...this.#setOf(origin).servers.values()];
+  }
+
+  /** Those of one origin that are disabled, as far as they are known here. */
+  disabledOf(origin: Origin): ServerDef[] {
+    return [...this.#setOf(origin).disabled.values()].filter((def) => def !== null);
   }
 
   /** As `listOf`, by name. */
@@ -113,13 +121,13 @@ export class Catalog {
   }
 
   /**
-   * From here on these are the servers of that origin. `disabled` names those that nobody can use and
-   * that have their names still. The names must be free of other origins, see `takenFrom`.
+   * From here on these are the servers of that origin. Those that are `disabled` nobody can use, and
+   * they have their names still. The names must be free of other origins, see `takenFrom`.
    */
-  replace(origin: Origin, servers: Config["servers"], disabled: readonly string[] = []): void {
+  replace(origin: Origin, servers: Config["servers"], disabled: Disabled = {}): void {
     const all = this.listWith({ [origin]: servers });
     const own = new Map(Object.entries(servers));
-    this.#sets.set(origin, { servers: own, disabled: new Set(disabled) });
+    this.#sets.set(origin, { servers: own, disabled: new Map(Object.entries(disabled)) });
     this.#servers = new Map(all.map((def) => [def.name, def]));
   }
 

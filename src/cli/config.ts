@@ -9,8 +9,8 @@ async function checkConfig(_options: object, command: Command): Promise<void> {
   const config = loadConfig({ path: globalsOf(command).config, isServed: true });
   const warnings = warningsOf(config, maySandbox);
   const servers = Object.keys({ ...config.servers, ...config.environment });
-  const disabled =
-    config.disabled.length === 0 ? "" : ` (and disabled: ${config.disabled.join(", ")})`;
+  const disabled = Object.keys(config.disabled);
+  const beside = disabled.length === 0 ? "" : ` (and disabled: ${disabled.join(", ")})`;
   answer(
     command,
     {
@@ -20,11 +20,11 @@ async function checkConfig(_options: object, command: Command): Promise<void> {
       publicUrl: config.publicUrl.href,
       defaultServer: config.defaultServer,
       servers,
-      disabled: config.disabled,
+      disabled,
       warnings,
     },
     [
-      `${config.path ?? "the config"} is valid; servers: ${servers.join(", ") || "none"}${disabled}; default: ${config.defaultServer ?? "none"}.`,
+      `${config.path ?? "the config"} is valid; servers: ${servers.join(", ") || "none"}${beside}; default: ${config.defaultServer ?? "none"}.`,
       ...warnings.map((warning) => `  warning: ${warning}`),
     ],
   );

@@ -78,7 +78,6 @@ export function impliedServer(names: readonly string[]): string | null {
 const noDefault = (message: string): Problem[] => [{ path: ["defaultServer"], message }];
 
 function defaultServerProblems({ defaultServer, servers }: Entries): Problem[] {
-  if (servers === undefined) return [];
   const all = Object.entries(entriesOf(servers));
   const isDisabled = (entry: unknown): boolean => entriesOf(entry)["disabled"] === true;
   const names = all.filter(([, entry]) => !isDisabled(entry)).map(([name]) => name);

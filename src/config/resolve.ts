@@ -33,7 +33,9 @@ export function resolveConfig(
   const absolute = (file: string): string => path.resolve(place.baseDir, file);
   const dataDir = absolute(parsed.dataDir);
   const all = Object.entries(parsed.servers);
-  const enabled = all.filter(([, server]) => !server.disabled);
+  const [enabled, disabled] = [false, true].map((isOff) =>
+    all.filter(([, server]) => server.disabled === isOff),
+  ) as [typeof all, typeof all];
   return {
     path: place.path,
     baseDir: place.baseDir,
@@ -76,7 +78,7 @@ export function resolveConfig(
     servers: resolveServers(enabled, parsed, { dataDir, ...place }),
     environment: resolveServers(Object.entries(environment), parsed, { dataDir, ...place }),
     ownApp: null,
-    disabled: all.filter(([, server]) => server.disabled).map(([name]) => name),
+    disabled: resolveServers(disabled, parsed, { dataDir, ...place }),
     warnings: oddities(parsed).map(formatProblem),
   };
 }

@@ -207,7 +207,8 @@ export const configSchema = z.strictObject({
     ),
   servers: z
     .record(serverName, server)
-    .describe("the MCP servers by name; see the next table; may be empty"),
+    .default({})
+    .describe("the MCP servers by name; see the next table; none where all come over REST"),
 });
 
 export type ParsedConfig = z.output<typeof configSchema>;

@@ -72,8 +72,8 @@ export interface Config {
   environment: Record<string, ServerDef>;
   /** The app that FEISHU_APP_ID and FEISHU_APP_SECRET name, which is that of users who have no other. */
   ownApp: { id: string; secret: KeyObject } | null;
-  /** Servers that the file switches off; for everybody else they are not there. */
-  disabled: string[];
+  /** Servers that the file switches off: shown to admins, and for everybody else not there. */
+  disabled: Record<string, ServerDef>;
   /** What is odd about the file, a line each as `path: message`, and no reason to refuse it. */
   warnings: string[];
 }

@@ -48,7 +48,7 @@ async function reloadOnce(parts: ReloadParts): Promise<Reloaded> {
       "the config of this daemon does not come from a file that could be read again",
     );
   const next = loadConfig({ path: config.path });
-  const names = [...Object.keys(next.servers), ...next.disabled];
+  const names = Object.keys({ ...next.servers, ...next.disabled });
   requireFreeNames(catalog, "config", next.path, names);
   const rest = parts.book.under(next);
   if (rest.problems.length > 0) throw configInvalid(next.path, rest.problems);

@@ -1,5 +1,5 @@
 import type { Builtins } from "../builtins/builtins.ts";
-import type { Catalog, Origin } from "../catalog/catalog.ts";
+import type { Catalog, Disabled, Origin } from "../catalog/catalog.ts";
 import { compareServers, isReshaped, isRunOtherwise } from "../config/compare.ts";
 import type { ServerChanges } from "../config/compare.ts";
 import type { Config, ServerDef } from "../config/config.ts";
@@ -16,7 +16,9 @@ export interface ReplaceParts {
 }
 
 /** What an origin has from now on. */
-export type NextServers = Pick<Config, "servers" | "disabled">;
+export interface NextServers extends Pick<Config, "servers"> {
+  disabled: Disabled;
+}
 
 /** Whether sessions that were begun in the way of the one server could not go on with the other. */
 const endsSessions = (before: ServerDef | undefined, after: ServerDef | undefined): boolean =>

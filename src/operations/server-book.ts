@@ -87,7 +87,8 @@ export class ServerBook {
         return [];
       });
     const running = new Set(servers.map(([slug]) => slug));
-    const disabled = all.map(({ slug }) => slug).filter((slug) => !running.has(slug));
+    const others = all.filter(({ slug }) => !running.has(slug));
+    const disabled = Object.fromEntries(others.map(({ slug }) => [slug, null]));
     return { servers: Object.fromEntries(servers), disabled, problems };
   }
 
@@ -142,7 +143,7 @@ export function openServers({ config, log, scrubber, ...kept }: OpenServersParts
   const hideHeaders = headerHider(scrubber, catalog.list());
   const book = new ServerBook(kept);
   const { servers, disabled, problems } = book.under(config);
-  requireFreeNames(catalog, "rest", config.path, [...Object.keys(servers), ...disabled]);
+  requireFreeNames(catalog, "rest", config.path, Object.keys({ ...servers, ...disabled }));
   catalog.replace("rest", servers, disabled);
   hideHeaders(catalog.list());
   for (const problem of problems)

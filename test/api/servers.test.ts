@@ -284,7 +284,9 @@ test("headers that cannot be carried, are ours, or are there twice are refused b
 });
 
 test("a slug comes from the name, is never another server's, and stays when the name changes", async (t) => {
-  const { add, change, ask, list } = await rig(t);
+  const off = { url: "http://127.0.0.1:9/mcp", headers: { "X-Key": "of-one-that-is-off" } };
+  const servers = { echo: fixture("sse", "echo-sse"), off: { ...off, disabled: true } };
+  const { add, change, ask, list } = await rig(t, { servers });
   const url = "http://127.0.0.1:9/mcp";
   const slugOf = async (name: string): Promise<string> => (await add({ name, url })).slug;
   assert.equal(await slugOf("Drawing Server"), "drawing-server");
@@ -297,15 +299,22 @@ test("a slug comes from the name, is never another server's, and stays when the 
   const drawing = await add({ name: "绘图服务", url });
   assert.equal(drawing.slug, `server-${drawing.id}`);
   assert.equal((await change(drawing.id, { name: "Drawing" })).slug, `server-${drawing.id}`);
-  const taken = await ask("POST", PATH, { body: { name: "Echo", url } });
-  assert.deepEqual([taken.status, taken.error.type], [409, "SERVER_EXISTS"]);
-  const own = (await list()).find(({ slug }) => slug === "echo")!;
-  assert.deepEqual([own.origin, own.enabled, own["type"]], ["config", true, "sse"]);
-  const path = `${PATH}/${encodeURIComponent(own.id)}`;
-  assert.deepEqual((await ask("GET", path)).body, own);
-  for (const method of ["PATCH", "DELETE"]) {
-    const answered = await ask(method, path);
-    assert.deepEqual([answered.status, answered.error.type], [409, "SERVER_FIXED"]);
+  // Servers of the config are listed and shown, those that it switches off too, and changed there alone.
+  for (const [name, enabled, type] of [
+    ["Echo", true, "sse"],
+    ["Off", false, "http"],
+  ] as const) {
+    const taken = await ask("POST", PATH, { body: { name, url } });
+    assert.deepEqual([taken.status, taken.error.type], [409, "SERVER_EXISTS"]);
+    const own = (await list()).find(({ slug }) => slug === name.toLowerCase())!;
+    assert.deepEqual([own.origin, own.enabled, own["type"]], ["config", enabled, type]);
+    if (!enabled) assert.deepEqual([own["url"], own.headers], [off.url, { "X-Key": null }]);
+    const path = `${PATH}/${encodeURIComponent(own.id)}`;
+    assert.deepEqual((await ask("GET", path)).body, own);
+    for (const method of ["PATCH", "DELETE"]) {
+      const answered = await ask(method, path);
+      assert.deepEqual([answered.status, answered.error.type], [409, "SERVER_FIXED"]);
+    }
   }
   for (const method of ["GET", "PATCH", "DELETE"]) {
     const answered = await ask(method, `${PATH}/nothing`);

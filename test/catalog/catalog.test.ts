@@ -33,8 +33,8 @@ test("after a reload the servers are the new ones alone", () => {
 });
 
 test("servers of all origins are in one list, and a change of one origin leaves those of the others", () => {
-  const catalog = new Catalog({ mail: servers["mail"]! }, ["old"]);
-  catalog.replace("rest", { notes: servers["notes"]! }, ["off"]);
+  const catalog = new Catalog({ mail: servers["mail"]! }, { old: servers["notes"]! });
+  catalog.replace("rest", { notes: servers["notes"]! }, { off: null });
   assert.deepEqual(
     catalog.list().map(({ name }) => [name, catalog.originOf(name)]),
     [
@@ -45,6 +45,8 @@ test("servers of all origins are in one list, and a change of one origin leaves 
   assert.equal(catalog.find("off"), undefined);
   assert.equal(catalog.originOf("off"), "rest", "a disabled server keeps its name");
   assert.equal(catalog.originOf("other"), undefined);
+  assert.deepEqual(catalog.disabledOf("config"), [servers["notes"]], "and is there to be shown");
+  assert.deepEqual(catalog.disabledOf("rest"), []);
   assert.deepEqual(catalog.takenFrom("config", ["mail", "off", "new", "notes"]), [
     { name: "off", by: "rest" },
     { name: "notes", by: "rest" },
@@ -58,7 +60,7 @@ test("servers of all origins are in one list, and a change of one origin leaves 
 
 test("servers of the config are open to all users, those made by an admin's order to whom they are granted", () => {
   const catalog = new Catalog({ mail: servers["mail"]! });
-  catalog.replace("rest", { notes: servers["notes"]! }, ["off"]);
+  catalog.replace("rest", { notes: servers["notes"]! }, { off: null });
   const namesFor = (user: string): string[] => catalog.listFor(user).map(({ name }) => name);
   assert.deepEqual(namesFor("alice"), ["mail"], "before grants are known nothing is granted");
   catalog.askGrants({ mayUse: (user, server) => user === "alice" && server !== "mail" });
