@@ -107,6 +107,14 @@ test("the requests and messages of the guide to MCP configs are answered as it s
     for (const said of [headers, JSON.stringify(headers, null, 2)])
       assert.deepEqual((await change(id, { headers: said })).headers, nulls);
   }
+  const right = [
+    '{\n  "Authorization": "Bearer token",\n  "X-API-Key": "key"\n}',
+    '{\n  "Authorization": "Bearer token"\n}',
+  ];
+  for (const headers of right) {
+    const names = Object.keys(JSON.parse(headers) as object);
+    assert.deepEqual(Object.keys((await change(id, { headers })).headers!), names);
+  }
   for (const headers of ["", " \n", {}, "{}", null]) {
     await change(id, { headers: { "X-A": "1" } });
     assert.equal((await change(id, { headers })).headers, undefined, JSON.stringify(headers));
@@ -119,6 +127,8 @@ test("the requests and messages of the guide to MCP configs are answered as it s
   const NO_OBJECT = { zh: "Headers 必须是一个对象", en: "Headers must be an object" };
   const refused: [unknown, { zh: string; en: string }][] = [
     ["{\n  'Authorization': 'Bearer token',\n  \"X-API-Key\": \"key\"\n}", NOT_JSON],
+    ['{\n  "Authorization": "Bearer token", // ❌ 使用了单引号\n  "X-API-Key": "key"\n}', NOT_JSON],
+    ['{"Authorization": "Bearer token" "X-API-Key": "key"}', NOT_JSON],
     ['{"Authorization": "Bearer token",}', NOT_JSON],
     ['"Authorization": "Bearer token"', NOT_JSON],
     ['["Authorization", "Bearer token"]', NO_OBJECT],

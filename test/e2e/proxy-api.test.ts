@@ -7,7 +7,9 @@ import { test } from "node:test";
 import type { TestContext } from "node:test";
 import { health, serverList, toolList, toolResult } from "../../src/gateway/tool-schemas.ts";
 import { createEchoServer } from "../fixtures/servers/support/echo-server.ts";
-import { atEnd } from "../helpers/daemon.ts";
+import { Rpc } from "../fixtures/servers/support/rpc.ts";
+import type { Message, Send } from "../fixtures/servers/support/rpc.ts";
+import { atEnd, runCli } from "../helpers/daemon.ts";
 import { freePort } from "../helpers/free-port.ts";
 import { inSeconds, signedJwt } from "../helpers/jwt.ts";
 import { ask } from "../helpers/raw-http.ts";
@@ -41,8 +43,21 @@ DEBUG=false
 LOG_LEVEL=INFO
 `;
 
-async function mcpServer(t: TestContext, tools = {}): Promise<{ url: string; slug: string }> {
-  const server: Server = createEchoServer({ tools });
+/** Has a tool at which it fails itself. */
+class Failing extends Rpc {
+  constructor() {
+    super({ failing: () => undefined });
+  }
+
+  override async handle(message: Message, send: Send): Promise<void> {
+    const { id, params } = message;
+    if (params?.["name"] !== "failing") return await super.handle(message, send);
+    return send({ jsonrpc: "2.0", id, error: { code: -32_000, message: "it broke" } });
+  }
+}
+
+async function mcpServer(t: TestContext, rpc = new Rpc()): Promise<{ url: string; slug: string }> {
+  const server: Server = createEchoServer({ rpc });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   atEnd(t, () => {
     server.closeAllConnections();
@@ -72,8 +87,8 @@ test(
   "the secret of the docker run lines is refused, and the refusal says what to do",
   { skip },
   async (t) => {
-    const url = `http://127.0.0.1:${await freePort()}/sse`;
-    const { ended, log } = await serveHere(t, { JWT_SECRET: SECRET, MCP_URLS: url });
+    const MCP_URLS = "http://server1:8999/sse,http://server2:8005/sse";
+    const { ended, log } = await serveHere(t, { JWT_SECRET: SECRET, MCP_URLS });
     assert.equal(await ended, 78);
     assert.match(
       log(),
@@ -83,10 +98,7 @@ test(
 );
 
 test("the MCP proxy API, run with its own environment in an empty folder", { skip }, async (t) => {
-  const [one, two] = [
-    await mcpServer(t),
-    await mcpServer(t, { failing: () => Promise.reject(new Error("it broke")) }),
-  ];
+  const [one, two] = [await mcpServer(t), await mcpServer(t, new Failing())];
   const gone = `http://127.0.0.1:${await freePort()}/sse`;
   const env = {
     JWT_SECRET: SECRET,
@@ -199,6 +211,14 @@ test("the MCP proxy API, run with its own environment in an empty folder", { ski
       assertRefused(await post({ method: "echo" }, []), 401);
     },
   );
+  await t.test(
+    "mcp-supervisor jwt issue, which was generate_token, makes such a token",
+    async () => {
+      const args = ["jwt", "issue", "test_user", "--expires", "24h", "--json"];
+      const { token } = (await runCli(args, { cwd: proxy.dir })).json<{ token: string }>();
+      assert.equal((await get("/tools/list", token)).status, 200);
+    },
+  );
   await t.test("whoever the token names is a user from then on", async () => {
     const token = signedJwt(SECRET, payload({ user_id: "Another.User@example.com" }));
     assert.equal((await get("/servers", token)).status, 200);
@@ -213,6 +233,9 @@ test("the MCP proxy API, run with its own environment in an empty folder", { ski
   await t.test("404: a tool that no server has", async () => {
     for (const body of [{ method: "no_such_tool", server: one.url, strict: true }])
       assertRefused(await post(body), 404);
+  });
+  await t.test("500: what a server itself fails at, in its own words", async () => {
+    assert.equal(assertRefused(await post({ method: "failing" }), 500), "it broke");
   });
   await t.test("503: a server that cannot be reached", async () => {
     const answer = await post({ method: "echo", server: gone, strict: true });
@@ -235,17 +258,45 @@ test("the MCP proxy API, run with its own environment in an empty folder", { ski
       .log()
       .split("\n")
       .find((text) => text.includes("/tools/list"))!;
-    const fields = Object.keys(JSON.parse(line) as object);
-    for (const field of [
-      "timestamp",
-      "request",
-      "status_code",
-      "execution_time_ms",
-      "remote_addr",
-      "user_agent",
-    ])
-      assert.ok(fields.includes(field), field);
+    const said = JSON.parse(line) as Record<string, unknown>;
+    assert.match(String(said["timestamp"]), /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
+    for (const [field, type] of [
+      ["request", "string"],
+      ["status_code", "number"],
+      ["execution_time_ms", "number"],
+      ["user_agent", "string"],
+    ] as const)
+      assert.equal(typeof said[field], type, field);
+    assert.equal(said["remote_addr"], "127.0.0.1");
     assert.ok(!proxy.log().includes(TOKEN));
     assert.ok(!readFileSync(join(proxy.dir, "data", "mcp-supervisor.db")).includes(SECRET));
   });
 });
+
+test(
+  "cp .env.example .env, with a secret of its own and one server, is all that it needs",
+  {
+    skip,
+  },
+  async (t) => {
+    const refused = await serveHere(t, {}, { ".env": DOTENV });
+    assert.equal(await refused.ended, 78);
+    assert.match(refused.log(), /JWT_SECRET: the secret has 20 bytes/);
+
+    const { url, slug } = await mcpServer(t);
+    const secret = "0123456789abcdef0123456789abcdef";
+    const port = await freePort();
+    const lines = DOTENV.split("\n").filter((line) => !line.startsWith("MCP_URLS="));
+    const own = lines
+      .join("\n")
+      .replace(/^JWT_SECRET=.*$/m, `JWT_SECRET=${secret}`)
+      .replace(/^MCP_URL=.*$/m, `MCP_URL=${url}`)
+      .replace(/^PORT=.*$/m, `PORT=${port}`);
+    await serveHere(t, { PORT: "" }, { ".env": own });
+    const headers = ["authorization", `Bearer ${signedJwt(secret, payload())}`];
+    const { status, body } = await ask(port, { path: "/tools/list", headers });
+    const { tools } = toolList.parse(JSON.parse(body));
+    assert.equal(status, 200);
+    assert.ok(tools.length > 0 && tools.every(({ servers }) => servers.join() === slug));
+  },
+);
