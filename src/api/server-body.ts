@@ -1,4 +1,5 @@
 import type { Request } from "express";
+import { readForeignText } from "../config/foreign.ts";
 import { PROGRAM_KEYS } from "../config/server-schema.ts";
 import type { ServerEntry } from "../config/one-server.ts";
 import { SupervisorError } from "../errors.ts";
@@ -48,9 +49,14 @@ export function readServerBody(req: Request, rights: Rights): ServerBody {
   return readServer(readAnyBody(req), languageOf(req.headers["accept-language"]), rights);
 }
 
-/** As `readServerBody`, of several by their names; what other programs call `disabled` is read too. */
+/**
+ * As `readServerBody`, of several by their names, or of those in the text of another program's `file`;
+ * what other programs call `disabled` is read too.
+ */
 export function readServers(req: Request, rights: Rights): NewServer[] {
-  const { servers } = readBody(req, ["servers", "replace"]);
+  const { file, servers: given } = readBody(req, ["servers", "file", "replace"]);
+  if (file !== undefined && given !== undefined) throw invalid("the body holds servers or file");
+  const servers = file === undefined ? given : serversOfFile(file);
   if (!isObject(servers) || !Object.values(servers).every(isObject))
     throw invalid("servers must be an object with a server under each name");
   const language = languageOf(req.headers["accept-language"]);
@@ -62,6 +68,15 @@ export function readServers(req: Request, rights: Rights): NewServer[] {
     if (key !== undefined) throw invalid(`${name}: ${key} is given to a new server, not taken`);
     return { ...server, name: readName(name), enabled };
   });
+}
+
+function serversOfFile(file: unknown): Record<string, object> {
+  if (typeof file !== "string") throw invalid("file must be the text of a file");
+  const { servers, problems } = readForeignText(file);
+  const [first, ...details] = problems;
+  if (first !== undefined)
+    throw new SupervisorError("REQUEST_INVALID", `file: ${first}`, { details });
+  return servers;
 }
 
 function readServer(

@@ -178,17 +178,11 @@ async function importFile(
   { replace = false }: { replace?: boolean },
   command: Command,
 ): Promise<void> {
-  const [{ readJson }, { readForeign }, { formatProblem }] = await Promise.all([
-    import("../config/json.ts"),
-    import("../config/foreign.ts"),
-    import("../config/problems.ts"),
-  ]);
-  const { value, problems } = readJson(textOf(file));
-  const { servers, problems: found } = readForeign(value);
-  const all = problems.length > 0 ? problems : found.map(formatProblem);
-  if (all.length > 0)
-    throw new SupervisorError("CONFIG_INVALID", `${file}: ${counted(all.length, "problem")}`, {
-      details: all,
+  const { readForeignText } = await import("../config/foreign.ts");
+  const { servers, problems } = readForeignText(textOf(file));
+  if (problems.length > 0)
+    throw new SupervisorError("CONFIG_INVALID", `${file}: ${counted(problems.length, "problem")}`, {
+      details: problems,
     });
   const client = await clientFor(command);
   const path = apiPath(["mcp", "import"]);

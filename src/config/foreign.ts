@@ -1,3 +1,5 @@
+import { readJson } from "./json.ts";
+import { formatProblem } from "./problems.ts";
 import type { Problem } from "./problems.ts";
 
 // What the entries that people have hold beside ours: the words of other programs, all in this place.
@@ -108,6 +110,17 @@ export function readForeign(value: unknown): {
   if (found.size === 0 && problems.length === 0)
     problems.push({ path: [], message: `holds no server under ${ENTRIES.join(" or ")}` });
   return { servers: Object.fromEntries(found), problems };
+}
+
+/** As `readForeign`, of the text of such a file; its problems as lines. */
+export function readForeignText(text: string): {
+  servers: Record<string, Entries>;
+  problems: string[];
+} {
+  const { value, problems } = readJson(text);
+  if (problems.length > 0) return { servers: {}, problems };
+  const { servers, problems: found } = readForeign(value);
+  return { servers, problems: found.map(formatProblem) };
 }
 
 type Refuse = (path: readonly PropertyKey[], message: string) => void;

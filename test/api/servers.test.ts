@@ -376,6 +376,47 @@ test("with commands allowed, TCP takes programs too", async (t) => {
   assert.equal((await add({ name: "Cat", command: "cat" }, tcp)).slug, "cat");
 });
 
+test("the text of another program's file is imported whole, with comments and what it asks its user for, or not at all", async (t) => {
+  const { ask, list, tcp } = await rig(t);
+  const of = async (body: object) => await ask("POST", "/api/mcp/import", { body, ...tcp });
+  const file = `{
+    // as Cursor has it
+    "mcpServers": {
+      "Drawing": { "url": "http://127.0.0.1:9/mcp", "headers": { "Authorization": "Bearer \${env:KEY}" } },
+      "off": { "serverUrl": "http://127.0.0.1:9/sse", "disabled": true },
+    },
+  }`;
+  const { body: imported } = await of({ file });
+  assert.deepEqual(imported, { added: ["drawing", "off"], changed: [], unchanged: [] });
+  const names = async (): Promise<string[]> =>
+    (await list()).filter(({ origin }) => origin === "rest").map(({ slug }) => slug);
+  assert.deepEqual(await names(), ["drawing", "off"]);
+  const refused: [object, RegExp][] = [
+    [
+      { file: file.replace("9/sse", "9/other").replace("off", "other").replace('"url"', '"ur1"') },
+      /Drawing/,
+    ],
+    [
+      { file: '{"mcpServers":{"new":{"url":"http://127.0.0.1:9/mcp"},"two":{"command":"x"}}}' },
+      /socket/,
+    ],
+    [
+      { file: '{"servers":{"new":{"url":"http://127.0.0.1:9/mcp"},"b":{"url":"${env:A}"}}}' },
+      /servers\.b\.url/,
+    ],
+    [{ file: "{" }, /file: line 1, column 2/],
+    [{ file: "{}" }, /holds no server/],
+    [{ file, servers: {} }, /servers or file/],
+    [{ file: 5 }, /the text of a file/],
+  ];
+  for (const [body, why] of refused) {
+    const answered = await of(body);
+    assert.ok(answered.status >= 400 && answered.status < 500, answered.text);
+    assert.match(answered.text, why);
+  }
+  assert.deepEqual(await names(), ["drawing", "off"]);
+});
+
 test("a disabled server is unknown to users and its children end; a removed one leaves nothing", async (t) => {
   const { add, change, ask, post, userKey, dataDir, daemon, list } = await rig(t);
   const key = await userKey("alice");

@@ -3,20 +3,18 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { test } from "node:test";
-import type { TestContext } from "node:test";
 import { fileURLToPath } from "node:url";
 import Database from "better-sqlite3";
-import type { Overview, PanelLink } from "../../src/api/panel-types.ts";
-import { orderControl } from "../helpers/control.ts";
-import { Chromium, NO_CHROMIUM } from "../helpers/chromium.ts";
+import type { Overview } from "../../src/api/panel-types.ts";
+import { NO_CHROMIUM } from "../helpers/chromium.ts";
 import type { Page } from "../helpers/chromium.ts";
-import { startDaemon } from "../helpers/daemon.ts";
 import type { AddedUser } from "../helpers/daemon.ts";
-import { bearer, call, fixture, initialize, json } from "../helpers/fixtures.ts";
+import { bearer, call, initialize, json } from "../helpers/fixtures.ts";
 import { ask } from "../helpers/raw-http.ts";
 import { record } from "../helpers/recorder.ts";
 import { serve } from "../helpers/serve.ts";
 import { until } from "../helpers/until.ts";
+import { go, openForm, openPanel, speak, trapped, typeKeys } from "./open-panel.ts";
 
 const PICTURES = fileURLToPath(new URL("../../docs/screenshots/", import.meta.url));
 const LANGUAGES = ["en", "zh"] as const;
@@ -32,67 +30,6 @@ const says = (text: string): object => ({
   ],
 });
 
-/** A daemon with a panel, and a browser that has opened it. */
-async function start(t: TestContext, servers: object = {}) {
-  const daemon = await startDaemon(t, {
-    config: {
-      admin: { host: "127.0.0.1", port: 0 },
-      servers: { echo: fixture("http", "echo-sse"), ...servers },
-      defaultServer: "echo",
-    },
-  });
-  const order = async <T>(method: string, path: string, body: object = {}): Promise<T> =>
-    await orderControl<T>(daemon.socket, method, path, body);
-  const browser = await Chromium.open(t);
-  const page = await browser.page();
-  await trap(page);
-  const link = async (): Promise<string> =>
-    (await order<PanelLink>("POST", "/api/panel/links")).url;
-  await page.goto(await link());
-  await page.shows(/Sign out/);
-  return { daemon, order, browser, page, link };
-}
-
-/** Whatever runs that should not, and whatever the policy had to stop, is written down by the page. */
-async function trap(page: Page): Promise<void> {
-  await page.send("Page.addScriptToEvaluateOnNewDocument", {
-    source: `self.trapped = [];
-      self.alert = (what) => self.trapped.push("alert " + what);
-      document.addEventListener("securitypolicyviolation", (event) =>
-        self.trapped.push(event.violatedDirective + " " + event.blockedURI));`,
-  });
-}
-
-const trapped = async (page: Page): Promise<unknown> => await page.run("self.trapped");
-
-async function go(page: Page, place: string): Promise<void> {
-  await page.run(`location.hash = ${JSON.stringify(`#${place}`)}`);
-  await until(
-    async () => (await page.run(`!document.body.innerText.match(/Loading …|正在加载/)`)) === true,
-    `${place} is loaded`,
-  );
-}
-
-const speak = async (page: Page, language: string): Promise<void> => {
-  await page.click(`#in-${language}`);
-  await until(
-    async () => (await page.run("document.documentElement.lang")) === language,
-    `it speaks ${language}`,
-  );
-};
-
-/** Types into the field as a person does, a key at a time; what `shown` gives after each. */
-async function typeKeys(page: Page, field: string, text: string, shown: string) {
-  await page.run(`document.querySelector("${field}").focus()`);
-  await page.run(`document.querySelector("${field}").select()`);
-  const seen: unknown[] = [];
-  for (const key of text) {
-    await page.send("Input.insertText", { text: key });
-    seen.push(await page.run(shown));
-  }
-  return seen;
-}
-
 const count = async (page: Page, selector: string): Promise<number> =>
   Number(await page.run(`document.querySelectorAll(${JSON.stringify(selector)}).length`));
 
@@ -101,7 +38,7 @@ test(
   { skip: NO_CHROMIUM },
   async (t) => {
     const remote = await record(t);
-    const { page, order, daemon } = await start(t);
+    const { page, order, daemon } = await openPanel(t);
     const EXAMPLES = [
       '{\n  "Authorization": "Bearer your_access_token_here"\n}',
       '{\n  "Authorization": "Bearer your_token",\n  "X-Custom-Header": "custom_value",\n  "Content-Type": "application/json"\n}',
@@ -114,7 +51,7 @@ test(
     for (const language of LANGUAGES) {
       await go(page, "servers");
       await speak(page, language);
-      await page.run(`document.querySelector("#add-server").open = true`);
+      await openForm(page);
       const [notJson, noObject] = WORDS[language];
       for (const text of EXAMPLES) {
         const seen = await typeKeys(page, "#headers", text, problem);
@@ -128,7 +65,7 @@ test(
       assert.equal(single.at(-1), notJson);
     }
     await speak(page, "en");
-    await page.run(`document.querySelector("#add-server").open = true`);
+    await openForm(page);
     await typeKeys(
       page,
       "#headers",
@@ -225,7 +162,7 @@ test(
   { skip: NO_CHROMIUM },
   async (t) => {
     const words = HOSTILE.join(" ");
-    const { page, order, daemon } = await start(t, { loud: says(words) });
+    const { page, order, daemon } = await openPanel(t, { loud: says(words) });
     const { key } = await order<AddedUser>("POST", "/api/users", {
       user: "mallory",
       name: HOSTILE[0],
@@ -285,7 +222,7 @@ test(
   "no other page gets in while an admin is signed in, and the one that is open is out once its session ends",
   { skip: NO_CHROMIUM },
   async (t) => {
-    const { page, order, browser, daemon, link } = await start(t);
+    const { page, order, browser, daemon, link } = await openPanel(t);
     const panel = `http://127.0.0.1:${daemon.admin?.port}`;
     const hostile = await serve(t, (_req, res) => {
       res.setHeader("content-type", "text/html");
@@ -354,7 +291,7 @@ test(
   "a user is added, mended and removed by presses, and each failing one stands there with doctor's words",
   { skip: NO_CHROMIUM },
   async (t) => {
-    const { page, order, daemon } = await start(t, { loud: says("cannot open the mailbox") });
+    const { page, order, daemon } = await openPanel(t, { loud: says("cannot open the mailbox") });
     await go(page, "users");
     await page.run(`document.querySelector("#add-user").open = true`);
     await page.type("#new-user", "alice");
@@ -437,7 +374,7 @@ test(
   "the plots are what the hour was, a gap stays one, and all places are drawn; SCREENSHOTS=1 keeps the pictures",
   { skip: NO_CHROMIUM },
   async (t) => {
-    const { page, daemon, order } = await start(t, { mail: says("cannot open the mailbox") });
+    const { page, daemon, order } = await openPanel(t, { mail: says("cannot open the mailbox") });
     writeHour(daemon.dataDir);
     const { key } = await daemon.addUser("alice", "token-of-alice");
     for (const user of ["bob", "carol", "dave"])
@@ -497,7 +434,7 @@ test(
   "axe finds nothing serious in any place of the panel, in either language and theme",
   { skip: NO_CHROMIUM || (existsSync(AXE) ? false : "axe-core is not installed") },
   async (t) => {
-    const { page, daemon, order } = await start(t, { loud: says("cannot open") });
+    const { page, daemon, order } = await openPanel(t, { loud: says("cannot open") });
     const { key } = await daemon.addUser("alice", "token-of-alice");
     const headers = [...bearer(key.secret), ...json];
     for (const server of ["loud", "echo"]) {

@@ -23,6 +23,7 @@ export type Panel = [
   ReadAs<ofPanel.ListedSession, api.ListedSession>,
   ReadAs<ofPanel.Diagnosis, api.Diagnosis>,
   ReadAs<ofPanel.ShownServer, api.ShownServer>,
+  ReadAs<ofPanel.Imported, api.ImportedServers>,
   ReadAs<ofPanel.AuditEntry, api.AuditEntry>,
   ReadAs<ofPanel.RequestStory, api.RequestStory>,
   ReadAs<ofPanel.LogRow, api.LogRow>,

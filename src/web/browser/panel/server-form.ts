@@ -1,14 +1,15 @@
-import { button, el, labelled } from "../shared/dom.ts";
-import { foreign } from "../shared/foreign.ts";
+import { add, el, labelled, redraw } from "../shared/dom.ts";
+import type { Child } from "../shared/dom.ts";
 import { failureLine } from "../shared/frame.ts";
 import type { Context } from "./context.ts";
 import { headersField } from "./headers-field.ts";
+import { PROGRAM_FIELDS, programFields } from "./program-fields.ts";
 import type { ShownServer } from "./types.ts";
 import { act, formOf, link } from "./ui.ts";
 
 const JSON_SPACES = 2;
-/** What the form has fields of its own for, or what never changes. */
-const OWN = new Set(["id", "slug", "name", "origin", "enabled", "description", "url", "headers"]);
+/** What every form has fields of its own for, or what never changes. */
+const OWN = ["id", "slug", "name", "origin", "enabled", "description", "url", "headers"];
 
 /** What the form is for. */
 export interface FormAbout {
@@ -18,9 +19,11 @@ export interface FormAbout {
   readonly commands: boolean;
 }
 
-/** What else the recipe says, as it is: the fields of a program, timeouts, and the like. */
-const recipeOf = (server: ShownServer | undefined): Record<string, unknown> =>
-  Object.fromEntries(Object.entries(server ?? {}).filter(([key]) => !OWN.has(key)));
+/** What the recipe says that has no field: timeouts, isolation and the like. */
+function recipeOf(server: ShownServer | undefined): Record<string, unknown> {
+  const own = new Set<string>([...OWN, ...(isProgram(server) ? PROGRAM_FIELDS : [])]);
+  return Object.fromEntries(Object.entries(server ?? {}).filter(([key]) => !own.has(key)));
+}
 
 const isProgram = (server: ShownServer | undefined): boolean =>
   server !== undefined && server.url === undefined;
@@ -56,49 +59,102 @@ function recipeField({ say }: Context, { server, commands }: FormAbout) {
   const hint = say(commands ? "recipeHint" : "recipeNoPrograms");
   const element = el(
     "details",
-    { id: "more", open: isProgram(server) },
+    { id: "more" },
     el("summary", {}, say("recipe")),
     labelled(say("recipeJson"), area, hint),
   );
   return { element, changes };
 }
 
+interface Kind {
+  readonly rows: readonly Child[];
+  /** False where it cannot be sent; it says why. */
+  readonly check: () => boolean;
+  readonly body: () => Record<string, unknown>;
+}
+
+/** A server that is reached at a URL. */
+function remoteKind(context: Context, server: ShownServer | undefined): Kind {
+  const { say } = context;
+  const value = server?.url ?? "";
+  const url = el("input", { type: "url", autocomplete: "off", id: "url", value });
+  url.placeholder = "http://localhost:3001/sse";
+  const headers = headersField(context, Object.keys(server?.headers ?? {}));
+  const body = (): Record<string, unknown> => {
+    const text = headers.area.value.trim();
+    return url.value === "" ? {} : { url: url.value.trim(), headers: text === "" ? {} : text };
+  };
+  const check = (): boolean => {
+    const isRight = headers.check();
+    if (!isRight) headers.area.focus();
+    return isRight;
+  };
+  return { rows: [labelled("URL", url, say("urlHint")), headers.element], check, body };
+}
+
+/** A program of this machine, which is read where none may be set. */
+function programKind(context: Context, { server, commands }: FormAbout): Kind {
+  const { element, changes } = programFields(context, { server, isFixed: !commands });
+  const hint = el("p", { class: "hint" }, context.say("recipeNoPrograms"));
+  return {
+    rows: [!commands && hint, element],
+    check: () => true,
+    body: () => (commands ? changes() : {}),
+  };
+}
+
+/** What kind of server it is: of a new one that is to be chosen, where programs may be set. */
+function kindField(context: Context, about: FormAbout): { rows: Child[]; kind: () => Kind } {
+  const { server, commands } = about;
+  if (server !== undefined || !commands) {
+    const kind = isProgram(server) ? programKind(context, about) : remoteKind(context, server);
+    return { rows: [...kind.rows], kind: () => kind };
+  }
+  const kinds = { url: remoteKind(context, undefined), program: programKind(context, about) };
+  const select = el("select", { id: "kind" });
+  add(
+    select,
+    el("option", { value: "url" }, context.say("atUrl")),
+    el("option", { value: "program" }, context.say("program")),
+  );
+  const kind = (): Kind => (select.value === "program" ? kinds.program : kinds.url);
+  const place = el("div", {}, ...kinds.url.rows);
+  select.addEventListener("change", () => redraw(place, ...kind().rows));
+  return { rows: [labelled(context.say("kindOfServer"), select), place], kind };
+}
+
 function fieldsOf(context: Context, about: FormAbout) {
   const { say } = context;
   const { server } = about;
-  const { name: title = "", url: address = "", description: what = "" } = server ?? {};
+  const { name: title = "", description: what = "" } = server ?? {};
   const name = el("input", { required: true, autocomplete: "off", id: "name", value: title });
-  const url = el("input", { type: "url", autocomplete: "off", id: "url", value: address });
   name.placeholder = "Drawing Server";
-  url.placeholder = "http://localhost:3001/sse";
   const description = el("textarea", { rows: "2", id: "description", value: what });
-  const headers = headersField(context, Object.keys(server?.headers ?? {}));
+  const { rows: ofKind, kind } = kindField(context, about);
   const recipe = recipeField(context, about);
   const isOn = server?.enabled ?? true;
   const enabled = el("input", { type: "checkbox", id: "enabled", checked: isOn });
   const rows = [
     labelled(say("serverName"), name),
-    !isProgram(server) && labelled("URL", url, say("urlHint")),
     labelled(say("description"), description, say("formOptional")),
-    !isProgram(server) && headers.element,
+    ...ofKind,
     recipe.element,
     el("div", { class: "field" }, enabled, " ", el("label", { for: "enabled" }, say("enabled"))),
   ];
   /** What is to be stored; undefined where `recipe` holds no object. */
   const body = (): Record<string, unknown> | undefined => {
     const more = recipe.changes();
-    if (more === undefined) return undefined;
-    const text = headers.area.value.trim();
-    const remote = { url: url.value.trim(), headers: text === "" ? {} : text };
-    return {
-      name: name.value,
-      description: description.value,
-      enabled: enabled.checked,
-      ...(url.value === "" ? {} : remote),
-      ...more,
-    };
+    return (
+      more && {
+        name: name.value,
+        description: description.value,
+        enabled: enabled.checked,
+        ...kind().body(),
+        ...more,
+      }
+    );
   };
-  return { rows, headers, body };
+  return { rows, kind, body };
 }
 
 /** The form of a server: a new one, or one that is there. `done` is called once it is stored. */
@@ -110,13 +166,10 @@ export function serverForm(
   const { api, say } = context;
   const { server } = about;
   const failure = failureLine();
-  const { rows, headers, body } = fieldsOf(context, about);
+  const { rows, kind, body } = fieldsOf(context, about);
   const go = el("button", { type: "submit", class: "main", id: "save" }, say("save"));
   const save = async (): Promise<string> => {
-    if (!headers.check()) {
-      headers.area.focus();
-      return "";
-    }
+    if (!kind().check()) return "";
     const stored = body();
     if (stored === undefined) throw new Error(say("recipeNoObject"));
     const [method, path] =
@@ -128,54 +181,4 @@ export function serverForm(
   };
   const buttons = el("div", { class: "row" }, go, link(say("cancel"), "servers"));
   return formOf([...rows, buttons, failure], () => void act(context, go, failure, save));
-}
-
-interface Imported {
-  name: string;
-  outcome: string;
-}
-
-/** Entries of a file as clients have them, which become servers one by one. */
-export function importForm(context: Context, done: () => void): HTMLElement {
-  const { api, say } = context;
-  const failure = failureLine();
-  const told = el("ul", {});
-  const area = el("textarea", { rows: "8", spellcheck: "false", id: "import" });
-  area.placeholder = '{ "mcpServers": { "drawing": { "url": "http://localhost:3001/sse" } } }';
-  const go = button(say("import"), () => void act(context, go, failure, work), { class: "main" });
-  const one = async ([name, entry]: [string, unknown]): Promise<Imported> => {
-    try {
-      await api.send("POST", "mcp/configs", { ...(entry as object), name });
-      return { name, outcome: say("done") };
-    } catch (error) {
-      return { name, outcome: error instanceof Error ? error.message : String(error) };
-    }
-  };
-  const work = async (): Promise<string> => {
-    const entries = entriesIn(area.value);
-    if (entries === undefined) throw new Error(say("importNoEntries"));
-    told.replaceChildren();
-    for (const entry of entries) {
-      const { name, outcome } = await one(entry);
-      told.append(el("li", {}, foreign(name), ": ", foreign(outcome)));
-    }
-    done();
-    return say("done");
-  };
-  return el(
-    "details",
-    { id: "import-servers" },
-    el("summary", {}, say("import")),
-    labelled(say("importJson"), area, say("importHint")),
-    go,
-    failure,
-    told,
-  );
-}
-
-function entriesIn(text: string): [string, unknown][] | undefined {
-  const file = objectIn(text) ?? {};
-  const entries = file["mcpServers"] ?? file["servers"];
-  const isObject = typeof entries === "object" && entries !== null && !Array.isArray(entries);
-  return isObject ? Object.entries(entries) : undefined;
 }

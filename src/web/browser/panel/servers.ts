@@ -4,7 +4,8 @@ import { foreign } from "../shared/foreign.ts";
 import { failureLine, sentenceFor } from "../shared/frame.ts";
 import { watch } from "../shared/poll.ts";
 import type { Context } from "./context.ts";
-import { importForm, serverForm } from "./server-form.ts";
+import { importForm } from "./import-form.ts";
+import { serverForm } from "./server-form.ts";
 import type { Overview, ServerUse, ShownServer } from "./types.ts";
 import { ask, facts, link, order, statesText, table } from "./ui.ts";
 
@@ -103,7 +104,11 @@ function listView(context: Context): HTMLElement {
   const failure = failureLine();
   const body = el("div", {}, el("p", { class: "quiet" }, say("loading")));
   const heads = ["serverName", "slug", "where", "origin", "state", "users", "instances"] as const;
-  const draw = ({ configs, use }: Listed): void => {
+  const adding = el("details", { id: "add-server" }, el("summary", {}, say("addServer")));
+  const draw = ({ configs, use, commands }: Listed): void => {
+    // Once: what is being typed is not drawn over.
+    if (adding.querySelector("form") === null)
+      adding.append(serverForm(context, { server: undefined, commands }, open));
     const rows = configs.map((server): Child[] => {
       const own = use.find((one) => one.server === server.slug);
       const { url, command } = server;
@@ -127,12 +132,6 @@ function listView(context: Context): HTMLElement {
     );
   };
   const refresh = watch(context, failure, async () => await loadAll(context), draw);
-  const adding = el(
-    "details",
-    { id: "add-server" },
-    el("summary", {}, say("addServer")),
-    serverForm(context, { server: undefined, commands: true }, open),
-  );
   return el(
     "section",
     {},

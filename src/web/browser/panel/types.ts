@@ -171,6 +171,13 @@ export interface ShownServer {
   [key: string]: unknown;
 }
 
+/** Slugs of what an import added, changed and left as it was. */
+export interface Imported {
+  added: string[];
+  changed: string[];
+  unchanged: string[];
+}
+
 export interface AuditEntry {
   at: number;
   kind: "call" | "admin" | "refusal";

@@ -95,10 +95,18 @@ async function jsonOf(answer: Response): Promise<unknown> {
   }
 }
 
+interface RefusalBody {
+  type?: string;
+  message?: string;
+  /** What else there is to say, which admins are told. */
+  details?: readonly string[];
+  requestId?: string;
+}
+
 function refusalIn({ status }: Response, value: unknown): Refusal {
-  const { error } = (value ?? {}) as { error?: Record<string, string | undefined> };
-  const { type = "OTHER", message = String(status), requestId = "" } = error ?? {};
-  return new Refusal(type, message, { status, requestId });
+  const { error } = (value ?? {}) as { error?: RefusalBody };
+  const { type = "OTHER", message = String(status), details = [], requestId = "" } = error ?? {};
+  return new Refusal(type, [message, ...details].join("; "), { status, requestId });
 }
 
 /** Where the daemon's paths begin, as this browser sees them: the modules stand two folders below. */

@@ -112,10 +112,11 @@ function typedPart(wanted: Wanted): Part {
   return { element: labelled(titleOf(wanted), field, hintOf(wanted)), read };
 }
 
-const kindOf = (shape: Shape): { type: string; inputmode?: string } =>
-  shape.kind === "number"
-    ? { type: "text", inputmode: shape.isInteger ? "numeric" : "decimal" }
-    : { type: "text" };
+function kindOf(shape: Shape): { type: string; inputmode?: string } {
+  if (shape.kind === "number")
+    return { type: "text", inputmode: shape.isInteger ? "numeric" : "decimal" };
+  return { type: shape.kind === "string" && shape.format === "password" ? "password" : "text" };
+}
 
 const jsonText = (value: unknown): string =>
   value === undefined ? "" : JSON.stringify(value, null, 2);
