@@ -356,6 +356,10 @@ test("programs are taken over the socket only, at the isolation that the config 
   });
   assert.equal(cannot.status, 400, cannot.text);
   assert.equal((await list()).length, before, "nothing is stored");
+  const cat = await add({ name: "Cat", command: "cat" });
+  const weak = await ask("PATCH", `${PATH}/${cat.id}`, { body: { isolation: "user" } });
+  assert.equal(weak.status, 400, weak.text);
+  assert.deepEqual((await ask("GET", `${PATH}/${cat.id}`)).body, cat, "and it is as it was");
 
   const SECRET = "canary-in-the-environment";
   const { args, ...recipe } = fixture("http", "echo-sse") as { args: string[] };

@@ -1,10 +1,12 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
+import { chmodSync, statSync } from "node:fs";
 import { createServer } from "node:net";
 import type { AddressInfo } from "node:net";
 import { networkInterfaces } from "node:os";
 import { test } from "node:test";
-import { startDaemon } from "../helpers/daemon.ts";
+import { orderControl } from "../helpers/control.ts";
+import { daemonFolder, startDaemon } from "../helpers/daemon.ts";
 import { bearer, initialize, json } from "../helpers/fixtures.ts";
 import { boxed, callOver, noOutbound, noSandbox, notRoot } from "../helpers/isolation.ts";
 import { ask } from "../helpers/raw-http.ts";
@@ -44,6 +46,36 @@ test(
     assert.match((await daemon.cli(["doctor"])).stdout, warning);
   },
 );
+
+const UIDS = { from: 61_161, to: 61_165 };
+
+for (const [level, skip] of [
+  ["user", notRoot],
+  ["sandbox", noSandbox],
+] as const) {
+  test(
+    `a program that comes over the control API runs at the level of the config: ${level}`,
+    { skip },
+    async (t) => {
+      const uids = level === "user" ? UIDS : null;
+      const dir = daemonFolder(t);
+      // The account of a child has to get to its home.
+      chmodSync(dir, 0o711);
+      const daemon = await startDaemon(t, { dir, config: { isolation: level, uids } });
+      const network = level === "sandbox" ? "none" : undefined;
+      const body = { name: "Program", ...boxed("echo-sse"), network };
+      await orderControl(daemon.socket, "POST", "/api/mcp/configs", body);
+      await orderControl(daemon.socket, "PUT", "/api/groups/all/grants?server=program", {});
+      const { key } = await daemon.addUser("alice");
+      await callOver(daemon.port, { user: "alice", secret: key.secret, server: "program" }, "echo");
+      const [row] = (await daemon.cli(["status"])).json<Status>().instances;
+      assert.equal(row?.isolation, level);
+      if (level !== "user") return;
+      const { uid } = statSync(`/proc/${row.pid}`);
+      assert.ok(uid >= UIDS.from && uid <= UIDS.to, `it runs as ${uid}`);
+    },
+  );
+}
 
 /** An address of this machine that is not its loopback, as another machine would have one. */
 const outer = Object.values(networkInterfaces())
