@@ -6,7 +6,7 @@
 import http from "node:http";
 import { fileURLToPath } from "node:url";
 import { setTimeout as sleep } from "node:timers/promises";
-import { makeFolder, removeFolder, startDaemon } from "./daemon.mjs";
+import { echoServer, makeFolder, removeFolder, startDaemon } from "./daemon.mjs";
 import { median, table, tell } from "./report.mjs";
 
 const ROUNDS = Number(process.argv[2] ?? 3);
@@ -18,16 +18,10 @@ const TIMES = 2;
 const MIB = 2 ** 20;
 const MANY_CALLS = 20_000;
 
-const here = (file) => fileURLToPath(new URL(file, import.meta.url));
-const echo = (type) => ({
-  type,
-  command: "node",
-  args: [here("./echo-http.mjs"), "--port", "${port}", "--endpoint", "absolute"],
-});
 const SERVERS = {
-  "by-stdio": { command: "node", args: [here("./echo-stdio.mjs")] },
-  "by-sse": echo("sse"),
-  "by-http": echo("http"),
+  "by-stdio": echoServer("stdio"),
+  "by-sse": echoServer("sse"),
+  "by-http": echoServer("http"),
 };
 
 let lastId = 0;
@@ -60,7 +54,7 @@ const KINDS = {
 const folder = makeFolder(SERVERS, { port: 18_043 });
 let onProbed;
 const daemon = await startDaemon(folder, {
-  preload: here("./loop-probe.mjs"),
+  preload: fileURLToPath(new URL("./loop-probe.mjs", import.meta.url)),
   onMessage: (seen) => onProbed(seen),
 });
 const agent = new http.Agent({ keepAlive: true });

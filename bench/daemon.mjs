@@ -9,6 +9,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
+const here = (file) => fileURLToPath(new URL(file, import.meta.url));
 
 export function makeFolder(servers, overrides = {}) {
   const folder = mkdtempSync(join(tmpdir(), "mcp-bench-"));
@@ -31,8 +32,14 @@ export function makeFolder(servers, overrides = {}) {
   };
 }
 
-/** `preload` is a module that runs in the daemon beside it; `onMessage` gets what that sends by `process.send`. */
-export async function startDaemon({ folder, config, url, logFile }, { preload, onMessage } = {}) {
+/**
+ * `preload` is a module that runs in the daemon beside it; `onMessage` gets what that sends by `process.send`;
+ * `checkout` is the one whose build is started, this one where nothing is said.
+ */
+export async function startDaemon(
+  { folder, config, url, logFile },
+  { preload, onMessage, checkout = root } = {},
+) {
   const log = logFile === undefined ? "inherit" : openSync(logFile, "a");
   const started = performance.now();
   const child = spawn(
@@ -40,7 +47,7 @@ export async function startDaemon({ folder, config, url, logFile }, { preload, o
     [
       ...(preload === undefined ? [] : ["--import", preload]),
       "--max-semi-space-size=2",
-      join(root, "bin/mcp-supervisor.js"),
+      join(checkout, "bin/mcp-supervisor.js"),
       "serve",
       "--config",
       config,
@@ -70,6 +77,16 @@ export async function startDaemon({ folder, config, url, logFile }, { preload, o
     },
   };
 }
+
+/** A server of children that echo, over that transport. */
+export const echoServer = (transport) =>
+  transport === "stdio"
+    ? { command: "node", args: [here("./echo-stdio.mjs")] }
+    : {
+        type: transport,
+        command: "node",
+        args: [here("./echo-http.mjs"), "--port", "${port}", "--endpoint", "absolute"],
+      };
 
 export const removeFolder = ({ folder }) => rmSync(folder, { recursive: true, force: true });
 

@@ -1,8 +1,8 @@
-// Other bridges, at the versions named here, over the same stdio child: fetched from npm when a bench
-// wants them, so that nobody who installs this project gets them.
+// Other bridges, at the versions named here, over the same stdio child: fetched from npm and crates.io when
+// a bench wants them, so that nobody who installs this project gets them.
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdirSync, readFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -11,62 +11,110 @@ import { fileURLToPath } from "node:url";
 const CACHE = fileURLToPath(new URL("../node_modules/.cache/bench-peers", import.meta.url));
 const CHILD = fileURLToPath(new URL("./echo-stdio.mjs", import.meta.url));
 const START_MS = 30_000;
-
-const PEERS = {
-  "mcp-proxy": {
-    version: "6.7.19",
-    args: (transport, port) => {
-      const server = transport === "sse" ? "sse" : "stream";
-      const where = ["--host", "127.0.0.1", "--port", port, "--server", server];
-      return [...where, "--", process.execPath, CHILD];
-    },
-  },
-  supergateway: {
-    version: "4.0.0",
-    args: (transport, port) => {
-      const child = `'${process.execPath}' '${CHILD}'`;
-      const all = ["--stdio", child, "--port", port, "--logLevel", "none"];
-      return transport === "sse"
-        ? all
-        : [...all, "--outputTransport", "streamableHttp", "--stateful"];
-    },
-  },
-};
+const FETCH_MS = 600_000;
+/** Optimised code of many crates takes as long as that on two cores. */
+const BUILD_MS = 2_400_000;
 
 const manifestOf = (name) => join(CACHE, "node_modules", name, "package.json");
-const versionOf = (name) =>
-  existsSync(manifestOf(name)) ? JSON.parse(readFileSync(manifestOf(name), "utf8")).version : "";
+const readManifest = (name) => JSON.parse(readFileSync(manifestOf(name), "utf8"));
 
-/** Names and versions of the bridges that are there to be measured; none where npm cannot fetch them. */
+/** The script of an npm package, on this Node. */
+function scriptOf(name, args) {
+  const { bin } = readManifest(name);
+  const file = join(CACHE, "node_modules", name, typeof bin === "string" ? bin : bin[name]);
+  return [process.execPath, file, ...args];
+}
+
+const RUST = { crate: "mcp-proxy", version: "0.4.3" };
+const RUST_ROOT = join(CACHE, `${RUST.crate}-${RUST.version}`);
+const RUST_PROGRAM = join(RUST_ROOT, "bin", RUST.crate);
+
+function rustConfig(port) {
+  const file = join(CACHE, `mcp-proxy-${port}.toml`);
+  const [host, command, child] = ["127.0.0.1", process.execPath, CHILD].map((text) =>
+    JSON.stringify(text),
+  );
+  const listen = `[proxy.listen]\nhost = ${host}\nport = ${port}\n`;
+  const backend = `[[backends]]\nname = "it"\ntransport = "stdio"\ncommand = ${command}\nargs = [${child}]\n`;
+  writeFileSync(file, `[proxy]\nname = "bench"\nseparator = "/"\n${listen}\n${backend}`);
+  return file;
+}
+
+const PEERS = [
+  {
+    name: "mcp-proxy",
+    version: "6.7.19",
+    from: "npm",
+    transports: ["sse", "http"],
+    argv: (transport, port) => {
+      const server = transport === "sse" ? "sse" : "stream";
+      const where = ["--host", "127.0.0.1", "--port", port, "--server", server];
+      return scriptOf("mcp-proxy", [...where, "--", process.execPath, CHILD]);
+    },
+  },
+  {
+    name: "supergateway",
+    version: "4.0.0",
+    from: "npm",
+    transports: ["sse", "http"],
+    argv: (transport, port) => {
+      const child = `'${process.execPath}' '${CHILD}'`;
+      const all = ["--stdio", child, "--port", port, "--logLevel", "none"];
+      const http = ["--outputTransport", "streamableHttp", "--stateful"];
+      return scriptOf("supergateway", transport === "sse" ? all : [...all, ...http]);
+    },
+  },
+  {
+    name: "mcp-proxy (Rust)",
+    version: RUST.version,
+    from: "crates.io",
+    transports: ["http"],
+    /** It puts the name of the server before that of the tool. */
+    tool: "it/echo",
+    argv: (_, port) => [RUST_PROGRAM, "--config", rustConfig(port)],
+  },
+];
+
+const isThere = ({ name, version, from }) =>
+  from === "npm"
+    ? existsSync(manifestOf(name)) && readManifest(name).version === version
+    : existsSync(RUST_PROGRAM);
+
+function fetchFromNpm(wanted) {
+  const exact = wanted.map(({ name, version }) => `${name}@${version}`);
+  const flags = ["--no-save", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"];
+  spawnSync("npm", ["install", "--prefix", CACHE, ...flags, ...exact], {
+    stdio: ["ignore", 2, 2],
+    timeout: FETCH_MS,
+  });
+}
+
+function fetchFromCrates() {
+  const crate = `${RUST.crate}@${RUST.version}`;
+  const args = ["install", crate, "--locked", "--quiet", "--root", RUST_ROOT];
+  spawnSync("cargo", args, { stdio: ["ignore", 2, 2], timeout: BUILD_MS });
+}
+
+/** All bridges that are to be measured, each with whether it is there: not where npm or cargo cannot bring it. */
 export function fetchPeers() {
-  const wanted = Object.entries(PEERS);
-  if (wanted.some(([name, { version }]) => versionOf(name) !== version)) {
+  mkdirSync(CACHE, { recursive: true });
+  const npm = PEERS.filter(({ from }) => from === "npm");
+  if (!npm.every(isThere)) {
     console.error("fetching the other bridges from npm …");
-    mkdirSync(CACHE, { recursive: true });
-    const exact = wanted.map(([name, { version }]) => `${name}@${version}`);
-    const flags = ["--no-save", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"];
-    spawnSync("npm", ["install", "--prefix", CACHE, ...flags, ...exact], {
-      stdio: ["ignore", 2, 2],
-      timeout: 600_000,
-    });
+    fetchFromNpm(npm);
   }
-  const there = wanted
-    .filter(([name, { version }]) => versionOf(name) === version)
-    .map(([name, { version }]) => ({ name, version }));
-  if (there.length < wanted.length)
-    console.error("npm did not bring all of them: their rows are left out");
-  return there;
+  if (!existsSync(RUST_PROGRAM)) {
+    console.error("building the other bridge from crates.io …");
+    fetchFromCrates();
+  }
+  return PEERS.map((peer) => ({ ...peer, isThere: isThere(peer) }));
 }
 
 /** Resolves when the bridge takes connections. */
-export async function startPeer(name, transport, port) {
-  const { bin } = JSON.parse(readFileSync(manifestOf(name), "utf8"));
-  const file = join(CACHE, "node_modules", name, typeof bin === "string" ? bin : bin[name]);
+export async function startPeer({ name, argv }, transport, port) {
+  const [program, ...args] = argv(transport, String(port));
   // A group of its own: supergateway leaves a shell and a child per session behind.
-  const child = spawn(process.execPath, [file, ...PEERS[name].args(transport, String(port))], {
-    stdio: "ignore",
-    detached: true,
-  });
+  const child = spawn(program, args, { stdio: "ignore", detached: true });
   const exited = once(child, "exit");
   let isStopped = false;
   const stop = async () => {
@@ -88,7 +136,7 @@ export async function startPeer(name, transport, port) {
   return { url: `http://127.0.0.1:${port}/${leaf}`, pid: child.pid, stop };
 }
 
-function takesConnections(port) {
+export function takesConnections(port) {
   return new Promise((resolve) => {
     const socket = connect(port, "127.0.0.1");
     socket.once("connect", () => resolve(true)).once("error", () => resolve(false));

@@ -21,6 +21,12 @@ export const median = (values) => values.toSorted((a, b) => a - b)[Math.floor(va
 /** The smallest that this share of them is not above. */
 export const atShare = (values, share) =>
   values.toSorted((a, b) => a - b)[Math.min(values.length - 1, Math.floor(values.length * share))];
+/** In an order of chance. */
+export const shuffled = (values) =>
+  values
+    .map((value) => ({ value, at: Math.random() }))
+    .toSorted((a, b) => a.at - b.at)
+    .map(({ value }) => value);
 export const sum = (values) => values.reduce((total, value) => total + value, 0);
 
 /** `isMet` is undefined for rows that are there for comparison. */
@@ -37,11 +43,6 @@ export function tellThoseOf(program, ...args) {
   const [, , ...lines] = stdout.split("\n").filter((text) => text.startsWith("|"));
   if (lines.length === 0) throw new Error(`${program} told nothing`);
   rows.push(...lines.map(cellsOf));
-}
-
-/** The figure to hold as text, and whether it is held. */
-export function atMost(measured, limit, unit) {
-  return limit === undefined ? ["–", undefined] : [`≤ ${limit} ${unit}`, measured <= limit];
 }
 
 /** The rows so far. */
