@@ -6,6 +6,7 @@ import { personalUrls } from "../web/urls.ts";
 import { causeOf, warningsOf } from "./diagnosis.ts";
 import type { Cause } from "./facts.ts";
 import type { ControlParts } from "./parts.ts";
+import { scrubbed } from "./scrubbed.ts";
 import type { Diagnosis, ToldRequest } from "./types.ts";
 
 const MAX_TOLD = 10;
@@ -72,11 +73,20 @@ export function causeNow(parts: ControlParts, user: User): Cause | undefined {
 /** Whether a user is served, and if not, why. USER_NOT_FOUND. */
 export async function diagnose(parts: ControlParts, name: string): Promise<Diagnosis> {
   const user = parts.registry.requireUser(name);
-  const facts = factsOf(parts, user, await parts.supervisor.status({ user: name }));
+  return diagnoseFrom(parts, user, await parts.supervisor.status({ user: name }));
+}
+
+/** As `diagnose`, for whoever has asked for the user's instances already. */
+export function diagnoseFrom(
+  parts: ControlParts,
+  user: User,
+  there: readonly InstanceStatus[],
+): Diagnosis {
+  const facts = factsOf(parts, user, there);
   const { instances, keys, tokens, failures, lastGood } = facts;
   const cause = causeOf(facts);
-  return {
-    user: name,
+  const told: Diagnosis = {
+    user: user.name,
     ok: cause === undefined,
     code: cause?.code ?? null,
     cause: cause?.cause ?? null,
@@ -89,6 +99,7 @@ export async function diagnose(parts: ControlParts, name: string): Promise<Diagn
     refused: failures.slice(0, MAX_TOLD).map((record) => tellRequest(record, parts)),
     lastGood: lastGood === undefined ? null : tellRequest(lastGood, parts),
   };
+  return scrubbed(parts, told);
 }
 
 const isSameInstance = (a: InstanceStatus, b: InstanceStatus): boolean =>

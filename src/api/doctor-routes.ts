@@ -8,6 +8,7 @@ import { ofConfigRead } from "./machine-checks.ts";
 import { reportMachine } from "./machine-report.ts";
 import type { ControlParts } from "./parts.ts";
 import type { MachineDoctor } from "./panel-types.ts";
+import { scrubbed } from "./scrubbed.ts";
 import type { RequestStory, ToldRequest } from "./types.ts";
 
 const MAX_REQUESTS = 1_000;
@@ -28,22 +29,18 @@ function tellStory(parts: ControlParts, requestId: string): RequestStory {
 
 /** Why a user fails, and what became of one request. */
 export function addDoctorRoutes(router: Router, parts: ControlParts): void {
-  /** Strangers' text may hold what they should not have sent. */
-  const clean = <T extends object>(answer: T): T =>
-    JSON.parse(parts.scrubber.scrub(JSON.stringify(answer))) as T;
-
   mount(router, "/users/:user/doctor", {
-    get: async (req) => ({ body: clean(await diagnose(parts, param(req, "user"))) }),
+    get: async (req) => ({ body: await diagnose(parts, param(req, "user")) }),
   });
   mount(router, "/machine", {
-    get: () => ({ body: clean(reportMachine(parts)) }),
+    get: () => ({ body: scrubbed(parts, reportMachine(parts)) }),
   });
   mount(router, "/doctor", {
     get: (): { body: MachineDoctor } => {
       const report = reportMachine(parts);
       const findings = [...running(report), ...ofConfigRead(parts.config, report.levels)];
       const isOk = findings.every(({ outcome }) => outcome !== "failed");
-      return { body: clean({ ok: isOk, findings }) };
+      return { body: scrubbed(parts, { ok: isOk, findings }) };
     },
   });
   mount(router, "/requests", {
@@ -54,10 +51,10 @@ export function addDoctorRoutes(router: Router, parts: ControlParts): void {
         .all()
         .filter((one) => user === undefined || one.user === user || one.pathUser === user);
       const requests = ofUser.slice(0, limit).map((record) => tellRequest(record, parts));
-      return { body: clean({ requests }) };
+      return { body: scrubbed(parts, { requests }) };
     },
   });
   mount(router, "/requests/:id", {
-    get: (req) => ({ body: clean(tellStory(parts, param(req, "id"))) }),
+    get: (req) => ({ body: scrubbed(parts, tellStory(parts, param(req, "id"))) }),
   });
 }

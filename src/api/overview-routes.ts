@@ -10,6 +10,7 @@ import { causeNow } from "./diagnose.ts";
 import { isFailing } from "./failing.ts";
 import { readCount } from "./input.ts";
 import type { ControlParts } from "./parts.ts";
+import { scrubbed } from "./scrubbed.ts";
 import type { FailingUser, History, NowTrouble, Overview, ServerUse } from "./panel-types.ts";
 
 /** All who ask within this time get one answer: fifty open panels cost what one costs. */
@@ -84,7 +85,7 @@ const shownTrouble = ({
 }: NowTrouble): NowTrouble => ({ kind, user, server, endsAt, reason, connectUrl });
 
 async function overviewOf(parts: ControlParts): Promise<Overview> {
-  const { supervisor, registry, sessions, metrics, notices, config, version, scrubber } = parts;
+  const { supervisor, registry, sessions, metrics, notices, config, version } = parts;
   const failing = await failingNow(parts);
   const sizes = await supervisor.status();
   const figures = metrics.callTimes.lastMinute();
@@ -109,8 +110,7 @@ async function overviewOf(parts: ControlParts): Promise<Overview> {
     failingUsers: failing.length,
     troubles: notices.troubles.map(shownTrouble),
   };
-  // What a child or a stranger said is in the causes.
-  return JSON.parse(scrubber.scrub(JSON.stringify(overview))) as Overview;
+  return scrubbed(parts, overview);
 }
 
 /** The answer of one call serves all who ask while it is fresh; what failed is asked again. */

@@ -186,6 +186,8 @@ export interface ShownUser extends UserRow {
   instances: StatusRow[];
   /** What the children keep between starts; `bytes` as they lie on the disk, of all variants together. */
   homes: { server: string; bytes: number }[];
+  /** Where it was asked for. */
+  doctor?: Diagnosis;
 }
 
 export type { RemovedUser } from "../operations/removal.ts";

@@ -14,6 +14,7 @@ import {
 } from "./input.ts";
 import type { InstanceRow } from "../instances/supervisor.ts";
 import { privateHomes } from "../engines/process/private-home.ts";
+import { diagnoseFrom } from "./diagnose.ts";
 import type { ControlParts } from "./parts.ts";
 import { addUser } from "../operations/add-user.ts";
 import { createRemoval } from "../operations/removal.ts";
@@ -59,6 +60,33 @@ function lastSeen(stored: number | null, rows: readonly InstanceRow[]): number |
   return times.length === 0 ? stored : Math.max(stored ?? 0, ...times);
 }
 
+const transportsOf = ({ catalog }: ControlParts, user: string): Urls["transports"] =>
+  Object.fromEntries(catalog.listFor(user).map(({ name, transport }) => [name, transport]));
+
+/** All that is known of a user, from one look at the processes. */
+async function showUser(
+  parts: ControlParts,
+  name: string,
+  withDoctor: boolean,
+): Promise<ShownUser> {
+  const { registry, tokens, supervisor, config, publicUrl } = parts;
+  // In every state: an admin must be able to look at a removal that hangs.
+  const user = registry.requireUser(name);
+  const instances = await statusRows(supervisor, { user: name });
+  return {
+    ...userRow(user),
+    groups: registry.access.of(name).groups,
+    keys: registry.listKeys(name),
+    identities: registry.listIdentities(name),
+    tokens: tokens.show(name),
+    urls: personalUrls(publicUrl, parts, name),
+    transports: transportsOf(parts, name),
+    instances,
+    homes: await privateHomes(config.dataDir, name),
+    ...(withDoctor && { doctor: diagnoseFrom(parts, user, instances) }),
+  };
+}
+
 function addStateRoutes(router: Router, registry: Registry): void {
   mount(router, "/users/:user/disable", {
     post: (req) => {
@@ -75,7 +103,7 @@ function addStateRoutes(router: Router, registry: Registry): void {
 }
 
 export function addUserRoutes(router: Router, parts: ControlParts): void {
-  const { registry, catalog, tokens, supervisor, config, publicUrl } = parts;
+  const { registry, catalog, publicUrl } = parts;
   const remove = createRemoval(parts);
 
   const keyFor = (user: string): Pick<AddedUser, "key"> => {
@@ -95,22 +123,6 @@ export function addUserRoutes(router: Router, parts: ControlParts): void {
     return { user: name, ...entry, urls: personalUrls(publicUrl, parts, name) };
   };
 
-  const transports = (user: string): Urls["transports"] =>
-    Object.fromEntries(catalog.listFor(user).map(({ name, transport }) => [name, transport]));
-
-  const show = async (name: string): Promise<ShownUser> => ({
-    // In every state: an admin must be able to look at a removal that hangs.
-    ...userRow(registry.requireUser(name)),
-    groups: registry.access.of(name).groups,
-    keys: registry.listKeys(name),
-    identities: registry.listIdentities(name),
-    tokens: tokens.show(name),
-    urls: personalUrls(publicUrl, parts, name),
-    transports: transports(name),
-    instances: await statusRows(supervisor, { user: name }),
-    homes: await privateHomes(config.dataDir, name),
-  });
-
   const urls = (req: Request): Urls => {
     const { user, server } = readSubject(parts, req);
     const rows = personalUrls(publicUrl, parts, user);
@@ -119,7 +131,7 @@ export function addUserRoutes(router: Router, parts: ControlParts): void {
     return {
       user,
       urls: rows.filter((row) => server === undefined || row.server === server),
-      transports: transports(user),
+      transports: transportsOf(parts, user),
     };
   };
 
@@ -131,7 +143,9 @@ export function addUserRoutes(router: Router, parts: ControlParts): void {
     }),
   });
   mount(router, "/users/:user", {
-    get: async (req) => ({ body: await show(param(req, "user")) }),
+    get: async (req) => ({
+      body: await showUser(parts, param(req, "user"), readFlag(req, "doctor")),
+    }),
     delete: async (req) => ({
       body: await remove(param(req, "user"), readFlag(req, "keepData")),
     }),

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import Database from "better-sqlite3";
 import type { History, MachineDoctor, Overview } from "../../src/api/panel-types.ts";
-import type { ToldRequest } from "../../src/api/types.ts";
+import type { Diagnosis, ToldRequest } from "../../src/api/types.ts";
 import { bearer, initialize, json } from "../helpers/fixtures.ts";
 import { ask as askGateway } from "../helpers/raw-http.ts";
 import { openRig, shortFolder } from "./rig.ts";
@@ -43,6 +43,9 @@ test("the overview tells who fails with doctor's words, and what ends soon", asy
   assert.equal(failingUsers, 1);
   const { code, cause, next } = doctor;
   assert.deepEqual(failing, [{ user: "alice", code, cause, next }]);
+  const shown = (await ask("GET", "/api/users/alice?doctor=true")).body["doctor"] as Diagnosis;
+  assert.deepEqual([shown.code, shown.cause, shown.next], [code, cause, next]);
+  assert.equal("doctor" in (await ask("GET", "/api/users/alice")).body, false);
   assert.deepEqual(Object.values(instances), [1]);
   const told = (await ask("GET", "/api/requests?user=alice")).body as { requests?: ToldRequest[] };
   assert.deepEqual(

@@ -130,6 +130,8 @@ export interface ShownUser extends UserRow {
   tokens: TokenRow[];
   urls: { server: string; sse: string; http: string }[];
   instances: InstanceRow[];
+  /** Is asked for. */
+  doctor?: Diagnosis;
 }
 
 /** Servers that are not open to all and may be used, each with whom it is granted to: the user, or a group. */

@@ -154,16 +154,17 @@ export function userView(context: Context, user: string, query: URLSearchParams)
   const { api, say, signal } = context;
   const failure = failureLine();
   const path = `users/${encodeURIComponent(user)}`;
-  const load = async (): Promise<[ShownUser, Diagnosis]> =>
-    await Promise.all([
-      api.get<ShownUser>(path, signal),
-      api.get<Diagnosis>(`${path}/doctor`, signal),
-    ]);
+  const load = async (): Promise<ShownUser> => await api.get(`${path}?doctor=true`, signal);
   const looked: Looked = { user, path, again: () => refresh() };
   const head = el("div", {}, el("p", { class: "quiet" }, say("loading")));
   const tables = el("div", {});
-  const draw = ([shown, told]: [ShownUser, Diagnosis]): void => {
-    redraw(head, about(context, shown), states(context, looked, shown), doctor(context, told));
+  const draw = (shown: ShownUser): void => {
+    redraw(
+      head,
+      about(context, shown),
+      states(context, looked, shown),
+      doctor(context, shown.doctor!),
+    );
     redraw(
       tables,
       ...instances(context, looked, shown),
