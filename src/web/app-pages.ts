@@ -50,6 +50,11 @@ const folderOf = (): URL => {
   return existsSync(beside) ? beside : new URL("../../dist/web/", import.meta.url);
 };
 
+let read: ReadonlyMap<string, File> | undefined;
+
+/** The files of all pages, read once however many listeners serve them. */
+const files = (): ReadonlyMap<string, File> => (read ??= readFiles());
+
 function readFiles(): ReadonlyMap<string, File> {
   const folder = folderOf();
   const names = globSync("**/*.{js,css}", { cwd: fileURLToPath(folder) }).toSorted();
@@ -62,9 +67,9 @@ function readFiles(): ReadonlyMap<string, File> {
   );
 }
 
-/** Pages that are programs, and what they are made of, read once. What stands in them is the same for everybody. */
+/** Pages that are programs, and what they are made of. What stands in them is the same for everybody. */
 export class AppPages {
-  readonly #files = readFiles();
+  readonly #files = files();
   readonly #pages: ReadonlyMap<string, Buffer>;
 
   /** `base` is what a browser sees before our paths. */
