@@ -191,6 +191,8 @@ class Carrying {
       trace.fail(failure);
       return sendError(res, failure, trace.requestId, "client");
     }
+    // A stream is open before anything comes on it.
+    res.flushHeaders();
     answer.on("data", this.#parts.heard);
     answer.pipe(res);
   }

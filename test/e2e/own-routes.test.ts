@@ -6,6 +6,7 @@ import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { startForAlice } from "../helpers/alice.ts";
 import type { Alice } from "../helpers/alice.ts";
+import { orderControl } from "../helpers/control.ts";
 import { boxed, noSandbox } from "../helpers/isolation.ts";
 import { HOSTILE_PATHS } from "../helpers/hostile-paths.ts";
 import { ask } from "../helpers/raw-http.ts";
@@ -267,16 +268,41 @@ test("a server's own routes are reached by its user, below the prefixes of the c
     },
   );
 
+  /** A stream and a WebSocket; resolves, once both are open, with their ends. */
+  const open = async (secret: string[], at = AT) => {
+    const stream = await say(
+      daemon.port,
+      `GET ${at}/files/never HTTP/1.1\r\nhost: localhost\r\n${secret[0]}: ${secret[1]}\r\n\r\n`,
+    );
+    const tunnel = await say(daemon.port, handshake(`${at}/files/ws`, secret));
+    await until(() => tunnel.heard().includes("]"), "the WebSocket is open");
+    await until(() => stream.heard().startsWith("HTTP/1.1 200 "), "the stream has begun");
+    return [stream.socket, tunnel.socket].map((socket) => once(socket, "close"));
+  };
+
+  await t.test("what is open ends with the grant of its server, whatever that is", async () => {
+    const { port } = await alice.row("notes");
+    const far = { url: `http://127.0.0.1:${port}/mcp`, routes: ["/files"] };
+    const order = (method: string, path: string, body = {}) =>
+      orderControl<{ id: string }>(daemon.socket, method, path, body);
+    const grants = "/api/users/alice/grants?server=granted";
+    for (const server of [notes(), far]) {
+      const body = { name: "granted", ...server };
+      const { id } = await order("POST", "/api/mcp/configs", body);
+      await order("PUT", grants);
+      const ends = await open(auth, "/u/alice/granted/-");
+      const others = await open(auth);
+      await order("DELETE", grants);
+      await Promise.all(ends);
+      const answer = await ask(daemon.port, { path: "/u/alice/granted/-/files", headers: auth });
+      assert.deepEqual([answer.status, typeOf(answer)], [404, "SERVER_NOT_FOUND"]);
+      const isOver = await Promise.race([...others, Promise.resolve(undefined)]);
+      assert.equal(isOver, undefined, "those of another server go on");
+      await order("DELETE", `/api/mcp/configs/${id}`);
+    }
+  });
+
   await t.test("what is open ends with the key, with the user and with the daemon", async () => {
-    const open = async (secret: string[]) => {
-      const stream = await say(
-        daemon.port,
-        `GET ${AT}/files/never HTTP/1.1\r\nhost: localhost\r\n${secret[0]}: ${secret[1]}\r\n\r\n`,
-      );
-      const tunnel = await say(daemon.port, handshake(`${AT}/files/ws`, secret));
-      await until(() => tunnel.heard().includes("]"), "it is open");
-      return [stream.socket, tunnel.socket].map((socket) => once(socket, "close"));
-    };
     const another = (await daemon.cli(["key", "issue", "alice"])).json<{
       id: string;
       secret: string;
