@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { globSync, readFileSync } from "node:fs";
+import { globSync, readFileSync, writeFileSync } from "node:fs";
 import { request } from "node:http";
 import type { IncomingMessage } from "node:http";
 import { join } from "node:path";
@@ -10,6 +10,7 @@ import { AdminSessions } from "../../src/api/admin-sessions.ts";
 import type { OpenedSession } from "../../src/api/admin-sessions.ts";
 import type { PanelLink, PanelSession } from "../../src/api/panel-types.ts";
 import type { AuditLog } from "../../src/api/types.ts";
+import { inSeconds, signedJwt } from "../helpers/jwt.ts";
 import { until } from "../helpers/until.ts";
 import { openRig, shortFolder } from "./rig.ts";
 import type { Answered, Rig } from "./rig.ts";
@@ -205,9 +206,13 @@ test("what only a page of ours can send writes, anything else is 403 and has cha
 });
 
 test("the impersonation matrix of the control listener: every route, and whoever is not signed in to it", async (t) => {
-  const rig = await openPanel(t);
+  const secretFile = join(shortFolder(t), "jwt.secret");
+  const jwtSecret = "0123456789abcdef0123456789abcdef";
+  writeFileSync(secretFile, jwtSecret, { mode: 0o400 });
+  const rig = await openPanel(t, { jwt: { issuers: [{ secretFile }] } });
   const added = await rig.ask("POST", "/api/users", { body: { user: "alice" } });
   const { secret } = added.body["key"] as { secret: string };
+  const jwt = signedJwt(jwtSecret, { user_id: "alice", exp: inSeconds(3600) });
   const { code } = await rig.link();
   const [ended, session] = [await rig.session(), await rig.session()];
   await rig.send("DELETE", `/api/panel/sessions/${ended.id}`, rig.as(session));
@@ -215,6 +220,7 @@ test("the impersonation matrix of the control listener: every route, and whoever
   const strangers: Record<string, Record<string, string>> = {
     "no secret": rig.own,
     "a user's key": bearer(secret),
+    "a user's JWT": bearer(jwt),
     "the code of a link": bearer(code),
     "a session that has ended": bearer(ended.session),
     "the id of a session": bearer(session.id),
@@ -241,7 +247,7 @@ test("the impersonation matrix of the control listener: every route, and whoever
   assert.ok(paths.length > 40);
   const query = `?token=${session.session}`;
   for (const path of [...paths, "/metrics", "/api/users/alice/logs?follow=1"])
-    for (const method of ["GET", "POST", "PUT", "DELETE"]) {
+    for (const method of ["GET", "POST", "PUT", "PATCH", "DELETE"]) {
       const isSignIn = method === "POST" && path === "/api/panel/sessions";
       for (const [name, headers] of Object.entries(isSignIn ? {} : strangers)) {
         const where = path.includes("?") ? path : `${path}${query}`;

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { SignedIn, asOwnPage } from "../helpers/browser-session.ts";
@@ -22,7 +22,7 @@ const jwtOf = (user: string, exp = inSeconds(3600), secret = JWT_SECRET): string
 /** The parts of a refusal that may not differ between users: all but the request id. */
 function essence({ status, headers, body }: Answer): unknown {
   const { date: _date, ...rest } = headers;
-  return { status, headers: rest, body: body.replace(/"requestId":"[^"]*"/, "") };
+  return { status, headers: rest, body: body.replace(/\b[0-9a-f]{8}-\w{7}\b/, "") };
 }
 
 test("the impersonation matrix: only the owner's own key gets through, and refusals do not tell users apart", async (t) => {
@@ -32,6 +32,7 @@ test("the impersonation matrix: only the owner's own key gets through, and refus
     config: {
       jwt: { issuers: [{ secretFile }] },
       admin: { host: "127.0.0.1", port: 0 },
+      selfService: true,
       servers: {
         everything: { ...echoServer("sse"), routes: ["/stats"] },
         streamable: echoServer("http"),
@@ -104,6 +105,7 @@ test("the impersonation matrix: only the owner's own key gets through, and refus
   });
   const { session: panelSession } = (await signedIn.json()) as { session: string };
 
+  const adminToken = readFileSync(join(daemon.dataDir, "admin.token"), "utf8").trim();
   const flipped = own.slice(0, 10) + (own[10] === "a" ? "b" : "a") + own.slice(11);
   const CREDENTIALS: Record<
     string,
@@ -135,6 +137,11 @@ test("the impersonation matrix: only the owner's own key gets through, and refus
     "the session id": {
       header: bearer(sessionId),
       query: `token=${sessionId}`,
+      type: "KEY_INVALID",
+    },
+    "the admin token": {
+      header: bearer(adminToken),
+      query: `token=${adminToken}`,
       type: "KEY_INVALID",
     },
     "a session of the admin panel": {
@@ -257,6 +264,7 @@ test("the impersonation matrix: only the owner's own key gets through, and refus
     ["POST", "/everything/messages/", session],
     ["POST", "/connect/everything", ""],
     ["PUT", "/connect/everything", ""],
+    ["PUT", "/token", ""],
     ["GET", "/everything/-/stats", ""],
     ["POST", "/everything/-/stats", ""],
     ["GET", "/everything/-/secret", ""],
@@ -384,8 +392,35 @@ test("the impersonation matrix: only the owner's own key gets through, and refus
     const isShown = details!.body.includes("streamable");
     assert.equal(isShown, type === undefined || type === "USER_MISMATCH", name);
   }
+  // What is nobody's is the same for all, and what is nowhere tells a stranger nothing.
+  for (const name of Object.keys(CREDENTIALS)) {
+    const { type } = CREDENTIALS[name]!;
+    const isKnown = type === undefined || type === "USER_MISMATCH";
+    for (const [path, status] of [
+      ["/health", 200],
+      ["/openapi.json", 200],
+      ["/.well-known/oauth-protected-resource", 404],
+      ["/register", 404],
+      ["/nothing", isKnown ? 404 : 401],
+    ] as const) {
+      const answer = await knock("", ["GET", path, ""], name, true);
+      assert.equal(answer!.status, status, `${name}: ${path}`);
+      assert.equal(answer!.body.includes("streamable"), false, `${name}: ${path}`);
+    }
+    const redeemed = await knock("", ["POST", "/invite", ""], name, true, "", '{"code":"x"}');
+    assert.equal(redeemed!.status, 404, `${name}: an invite is opened by its code alone`);
+  }
   // A user's page is opened by its cookie alone, whatever else the request shows, and names nobody.
   const pageCookie = "the cookie of the owner's page";
+  const OWN = ["the own key", "the own JWT", "another user's key"];
+  const OF_THE_PAGE = `
+    GET session, DELETE session, GET sessions, DELETE sessions, GET calls, GET clients, DELETE clients/x,
+    POST keys, PATCH keys/x, DELETE keys/x, GET servers, GET urls, GET logs, GET accounts,
+    DELETE accounts/everything, GET tools`
+    .trim()
+    .split(/,\s+/)
+    .map((route) => route.split(" "))
+    .map(([method, path]) => [method!, `/me/api/${path}`] as const);
   for (const name of Object.keys(CREDENTIALS).filter((one) => one !== pageCookie))
     for (const [method, path] of [
       ["GET", "/me/api/keys"],
@@ -394,6 +429,7 @@ test("the impersonation matrix: only the owner's own key gets through, and refus
       ["DELETE", "/me/api/sessions/x"],
       ["POST", "/me/api/accounts/everything"],
       ["GET", "/me/api/nothing"],
+      ...(OWN.includes(name) ? OF_THE_PAGE : []),
     ] as const)
       for (const isHeader of [true, false]) {
         const headers = asOwnPage(daemon.origin);
@@ -415,17 +451,25 @@ test("the impersonation matrix: only the owner's own key gets through, and refus
   t.diagnostic(`${cells} requests`);
 
   // Pages are the same for everybody, whoever asks, and whoever is in the path.
-  const pages = await Promise.all(
-    ["alice", "nobody"].flatMap((user) =>
-      Object.values(CREDENTIALS).map(async ({ header }) => {
-        const path = `/u/${user}/connect/everything`;
-        const { status, headers, body } = await ask(port, { path, headers: header });
-        const { date: _date, "content-length": _length, ...rest } = headers;
-        return JSON.stringify([status, rest, body.replaceAll(user, "USER")]);
-      }),
-    ),
-  );
-  assert.equal(new Set(pages.map((page) => page.replaceAll("nobody", "USER"))).size, 1);
+  for (const path of [
+    "/u/USER/connect/everything",
+    "/me",
+    "/invite",
+    "/connect/callback?state=x",
+  ]) {
+    const pages = await Promise.all(
+      (path.includes("USER") ? ["alice", "nobody"] : [""]).flatMap((user) =>
+        Object.values(CREDENTIALS).map(async ({ header }) => {
+          const at = path.replace("USER", user);
+          const answer = await ask(port, { path: at, headers: header });
+          const { "content-length": _length, ...headers } = answer.headers;
+          const text = user === "" ? answer.body : answer.body.replaceAll(user, "USER");
+          return JSON.stringify(essence({ ...answer, headers, body: text }));
+        }),
+      ),
+    );
+    assert.equal(new Set(pages).size, 1, path);
+  }
 
   // The owner's sessions are as they were, and nobody else's words came through them.
   const called = await ask(port, {
