@@ -2,6 +2,7 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 import { CpuMeter } from "./cpu-meter.ts";
 import { heldBytes } from "./held-memory.ts";
 import { glanceProcessTable } from "./process-table.ts";
+import { Rest } from "./rest.ts";
 import type { CpuLoad, LimitHit } from "../engine.ts";
 import type { Cgroup } from "./cgroup.ts";
 import type { Limits } from "./limits.ts";
@@ -46,7 +47,8 @@ export interface Watch {
 
 /**
  * Looks at the children: kills nobody, tells who is over. Where the kernel keeps a
- * limit (a cgroup has the controller) it only asks what the kernel did; where it does not, it counts.
+ * limit (a cgroup has the controller) it only asks what the kernel did; where it does not, it counts,
+ * as often as it looks while the child does anything, and with the CPU while it rests.
  * One timer for all of them, and one look at the process table for all that need it.
  */
 export class LimitWatch {
@@ -73,12 +75,12 @@ export class LimitWatch {
     this.#isLooking = true;
     const isCpuLook = this.#looks++ % LOOKS_A_CPU_LOOK === 0;
     try {
-      const isTableWanted = [...this.#children].some((child) => child.wantsTable(isCpuLook));
-      const table = isTableWanted ? await glanceProcessTable() : [];
+      const wanting = await this.#thoseThatWantTable(isCpuLook);
+      const table = wanting.size === 0 ? [] : await glanceProcessTable();
       const at = performance.now();
       let looked = 0;
       for (const child of this.#children) {
-        child.look(table, isCpuLook ? at : undefined);
+        child.look(wanting.has(child) ? table : undefined, isCpuLook ? at : undefined);
         if (++looked % SLICE === 0) await nextTurn();
       }
     } catch {
@@ -86,6 +88,16 @@ export class LimitWatch {
     } finally {
       this.#isLooking = false;
     }
+  }
+
+  async #thoseThatWantTable(isCpuLook: boolean): Promise<ReadonlySet<Child>> {
+    const wanting = new Set<Child>();
+    let asked = 0;
+    for (const child of this.#children) {
+      if (child.wantsTable(isCpuLook)) wanting.add(child);
+      if (++asked % SLICE === 0) await nextTurn();
+    }
+    return wanting;
   }
 }
 
@@ -95,6 +107,7 @@ class Child implements Watch {
   readonly #watched: Watched;
   readonly #told = new Set<LimitHit["kind"]>();
   readonly #cpu: CpuMeter;
+  readonly #rest = new Rest();
   #tellBusy: ((load: CpuLoad) => void) | undefined;
   #isBusyTold = false;
 
@@ -118,18 +131,20 @@ class Child implements Watch {
     if (isCpuLook && cgroup === undefined) return true;
     const isCounted = (limit: number | undefined, controller: "memory" | "pids") =>
       limit !== undefined && cgroup?.has(controller) !== true;
-    return isCounted(limits.memoryBytes, "memory") || isCounted(limits.pids, "pids");
+    if (!isCounted(limits.memoryBytes, "memory") && !isCounted(limits.pids, "pids")) return false;
+    return isCpuLook || this.#rest.isOver();
   }
 
-  /** `cpuAt`: when (`performance.now()`) the table was read, if the CPU is to be looked at. */
-  look(table: readonly ProcessEntry[], cpuAt: number | undefined): void {
+  /** `table` where it was wanted; `cpuAt`: when (`performance.now()`) it was read, if the CPU is to be looked at. */
+  look(table: readonly ProcessEntry[] | undefined, cpuAt: number | undefined): void {
     const { limits, cgroup, membersOf, files, onOver } = this.#watched;
-    const members = this.wantsTable(cpuAt !== undefined) ? membersOf(table) : [];
-    if (cpuAt !== undefined && cgroup === undefined) this.#cpu.countProcesses(members, cpuAt);
+    const members = table === undefined ? undefined : membersOf(table);
+    if (members !== undefined) this.#rest.begin(members);
+    if (cpuAt !== undefined && cgroup === undefined) this.#cpu.countProcesses(members ?? [], cpuAt);
     if (cpuAt !== undefined && cgroup) this.#cpu.countGroup(cgroup.cpuUse(), performance.now());
     if (cpuAt !== undefined) this.#lookAtLoad();
     const { memoryBytes: bytes, pids: count } = limits;
-    if (bytes !== undefined && cgroup?.has("memory") !== true) {
+    if (members !== undefined && bytes !== undefined && cgroup?.has("memory") !== true) {
       const held = heldBytes(members, bytes, files.of(members));
       // For the next time: this one is not to wait for it.
       void files.look();
@@ -145,13 +160,14 @@ class Child implements Watch {
     this.#isBusyTold = load !== null && this.#tellBusy !== undefined;
   }
 
-  #lookAtPids(count: number, members: readonly ProcessEntry[]): void {
+  #lookAtPids(count: number, members: readonly ProcessEntry[] | undefined): void {
     const { cgroup, helpers, isCountedAlone, onOver, onStrain } = this.#watched;
     const hit = { kind: "pids", count } as const;
     if (cgroup?.has("pids") === true) {
       if (cgroup.refusedForks() > 0) this.#once(hit, onStrain);
       return;
     }
+    if (members === undefined) return;
     const tasks = members.reduce((sum, { threads }) => sum + threads, -helpers);
     // A refusal leaves no trace; so close to the limit it is certain, or will be in a moment.
     if (isCountedAlone && tasks >= count - MARGIN) this.#once(hit, onStrain);

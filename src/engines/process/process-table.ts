@@ -64,6 +64,17 @@ export function findProcess(pid: number): ProcessEntry | undefined {
   return readEntry(pid);
 }
 
+/** The processes that the main thread of this one has started, as long as they and it are there. */
+export function childrenOf(pid: number): number[] {
+  try {
+    const text = readFileSync(`/proc/${pid}/task/${pid}/children`, "latin1");
+    return text.split(" ").filter(Boolean).map(Number);
+  } catch {
+    // It ended, or the kernel was built without this file.
+    return [];
+  }
+}
+
 /** The pids of this machine, the oldest first until they begin anew. Throws when /proc cannot be read. */
 export function listPids(): number[] {
   return readdirSync("/proc")
