@@ -3,6 +3,8 @@ import { probe } from "./probe.ts";
 import type { Running } from "../engines/engine.ts";
 
 const FIRST_POLL_MS = 10;
+/** So slowly that a child is found soon after it is ready, however long it takes. */
+const POLL_GROWTH = 1.1;
 const MAX_POLL_MS = 100;
 /** What leaves it open whether a server is up tells that it is when it has been the answer for so long without a break. */
 const SURE_AFTER_MS = 1000;
@@ -34,7 +36,7 @@ export async function untilReady(input: ReadinessInput): Promise<Ready> {
   const { running, port, socketPath, transport, path, signal, onMissing } = input;
   /** By URL, since when (`performance.now()`) its answers leave it open. */
   const unsure = new Map<string, number>();
-  for (let pollMs = FIRST_POLL_MS; ; pollMs = Math.min(pollMs * 2, MAX_POLL_MS)) {
+  for (let pollMs = FIRST_POLL_MS; ; pollMs = Math.min(pollMs * POLL_GROWTH, MAX_POLL_MS)) {
     const { ours, foreign } = await running.listeners();
     signal.throwIfAborted();
     const hosts = reachableHosts(ours, foreign);
