@@ -19,5 +19,9 @@ export const reasonOf = (ref: Ref, failure: SupervisorError): string => saidOf("
 export const asNext = (ref: Ref, failure: SupervisorError): string =>
   saidOf("the next one ", ref, failure);
 
-const saidOf = (subject: string, { user, server }: Ref, { message }: SupervisorError): string =>
-  message.replace(`${user}/${server}: `, "").replace(/^the child /, subject);
+/** A predicate of the child, also where the failure is not the child's own: a port that is taken, a token that is wanting. */
+function saidOf(subject: string, { user, server }: Ref, { message }: SupervisorError): string {
+  const what = message.replace(`${user}/${server}: `, "");
+  const predicate = /^the child (.*)$/s.exec(what)?.[1];
+  return subject + (predicate ?? `could not be started: ${what}`);
+}

@@ -75,7 +75,7 @@ function faultsOf({ port, order, post }: Stage): Record<string, Fault> {
     },
     "a port that somebody else has": {
       server: "pinned",
-      firstLine: /^USER\/pinned: .*its pinned port \d+ is held by/,
+      firstLine: /^USER\/pinned: the child could not be started: its pinned port \d+ is held by/,
     },
     "a token that has expired": {
       prepare: async (user) => {
@@ -139,7 +139,7 @@ function faultsOf({ port, order, post }: Stage): Record<string, Fault> {
     },
     "no token for a remote": {
       server: "tokenless",
-      firstLine: /^USER\/tokenless: .*no token is set/,
+      firstLine: /^USER\/tokenless: the child could not be started: no token is set/,
     },
     "a remote that is down": {
       server: "down",
