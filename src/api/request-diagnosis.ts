@@ -7,17 +7,32 @@ import type { Cause, Facts } from "./facts.ts";
 
 /**
  * What the client that asked most recently met last, where that was a refusal. One that was followed
- * by a message that went well, of this client or another, is over: it stands in the list of refusals.
+ * by a message that went well, of this client or another, is over, and so is that of a server which did
+ * not start then and runs since: it stands in the list of refusals.
  */
 export function refusedRequest(facts: Facts): Cause | undefined {
   const { now, failures, lastGood } = facts;
   const last = failures.find((record) => !isFeeler(record));
   if (last === undefined || now - last.at >= RECENT_MS) return undefined;
   if (lastGood !== undefined && lastGood.requestId > last.requestId) return undefined;
+  if (runsSince(last, facts)) return undefined;
   const isOurs = statusOf(last.failure!.code) >= 500;
   const expired = isOurs && last.server !== null ? expiredFor(facts, last.server) : undefined;
   return expired ?? causeOfRequest(last, facts);
 }
+
+/** What is answered where no child can be had. */
+const NOT_STARTED: ReadonlySet<string> = new Set<ErrorCode>([
+  "INSTANCE_SPAWN_FAILED",
+  "INSTANCE_EXITED",
+  "INSTANCE_START_TIMEOUT",
+  "INSTANCE_BACKING_OFF",
+  "TOKEN_MISSING",
+]);
+
+const runsSince = ({ server, at, failure }: RequestRecord, { instances }: Facts): boolean =>
+  NOT_STARTED.has(failure!.code) &&
+  instances.some((row) => row.server === server && row.state === "ready" && row.since > at);
 
 /** Clients feel their way with these before or after what they really want, and expect to be refused. */
 const isFeeler = ({ method, failure }: RequestRecord): boolean =>

@@ -192,6 +192,18 @@ test("what was met last is the cause; a refusal that a good message followed is 
   assert.match(causeIn({ failures: curl, lastGood: asked(3) })!, /access key/);
 });
 
+test("a server that did not start when it was asked, and runs since, is no cause any more", () => {
+  const failures = [asked(5, refusedAs("INSTANCE_EXITED"))];
+  assert.match(causeIn({ failures, instances: [instance("drawing")] })!, /what was said/);
+  assert.match(
+    causeIn({ failures, instances: [instance("gmail", { since: NOW - 90 * SECOND })] })!,
+    /what was said/,
+  );
+  assert.equal(causeIn({ failures, instances: [instance("gmail")] }), undefined);
+  const other = [asked(5, refusedAs("UPSTREAM_REFUSED"))];
+  assert.match(causeIn({ failures: other, instances: [instance("gmail")] })!, /what was said/);
+});
+
 test("a request by which clients feel their way is no cause, and hides none", () => {
   const feelers = [
     asked(8, { method: "GET", ...refusedAs("METHOD_NOT_ALLOWED") }),
