@@ -39,6 +39,11 @@ test("what doctor advises is what the buttons do", () => {
       ["restart", "users/alice/restart?server=docs"],
     ],
   );
+  // A new start would end as the last one did.
+  const tokenless = "alice/docs: the child could not be started: no token is set";
+  assert.deepEqual(wordsFor("mcp-supervisor token set alice --server docs", tokenless), [
+    ["setToken", "users", { name: "alice", form: "token", server: "docs" }],
+  ]);
   assert.deepEqual(wordsFor("raise servers.docs.limits.memory, or see why it grows"), []);
   assert.deepEqual(wordsFor("mcp-supervisor restart ../bob"), []);
 });

@@ -62,7 +62,7 @@ export function remediesFor({ cause, next }: { cause: string; next: string }): R
     return match === null ? [] : [remedy(match[1]!, match[2])];
   });
   const [, user, server] = CHILD.exec(cause) ?? [];
-  const isRestart = found.some(({ word }) => word === "restart");
-  if (user === undefined || isRestart) return found;
+  const mends = found.some(({ word }) => word !== "seeLogs");
+  if (user === undefined || mends) return found;
   return [...found, { kind: "order", word: "restart", path: path(user, "restart", server) }];
 }
