@@ -240,63 +240,6 @@ test("whoever hangs up has cancelled the call, and no tool runs twice", async (t
   assert.match(errorOf(lost).message, /the tool may have run/);
 });
 
-test("replicas share the calls, those of one that ends or stands still go to the others, and each runs once", async (t) => {
-  const slow = { startTimeout: "20s" };
-  const { call, dir, daemon } = await rig(t, (at) => ({
-    first: { ...witness(join(at, "first"), "http"), ...slow },
-    second: { ...witness(join(at, "second"), "http"), ...slow },
-    third: { ...witness(join(at, "third")), ...slow },
-    other: echoServer("http"),
-  }));
-  const pidOf = async (server: string): Promise<number> => {
-    const path = `/api/status?user=alice&server=${server}`;
-    const { instances } = await orderControl<{ instances: { pid: number | null }[] }>(
-      daemon.socket,
-      "GET",
-      path,
-    );
-    return instances[0]?.pid ?? 0;
-  };
-  for (const server of ["first", "second", "third", "other"])
-    await call({ method: "echo", args: { text: "warm" }, server, strict: true });
-  const pids = { first: await pidOf("first"), second: await pidOf("second") };
-
-  const answers: Promise<Answer>[] = [];
-  for (let i = 0; i < 150; i += 1) {
-    if (i === 50) process.kill(pids.first, "SIGKILL");
-    if (i === 75) process.kill(pids.second, "SIGSTOP");
-    answers.push(call({ method: "sleep", args: { ms: 5, i } }));
-    // As many at once as programs have.
-    if (i % 10 === 9) await Promise.race(answers.slice(-3));
-  }
-  const done = new Set<number>();
-  for (const [i, answer] of answers.entries()) void answer.then(() => done.add(i));
-  // What the one that stands still has is answered when it goes on.
-  await until(() => done.size >= 100, "the others are answered");
-  process.kill(pids.second, "SIGCONT");
-  const all = await Promise.all(answers);
-  const failed = all.filter(({ status }) => status !== 200);
-  for (const answer of failed) assert.match(errorOf(answer).message, /the tool may have run/);
-  assert.ok(failed.length <= 10, `${failed.length} calls failed`);
-  const servers = new Set(
-    all.flatMap((answer) => (answer.status === 200 ? textOf(answer)[1] : [])),
-  );
-  assert.deepEqual(servers, new Set(["first", "second", "third"]));
-
-  const ran = ["first", "second", "third"].flatMap((server) =>
-    messagesIn(join(dir, server)).flatMap(({ params }) => {
-      const { arguments: args } = (params ?? {}) as { arguments?: { i?: number } };
-      return args?.i === undefined ? [] : [args.i];
-    }),
-  );
-  assert.equal(new Set(ran).size, ran.length, "no tool ran twice");
-  // Two servers with different tools of one name: always the same one.
-  assert.equal(
-    (await call({ method: "echo", args: { text: "x" } })).body.includes('"other"'),
-    false,
-  );
-});
-
 test("a server that cannot be had is 503 with the time to try again, and the others are listed and called", async (t) => {
   const { call, get } = await rig(t, (at) => ({
     first: { command: process.execPath, args: ["--eval", "process.exit(3)"], startTimeout: "5s" },

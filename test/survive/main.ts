@@ -10,6 +10,7 @@ import { loseSessions } from "./lost.ts";
 import { rideWithOthers } from "./others.ts";
 import { rotateUnderLoad } from "./rotations.ts";
 import { killTheAsking } from "./questions.ts";
+import { shareAmongReplicas } from "./replicas.ts";
 import { byItself } from "./rig.ts";
 import { typescriptClients } from "./sdk-clients.ts";
 import { tellTheSilent } from "./silent.ts";
@@ -39,6 +40,21 @@ const LINES: Record<string, [words: string, run: () => Promise<Sheet>]> = {
   10: ["the Inspector, a session each", () => rideWithInspector(byItself, 50)],
   11: ["tokens that are replaced under load", () => rotateUnderLoad(byItself, { rotations: 100 })],
   12: ["clients that are cut off", () => cutUnderCalls(byItself, { cuts: 20, calls: 200 })],
+  13: [
+    "replicas of a tool that end, stand still and are slow",
+    () => shareAmongReplicas(byItself, { calls: 2000, isTimed: true }),
+  ],
+  14: [
+    "the same, of replicas that run elsewhere",
+    () =>
+      shareAmongReplicas(byItself, {
+        kinds: ["remote-sse", "remote-http", "remote-sse"],
+        calls: 2000,
+        // After 5 s without a turn, Node's server closes connections on which there is something to read.
+        stillFor: 300,
+        isTimed: true,
+      }),
+  ],
 };
 
 const { values } = parseArgs({ options: { only: { type: "string" } } });

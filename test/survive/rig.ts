@@ -156,6 +156,20 @@ export class Rig {
     return rows.filter((row) => row.server === server && row.user === user);
   }
 
+  /** The processes that stand behind a server, of which there is one at least. */
+  async pids(server: string): Promise<number[]> {
+    const { remote } = this.#servers.get(server)!;
+    if (remote !== undefined) return [remote.pid];
+    return await until(
+      async () => {
+        const all = (await this.rows(server)).flatMap(({ pid }) => pid ?? []);
+        return all.some(isAlive) ? all.filter(isAlive) : undefined;
+      },
+      `${server} has a child`,
+      PATIENCE_MS,
+    );
+  }
+
   /** Kills what stands behind a server, and waits until it is gone; a remote is started again on its port. */
   async end(server: string): Promise<Fault> {
     const { remote } = this.#servers.get(server)!;
@@ -165,14 +179,7 @@ export class Rig {
       await remote.begin();
       return fault;
     }
-    const pids = await until(
-      async () => {
-        const all = (await this.rows(server)).flatMap(({ pid }) => pid ?? []);
-        return all.some(isAlive) ? all.filter(isAlive) : undefined;
-      },
-      `${server} has a child`,
-      PATIENCE_MS,
-    );
+    const pids = await this.pids(server);
     const at = performance.now();
     for (const pid of pids) process.kill(pid, "SIGKILL");
     // The dead hold what they had open until all their threads are gone, and the daemon has seen to them.
