@@ -53,7 +53,8 @@ async function openHeld<T>(config: Config, work: Work<T>): Promise<T> {
   return await asOwnerOf(config.dataDir, async () => {
     const store = openHeldDataDir(config.dataDir);
     try {
-      const vault = openVault({ keyFile, store, keys });
+      // Nobody waits while rows are sealed anew here.
+      const vault = openVault({ keyFile, store, keys, restFactor: 0 });
       try {
         return await work({ vault, store });
       } finally {

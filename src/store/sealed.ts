@@ -26,6 +26,10 @@ export const HEAD_BYTES = 5;
 export class SealedRows {
   readonly #first: Query<unknown[]>;
   readonly #next: Query<unknown[]>;
+  readonly #countFirst: Query<unknown[]>;
+  readonly #countNext: Query<unknown[]>;
+  readonly #endOfFirst: Query<unknown[]>;
+  readonly #endOfNext: Query<unknown[]>;
   readonly #find: Query<unknown[]>;
   readonly #replace: Query<never>;
   readonly #heads: Query<unknown[]>;
@@ -34,14 +38,21 @@ export class SealedRows {
     const columns = key.join(", ");
     const marks = key.map(() => "?").join(", ");
     const head = `substr(${column}, 1, ${HEAD_BYTES})`;
-    const page = `ORDER BY ${columns} LIMIT ?`;
+    const first = `FROM ${table} ORDER BY ${columns} LIMIT ?`;
+    const next = `FROM ${table} WHERE (${columns}) > (${marks}) ORDER BY ${columns} LIMIT ?`;
     // As text: thousands of small blobs would each be memory of its own, outside of the heap.
-    const heads = `SELECT hex(${head}), ${columns} FROM ${table}`;
-    this.#first = db.prepareRaw(`${heads} ${page}`);
-    this.#next = db.prepareRaw(`${heads} WHERE (${columns}) > (${marks}) ${page}`);
+    const heads = `SELECT hex(${head}), ${columns}`;
+    this.#first = db.prepareRaw(`${heads} ${first}`);
+    this.#next = db.prepareRaw(`${heads} ${next}`);
+    const count = (page: string): string =>
+      `SELECT count(*) FROM (SELECT ${column} AS box ${page}) WHERE substr(box, 1, length(?)) = ?`;
+    this.#countFirst = db.prepareRaw(count(first));
+    this.#countNext = db.prepareRaw(count(next));
+    this.#endOfFirst = db.prepareRaw(`SELECT ${columns} ${first} OFFSET ?`);
+    this.#endOfNext = db.prepareRaw(`SELECT ${columns} ${next} OFFSET ?`);
     const one = `(${columns}) = (${marks})`;
     this.#find = db.prepareRaw(`SELECT ${column}, ${place} FROM ${table} WHERE ${one}`);
-    this.#replace = db.prepare(`UPDATE ${table} SET ${column} = ? WHERE ${one}`);
+    this.#replace = db.prepare(`UPDATE ${table} SET ${column} = ? WHERE ${one} AND ${column} = ?`);
     this.#heads = db.prepareRaw(`SELECT DISTINCT ${head} FROM ${table}`);
   }
 
@@ -54,13 +65,31 @@ export class SealedRows {
     }));
   }
 
+  /** How many of the rows that `after` would give have boxes that begin with these bytes. Leaves no garbage. */
+  countAfter(key: RowKey | undefined, limit: number, beginning: Buffer): number {
+    const values = [limit, beginning, beginning] as const;
+    const row =
+      key === undefined ? this.#countFirst.get(...values) : this.#countNext.get(...key, ...values);
+    return row![0] as number;
+  }
+
+  /** The last of the rows that `after` would give; undefined where these are fewer than `limit`. */
+  lastAfter(key: RowKey | undefined, limit: number): RowKey | undefined {
+    const row =
+      key === undefined
+        ? this.#endOfFirst.get(1, limit - 1)
+        : this.#endOfNext.get(...key, 1, limit - 1);
+    return row as RowKey | undefined;
+  }
+
   find(key: RowKey): { box: Buffer; place: string } | undefined {
     const row = this.#find.get(...key);
     return row && { box: row[0] as Buffer, place: row[1] as string };
   }
 
-  replace(key: RowKey, box: Buffer): void {
-    this.#replace.run(box, ...key);
+  /** Puts one box in the place of another; where the row has changed meanwhile or is gone, nothing. */
+  replace(key: RowKey, old: Buffer, box: Buffer): void {
+    this.#replace.run(box, ...key, old);
   }
 
   /** How the boxes of all rows begin, each beginning once. */

@@ -17,8 +17,11 @@ export function keyIdOf(head: Buffer): number | undefined {
   return head[0] === NUMBERED && head.length > ID_BYTES ? head.readUInt32BE(1) : undefined;
 }
 
-/** Layout 1 for key 0, so that what was never rotated stays readable for earlier versions. */
-function headOf(id: number): Buffer {
+/**
+ * How every box of that key begins, and no other. Layout 1 for key 0, so that what was never rotated stays
+ * readable for earlier versions.
+ */
+export function headOf(id: number): Buffer {
   if (id === 0) return Buffer.of(PLAIN);
   const head = Buffer.alloc(1 + ID_BYTES, NUMBERED);
   head.writeUInt32BE(id, 1);

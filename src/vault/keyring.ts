@@ -4,7 +4,7 @@ import { statSync } from "node:fs";
 import { setImmediate as nextTurn, setTimeout as delay } from "node:timers/promises";
 import { SupervisorError, counted, toSupervisorError } from "../errors.ts";
 import type { RowKey, SealedRows, Store } from "../store/store.ts";
-import { keyIdOf, seal, unseal } from "./box.ts";
+import { headOf, keyIdOf, seal, unseal } from "./box.ts";
 import { Checks } from "./checks.ts";
 import { SEALED_COLUMNS } from "./columns.ts";
 import {
@@ -18,8 +18,10 @@ import { parseKey } from "./key-list.ts";
 import type { VaultKey } from "./key-list.ts";
 import { Resealer } from "./resealer.ts";
 
+/** Every box begins with no bytes. */
+const ANY = Buffer.alloc(0);
 /** Rows that are counted in one turn of the event loop. */
-const COUNTED_AT_ONCE = 1000;
+const COUNTED_AT_ONCE = 2000;
 
 export interface KeyringStatus {
   keyFile: string;
@@ -283,18 +285,22 @@ export class Keyring {
       );
   }
 
-  /** Rows by the number of their key; -1 for what is no box. */
+  /** Rows by the number of their key; -1 for what no key of ours has sealed. */
   async #count(): Promise<Map<number, number>> {
     const counts = new Map<number, number>();
+    const add = (id: number, rows: number): void =>
+      void (rows > 0 && counts.set(id, (counts.get(id) ?? 0) + rows));
     for (const column of this.#columns) {
       let after: RowKey | undefined;
       do {
-        const rows = column.after(after, COUNTED_AT_ONCE);
-        for (const { head } of rows) {
-          const id = keyIdOf(head) ?? -1;
-          counts.set(id, (counts.get(id) ?? 0) + 1);
+        let others = column.countAfter(after, COUNTED_AT_ONCE, ANY);
+        for (const id of this.#keys.keys()) {
+          const rows = column.countAfter(after, COUNTED_AT_ONCE, headOf(id));
+          add(id, rows);
+          others -= rows;
         }
-        after = rows.length < COUNTED_AT_ONCE ? undefined : rows.at(-1)!.key;
+        add(-1, others);
+        after = column.lastAfter(after, COUNTED_AT_ONCE);
         await nextTurn();
       } while (after !== undefined);
     }

@@ -29,7 +29,7 @@ export interface VaultOptions {
   hide?: (id: number, key: Buffer) => unknown;
   /** Hears why rows could not be sealed anew; that is tried again later. */
   onFailure?: (error: unknown) => void;
-  /** While rows are sealed anew: how many times as long as the work the rests are, in which others go on; 50. */
+  /** While rows are sealed anew: how many times as long as the work the rests are, in which others go on; 120. */
   restFactor?: number;
 }
 

@@ -14,7 +14,8 @@ const READS_A_SECOND = 200;
 const WRITES_A_SECOND = 20;
 
 const { store } = openDataDir(dataDir);
-const vault = openVault({ keyFile: join(dataDir, "vault.key"), store });
+// Shorter rests than those of a daemon, so that kills within seconds meet every part of a rotation.
+const vault = openVault({ keyFile: join(dataDir, "vault.key"), store, restFactor: 8 });
 const tokens = tokensOver({ store, vault });
 const say = (told: object): void => void process.stdout.write(`${JSON.stringify(told)}\n`);
 

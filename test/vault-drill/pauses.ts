@@ -1,5 +1,5 @@
 // Loaded into a daemon with --import: on SIGUSR2 it writes to the file that PAUSES_FILE names how long
-// the event loop was held at most since it was last asked.
+// the event loop was held at most since it was last asked, and for which part of the time it was busy.
 import { renameSync, writeFileSync } from "node:fs";
 
 export interface Pauses {
@@ -7,6 +7,8 @@ export interface Pauses {
   maxMs: number;
   /** As much of a pause as the daemon itself was busy: on a machine with other work the rest is its wait for a core. */
   maxBusyMs: number;
+  /** From 0 to 1. */
+  busyPart: number;
 }
 
 const EVERY_MS = 1;
@@ -20,6 +22,7 @@ const busyMs = (): number => {
 let turn = 0;
 let maxMs = 0;
 let maxBusyMs = 0;
+let utilization = performance.eventLoopUtilization();
 let before = { at: performance.now(), busy: busyMs() };
 
 if (file !== undefined) {
@@ -31,7 +34,9 @@ if (file !== undefined) {
   }, EVERY_MS).unref();
   process.on("SIGUSR2", () => {
     turn += 1;
-    const pauses: Pauses = { turn, maxMs, maxBusyMs };
+    const { utilization: busyPart } = performance.eventLoopUtilization(utilization);
+    utilization = performance.eventLoopUtilization();
+    const pauses: Pauses = { turn, maxMs, maxBusyMs, busyPart };
     writeFileSync(`${file}.new`, JSON.stringify(pauses));
     renameSync(`${file}.new`, file);
     maxMs = maxBusyMs = 0;

@@ -13,7 +13,7 @@ import { fixture } from "../helpers/fixtures.ts";
 import { isAlive } from "../helpers/leaks.ts";
 import { until } from "../helpers/until.ts";
 import { load, order, quantile } from "./latency.ts";
-import type { Target } from "./latency.ts";
+import type { Load, Target } from "./latency.ts";
 import type { Pauses } from "./pauses.ts";
 import { seedDataDir, tokenOf } from "./seed.ts";
 
@@ -24,7 +24,9 @@ export interface ServingOptions {
   folder: string;
   users: number;
   auditRows: number;
-  /** How long the load lasts without, and with rotations. */
+  /** How often the load is measured without a rotation and with one, in turns. */
+  rounds: number;
+  /** How long a load without a rotation lasts; one with lasts until every row is sealed anew. */
   seconds: number;
   backups: number;
   /** From the beginning of one backup to that of the next. */
@@ -35,14 +37,19 @@ export interface ServingFigures {
   failures: string[];
   calls: number;
   writes: number;
-  p99Ms: number;
-  rotations: number;
-  p99RotatingMs: number;
-  pausePlain: Pauses;
-  pauseRotating: Pauses;
+  rounds: RoundFigures[];
   pauseBackup: Pauses;
   backupMs: number;
   restoreMs: number;
+}
+
+/** Once without a rotation, and then with one. */
+export interface RoundFigures {
+  p99Ms: number;
+  p99RotatingMs: number;
+  rotationMs: number;
+  pausePlain: Pauses;
+  pauseRotating: Pauses;
 }
 
 interface Served {
@@ -94,24 +101,20 @@ async function start(dataDir: string, env: Record<string, string> = {}): Promise
   return await startDaemonProcess(config, { env });
 }
 
-/** Rotates again and again for that long; how often. */
-async function rotateFor({ socket }: Target, ms: number): Promise<number> {
-  const endAt = performance.now() + ms;
-  let rotations = 0;
-  while (performance.now() < endAt) {
-    await order(socket, "POST", "/api/keyring/rotate", {});
-    rotations += 1;
-    await until(
-      async () => {
-        await delay(200);
-        const { left } = (await order(socket, "GET", "/api/keyring")) as { left: number };
-        return left === 0;
-      },
-      "every row is sealed anew",
-      120_000,
-    );
-  }
-  return rotations;
+/** Rotates, and waits until every row is sealed anew; how long that took. */
+async function rotate({ socket }: Target): Promise<number> {
+  const startedAt = performance.now();
+  await order(socket, "POST", "/api/keyring/rotate", {});
+  await until(
+    async () => {
+      await delay(200);
+      const { left } = (await order(socket, "GET", "/api/keyring")) as { left: number };
+      return left === 0;
+    },
+    "every row is sealed anew",
+    120_000,
+  );
+  return performance.now() - startedAt;
 }
 
 const fingerprint = (token: string): string =>
@@ -211,31 +214,49 @@ async function restoreDrill({ daemon, dataDir }: Served, backup: string): Promis
   return tookMs;
 }
 
+async function measureRound(
+  { target, pause }: Served,
+  seconds: number,
+): Promise<{ figures: RoundFigures; loads: Load[] }> {
+  await pause();
+  const plain = await load(target, delay(seconds * 1000));
+  const pausePlain = await pause();
+  const rotation = rotate(target);
+  const under = await load(target, rotation);
+  const pauseRotating = await pause();
+  const figures = {
+    p99Ms: quantile(plain.calls, 0.99),
+    p99RotatingMs: quantile(under.calls, 0.99),
+    rotationMs: await rotation,
+    pausePlain,
+    pauseRotating,
+  };
+  return { figures, loads: [plain, under] };
+}
+
 /** A daemon that serves: its key is changed, it is backed up, and it is lost and restored. */
 export async function drillServing(options: ServingOptions): Promise<ServingFigures> {
   const served = await serve(options);
   const { daemon, target, pause } = served;
   try {
     await load(target, delay(1000));
+    const rounds: RoundFigures[] = [];
+    const loads: Load[] = [];
+    for (let round = 0; round < options.rounds; round += 1) {
+      const measured = await measureRound(served, options.seconds);
+      rounds.push(measured.figures);
+      loads.push(...measured.loads);
+    }
     await pause();
-    const plain = await load(target, delay(options.seconds * 1000));
-    const pausePlain = await pause();
-    const rotating = rotateFor(target, options.seconds * 1000);
-    const under = await load(target, rotating);
-    const pauseRotating = await pause();
     const backingUp = backUpEach(served, options);
-    const during = await load(target, backingUp);
+    loads.push(await load(target, backingUp));
     const pauseBackup = await pause();
     const restoreMs = await restoreDrill(served, join(options.folder, "last.db"));
     return {
-      failures: [...plain.failures, ...under.failures, ...during.failures],
-      calls: plain.calls.length + under.calls.length + during.calls.length,
-      writes: plain.writes.length + under.writes.length + during.writes.length,
-      p99Ms: quantile(plain.calls, 0.99),
-      rotations: await rotating,
-      p99RotatingMs: quantile(under.calls, 0.99),
-      pausePlain,
-      pauseRotating,
+      failures: loads.flatMap(({ failures }) => failures),
+      calls: loads.reduce((sum, { calls }) => sum + calls.length, 0),
+      writes: loads.reduce((sum, { writes }) => sum + writes.length, 0),
+      rounds,
       pauseBackup,
       backupMs: await backingUp,
       restoreMs,

@@ -10,6 +10,7 @@ import type { Tokens } from "../../src/tokens/tokens.ts";
 import { tokensOver } from "../helpers/tokens.ts";
 import { DATABASE_FILE, openStore } from "../../src/store/store.ts";
 import type { SealedColumn, Store } from "../../src/store/store.ts";
+import { keyIdOf } from "../../src/vault/box.ts";
 import { SEALED_COLUMNS, UNSEALED_COLUMNS } from "../../src/vault/columns.ts";
 import { addToKeyFile } from "../../src/vault/key-file.ts";
 import { openVault } from "../../src/vault/vault.ts";
@@ -125,33 +126,88 @@ test("rotate seals with a new key at once and the rest anew, and each key opens 
   );
 });
 
-test("no transaction seals more than 200 rows anew", async (t) => {
-  const at = setting(t);
-  const sizes: number[] = [];
-  const relaxed = at.store.relaxed.bind(at.store);
-  t.mock.method(at.store, "relaxed", (work: () => void) => {
-    sizes.push(0);
+interface Seams {
+  /** Before rows that are sealed anew are read, one by one. */
+  find?: () => void;
+  /** Before a transaction that writes them. */
+  write?: () => void;
+  replace?: (box: Buffer) => void;
+}
+
+/** Lets a test come between the steps in which rows of that store are sealed anew. */
+function watchResealing(t: TestContext, store: Store, seams: Seams): void {
+  const relaxed = store.relaxed.bind(store);
+  t.mock.method(store, "relaxed", (work: () => void) => {
+    seams.write?.();
     relaxed(work);
   });
-  const sealed = at.store.sealed.bind(at.store);
-  t.mock.method(at.store, "sealed", (column: SealedColumn) => {
+  const sealed = store.sealed.bind(store);
+  t.mock.method(store, "sealed", (column: SealedColumn) => {
     const rows = sealed(column);
+    const find = rows.find.bind(rows);
     const replace = rows.replace.bind(rows);
-    rows.replace = (...row) => {
-      sizes[sizes.length - 1]! += 1;
-      replace(...row);
+    rows.find = (key) => {
+      seams.find?.();
+      return find(key);
+    };
+    rows.replace = (key, old, box) => {
+      seams.replace?.(box);
+      replace(key, old, box);
     };
     return rows;
   });
+}
+
+test("small boxes are sealed anew in transactions of 200 rows, large ones in smaller ones", async (t) => {
+  const at = setting(t);
+  let sizes: number[] = [];
+  watchResealing(t, at.store, {
+    write: () => void sizes.push(0),
+    replace: () => void (sizes[sizes.length - 1]! += 1),
+  });
   const vault = opened(t, at);
-  fill(at.store, vault, 500);
+  const tokens = fill(at.store, vault, 500);
   vault.keyring.rotate();
   await vault.keyring.resealed();
-  assert.ok(Math.max(...sizes) <= 200, sizes.join());
-  assert.equal(
-    sizes.reduce((sum, size) => sum + size, 0),
-    500,
-  );
+  assert.deepEqual(sizes, [200, 200, 100]);
+  sizes = [];
+  for (let user = 0; user < 10; user += 1) tokens.set(`u${user}`, "mail", "x".repeat(100_000));
+  vault.keyring.rotate();
+  await vault.keyring.resealed();
+  assert.deepEqual(sizes, [3, 3, 3, 191, 200, 100]);
+});
+
+test("a token that is set while the box of the one before is sealed anew stays the newer one", async (t) => {
+  const at = setting(t);
+  const seams: Seams = {};
+  watchResealing(t, at.store, seams);
+  const vault = opened(t, at);
+  const tokens = fill(at.store, vault, 10);
+  seams.write = () => tokens.set("u7", "mail", "newer-token");
+  vault.keyring.rotate();
+  await vault.keyring.resealed();
+  assert.equal(tokens.secretFor("u7", "mail"), "newer-token");
+  assert.equal(tokens.secretFor("u8", "mail"), "token-of-u8");
+  assert.deepEqual(await rowsOf(vault), { 0: 0, 1: 10 });
+});
+
+test("boxes that were made when a newer key came are not written: their key may be dropped by then", async (t) => {
+  const at = setting(t);
+  const seams: Seams = {};
+  watchResealing(t, at.store, seams);
+  const vault = opened(t, at);
+  fill(at.store, vault, 10);
+  const written = new Set<number | undefined>();
+  seams.replace = (box) => written.add(keyIdOf(box));
+  let found = 0;
+  seams.find = () => {
+    found += 1;
+    if (found === 3) vault.keyring.rotate();
+  };
+  vault.keyring.rotate();
+  await vault.keyring.resealed();
+  assert.deepEqual([...written], [2]);
+  assert.deepEqual(await rowsOf(vault), { 0: 0, 1: 0, 2: 10 });
 });
 
 test("a second rotation before the first is through ends with the last key everywhere", async (t) => {
@@ -287,7 +343,7 @@ test("a row that does not open is left as it is, and keeps its key from being dr
   const id = at.store.users.find("u1")!.id;
   const broken = Buffer.concat([Buffer.of(1), Buffer.alloc(40)]);
   const rows = at.store.sealed(SEALED_COLUMNS[0]!);
-  rows.replace([id, "mail"], broken);
+  rows.replace([id, "mail"], rows.find([id, "mail"])!.box, broken);
   vault.keyring.rotate();
   await vault.keyring.resealed();
   assert.deepEqual(rows.find([id, "mail"])!.box, broken);
