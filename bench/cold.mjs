@@ -13,7 +13,6 @@ import { median, table, tell } from "./report.mjs";
 
 const MOST_TIMES = 1.2;
 const TIMEOUT_MS = 30_000;
-const BODY = JSON.stringify({ jsonrpc: "2.0", id: 0, ...initialize });
 const here = (file) => fileURLToPath(new URL(file, import.meta.url));
 
 async function ended(child) {
@@ -22,45 +21,57 @@ async function ended(child) {
   await exited;
 }
 
-async function bareStdio() {
+const textOf = (message) => JSON.stringify({ jsonrpc: "2.0", ...message });
+
+/** From the start of a child until it has answered the last of these messages, in ms. */
+async function bareStdio(messages) {
   const begun = performance.now();
   const child = spawn("node", [here("./echo-stdio.mjs")], { stdio: ["pipe", "pipe", "ignore"] });
-  child.stdin.write(`${BODY}\n`);
-  await once(createInterface({ input: child.stdout }), "line");
+  const lines = createInterface({ input: child.stdout });
+  for (const message of messages) {
+    child.stdin.write(`${textOf(message)}\n`);
+    if (message.id !== undefined) await once(lines, "line");
+  }
   const took = performance.now() - begun;
   await ended(child);
   return took;
 }
 
-const answered = (port) =>
+/** Resolves with the session that the answer names. */
+const answered = (port, message, session) =>
   new Promise((resolve, reject) => {
+    const body = textOf(message);
     const headers = {
       "content-type": "application/json",
       accept: "application/json, text/event-stream",
-      "content-length": Buffer.byteLength(BODY),
+      "content-length": Buffer.byteLength(body),
+      ...(session === undefined ? {} : { "mcp-session-id": session }),
     };
     const options = { host: "127.0.0.1", port, path: "/mcp", method: "POST", headers };
     http
-      .request({ ...options, agent: false }, (res) => res.resume().on("end", resolve))
+      .request({ ...options, agent: false }, (res) =>
+        res.resume().on("end", () => resolve(res.headers["mcp-session-id"] ?? session)),
+      )
       .on("error", reject)
-      .end(BODY);
+      .end(body);
   });
 
-/** It is asked for as soon as its port is open, which is looked for as often as one can. */
-async function bareHttp() {
+/** As `bareStdio`. It is asked as soon as its port is open, which is looked for as often as one can. */
+async function bareHttp(messages) {
   const port = await getPort();
   const begun = performance.now();
   const child = spawn("node", [here("./echo-http.mjs"), "--port", String(port)], {
     stdio: "ignore",
   });
   while (!(await takesConnections(port)));
-  await answered(port);
+  let session;
+  for (const message of messages) session = await answered(port, message, session);
   const took = performance.now() - begun;
   await ended(child);
   return took;
 }
 
-const CHILDREN = [
+export const CHILDREN = [
   { name: "stdio", server: "by-stdio", bare: bareStdio },
   { name: "HTTP", server: "by-http", bare: bareHttp },
 ];
@@ -89,7 +100,7 @@ export async function coldRows(times) {
       await ours(server);
       const [bares, all] = [[], []];
       for (let round = 0; round < times; round++) {
-        bares.push(await bare());
+        bares.push(await bare([{ id: 0, ...initialize }]));
         all.push(await ours(server));
       }
       const ratio = median(all.map((ms, i) => ms / bares[i]));

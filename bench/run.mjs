@@ -18,6 +18,7 @@ import { restRows } from "./rest.mjs";
 import { slowClients } from "./slow.mjs";
 import { spawnRow } from "./spawn.mjs";
 import { stormRows } from "./storm.mjs";
+import { toolsAsleepRows } from "./tools-asleep.mjs";
 import { toolRows } from "./tools.mjs";
 import { userRows } from "./users.mjs";
 
@@ -46,6 +47,7 @@ const PARTS = {
   slow: () => slowClients(isQuick ? 1 : 3, 10),
   tools: async () => tellAll(await toolRows(ROUNDS, CALLS)),
   asleep: () => asleepRow(isQuick ? 20 : 100),
+  "tools-asleep": () => toolsAsleepRows(isQuick ? 5 : 15),
   storm: () => stormRows(isQuick ? 60 : 300),
   "crash-loop": () => tellThoseOf("./crash-loop.mjs", isQuick ? 10 : 60, isQuick ? 20 : 100),
   levels: async () => tellAll(await levelRows(isQuick ? 5 : 15)),
