@@ -1,20 +1,26 @@
-// What ten children that flood their output cost a neighbour: the p99 of its calls, beside ten silent
-// children that burn as much CPU, what a `stop` takes, and the longest that the event loop is held.
-//   node bench/flood.mjs [seconds] [KIND…]     KIND: one or more of those below
+// What ten children that flood their output cost a neighbour: the p99 of its calls, of that beside ten
+// silent children that burn as much CPU, what a `stop` takes, and the longest that the event loop is held.
+// Two daemons, one with each, are measured in turns, while the children of the other stand still; what is
+// told is the median of all turns, with the quarters beside it.
+//   node bench/flood.mjs [--rounds 5] [--seconds 10] [KIND…]     KIND: one or more of those below
 import { fork } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { setTimeout as sleep } from "node:timers/promises";
+import { parseArgs } from "node:util";
 import { clients, initialize } from "./clients.mjs";
 import { makeFolder, removeFolder, rssMiB, startDaemon } from "./daemon.mjs";
-import { atShare, sum, table, tell } from "./report.mjs";
+import { atShare, median, shuffled, sum, table, tell } from "./report.mjs";
 
 const here = (file) => fileURLToPath(new URL(file, import.meta.url));
 const CHILDREN = 10;
 const CALLS_PER_S = 50;
 /** A child that begins to flood is read at full speed at first. */
 const WARM_UP_SECONDS = { stdio: 5, sse: 15, http: 15 };
+/** Children that go on are on their way again. */
+const SETTLE_MS = 2000;
+const FIRST_PORT = 18_040;
 const TICKS_PER_S = 100;
 
 /** A stdio server that answers `initialize`, and from then on does what `rest` says. */
@@ -139,116 +145,212 @@ async function readersOf(front, users) {
   return readers;
 }
 
-/** A daemon with so many children of this program, each another user's, and a neighbour's calls beside them. */
-async function beside({ transport, front }, source, seconds) {
-  const well = { command: process.execPath, args: [here("echo-stdio.mjs")] };
-  const folder = makeFolder({ well, other: serverOf(transport, source) });
-  let onProbed;
-  const daemon = await startDaemon(folder, {
-    preload: here("loop-probe.mjs"),
-    onMessage: (seen) => onProbed(seen),
-  });
-  const probe = () =>
-    new Promise((resolve) => {
-      onProbed = resolve;
-      daemon.send("look");
+/** A daemon with so many children of this program, each another user's, and a neighbour who calls beside them. */
+class Beside {
+  #daemon;
+  #folder;
+  #clients;
+  #good;
+  #readers;
+  #pids = [];
+  #onProbed = () => {};
+  heldMs = 0;
+
+  static async open({ transport, front }, source, port) {
+    const side = new Beside();
+    const well = { command: process.execPath, args: [here("echo-stdio.mjs")] };
+    side.#folder = makeFolder({ well, other: serverOf(transport, source) }, { port });
+    side.#daemon = await startDaemon(side.#folder, {
+      preload: here("loop-probe.mjs"),
+      onMessage: (seen) => side.#onProbed(seen),
     });
-  const { post, close } = clients(folder.url, 60_000);
-  let readers;
-  try {
-    const add = async (user, which) => {
-      const { key } = await daemon.api("POST", "/api/users", { user });
-      return { user, server: which, secret: key.secret };
+    side.#clients = clients(side.#folder.url, 60_000);
+    try {
+      await side.#begin(front);
+      await sleep(WARM_UP_SECONDS[transport] * 1000);
+      await side.#look();
+    } catch (error) {
+      await side.close();
+      throw error;
+    }
+    return side;
+  }
+
+  async #begin(front) {
+    const { api } = this.#daemon;
+    const { post } = this.#clients;
+    const add = async (user, server) => {
+      const { key } = await api("POST", "/api/users", { user });
+      return { user, server, secret: key.secret };
     };
     const open = async (user) => ({ ...user, session: (await post(user, initialize)).session });
-    const good = await open(await add("good", "well"));
-    const call = async (id) => {
-      const begun = performance.now();
-      const params = { name: "echo", arguments: { message: "x" } };
-      const { status } = await post(good, { id, method: "tools/call", params });
-      if (status !== 200) throw new Error(`a call was answered with ${status}`);
-      return performance.now() - begun;
-    };
-    for (let id = 1; id < 2000; id++) await call(`warm ${id}`);
+    this.#good = await open(await add("good", "well"));
+    for (let id = 1; id < 2000; id++) await this.#call(`warm ${id}`);
     const noisy = [];
     for (let i = 0; i < CHILDREN; i++) noisy.push(await add(`noisy${i}`, "other"));
     if (front === undefined) for (const user of noisy) await open(user);
     else {
       const users = noisy.map(({ user, secret }) => ({
-        url: folder.url,
+        url: this.#folder.url,
         path: `/u/${user}/other`,
         secret,
       }));
-      readers = await readersOf(front, users);
+      this.#readers = await readersOf(front, users);
     }
-    await probe();
-    await sleep(WARM_UP_SECONDS[transport] * 1000);
-    const early = await probe();
-    const { instances } = await daemon.api("GET", "/api/status");
-    const pids = instances.filter(({ server: name }) => name === "other").map(({ pid }) => pid);
+    await this.#probe();
+    const { instances } = await api("GET", "/api/status");
+    this.#pids = instances.filter(({ server }) => server === "other").map(({ pid }) => pid);
     // What reads is of the flood too.
-    if (readers !== undefined) pids.push(readers.pid);
-    const [before, since] = [sum(pids.map(cpuTicks)), performance.now()];
+    if (this.#readers !== undefined) this.#pids.push(this.#readers.pid);
+  }
+
+  async #call(id) {
+    const begun = performance.now();
+    const params = { name: "echo", arguments: { message: "x" } };
+    const { status } = await this.#clients.post(this.#good, { id, method: "tools/call", params });
+    if (status !== 200) throw new Error(`a call was answered with ${status}`);
+    return performance.now() - begun;
+  }
+
+  #probe() {
+    return new Promise((resolve) => {
+      this.#onProbed = resolve;
+      this.#daemon.send("look");
+    });
+  }
+
+  async #look() {
+    const { longestMs } = await this.#probe();
+    this.heldMs = Math.max(this.heldMs, longestMs);
+  }
+
+  #signal(signal) {
+    for (const pid of this.#pids)
+      try {
+        process.kill(pid, signal);
+      } catch {
+        // The one that was stopped is gone.
+      }
+  }
+
+  /** Whoever is not measured leaves the machine to who is. */
+  pause() {
+    this.#signal("SIGSTOP");
+  }
+
+  async goOn() {
+    this.#signal("SIGCONT");
+    await sleep(SETTLE_MS);
+  }
+
+  /** The neighbour's calls for so long, and what a child burns meanwhile, in cores. */
+  async measure(seconds) {
+    const [before, since] = [sum(this.#pids.map(cpuTicks)), performance.now()];
     const took = [];
     for (let id = 1; performance.now() - since < seconds * 1000; id++) {
-      took.push(await call(id));
+      took.push(await this.#call(id));
       await sleep((1000 / CALLS_PER_S) * 2 * Math.random());
     }
-    const spent = (sum(pids.map(cpuTicks)) - before) / TICKS_PER_S;
+    const spent = (sum(this.#pids.map(cpuTicks)) - before) / TICKS_PER_S;
     const cores = spent / ((performance.now() - since) / 1000) / CHILDREN;
-    const rss = rssMiB(daemon.pid);
-    const { longestMs } = await probe();
+    await this.#look();
+    return { p99: atShare(took, 0.99), p50: atShare(took, 0.5), cores };
+  }
+
+  get rss() {
+    return rssMiB(this.#daemon.pid);
+  }
+
+  /** What it takes to stop one of them. */
+  async stopMs() {
     const begun = performance.now();
-    await daemon.api("POST", "/api/users/noisy0/stop", {});
-    return {
-      p99: atShare(took, 0.99),
-      p50: atShare(took, 0.5),
-      cores,
-      rss,
-      heldMs: Math.max(longestMs, early.longestMs),
-      stopMs: performance.now() - begun,
-    };
+    await this.#daemon.api("POST", "/api/users/noisy0/stop", {});
+    return performance.now() - begun;
+  }
+
+  async close() {
+    this.#signal("SIGCONT");
+    this.#clients.close();
+    this.#readers?.kill();
+    await this.#daemon.stop();
+    removeFolder(this.#folder);
+  }
+}
+
+/** Both beside each other: what each turn found, and what was found at the end. */
+async function inTurns(kind, { rounds, seconds }) {
+  const sides = [await Beside.open(kind, kind.flood, FIRST_PORT)];
+  try {
+    const { cores } = await sides[0].measure(seconds);
+    sides[0].pause();
+    sides.push(await Beside.open(kind, kind.silent(burning(cores)), FIRST_PORT + 1));
+    sides[1].pause();
+    const turns = [[], []];
+    for (let round = 0; round < rounds; round++)
+      for (const i of shuffled([0, 1])) {
+        await sides[i].goOn();
+        turns[i].push(await sides[i].measure(seconds));
+        sides[i].pause();
+      }
+    const ends = [];
+    for (const side of sides) {
+      await side.goOn();
+      const { rss, heldMs } = side;
+      ends.push({ rss, heldMs, stopMs: await side.stopMs() });
+      side.pause();
+    }
+    return { turns, ends };
   } finally {
-    close();
-    readers?.kill();
-    await daemon.stop();
-    removeFolder(folder);
+    for (const side of sides) await side.close();
   }
 }
 
-/** The rows of all kinds, or of these. */
-async function floodRows(seconds, kinds) {
-  for (const name of kinds) {
-    const kind = KINDS[name];
-    const flooded = await beside(kind, kind.flood, seconds);
-    const silent = await beside(kind, kind.silent(burning(flooded.cores)), seconds);
-    const ratio = flooded.p99 / silent.p99;
-    tell(
-      `beside ${CHILDREN} children that write ${name}: p99 of calls, of that beside ${CHILDREN} silent ones that burn as much`,
-      `${ratio.toFixed(2)} (${silent.p99.toFixed(1)} → ${flooded.p99.toFixed(1)} ms)`,
-      "≤ 1.5",
-      ratio <= 1.5,
-    );
-    const late = flooded.stopMs - silent.stopMs;
-    tell("the same: what a stop takes longer", `${Math.round(late)} ms`, "≤ 1000 ms", late <= 1000);
-    tell(
-      "the same: the longest that the event loop is held",
-      `${flooded.heldMs.toFixed(1)} ms (${silent.heldMs.toFixed(1)} beside silent ones)`,
-      "≤ 20 ms",
-      flooded.heldMs <= 20,
-    );
-    tell(
-      "the same: memory of the daemon",
-      `${Math.round(flooded.rss)} MiB`,
-      "≤ 250 MiB",
-      flooded.rss <= 250,
-    );
-    console.error(
-      `p50 ${silent.p50.toFixed(1)} → ${flooded.p50.toFixed(1)} ms, ${flooded.cores.toFixed(2)} and ${silent.cores.toFixed(2)} cores a child`,
-    );
-  }
+async function tellOf(name, options) {
+  const { turns, ends } = await inTurns(KINDS[name], options);
+  const [flooded, silent] = ends;
+  const of = (key) => turns.map((side) => median(side.map((turn) => turn[key])));
+  const ratios = turns[0].map(({ p99 }, i) => p99 / turns[1][i].p99);
+  const ratio = median(ratios);
+  const [low, high] = [0.25, 0.75].map((share) => atShare(ratios, share).toFixed(2));
+  const [with_, without] = of("p99");
+  tell(
+    `beside ${CHILDREN} children that write ${name}: p99 of calls, of that beside ${CHILDREN} silent ones that burn as much`,
+    `${ratio.toFixed(2)} (${low}–${high}; ${without.toFixed(1)} → ${with_.toFixed(1)} ms)`,
+    "≤ 1.5",
+    ratio <= 1.5,
+  );
+  const late = flooded.stopMs - silent.stopMs;
+  tell("the same: what a stop takes longer", `${Math.round(late)} ms`, "≤ 1000 ms", late <= 1000);
+  tell(
+    "the same: the longest that the event loop is held",
+    `${flooded.heldMs.toFixed(1)} ms (${silent.heldMs.toFixed(1)} beside silent ones)`,
+    "≤ 20 ms",
+    flooded.heldMs <= 20,
+  );
+  tell(
+    "the same: memory of the daemon",
+    `${Math.round(flooded.rss)} MiB`,
+    "≤ 250 MiB",
+    flooded.rss <= 250,
+  );
+  const [noisy, calm] = of("cores").map((cores) => cores.toFixed(2));
+  const [late50, early50] = of("p50").map((ms) => ms.toFixed(1));
+  console.error(`p50 ${early50} → ${late50} ms, ${noisy} and ${calm} cores a child`);
 }
 
-const [seconds = "20", ...kinds] = process.argv.slice(2);
-await floodRows(Number(seconds), kinds.length > 0 ? kinds : Object.keys(KINDS));
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    rounds: { type: "string", default: "5" },
+    seconds: { type: "string", default: "10" },
+  },
+});
+const unknown = positionals.filter((name) => !Object.hasOwn(KINDS, name));
+if (unknown.length > 0) {
+  console.error(`there is no ${unknown.join(", ")}; there are: ${Object.keys(KINDS).join(", ")}`);
+  process.exit(2);
+}
+const options = { rounds: Number(values.rounds), seconds: Number(values.seconds) };
+for (const name of positionals.length > 0 ? positionals : Object.keys(KINDS))
+  await tellOf(name, options);
 console.log(table());
