@@ -19,7 +19,7 @@ export async function openPanel(t: TestContext, servers: object = {}, config: ob
   });
   const order = async <T>(method: string, path: string, body: object = {}): Promise<T> =>
     await orderControl<T>(daemon.socket, method, path, body);
-  const browser = await Chromium.open(t);
+  const browser = await Chromium.open(t, ["evil.example"]);
   const page = await browser.page();
   await trap(page);
   const link = async (): Promise<string> =>
