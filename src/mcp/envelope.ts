@@ -1,6 +1,5 @@
 /** Room: mcp. What the protocol's text says, and no more: JSON-RPC envelopes, event streams, endpoint events, headers. Pure; never opens a socket, never keeps a session. */
 import {
-  BACKSLASH,
   CLOSE_BRACE,
   CLOSE_BRACKET,
   COLON,
@@ -12,6 +11,7 @@ import {
 } from "./bytes.ts";
 import { canonicalId, unescaped } from "./canonical-id.ts";
 import { locate, textAt } from "./json-span.ts";
+import { endOfString, isEscapedAt } from "./json-string.ts";
 import type { Text } from "./long-text.ts";
 import type { AnswerOutcome, Message } from "./message.ts";
 
@@ -76,15 +76,15 @@ export class EnvelopeScanner {
   write(chunk: Buffer, from: number, to: number): void {
     this.#captureFrom = from;
     for (let i = from; i < to; i++) {
-      let byte = chunk[i]!;
       if (this.#inString) {
-        while (!this.#escaped && byte !== QUOTE && byte !== BACKSLASH && ++i < to) byte = chunk[i]!;
-        if (i >= to) break;
-        if (this.#escaped) this.#escaped = false;
-        else if (byte === BACKSLASH) this.#escaped = true;
-        else this.#endString(chunk, i + 1);
+        const end = endOfString(chunk, i, to, this.#escaped);
+        this.#escaped = end === to && isEscapedAt(chunk, i, to, this.#escaped);
+        if (end === to) break;
+        i = end;
+        this.#endString(chunk, end + 1);
         continue;
       }
+      const byte = chunk[i]!;
       switch (byte) {
         case QUOTE:
           this.#inString = true;

@@ -9,6 +9,7 @@ import {
   QUOTE,
   SPACE,
 } from "./bytes.ts";
+import { endOfString } from "./json-string.ts";
 import { LongText } from "./long-text.ts";
 import type { Text } from "./long-text.ts";
 import type { Span } from "./span.ts";
@@ -146,12 +147,7 @@ function skipSpace(json: Buffer, from: number): number {
 
 /** The index behind the closing quote of the string that begins here. */
 function skipString(json: Buffer, from: number): number {
-  for (let at = from + 1; at < json.length; at++) {
-    const byte = json[at];
-    if (byte === BACKSLASH) at += 1;
-    else if (byte === QUOTE) return at + 1;
-  }
-  return json.length;
+  return Math.min(json.length, endOfString(json, from + 1, json.length) + 1);
 }
 
 function skipValue(json: Buffer, from: number): number {

@@ -1,5 +1,4 @@
 import {
-  BACKSLASH,
   CLOSE_BRACE,
   CLOSE_BRACKET,
   COLON,
@@ -10,6 +9,7 @@ import {
   SPACE,
 } from "./bytes.ts";
 import { canonicalId } from "./canonical-id.ts";
+import { endOfString, isEscapedAt } from "./json-string.ts";
 import type { Message } from "./message.ts";
 import { META } from "./modern.ts";
 import type { Span } from "./span.ts";
@@ -114,15 +114,17 @@ export class MessageScanner {
   write(chunk: Buffer): void {
     this.#keptFrom = 0;
     for (let i = 0; i < chunk.length; i++) {
-      let byte = chunk[i]!;
       if (this.#inString) {
-        while (!this.#isEscaped && byte !== QUOTE && byte !== BACKSLASH && ++i < chunk.length)
-          byte = chunk[i]!;
-        if (i >= chunk.length) break;
-        if (this.#isEscaped) this.#isEscaped = false;
-        else if (byte === BACKSLASH) this.#isEscaped = true;
-        else this.#endString(chunk, i + 1);
-      } else if (byte > SPACE) {
+        const end = endOfString(chunk, i, chunk.length, this.#isEscaped);
+        const isOpen = end === chunk.length;
+        this.#isEscaped = isOpen && isEscapedAt(chunk, i, end, this.#isEscaped);
+        if (isOpen) break;
+        i = end;
+        this.#endString(chunk, end + 1);
+        continue;
+      }
+      const byte = chunk[i]!;
+      if (byte > SPACE) {
         this.#token(chunk, i, byte);
       } else if (this.#kept === "literal") {
         this.#endValue(chunk, i);
