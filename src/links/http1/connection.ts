@@ -66,7 +66,9 @@ export class Connection implements ResponseSink {
 
   constructor({ connect, isTls, share, owner }: ConnectionOptions) {
     const onread = (size: number): true => {
-      this.#read(Buffer.from(READ_BUFFER.subarray(0, size)));
+      const chunk = Buffer.allocUnsafe(size);
+      READ_BUFFER.copy(chunk, 0, 0, size);
+      this.#read(chunk);
       return true;
     };
     const socket = connect({ buffer: READ_BUFFER, callback: onread });

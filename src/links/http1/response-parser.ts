@@ -1,5 +1,5 @@
 import { SupervisorError } from "../../errors.ts";
-import { SPACE, TAB } from "../../mcp/bytes.ts";
+import { CR, LF, SPACE, TAB } from "../../mcp/bytes.ts";
 
 export type ResponseHeaders = Readonly<Record<string, string | undefined>>;
 
@@ -17,8 +17,9 @@ const TOKEN = /^[!#$%&'*+.^_`|~0-9a-z-]+$/;
 /** Of a status line or a field (RFC 9110, 5.5): obs-text is allowed, every other control is refused. */
 const STATUS_LINE = /^HTTP\/1\.([01]) ([1-5]\d\d)(?: [\t\x20-\x7e\x80-\xff]*)?$/;
 const NOT_IN_VALUE = /[^\t\x20-\x7e\x80-\xff]/;
-/** The size, and an extension that means nothing here (RFC 9112, 7.1.1). */
-const CHUNK_LINE = /^([0-9a-f]{1,12})(?:[\t ]*;[\t\x20-\x7e\x80-\xff]*)?$/i;
+/** Behind the size: an extension that means nothing here (RFC 9112, 7.1.1). */
+const CHUNK_EXTENSION = /^[\t ]*;[\t\x20-\x7e\x80-\xff]*$/;
+const MAX_SIZE_DIGITS = 12;
 /** `Keep-Alive: timeout=5, max=100`, which Node, uvicorn and Apache send. */
 const IDLE_TIMEOUT = /(?:^|[,;])[\t ]*timeout[\t ]*=[\t ]*"?(\d{1,9})/i;
 /** A server that closes an idle connection in so many seconds is not asked in the last of them: the request would meet the close. */
@@ -28,16 +29,17 @@ const KNOWN_NAMES = new Map<string, string>();
 const MAX_KNOWN_NAMES = 500;
 const MAX_KNOWN_NAME = 40;
 
+/** What comes next. `left` of the parser says how much of a body, a chunk or the trailers may. */
 type State =
-  | { readonly kind: "head" }
-  | { readonly kind: "length"; left: number }
-  | { readonly kind: "chunk-size" }
-  | { readonly kind: "chunk"; left: number }
-  | { readonly kind: "chunk-end" }
-  | { readonly kind: "trailers"; left: number }
-  | { readonly kind: "until-close" }
-  | { readonly kind: "end" }
-  | { readonly kind: "idle" };
+  | "head"
+  | "length"
+  | "chunk-size"
+  | "chunk"
+  | "chunk-end"
+  | "trailers"
+  | "until-close"
+  | "end"
+  | "idle";
 
 interface Head {
   readonly text: string;
@@ -48,13 +50,6 @@ interface Head {
 
 /** Of any server: they answer in the same words for as long as their Date says the same second. */
 let latest: Head | undefined;
-
-const HEAD: State = { kind: "head" };
-const END: State = { kind: "end" };
-const IDLE: State = { kind: "idle" };
-const CHUNK_SIZE: State = { kind: "chunk-size" };
-const CHUNK_END: State = { kind: "chunk-end" };
-const UNTIL_CLOSE: State = { kind: "until-close" };
 
 const invalid = (what: string): SupervisorError =>
   new SupervisorError("UPSTREAM_INVALID", `the server's answer is not HTTP/1.1: ${what}`);
@@ -69,7 +64,8 @@ const invalid = (what: string): SupervisorError =>
  */
 export class ResponseParser {
   readonly #sink: ResponseSink;
-  #state: State = IDLE;
+  #state: State = "idle";
+  #left = 0;
   #rest: Buffer | undefined;
   #reuseMs = Infinity;
 
@@ -79,73 +75,75 @@ export class ResponseParser {
 
   /** A request was sent: its response is what comes next. */
   expect(): void {
-    this.#state = HEAD;
+    this.#state = "head";
   }
 
   push(chunk: Buffer): void {
-    let bytes = this.#rest === undefined ? chunk : Buffer.concat([this.#rest, chunk]);
+    const bytes = this.#rest === undefined ? chunk : Buffer.concat([this.#rest, chunk]);
     this.#rest = undefined;
-    while (bytes.length > 0) {
-      const used = this.#step(bytes);
+    for (let at = 0; at < bytes.length;) {
+      const used = this.#step(bytes, at);
       if (used === 0) {
-        this.#rest = bytes;
+        this.#rest = bytes.subarray(at);
         return;
       }
-      bytes = used === bytes.length ? EMPTY : bytes.subarray(used);
+      at += used;
       // What is behind an answer was not asked for, and must not be the next one's beginning.
-      if (this.#state.kind === "end") return this.#finish(bytes.length > 0 ? 0 : this.#reuseMs);
+      if (this.#state === "end") return this.#finish(at < bytes.length ? 0 : this.#reuseMs);
     }
   }
 
   /** The server closed its side. Returns true when that ended a response in order. */
   close(): boolean {
-    if (this.#state.kind !== "until-close") return this.#state.kind === "idle";
+    if (this.#state !== "until-close") return this.#state === "idle";
     this.#finish(0);
     return true;
   }
 
-  /** Takes what it can use of the bytes and tells how many that were; none means "more is needed". */
-  #step(bytes: Buffer): number {
-    switch (this.#state.kind) {
+  /** Takes what it can use of the bytes behind `at` and tells how many that were; none means "more is needed". */
+  #step(bytes: Buffer, at: number): number {
+    switch (this.#state) {
       case "head":
-        return this.#readHead(bytes);
+        return this.#readHead(bytes, at);
       case "length":
       case "chunk":
-        return this.#body(bytes, this.#state);
+        return this.#body(bytes, at);
       case "until-close":
-        this.#sink.data(bytes);
-        return bytes.length;
+        this.#sink.data(at === 0 ? bytes : bytes.subarray(at));
+        return bytes.length - at;
       case "chunk-size":
-        return this.#chunkSize(bytes);
+        return this.#chunkSize(bytes, at);
       case "chunk-end":
-        if (bytes.length < 2) return 0;
-        if (bytes[0] !== 13 || bytes[1] !== 10) throw invalid("a chunk is longer than it said");
-        this.#state = CHUNK_SIZE;
+        if (bytes.length - at < 2) return 0;
+        if (bytes[at] !== CR || bytes[at + 1] !== LF)
+          throw invalid("a chunk is longer than it said");
+        this.#state = "chunk-size";
         return 2;
       case "trailers":
-        return this.#trailer(bytes, this.#state);
+        return this.#trailer(bytes, at);
       case "end":
       case "idle":
         throw invalid("bytes that no request asked for");
     }
   }
 
-  #readHead(bytes: Buffer): number {
-    const end = bytes.indexOf("\r\n\r\n");
-    requireRoom(end === -1 ? bytes.length : end, MAX_HEAD_BYTES);
+  #readHead(bytes: Buffer, at: number): number {
+    const end = bytes.indexOf("\r\n\r\n", at);
+    requireRoom((end === -1 ? bytes.length : end) - at, MAX_HEAD_BYTES);
     if (end === -1) return 0;
-    const text = bytes.toString("latin1", 0, end);
+    const used = end + 4 - at;
+    const text = bytes.toString("latin1", at, end);
     if (latest?.text !== text) latest = parseHead(text);
     const { code, headers, reuseMs } = latest;
     if (code < 200) {
       if (code === 101) throw invalid("an upgrade that nobody asked for");
-      return end + 4;
+      return used;
     }
     this.#reuseMs = reuseMs;
     const isEmpty = this.#frame(code, headers);
     this.#sink.head(code, headers);
-    if (isEmpty) this.#state = END;
-    return end + 4;
+    if (isEmpty) this.#state = "end";
+    return used;
   }
 
   /** Decides how the body ends (RFC 9112, 6.3); true when there is none. */
@@ -155,59 +153,81 @@ export class ResponseParser {
     if (code === 204 || code === 304) return true;
     if (coding !== undefined) {
       if (coding.toLowerCase() !== "chunked" || length !== undefined) throw invalid("its framing");
-      this.#state = CHUNK_SIZE;
+      this.#state = "chunk-size";
       return false;
     }
     if (length === undefined) {
-      this.#state = UNTIL_CLOSE;
+      this.#state = "until-close";
       return false;
     }
     if (!/^\d{1,15}$/.test(length)) throw invalid("its length");
-    this.#state = { kind: "length", left: Number(length) };
-    return Number(length) === 0;
+    this.#state = "length";
+    this.#left = Number(length);
+    return this.#left === 0;
   }
 
-  #body(bytes: Buffer, state: { readonly kind: "length" | "chunk"; left: number }): number {
-    const part = bytes.length > state.left ? bytes.subarray(0, state.left) : bytes;
-    state.left -= part.length;
-    if (state.left === 0 && state.kind === "chunk") this.#state = CHUNK_END;
-    this.#sink.data(part);
-    if (state.left === 0 && state.kind === "length") this.#state = END;
-    return part.length;
+  #body(bytes: Buffer, at: number): number {
+    const length = Math.min(bytes.length - at, this.#left);
+    const isOfChunk = this.#state === "chunk";
+    const isLast = length === this.#left;
+    this.#left -= length;
+    if (isLast && isOfChunk) this.#state = "chunk-end";
+    this.#sink.data(length === bytes.length ? bytes : bytes.subarray(at, at + length));
+    if (isLast && !isOfChunk) this.#state = "end";
+    return length;
   }
 
-  #chunkSize(bytes: Buffer): number {
-    const end = bytes.indexOf(CRLF);
-    requireRoom(end === -1 ? bytes.length : end, MAX_CHUNK_LINE_BYTES);
+  #chunkSize(bytes: Buffer, at: number): number {
+    const end = bytes.indexOf(CRLF, at);
+    requireRoom((end === -1 ? bytes.length : end) - at, MAX_CHUNK_LINE_BYTES);
     if (end === -1) return 0;
-    const size = CHUNK_LINE.exec(bytes.toString("latin1", 0, end))?.[1];
-    if (size === undefined) throw invalid("the size of a chunk");
-    const left = Number.parseInt(size, 16);
-    this.#state = left === 0 ? { kind: "trailers", left: MAX_HEAD_BYTES } : { kind: "chunk", left };
-    return end + 2;
+    const size = sizeIn(bytes, at, end);
+    this.#state = size === 0 ? "trailers" : "chunk";
+    this.#left = size === 0 ? MAX_HEAD_BYTES : size;
+    return end + 2 - at;
   }
 
   /** Nobody is told of trailers, but what is none may be the next answer's beginning. */
-  #trailer(bytes: Buffer, state: { readonly kind: "trailers"; left: number }): number {
-    const end = bytes.indexOf(CRLF);
-    requireRoom(end === -1 ? bytes.length : end, state.left);
+  #trailer(bytes: Buffer, at: number): number {
+    const end = bytes.indexOf(CRLF, at);
+    const length = (end === -1 ? bytes.length : end) - at;
+    requireRoom(length, this.#left);
     if (end === -1) return 0;
-    state.left -= end;
-    if (end === 0) this.#state = END;
-    else fieldIn(bytes.toString("latin1", 0, end));
-    return end + 2;
+    this.#left -= length;
+    if (length === 0) this.#state = "end";
+    else fieldIn(bytes.toString("latin1", at, end));
+    return length + 2;
   }
 
   #finish(reuseMs: number): void {
-    this.#state = IDLE;
+    this.#state = "idle";
     this.#sink.end(reuseMs);
   }
 }
 
-const EMPTY = Buffer.alloc(0);
-
 function requireRoom(bytes: number, limit: number): void {
   if (bytes > limit) throw invalid("a head that has no end");
+}
+
+/** Of a chunk, from its line. */
+function sizeIn(bytes: Buffer, from: number, end: number): number {
+  let size = 0;
+  let at = from;
+  for (; at < end; at++) {
+    const digit = hexDigit(bytes[at]!);
+    if (digit === -1) break;
+    size = size * 16 + digit;
+  }
+  const digits = at - from;
+  const isWhole = at === end || CHUNK_EXTENSION.test(bytes.toString("latin1", at, end));
+  if (digits === 0 || digits > MAX_SIZE_DIGITS || !isWhole) throw invalid("the size of a chunk");
+  return size;
+}
+
+function hexDigit(byte: number): number {
+  if (byte >= 0x30 && byte <= 0x39) return byte - 0x30;
+  const lower = byte | 0x20;
+  return lower >= 0x61 && lower <= 0x66 ? lower - 0x57 : -1;
 }
 
 function parseHead(text: string): Head {
