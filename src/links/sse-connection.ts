@@ -2,17 +2,26 @@ import { contained, guarded } from "../containment.ts";
 import { SupervisorError } from "../errors.ts";
 import { resolveEndpoint } from "../mcp/endpoint.ts";
 import { idsOf } from "../mcp/envelope.ts";
+import type { Message } from "../mcp/envelope.ts";
 import { isEventStream, withOwnHeaders } from "../mcp/headers.ts";
 import { SseReader, dataOf } from "../mcp/sse.ts";
 import type { EventPart } from "../mcp/sse.ts";
 import { pathOf } from "./http1/client.ts";
-import type { Exchange, HttpClient, Receiver, ResponseHeaders } from "./http1/client.ts";
+import type {
+  Exchange,
+  HttpClient,
+  HttpRequest,
+  Receiver,
+  ResponseHeaders,
+} from "./http1/client.ts";
 import type { Link, PostAnswer, Posting } from "./link.ts";
 
 /** The answer to a POST says "accepted"; what is longer than this is not read on. */
 const MAX_ANSWER_BYTES = 64 * 1024;
 /** A server that dies has its connections ended one after the other, so much apart on a loaded machine too. */
 const VERDICT_MS = 20;
+const NO_HEADERS: ResponseHeaders = {};
+const NO_BODY = Buffer.alloc(0);
 
 export interface SseTarget {
   url: URL;
@@ -83,19 +92,16 @@ export class SseConnection implements Link {
       return Promise.reject(
         new SupervisorError("UPSTREAM_RESET", "the session with the server is over"),
       );
-    const ids = idsOf(messages);
+    const request: HttpRequest = {
+      method: "POST",
+      path: pathOf(this.#endpoint!),
+      headers: withOwnHeaders(headers, target.headers),
+      body,
+    };
     return new Promise<PostAnswer>((resolve, reject) => {
-      const post: Post = new Post({
-        client,
-        body,
-        ids,
-        headers: withOwnHeaders(headers, target.headers),
-        resolve,
-        reject,
-        posts: this.#posts,
-        onSettled: (error) => this.#onSettled(ids, error),
-      });
-      post.send(this.#endpoint!);
+      const post = new Post({ messages, resolve, reject, onOver: this.#onOver });
+      post.send(client, request);
+      this.#posts.add(post);
       this.#watch ??= this.#failLatePostsIn(postTimeoutMs);
     });
   }
@@ -246,25 +252,20 @@ export class SseConnection implements Link {
   }
 
   /** How a post ended tells whether anybody has read it. */
-  #onSettled(ids: readonly string[], error: SupervisorError | undefined): void {
+  readonly #onOver = (post: Post, error: SupervisorError | undefined): void => {
+    this.#posts.delete(post);
     if (this.#ending === undefined || this.#isClosed) return;
-    if (error?.code === "UPSTREAM_REFUSED") this.#unsent = [...this.#unsent, ...ids];
+    if (error?.code === "UPSTREAM_REFUSED") this.#unsent = [...this.#unsent, ...post.ids];
     if (this.#posts.size === 0) this.#ending.over();
-  }
+  };
 }
 
 interface PostOptions {
-  readonly client: HttpClient;
-  readonly body: Buffer;
-  /** Of the requests in it. */
-  readonly ids: readonly string[];
-  readonly headers: readonly string[];
+  readonly messages: readonly Message[];
   readonly resolve: (answer: PostAnswer) => void;
   readonly reject: (error: SupervisorError) => void;
-  /** Those that wait for their answer, this one among them until it has it. */
-  readonly posts: Set<Post>;
-  /** It is over, with an error where the server has not answered. */
-  readonly onSettled: (error: SupervisorError | undefined) => void;
+  /** With an error where the server has not answered. */
+  readonly onOver: (post: Post, error: SupervisorError | undefined) => void;
 }
 
 /** One message on its way, until the server has said that it took it. */
@@ -274,27 +275,27 @@ class Post implements Receiver {
   readonly #options: PostOptions;
   #exchange: Exchange | undefined;
   #status = 0;
-  #headers: ResponseHeaders = {};
-  #chunks: Buffer[] = [];
+  #headers: ResponseHeaders = NO_HEADERS;
+  /** Nearly every answer is one chunk at most. */
+  #first: Buffer | undefined;
+  #more: Buffer[] | undefined;
   #size = 0;
 
   constructor(options: PostOptions) {
     this.#options = options;
   }
 
+  /** Of the requests in it. */
   get ids(): readonly string[] {
-    return this.#options.ids;
+    return idsOf(this.#options.messages);
   }
 
   get isUnsent(): boolean {
     return this.#exchange?.isUnsent === true;
   }
 
-  send(url: URL): void {
-    const { client, headers, body, posts } = this.#options;
-    const path = pathOf(url);
-    this.#exchange = client.request({ method: "POST", path, headers, body }, this);
-    posts.add(this);
+  send(client: HttpClient, request: HttpRequest): void {
+    this.#exchange = client.request(request, this);
   }
 
   head(status: number, headers: ResponseHeaders): void {
@@ -304,23 +305,23 @@ class Post implements Receiver {
 
   data(chunk: Buffer): void {
     this.#size += chunk.length;
-    if (this.#size <= MAX_ANSWER_BYTES) this.#chunks.push(chunk);
-    else this.#chunks = [];
+    if (this.#size > MAX_ANSWER_BYTES) this.#first = this.#more = undefined;
+    else if (this.#first === undefined) this.#first = chunk;
+    else (this.#more ??= []).push(chunk);
   }
 
   end(): void {
-    const { posts, resolve, onSettled } = this.#options;
-    posts.delete(this);
-    const body = this.#chunks.length === 1 ? this.#chunks[0]! : Buffer.concat(this.#chunks);
+    const { resolve, onOver } = this.#options;
+    const first = this.#first ?? NO_BODY;
+    const body = this.#more === undefined ? first : Buffer.concat([first, ...this.#more]);
     resolve({ status: this.#status, headers: this.#headers, body });
-    onSettled(undefined);
+    onOver(this, undefined);
   }
 
   fail(error: SupervisorError): void {
-    const { posts, reject, onSettled } = this.#options;
-    posts.delete(this);
+    const { reject, onOver } = this.#options;
     reject(error);
-    onSettled(error);
+    onOver(this, error);
   }
 
   broke(thrown: unknown): void {

@@ -17,8 +17,11 @@ export const isResponse = (message: Message): boolean =>
   message.id !== undefined && message.method === undefined;
 
 /** Of the requests among them, as canonical JSON text. */
-export const idsOf = (messages: readonly Message[]): string[] =>
-  messages.filter(isRequest).map(({ id }) => id!);
+export function idsOf(messages: readonly Message[]): string[] {
+  const ids: string[] = [];
+  for (const message of messages) if (isRequest(message)) ids.push(message.id!);
+  return ids;
+}
 
 /** An answer without an id, or with null for one: it can be about nothing that was asked. */
 export const isForNobody = (message: Message): boolean =>

@@ -4,6 +4,8 @@ import type { EventPart } from "../mcp/sse.ts";
 import type { InFlight } from "./in-flight.ts";
 import { MAX_LIST_BYTES } from "./list-pages.ts";
 
+const NONE: Buffer[] = [];
+
 /** Follows one answer of a server as it passes: which of the requests of its POST are answered, and how. */
 export class AnswerTally {
   readonly #inFlight: InFlight;
@@ -13,13 +15,14 @@ export class AnswerTally {
   /** Of a body, or of an event that goes on. */
   #bytes = 0;
   #scanner: EnvelopeScanner | undefined;
-  #body: Buffer[] = [];
+  readonly #body: Buffer[];
 
   /** `wantsBody`: what is in it is to be remembered. */
   constructor(inFlight: InFlight, messages: readonly ClientMessage[], wantsBody: boolean) {
     this.#inFlight = inFlight;
     this.#messages = messages;
     this.#wantsBody = wantsBody;
+    this.#body = wantsBody ? [] : NONE;
     this.#hasCalls = messages.some(({ tool }) => tool !== undefined);
   }
 

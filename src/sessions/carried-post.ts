@@ -36,7 +36,7 @@ export class CarriedPost implements ExchangeOwner, Carried {
   readonly #post: Post;
   readonly #tally: AnswerTally;
   readonly #exchange: HttpExchange;
-  readonly #passage: (part: EventPart) => void;
+  #passage: ((part: EventPart) => void) | undefined;
   #taken: Taken = UNTOLD;
   #status = 0;
   #gathered: Gathered | undefined;
@@ -59,7 +59,11 @@ export class CarriedPost implements ExchangeOwner, Carried {
       lastId === undefined
         ? way.exchange({ headers: posting.headers, body: posting.body }, this)
         : way.exchange(goingOnAt(lastId, posting.headers), this);
-    this.#passage = way.at.passage((part) => {
+  }
+
+  /** The way of the events of an answer that is a stream, which few are. */
+  #passageOfEvents(): (part: EventPart) => void {
+    return this.#way.at.passage((part) => {
       this.#exchange.pass(part.bytes, part.isLast, saidIn(part));
       // With the last answer of one that drains its link may be over.
       this.#tally.part(part);
@@ -130,8 +134,9 @@ export class CarriedPost implements ExchangeOwner, Carried {
   }
 
   onPart(part: EventPart): void {
-    if (this.#gathered === undefined) this.#passage(part);
-    else this.#gathered.onPart(part);
+    if (this.#gathered !== undefined) return this.#gathered.onPart(part);
+    this.#passage ??= this.#passageOfEvents();
+    this.#passage(part);
   }
 
   onPiece(piece: Buffer): void {

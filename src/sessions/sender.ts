@@ -39,26 +39,36 @@ export class Sender {
   }
 
   /** As `Link.post`; what fails because its generation has ended, or has forgotten the session, counts as taken: its end decides what becomes of it. */
-  async send(posting: Posting, at: Attachment): Promise<PostAnswer> {
-    const { messages } = posting;
+  send(posting: Posting, at: Attachment): Promise<PostAnswer> {
     try {
-      const answer = await at.link.post(posting);
-      const { status } = answer;
-      if ((status === 404 || status === 400) && this.#isForgotten(status, messages))
-        return this.#beginAnew(messages, at);
-      if (messages.some(isInitialized)) this.#session.sleeper.isThere(at);
-      return answer;
+      return at.link.post(posting).then(
+        (answer) => this.#onAnswer(answer, posting, at),
+        (error: unknown) => this.#onFailure(error, posting, at),
+      );
     } catch (error) {
-      if (at.isOver) return ACCEPTED;
-      if (error instanceof SessionForgotten && this.#isForgotten(error.said, messages))
-        return this.#beginAnew(messages, at);
-      const ids = idsOf(messages);
-      if (isUnsent(posting, at, error)) for (const id of ids) at.refused.add(id);
-      await at.live.ending();
-      if (at.isOver) return ACCEPTED;
-      for (const id of ids) at.refused.delete(id);
-      throw error;
+      return this.#onFailure(error, posting, at);
     }
+  }
+
+  #onAnswer(answer: PostAnswer, { messages }: Posting, at: Attachment): PostAnswer {
+    const { status } = answer;
+    if ((status === 404 || status === 400) && this.#isForgotten(status, messages))
+      return this.#beginAnew(messages, at);
+    if (messages.some(isInitialized)) this.#session.sleeper.isThere(at);
+    return answer;
+  }
+
+  async #onFailure(error: unknown, posting: Posting, at: Attachment): Promise<PostAnswer> {
+    if (at.isOver) return ACCEPTED;
+    const { messages } = posting;
+    if (error instanceof SessionForgotten && this.#isForgotten(error.said, messages))
+      return this.#beginAnew(messages, at);
+    const ids = idsOf(messages);
+    if (isUnsent(posting, at, error)) for (const id of ids) at.refused.add(id);
+    await at.live.ending();
+    if (at.isOver) return ACCEPTED;
+    for (const id of ids) at.refused.delete(id);
+    throw error;
   }
 
   /** Whether a refusal is to be taken for a server that has forgotten the session, and has not taken the message. */

@@ -4,9 +4,11 @@ import type { ServerDef } from "../config/config.ts";
 import type { Instance, Live } from "../instances/supervisor.ts";
 import type { Link, LinkEvents } from "../links/link.ts";
 import type { SupervisorError } from "../errors.ts";
+import type { ClientMessage } from "../mcp/client-body.ts";
 import type { Survival } from "../telemetry/survival.ts";
 import type { Attachment } from "./attachment.ts";
 import type { Backends } from "./backends.ts";
+import type { CallWatch } from "./calls.ts";
 import type { Outlet } from "./outlet.ts";
 import type { Resend } from "./resend.ts";
 import type { SessionShowings } from "./showings.ts";
@@ -15,6 +17,11 @@ import type { SessionShowings } from "./showings.ts";
 export type OpenLink = (live: Live, events: LinkEvents) => Link | Promise<Link>;
 /** Opens a link to a generation that is ready, for a session's place there; to a stdio child at once. Rejects with UPSTREAM_*. */
 export type Connect = (live: Live, events: LinkEvents, at: Attachment) => Link | Promise<Link>;
+
+/** Who wants to know what becomes of a POST. */
+export type Watch = CallWatch | undefined;
+/** Is called with what is about to go out. */
+export type OnSending = (messages: readonly ClientMessage[]) => void;
 
 /** What a client said of its session beside the messages. */
 export interface SessionSettings {

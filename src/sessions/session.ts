@@ -7,8 +7,8 @@ import { ACCEPTED } from "../links/link.ts";
 import type { Link, LinkEvents, PostAnswer, Posting } from "../links/link.ts";
 import type { ClientMessage } from "../mcp/client-body.ts";
 import { isRequest } from "../mcp/envelope.ts";
+import { rejected } from "../platform/rejected.ts";
 import { Attachment, takenBackText } from "./attachment.ts";
-import type { CallWatch } from "./calls.ts";
 import { ComeBack } from "./come-back.ts";
 import { endBehind } from "./front.ts";
 import type { Front } from "./front.ts";
@@ -21,7 +21,7 @@ import { Sender } from "./sender.ts";
 import { noSession, sessionLost } from "./session-errors.ts";
 import { SessionMemory } from "./session-memory.ts";
 import type { SessionState } from "./session-state.ts";
-import type { SessionOptions } from "./session-options.ts";
+import type { OnSending, SessionOptions, Watch } from "./session-options.ts";
 import { serve, unserve } from "./serving.ts";
 import type { Place, Serving } from "./serving.ts";
 import { Sleeper } from "./sleeper.ts";
@@ -122,14 +122,19 @@ export class Session implements Follower {
    * Rejects with REQUEST_INVALID for an id in use, SESSION_LOST or SESSION_NOT_FOUND once the session
    * is over, with what keeps the child from starting, and as `Link.post` does.
    */
-  async post(
-    posting: Posting,
-    watch: CallWatch | undefined,
-    onSending: (messages: readonly ClientMessage[]) => void,
-  ): Promise<PostAnswer> {
-    const now = this.#now();
-    // Nothing is awaited between here and the link where there is one: a child's end in between would be the new message's end too.
-    if (now !== undefined) return await this.#carry(posting, now, watch, onSending);
+  post(posting: Posting, watch: Watch, onSending: OnSending): Promise<PostAnswer> {
+    try {
+      const now = this.#now();
+      // Nothing is awaited between here and the link where there is one: a child's end in between would be the new message's end too.
+      if (now !== undefined) return this.#carry(posting, now, watch, onSending);
+    } catch (error) {
+      return rejected(error);
+    }
+    return this.#postLater(posting, watch, onSending);
+  }
+
+  /** As `post`, where there is no generation yet that takes messages. */
+  async #postLater(posting: Posting, watch: Watch, onSending: OnSending): Promise<PostAnswer> {
     const { messages } = posting;
     if (this.memory.isBegun && !messages.some(isRequest)) return this.#hear(messages);
     const wanted = await this.#waiting.during(messages, this.#attached());
@@ -256,11 +261,11 @@ export class Session implements Follower {
     return this.sleeper.hear(messages, this.#places);
   }
 
-  async #carry(
+  #carry(
     posting: Posting,
     at: Attachment,
-    watch: CallWatch | undefined,
-    onSending: (messages: readonly ClientMessage[]) => void,
+    watch: Watch,
+    onSending: OnSending,
   ): Promise<PostAnswer> {
     const { inFlight } = this.#serving!;
     const { messages, headers } = posting;
@@ -269,7 +274,7 @@ export class Session implements Follower {
     const own = route(posting, this.#places);
     inFlight.sent(messages, watch, at, headers);
     this.memory.sent(messages);
-    return own === undefined ? ACCEPTED : await this.#sender.send(own, at);
+    return own === undefined ? Promise.resolve(ACCEPTED) : this.#sender.send(own, at);
   }
 
   async #attached(): Promise<Attachment> {
@@ -291,7 +296,8 @@ export class Session implements Follower {
         const at = this.#placeOn(live);
         try {
           this.#arriving = at;
-          await this.#arrive(at);
+          const own = { memory: this.memory, events: this.#eventsOf(at) };
+          await arrive(at, { ...this.#options, ...own, requireOpen: () => this.#requireOpen() });
           this.#hold(at);
           return at;
         } catch (error) {
@@ -309,11 +315,6 @@ export class Session implements Follower {
       if (failure.code === "SESSION_LOST") this.giveUp(failure);
       throw failure;
     }
-  }
-
-  async #arrive(at: Attachment): Promise<void> {
-    const own = { memory: this.memory, events: this.#eventsOf(at) };
-    await arrive(at, { ...this.#options, ...own, requireOpen: () => this.#requireOpen() });
   }
 
   /** The client may have left meanwhile. */

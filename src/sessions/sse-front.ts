@@ -27,7 +27,8 @@ import { LateAnswers } from "./late-answers.ts";
 import { allNews } from "./news.ts";
 import { NumberedStream } from "./numbered-stream.ts";
 import type { Outlet } from "./outlet.ts";
-import { requirePassable } from "./passable.ts";
+import { rejected } from "../platform/rejected.ts";
+import { unpassable } from "./passable.ts";
 import { Session } from "./session.ts";
 import { answerGone, noSession } from "./session-errors.ts";
 import type { WrittenMemory } from "./session-memory.ts";
@@ -189,11 +190,20 @@ export class SseFront implements Front {
    * an id in use, SESSION_NOT_FOUND once the session is over), and with any failure of a POST without
    * a request.
    */
-  async deliver(posting: Posting, watch?: CallWatch): Promise<PostAnswer> {
+  deliver(posting: Posting, watch?: CallWatch): Promise<PostAnswer> {
+    try {
+      const answer = this.#answer(posting.messages, watch);
+      return answer === undefined ? this.#send(posting, watch) : Promise.resolve(answer);
+    } catch (error) {
+      return rejected(error);
+    }
+  }
+
+  /** What needs no server; undefined where it is to be asked. */
+  #answer(messages: readonly ClientMessage[], watch?: CallWatch): PostAnswer | undefined {
     // Read while the stream ended: it is to begin nothing that nobody would end.
     if (this.#isClosed) throw noSession();
     const { session } = this;
-    const { messages } = posting;
     const discovery = this.#options.isBridged ? messages.find(isDiscovery) : undefined;
     if (discovery !== undefined) return this.#refuseDiscovery(discovery.id!, watch);
     // It asks whether the session is there, with the stream on which it would be answered.
@@ -202,33 +212,40 @@ export class SseFront implements Front {
     if (messages.every(isPing) && !session.hasChild) return this.#answerPings(messages);
     if (!this.#isToldOf && !this.#isAboutOne(messages)) return this.#refuseUnknown(messages, watch);
     const { initialize } = session.memory;
-    const { inFlight } =
-      session.serving ??
+    if (session.serving === undefined)
       session.begin(this.#options.choose(initialize === undefined ? messages : [initialize]));
     const shown = session.sleeper.answer(messages);
-    if (shown !== undefined) {
-      this.onMessage(shown, undefined);
-      return ACCEPTED;
-    }
+    if (shown === undefined) return undefined;
+    this.onMessage(shown, undefined);
+    return ACCEPTED;
+  }
+
+  #send(posting: Posting, watch?: CallWatch): Promise<PostAnswer> {
+    const { messages } = posting;
+    const { inFlight } = this.session.serving!;
     let isSent = false;
-    try {
-      const answer = await session.post(posting, watch, (sent) => {
-        isSent = true;
-        this.#late.forget(sent);
-      });
-      if (answer.status < 300) return answer;
-      requirePassable(answer);
-      inFlight.refused(messages);
-      return answer;
-    } catch (error) {
+    const onSending = (sent: readonly ClientMessage[]): void => {
+      isSent = true;
+      this.#late.forget(sent);
+    };
+    const onFailure = (error: unknown): PostAnswer => {
       // What was sent may have been answered meanwhile, or may be yet: a server may fail after it took a message.
       const unanswered = isSent ? inFlight.refused(messages) : idsOf(messages);
       if (isSent) this.#late.expect(unanswered);
       const failure = toSupervisorError(error);
-      const isTheirs = ERROR_CODES[failure.code].blames === "request";
-      if (isTheirs || !messages.some(isRequest) || this.#isClosed) throw error;
-      return this.refuse(unanswered, failure, watch);
-    }
+      const isOurs = ERROR_CODES[failure.code].blames !== "request";
+      if (isOurs && messages.some(isRequest) && !this.#isClosed)
+        return this.refuse(unanswered, failure, watch);
+      throw error;
+    };
+    const onAnswer = (answer: PostAnswer): PostAnswer => {
+      if (answer.status < 300) return answer;
+      const fault = unpassable(answer);
+      if (fault !== undefined) return onFailure(fault);
+      inFlight.refused(messages);
+      return answer;
+    };
+    return this.session.post(posting, watch, onSending).then(onAnswer, onFailure);
   }
 
   /** Answers requests of a POST (their ids, as JSON text) on the stream with why they get no other answer. */
