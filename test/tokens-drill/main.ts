@@ -15,7 +15,8 @@ const { values } = parseArgs({
 });
 const ends = Number(values.ends);
 const victim = values.victim === "daemon" ? "daemon" : "holder";
-for (const signal of ["SIGTERM", "SIGKILL"] as const) {
+
+async function drill(signal: "SIGTERM" | "SIGKILL"): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), "mcps-"));
   try {
     const { during, lost } = await endWhileRefreshing(folder, { signal, ends, victim });
@@ -26,3 +27,6 @@ for (const signal of ["SIGTERM", "SIGKILL"] as const) {
     rmSync(folder, { recursive: true, force: true });
   }
 }
+
+// Beside each other: a victim begins and ends on one core.
+await Promise.all([drill("SIGTERM"), drill("SIGKILL")]);
