@@ -17,6 +17,7 @@ export function makeFolder(servers, overrides = {}) {
     dataDir: "./data",
     listen: { host: "127.0.0.1", port: overrides.port ?? 18040 },
     limits: { streamsPerUser: 100_000, ...overrides.limits },
+    admin: overrides.admin ?? false,
     isolation: "none",
     log: { level: overrides.logLevel ?? "error" },
     defaultServer: Object.keys(servers)[0],

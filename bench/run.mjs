@@ -12,6 +12,7 @@ import { coldRows } from "./cold.mjs";
 import { httpClientRow } from "./http-client.mjs";
 import { idleRows } from "./idle.mjs";
 import { levelRows } from "./levels.mjs";
+import { panelRows } from "./panels.mjs";
 import { relayRows } from "./relay.mjs";
 import { renewFigures, table, tell, tellThoseOf } from "./report.mjs";
 import { restRows } from "./rest.mjs";
@@ -40,6 +41,7 @@ const PARTS = {
   relay: () => relayRows({ count: ROUNDS, calls: CALLS }),
   bridge: () => bridgeRows({ count: ROUNDS, calls: CALLS }),
   users: () => userRows({ users: 256, count: isQuick ? 2 : 3, calls: CALLS / 2 }),
+  panels: () => panelRows({ count: isQuick ? 2 : ROUNDS, calls: CALLS * 6 }),
   client: () => httpClientRow(ROUNDS, CALLS),
   cold: () => coldRows(isQuick ? 5 : 15),
   idle: idleRows,
