@@ -21,6 +21,7 @@ import { ACCEPTED } from "./link.ts";
 import type { Link, LinkEvents, PostAnswer, Posting } from "./link.ts";
 
 const ACCEPT = ["accept", "application/json, text/event-stream"];
+const ACCEPT_AND_TYPE = [...ACCEPT, "content-type", "application/json"];
 /** What may stand in a header; all revisions are dates. */
 const VERSION = /^[\w.-]+$/;
 /**
@@ -53,6 +54,8 @@ export class HttpLink implements Link {
   #url: URL;
   #sessionId: string | undefined;
   #version: string | undefined;
+  /** What `withSession` made, as long as the session has the same id and version. */
+  #ofSession = new WeakMap<readonly string[], readonly string[]>();
   #isClosed = false;
 
   constructor(options: HttpLinkOptions, events: LinkEvents) {
@@ -66,13 +69,26 @@ export class HttpLink implements Link {
   }
 
   /** These headers, names and values in turn, with those by which the server knows the session. */
-  withSession(headers: readonly string[]): string[] {
+  withSession(headers: readonly string[]): readonly string[] {
+    const known = this.#ofSession.get(headers);
+    if (known !== undefined) return known;
     const all = [...headers];
     if (this.#sessionId !== undefined) all.push(SESSION_HEADER, this.#sessionId);
     // Of two versions in a header there is none.
     if (this.#version !== undefined && !headers.includes(VERSION_HEADER))
       all.push(VERSION_HEADER, this.#version);
+    this.#ofSession.set(headers, all);
     return all;
+  }
+
+  #speak(version: string): void {
+    this.#version = version;
+    this.#ofSession = new WeakMap();
+  }
+
+  #beginSession(id: string | undefined): void {
+    this.#sessionId = id;
+    this.#ofSession = new WeakMap();
   }
 
   get hasSession(): boolean {
@@ -169,7 +185,7 @@ export class HttpLink implements Link {
           exchange.abort();
           return this.#refused(post, this.#refusalFor(method, status));
         }
-        if (post.isInitialize) this.#sessionId = headers[SESSION_HEADER];
+        if (post.isInitialize) this.#beginSession(headers[SESSION_HEADER]);
         answer = readAnswer(headers, messages);
         post.acceptance.accept();
       },
@@ -229,7 +245,7 @@ export class HttpLink implements Link {
     const { id, isInitialize } = post;
     const version = isInitialize ? locate(raw, ["result", "protocolVersion"]) : undefined;
     const spoken = version && valueAt(raw, version);
-    if (typeof spoken === "string" && VERSION.test(spoken)) this.#version = spoken;
+    if (typeof spoken === "string" && VERSION.test(spoken)) this.#speak(spoken);
     const isAnswer = locate(raw, ["method"]) === undefined;
     if (id !== undefined && isAnswer && idAt(raw, ["id"]) === id) {
       if (post.isOver) return;
@@ -247,8 +263,7 @@ export class HttpLink implements Link {
   }
 
   #request(method: HttpRequest["method"], body: Buffer | null): HttpRequest {
-    const own = body === null ? ACCEPT : [...ACCEPT, "content-type", "application/json"];
-    const headers = this.withSession(own);
+    const headers = this.withSession(body === null ? ACCEPT : ACCEPT_AND_TYPE);
     return {
       method,
       path: pathOf(this.#url),

@@ -46,7 +46,8 @@ export interface SseConnectionOptions {
 export class SseConnection implements Link {
   readonly #options: SseConnectionOptions;
   #stream: Exchange | undefined;
-  #endpoint: URL | undefined;
+  /** Where messages are posted. */
+  #path = "";
   #onEndpoint: ((failure: SupervisorError | undefined) => void) | undefined;
   readonly #posts = new Set<Post>();
   /** Ids of requests that nobody has read, once the link is over or about to be. */
@@ -94,7 +95,7 @@ export class SseConnection implements Link {
       );
     const request: HttpRequest = {
       method: "POST",
-      path: pathOf(this.#endpoint!),
+      path: this.#path,
       headers: withOwnHeaders(headers, target.headers),
       body,
     };
@@ -207,7 +208,7 @@ export class SseConnection implements Link {
     if (this.#isClosed) return;
     if (part.name !== "endpoint" || !part.isLast) return this.#options.onPart(part);
     try {
-      this.#endpoint = resolveEndpoint(dataOf(part.bytes), this.#options.target.url);
+      this.#path = pathOf(resolveEndpoint(dataOf(part.bytes), this.#options.target.url));
       this.#settle(undefined);
     } catch (error) {
       // A later endpoint that is refused must not leave the earlier one in use without a word.

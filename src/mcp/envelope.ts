@@ -207,7 +207,10 @@ export class EnvelopeScanner {
     const id = this.#id === undefined || this.#id === "null" ? undefined : canonicalId(this.#id);
     const method = this.#method;
     const outcome = this.#outcome;
-    this.messages.push(outcome === "ok" ? { id, method } : { id, method, outcome });
+    const message = outcome === "ok" ? { id, method } : { id, method, outcome };
+    // An array that grows takes room for sixteen more.
+    if (this.messages.length === 0) this.messages = [message];
+    else this.messages.push(message);
     this.#id = undefined;
     this.#method = undefined;
   }

@@ -40,6 +40,8 @@ export class HttpClient {
   readonly #socketPath: string | null;
   readonly #isGone: () => boolean;
   readonly #share: OutputShare;
+  /** By headers: one client's requests come with the same ones again and again. */
+  readonly #heads = new WeakMap<readonly string[], Head>();
   readonly #idle: Connection[] = [];
   readonly #busy = new Set<Connection>();
   /** Those with a request that goes out at the end of this turn. */
@@ -73,7 +75,7 @@ export class HttpClient {
   }
 
   readonly #send: Send = (request, path, exchange) => {
-    const text = headOf(request, path, this.#origin.host);
+    const text = this.#headOf(request, path);
     const idle = this.#takeIdle();
     if (idle === undefined) return this.#sendFresh(text, request.body, exchange);
     this.#busy.add(idle);
@@ -82,6 +84,17 @@ export class HttpClient {
     this.#holding.push(idle);
     return idle;
   };
+
+  #headOf({ method, headers, body }: HttpRequest, path: string): string {
+    let head = this.#heads.get(headers);
+    if (head === undefined || head.path !== path || head.method !== method) {
+      head = { method, path, text: headText(method, path, this.#origin.host, headers) };
+      this.#heads.set(headers, head);
+    }
+    return body === null
+      ? `${head.text}\r\n`
+      : `${head.text}content-length: ${body.length}\r\n\r\n`;
+  }
 
   readonly #sendHeld = (): void => {
     const holding = this.#holding;
@@ -167,10 +180,18 @@ export class HttpClient {
   }
 }
 
+/** Of a request: all of it but the length of its body. */
+interface Head {
+  readonly method: string;
+  readonly path: string;
+  readonly text: string;
+}
+
 /** Beyond Latin-1 too: such a character goes out as its low byte, and "\u010a" as a line feed. */
 const BREAKS_OUT = /[^\t\x20-\x7e\x80-\xff]/;
 
-function headOf({ method, headers, body }: HttpRequest, path: string, host: string): string {
+/** The head of a request, but for the length of its body and its end. */
+function headText(method: string, path: string, host: string, headers: readonly string[]): string {
   // Identity: a compressed stream would be held back by its compressor and hide its events.
   let text = `${method} ${path} HTTP/1.1\r\nhost: ${host}\r\naccept-encoding: identity\r\n`;
   for (let i = 0; i < headers.length; i += 2) {
@@ -183,5 +204,6 @@ function headOf({ method, headers, body }: HttpRequest, path: string, host: stri
       );
     text += `${headers[i]}: ${value}\r\n`;
   }
-  return body === null ? `${text}\r\n` : `${text}content-length: ${body.length}\r\n\r\n`;
+  // In one piece: what is put together of many is gone through again with each write.
+  return Buffer.from(text, "latin1").toString("latin1");
 }

@@ -29,6 +29,25 @@ function ask(client: HttpClient, request: HttpRequest): Promise<{ status: number
   });
 }
 
+test("requests with the same headers go each to its path, by its method and with its length", async (t) => {
+  const { url } = await serve(t, (req, res) => {
+    req.resume();
+    const { "content-length": length = "none", "x-of": of } = req.headers;
+    res.end(`${req.method} ${req.url} ${length} ${String(of)}`);
+  });
+  const client = new HttpClient(new URL(url), false);
+  t.after(() => client.close());
+  const headers = ["x-of", "all"];
+  const said = async (method: HttpRequest["method"], path: string, text?: string) => {
+    const body = text === undefined ? null : Buffer.from(text);
+    return (await ask(client, { method, path, headers, body })).body;
+  };
+  assert.equal(await said("POST", "/a", "one"), "POST /a 3 all");
+  assert.equal(await said("POST", "/a", "three"), "POST /a 5 all");
+  assert.equal(await said("POST", "/b", "three"), "POST /b 5 all");
+  assert.equal(await said("GET", "/b"), "GET /b none all");
+});
+
 test("a body arrives as it was, small and large, with its length", async (t) => {
   const { url } = await serve(t, (req, res) => {
     const chunks: Buffer[] = [];
