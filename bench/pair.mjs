@@ -4,11 +4,11 @@
 // Both are to be built. The spread is that of the old one to itself from turn to turn: less than that is nothing.
 import { resolve } from "node:path";
 import { parseArgs } from "node:util";
+import getPort from "get-port";
 import { echoServer, makeFolder, removeFolder, startDaemon } from "./daemon.mjs";
 import { load } from "./load.mjs";
 import { atShare, median, shuffled } from "./report.mjs";
 
-const FIRST_PORT = 18_070;
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
@@ -34,11 +34,11 @@ const WAYS = {
   "stdio-http": { transport: "http", server: "by-stdio" },
 };
 
-async function open(checkout, port) {
+async function open(checkout) {
   const servers = Object.fromEntries(
     ["sse", "http", "stdio"].map((transport) => [`by-${transport}`, echoServer(transport)]),
   );
-  const folder = makeFolder(servers, { port });
+  const folder = makeFolder(servers, { port: await getPort() });
   const daemon = await startDaemon(folder, { checkout: resolve(checkout) });
   const { key } = await daemon.api("POST", "/api/users", { user: "alice" });
   const header = `authorization: Bearer ${key.secret}`;
@@ -65,8 +65,7 @@ async function open(checkout, port) {
 const sides = [];
 let wrong = 0;
 try {
-  for (const [i, checkout] of positionals.entries())
-    sides.push(await open(checkout, FIRST_PORT + i));
+  for (const checkout of positionals) sides.push(await open(checkout));
   for (const name of values.only.split(",")) {
     for (const { run } of sides) await run(WAYS[name], { calls: warm, warmup: 0 });
     const cpu = [[], []];
