@@ -4,6 +4,7 @@ import { isRequest } from "../mcp/envelope.ts";
 import type { AnswerOutcome } from "../mcp/envelope.ts";
 import { locate, valueAt } from "../mcp/json-span.ts";
 import { LongText } from "../mcp/long-text.ts";
+import { notificationText } from "../mcp/messages.ts";
 import type { Text } from "../mcp/long-text.ts";
 import { cursorIn } from "./list-pages.ts";
 import { ShownLists } from "./shown-lists.ts";
@@ -82,6 +83,8 @@ export const initializeIn = ({ initialize }: WrittenMemory): ClientMessage => re
 const readSome = (text: string | undefined): ClientMessage | undefined =>
   text === undefined ? undefined : read(text);
 
+/** Said by who goes on, whatever was written: a daemon may be killed before it has written that. */
+const INITIALIZED = read(notificationText("notifications/initialized"));
 /** A daemon that was killed may have been so many generations further than it had written. */
 const EPOCHS_UNWRITTEN = 100;
 
@@ -236,7 +239,7 @@ export class SessionMemory {
   recall(memory: WrittenMemory): void {
     this.#initialize = read(memory.initialize);
     this.#serverSide = memory.serverSide;
-    this.initialized = readSome(memory.initialized);
+    this.initialized = readSome(memory.initialized) ?? INITIALIZED;
     this.rootsChanged = readSome(memory.rootsChanged);
     this.#level = readSome(memory.level);
     for (const text of memory.subscriptions) this.#subscribe(read(text));

@@ -190,8 +190,20 @@ test("a session whose initialize was answered is there after the daemon was kill
   const front = next.sessions.http.require(session.id, next.whose());
   assert.equal(front.session.id, session.id);
   assert.match(await next.post(front, call(1, "x")), /"id":1,"result"/);
-  assert.deepEqual(heard, ["initialize", "tools/call"]);
+  // It was killed before it had written, or heard, that the client is there.
+  assert.deepEqual(heard, ["initialize", "notifications/initialized", "tools/call"]);
   assert.equal(next.sessions.http.require(session.id, next.whose()), front);
+});
+
+test("a client whose daemon was killed between its initialize and its initialized says the latter to the next one, and the server hears it once", async (t) => {
+  const { daemon, heard } = await rig(t);
+  const { session } = await daemon().begin();
+  const next = daemon();
+  heard.length = 0;
+  const front = next.sessions.http.require(session.id, next.whose());
+  await next.post(front, INITIALIZED);
+  await next.post(front, call(1, "x"));
+  assert.deepEqual(heard, ["initialize", "notifications/initialized", "tools/call"]);
 });
 
 test("what a client said after that is there within a second, and at once where the daemon ends in good order", async (t) => {
