@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { orderControl } from "./control.ts";
 import { endWithUs } from "./end-with-us.ts";
+import { handOver } from "./hand-over.ts";
 import { PROGRAM } from "./program.ts";
 import { until } from "./until.ts";
 
@@ -30,6 +31,8 @@ export interface DaemonProcess {
   causeOf: (user: string) => Promise<string | null>;
   /** What it has logged so far. */
   log: () => string;
+  /** Ends it, and waits for that; its data stay. */
+  end: (signal: NodeJS.Signals) => Promise<void>;
   /** SIGTERM, then waits for the end; removes its data. */
   stop: () => Promise<void>;
 }
@@ -62,6 +65,13 @@ export interface DaemonOptions {
   env?: Record<string, string>;
   /** Folders to copy next to the config file: name there → path here. */
   beside?: Record<string, string>;
+  life?: Life | undefined;
+}
+
+/** One of several daemons that follow each other in a folder, which is their caller's, on a port that is held for them. */
+export interface Life {
+  dir: string;
+  listenFd: number;
 }
 
 /**
@@ -71,31 +81,36 @@ export interface DaemonOptions {
  */
 export async function startDaemonProcess(
   config: Record<string, unknown>,
-  { env = {}, beside = {} }: DaemonOptions = {},
+  { env = {}, beside = {}, life }: DaemonOptions = {},
 ): Promise<DaemonProcess> {
-  const folder = await mkdtemp(join(tmpdir(), "supervisor-"));
+  const folder = life?.dir ?? (await mkdtemp(join(tmpdir(), "supervisor-")));
   const file = join(folder, "supervisor.config.json");
   const where = { dataDir: "./data", listen: { host: "127.0.0.1", port: 0 } };
   await writeFile(file, JSON.stringify({ ...where, ...config }));
   for (const [name, path] of Object.entries(beside))
     await cp(path, join(folder, name), { recursive: true });
 
-  const argv = ["--no-warnings", PROGRAM, "serve", "--json", "--config", file];
-  const child = spawn(process.execPath, argv, {
-    stdio: ["ignore", "pipe", "pipe"],
-    env: { ...process.env, ...env },
+  const flags = ["--no-warnings", PROGRAM, "serve", "--json", "--config", file];
+  const handed = handOver(life?.listenFd);
+  const argv = [...handed.through, process.execPath, ...flags];
+  const child = spawn(argv[0]!, argv.slice(1), {
+    stdio: ["ignore", "pipe", "pipe", ...handed.files],
+    env: { ...process.env, ...handed.env, ...env },
   });
   endWithUs(child);
   let answer = "";
   let log = "";
-  child.stdout.setEncoding("utf8").on("data", (chunk: string) => (answer += chunk));
-  child.stderr.setEncoding("utf8").on("data", (chunk: string) => (log += chunk));
+  child.stdout!.setEncoding("utf8").on("data", (chunk: string) => (answer += chunk));
+  child.stderr!.setEncoding("utf8").on("data", (chunk: string) => (log += chunk));
   let hasEnded = false;
   const ended = once(child, "close").then(() => (hasEnded = true));
-  const stop = async () => {
-    child.kill("SIGTERM");
+  const end = async (signal: NodeJS.Signals): Promise<void> => {
+    child.kill(signal);
     await ended;
-    await rm(folder, { recursive: true, force: true });
+  };
+  const stop = async () => {
+    await end("SIGTERM");
+    if (life === undefined) await rm(folder, { recursive: true, force: true });
   };
   try {
     await until(() => hasEnded || answer.includes("\n"), "the daemon serves", 600_000);
@@ -124,6 +139,7 @@ export async function startDaemonProcess(
       return (told as { cause: string | null }).cause;
     },
     log: () => log,
+    end,
     stop,
   };
 }

@@ -16,6 +16,7 @@ import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import type { TestContext } from "node:test";
 import { orderControl } from "./control.ts";
+import { handOver } from "./hand-over.ts";
 import { PROGRAM } from "./program.ts";
 import { until } from "./until.ts";
 
@@ -256,12 +257,11 @@ export async function startDaemon(t: TestContext, options: DaemonOptions): Promi
   const { account, through = account === undefined ? [] : becoming(account) } = options;
   if (account) for (const file of [dir, configPath]) chownSync(file, account.uid, account.uid);
   const node = [process.execPath, "--no-warnings", "--max-semi-space-size=2"];
-  const { listenFd } = options;
-  const handed = listenFd === undefined ? [] : ["sh", "-c", 'LISTEN_PID=$$ exec "$@"', "sh"];
-  const argv = [...through, ...handed, ...node, PROGRAM, ...flags];
+  const handed = handOver(options.listenFd);
+  const argv = [...through, ...handed.through, ...node, PROGRAM, ...flags];
   const child = spawn(argv[0]!, argv.slice(1), {
-    stdio: ["ignore", "pipe", "pipe", ...(listenFd === undefined ? [] : [listenFd])],
-    env: { ...process.env, ...(listenFd !== undefined && { LISTEN_FDS: "1" }), ...options.env },
+    stdio: ["ignore", "pipe", "pipe", ...handed.files],
+    env: { ...process.env, ...handed.env, ...options.env },
   });
   let log = "";
   let out = "";

@@ -10,6 +10,8 @@ import { loseSessions } from "./lost.ts";
 import { rideWithOthers } from "./others.ts";
 import { rotateUnderLoad } from "./rotations.ts";
 import { killTheAsking } from "./questions.ts";
+import { rawClient } from "./raw-client.ts";
+import { endUnderClients } from "./restarts.ts";
 import { shareAmongReplicas } from "./replicas.ts";
 import { byItself } from "./rig.ts";
 import { typescriptClients } from "./sdk-clients.ts";
@@ -55,7 +57,13 @@ const LINES: Record<string, [words: string, run: () => Promise<Sheet>]> = {
         isTimed: true,
       }),
   ],
+  15: [
+    "clients whose daemon ends",
+    () => endUnderClients(byItself, { ends: 10, clients: rawAndTypescript }),
+  ],
 };
+
+const rawAndTypescript = () => [rawClient(), rawClient(), ...typescriptClients()];
 
 const { values } = parseArgs({ options: { only: { type: "string" } } });
 const chosen = values.only?.split(",") ?? Object.keys(LINES);

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
@@ -7,7 +7,9 @@ import { Conversation } from "../helpers/conversation.ts";
 import type { Place } from "../helpers/conversation.ts";
 import { startDaemon } from "../helpers/daemon.ts";
 import { runCli, startDaemonProcess } from "../helpers/daemon-process.ts";
+import type { Life } from "../helpers/daemon-process.ts";
 import { bearer, json } from "../helpers/fixtures.ts";
+import { holdListener } from "../helpers/held-listener.ts";
 import { isAlive } from "../helpers/leaks.ts";
 import { notingServer } from "../helpers/notes-calls.ts";
 import type { Kind, Notes, NotingOptions, NotingServer } from "../helpers/notes-calls.ts";
@@ -34,16 +36,19 @@ export interface Gateway {
   doctor: (user: string) => Promise<string>;
   addUser: (name: string, token: string) => Promise<string>;
   log: () => string;
+  /** Ends it; what it has written down stays. */
+  end: (signal: NodeJS.Signals) => Promise<void>;
   stop: () => Promise<void>;
 }
 
-export type StartGateway = (config: Record<string, unknown>) => Promise<Gateway>;
+export type StartGateway = (config: Record<string, unknown>, life?: Life) => Promise<Gateway>;
 
 /** A daemon that ends with the test, which fails if it leaves anything behind. */
 export const inTest =
   (t: TestContext): StartGateway =>
-  async (config) => {
-    const daemon = await startDaemon(t, { config });
+  async (config, life) => {
+    // What was killed has left behind what the next one finds.
+    const daemon = await startDaemon(t, { config, ...life, mayOrphan: life !== undefined });
     return {
       ...daemon,
       configFile: daemon.configPath,
@@ -53,14 +58,15 @@ export const inTest =
       },
       doctor: async (user) => (await daemon.cli(["doctor", user])).stdout,
       addUser: async (name, token) => (await daemon.addUser(name, token)).key.secret,
+      end: async (signal) => void (await daemon.stop(signal)),
       stop: async () => void (await daemon.stop()),
     };
   };
 
 /** A daemon outside of node:test. */
-export const byItself: StartGateway = async (config) => {
+export const byItself: StartGateway = async (config, life) => {
   const own = { isolation: "none", stopTimeout: "2s", ports: { from: 21_000, to: 21_999 } };
-  const daemon = await startDaemonProcess({ ...own, ...config });
+  const daemon = await startDaemonProcess({ ...own, ...config }, { life });
   return {
     ...daemon,
     socket: daemon.controlSocket,
@@ -83,41 +89,53 @@ export interface Fault {
   pids: number[];
 }
 
+interface RigParts {
+  folder: string;
+  servers: ReadonlyMap<string, NotingServer>;
+  /** Starts a daemon, the first one or the next. */
+  begin: () => Promise<Gateway>;
+  /** The port that is held between them. */
+  held: ReturnType<typeof holdListener> | undefined;
+}
+
 /** A daemon with servers that note their calls, and alice, who uses them. */
 export class Rig {
-  readonly gateway: Gateway;
   readonly secrets = new Map<string, string>();
-  readonly #folder: string;
-  readonly #servers: ReadonlyMap<string, NotingServer>;
+  #gateway: Gateway;
+  readonly #parts: RigParts;
   readonly #sessions: Conversation[] = [];
 
-  private constructor(
-    gateway: Gateway,
-    folder: string,
-    servers: ReadonlyMap<string, NotingServer>,
-  ) {
-    this.gateway = gateway;
-    this.#folder = folder;
-    this.#servers = servers;
+  private constructor(gateway: Gateway, parts: RigParts) {
+    this.#gateway = gateway;
+    this.#parts = parts;
+  }
+
+  get gateway(): Gateway {
+    return this.#gateway;
   }
 
   static async open(
     start: StartGateway,
     plans: Record<string, Plan>,
     config: Record<string, unknown> = {},
+    { isHeld = false } = {},
   ): Promise<Rig> {
     const folder = mkdtempSync(join(tmpdir(), "survive-"));
     const servers = new Map<string, NotingServer>();
     for (const [name, { kind, ...options }] of Object.entries(plans))
       servers.set(name, await notingServer(kind, join(folder, name), options));
     const entries = Object.fromEntries([...servers].map(([name, { entry }]) => [name, entry]));
-    const gateway = await start({
+    const whole = {
       defaultServer: Object.keys(plans)[0],
       limits: { streamsPerUser: 1000, childrenPerUser: 100 },
       ...config,
       servers: entries,
-    });
-    const rig = new Rig(gateway, folder, servers);
+    };
+    const held = isHeld ? holdListener() : undefined;
+    const dir = join(folder, "daemon");
+    if (held !== undefined) mkdirSync(dir);
+    const begin = () => start(whole, held && { dir, listenFd: held.fd });
+    const rig = new Rig(await begin(), { folder, servers, begin, held });
     await rig.addUser("alice", "token-of-alice");
     return rig;
   }
@@ -127,12 +145,12 @@ export class Rig {
   }
 
   notes(server: string): Notes {
-    return this.#servers.get(server)!.notes;
+    return this.#parts.servers.get(server)!.notes;
   }
 
   /** The entry of a server that is started here. */
   entry(server: string): { command: string; args: string[] } {
-    return this.#servers.get(server)!.entry as { command: string; args: string[] };
+    return this.#parts.servers.get(server)!.entry as { command: string; args: string[] };
   }
 
   /** Opens a session of alice's, or of whom `more` says. */
@@ -158,7 +176,7 @@ export class Rig {
 
   /** The processes that stand behind a server, of which there is one at least. */
   async pids(server: string): Promise<number[]> {
-    const { remote } = this.#servers.get(server)!;
+    const { remote } = this.#parts.servers.get(server)!;
     if (remote !== undefined) return [remote.pid];
     return await until(
       async () => {
@@ -172,7 +190,7 @@ export class Rig {
 
   /** Kills what stands behind a server, and waits until it is gone; a remote is started again on its port. */
   async end(server: string): Promise<Fault> {
-    const { remote } = this.#servers.get(server)!;
+    const { remote } = this.#parts.servers.get(server)!;
     if (remote !== undefined) {
       const fault = { at: performance.now(), pids: [remote.pid] };
       await remote.kill();
@@ -185,6 +203,13 @@ export class Rig {
     // The dead hold what they had open until all their threads are gone, and the daemon has seen to them.
     await until(() => !pids.some(isThere), "the killed are gone");
     return { at, pids };
+  }
+
+  /** Ends the daemon of a port that is held, and starts the next one; `meanwhile` begins when there is none. */
+  async succeed(signal: NodeJS.Signals, meanwhile = (): void => {}): Promise<void> {
+    await this.gateway.end(signal);
+    meanwhile();
+    this.#gateway = await this.#parts.begin();
   }
 
   /** Orders by the CLI, of the user's server. */
@@ -222,7 +247,8 @@ export class Rig {
   async close(): Promise<void> {
     for (const session of this.#sessions) session.close();
     await this.gateway.stop();
-    for (const { remote } of this.#servers.values()) await remote?.kill();
-    rmSync(this.#folder, { recursive: true, force: true });
+    this.#parts.held?.close();
+    for (const { remote } of this.#parts.servers.values()) await remote?.kill();
+    rmSync(this.#parts.folder, { recursive: true, force: true });
   }
 }
