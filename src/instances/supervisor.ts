@@ -18,7 +18,7 @@ import type { Logger } from "../telemetry/logger.ts";
 import type { LogOutcome } from "./output-log.ts";
 import { Standings } from "./standing.ts";
 import { withDeadline } from "../platform/deadline.ts";
-import { allDone } from "../platform/all-done.ts";
+import { allThere } from "./all-there.ts";
 import { Scrubber } from "../telemetry/scrubber.ts";
 import { forgetful } from "./definition.ts";
 import type { DefinitionMemory } from "./definition.ts";
@@ -188,12 +188,12 @@ export class Supervisor {
 
   /**
    * Replaces the selected instances that run or start, and only those, so that they are as they would
-   * be if they were started now; see `Instance.handOver`. Rejects with what keeps one from that, once
-   * it is known of all.
+   * be if they were started now; see `Instance.handOver`. Rejects with what keeps one that is there
+   * still from that, once it is known of all.
    */
   async handOver(selector: Selector, reason: string): Promise<void> {
     this.#trust(selector);
-    await allDone(this.#select(selector).map((instance) => instance.handOver(reason)));
+    await allThere(this.#select(selector).map((instance) => instance.handOver(reason)));
   }
 
   /**

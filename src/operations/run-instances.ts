@@ -1,15 +1,17 @@
-import { allDone } from "../platform/all-done.ts";
 import { SupervisorError } from "../errors.ts";
 import type { Registry } from "../auth/registry.ts";
 import type { Catalog } from "../catalog/catalog.ts";
 import type { Config } from "../config/config.ts";
-import type { Ref, Selector, Supervisor } from "../instances/supervisor.ts";
+import { allThere } from "../instances/all-there.ts";
+import type { Instance, Ref, Selector, Supervisor } from "../instances/supervisor.ts";
 
 export interface RunParts {
   config: Pick<Config, "defaultServer">;
   catalog: Pick<Catalog, "findFor">;
   registry: Pick<Registry, "requireUser">;
-  supervisor: Pick<Supervisor, "ensure" | "forgive" | "handOver" | "list" | "restart" | "stop">;
+  supervisor: Pick<Supervisor, "ensure" | "forgive" | "handOver" | "list" | "restart" | "stop"> & {
+    instance: (ref: Ref) => Pick<Instance, "ensure">;
+  };
 }
 
 /** A user's instances: those of one server, or what each order does without one. */
@@ -54,10 +56,12 @@ export async function restartInstances(
   requireEnabled(parts, subject);
   const found = runningOf(parts, subject);
   const refs = found.length > 0 ? found : [defaultOf(parts, subject)];
+  // Their handles: what is removed with its session meanwhile is not to begin anew.
+  const instances = refs.map((ref) => parts.supervisor.instance(ref));
   const reason = "restarted by an admin";
   if (isGraceful) await parts.supervisor.handOver(subject, reason);
   else await parts.supervisor.restart(subject, reason);
-  await allDone(refs.map((ref) => parts.supervisor.ensure(ref)));
+  await allThere(instances.map((instance) => instance.ensure()));
   return refs;
 }
 

@@ -192,6 +192,17 @@ test("what has a call or a subscription is replaced, however long that lasts", a
   assert.equal(subscribed.instance.usage.holds.size, 1);
 });
 
+test("an instance that is removed while it is handed over is no failure of the order", async (t) => {
+  const { supervisor, instance, first, change, shown } = await start(t);
+  first.work.begin();
+  change({ command: "silent" });
+  const over = supervisor.handOver(ONE, WHY);
+  await until(() => shown().length === 2, "the next one starts");
+  await supervisor.forget(ONE, "its session is over");
+  await over;
+  await assert.rejects(instance.ensure(), { code: "INSTANCE_NOT_FOUND" });
+});
+
 test("a next generation that fails leaves the old one serving, says so, and is tried again", async (t) => {
   const { skip, restore } = makeTimeSkippable();
   t.after(restore);

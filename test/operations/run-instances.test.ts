@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { SupervisorError } from "../../src/errors.ts";
 import type { User } from "../../src/auth/registry.ts";
 import type { ServerDef } from "../../src/config/config.ts";
 import type { InstanceRow, Live, Ref } from "../../src/instances/supervisor.ts";
@@ -13,11 +14,18 @@ interface Setting {
   state?: User["state"];
   /** Servers whose instance runs. */
   running?: readonly string[];
+  /** Of these, those whose instance is removed while it is seen to. */
+  removed?: readonly string[];
 }
 
 /** A supervisor that writes down what it is told. */
-function rig({ state = "enabled", running = [] }: Setting = {}) {
+function rig({ state = "enabled", running = [], removed = [] }: Setting = {}) {
   const told: string[] = [];
+  const ensure = async ({ server }: Ref): Promise<Live> => {
+    if (removed.includes(server)) throw new SupervisorError("INSTANCE_NOT_FOUND", "it was removed");
+    told.push(`ensure ${server}`);
+    return await Promise.resolve({} as Live);
+  };
   const names = [...running, "asleep"];
   const parts = {
     config: { defaultServer: "everything" },
@@ -29,10 +37,8 @@ function rig({ state = "enabled", running = [] }: Setting = {}) {
       requireUser: (name: string) => ({ name, state, createdAt: 0, fullName: null, email: null }),
     },
     supervisor: {
-      ensure: async ({ server }: Ref) => {
-        told.push(`ensure ${server}`);
-        return await Promise.resolve({} as Live);
-      },
+      ensure,
+      instance: (ref: Ref) => ({ ensure: () => ensure(ref) }),
       forgive: ({ server }: { server?: string | undefined }) => void told.push(`forgive ${server}`),
       list: ({ server }: { server?: string | undefined } = {}) =>
         names
@@ -79,6 +85,14 @@ test("a graceful restart hands over what runs, and starts what does not", async 
   const { parts, told } = rig({ running: ["mail", "files"] });
   assert.deepEqual(serversOf(await restartInstances(parts, all, true)), ["mail", "files"]);
   assert.deepEqual(told, ["hand over", "ensure mail", "ensure files"]);
+});
+
+test("a restart sees to what is there still, and takes what is removed meanwhile for no failure", async () => {
+  for (const isGraceful of [false, true]) {
+    const { parts, told } = rig({ running: ["mail", "files"], removed: ["mail"] });
+    await restartInstances(parts, all, isGraceful);
+    assert.equal(told.at(-1), "ensure files");
+  }
 });
 
 test("a disabled user's instances can be stopped, and neither started nor restarted", async () => {
