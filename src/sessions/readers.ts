@@ -6,7 +6,7 @@ import type { Front } from "./front.ts";
 import type { ClientOutlet } from "./outlet.ts";
 import { Presence } from "./presence.ts";
 import type { ResumableAnswer } from "./resumable-answer.ts";
-import { serveAgain, wake } from "./serve-again.ts";
+import { park, serveAgain, wake } from "./serve-again.ts";
 import type { Place } from "./serving.ts";
 import type { Session } from "./session.ts";
 import type { Unread } from "./unread.ts";
@@ -97,8 +97,6 @@ export class Readers {
     await this.cancel(session.serving?.inFlight.idsOpen ?? []);
     // What a session of a stateful server was about, no other child could be told.
     if (this.#presence.isHere || isStateful || !hasLost()) return;
-    const served = session.serving?.instance;
-    if (session.park()) onParked(served);
-    else if (!session.isLost) this.#presence.await();
+    if (!park(session, onParked) && !session.isLost) this.#presence.await();
   }
 }

@@ -32,6 +32,13 @@ export interface StoredSession extends SessionHead {
   readonly memory: WrittenMemory;
 }
 
+/** What a session knew with which another one goes on. */
+export interface Recalled {
+  readonly memory: WrittenMemory;
+  /** Its id, where it is in memory still. */
+  readonly id: string | undefined;
+}
+
 export interface RecordsOptions extends RecordWriterOptions {
   readonly ttlMs: number;
   readonly limits: { readonly sessionsPerUser: number };
@@ -122,8 +129,8 @@ export class Records {
     return row && this.#isOf(row, whose) ? this.#opened(row) : undefined;
   }
 
-  /** What the session knew that a client had over HTTP with SSE, which comes back without its id; see `SessionTrace`. */
-  recall(whose: Whose, agent: string | undefined): WrittenMemory | undefined {
+  /** The session that a client had over HTTP with SSE, which comes back without its id; see `SessionTrace`. */
+  recall(whose: Whose, agent: string | undefined): Recalled | undefined {
     const { holder, instance, server, settings } = whose;
     if (server.stateful) return undefined;
     const trace = {
@@ -140,7 +147,8 @@ export class Records {
     );
     this.#writer.writeNow(unwritten);
     const row = this.#writer.read((rows) => rows.lastLeft(trace, this.#oldest));
-    return row && this.#opened(row)?.memory;
+    const stored = row && this.#opened(row);
+    return stored && { memory: stored.memory, id: this.#live.get(stored.hash)?.session.id };
   }
 
   /** All of a user's that are in the database alone. */

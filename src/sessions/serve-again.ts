@@ -1,4 +1,5 @@
 import { unheard } from "../containment.ts";
+import type { Instance } from "../instances/supervisor.ts";
 import type { Place } from "./serving.ts";
 import type { Session } from "./session.ts";
 
@@ -12,4 +13,12 @@ export function wake(session: Session, again: () => Place): void {
   if (session.serving !== undefined || session.memory.subscriptions.size === 0) return;
   serveAgain(session, again);
   unheard("session", (failure) => session.giveUp(failure), session.open());
+}
+
+/** No way to a server, and no instance, is kept for the session any more: that one no longer serves it. False where `Session.park` is. */
+export function park(session: Session, onParked: (served: Instance | undefined) => void): boolean {
+  const served = session.serving?.instance;
+  if (!session.park()) return false;
+  onParked(served);
+  return true;
 }

@@ -24,3 +24,10 @@ export const answerGone = ({ user, server }: Ref): SupervisorError =>
     `${user}/${server}: the answer is not there any more: the daemon was restarted, or too much was said since`,
     { data: { mayHaveHappened: true } },
   );
+
+/** Over HTTP with SSE, for who goes on with a session that nobody knows. */
+export const unknownClient = (): SupervisorError =>
+  new SupervisorError(
+    "SESSION_NOT_FOUND",
+    "no session of this client is known: connect anew, and begin with initialize",
+  );

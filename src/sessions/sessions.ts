@@ -30,6 +30,7 @@ import { Records } from "./records.ts";
 import type { RecordsOptions, StoredSession } from "./records.ts";
 import type { Session } from "./session.ts";
 import { initializeIn } from "./session-memory.ts";
+import type { WrittenMemory } from "./session-memory.ts";
 import type { GivesUp, SessionOptions, SseOpening, Whose } from "./session-options.ts";
 import type { Place } from "./serving.ts";
 import { NOTHING_SHOWN, Showings } from "./showings.ts";
@@ -155,7 +156,7 @@ export class Sessions {
       isBridged: server.transport !== "sse",
       unread: new Unread(this.unread),
       log: this.#newLog(),
-      recall: records && (() => records.recall(whose, agent)),
+      recall: records && (() => this.#recall(records, whose, agent)),
       resumeWindowMs: this.#options.config.resumeWindowMs,
       onParked: (served) => this.#discard(served),
       onAway: () => this.sse.spareAway(whose.holder.user),
@@ -165,6 +166,13 @@ export class Sessions {
     const record = records?.add(front.session, front, { front: "sse", server, agent });
     if (stored !== undefined) records!.readd(record!, stored);
     return front;
+  }
+
+  /** What the last session of that client knew, which makes way for the one that goes on with it. */
+  #recall(records: Records, whose: Whose, agent: string | undefined): WrittenMemory | undefined {
+    const { memory, id = "" } = records.recall(whose, agent) ?? {};
+    this.sse.find(id, whose)?.makeWay();
+    return memory;
   }
 
   /**

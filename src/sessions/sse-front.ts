@@ -30,10 +30,10 @@ import type { Outlet } from "./outlet.ts";
 import { rejected } from "../platform/rejected.ts";
 import { unpassable } from "./passable.ts";
 import { Session } from "./session.ts";
-import { answerGone, noSession } from "./session-errors.ts";
+import { answerGone, noSession, unknownClient } from "./session-errors.ts";
 import type { WrittenMemory } from "./session-memory.ts";
 import type { SessionOptions } from "./session-options.ts";
-import { wake } from "./serve-again.ts";
+import { park, wake } from "./serve-again.ts";
 import type { Place } from "./serving.ts";
 import type { Unread } from "./unread.ts";
 
@@ -166,10 +166,17 @@ export class SseFront implements Front {
     if (this.#options.isStateful) return this.#options.onOver();
     const ids = session.serving?.inFlight.idsOpen ?? [];
     await cancelCalls(session, this, ids);
-    if (this.#stream.isAttached || this.#isClosed) return;
-    const served = session.serving?.instance;
-    if (session.park()) this.#options.onParked(served);
-    else this.#waitFor(Math.max(this.#options.resumeWindowMs, PARKS_AGAIN_AFTER_MS));
+    if (this.#stream.isAttached || this.#isClosed || park(session, this.#options.onParked)) return;
+    this.#waitFor(Math.max(this.#options.resumeWindowMs, PARKS_AGAIN_AFTER_MS));
+  }
+
+  /**
+   * Another stream goes on with what this session knew: most likely its client's, which lost this one.
+   * Without calls under way nothing is kept for its return, which would be a second child for many.
+   */
+  makeWay(): void {
+    if (this.#stream.isAttached || this.isBusy || this.#options.isStateful) return;
+    if (park(this.session, this.#options.onParked)) clearTimeout(this.#window);
   }
 
   get cutOff(): SupervisorError {
@@ -334,10 +341,7 @@ export class SseFront implements Front {
 
   /** Nothing is known of a session before. Throws where nothing in it waits for an answer. */
   #refuseUnknown(messages: readonly ClientMessage[], watch: CallWatch | undefined): PostAnswer {
-    const error = new SupervisorError(
-      "SESSION_NOT_FOUND",
-      "no session of this client is known: connect anew, and begin with initialize",
-    );
+    const error = unknownClient();
     const requests = messages.filter(isRequest);
     if (requests.length === 0) throw error;
     return this.refuse(idsOf(requests), error, watch);

@@ -44,7 +44,7 @@ const messagesOf = (body: string) => {
   return posted.messages;
 };
 
-/** A server over HTTP with SSE that answers all it is asked, and what it was told, in order. */
+/** A server over HTTP with SSE that answers all it is asked, but for completions, and what it was told, in order. */
 async function answering(t: TestContext) {
   const heard: string[] = [];
   let stream: ServerResponse;
@@ -60,7 +60,7 @@ async function answering(t: TestContext) {
       const { id, method } = JSON.parse(body) as { id?: unknown; method: string };
       heard.push(method);
       const result = method === "initialize" ? GREETING : { told: method };
-      if (id !== undefined)
+      if (id !== undefined && method !== "completion/complete")
         stream.write(`data: ${JSON.stringify({ jsonrpc: "2.0", id, result })}\n\n`);
     });
   });
@@ -368,6 +368,33 @@ test("a client over HTTP with SSE that comes back without a word of it goes on w
   stranger.events.length = 0;
   await stranger.say(initialize());
   await until(() => stranger.events.join("").includes("protocolVersion"), "it is answered");
+});
+
+test("a session that another one takes over from waits for its client no longer, but for the calls that it has", async (t) => {
+  const { daemon } = await rig(t);
+  const life = daemon();
+  const over = async (asked?: string) => {
+    const stream = life.stream("sdk/1");
+    await stream.say(initialize());
+    await until(() => stream.events.join("").includes("protocolVersion"), "it is answered");
+    if (asked !== undefined) await stream.say(rpc("asked", asked));
+    stream.leave();
+    const next = life.stream("sdk/1");
+    await next.say(call("next", "x"));
+    await until(() => next.events.join("").includes('"id":"next","result"'), "it is answered");
+    next.front.close();
+    return stream.front;
+  };
+  const idle = await over();
+  const busy = await over("completion/complete");
+  assert.deepEqual(
+    [idle.session.serving, busy.session.serving?.inFlight.size],
+    [undefined, 1],
+    "the way to the server",
+  );
+  const { events, say } = life.comeBack({ stream: idle.session.id, n: 1 })!;
+  await say(call("back", "x"));
+  await until(() => events.join("").includes('"id":"back","result"'), "it goes on");
 });
 
 test("a client over HTTP with SSE that comes back with the last event that it has goes on with its session, in the next life of the daemon too", async (t) => {
