@@ -38,6 +38,11 @@ export class CuttingProxy {
     else gone();
   }
 
+  /** Loses all of them. */
+  cutAll(how: Cut): void {
+    for (const port of this.#pairs.keys()) this.cut(port, how);
+  }
+
   close(): void {
     this.#server.close();
     for (const pair of this.#pairs.values()) for (const socket of pair) socket.destroy();

@@ -2,6 +2,7 @@
 import { parseArgs } from "node:util";
 import { greetWhileAsleep } from "./asleep.ts";
 import { stopUnderSessions } from "./idle.ts";
+import { endStreamsByErrors } from "./error-answers.ts";
 import { rideWithInspector } from "./inspector.ts";
 import { cutUnderCalls } from "./cuts.ts";
 import { killDuringCalls } from "./in-flight.ts";
@@ -16,7 +17,10 @@ import { shareAmongReplicas } from "./replicas.ts";
 import { byItself } from "./rig.ts";
 import { typescriptClients } from "./sdk-clients.ts";
 import { tellTheSilent } from "./silent.ts";
+import { keepMany, killAfterHello } from "./stored.ts";
 import { replaceUnderLoad } from "./switches.ts";
+import { cutBetweenCalls } from "./takeovers.ts";
+import { cutTwins } from "./twins.ts";
 import { tableOf } from "./sheet.ts";
 import type { Sheet } from "./sheet.ts";
 
@@ -61,6 +65,14 @@ const LINES: Record<string, [words: string, run: () => Promise<Sheet>]> = {
     "clients whose daemon ends",
     () => endUnderClients(byItself, { ends: 10, clients: rawAndTypescript }),
   ],
+  16: ["clients of the SDKs that lose their streams", () => cutBetweenCalls(byItself, 20)],
+  17: ["two clients with one key that are cut off", () => cutTwins(byItself, 20)],
+  18: [
+    "streams that end with an error",
+    () => endStreamsByErrors(byItself, { errors: 1, watchMs: 10_000 }),
+  ],
+  19: ["daemons that are killed behind an initialize", () => killAfterHello(byItself, 100)],
+  20: ["many stored sessions", () => keepMany(byItself)],
 };
 
 const rawAndTypescript = () => [rawClient(), rawClient(), ...typescriptClients()];

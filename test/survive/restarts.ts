@@ -114,8 +114,8 @@ class Ride {
   readonly #server: Kind;
   #n: number;
   #wentOn = 0;
-  /** Reads that were made once more, since the first met the end of its connection. */
-  #repeated = 0;
+  /** Why reads were made once more: the first met the end of its connection. */
+  #repeated: string[] = [];
   #strangers = 0;
   #underWay: Promise<string>[] = [];
   readonly #said = new Set<string>();
@@ -132,7 +132,8 @@ class Ride {
     await this.client.open({
       url: (front) => `${origin}/u/alice/${this.#server}/${front}`,
       headers: { authorization: `Bearer ${this.#rig.secrets.get("alice")}` },
-      patienceMs: 12_000,
+      // Not what it takes: a busy machine is no fault of the gateway's.
+      patienceMs: 30_000,
     });
   }
 
@@ -141,7 +142,10 @@ class Ride {
     const n = (this.#n += 1);
     const call = this.#call("late", n).catch((error: Error) => `no result: ${error.message}`);
     this.#underWay.push(call);
-    await until(() => this.#rig.notes(this.#server).count(n) > 0, `the server has it of ${this.client.name}`);
+    await until(
+      () => this.#rig.notes(this.#server).count(n) > 0,
+      `the server has it of ${this.client.name}`,
+    );
   }
 
   /** The next read and the next call, begun while no daemon is there. */
@@ -167,8 +171,8 @@ class Ride {
       await until(isBack, "it is back", RETURN_MS);
       return;
     }
-    await read().catch(async () => {
-      this.#repeated += 1;
+    await read().catch(async (error: Error) => {
+      this.#repeated.push(error.message);
       await read();
     });
   }
@@ -187,7 +191,7 @@ class Ride {
       `went on ${wentOn} times, ${isFinished ? `${unfinished} calls unfinished, ` : ""}${strangers} answers of another session`;
     const wanted = words(ends, 0, 0);
     const found = words(this.#wentOn, cut.length, this.#strangers);
-    const repeated = this.#repeated === 0 ? [] : [`${this.#repeated} reads made twice`];
+    const repeated = this.#repeated.map((why) => `a read made twice: ${why}`);
     const said = new Set([...this.#said, ...(isFinished ? cut : [])]);
     sheet.note(
       `${this.client.name} at ${where}`,
@@ -195,7 +199,7 @@ class Ride {
       [found, ...repeated, ...said].join("; "),
       wanted === found,
     );
-    [this.#wentOn, this.#repeated, this.#strangers, this.#underWay] = [0, 0, 0, []];
+    [this.#wentOn, this.#repeated, this.#strangers, this.#underWay] = [0, [], 0, []];
     this.#said.clear();
   }
 }
