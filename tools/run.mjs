@@ -76,6 +76,7 @@ const tasks = {
   churn: ["test/churn/main.ts"],
   survive: ["test/survive/main.ts"],
   mutations: ["test/mutations/main.ts"],
+  requests: ["test/requests/main.ts"],
 };
 
 /** Ends as the child does, and hands on what this process is told, so that a signal to npm reaches the task. */

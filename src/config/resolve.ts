@@ -51,6 +51,7 @@ export function resolveConfig(
     allowedHosts: parsed.allowedHosts,
     allowedOrigins: parsed.allowedOrigins,
     trustProxy: parsed.trustProxy,
+    requestReader: parsed.requestReader,
     admin: parsed.admin,
     allowPrivate: parsed.allowPrivate,
     ports: parsed.ports,

@@ -67,6 +67,12 @@ export const configSchema = z.strictObject({
     .array(proxyAddress)
     .default([])
     .describe("addresses and CIDR ranges of proxies whose X-Forwarded-For is believed"),
+  requestReader: z
+    .enum(["own", "node"], { error: 'must be "own" or "node"' })
+    .default("own")
+    .describe(
+      "who reads messages of clients from their connections: `own`, which takes only what is plain and gives all else to Node's HTTP server, or that server alone (`node`)",
+    ),
   admin: z
     .union([z.literal(false), adminListener], {
       error: "must be false or an object with host and port",

@@ -27,6 +27,8 @@ export interface Config {
   allowedOrigins: string[];
   /** IP addresses and CIDR ranges. */
   trustProxy: string[];
+  /** Who reads messages of clients from their connections. */
+  requestReader: "own" | "node";
   /** `commands`: programs may be set over TCP, too. */
   admin: false | { host: string; port: number; commands?: boolean | undefined };
   /** URLs that are set over TCP may lead to private addresses. */

@@ -1,12 +1,13 @@
-import type { IncomingMessage } from "node:http";
 import { SupervisorError } from "../errors.ts";
 import { keyInvalid } from "../auth/key-invalid.ts";
 import type { Principal, Registry } from "../auth/registry.ts";
+import type { RequestHead } from "../http/exchange.ts";
+import { perHead } from "../http/per-head.ts";
 import { queryOf, valuesOf } from "./routes.ts";
 
 /** What became of the key that was refused, for the admin; undefined where nothing is known of it. */
 export function explainRefusal(
-  req: IncomingMessage,
+  req: RequestHead,
   registry: Pick<Registry, "endOf">,
 ): { user: string; why: string } | undefined {
   const secrets = new Set(secretsIn(req));
@@ -14,7 +15,7 @@ export function explainRefusal(
 }
 
 /** Every secret that the request carries; a malformed one counts as an empty one. */
-export function secretsIn(req: IncomingMessage): string[] {
+export function secretsIn(req: RequestHead): string[] {
   const secrets: string[] = [];
   for (let i = 0; i < req.rawHeaders.length; i += 2) {
     // From the raw list: of two Authorization headers Node shows the first and hides the second.
@@ -33,9 +34,17 @@ export function secretsIn(req: IncomingMessage): string[] {
  * for a JWT that was not seen before, which takes a check.
  */
 export function authenticate(
-  req: IncomingMessage,
+  req: RequestHead,
   registry: Pick<Registry, "verify" | "verifyJwt">,
 ): Principal | Promise<Principal> {
+  const secret = secretOf(req);
+  const principal = registry.verify(secret, req.socket) ?? registry.verifyJwt(secret, req.socket);
+  if (principal === undefined) throw keyInvalid();
+  return principal;
+}
+
+/** The one secret of a request; whose it is can change, and is asked each time. */
+const secretOf = perHead((req) => {
   const [secret, ...others] = secretsIn(req);
   if (secret === undefined)
     throw new SupervisorError(
@@ -47,12 +56,10 @@ export function authenticate(
     !(others.length === 1 && isFromHeaderAndQuery(req) && others[0] === secret)
   )
     throw keyInvalid();
-  const principal = registry.verify(secret, req.socket) ?? registry.verifyJwt(secret, req.socket);
-  if (principal === undefined) throw keyInvalid();
-  return principal;
-}
+  return secret;
+});
 
 /** A client may send its header to a URL that carries the same key; two of a kind are always refused. */
-function isFromHeaderAndQuery(req: IncomingMessage): boolean {
+function isFromHeaderAndQuery(req: RequestHead): boolean {
   return valuesOf(queryOf(req.url ?? ""), "token").length === 1;
 }

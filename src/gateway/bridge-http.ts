@@ -1,11 +1,10 @@
 import { SupervisorError } from "../errors.ts";
 import type { ClientMessage } from "../mcp/client-body.ts";
-import { headersToChild } from "../mcp/headers.ts";
 import { readEventId } from "../sessions/event-id.ts";
 import type { HttpFront } from "../sessions/http-front.ts";
 import type { HttpRelay } from "../sessions/http-relay.ts";
 import { HttpAnswer } from "./http-answer.ts";
-import { lastEventIdOf } from "./request-context.ts";
+import { lastEventIdOf, passedHeaders } from "./request-context.ts";
 import type { FrontContext, RequestContext } from "./request-context.ts";
 
 /** A POST to a server that does not speak Streamable HTTP itself. */
@@ -37,7 +36,7 @@ export async function bridgePost(
     const isBegun = res.writableFinished && front.session.memory.initialize !== undefined;
     if (known === undefined && !isBegun) sessions.http.close(front);
   });
-  const headers = headersToChild(req.rawHeaders, req.headers.connection);
+  const headers = passedHeaders(req);
   try {
     await front.post(messages, headers, answer, request.trace);
   } catch (error) {

@@ -1,5 +1,5 @@
-import type { IncomingMessage } from "node:http";
 import { SupervisorError } from "../errors.ts";
+import type { RequestHead } from "../http/exchange.ts";
 import { rpcErrorText, sendText } from "../http/error-response.ts";
 import { isRequest } from "../mcp/envelope.ts";
 import { valueOf } from "../mcp/client-body.ts";
@@ -22,7 +22,7 @@ type Modern = Exclude<ModernReading, { readonly kind: "legacy" }>;
  * What a POST to a bridge says as a request of 2026-07-28, undefined where it belongs to a session
  * or begins one. A session id on a modern request means nothing (MCP 2026-07-28, streamable HTTP).
  */
-export function modernIn(req: IncomingMessage, { messages, isBatch }: Posted): Modern | undefined {
+export function modernIn(req: RequestHead, { messages, isBatch }: Posted): Modern | undefined {
   const version = headerOf(req, "mcp-protocol-version");
   const isDiscovery = messages.some(({ method }) => method === "server/discover");
   const isOfSession = version === undefined && headerOf(req, SESSION_HEADER) !== undefined;
@@ -125,7 +125,7 @@ function carry(
 
 async function paramFault(
   served: ModernServer,
-  req: IncomingMessage,
+  req: RequestHead,
   { name, arguments: args, _meta: meta }: Extract<Modern, { kind: "request" }>["params"],
 ): Promise<string | undefined> {
   if (typeof name !== "string") return undefined;
@@ -165,7 +165,7 @@ function refuse(
 }
 
 /** One value, as Node gives it; a header that stands twice is joined by commas and matches nothing. */
-function headerOf(req: IncomingMessage, name: string): string | undefined {
+function headerOf(req: RequestHead, name: string): string | undefined {
   const value = req.headers[name];
   return Array.isArray(value) ? value.join(", ") : value;
 }

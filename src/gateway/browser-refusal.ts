@@ -1,5 +1,5 @@
-import type { IncomingMessage, ServerResponse } from "node:http";
 import type { SupervisorError } from "../errors.ts";
+import type { HttpResponse, RequestHead } from "../http/exchange.ts";
 import { errorHeaders, sendText } from "../http/error-response.ts";
 
 /** What clients of ours read. */
@@ -18,17 +18,14 @@ function wish(accept: string, type: string): number {
 }
 
 /** Somebody has opened a personal URL in a browser: no client of MCP asks for a page first, and without a key. */
-export function isForPerson(
-  { method, headers }: IncomingMessage,
-  { code }: SupervisorError,
-): boolean {
+export function isForPerson({ method, headers }: RequestHead, { code }: SupervisorError): boolean {
   const { accept = "" } = headers;
   if (code !== "KEY_MISSING" || (method !== "GET" && method !== "HEAD")) return false;
   return wish(accept, "text/html") > Math.max(...FOR_CLIENTS.map((type) => wish(accept, type)));
 }
 
 /** Says the same as to a client, and what to do, in words that a browser shows. */
-export function refusePerson(res: ServerResponse, error: SupervisorError, requestId: string): void {
+export function refusePerson(res: HttpResponse, error: SupervisorError, requestId: string): void {
   const text = `${error.message}
 
 This is the address of an MCP server for one person, and no page. Put it into an MCP client together

@@ -1,5 +1,5 @@
-import type { ServerResponse } from "node:http";
 import { guarded } from "../containment.ts";
+import type { HttpResponse } from "../http/exchange.ts";
 import { COLON } from "../mcp/bytes.ts";
 import { HEARTBEAT, formatEvent } from "../mcp/sse.ts";
 
@@ -54,7 +54,7 @@ export class Heart {
 
 /** An event stream to a client. Puts its own comments and events only between those of the server. */
 export class ClientStream {
-  readonly #res: ServerResponse;
+  readonly #res: HttpResponse;
   readonly #heart: Heart;
   #isMidEvent = false;
   #isBeatDue = false;
@@ -64,7 +64,7 @@ export class ClientStream {
 
   /** Sends the head at once, with a first comment: some clients wait for a byte, not for the head. */
   constructor(
-    res: ServerResponse,
+    res: HttpResponse,
     heart: Heart,
     status = 200,
     headers: Readonly<Record<string, string>> = {},

@@ -1,4 +1,4 @@
-import type { IncomingMessage, ServerResponse } from "node:http";
+import type { HttpResponse, RequestHead } from "../http/exchange.ts";
 
 const METHODS = "GET, POST, DELETE, OPTIONS";
 const EXPOSED = "Mcp-Session-Id, MCP-Protocol-Version, WWW-Authenticate";
@@ -10,8 +10,8 @@ const EXPOSED = "Mcp-Session-Id, MCP-Protocol-Version, WWW-Authenticate";
  * No origin is configured by default, and then there is no CORS header at all.
  */
 export function answerCors(
-  req: IncomingMessage,
-  res: ServerResponse,
+  req: RequestHead,
+  res: HttpResponse,
   origins: readonly string[],
 ): boolean {
   const origin = req.headers.origin;

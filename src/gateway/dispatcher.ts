@@ -1,14 +1,15 @@
-import type { IncomingMessage } from "node:http";
 import type { Audit } from "../audit/audit.ts";
 import type { Principal, Registry } from "../auth/registry.ts";
 import type { Builtins } from "../builtins/builtins.ts";
 import type { Catalog } from "../catalog/catalog.ts";
-import type { ServerDef } from "../config/config.ts";
 import { guarded } from "../containment.ts";
-import { SupervisorError, toSupervisorError } from "../errors.ts";
+import { toSupervisorError } from "../errors.ts";
 import type { BodyRequest } from "../platform/body-request.ts";
+import type { AnswerForAll, HttpRequest, RequestHead } from "../http/exchange.ts";
+import type { OwnReaderOptions } from "../http/own-reader/reader.ts";
 import { sendError } from "../http/error-response.ts";
 import { createGuard } from "../http/guard.ts";
+import { perHead } from "../http/per-head.ts";
 import { newRequestId } from "../http/request-id.ts";
 import { NO_PAGE } from "../http/safe-response.ts";
 import type { SafeResponse } from "../http/safe-response.ts";
@@ -18,20 +19,22 @@ import type { Tokens } from "../tokens/tokens.ts";
 import type { Requests } from "../telemetry/requests.ts";
 import { authenticate } from "./authenticate.ts";
 import { answerCors } from "./cors.ts";
-import { refusePost, serveHttp } from "./front-http.ts";
-import { openSseStream, postSseMessage } from "./front-sse.ts";
+import { refusePost } from "./front-http.ts";
 import { isForPerson, refusePerson } from "./browser-refusal.ts";
 import { Me } from "./me/me.ts";
 import { allowOnly } from "./methods.ts";
 import { hintFor } from "./hints.ts";
-import type { FrontContext, RequestContext } from "./request-context.ts";
-import { OWN_ROUTE_METHODS, requireRoute } from "./own-route-path.ts";
-import { createMeRouter, createOwnRouter, createRouter } from "./routes.ts";
-import { createTokenPath, createWebRouter } from "./routes.ts";
-import { toolRouteOf, withoutPrefix } from "./routes.ts";
+import type { FrontContext } from "./request-context.ts";
+import { Personal } from "./personal.ts";
+import type { Incoming, NodeIncoming } from "./personal.ts";
+import {
+  createMeRouter,
+  createRouter,
+  createWebRouter,
+  toolRouteOf,
+  withoutPrefix,
+} from "./routes.ts";
 import type { Leaf, Route, ToolRoute } from "./routes.ts";
-import { nameOf, putOwnToken } from "./own-token.ts";
-import { settingsOf } from "./session-config.ts";
 import { TOOL_METHODS, serveTools } from "./tool-routes.ts";
 import { createSite } from "./site.ts";
 import type { SiteOptions } from "./site.ts";
@@ -51,33 +54,24 @@ export interface DispatcherOptions extends SiteOptions {
   tokens: Pick<Tokens, "set" | "show" | "renewalOf" | "handedOver" | "connects">;
 }
 
-/** A request as it came in, before anything is known of it. */
-interface Incoming {
-  req: BodyRequest;
-  res: SafeResponse;
-  trace: Trace;
-}
-
-const METHODS: Record<Leaf, readonly string[]> = {
-  sse: ["GET"],
-  messages: ["POST"],
-  mcp: ["POST", "GET", "DELETE"],
-};
+/** What is posted there are messages. */
+const MESSAGE_LEAVES: ReadonlySet<Leaf | undefined> = new Set(["messages", "mcp"]);
 
 /** Takes each request of the public listener: finds out who asks, holds the path against it, and hands it to its front. */
 export class Dispatcher {
   readonly #options: DispatcherOptions;
   readonly #context: FrontContext;
   readonly #route: ReturnType<typeof createRouter>;
-  readonly #tokenPath: ReturnType<typeof createTokenPath>;
-  readonly #guard: ReturnType<typeof createGuard>;
+  readonly #personal: Personal;
+  readonly #messageRoute: (req: RequestHead) => Route;
+  readonly #guard: (req: RequestHead) => true;
+  readonly #addressOf: (req: RequestHead) => string;
   readonly #site: ReturnType<typeof createSite>;
-  readonly #ownRoute: ReturnType<typeof createOwnRouter>;
   readonly #webRoute: ReturnType<typeof createWebRouter>;
   readonly #web: Web;
   readonly #meRoute: ReturnType<typeof createMeRouter>;
   readonly #me: Me;
-  readonly #authenticate = (req: IncomingMessage): Principal | Promise<Principal> =>
+  readonly #authenticate = (req: RequestHead): Principal | Promise<Principal> =>
     authenticate(req, this.#options.registry);
 
   constructor(options: DispatcherOptions, context: FrontContext) {
@@ -85,16 +79,21 @@ export class Dispatcher {
     this.#options = options;
     this.#context = context;
     this.#route = createRouter(context.prefix);
-    this.#tokenPath = createTokenPath(context.prefix);
-    this.#guard = createGuard({
+    this.#personal = new Personal(options, context);
+    this.#addressOf = perHead((req) => context.edge.addresses.of(req));
+    this.#messageRoute = perHead(({ url = "" }) => this.#route(url)!);
+    const guard = createGuard({
       hosts: [publicUrl.host, listen.host, ...allowedHosts],
       origins: [publicUrl.origin, ...allowedOrigins],
       pages: "loopback",
       dotless: Object.keys(environment).length > 0,
     });
-    const identify = (req: IncomingMessage): Principal | Promise<Principal> => this.#identify(req);
+    this.#guard = perHead((req) => {
+      guard(req);
+      return true as const;
+    });
+    const identify = (req: RequestHead): Principal | Promise<Principal> => this.#identify(req);
     this.#site = createSite(options, identify, context.prefix);
-    this.#ownRoute = createOwnRouter(context.prefix);
     this.#webRoute = createWebRouter(context.prefix);
     const pages = new Pages(context.prefix);
     const apps = new AppPages(context.prefix);
@@ -105,22 +104,52 @@ export class Dispatcher {
 
   /** Answers the request, or refuses it; never throws. */
   readonly answer = (req: BodyRequest, res: SafeResponse): void => {
+    const incoming = { req, res, trace: this.#traceOf(req, res) };
+    this.#settle(incoming, () => this.#serve(incoming));
+  };
+
+  /** Messages of clients, which the own reader may read. */
+  readonly messages: OwnReaderOptions = {
+    isHot: (url) => MESSAGE_LEAVES.has(this.#route(url)?.leaf),
+    handle: (req, res) => {
+      const incoming = { req, res, trace: this.#traceOf(req, res) };
+      this.#settle(incoming, () => this.#serveMessage(incoming));
+    },
+  };
+
+  #traceOf(req: HttpRequest, res: AnswerForAll): Trace {
     // No answer of ours is a page for a browser, whatever the path and whoever answers.
     res.forBrowsers = NO_PAGE;
     const { requests, audit, log } = this.#options;
-    const address = this.#context.edge.addresses.of(req);
-    const trace = new Trace({ requests, audit, log, address }, req, res, newRequestId());
-    const incoming = { req, res, trace };
+    const address = this.#addressOf(req);
+    return new Trace({ requests, audit, log, address }, req, res, newRequestId());
+  }
+
+  /** Whatever the work throws, the request is refused with. */
+  #settle(incoming: Incoming, work: () => Promise<void> | undefined): void {
     const say = (error: unknown): void => this.#refuse(incoming, error);
-    const refuse = (error: unknown): void => guarded("request", () => res.destroy(), say)(error);
+    const cut = (): void => void incoming.res.destroy();
+    const refuse = (error: unknown): void => guarded("request", cut, say)(error);
     try {
-      this.#serve(incoming)?.catch(refuse);
+      work()?.catch(refuse);
     } catch (error) {
       refuse(error);
     }
-  };
+  }
 
-  #serve(incoming: Incoming): Promise<void> | undefined {
+  #serveMessage(incoming: Incoming): Promise<void> | undefined {
+    const { req, res, trace } = incoming;
+    const route = this.#messageRoute(req);
+    trace.setRoute(route.leaf, route.user);
+    this.#guard(req);
+    // Answers none: only OPTIONS has nothing but that.
+    answerCors(req, res, this.#context.config.allowedOrigins);
+    return this.#identified(incoming, (principal) =>
+      this.#personal.serve(incoming, route, principal),
+    );
+  }
+
+  #serve(incoming: NodeIncoming): Promise<void> | undefined {
     const { req, res, trace } = incoming;
     const url = req.url ?? "";
     const route = this.#route(url);
@@ -137,56 +166,30 @@ export class Dispatcher {
       this.#serveSite(incoming, url);
       return undefined;
     }
-    const found = this.#identify(req);
-    if (!(found instanceof Promise)) return this.#servePersonal(incoming, route, found);
-    return found.then((principal) =>
-      // Whoever has left meanwhile has no end that anything could be tied to.
-      res.destroyed ? undefined : this.#servePersonal(incoming, route, principal),
+    return this.#identified(incoming, (principal) =>
+      route === undefined
+        ? this.#personal.serveOther(incoming, principal)
+        : this.#personal.serve(incoming, route, principal),
     );
   }
 
-  #servePersonal(
-    incoming: Incoming,
-    route: Route | undefined,
-    principal: Principal,
+  /** Goes on with whoever asks, at once where that is known at once. */
+  #identified(
+    { req, res, trace }: Incoming,
+    goOn: (principal: Principal) => Promise<void> | undefined,
   ): Promise<void> | undefined {
-    const { req, res, trace } = incoming;
-    trace.setPrincipal(principal);
-    if (route === undefined) return this.#serveOther(incoming, principal);
-    requireOwn(route.user, principal);
-    const server = this.#requireServer(route, principal);
-    trace.setServer(server.name);
-    allowOnly(req, res, METHODS[route.leaf]);
-    const settings = settingsOf(this.#options.builtins, server, req);
-    // Last: what is refused leaves no instance behind, not even a stopped one.
-    const ref = { user: principal.user, server: server.name, variant: "" };
-    const instance = this.#options.supervisor.instance(ref);
-    const { requestId } = trace;
-    const whose = { principal, route, server, instance, settings };
-    return this.#serveFront({ req, res, requestId, trace, ...whose });
-  }
-
-  async #serveOther(incoming: Incoming, principal: Principal): Promise<void> {
-    const route = this.#ownRoute(incoming.req.url ?? "");
-    if (route === undefined) return await this.#serveOwnToken(incoming, principal);
-    const { req, res, trace } = incoming;
-    trace.setRoute("own", route.user);
-    requireOwn(route.user, principal);
-    const server = this.#requireServer(route, principal);
-    trace.setServer(server.name);
-    const prefix = requireRoute(route, server.routes);
-    allowOnly(req, res, OWN_ROUTE_METHODS);
-    const ref = { user: principal.user, server: server.name, variant: "" };
-    const instance = this.#options.supervisor.instance(ref);
-    const { requestId } = trace;
-    const request = { req, res, trace, requestId, principal, route, server, instance };
-    // Few have such routes, and what carries them is not for all to hold in memory.
-    const { serveOwnRoute } = await import("./own-routes.ts");
-    await serveOwnRoute(this.#context, request, prefix);
+    const known = (principal: Principal): Promise<void> | undefined => {
+      trace.setPrincipal(principal);
+      return goOn(principal);
+    };
+    const found = this.#identify(req);
+    if (!(found instanceof Promise)) return known(found);
+    // Whoever has left meanwhile has no end that anything could be tied to.
+    return found.then((principal) => (res.destroyed ? undefined : known(principal)));
   }
 
   /** Paths that are nobody's: the site knows them without the prefix. */
-  #serveSite({ req, res, trace }: Incoming, url: string): void {
+  #serveSite({ req, res, trace }: NodeIncoming, url: string): void {
     const { prefix } = this.#context;
     req.url = withoutPrefix(url, prefix);
     Object.assign(res, { locals: { trace } });
@@ -195,37 +198,13 @@ export class Dispatcher {
   }
 
   /** The user's tools, for who speaks no MCP: whose they are is said by the secret alone. */
-  async #serveTools({ req, res, trace }: Incoming, route: ToolRoute): Promise<void> {
+  async #serveTools({ req, res, trace }: NodeIncoming, route: ToolRoute): Promise<void> {
     trace.setRoute("tools");
     const principal = await this.#identify(req);
     if (res.destroyed) return;
     trace.setPrincipal(principal);
     allowOnly(req, res, TOOL_METHODS[route]);
     return await serveTools(route, this.#context, this.#options, { req, res, trace, principal });
-  }
-
-  async #serveOwnToken({ req, res, trace }: Incoming, principal: Principal): Promise<void> {
-    const owner = this.#context.config.selfService ? this.#tokenPath(req.url ?? "") : undefined;
-    if (owner === undefined)
-      throw new SupervisorError("NOT_FOUND", "there is nothing at this path");
-    trace.setRoute("other", owner);
-    requireOwn(owner, principal);
-    allowOnly(req, res, ["PUT"]);
-    const parts = { ...this.#options, edge: this.#context.edge };
-    const who = nameOf(principal);
-    await putOwnToken(parts, { req, res, principal, who, requestId: trace.requestId });
-  }
-
-  #serveFront(request: RequestContext): Promise<void> | undefined {
-    switch (request.route.leaf) {
-      case "messages":
-        return postSseMessage(this.#context, request);
-      case "mcp":
-        return serveHttp(this.#context, request);
-      case "sse":
-        openSseStream(this.#context, request);
-        return undefined;
-    }
   }
 
   #refuse({ req, res, trace }: Incoming, error: unknown): void {
@@ -238,7 +217,7 @@ export class Dispatcher {
     else sendError(res, error, requestId, "client");
   }
 
-  #identify(req: IncomingMessage): Principal | Promise<Principal> {
+  #identify(req: RequestHead): Principal | Promise<Principal> {
     return this.#context.edge.admit(req, this.#authenticate);
   }
 
@@ -246,34 +225,4 @@ export class Dispatcher {
     const { prefix } = this.#context;
     return url.startsWith("/u/") || (prefix !== "" && url.startsWith(`${prefix}/u/`));
   }
-
-  /** One that is not granted to the user is not there, and the admin alone is told which of both it is. */
-  #requireServer(
-    route: Pick<Route, "user" | "server"> & { leaf?: Leaf },
-    { user }: Principal,
-  ): ServerDef {
-    const { catalog } = this.#options;
-    const { defaultServer } = this.#context.config;
-    const name = route.server ?? defaultServer;
-    const server = name === null ? undefined : catalog.findFor(user, name);
-    if (server !== undefined) return server;
-    const isThere = name !== null && catalog.find(name) !== undefined;
-    const how = `mcp-supervisor user grant ${user} ${name}`;
-    const details = isThere ? [`it is not granted to the user: ${how}`] : [];
-    throw new SupervisorError(
-      "SERVER_NOT_FOUND",
-      route.server === undefined
-        ? `there is no default server: name one in the path, /u/${route.user}/SERVER/${route.leaf ?? ""}`
-        : "there is no such server",
-      { details },
-    );
-  }
-}
-
-function requireOwn(pathUser: string, { user }: Principal): void {
-  if (pathUser === user) return;
-  throw new SupervisorError(
-    "USER_MISMATCH",
-    "this access key does not belong to the user in the path",
-  );
 }

@@ -2,13 +2,13 @@ import { SupervisorError, toSupervisorError } from "../errors.ts";
 import { sendText } from "../http/error-response.ts";
 import { faultOfBody } from "../mcp/client-body.ts";
 import { isForNobody, isRequest } from "../mcp/envelope.ts";
-import { headersToChild, headersToClient } from "../mcp/headers.ts";
+import { headersToClient } from "../mcp/headers.ts";
 import { ACCEPTED } from "../links/link.ts";
 import { readEventId } from "../sessions/event-id.ts";
 import { ClientStream } from "./client-stream.ts";
 import { dropBody, readBody } from "../http/read-body.ts";
 import { queryOf, valuesOf } from "./routes.ts";
-import { claimOf, lastEventIdOf } from "./request-context.ts";
+import { claimOf, lastEventIdOf, passedHeaders } from "./request-context.ts";
 import type { FrontContext, RequestContext } from "./request-context.ts";
 
 const SESSION_PARAM = "session_id";
@@ -74,7 +74,7 @@ export async function postSseMessage(
   const { refusal } = context.sessions;
   const wait = context.gate.waitOf(principal.user, server, messages);
   const late = wait && (await wait.then(() => undefined, toSupervisorError));
-  const headers = headersToChild(req.rawHeaders, req.headers.connection);
+  const headers = passedHeaders(req);
   const requests = messages.filter(isRequest);
   const why = refusal ?? late;
   const answer =

@@ -1,11 +1,10 @@
-import type { ServerResponse } from "node:http";
 import { SupervisorError } from "../errors.ts";
-import type { BodyRequest } from "../platform/body-request.ts";
+import type { HttpResponse, RequestHead } from "../http/exchange.ts";
 
 /** METHOD_NOT_ALLOWED for any other. What is sent with a refused method is not read: DELETE and friends may carry a body that nobody asked for. */
 export function allowOnly(
-  req: Pick<BodyRequest, "method">,
-  res: Pick<ServerResponse, "setHeader">,
+  req: Pick<RequestHead, "method">,
+  res: Pick<HttpResponse, "setHeader">,
   allowed: readonly string[],
 ): void {
   if (allowed.includes(req.method ?? "")) return;

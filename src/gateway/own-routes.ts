@@ -22,7 +22,11 @@ import { queryOf } from "./routes.ts";
 import type { OwnRoute } from "./routes.ts";
 
 /** A request for a path of the server's own. */
-export interface OwnRouteRequest extends Omit<RequestContext, "route" | "settings" | "res"> {
+export interface OwnRouteRequest extends Omit<
+  RequestContext,
+  "route" | "settings" | "req" | "res"
+> {
+  readonly req: BodyRequest;
   readonly res: SafeResponse;
   readonly route: OwnRoute;
 }

@@ -3,7 +3,6 @@ import type { Live } from "../instances/supervisor.ts";
 import type { ResponseHeaders } from "../links/http1/client.ts";
 import type { ClientMessage, Posted } from "../mcp/client-body.ts";
 import { idsOf } from "../mcp/envelope.ts";
-import { headersToChild } from "../mcp/headers.ts";
 import { readEventId } from "../sessions/event-id.ts";
 import { ResumableAnswer } from "../sessions/resumable-answer.ts";
 import { sessionIdIn } from "../sessions/http-exchange.ts";
@@ -11,7 +10,7 @@ import type { HttpFront } from "../sessions/http-front.ts";
 import type { HttpRelay } from "../sessions/http-relay.ts";
 import { HttpAnswer } from "./http-answer.ts";
 import { answerRelayAsleep, relayIsAwake, sessionlessIsAwake } from "./relay-asleep.ts";
-import { lastEventIdOf } from "./request-context.ts";
+import { lastEventIdOf, passedHeaders } from "./request-context.ts";
 import type { FrontContext, RequestContext } from "./request-context.ts";
 
 type Known = HttpFront | HttpRelay | undefined;
@@ -67,7 +66,7 @@ export function relayWithoutBody(
   answer = answerIn(context, request, relay);
   const outlet = answer;
   const at = readEventId(lastEventIdOf(request));
-  relay.listen({ outlet, requestId: request.requestId, at }, headersOf(request));
+  relay.listen({ outlet, requestId: request.requestId, at }, passedHeaders(request.req));
   trace.atEnd(() => relay.left(outlet));
 }
 
@@ -85,7 +84,7 @@ async function postInSession(
     release();
     relay.left(answer);
   });
-  const posting = { body, messages, headers: headersOf(request) };
+  const posting = { body, messages, headers: passedHeaders(request.req) };
   await relay.post(posting, answer, trace, () => res.destroyed);
 }
 
@@ -97,7 +96,7 @@ async function endSession(
 ): Promise<void> {
   const answer = answerIn(context, request, relay);
   try {
-    const { status, headers, body } = await relay.tellEnd(headersOf(request));
+    const { status, headers, body } = await relay.tellEnd(passedHeaders(request.req));
     if (status < 300) context.sessions.http.close(relay, true);
     answer.head(status, headers, false);
     if (body.length > 0) answer.part(body, true);
@@ -138,7 +137,7 @@ function carryAlone(
     whose,
     {
       method,
-      headers: headersOf(request),
+      headers: passedHeaders(request.req),
       body,
       messages,
       watch: trace,
@@ -190,9 +189,6 @@ function answerIn(
     sessionIdIn(received) === undefined ? undefined : session.id;
   return new HttpAnswer({ heart, request, sessionHeader });
 }
-
-const headersOf = ({ req }: RequestContext): string[] =>
-  headersToChild(req.rawHeaders, req.headers.connection);
 
 function setGeneration({ trace }: RequestContext, live: Live | undefined): void {
   if (live !== undefined) trace.setGeneration(live.generation);

@@ -1,7 +1,8 @@
-import type { ServerResponse } from "node:http";
 import type { Config, ServerDef } from "../config/config.ts";
-import type { BodyRequest } from "../platform/body-request.ts";
+import type { HttpRequest, HttpResponse } from "../http/exchange.ts";
 import type { Edge } from "../http/edge.ts";
+import { perHead } from "../http/per-head.ts";
+import { headersToChild } from "../mcp/headers.ts";
 import type { Principal } from "../auth/registry.ts";
 import type { Claim } from "../sessions/belongs.ts";
 import type { SessionSettings } from "../sessions/session-options.ts";
@@ -29,8 +30,8 @@ export interface FrontContext {
 
 /** One authenticated request on its own user's path. */
 export interface RequestContext {
-  req: BodyRequest;
-  res: ServerResponse;
+  req: HttpRequest;
+  res: HttpResponse;
   requestId: string;
   trace: Trace;
   principal: Principal;
@@ -53,6 +54,11 @@ export const claimOf = ({
   server,
   settings,
 });
+
+/** The headers of the request that a child may see. */
+export const passedHeaders = perHead<readonly string[]>(({ rawHeaders, headers }) =>
+  headersToChild(rawHeaders, headers.connection),
+);
 
 /** The last event that the client has of the stream for which it comes back, by its own account. */
 export function lastEventIdOf({ req }: Pick<RequestContext, "req">): string | undefined {

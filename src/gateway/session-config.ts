@@ -1,9 +1,9 @@
-import type { IncomingMessage } from "node:http";
 import { appOf } from "../builtins/feishu/app.ts";
 import type { FeishuApp } from "../builtins/feishu/app.ts";
 import type { Builtins } from "../builtins/builtins.ts";
 import type { ServerDef } from "../config/config.ts";
 import { SupervisorError } from "../errors.ts";
+import type { RequestHead } from "../http/exchange.ts";
 import { languageOf } from "../http/language.ts";
 import type { SessionSettings } from "../sessions/session-options.ts";
 import { queryOf, valuesOf } from "./routes.ts";
@@ -16,7 +16,7 @@ import { queryOf, valuesOf } from "./routes.ts";
 export function settingsOf(
   builtins: Pick<Builtins, "markOf">,
   server: ServerDef,
-  req: IncomingMessage,
+  req: RequestHead,
   given?: Readonly<Record<string, unknown>>,
 ): SessionSettings | undefined {
   if (server.kind !== "builtin") return undefined;

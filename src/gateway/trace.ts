@@ -1,7 +1,7 @@
-import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Audit, AuditRow } from "../audit/audit.ts";
 import { contained } from "../containment.ts";
 import type { SupervisorError } from "../errors.ts";
+import type { HttpResponse, RequestHead } from "../http/exchange.ts";
 import type { ClientMessage } from "../mcp/client-body.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import { NOTHING_KNOWN } from "../telemetry/request-record.ts";
@@ -36,7 +36,7 @@ export class Trace implements CallWatch {
   /** What the client was told on a stream, while the answer to the request itself said "accepted". */
   #statusApart: number | undefined;
 
-  constructor(parts: TraceParts, req: IncomingMessage, res: ServerResponse, requestId: string) {
+  constructor(parts: TraceParts, req: RequestHead, res: HttpResponse, requestId: string) {
     this.requestId = requestId;
     this.#parts = parts;
     const url = req.url ?? "";
@@ -168,7 +168,7 @@ export class Trace implements CallWatch {
     });
   }
 
-  #end(res: ServerResponse): void {
+  #end(res: HttpResponse): void {
     this.#tell(res);
     for (const work of this.#atEnd) {
       try {
@@ -180,7 +180,7 @@ export class Trace implements CallWatch {
     }
   }
 
-  #tell(res: ServerResponse): void {
+  #tell(res: HttpResponse): void {
     const record = this.#record;
     this.#isTold = true;
     record.status = this.#statusApart ?? (res.headersSent ? res.statusCode : CLIENT_LEFT);

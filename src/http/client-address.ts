@@ -1,7 +1,7 @@
-import type { IncomingMessage } from "node:http";
 import { BlockList, isIP } from "node:net";
 import { wordsOfIpv6 } from "../platform/address.ts";
 import { isLoopbackAddress } from "../platform/loopback.ts";
+import type { RequestHead } from "./exchange.ts";
 
 /** As addresses are compared: an IPv4 client of a listener on `::` has no other address for that, and a zone names an interface of ours. */
 export function plainAddress(address: string): string {
@@ -52,7 +52,7 @@ export interface ClientAddress {
   /** Whether a peer with this address speaks for others. */
   isProxy(address: string): boolean;
   /** Where the request comes from; empty on a unix socket. */
-  of(req: IncomingMessage): string;
+  of(req: RequestHead): string;
 }
 
 /**

@@ -1,10 +1,11 @@
-import type { IncomingMessage, Server } from "node:http";
+import type { Server } from "node:http";
 import type { Socket } from "node:net";
 import { SupervisorError } from "../errors.ts";
 import { IncomingBody } from "./body-watch.ts";
 import { createClientAddress } from "./client-address.ts";
 import type { ClientAddress } from "./client-address.ts";
 import { Connections } from "./connections.ts";
+import type { RequestHead } from "./exchange.ts";
 import { FailureLimit } from "./failure-limit.ts";
 import { endVanished } from "./vanished.ts";
 
@@ -65,7 +66,7 @@ export class Edge {
    * connection and the address. Rejects with what the check rejects with, and with TOO_MANY_FAILURES
    * in the place of what a wrong secret is refused with. A check may take its time, and resolve.
    */
-  admit<T>(req: IncomingMessage, check: (req: IncomingMessage) => T): T {
+  admit<T, R extends RequestHead>(req: R, check: (req: R) => T): T {
     let principal: T;
     try {
       principal = check(req);
@@ -77,7 +78,7 @@ export class Edge {
     return principal;
   }
 
-  async #admitLater<T>(req: IncomingMessage, check: Promise<T>): Promise<T> {
+  async #admitLater<T>(req: RequestHead, check: Promise<T>): Promise<T> {
     try {
       const principal = await check;
       this.#connections.vouch(req.socket);
@@ -98,7 +99,7 @@ export class Edge {
     this.#bodies.delete(body);
   }
 
-  #refusalFor(req: IncomingMessage, error: unknown): unknown {
+  #refusalFor(req: RequestHead, error: unknown): unknown {
     if (!(error instanceof SupervisorError) || !WRONG_SECRETS.includes(error.code)) return error;
     const seconds = this.#failures.failed(this.addresses.of(req));
     if (seconds === undefined) return error;

@@ -1,7 +1,7 @@
 /** Room: http. What every listener shares: who may knock (Host, Origin), how long, how much, and how a refusal looks. Knows no route and no user. */
-import type { ServerResponse } from "node:http";
 import { ERROR_CODES, toSupervisorError } from "../errors.ts";
 import type { SupervisorError } from "../errors.ts";
+import type { HttpResponse } from "./exchange.ts";
 import { errorText } from "../mcp/messages.ts";
 
 export interface ErrorBody {
@@ -76,7 +76,7 @@ export function errorHeaders(error: SupervisorError): Record<string, string> {
 
 /** Answers with JSON text (or the bytes of one), or ends the connection where an answer has already begun. */
 export function sendText(
-  res: ServerResponse,
+  res: HttpResponse,
   status: number,
   headers: Readonly<Record<string, string>>,
   text: string | Buffer,
@@ -98,7 +98,7 @@ export function sendText(
 
 /** Answers with the error body; what is not one of our errors becomes INTERNAL. */
 export function sendError(
-  res: ServerResponse,
+  res: HttpResponse,
   failure: unknown,
   requestId: string,
   audience: Audience,

@@ -1,7 +1,7 @@
-import type { IncomingMessage } from "node:http";
 import { isIPv4, isIPv6 } from "node:net";
 import { SupervisorError } from "../errors.ts";
 import { LOOPBACK_NAMES, isLoopbackOrigin } from "../platform/loopback.ts";
+import type { RequestHead } from "./exchange.ts";
 
 export interface GuardOptions {
   /** Names beside the loopback ones and IP addresses that clients use for this listener. */
@@ -45,7 +45,7 @@ function countOf(rawHeaders: readonly string[], name: "host"): number {
  * Host that is one is always good. Clients that are no browsers send no Origin, so Host is checked always. Two Host headers are refused, because Node keeps
  * the first and a proxy in front may have looked at the second.
  */
-export function createGuard(options: GuardOptions): (req: IncomingMessage) => void {
+export function createGuard(options: GuardOptions): (req: RequestHead) => void {
   const hosts = new Set([...LOOPBACK_NAMES, ...options.hosts].map(withoutPort));
   const origins = new Set(options.origins.map((origin) => origin.toLowerCase().replace(/\/$/, "")));
   const { pages, dotless = false } = options;

@@ -1,5 +1,5 @@
-import { createServer } from "node:http";
-import type { IncomingMessage, RequestListener, Server, ServerResponse } from "node:http";
+import { Server } from "node:http";
+import type { IncomingMessage, RequestListener, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { contained, guarded } from "../containment.ts";
@@ -9,6 +9,8 @@ import { plainAddress } from "./client-address.ts";
 import type { Edge } from "./edge.ts";
 import { errorBody, sendError } from "./error-response.ts";
 import { answerOn, setKeptAlive } from "../platform/node-inside.ts";
+import { OwnReader } from "./own-reader/reader.ts";
+import type { OwnReaderOptions, ReaderListener } from "./own-reader/reader.ts";
 import { newRequestId } from "./request-id.ts";
 import { NO_PAGE, SafeResponse } from "./safe-response.ts";
 
@@ -23,8 +25,15 @@ const TIMEOUT_CHECK_MS = 2_000;
 /** Longer than the keep-alive of the proxies in front (nginx: 60 s), so that they close first and no request races a close. */
 const KEEP_ALIVE_MS = 65_000;
 const TCP_KEEP_ALIVE_MS = 30_000;
+/** For a client to read the last answer of a connection, and to end it. */
+const CLOSING_MS = 10_000;
 
 const BAD_REQUEST = { status: 400, reason: "Bad Request", message: "this is not HTTP/1.1" };
+const TOO_LATE = {
+  status: 408,
+  reason: "Request Timeout",
+  message: "the request did not arrive in time",
+};
 const REFUSALS: Record<string, typeof BAD_REQUEST> = {
   HPE_HEADER_OVERFLOW: {
     status: 431,
@@ -36,11 +45,7 @@ const REFUSALS: Record<string, typeof BAD_REQUEST> = {
     reason: "Payload Too Large",
     message: "the chunk extensions are over 16 KiB",
   },
-  ERR_HTTP_REQUEST_TIMEOUT: {
-    status: 408,
-    reason: "Request Timeout",
-    message: "the request did not arrive in time",
-  },
+  ERR_HTTP_REQUEST_TIMEOUT: TOO_LATE,
 };
 
 /** What is known of a request that no handler saw; empty where it could not be read. */
@@ -76,6 +81,8 @@ interface HttpServerOptions {
   edge?: Edge;
   /** The handler is given requests that ask for a WebSocket as well, with their `tunnel`. */
   takesUpgrades?: boolean;
+  /** Messages that the own reader takes, in place of Node's server. */
+  own?: OwnReaderOptions | undefined;
   onRefused?: RefusalListener;
 }
 
@@ -168,12 +175,59 @@ function within(socket: Duplex, work: () => void): void {
   guarded("request", () => socket.destroy(), work)();
 }
 
+type Handler = RequestListener<typeof BodyRequest, typeof SafeResponse>;
+
+/** Node's server, which closes the connections of the own reader with its own. */
+class Listener extends Server<typeof BodyRequest, typeof SafeResponse> {
+  reader: OwnReader | undefined;
+
+  override closeIdleConnections(): void {
+    super.closeIdleConnections();
+    this.reader?.closeIdle();
+  }
+
+  override closeAllConnections(): void {
+    super.closeAllConnections();
+    this.reader?.closeAll();
+  }
+}
+
+/** From here on the own reader has each connection first. */
+function readOwn(
+  server: Listener,
+  options: OwnReaderOptions,
+  onRefused: RefusalListener | undefined,
+): void {
+  // As documented, a server takes a connection that is given to it by this event.
+  const [adopt] = server.listeners("connection") as ((socket: Socket) => void)[];
+  const listener: ReaderListener = {
+    limits: { firstMs: HEADERS_TIMEOUT_MS, idleMs: KEEP_ALIVE_MS, closingMs: CLOSING_MS },
+    sweepMs: TIMEOUT_CHECK_MS,
+    get isListening() {
+      return server.listening;
+    },
+    handOver(socket, rest) {
+      // Still until Node listens, so that it gets every byte, and in order.
+      socket.pause();
+      socket.unshift(rest);
+      adopt!.call(server, socket);
+      socket.resume();
+    },
+    refuse: (socket, why) => endWith(socket, why === "late" ? TOO_LATE : BAD_REQUEST, onRefused),
+  };
+  const reader = new OwnReader(options, listener);
+  server.reader = reader;
+  server.off("connection", adopt!);
+  server.on("connection", reader.accept);
+  server.once("close", () => reader.stop());
+}
+
 /** A server with the limits that every listener of ours has; streams may stay silent for as long as they like. */
 export function createHttpServer(
-  handler: RequestListener<typeof BodyRequest, typeof SafeResponse>,
-  { edge, onRefused, takesUpgrades = false }: HttpServerOptions = {},
+  handler: Handler,
+  { edge, onRefused, own, takesUpgrades = false }: HttpServerOptions = {},
 ): Server {
-  const handle: typeof handler = (req, res) => {
+  const handle: Handler = (req, res) => {
     try {
       handler(req, res);
     } catch (error) {
@@ -181,7 +235,7 @@ export function createHttpServer(
       res.destroy();
     }
   };
-  const server = createServer(
+  const server = new Listener(
     {
       IncomingMessage: BodyRequest,
       ServerResponse: SafeResponse,
@@ -220,6 +274,7 @@ export function createHttpServer(
     within(socket, () => endWith(socket, refusal, onRefused, req));
   });
   edge?.guard(server);
+  if (own !== undefined) readOwn(server, own, onRefused);
   return server;
 }
 

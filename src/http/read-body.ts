@@ -1,24 +1,27 @@
 import type { IncomingMessage } from "node:http";
 import { SupervisorError } from "../errors.ts";
 import { sizeText } from "../platform/sizes.ts";
-import type { BodyRequest, BodySink } from "../platform/body-request.ts";
+import type { BodySink } from "../platform/body-request.ts";
+import type { HttpRequest } from "./exchange.ts";
 import type { IncomingBody } from "./body-watch.ts";
 import type { Edge } from "./edge.ts";
 
-type Incoming = Pick<BodyRequest, "headers" | "socket" | "takeBody">;
+type Incoming = Pick<HttpRequest, "headers" | "socket" | "takeBody">;
 
 const EMPTY = Buffer.alloc(0);
 /** What is read and dropped of a body over the limit before the connection goes too. */
 const MAX_DROPPED_BYTES = 16 * 1024 * 1024;
 
+const NOBODY: BodySink = { chunk: () => {}, end: () => {}, gone: () => {} };
+
 /**
  * Reads and drops a body where none is wanted. Unread, it would keep the connection from being read,
  * and so a client that leaves from being noticed.
  */
-export function dropBody(req: IncomingMessage): void {
+export function dropBody(req: Incoming): void {
   const { headers } = req;
   if (headers["content-length"] !== undefined || headers["transfer-encoding"] !== undefined)
-    req.resume();
+    req.takeBody(NOBODY);
 }
 
 /** Whether the body is said to be JSON: a page of another site cannot say so without asking first (CORS). */

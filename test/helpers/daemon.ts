@@ -208,6 +208,8 @@ function writeConfig(dir: string, config: Record<string, unknown>): string {
     listen: { host: "127.0.0.1", port: 0 },
     isolation: "none",
     stopTimeout: "2s",
+    // What reads requests in another way than users have it is tried by a run of its own.
+    requestReader: process.env["TEST_REQUEST_READER"] ?? "own",
     // Test files run side by side; each takes its ports from a place of its own.
     ports: { from: FIRST_PORT, to: FIRST_PORT + 19 },
   };

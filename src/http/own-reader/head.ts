@@ -1,0 +1,86 @@
+import type { IncomingHttpHeaders } from "node:http";
+
+/** The head of a message that the own reader takes. Of one text there is one on each connection that sends it again. */
+export interface MessageHead {
+  /** All bytes of it, as latin1, up to the empty line. */
+  readonly text: string;
+  readonly url: string;
+  /** By their names in lower case. */
+  readonly headers: IncomingHttpHeaders;
+  /** Names and values in turns, as they were sent. */
+  readonly rawHeaders: string[];
+  readonly contentLength: number;
+}
+
+/** What every request of this kind begins and ends its first line with. */
+const METHOD = "POST ";
+const VERSION = " HTTP/1.1";
+/** A path of unreserved letters and slashes, and a query without what anybody might take for a fragment (RFC 3986, 3.3 and 3.4). */
+const TARGET = /^\/[\w./~-]*(?:\?[!"$-~]*)?$/;
+const NAME = /^[!#$%&'*+.^_`|~\dA-Za-z-]+$/;
+/** What no value of ours has in it; obs-text (0x80 to 0xFF) is for Node to judge. */
+const NOT_IN_VALUE = /[^\t\x20-\x7e]/;
+const LENGTH = /^\d{1,8}$/;
+
+/** Fields that change how a message is framed, what becomes of its connection, or in which form Node has them: requests with one are Node's. */
+const FOR_NODE = new Set([
+  "content-encoding",
+  "expect",
+  "proxy-connection",
+  "set-cookie",
+  "te",
+  "trailer",
+  "transfer-encoding",
+  "upgrade",
+  "__proto__",
+]);
+
+/**
+ * Reads the head of a message to a hot route; undefined for everything that is not of the strict
+ * subset, be it good HTTP/1.1 or not: `POST`, a plain target, each name once, exactly one Host and one
+ * Content-Length of digits, `Connection: keep-alive` or none. What is read here Node reads the same way.
+ */
+export function readHead(text: string): MessageHead | undefined {
+  const lines = text.split("\r\n");
+  const url = targetIn(lines[0]!);
+  if (url === undefined) return undefined;
+  const headers = Object.create(null) as IncomingHttpHeaders;
+  const rawHeaders: string[] = [];
+  for (let i = 1; i < lines.length; i += 1)
+    if (!addField(lines[i]!, headers, rawHeaders)) return undefined;
+  const { host, connection, "content-length": length = "" } = headers;
+  const isKept = connection === undefined || connection.toLowerCase() === "keep-alive";
+  if (host === undefined || !LENGTH.test(length) || !isKept) return undefined;
+  return { text, url, headers, rawHeaders, contentLength: Number(length) };
+}
+
+function targetIn(line: string): string | undefined {
+  if (!line.startsWith(METHOD) || !line.endsWith(VERSION)) return undefined;
+  const target = line.slice(METHOD.length, -VERSION.length);
+  return TARGET.test(target) ? target : undefined;
+}
+
+/** False where the field is none, is there twice, or is for Node. */
+function addField(line: string, headers: IncomingHttpHeaders, rawHeaders: string[]): boolean {
+  const colon = line.indexOf(":");
+  const name = line.slice(0, Math.max(colon, 0));
+  if (!NAME.test(name)) return false;
+  const key = name.toLowerCase();
+  if (FOR_NODE.has(key) || headers[key] !== undefined) return false;
+  if (NOT_IN_VALUE.test(line)) return false;
+  const value = withoutBlanks(line, colon + 1);
+  headers[key] = value;
+  rawHeaders.push(name, value);
+  return true;
+}
+
+/** The line from there on without the blanks around it (RFC 9110, 5.5). Not by a pattern: one would take the square of the blanks within. */
+function withoutBlanks(line: string, from: number): string {
+  let start = from;
+  let end = line.length;
+  while (start < end && isBlank(line.charCodeAt(start))) start += 1;
+  while (end > start && isBlank(line.charCodeAt(end - 1))) end -= 1;
+  return line.slice(start, end);
+}
+
+const isBlank = (code: number): boolean => code === 0x20 || code === 0x09;

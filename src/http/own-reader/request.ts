@@ -1,0 +1,95 @@
+import type { Socket } from "node:net";
+import type { BodySink } from "../../platform/body-request.ts";
+import type { HttpRequest } from "../exchange.ts";
+import type { MessageHead } from "./head.ts";
+
+/** What is read and dropped of a body that nobody takes before the connection goes too. */
+const MAX_DROPPED_BYTES = 16 * 1024 * 1024;
+
+/** The body goes to whoever takes it, as it comes. */
+type Taken =
+  | { readonly kind: "untaken"; readonly early: Buffer[] }
+  | { readonly kind: "taken"; readonly sink: BodySink }
+  /** Nobody hears of it any more. */
+  | { readonly kind: "over" };
+
+const OVER: Taken = { kind: "over" };
+
+/** A request whose head was read by the own reader; its body comes by `push`. */
+export class OwnRequest implements HttpRequest {
+  readonly method = "POST";
+  readonly httpVersionMajor = 1;
+  readonly socket: Socket;
+  readonly sameHead: MessageHead;
+  /** Bytes of the body that have not come yet. */
+  left: number;
+  #body: Taken = { kind: "untaken", early: [] };
+  #dropped = 0;
+
+  constructor(socket: Socket, head: MessageHead) {
+    this.socket = socket;
+    this.sameHead = head;
+    this.left = head.contentLength;
+  }
+
+  get url(): string {
+    return this.sameHead.url;
+  }
+
+  get headers(): MessageHead["headers"] {
+    return this.sameHead.headers;
+  }
+
+  get rawHeaders(): string[] {
+    return this.sameHead.rawHeaders;
+  }
+
+  /** Whether what comes next is wanted, or dropped. */
+  get isTaken(): boolean {
+    return this.#body.kind !== "untaken";
+  }
+
+  takeBody(sink: BodySink): void {
+    if (this.#body.kind !== "untaken") return sink.gone();
+    const { early } = this.#body;
+    this.#body = { kind: "taken", sink };
+    for (const bytes of early) sink.chunk(bytes);
+    if (this.left === 0) this.#end();
+    else this.socket.resume();
+  }
+
+  /** Takes what is this body's of the bytes, and returns what is behind it. */
+  push(bytes: Buffer): Buffer | undefined {
+    const own = bytes.length > this.left ? bytes.subarray(0, this.left) : bytes;
+    this.left -= own.length;
+    if (own.length > 0) this.#put(own);
+    if (this.left === 0) this.#end();
+    return own.length < bytes.length ? bytes.subarray(own.length) : undefined;
+  }
+
+  /** What comes from here on is nobody's. */
+  drop(): void {
+    if (this.#body.kind === "untaken") this.#body = OVER;
+  }
+
+  /** The connection is over. */
+  gone(): void {
+    const body = this.#body;
+    this.#body = OVER;
+    if (body.kind === "taken") body.sink.gone();
+  }
+
+  #put(bytes: Buffer): void {
+    if (this.#body.kind === "taken") return this.#body.sink.chunk(bytes);
+    if (this.#body.kind === "untaken") return void this.#body.early.push(bytes);
+    this.#dropped += bytes.length;
+    if (this.#dropped > MAX_DROPPED_BYTES) this.socket.destroy();
+  }
+
+  #end(): void {
+    const body = this.#body;
+    if (body.kind !== "taken") return;
+    this.#body = OVER;
+    body.sink.end();
+  }
+}

@@ -1,0 +1,184 @@
+import { STATUS_CODES } from "node:http";
+import type { Socket } from "node:net";
+import { guarded } from "../../containment.ts";
+import type { AnswerForAll } from "../exchange.ts";
+import { NOSNIFF } from "../safe-response.ts";
+
+/** More than this is not copied to go out in one write with what frames it. */
+const ONE_WRITE_BYTES = 16 * 1024;
+/** Of a value, and of the whole of what goes out: every other byte would be a head of somebody else's (RFC 9110, 5.5). */
+const NOT_IN_VALUE = /[^\t\x20-\x7e\x80-\xff]/;
+const NAME = /^[!#$%&'*+.^_`|~\dA-Za-z-]+$/;
+
+type Value = string | number;
+
+/** What the connection has to do with an answer on it. */
+export interface AnswerHolder {
+  readonly socket: Socket;
+  /** Whether another request may follow this answer. */
+  readonly mayGoOn: boolean;
+  /** How long it waits for that, as a header says it. */
+  readonly keepAlive: string;
+  /** The last byte of the answer is with the kernel; whether the answer said that another request may follow. */
+  answered(isKept: boolean): void;
+}
+
+let secondOfDate = 0;
+let dateLine = "";
+
+/** The Date line of this second. */
+function dateNow(): string {
+  const second = Math.floor(Date.now() / 1000);
+  if (second !== secondOfDate) {
+    secondOfDate = second;
+    dateLine = `Date: ${new Date(second * 1000).toUTCString()}\r\n`;
+  }
+  return dateLine;
+}
+
+/** An answer on a connection of the own reader. After `destroyed` all that is said on it goes nowhere. */
+export class OwnResponse implements AnswerForAll {
+  forBrowsers: Readonly<Record<string, string>> = NOSNIFF;
+  statusCode = 200;
+  headersSent = false;
+  chunkedEncoding = false;
+  destroyed = false;
+  writableFinished = false;
+  readonly #holder: AnswerHolder;
+  #set: Record<string, string> | undefined;
+  /** Written, and waiting for the first bytes of the body. */
+  #head = "";
+  #isKept = true;
+  #isEnded = false;
+  #atClose: (() => void)[] = [];
+
+  constructor(holder: AnswerHolder) {
+    this.#holder = holder;
+  }
+
+  get socket(): Socket | null {
+    return this.destroyed || this.writableFinished ? null : this.#holder.socket;
+  }
+
+  get writableLength(): number {
+    return this.#head.length + this.#holder.socket.writableLength;
+  }
+
+  get writableNeedDrain(): boolean {
+    return this.#holder.socket.writableNeedDrain;
+  }
+
+  setHeader(name: string, value: string): this {
+    (this.#set ??= {})[name.toLowerCase()] = value;
+    return this;
+  }
+
+  writeHead(status: number, headers: Readonly<Record<string, Value>>): this {
+    let lines = "";
+    for (const name in this.forBrowsers)
+      if (headers[name] === undefined && this.#set?.[name] === undefined)
+        lines += lineOf(name, this.forBrowsers[name]!);
+    for (const name in this.#set)
+      if (headers[name] === undefined) lines += lineOf(name, this.#set[name]!);
+    for (const name in headers) lines += lineOf(name, headers[name]!);
+    const isEmpty = status === 204 || status === 304;
+    const isChunked = headers["content-length"] === undefined && !isEmpty;
+    const isKept = headers["connection"] === undefined && this.#holder.mayGoOn;
+    const kept = isKept
+      ? `Connection: keep-alive\r\nKeep-Alive: ${this.#holder.keepAlive}\r\n`
+      : headers["connection"] === undefined
+        ? "Connection: close\r\n"
+        : "";
+    const framing = isChunked ? "Transfer-Encoding: chunked\r\n" : "";
+    this.#head = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? "Unknown"}\r\n${lines}${dateNow()}${kept}${framing}\r\n`;
+    this.statusCode = status;
+    this.headersSent = true;
+    this.chunkedEncoding = isChunked;
+    this.#isKept = isKept;
+    return this;
+  }
+
+  write(chunk: string | Buffer): boolean {
+    if (this.destroyed || this.#isEnded || chunk.length === 0) return true;
+    this.#requireHead();
+    const [before, behind] = this.chunkedEncoding
+      ? [`${chunk.length.toString(16)}\r\n`, "\r\n"]
+      : ["", ""];
+    return this.#put(before, chunk, behind);
+  }
+
+  end(chunk: string | Buffer = ""): this {
+    if (this.destroyed || this.#isEnded) return this;
+    this.#requireHead();
+    const isChunk = this.chunkedEncoding && chunk.length > 0;
+    const before = isChunk ? `${chunk.length.toString(16)}\r\n` : "";
+    const last = this.chunkedEncoding ? "0\r\n\r\n" : "";
+    this.#put(before, chunk, (isChunk ? "\r\n" : "") + last, this.#flushed);
+    this.#isEnded = true;
+    return this;
+  }
+
+  destroy(): this {
+    this.#holder.socket.destroy();
+    return this;
+  }
+
+  on(_event: "close", listener: () => void): this {
+    this.#atClose.push(listener);
+    return this;
+  }
+
+  once(event: "close" | "drain", listener: () => void): this {
+    if (event === "drain") this.#holder.socket.once("drain", listener);
+    else this.#atClose.push(listener);
+    return this;
+  }
+
+  /** The connection is over, or another has answered on it: nothing more goes out. */
+  cut(): void {
+    if (this.destroyed || this.writableFinished) return;
+    this.destroyed = true;
+    this.#close();
+  }
+
+  readonly #flushed = (error?: Error | null): void => {
+    // Of a connection that is over "close" tells.
+    if (this.destroyed || (error !== undefined && error !== null)) return;
+    this.writableFinished = true;
+    this.#close();
+    this.#holder.answered(this.#isKept);
+  };
+
+  #close(): void {
+    const listeners = this.#atClose;
+    this.#atClose = [];
+    for (const listener of listeners) guarded("request", () => this.destroy(), listener)();
+  }
+
+  #requireHead(): void {
+    if (!this.headersSent) this.writeHead(this.statusCode, {});
+  }
+
+  /** Sends the head, where it waits, and a part of the body with what frames it: in one string, unless the part is large. */
+  #put(before: string, chunk: string | Buffer, behind: string, sent?: () => void): boolean {
+    const { socket } = this.#holder;
+    const head = this.#head + before;
+    this.#head = "";
+    if (chunk.length <= ONE_WRITE_BYTES) {
+      const text = typeof chunk === "string" ? chunk : chunk.toString("latin1");
+      return socket.write(head + text + behind, "latin1", sent);
+    }
+    socket.cork();
+    if (head !== "") socket.write(head, "latin1");
+    const isTaken = socket.write(chunk, "latin1", behind === "" ? sent : undefined);
+    if (behind !== "") socket.write(behind, "latin1", sent);
+    socket.uncork();
+    return isTaken && !socket.writableNeedDrain;
+  }
+}
+
+function lineOf(name: string, value: Value): string {
+  if (NOT_IN_VALUE.test(String(value)) || !NAME.test(name))
+    throw new TypeError(`the header ${JSON.stringify(name)} cannot be sent`);
+  return `${name}: ${value}\r\n`;
+}
