@@ -226,7 +226,8 @@ test("a client that comes back too late is told that its call was cancelled, and
   front.left(first.outlet);
   front.left(stream.outlet);
   await until(() => child.instance.usage.sessions === 0, "its instance serves it no more");
-  assert.ok(seen.posts.some((body) => body.includes("notifications/cancelled")));
+  const isCancelled = () => seen.posts.some((body) => body.includes("notifications/cancelled"));
+  await until(isCancelled, "the server has heard of it");
   const back = reader();
   front.listen({ outlet: back.outlet, requestId, at: readEventId(first.got.ids.at(-1)) });
   assert.match(back.got.text, /"id":1,"error":.*"mayHaveHappened":true/);
