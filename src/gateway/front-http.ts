@@ -13,7 +13,9 @@ import { bridgePost, bridgeWithoutBody } from "./bridge-http.ts";
 import { modernIn, serveModern } from "./bridge-modern.ts";
 import { answerAtOnce } from "./http-answer.ts";
 import { relayPost, relayWithoutBody } from "./relay-http.ts";
-import { dropBody, readBody } from "../http/read-body.ts";
+import { dropBody } from "../http/read-body.ts";
+import { readPosted } from "./posted-body.ts";
+import type { PostedBody } from "./posted-body.ts";
 import { claimOf } from "./request-context.ts";
 import type { FrontContext, RequestContext } from "./request-context.ts";
 
@@ -24,22 +26,37 @@ export function serveHttp(
   context: FrontContext,
   request: RequestContext,
 ): Promise<void> | undefined {
-  if (request.req.method === "POST") return servePost(context, request);
+  if (request.req.method === "POST") return readPost(context, request);
   serveWithoutBody(context, request);
   return undefined;
 }
 
-async function servePost(context: FrontContext, request: RequestContext): Promise<void> {
-  const { req, res, requestId, trace, principal, server } = request;
+function readPost(context: FrontContext, request: RequestContext): Promise<void> | undefined {
+  const { req, res, trace, principal, server } = request;
   trace.atEnd(context.sessions.open.add(principal, () => res.destroy(), server.name));
+  const refuse = (error: unknown): void => {
+    trace.fail(error);
+    refusePost(request, error, NO_MESSAGES);
+  };
+  try {
+    const id = req.headers[SESSION_HEADER];
+    const posted = readPosted(context, request, typeof id === "string" ? id : undefined);
+    if (!(posted instanceof Promise)) return servePost(context, request, posted);
+    return posted.then((late) => late && servePost(context, request, late), refuse);
+  } catch (error) {
+    refuse(error);
+    return undefined;
+  }
+}
+
+async function servePost(
+  context: FrontContext,
+  request: RequestContext,
+  { body, seen }: PostedBody,
+): Promise<void> {
+  const { req, res, requestId, trace } = request;
   let messages = NO_MESSAGES;
   try {
-    const body = await readBody(req, context.config.limits.bodyBytes, context.edge);
-    if (body === undefined) return;
-    const id = req.headers[SESSION_HEADER];
-    const ofSession = typeof id === "string" ? `${request.principal.user} ${id}` : undefined;
-    const reading = context.bodies.read(body, ofSession);
-    const seen = reading instanceof Promise ? await reading : reading;
     if (seen.kind !== "messages") {
       // Whoever names a session that is not theirs is told that, whatever else is wrong.
       sessionOf(context, request);

@@ -1,12 +1,17 @@
 import { SupervisorError, toSupervisorError } from "../errors.ts";
+import type { HttpResponse } from "../http/exchange.ts";
 import { sendText } from "../http/error-response.ts";
 import { faultOfBody } from "../mcp/client-body.ts";
 import { isForNobody, isRequest } from "../mcp/envelope.ts";
 import { headersToClient } from "../mcp/headers.ts";
 import { ACCEPTED } from "../links/link.ts";
+import type { PostAnswer, Posting } from "../links/link.ts";
+import type { SseFront } from "../sessions/sse-front.ts";
 import { readEventId } from "../sessions/event-id.ts";
 import { ClientStream } from "./client-stream.ts";
-import { dropBody, readBody } from "../http/read-body.ts";
+import { readPosted } from "./posted-body.ts";
+import type { PostedBody } from "./posted-body.ts";
+import { dropBody } from "../http/read-body.ts";
 import { queryOf, valuesOf } from "./routes.ts";
 import { claimOf, lastEventIdOf, passedHeaders } from "./request-context.ts";
 import type { FrontContext, RequestContext } from "./request-context.ts";
@@ -51,40 +56,68 @@ export function openSseStream(context: FrontContext, request: RequestContext): v
 }
 
 /** `POST …/messages`: one message of a session; answered with what the child answers. */
-export async function postSseMessage(
+export function postSseMessage(
   context: FrontContext,
   request: RequestContext,
-): Promise<void> {
+): Promise<void> | undefined {
   const { req, res, principal, server, trace } = request;
   const ids = valuesOf(queryOf(req.url ?? ""), SESSION_PARAM);
   const [sessionId = ""] = ids.length === 1 ? ids : [];
   const front = context.sessions.sse.require(sessionId, claimOf(request));
   trace.atEnd(context.sessions.open.add(principal, () => res.destroy(), server.name));
-  const body = await readBody(req, context.config.limits.bodyBytes, context.edge);
-  if (body === undefined) return;
-  const reading = context.bodies.read(body, `${principal.user} ${front.session.id}`);
-  const seen = reading instanceof Promise ? await reading : reading;
-  if (seen.kind !== "messages") {
-    throw new SupervisorError("REQUEST_INVALID", faultOfBody(seen));
-  }
-  trace.setMessages(seen.messages, body.length);
-  if (seen.messages.every(isForNobody))
-    return sendText(res, ACCEPTED.status, headersToClient(ACCEPTED.headers), ACCEPTED.body);
-  const { messages } = seen;
-  const { refusal } = context.sessions;
-  const wait = context.gate.waitOf(principal.user, server, messages);
-  const late = wait && (await wait.then(() => undefined, toSupervisorError));
-  const headers = passedHeaders(req);
-  const requests = messages.filter(isRequest);
-  const why = refusal ?? late;
-  const answer =
-    why !== undefined && requests.length > 0
-      ? front.refuse(
-          requests.map(({ id }) => id!),
-          why,
-          trace,
-        )
-      : await front.deliver({ body, messages, headers }, trace);
-  if (res.destroyed) return;
-  sendText(res, answer.status, headersToClient(answer.headers), answer.body);
+  const posted = readPosted(context, request, front.session.id);
+  return posted instanceof Promise
+    ? posted.then((late) => late && deliver(context, request, front, late))
+    : deliver(context, request, front, posted);
 }
+
+function deliver(
+  context: FrontContext,
+  request: RequestContext,
+  front: SseFront,
+  { body, seen }: PostedBody,
+): Promise<void> | undefined {
+  const { req, res, principal, server, trace } = request;
+  if (seen.kind !== "messages") throw new SupervisorError("REQUEST_INVALID", faultOfBody(seen));
+  const { messages } = seen;
+  trace.setMessages(messages, body.length);
+  if (messages.every(isForNobody)) {
+    answerWith(res, ACCEPTED);
+    return undefined;
+  }
+  const posting = { body, messages, headers: passedHeaders(req) };
+  const wait = context.gate.waitOf(principal.user, server, messages);
+  const answer =
+    wait === undefined && context.sessions.refusal === undefined
+      ? front.deliver(posting, trace)
+      : deliverLate(context, request, front, { posting, wait });
+  return answer.then((said) => {
+    if (!res.destroyed) answerWith(res, said);
+  });
+}
+
+interface Late {
+  readonly posting: Posting;
+  readonly wait: Promise<void> | undefined;
+}
+
+/** What has to wait for a token, or is refused: on the stream, where its requests are answered. */
+async function deliverLate(
+  { sessions }: FrontContext,
+  { trace }: RequestContext,
+  front: SseFront,
+  { posting, wait }: Late,
+): Promise<PostAnswer> {
+  const late = wait && (await wait.then(() => undefined, toSupervisorError));
+  const why = sessions.refusal ?? late;
+  const requests = posting.messages.filter(isRequest);
+  if (why === undefined || requests.length === 0) return await front.deliver(posting, trace);
+  return front.refuse(
+    requests.map(({ id }) => id!),
+    why,
+    trace,
+  );
+}
+
+const answerWith = (res: HttpResponse, { status, headers, body }: PostAnswer): void =>
+  sendText(res, status, headersToClient(headers), body);

@@ -35,7 +35,8 @@ export function requireJson(req: Pick<IncomingMessage, "headers">): void {
 }
 
 /**
- * Resolves with the whole body, or undefined when the client left before it was whole. Rejects with
+ * The whole body, at once where it is all there, as nearly every one is; else a promise of it, which
+ * resolves with undefined when the client left before it was whole. Throws or rejects with
  * REQUEST_TIMEOUT where it stands still or drips, and with BODY_TOO_LARGE as soon as that is known;
  * the rest is read and dropped, so that a client which is still sending gets to see the answer.
  */
@@ -43,47 +44,63 @@ export function readBody(
   req: Incoming,
   limitBytes: number,
   edge: Pick<Edge, "watch" | "unwatch">,
-): Promise<Buffer | undefined> {
-  return new Promise((resolve, reject) => {
-    new WholeBody({ req, limitBytes, edge, resolve, reject }).read();
-  });
+): Buffer | Promise<Buffer | undefined> {
+  return new WholeBody(req, limitBytes, edge).read();
 }
 
-interface WholeBodyOptions {
-  readonly req: Incoming;
-  readonly limitBytes: number;
-  readonly edge: Pick<Edge, "watch" | "unwatch">;
+type Settled = { readonly body: Buffer | undefined } | { readonly error: SupervisorError };
+
+interface Waiting {
+  readonly incoming: IncomingBody;
   readonly resolve: (body: Buffer | undefined) => void;
   readonly reject: (error: SupervisorError) => void;
 }
 
 class WholeBody implements BodySink {
-  readonly #options: WholeBodyOptions;
-  readonly #incoming: IncomingBody;
+  readonly #req: Incoming;
+  readonly #limitBytes: number;
+  readonly #edge: Pick<Edge, "watch" | "unwatch">;
+  #received = 0;
   #first: Buffer | undefined;
   #more: Buffer[] | undefined;
-  #isRefused = false;
+  #settled: Settled | undefined;
+  /** Nothing more of it comes. */
+  #isOver = false;
+  #waiting: Waiting | undefined;
 
-  constructor(options: WholeBodyOptions) {
-    this.#options = options;
-    this.#incoming = options.edge.watch(() =>
-      this.#refuse("REQUEST_TIMEOUT", "the body did not arrive in time"),
-    );
+  constructor(req: Incoming, limitBytes: number, edge: Pick<Edge, "watch" | "unwatch">) {
+    this.#req = req;
+    this.#limitBytes = limitBytes;
+    this.#edge = edge;
   }
 
-  read(): void {
-    const { req, limitBytes } = this.#options;
-    if (Number(req.headers["content-length"] ?? 0) > limitBytes) this.#refuseSize();
-    req.takeBody(this);
+  read(): Buffer | Promise<Buffer | undefined> {
+    if (Number(this.#req.headers["content-length"] ?? 0) > this.#limitBytes) this.#refuseSize();
+    this.#req.takeBody(this);
+    const settled = this.#settled;
+    if (this.#isOver && settled !== undefined && "body" in settled && settled.body !== undefined)
+      return settled.body;
+    return this.#wait();
+  }
+
+  /** Watched over until nothing more of it comes, refused or not. */
+  #wait(): Promise<Buffer | undefined> {
+    return new Promise((resolve, reject) => {
+      const late = (): void => this.#refuse("REQUEST_TIMEOUT", "the body did not arrive in time");
+      const incoming = this.#edge.watch(late);
+      incoming.received = this.#received;
+      this.#waiting = { incoming, resolve, reject };
+      if (this.#isOver) this.#edge.unwatch(incoming);
+      if (this.#settled !== undefined) this.#settle(this.#settled);
+    });
   }
 
   chunk(bytes: Buffer): void {
-    const { req, limitBytes } = this.#options;
-    this.#incoming.received += bytes.length;
-    const { received } = this.#incoming;
-    if (this.#isRefused) {
-      if (received > limitBytes + MAX_DROPPED_BYTES) req.socket.destroy();
-    } else if (received > limitBytes) {
+    this.#received += bytes.length;
+    if (this.#waiting !== undefined) this.#waiting.incoming.received = this.#received;
+    if (this.#settled !== undefined) {
+      if (this.#received > this.#limitBytes + MAX_DROPPED_BYTES) this.#req.socket.destroy();
+    } else if (this.#received > this.#limitBytes) {
       this.#refuseSize();
     } else if (this.#first === undefined) {
       this.#first = bytes;
@@ -93,28 +110,34 @@ class WholeBody implements BodySink {
   }
 
   end(): void {
-    const { edge, resolve } = this.#options;
-    edge.unwatch(this.#incoming);
-    resolve(this.#more === undefined ? (this.#first ?? EMPTY) : Buffer.concat(this.#more));
+    this.#over(this.#more === undefined ? (this.#first ?? EMPTY) : Buffer.concat(this.#more));
   }
 
   gone(): void {
-    const { edge, resolve } = this.#options;
-    edge.unwatch(this.#incoming);
-    resolve(undefined);
+    this.#over(undefined);
+  }
+
+  #over(body: Buffer | undefined): void {
+    this.#isOver = true;
+    if (this.#waiting !== undefined) this.#edge.unwatch(this.#waiting.incoming);
+    this.#settle(this.#settled ?? { body });
+  }
+
+  #settle(settled: Settled): void {
+    this.#settled = settled;
+    if ("error" in settled) this.#waiting?.reject(settled.error);
+    else this.#waiting?.resolve(settled.body);
   }
 
   #refuseSize(): void {
-    const { limitBytes } = this.#options;
-    this.#refuse("BODY_TOO_LARGE", `the body is over ${sizeText(limitBytes)}, which is the limit`);
+    const limit = sizeText(this.#limitBytes);
+    this.#refuse("BODY_TOO_LARGE", `the body is over ${limit}, which is the limit`);
   }
 
   #refuse(code: "BODY_TOO_LARGE" | "REQUEST_TIMEOUT", message: string): void {
-    const { req, reject } = this.#options;
-    if (this.#isRefused) return void req.socket.destroy();
-    this.#isRefused = true;
+    if (this.#settled !== undefined) return void this.#req.socket.destroy();
     this.#first = undefined;
     this.#more = undefined;
-    reject(new SupervisorError(code, message));
+    this.#settle({ error: new SupervisorError(code, message) });
   }
 }

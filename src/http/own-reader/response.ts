@@ -1,6 +1,6 @@
 import { STATUS_CODES } from "node:http";
 import type { Socket } from "node:net";
-import { guarded } from "../../containment.ts";
+import { contained } from "../../containment.ts";
 import type { AnswerForAll } from "../exchange.ts";
 import { NOSNIFF } from "../safe-response.ts";
 
@@ -11,6 +11,8 @@ const NOT_IN_VALUE = /[^\t\x20-\x7e\x80-\xff]/;
 const NAME = /^[!#$%&'*+.^_`|~\dA-Za-z-]+$/;
 
 type Value = string | number;
+
+const NOBODY: readonly (() => void)[] = [];
 
 /** What the connection has to do with an answer on it. */
 export interface AnswerHolder {
@@ -50,7 +52,7 @@ export class OwnResponse implements AnswerForAll {
   #head = "";
   #isKept = true;
   #isEnded = false;
-  #atClose: (() => void)[] = [];
+  #atClose: readonly (() => void)[] = NOBODY;
 
   constructor(holder: AnswerHolder) {
     this.#holder = holder;
@@ -124,13 +126,13 @@ export class OwnResponse implements AnswerForAll {
   }
 
   on(_event: "close", listener: () => void): this {
-    this.#atClose.push(listener);
+    this.#atClose = [...this.#atClose, listener];
     return this;
   }
 
   once(event: "close" | "drain", listener: () => void): this {
-    if (event === "drain") this.#holder.socket.once("drain", listener);
-    else this.#atClose.push(listener);
+    if (event === "close") return this.on(event, listener);
+    this.#holder.socket.once("drain", listener);
     return this;
   }
 
@@ -151,8 +153,16 @@ export class OwnResponse implements AnswerForAll {
 
   #close(): void {
     const listeners = this.#atClose;
-    this.#atClose = [];
-    for (const listener of listeners) guarded("request", () => this.destroy(), listener)();
+    this.#atClose = NOBODY;
+    for (const listener of listeners) {
+      try {
+        listener();
+      } catch (error) {
+        // Node's caller is a socket, and the others want to hear of it as well.
+        contained("request", error);
+        this.destroy();
+      }
+    }
   }
 
   #requireHead(): void {
