@@ -105,7 +105,11 @@ export class Dispatcher {
   /** Answers the request, or refuses it; never throws. */
   readonly answer = (req: BodyRequest, res: SafeResponse): void => {
     const incoming = { req, res, trace: this.#traceOf(req, res) };
-    this.#settle(incoming, () => this.#serve(incoming));
+    try {
+      this.#refuseLate(incoming, this.#serve(incoming));
+    } catch (error) {
+      this.#refuse(incoming, error);
+    }
   };
 
   /** Messages of clients, which the own reader may read. */
@@ -113,7 +117,11 @@ export class Dispatcher {
     isHot: (url) => MESSAGE_LEAVES.has(this.#route(url)?.leaf),
     handle: (req, res) => {
       const incoming = { req, res, trace: this.#traceOf(req, res) };
-      this.#settle(incoming, () => this.#serveMessage(incoming));
+      try {
+        this.#refuseLate(incoming, this.#serveMessage(incoming));
+      } catch (error) {
+        this.#refuse(incoming, error);
+      }
     },
   };
 
@@ -125,16 +133,9 @@ export class Dispatcher {
     return new Trace({ requests, audit, log, address }, req, res, newRequestId());
   }
 
-  /** Whatever the work throws, the request is refused with. */
-  #settle(incoming: Incoming, work: () => Promise<void> | undefined): void {
-    const say = (error: unknown): void => this.#refuse(incoming, error);
-    const cut = (): void => void incoming.res.destroy();
-    const refuse = (error: unknown): void => guarded("request", cut, say)(error);
-    try {
-      work()?.catch(refuse);
-    } catch (error) {
-      refuse(error);
-    }
+  /** With what the work rejects with, where it does. */
+  #refuseLate(incoming: Incoming, work: Promise<void> | undefined): void {
+    work?.catch((error: unknown) => this.#refuse(incoming, error));
   }
 
   #serveMessage(incoming: Incoming): Promise<void> | undefined {
@@ -144,9 +145,10 @@ export class Dispatcher {
     this.#guard(req);
     // Answers none: only OPTIONS has nothing but that.
     answerCors(req, res, this.#context.config.allowedOrigins);
-    return this.#identified(incoming, (principal) =>
-      this.#personal.serve(incoming, route, principal),
-    );
+    const found = this.#identify(req);
+    return found instanceof Promise
+      ? found.then((principal) => this.#known(incoming, route, principal))
+      : this.#known(incoming, route, found);
   }
 
   #serve(incoming: NodeIncoming): Promise<void> | undefined {
@@ -166,26 +168,27 @@ export class Dispatcher {
       this.#serveSite(incoming, url);
       return undefined;
     }
-    return this.#identified(incoming, (principal) =>
-      route === undefined
-        ? this.#personal.serveOther(incoming, principal)
-        : this.#personal.serve(incoming, route, principal),
-    );
+    if (route === undefined) return this.#serveOther(incoming);
+    const found = this.#identify(req);
+    return found instanceof Promise
+      ? found.then((principal) => this.#known(incoming, route, principal))
+      : this.#known(incoming, route, found);
   }
 
-  /** Goes on with whoever asks, at once where that is known at once. */
-  #identified(
-    { req, res, trace }: Incoming,
-    goOn: (principal: Principal) => Promise<void> | undefined,
-  ): Promise<void> | undefined {
-    const known = (principal: Principal): Promise<void> | undefined => {
-      trace.setPrincipal(principal);
-      return goOn(principal);
-    };
-    const found = this.#identify(req);
-    if (!(found instanceof Promise)) return known(found);
+  /** Goes on for whoever asks. */
+  #known(incoming: Incoming, route: Route, principal: Principal): Promise<void> | undefined {
     // Whoever has left meanwhile has no end that anything could be tied to.
-    return found.then((principal) => (res.destroyed ? undefined : known(principal)));
+    if (incoming.res.destroyed) return undefined;
+    incoming.trace.setPrincipal(principal);
+    return this.#personal.serve(incoming, route, principal);
+  }
+
+  /** What is below `/u/` and for none of the fronts. */
+  async #serveOther(incoming: NodeIncoming): Promise<void> {
+    const principal = await this.#identify(incoming.req);
+    if (incoming.res.destroyed) return;
+    incoming.trace.setPrincipal(principal);
+    await this.#personal.serveOther(incoming, principal);
   }
 
   /** Paths that are nobody's: the site knows them without the prefix. */
@@ -207,7 +210,12 @@ export class Dispatcher {
     return await serveTools(route, this.#context, this.#options, { req, res, trace, principal });
   }
 
-  #refuse({ req, res, trace }: Incoming, error: unknown): void {
+  #refuse(incoming: Incoming, error: unknown): void {
+    const say = (): void => this.#say(incoming, error);
+    guarded("request", () => incoming.res.destroy(), say)();
+  }
+
+  #say({ req, res, trace }: Incoming, error: unknown): void {
     const { requestId } = trace;
     const refusal = toSupervisorError(error);
     trace.fail(error, hintFor(refusal, req, this.#options.registry));

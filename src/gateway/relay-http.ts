@@ -20,14 +20,23 @@ interface Body extends Posted {
 }
 
 /** A POST to a server that speaks Streamable HTTP itself. */
-export async function relayPost(
+export function relayPost(
   context: FrontContext,
   request: RequestContext,
   known: Known,
   sent: Body,
 ): Promise<void> {
+  return known?.kind === "relay"
+    ? postInSession(context, request, known, sent)
+    : postAlone(context, request, sent);
+}
+
+async function postAlone(
+  context: FrontContext,
+  request: RequestContext,
+  sent: Body,
+): Promise<void> {
   const { res, instance } = request;
-  if (known?.kind === "relay") return await postInSession(context, request, known, sent);
   if (answerRelayAsleep(context, request, sent)) return;
   // To ask for a child is use, and what is refused, or needs no answer, is none.
   const live = instance.live ?? (await instance.ensure());
@@ -70,7 +79,7 @@ export function relayWithoutBody(
   trace.atEnd(() => relay.left(outlet));
 }
 
-async function postInSession(
+function postInSession(
   context: FrontContext,
   request: RequestContext,
   relay: HttpRelay,
@@ -85,7 +94,7 @@ async function postInSession(
     relay.left(answer);
   });
   const posting = { body, messages, headers: passedHeaders(request.req) };
-  await relay.post(posting, answer, trace, () => res.destroyed);
+  return relay.post(posting, answer, trace, () => res.destroyed);
 }
 
 /** What the server says to that goes to the client; without one the session just ends. */

@@ -76,7 +76,10 @@ export class Trace implements CallWatch {
   /** What the client posted. */
   setMessages(messages: readonly ClientMessage[], bytes: number): void {
     this.#record.bytesIn = bytes;
-    this.#tools = messages.flatMap(({ tool }) => tool ?? []);
+    // Nearly always there is one.
+    const [{ tool } = {}] = messages;
+    if (messages.length > 1) this.#tools = messages.flatMap((message) => message.tool ?? []);
+    else if (tool !== undefined) this.#tools = [tool];
     this.#record.tool = this.#tools.at(-1) ?? null;
   }
 

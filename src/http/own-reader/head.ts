@@ -1,4 +1,5 @@
 import type { IncomingHttpHeaders } from "node:http";
+import { fieldName } from "../../platform/field-names.ts";
 
 /** The head of a message that the own reader takes. Of one text there is one on each connection that sends it again. */
 export interface MessageHead {
@@ -17,9 +18,8 @@ const METHOD = "POST ";
 const VERSION = " HTTP/1.1";
 /** A path of unreserved letters and slashes, and a query without what anybody might take for a fragment (RFC 3986, 3.3 and 3.4). */
 const TARGET = /^\/[\w./~-]*(?:\?[!"$-~]*)?$/;
-const NAME = /^[!#$%&'*+.^_`|~\dA-Za-z-]+$/;
-/** What no value of ours has in it; obs-text (0x80 to 0xFF) is for Node to judge. */
-const NOT_IN_VALUE = /[^\t\x20-\x7e]/;
+/** What no head of ours has in it, the ends of its lines but for pairs; obs-text (0x80 to 0xFF) is for Node to judge. */
+const ODD = /[^\t\x20-\x7e\r\n]|\r(?!\n)|(?<!\r)\n/;
 const LENGTH = /^\d{1,8}$/;
 
 /** Fields that change how a message is framed, what becomes of its connection, or in which form Node has them: requests with one are Node's. */
@@ -41,17 +41,25 @@ const FOR_NODE = new Set([
  * Content-Length of digits, `Connection: keep-alive` or none. What is read here Node reads the same way.
  */
 export function readHead(text: string): MessageHead | undefined {
-  const lines = text.split("\r\n");
-  const url = targetIn(lines[0]!);
+  if (ODD.test(text)) return undefined;
+  let end = endOfLine(text, 0);
+  const url = targetIn(text.slice(0, end));
   if (url === undefined) return undefined;
   const headers = Object.create(null) as IncomingHttpHeaders;
   const rawHeaders: string[] = [];
-  for (let i = 1; i < lines.length; i += 1)
-    if (!addField(lines[i]!, headers, rawHeaders)) return undefined;
+  for (let start = end + 2; start < text.length; start = end + 2) {
+    end = endOfLine(text, start);
+    if (!addField(text.slice(start, end), headers, rawHeaders)) return undefined;
+  }
   const { host, connection, "content-length": length = "" } = headers;
   const isKept = connection === undefined || connection.toLowerCase() === "keep-alive";
   if (host === undefined || !LENGTH.test(length) || !isKept) return undefined;
   return { text, url, headers, rawHeaders, contentLength: Number(length) };
+}
+
+function endOfLine(text: string, from: number): number {
+  const end = text.indexOf("\r\n", from);
+  return end === -1 ? text.length : end;
 }
 
 function targetIn(line: string): string | undefined {
@@ -63,14 +71,12 @@ function targetIn(line: string): string | undefined {
 /** False where the field is none, is there twice, or is for Node. */
 function addField(line: string, headers: IncomingHttpHeaders, rawHeaders: string[]): boolean {
   const colon = line.indexOf(":");
-  const name = line.slice(0, Math.max(colon, 0));
-  if (!NAME.test(name)) return false;
-  const key = name.toLowerCase();
-  if (FOR_NODE.has(key) || headers[key] !== undefined) return false;
-  if (NOT_IN_VALUE.test(line)) return false;
+  const spelled = line.slice(0, Math.max(colon, 0));
+  const name = fieldName(spelled);
+  if (name === undefined || FOR_NODE.has(name) || headers[name] !== undefined) return false;
   const value = withoutBlanks(line, colon + 1);
-  headers[key] = value;
-  rawHeaders.push(name, value);
+  headers[name] = value;
+  rawHeaders.push(spelled, value);
   return true;
 }
 

@@ -1,6 +1,7 @@
 import { STATUS_CODES } from "node:http";
 import type { Socket } from "node:net";
 import { contained } from "../../containment.ts";
+import { fieldName } from "../../platform/field-names.ts";
 import type { AnswerForAll } from "../exchange.ts";
 import { NOSNIFF } from "../safe-response.ts";
 
@@ -8,7 +9,6 @@ import { NOSNIFF } from "../safe-response.ts";
 const ONE_WRITE_BYTES = 16 * 1024;
 /** Of a value, and of the whole of what goes out: every other byte would be a head of somebody else's (RFC 9110, 5.5). */
 const NOT_IN_VALUE = /[^\t\x20-\x7e\x80-\xff]/;
-const NAME = /^[!#$%&'*+.^_`|~\dA-Za-z-]+$/;
 
 type Value = string | number;
 
@@ -188,7 +188,7 @@ export class OwnResponse implements AnswerForAll {
 }
 
 function lineOf(name: string, value: Value): string {
-  if (NOT_IN_VALUE.test(String(value)) || !NAME.test(name))
+  if (NOT_IN_VALUE.test(String(value)) || fieldName(name) === undefined)
     throw new TypeError(`the header ${JSON.stringify(name)} cannot be sent`);
   return `${name}: ${value}\r\n`;
 }

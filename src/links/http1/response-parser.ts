@@ -1,5 +1,6 @@
 import { SupervisorError } from "../../errors.ts";
 import { CR, LF, SPACE, TAB } from "../../mcp/bytes.ts";
+import { fieldName } from "../../platform/field-names.ts";
 
 export type ResponseHeaders = Readonly<Record<string, string | undefined>>;
 
@@ -13,7 +14,6 @@ export interface ResponseSink {
 const MAX_HEAD_BYTES = 64 * 1024;
 const MAX_CHUNK_LINE_BYTES = 1024;
 const CRLF = "\r\n";
-const TOKEN = /^[!#$%&'*+.^_`|~0-9a-z-]+$/;
 /** Of a status line or a field (RFC 9110, 5.5): obs-text is allowed, every other control is refused. */
 const STATUS_LINE = /^HTTP\/1\.([01]) ([1-5]\d\d)(?: [\t\x20-\x7e\x80-\xff]*)?$/;
 const NOT_IN_VALUE = /[^\t\x20-\x7e\x80-\xff]/;
@@ -24,10 +24,6 @@ const MAX_SIZE_DIGITS = 12;
 const IDLE_TIMEOUT = /(?:^|[,;])[\t ]*timeout[\t ]*=[\t ]*"?(\d{1,9})/i;
 /** A server that closes an idle connection in so many seconds is not asked in the last of them: the request would meet the close. */
 const IDLE_MARGIN_MS = 1_000;
-/** Header names as servers spell them, with the lower case that they were checked as. */
-const KNOWN_NAMES = new Map<string, string>();
-const MAX_KNOWN_NAMES = 500;
-const MAX_KNOWN_NAME = 40;
 
 /** What comes next. `left` of the parser says how much of a body, a chunk or the trailers may. */
 type State =
@@ -282,12 +278,7 @@ const isBlank = (code: number): boolean => code === SPACE || code === TAB;
 
 /** Folded lines (RFC 9112, 5.2) begin with white space and are refused here too. */
 function nameOf(text: string): string {
-  const known = KNOWN_NAMES.get(text);
-  if (known !== undefined) return known;
-  const name = text.toLowerCase();
-  if (!TOKEN.test(name)) throw invalid("a header");
-  if (KNOWN_NAMES.size < MAX_KNOWN_NAMES && text.length <= MAX_KNOWN_NAME)
-    // Of bytes of their own: a slice would keep the whole head that it was cut from.
-    KNOWN_NAMES.set(Buffer.from(text, "latin1").toString("latin1"), name);
+  const name = fieldName(text);
+  if (name === undefined) throw invalid("a header");
   return name;
 }
