@@ -80,12 +80,14 @@ const linesOf = (server: ShownServer): string[] =>
     ([key, value]) => `${`${key}:`.padEnd(13)} ${printable(shownValue(value))}`,
   );
 
-/** Of an object the names alone: their values are kept, and shown to nobody. */
+/** Of headers and variables the names alone: a value is null here, because it is shown to nobody. */
 function shownValue(value: unknown): string {
-  if (Array.isArray(value)) return JSON.stringify(value);
   if (typeof value !== "object" || value === null) return String(value);
-  const names = Object.keys(value);
-  return names.map((name) => `${name} (kept)`).join(", ");
+  const isSecret = !Array.isArray(value) && Object.values(value).includes(null);
+  if (!isSecret) return JSON.stringify(value);
+  return Object.keys(value)
+    .map((name) => `${name} (set, not shown)`)
+    .join(", ");
 }
 
 async function add(

@@ -50,7 +50,9 @@ test("servers are added, changed, imported and removed on the command line", asy
       "files": { "command": "cat", "args": ["-n", "--", "x",], },
     },
     "inputs": [{ "id": "key" }],
-    "servers": { "notes": { "type": "stdio", "command": "cat", "env": { "KEY": "of-the-file" } } },
+    "servers": { "notes": {
+      "type": "stdio", "command": "cat", "env": { "KEY": "of-the-file" }, "limits": { "memory": "64M" },
+    } },
   }`;
   const all = file("mcp.json", IMPORT);
   const first = await cli(["server", "import", all]);
@@ -59,6 +61,10 @@ test("servers are added, changed, imported and removed on the command line", asy
     changed: [],
     unchanged: ["files"],
   });
+  const shown = (await cli(["server", "show", "notes"], { isForPeople: true })).stdout;
+  assert.match(shown, /^env: +KEY \(set, not shown\)$/m);
+  assert.match(shown, /^limits: +\{"memory":"64M"\}$/m);
+  assert.doesNotMatch(shown, /of-the-file/);
   const again = await cli(["server", "import", all]);
   assert.deepEqual(again.json<{ unchanged: string[] }>().unchanged, ["weather", "files", "notes"]);
   const other = file("other.json", IMPORT.replace("w.example", "v.example"));
