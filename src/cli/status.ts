@@ -3,7 +3,7 @@ import type { Command } from "commander";
 import type { Status, StatusRow } from "../api/types.ts";
 import { counted } from "../errors.ts";
 import { roughDuration } from "../platform/durations.ts";
-import { gibibytes } from "../platform/sizes.ts";
+import { gibibytes, mebibytes } from "../platform/sizes.ts";
 import { apiPath, clientFor } from "./client.ts";
 import { INSTANCE_COLUMNS, instanceTable } from "./instance-table.ts";
 import { answer, globalsOf } from "./output.ts";
@@ -33,6 +33,13 @@ function chosen(instances: readonly StatusRow[], { failing, sort }: Options): St
   return rows.toSorted((a, b) => order(b) - order(a));
 }
 
+/** `3.1 of 8 GiB`, `46 MiB of 8 GiB`. */
+function memoryText({ usedBytes, limitBytes }: Status["memory"]): string {
+  const used = gibibytes(usedBytes);
+  const isSmall = used === "0" && usedBytes > 0;
+  return `${isSmall ? `${mebibytes(usedBytes)} MiB` : used} of ${gibibytes(limitBytes)} GiB`;
+}
+
 /** `212 users, 40 running, 2 failing, 3.1 of 8 GiB`. */
 function summaryOf({ users, instances, memory }: Status): Line {
   const running = instances.filter(({ pid }) => pid !== null).length;
@@ -41,7 +48,7 @@ function summaryOf({ users, instances, memory }: Status): Line {
   return [
     `${counted(users, "user")}, ${running} running, `,
     failing > 0 ? { text: failingText, tone: "bad" } : failingText,
-    `, ${gibibytes(memory.usedBytes)} of ${gibibytes(memory.limitBytes)} GiB`,
+    `, ${memoryText(memory)}`,
   ];
 }
 

@@ -45,6 +45,10 @@ export function parseInstant(text: string): number {
  */
 export function parseSince(text: string, now = Date.now()): number {
   if (/^\d+[smhd]$/.test(text)) return now - parseLifetime(text);
+  if (!/^(\d|today$|yesterday$)/.test(text))
+    throw usage(
+      "the time is not understood; write how long ago it was, like 1h or 2d, or today, yesterday, or a time like 2027-01-31T12:00:00Z",
+    );
   if (text !== "today" && text !== "yesterday") return parseInstant(text);
   const midnight = new Date(now);
   if (text === "yesterday") midnight.setDate(midnight.getDate() - 1);

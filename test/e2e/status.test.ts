@@ -40,7 +40,7 @@ test("status can be narrowed to what fails and to a server, and put in order", a
   assert.equal((await daemon.cli(["status", "--sort", "name"])).code, 2);
 
   const people = await daemon.cli(["status"], { isForPeople: true });
-  assert.match(people.stdout, /\n1 user, 2 running, 1 failing, [\d.]+ of 8 GiB\n/);
+  assert.match(people.stdout, /\n1 user, 2 running, 1 failing, [\d.]+( MiB)? of 8 GiB\n/);
   assert.match(people.stdout, /\nalice +crashing +\S+ .*\n {2}.*exited with code 3/);
   const narrow = await daemon.cli(["status"], { isForPeople: true, env: { COLUMNS: "60" } });
   for (const line of narrow.stdout.split("\n").slice(1)) assert.ok(line.length <= 60, line);
