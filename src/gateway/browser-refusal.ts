@@ -24,13 +24,19 @@ export function isForPerson({ method, headers }: RequestHead, { code }: Supervis
   return wish(accept, "text/html") > Math.max(...FOR_CLIENTS.map((type) => wish(accept, type)));
 }
 
-/** Says the same as to a client, and what to do, in words that a browser shows. */
-export function refusePerson(res: HttpResponse, error: SupervisorError, requestId: string): void {
+/** Says the same as to a client, and what to do, in words that a browser shows; `page` is the users' own, where there is one. */
+export function refusePerson(
+  res: HttpResponse,
+  error: SupervisorError,
+  { requestId, page }: { requestId: string; page: string | null },
+): void {
+  const orPage =
+    page === null ? "" : `\nYour own page, where you sign in with the key and find how: ${page}\n`;
   const text = `${error.message}
 
 This is the address of an MCP server for one person, and no page. Put it into an MCP client together
 with your access key; whoever gave you the address has given you a key too, or can issue one.
-
+${orPage}
 Request ${requestId}
 `;
   const headers = { ...errorHeaders(error), "content-type": "text/plain; charset=utf-8" };

@@ -41,6 +41,7 @@ import type { SiteOptions } from "./site.ts";
 import { Trace } from "./trace.ts";
 import { Web } from "./web.ts";
 import { AppPages } from "../web/app-pages.ts";
+import { mePageUrl } from "../web/urls.ts";
 import { Pages } from "../web/pages.ts";
 
 export interface DispatcherOptions extends SiteOptions {
@@ -219,7 +220,9 @@ export class Dispatcher {
     const { requestId } = trace;
     const refusal = toSupervisorError(error);
     trace.fail(error, hintFor(refusal, req, this.#options.registry));
-    if (isForPerson(req, refusal)) refusePerson(res, refusal, requestId);
+    const { config, publicUrl } = this.#context;
+    const page = config.pages === false ? null : mePageUrl(publicUrl);
+    if (isForPerson(req, refusal)) refusePerson(res, refusal, { requestId, page });
     else if (req.method === "POST" && this.#route(req.url ?? "")?.leaf === "mcp")
       refusePost({ res, requestId }, error, []);
     else sendError(res, error, requestId, "client");

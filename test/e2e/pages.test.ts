@@ -165,6 +165,7 @@ test("who opens a personal URL in a browser without a key is told in words what 
     assert.ok(person.body.startsWith(`${message}\n\nThis is the address of an MCP server`));
     assert.deepEqual(missingForBrowsers(person), []);
     assert.doesNotMatch(person.body, /alice|nobody/);
+    assert.ok(person.body.includes(`: ${daemon.origin}/me\n`), "the users' own page");
   }
   for (const accept of [
     "application/json, text/html",
