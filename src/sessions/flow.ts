@@ -47,8 +47,8 @@ export class Flow {
   }
 
   /** It waits for a stream to come. */
-  keep(raw: Text, message: Message): void {
-    this.#log.await(messageEventParts(raw), [message]);
+  keep(raw: Text): void {
+    this.#log.await(messageEventParts(raw));
   }
 
   #drained(outlet: HttpOutlet): void {

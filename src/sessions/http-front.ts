@@ -212,7 +212,7 @@ export class HttpFront implements Front, HttpSession {
     else if (stream !== undefined) emit(this.#flow, stream, raw, message);
     // News of a call is old when a stream comes that could carry it.
     else if (post !== undefined && message.method === "notifications/progress") return;
-    else this.#flow.keep(raw, message);
+    else this.#flow.keep(raw);
   }
 
   /** The server takes a question back. True where the client never heard of it. */

@@ -201,7 +201,7 @@ export class HttpRelay implements Front, HttpSession, Relaying {
       emitOn(post, raw, (text) => this.#flow.emit(post.outlet, text, message));
     else if (stream !== undefined) emit(this.#flow, stream, raw, message);
     else if (post?.isStream === true) emit(this.#flow, post.outlet, raw, message);
-    else this.#flow.keep(raw, message);
+    else this.#flow.keep(raw);
   }
 
   /** What the server sent finds no room. */

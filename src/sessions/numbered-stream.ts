@@ -5,13 +5,12 @@ import { messagesIn } from "../mcp/outcome.ts";
 import { messageEvent } from "../mcp/sse.ts";
 import { nextNumber } from "./event-id.ts";
 import { MAX_EVENT_BYTES } from "./event-log.ts";
-import type { EventLog, Logged, LoggedStream } from "./event-log.ts";
+import type { EventLog, Logged, LoggedStream, Saying } from "./event-log.ts";
 import type { Outlet } from "./outlet.ts";
 
 /** Of answers that are kept no more, and that a client which is away may miss. */
 const MAX_MISSED = 1_000;
 const EMPTY_EVENT = "data: \n\n";
-const NOTHING: readonly Message[] = [];
 const NONE_MISSED: Missed[] = [];
 
 export interface NumberedStreamOptions {
@@ -185,11 +184,11 @@ export class NumberedStream implements LoggedStream {
     outlet.end();
   }
 
-  dropped(n: number, said: readonly Message[]): void {
+  dropped(n: number, event: Saying): void {
     this.#dropped = Math.max(this.#dropped, n);
     // Whoever reads it has had what is so old.
     if (this.#outlet !== undefined && n < this.#n) return;
-    const missed = said.filter(isResponse).map(({ id }) => ({ n, id: id! }));
+    const missed = event.said.filter(isResponse).map(({ id }) => ({ n, id: id! }));
     if (missed.length > 0) this.#missed = [...this.#missed, ...missed].slice(-MAX_MISSED);
   }
 
@@ -206,12 +205,8 @@ export class NumberedStream implements LoggedStream {
     if (bytes.length > MAX_EVENT_BYTES) return this.#sendUnkept(n, bytes, said);
     // The log and the connection want the same text, so it is made once.
     const text = bytes.toString("latin1");
-    this.#keep(n, text, said);
+    this.#log.add(this, n, text);
     return this.#send(n, text);
-  }
-
-  #keep(n: number, text: string, said: readonly Message[]): void {
-    this.#log.add(this, n, text, said.length === 0 ? NOTHING : said);
   }
 
   #send(n: number, text: string): boolean {
@@ -221,17 +216,17 @@ export class NumberedStream implements LoggedStream {
   }
 
   #sendUnkept(n: number, bytes: Buffer, said: readonly Message[]): boolean {
-    this.dropped(n, said);
+    this.dropped(n, { said });
     if (this.#outlet === undefined) return true;
     this.#sent = n;
     this.#outlet.part(Buffer.from(this.#idLine(n)), false);
     return this.#outlet.part(bytes, true);
   }
 
-  #repeat({ n, text, said }: Logged, covered?: ReadonlySet<string | undefined>): void {
-    const method = said[0]?.method;
-    if (method !== undefined && covered?.has(method) === true) return;
-    this.#send(n, text);
+  #repeat(event: Logged, covered: ReadonlySet<string | undefined>): void {
+    const method = covered.size === 0 ? undefined : event.said[0]?.method;
+    if (method !== undefined && covered.has(method)) return;
+    this.#send(event.n, event.text);
   }
 
   /** A part of an event that comes in several: the id goes out with the last. */
@@ -252,8 +247,8 @@ export class NumberedStream implements LoggedStream {
   #close(open: Open, outlet: Outlet | undefined, last: Buffer, said: readonly Message[]): boolean {
     const n = this.#number(said);
     const whole = open.parts && Buffer.concat(open.parts).toString("latin1");
-    if (whole === undefined) this.dropped(n, said);
-    else this.#keep(n, whole, said);
+    if (whole === undefined) this.dropped(n, { said });
+    else this.#log.add(this, n, whole);
     if (outlet !== undefined) {
       this.#sent = n;
       return outlet.part(withId(last, this.#idLine(n)), true);
