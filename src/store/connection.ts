@@ -84,17 +84,16 @@ export class Connection implements Preparer {
     this.#db.pragma("foreign_keys = ON");
     // Version 0 is a file that was made a moment ago.
     if (version > 0 && version < newest) backUpForUpgrade(this.#db, file, version);
-    for (let next = version; next < newest; next += 1)
-      this.#write(() => {
-        this.#db.exec(this.#migrations[next]!);
-        this.#db.pragma(`user_version = ${next + 1}`);
-      });
+    // All of them or none. SQLite takes on a different level only with a write, so there is one in any case.
+    this.#write(() => {
+      for (const step of this.#migrations.slice(version)) this.#db.exec(step);
+      this.#db.pragma(`user_version = ${newest}`);
+    });
     this.#requireDurable(file);
   }
 
-  /** SQLite takes on a different level only with the first write, so the level is read after one. */
+  /** After a write: before it the level is the one that was asked for, and not the one that is. */
   #requireDurable(file: string): void {
-    this.#write(() => this.#db.pragma(`user_version = ${this.#migrations.length}`));
     const mode = this.#db.pragma("journal_mode", { simple: true });
     if (mode !== "wal" || this.#pragma("synchronous") !== FULL)
       throw new SupervisorError(
