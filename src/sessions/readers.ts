@@ -30,6 +30,11 @@ export interface ReadersOptions {
 export class Readers {
   readonly #options: ReadersOptions;
   readonly #presence: Presence;
+  /**
+   * Settles when what was cancelled before is told. Streams that are lost together are given up together:
+   * a session that is parked meanwhile would take the word to its server along.
+   */
+  #earlier: Promise<unknown> = Promise.resolve();
   readonly #byOutlet = new Map<ClientOutlet, ResumableAnswer>();
 
   constructor(options: ReadersOptions) {
@@ -66,10 +71,12 @@ export class Readers {
     this.#presence.await();
   }
 
-  /** Nobody has come back for the answers to these requests: servers are told, and who comes back yet. */
+  /** Nobody has come back for the answers to these requests: servers are told, and who comes back yet. Resolves when they have heard of these and of all before. */
   async cancel(ids: readonly string[]): Promise<void> {
     const { session, front } = this.#options;
-    await cancelCalls(session, front, ids);
+    const heard = Promise.all([this.#earlier, cancelCalls(session, front, ids)]);
+    this.#earlier = heard.catch(() => undefined);
+    await heard;
   }
 
   /** The session is served again, where it was parked. */

@@ -1,3 +1,5 @@
+import type { TestContext } from "node:test";
+
 interface Pending {
   dueAt: number;
   fire: () => void;
@@ -52,4 +54,11 @@ export function makeTimeSkippable(): SkippableTime {
       Date.now = wallClock;
     },
   };
+}
+
+/** Until the test ends time can be skipped, as `makeTimeSkippable` has it. */
+export function skippingTime(t: TestContext): SkippableTime["skip"] {
+  const { skip, restore } = makeTimeSkippable();
+  t.after(restore);
+  return skip;
 }
