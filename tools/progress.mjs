@@ -1,6 +1,6 @@
 // Says how far a run of tests is, and what failed; the events are those of node:test's `run`.
 import { readFileSync } from "node:fs";
-import { basename, relative } from "node:path";
+import { basename, dirname, relative } from "node:path";
 import { inspect } from "node:util";
 
 const TICKS_A_SECOND = 100;
@@ -77,7 +77,8 @@ export class Progress {
   #tellDone(file, { duration_ms, passed }) {
     this.#done += 1;
     const time = duration(performance.now() - this.#startedAt);
-    const what = basename(file) === "unit.mjs" ? "all unit tests" : relative("", file);
+    const isShare = basename(dirname(file)) === "unit";
+    const what = isShare ? `unit tests, part ${basename(file, ".mjs")}` : relative("", file);
     const how = passed ? "" : " FAILED,";
     this.#say(
       `${this.#done} of ${this.#files.size} (${time})  ${what}:${how} ${duration(duration_ms)}\n`,

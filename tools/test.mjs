@@ -6,19 +6,22 @@ import { fileURLToPath } from "node:url";
 import { MARK, endDescendants } from "./descendants.mjs";
 import { Progress } from "./progress.mjs";
 import { findTests } from "./suite.mjs";
+import { SHARES } from "./unit/share.mjs";
 
-const UNIT = fileURLToPath(new URL("unit.mjs", import.meta.url));
+const UNIT = Array.from({ length: SHARES }, (_, at) =>
+  fileURLToPath(new URL(`unit/${at + 1}.mjs`, import.meta.url)),
+);
 // A test waits for other processes, and for time to pass, half of its time. With more of them they wait for memory, too.
 const FILES_AT_ONCE = Math.min(availableParallelism() * 2, 6);
 // A test that waits for what never comes must not keep the others from being told.
 const PATIENCE_MS = 900_000;
 
 function chooseFiles(args) {
-  if (args.includes("--unit")) return [UNIT];
+  if (args.includes("--unit")) return UNIT;
   if (args.includes("--long")) return findTests().long.map((file) => resolve(file));
   if (args.includes("--browser")) return findTests().browser.map((file) => resolve(file));
   if (args.length > 0) return args.map((file) => resolve(file));
-  return [UNIT, ...findTests().whole.map((file) => resolve(file))];
+  return [...UNIT, ...findTests().whole.map((file) => resolve(file))];
 }
 
 const [name, value] = MARK.split("=");

@@ -2,13 +2,14 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { TestContext } from "node:test";
 import { OutputShare } from "../../src/platform/output-share.ts";
+import { useOwnClock } from "../helpers/own-clock.ts";
 
 const MIB = 1024 * 1024;
 
 /** Time that goes on where a test says so, from a moment that no other test was near. */
 function clock(t: TestContext): (ms: number) => void {
   let now = (clocks += 1) * 1e9;
-  t.mock.method(performance, "now", () => now);
+  useOwnClock(t, () => now);
   return (ms) => void (now += ms);
 }
 let clocks = 0;

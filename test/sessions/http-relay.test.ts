@@ -16,6 +16,7 @@ import { forReturns } from "../helpers/session.ts";
 import { serve } from "../helpers/serve.ts";
 import { targetAt } from "../helpers/target.ts";
 import { until } from "../helpers/until.ts";
+import { skippingTime } from "../helpers/skippable-time.ts";
 
 const eventStream = { "content-type": "text/event-stream" };
 const WATCH: CallWatch = { requestId: "life-1", begin: () => ({ end() {} }), failApart() {} };
@@ -394,12 +395,16 @@ test("questions of the next server have ids of their own, and an answer to the l
 });
 
 test("a stream to a remote that breaks off stays open, and is fed by the next that the remote opens", async (t) => {
+  const skip = skippingTime(t);
   const { listen, streams, child } = await rig(t, { isRemote: true });
   const { seen } = listen();
   const first = await until(() => [...streams][0], "it listens");
   first.destroy();
   await until(() => !streams.has(first), "the stream has broken off");
-  const next = await until(() => [...streams][0], "it listens again");
+  const next = await until(() => {
+    skip(100);
+    return [...streams][0];
+  }, "it listens again");
   next.write(eventOf('{"jsonrpc":"2.0","method":"notifications/message"}'));
   await until(() => seen.text.includes("notifications/message"), "it has its news");
   assert.deepEqual([seen.ends, child.starts()], [0, 1]);

@@ -161,7 +161,7 @@ test("work is counted for the child that has the call, and a listener is no work
   const { own, first, post, die } = await rig();
   const { work } = await own.instance.ensure();
   const reading = await post("resources/read");
-  await post("subscriptions/listen");
+  const listening = await post("subscriptions/listen");
   assert.equal(work.inFlight, 1);
   await until(() => first.asked().length === 2, "both are there");
   const next = die();
@@ -169,6 +169,7 @@ test("work is counted for the child that has the call, and a listener is no work
   assert.deepEqual([work.inFlight, own.instance.live!.work.inFlight], [0, 1]);
   reading.post.abort();
   assert.equal(own.instance.live!.work.inFlight, 0);
+  listening.post.abort();
 });
 
 test("a listener is led to the next child as soon as that is ready, and leaves the one before", async () => {

@@ -24,6 +24,7 @@ import { testInstance } from "../helpers/instance.ts";
 import { serve } from "../helpers/serve.ts";
 import { temporaryStore } from "../helpers/store.ts";
 import { until } from "../helpers/until.ts";
+import { skippingTime } from "../helpers/skippable-time.ts";
 
 const ALICE: Credential = { user: "alice", issuer: "key", credentialId: "k1" };
 const CANARY = "canary-of-a-client";
@@ -207,12 +208,14 @@ test("a client whose daemon was killed between its initialize and its initialize
 });
 
 test("what a client said after that is there within a second, and at once where the daemon ends in good order", async (t) => {
+  const skip = skippingTime(t);
   const { daemon, heard, rows } = await rig(t);
   const first = daemon();
   const front = await first.begin();
   const [before] = rows();
   await first.post(front, INITIALIZED);
   await first.post(front, rpc(1, "logging/setLevel", { level: "debug" }));
+  skip(1000);
   await until(() => !rows()[0]!.box.equals(before!.box), "it is written");
   await first.post(front, rpc(2, "resources/subscribe", { uri: "note://one" }));
   await first.sessions.finish(new SupervisorError("STOPPING", "the daemon is stopping"), 0);

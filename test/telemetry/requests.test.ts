@@ -7,6 +7,7 @@ import { Metrics } from "../../src/telemetry/metrics.ts";
 import { Requests } from "../../src/telemetry/requests.ts";
 import { Scrubber } from "../../src/telemetry/scrubber.ts";
 import type { RequestRecord } from "../../src/telemetry/request-record.ts";
+import { useOwnClock } from "../helpers/own-clock.ts";
 
 let count = 0;
 
@@ -138,7 +139,7 @@ test("the log level decides, and failures of ours are warnings", () => {
 
 test("a stranger who knocks all day fills neither the log nor the journal of the users", (t) => {
   let now = 1000;
-  t.mock.method(performance, "now", () => now);
+  useOwnClock(t, () => now);
   const { lines, journal, requests } = rig();
   const own = record({ status: 404, failure: { ...refusal, code: "SESSION_NOT_FOUND" } });
   requests.ended(own);

@@ -5,6 +5,7 @@ import type { TestContext } from "node:test";
 import { Intake } from "../../../src/links/http1/intake.ts";
 import { OutputShare } from "../../../src/platform/output-share.ts";
 import { until } from "../../helpers/until.ts";
+import { useOwnClock } from "../../helpers/own-clock.ts";
 
 const FULL = 64 * 1024;
 
@@ -13,7 +14,7 @@ async function clock(t: TestContext) {
   // The turn that others have begun ends first.
   await nextTurn();
   let now = 1000;
-  t.mock.method(performance, "now", () => now);
+  useOwnClock(t, () => now);
   return { spend: (ms: number) => (now += ms) };
 }
 
@@ -37,7 +38,8 @@ function connection(
   };
   const intake = new Intake({ socket, share, fullReadBytes: FULL, push });
   const textOf = (): string => Buffer.concat(got).toString("latin1");
-  return { intake, socket, share, got, textOf, size: () => textOf().length };
+  const size = (): number => got.reduce((sum, { length }) => sum + length, 0);
+  return { intake, socket, share, got, textOf, size };
 }
 
 const letters = Array.from({ length: FULL }, (_, i) => String.fromCharCode(97 + (i % 26))).join("");

@@ -1,0 +1,4 @@
+// A third of the unit tests as one test file.
+import { runShare } from "./share.mjs";
+
+await runShare(1);
