@@ -36,7 +36,8 @@ function rustConfig(port) {
   );
   const listen = `[proxy.listen]\nhost = ${host}\nport = ${port}\n`;
   const backend = `[[backends]]\nname = "it"\ntransport = "stdio"\ncommand = ${command}\nargs = [${child}]\n`;
-  writeFileSync(file, `[proxy]\nname = "bench"\nseparator = "/"\n${listen}\n${backend}`);
+  const quiet = `[observability]\nlog_level = "error"\n`;
+  writeFileSync(file, `[proxy]\nname = "bench"\nseparator = "/"\n${listen}\n${backend}\n${quiet}`);
   return file;
 }
 
@@ -69,6 +70,7 @@ const PEERS = [
     version: RUST.version,
     from: "crates.io",
     transports: ["http"],
+    path: "/",
     /** It puts the name of the server before that of the tool. */
     tool: "it/echo",
     argv: (_, port) => [RUST_PROGRAM, "--config", rustConfig(port)],
@@ -111,7 +113,7 @@ export function fetchPeers() {
 }
 
 /** Resolves when the bridge takes connections. */
-export async function startPeer({ name, argv }, transport, port) {
+export async function startPeer({ name, argv, path }, transport, port) {
   const [program, ...args] = argv(transport, String(port));
   // A group of its own: supergateway leaves a shell and a child per session behind.
   const child = spawn(program, args, { stdio: "ignore", detached: true });
@@ -132,8 +134,8 @@ export async function startPeer({ name, argv }, transport, port) {
     }
     await sleep(20);
   }
-  const leaf = transport === "sse" ? "sse" : "mcp";
-  return { url: `http://127.0.0.1:${port}/${leaf}`, pid: child.pid, stop };
+  const usual = transport === "sse" ? "/sse" : "/mcp";
+  return { url: `http://127.0.0.1:${port}${path ?? usual}`, pid: child.pid, stop };
 }
 
 export function takesConnections(port) {
