@@ -4,6 +4,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import http from "node:http";
 import { createInterface } from "node:readline";
+import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import getPort from "get-port";
 import { clients, initialize } from "./clients.mjs";
@@ -63,7 +64,7 @@ async function bareHttp(messages) {
   const child = spawn("node", [here("./echo-http.mjs"), "--port", String(port)], {
     stdio: "ignore",
   });
-  while (!(await takesConnections(port)));
+  while (!(await takesConnections(port))) await sleep(1);
   let session;
   for (const message of messages) session = await answered(port, message, session);
   const took = performance.now() - begun;
