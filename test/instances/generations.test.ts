@@ -311,9 +311,15 @@ test("a change while messages are held takes no call from the old generation eit
 });
 
 test("who is held waits for the calls of others no longer than for a start", async (t) => {
-  const { instance, first } = await start(t, { overlap: false, startTimeout: "10ms" });
+  const { skip, restore } = makeTimeSkippable();
+  t.after(restore);
+  const { instance, first } = await start(t, { overlap: false, startTimeout: "30s" });
   first.work.begin();
-  await instance.handOver(WHY);
+  const over = instance.handOver(WHY);
+  await until(() => instance.live === undefined, "it takes no more calls");
+  assert.equal(await hasEnded(first), false);
+  skip(30_000);
+  await over;
   assert.equal(await reasonOf(first), `was ${WHY}`);
   assert.equal(instance.live?.generation, 2);
 });
