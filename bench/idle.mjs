@@ -14,12 +14,22 @@ const IDLE = [
     transport: "http",
     server: "by-stdio",
   },
+  // What is kept for clients that come back, of all of them together up to 64 MiB.
+  { name: "SSE sessions, live relay, full log", transport: "sse", server: "by-sse", isFull: true },
+  {
+    name: "Streamable HTTP sessions, bridge over stdio, full log",
+    transport: "http",
+    server: "by-stdio",
+    isFull: true,
+  },
 ];
+/** Each call is so many events, of a log that keeps 256. */
+const FILL = { fill: 4, tool: "progress", args: '{"count":64,"message":"hello {s}"}' };
 
 /** Tells the rows, and returns how many answers were wrong or lost. */
 export async function idleRows() {
   let wrong = 0;
-  for (const { name, transport, server, isAsleep = false, most = 15 } of IDLE) {
+  for (const { name, transport, server, isAsleep = false, isFull = false, most = 15 } of IDLE) {
     const folder = makeFolder({
       "by-sse": echoServer("sse"),
       "by-http": echoServer("http"),
@@ -41,10 +51,12 @@ export async function idleRows() {
         hold: 3,
         proc: `it=${daemon.pid}`,
         ...(isAsleep ? { "no-init": true } : {}),
+        ...(isFull ? FILL : {}),
       });
       const kib = held.procs.it.kibPerSession;
-      const figure = `${kib.toFixed(1)} KiB`;
-      tell(`${SESSIONS} idle ${name}: memory each`, figure, `≤ ${most} KiB`, kib <= most);
+      const [what, figure] = [`${SESSIONS} idle ${name}: memory each`, `${kib.toFixed(1)} KiB`];
+      if (isFull) tell(what, figure, "–");
+      else tell(what, figure, `≤ ${most} KiB`, kib <= most);
       for (const { errors, strays } of [warm, held]) wrong += errors + strays;
     } finally {
       await daemon.stop();

@@ -27,6 +27,7 @@
 //   --proc NAME=PID   repeatable: CPU and RSS of that process; NAME=+PID takes its descendants too
 //   --get-stream      http transport: also open the GET stream per session (idle mode always does)
 //   --no-init         idle/churn: do not send initialize
+//   --fill N          idle: each session calls its tool so many times before it has nothing to do
 //   --delete          churn over http: end sessions with DELETE
 //   --open-concurrency N  sessions opened at once                        [16]
 //   --timeout MS      per call                                        [30000]
@@ -53,6 +54,7 @@ const o = {
   protocol: "",
   client: "net",
   hold: 5,
+  fill: 0,
   cycles: 1000,
   timeout: 30000,
   "open-concurrency": 16,
@@ -703,6 +705,7 @@ if (o.mode === "load") {
   const good = list.filter((s) => !s.bad);
   out.openWallMs = r3(performance.now() - wallStart);
   out.openMs = dist(good.map((s) => s.openMs));
+  if (o.fill) await drive(good, good.length * o.fill, null);
   await sleep(1500);
   const b = snapshot();
   process.stderr.write("holding\n");
