@@ -2,18 +2,18 @@
 import { EventEmitter } from "node:events";
 import { SupervisorError } from "../errors.ts";
 import { EraProbe } from "./era-probe.ts";
+import { preparerOf } from "./era-probe-start.ts";
 import { Admission } from "./admission.ts";
 import { IdleWatch } from "./idle.ts";
 import { Instance } from "./instance.ts";
-import { hasBegun, isDown } from "./instance-row.ts";
+import { InstanceSet } from "./instance-set.ts";
 import type { Capacity } from "../engines/engine.ts";
 import { rssOf } from "./memory.ts";
 import { StartSlots } from "./start-slots.ts";
-import type { StartEnd } from "./start-slots.ts";
 import { StartTimes } from "./start-times.ts";
 import { StartScheduler } from "./start-scheduler.ts";
 import type { InstanceFailure } from "./history.ts";
-import type { ChildServer, Config } from "../config/config.ts";
+import type { Config } from "../config/config.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import type { LogOutcome } from "./output-log.ts";
 import { Standings } from "./standing.ts";
@@ -23,7 +23,6 @@ import { Scrubber } from "../telemetry/scrubber.ts";
 import { forgetful } from "./definition.ts";
 import type { DefinitionMemory } from "./definition.ts";
 import type { Engines, InstanceContext, SecretNow, SecretsFor } from "./instance-context.ts";
-import { isOwnVariant, keyOf } from "./instance-types.ts";
 import type {
   Era,
   InstanceRow,
@@ -40,9 +39,6 @@ export type * from "./instance-types.ts";
 export type { Follower, IdleHold, Usage } from "./usage.ts";
 export type { InstanceFailure } from "./history.ts";
 export { MODERN_VARIANT, isOwnVariant, keyOf, ownVariant } from "./instance-types.ts";
-
-/** The number of a throw-away child among the generations of its instance: none. */
-const PROBE = 0;
 
 function slotsFor(
   { limits: { spawnConcurrency } }: Config,
@@ -72,7 +68,7 @@ export interface SupervisorOptions {
 export class Supervisor {
   readonly events = new EventEmitter<SupervisorEvents>();
   readonly #context: InstanceContext;
-  readonly #instances = new Map<string, Instance>();
+  readonly #instances = new InstanceSet();
   readonly #standings: Standings;
   readonly #exposedServers = new Set<string>();
   readonly #startTimes = new StartTimes(this.events);
@@ -106,7 +102,7 @@ export class Supervisor {
       options.log.error({ ...ref, err: error }, "a child could not be stopped");
     this.#admission = new Admission({ limits: config.limits, isSpare, onFailure });
     this.#idle = new IdleWatch({
-      instances: () => this.#instances.values(),
+      instances: () => this.#instances.all(),
       timeoutOf: (name) => {
         const def = servers(name);
         // A remote costs nothing while it waits, and its sessions would be lost.
@@ -121,7 +117,7 @@ export class Supervisor {
     });
     this.#admission.watchMemory();
     const { signal } = this.#stopping;
-    const prepare = (ref: Ref, def: ChildServer) => this.#prepareProbe(ref, def);
+    const prepare = preparerOf(this.#context, signal);
     this.#eras = new EraProbe({ scrubber, memory: eras, signal, prepare });
   }
 
@@ -142,13 +138,11 @@ export class Supervisor {
    * `wanted` is the version that the client asks for that wants the instance now.
    */
   instance(ref: Ref, capabilities = "{}", wanted?: string): Instance {
-    const key = keyOf(ref);
-    let instance = this.#instances.get(key);
-    if (!instance) {
-      instance = new Instance({ ...ref }, this.#context, capabilities, this.#standings.of(ref));
-      if (this.#refusal) void instance.close("stopped with the daemon", this.#refusal);
-      this.#instances.set(key, instance);
-    }
+    const instance = this.#instances.of(ref, () => {
+      const made = new Instance({ ...ref }, this.#context, capabilities, this.#standings.of(ref));
+      if (this.#refusal) void made.close("stopped with the daemon", this.#refusal);
+      return made;
+    });
     if (wanted !== undefined) instance.wanted = wanted;
     return instance;
   }
@@ -174,7 +168,7 @@ export class Supervisor {
    */
   async stop(selector: Selector, reason: string): Promise<void> {
     this.#standings.forgive(selector);
-    await Promise.all(this.#select(selector).map((instance) => instance.stop(reason)));
+    await Promise.all(this.#instances.select(selector).map((instance) => instance.stop(reason)));
   }
 
   /**
@@ -183,7 +177,7 @@ export class Supervisor {
    */
   async restart(selector: Selector, reason: string): Promise<void> {
     this.#trust(selector);
-    await Promise.all(this.#select(selector).map((instance) => instance.restart(reason)));
+    await Promise.all(this.#instances.select(selector).map((instance) => instance.restart(reason)));
   }
 
   /**
@@ -193,7 +187,7 @@ export class Supervisor {
    */
   async handOver(selector: Selector, reason: string): Promise<void> {
     this.#trust(selector);
-    await allThere(this.#select(selector).map((instance) => instance.handOver(reason)));
+    await allThere(this.#instances.select(selector).map((instance) => instance.handOver(reason)));
   }
 
   /**
@@ -211,13 +205,13 @@ export class Supervisor {
 
   /** Resolves when no start of the selected ones is under way any more, however they ended, or after so long. */
   async started(selector: Selector, withinMs: number): Promise<void> {
-    const starts = this.#select(selector).flatMap((instance) => instance.underWay ?? []);
+    const starts = this.#instances.select(selector).flatMap((instance) => instance.underWay ?? []);
     await withDeadline(Promise.allSettled(starts), withinMs, () => []);
   }
 
   async #renewBy(selector: Selector, renew: (instance: Instance) => Promise<void>): Promise<void> {
     this.#trust(selector);
-    const ending = this.#select(selector).map(async (instance) => {
+    const ending = this.#instances.select(selector).map(async (instance) => {
       const over = renew(instance);
       if (instance.live === undefined) await over;
       else over.catch(() => {});
@@ -228,23 +222,25 @@ export class Supervisor {
   /** As `renew`, but what runs ends at once, with its calls, and the next message starts it. */
   async renewAtOnce(selector: Selector, reason: string): Promise<void> {
     this.#trust(selector);
-    const ending = this.#select(selector).map((instance) =>
-      instance.live === undefined ? instance.restart(reason) : instance.stop(reason),
-    );
+    const ending = this.#instances
+      .select(selector)
+      .map((instance) =>
+        instance.live === undefined ? instance.restart(reason) : instance.stop(reason),
+      );
     await Promise.all(ending);
   }
 
   /** What the selected instances failed at is forgotten; see `Instance.forgive`. */
   forgive(selector: Selector): void {
     this.#trust(selector);
-    for (const instance of this.#select(selector)) instance.forgive();
+    for (const instance of this.#instances.select(selector)) instance.forgive();
   }
 
   /** Nothing that happened up to now slows the selected ones down. */
   #trust(selector: Selector): void {
     this.#eras.forgive(selector.user);
     this.#standings.forgive(selector);
-    for (const { ref } of this.#select(selector)) this.#context.scheduler.clear(ref);
+    for (const { ref } of this.#instances.select(selector)) this.#context.scheduler.clear(ref);
   }
 
   /** As `stop`, and their rows are gone. A handle that somebody kept rejects with INSTANCE_NOT_FOUND. */
@@ -253,9 +249,9 @@ export class Supervisor {
     // What a session's own child failed at outlives it.
     const isAll = selector.variant === undefined;
     if (isAll) this.#standings.forgive(selector);
-    const selected = this.#select(selector);
+    const selected = this.#instances.select(selector);
     await Promise.all(selected.map((instance) => instance.close(reason, refusal)));
-    for (const { ref } of selected) this.#instances.delete(keyOf(ref));
+    for (const { ref } of selected) this.#instances.delete(ref);
     if (isAll) this.#standings.delete(selector);
   }
 
@@ -267,7 +263,9 @@ export class Supervisor {
     this.#admission.close();
     this.#stopping.abort(refusal);
     const reason = "stopped with the daemon";
-    await Promise.all(this.#select({}).map((instance) => instance.close(reason, refusal)));
+    await Promise.all(
+      this.#instances.select({}).map((instance) => instance.close(reason, refusal)),
+    );
     await this.#eras.settled();
   }
 
@@ -278,12 +276,14 @@ export class Supervisor {
 
   /** One row for each instance that was ever asked for, by user, server and variant; none for a session's own child that is down. */
   list(selector: Selector = {}): InstanceRow[] {
-    return this.#shown(selector).map((instance) => instance.row());
+    return this.#instances.shown(selector).map((instance) => instance.row());
   }
 
   /** As `list`, with a row more for each other generation of which something is left. */
   rows(selector: Selector = {}): InstanceRow[] {
-    return this.#shown(selector).flatMap((instance) => instance.parts().map((part) => part.row()));
+    return this.#instances
+      .shown(selector)
+      .flatMap((instance) => instance.parts().map((part) => part.row()));
   }
 
   /**
@@ -291,7 +291,7 @@ export class Supervisor {
    * table is read once.
    */
   async status(selector: Selector = {}): Promise<InstanceStatus[]> {
-    const parts = this.#begun(selector).flatMap((instance) => instance.parts());
+    const parts = this.#instances.begun(selector).flatMap((instance) => instance.parts());
     const sizes = await rssOf(parts);
     return parts.map((part, at) => ({ ...part.row(), rssBytes: sizes[at] ?? null }));
   }
@@ -315,7 +315,7 @@ export class Supervisor {
   /** How many rows of `status` are in each state; states without any are left out. */
   counts(): Partial<Record<StateName, number>> {
     const counts: Partial<Record<StateName, number>> = {};
-    for (const instance of this.#begun({}))
+    for (const instance of this.#instances.begun({}))
       for (const state of instance.states()) counts[state] = (counts[state] ?? 0) + 1;
     return counts;
   }
@@ -347,52 +347,11 @@ export class Supervisor {
 
   /** Servers of which some user's child ended or failed to start by itself and is not up again. */
   failingServers(): ReadonlySet<string> {
-    const failing = [...this.#instances.values()].filter(({ hasFailed }) => hasFailed);
+    const failing = [...this.#instances.all()].filter(({ hasFailed }) => hasFailed);
     return new Set([
       ...failing.map(({ ref }) => ref.server),
       ...this.fallen().map((row) => row.server),
     ]);
-  }
-
-  /** Without the handles that a client's path asked for and that never served anybody. */
-  #begun(selector: Selector): Instance[] {
-    return this.#shown(selector).filter(({ state, generation, usage: { sessions } }) =>
-      hasBegun({ state, generation, sessions }),
-    );
-  }
-
-  #shown(selector: Selector): Instance[] {
-    return this.#select(selector).filter(
-      (instance) =>
-        !isOwnVariant(instance.ref.variant) || instance.states().some((state) => !isDown(state)),
-    );
-  }
-
-  #select({ user, server, variant }: Selector): Instance[] {
-    return [...this.#instances.values()]
-      .filter(
-        ({ ref }) =>
-          (user === undefined || ref.user === user) &&
-          (server === undefined || ref.server === server) &&
-          (variant === undefined || ref.variant === variant),
-      )
-      .toSorted((a, b) => (keyOf(a.ref) < keyOf(b.ref) ? -1 : 1));
-  }
-
-  /** What a throw-away child is started with, once it is its turn. */
-  async #prepareProbe(ref: Ref, def: ChildServer) {
-    const { config, version, versions, engines, secretsFor, scheduler } = this.#context;
-    const { signal } = this.#stopping;
-    const token = await secretsFor(ref, PROBE, signal);
-    const free = await scheduler.take(ref, signal);
-    const endTurn = (end: StartEnd): void => {
-      free(end);
-      this.events.emit("state", { ref, generation: PROBE, state: "gone" });
-    };
-    const { resumeWindowMs } = config;
-    const settings = { version, versions, resumeWindowMs, startTimeoutMs: def.startTimeoutMs };
-    const own = { generation: PROBE, def, token };
-    return { input: { ...settings, ...own, engine: engines.child, signal }, endTurn };
   }
 
   #warnExposed(server: string, addresses: readonly string[]): void {

@@ -1,0 +1,25 @@
+import type { EraProbeOptions } from "./era-probe.ts";
+import type { InstanceContext } from "./instance-context.ts";
+import type { StartEnd } from "./start-slots.ts";
+
+/** The number of a throw-away child among the generations of its instance: none. */
+const PROBE = 0;
+
+/** How throw-away children are started: with the user's token, once it is their turn. */
+export function preparerOf(
+  { config, version, versions, engines, events, secretsFor, scheduler }: InstanceContext,
+  signal: AbortSignal,
+): EraProbeOptions["prepare"] {
+  return async (ref, def) => {
+    const token = await secretsFor(ref, PROBE, signal);
+    const free = await scheduler.take(ref, signal);
+    const endTurn = (end: StartEnd): void => {
+      free(end);
+      events.emit("state", { ref, generation: PROBE, state: "gone" });
+    };
+    const { resumeWindowMs } = config;
+    const settings = { version, versions, resumeWindowMs, startTimeoutMs: def.startTimeoutMs };
+    const own = { generation: PROBE, def, token };
+    return { input: { ...settings, ...own, engine: engines.child, signal }, endTurn };
+  };
+}
