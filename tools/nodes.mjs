@@ -1,6 +1,6 @@
-// Runs the tests of what is borrowed from Node's inside, and of JWTs, which take its WebCrypto, on each
-// release line that is supported. Each version comes from npm (the packages `node-PLATFORM-ARCH`), once;
-// npm keeps it in its cache.
+// Runs the tests of what is borrowed from Node's inside, of the own reader beside Node's parser, of
+// streams to clients, and of JWTs, which take its WebCrypto, on each release line that is supported. Each
+// version comes from npm (the packages `node-PLATFORM-ARCH`), once; npm keeps it in its cache.
 //   npm run test:nodes              the oldest that is supported, and the newest of each line
 //   npm run test:nodes -- 22.14.0   these versions
 import { spawnSync } from "node:child_process";
@@ -11,6 +11,9 @@ const VERSIONS = ["22.14.0", "24", "26"];
 const FILES = [
   "test/platform/node-inside.test.ts",
   "test/platform/body-request.test.ts",
+  "test/http/exchange.test.ts",
+  "test/gateway/client-stream.test.ts",
+  "test/requests/requests.test.ts",
   "test/auth/jwt.test.ts",
 ];
 const FETCH_MS = 300_000;

@@ -1,5 +1,5 @@
 import { guarded } from "../containment.ts";
-import type { HttpResponse } from "../http/exchange.ts";
+import type { StreamableResponse } from "../http/exchange.ts";
 import { COLON } from "../mcp/bytes.ts";
 import { HEARTBEAT, formatEvent } from "../mcp/sse.ts";
 
@@ -54,7 +54,7 @@ export class Heart {
 
 /** An event stream to a client. Puts its own comments and events only between those of the server. */
 export class ClientStream {
-  readonly #res: HttpResponse;
+  readonly #res: StreamableResponse;
   readonly #heart: Heart;
   #isMidEvent = false;
   #isBeatDue = false;
@@ -64,7 +64,7 @@ export class ClientStream {
 
   /** Sends the head at once, with a first comment: some clients wait for a byte, not for the head. */
   constructor(
-    res: HttpResponse,
+    res: StreamableResponse,
     heart: Heart,
     status = 200,
     headers: Readonly<Record<string, string>> = {},
@@ -72,7 +72,7 @@ export class ClientStream {
     this.#res = res;
     this.#heart = heart;
     res.writeHead(status, { ...STREAM_HEADERS, ...headers });
-    res.write(HEARTBEAT);
+    res.writePart(HEARTBEAT);
     heart.add(this);
     res.once("close", () => heart.delete(this));
   }
@@ -148,14 +148,11 @@ export class ClientStream {
     return !(this.#res.socket ?? this.#res).writableNeedDrain;
   }
 
-  /**
-   * Small parts of one tick leave together, with the framing of a chunk (RFC 9112, 7.1) around them:
-   * one string in one system call. Node's own way takes a gathered write of four pieces for each.
-   */
+  /** Small parts of one tick leave together. */
   #put(bytes: Buffer): void {
     if (bytes.length > ONE_WRITE_BYTES) {
       this.#flush();
-      this.#res.write(bytes);
+      this.#res.writePart(bytes);
       return;
     }
     // Latin-1 keeps every byte.
@@ -165,7 +162,7 @@ export class ClientStream {
   #putText(text: string): void {
     if (text.length > ONE_WRITE_BYTES) {
       this.#flush();
-      this.#res.write(text, "latin1");
+      this.#res.writePart(text);
       return;
     }
     if (this.#unsent === "") process.nextTick(this.#flushLater);
@@ -177,10 +174,6 @@ export class ClientStream {
   #flush(): void {
     const text = this.#unsent;
     this.#unsent = "";
-    const { socket, chunkedEncoding, destroyed } = this.#res;
-    if (text === "" || destroyed) return;
-    // No socket yet: an earlier request of the connection is being answered still.
-    if (socket === null || !chunkedEncoding) this.#res.write(text, "latin1");
-    else socket.write(`${text.length.toString(16)}\r\n${text}\r\n`, "latin1");
+    if (text !== "" && !this.#res.destroyed) this.#res.writePart(text);
   }
 }

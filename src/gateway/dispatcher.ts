@@ -5,7 +5,7 @@ import type { Catalog } from "../catalog/catalog.ts";
 import { guarded } from "../containment.ts";
 import { toSupervisorError } from "../errors.ts";
 import type { BodyRequest } from "../platform/body-request.ts";
-import type { AnswerForAll, HttpRequest, RequestHead } from "../http/exchange.ts";
+import type { StreamableResponse, HttpRequest, RequestHead } from "../http/exchange.ts";
 import type { OwnReaderOptions } from "../http/own-reader/reader.ts";
 import { sendError } from "../http/error-response.ts";
 import { createGuard } from "../http/guard.ts";
@@ -126,7 +126,7 @@ export class Dispatcher {
     },
   };
 
-  #traceOf(req: HttpRequest, res: AnswerForAll): Trace {
+  #traceOf(req: HttpRequest, res: StreamableResponse): Trace {
     // No answer of ours is a page for a browser, whatever the path and whoever answers.
     res.forBrowsers = NO_PAGE;
     const { requests, audit, log } = this.#options;

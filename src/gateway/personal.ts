@@ -3,7 +3,7 @@ import type { Catalog } from "../catalog/catalog.ts";
 import type { Principal } from "../auth/registry.ts";
 import type { ServerDef } from "../config/config.ts";
 import { SupervisorError } from "../errors.ts";
-import type { HttpRequest, HttpResponse } from "../http/exchange.ts";
+import type { HttpRequest, StreamableResponse } from "../http/exchange.ts";
 import type { SafeResponse } from "../http/safe-response.ts";
 import type { Supervisor } from "../instances/supervisor.ts";
 import type { BodyRequest } from "../platform/body-request.ts";
@@ -28,7 +28,7 @@ export interface PersonalParts extends Omit<OwnTokenParts, "edge"> {
 /** A request as it came in, before anything is known of it. */
 export interface Incoming {
   req: HttpRequest;
-  res: HttpResponse;
+  res: StreamableResponse;
   trace: Trace;
 }
 

@@ -1,5 +1,5 @@
 import type { Config, ServerDef } from "../config/config.ts";
-import type { HttpRequest, HttpResponse } from "../http/exchange.ts";
+import type { HttpRequest, StreamableResponse } from "../http/exchange.ts";
 import type { Edge } from "../http/edge.ts";
 import { perHead } from "../http/per-head.ts";
 import { headersToChild } from "../mcp/headers.ts";
@@ -31,7 +31,7 @@ export interface FrontContext {
 /** One authenticated request on its own user's path. */
 export interface RequestContext {
   req: HttpRequest;
-  res: HttpResponse;
+  res: StreamableResponse;
   requestId: string;
   trace: Trace;
   principal: Principal;

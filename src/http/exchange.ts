@@ -30,8 +30,6 @@ export type RequestHead = Omit<HttpRequest, "takeBody">;
 export interface HttpResponse {
   readonly statusCode: number;
   readonly headersSent: boolean;
-  /** The body goes out in chunks, and what is written to `socket` has to be framed as one. */
-  readonly chunkedEncoding: boolean;
   /** Null while an earlier answer of the connection is under way, and from the end of this one. */
   readonly socket: Socket | null;
   readonly destroyed: boolean;
@@ -55,8 +53,13 @@ export interface HttpResponse {
   once(event: "close" | "drain", listener: () => void): unknown;
 }
 
-/** One whose head tells browsers what the answer is not, see `SafeResponse`. */
-export interface AnswerForAll extends HttpResponse {
+/** One that may become a stream, and whose head tells browsers what the answer is not. */
+export interface StreamableResponse extends HttpResponse {
   /** Beside the headers of the answer, unless those say otherwise. */
   forBrowsers: Readonly<Record<string, string>>;
+  /**
+   * Writes a part of a stream, a text as latin1, behind all that was written this way before: a small
+   * one leaves in one system call, framing and all. For answers that are written in no other way.
+   */
+  writePart(part: string | Buffer): boolean;
 }

@@ -4,12 +4,15 @@ import { connect } from "node:net";
 import type { Socket } from "node:net";
 import type { TestContext } from "node:test";
 import { test } from "node:test";
+import { SafeResponse } from "../../src/http/safe-response.ts";
 import { ClientStream, Heart } from "../../src/gateway/client-stream.ts";
 import { EventStream } from "../helpers/raw-http.ts";
 import { serve } from "../helpers/serve.ts";
 import { until } from "../helpers/until.ts";
 
 const BEAT_MS = 5;
+/** As the listeners of the daemon answer. */
+const OURS = { ServerResponse: SafeResponse };
 
 interface Rig {
   port: number;
@@ -23,9 +26,13 @@ async function rig(t: TestContext, beatMs = BEAT_MS): Promise<Rig> {
   const heart = new Heart(beatMs);
   t.after(() => heart.stop());
   const opened: { stream: ClientStream; res: ServerResponse }[] = [];
-  const served = await serve(t, (_req, res) => {
-    opened.push({ stream: new ClientStream(res, heart, 200, { "x-more": "1" }), res });
-  });
+  const served = await serve(
+    t,
+    (_req, res) => {
+      opened.push({ stream: new ClientStream(res, heart, 200, { "x-more": "1" }), res });
+    },
+    OURS,
+  );
   const port = Number(served.url.port);
   const next = () => until(() => opened.shift(), "the stream is open");
   return {
@@ -121,7 +128,7 @@ test("a client that does not read gets no comments, and more bytes only when it 
   const event = Buffer.from(`data: ${"x".repeat(65_000)}\n\n`);
   // The kernel takes more for a while; full is what stays full from one look to the next.
   await until(() => {
-    if (res.writableNeedDrain) return true;
+    if (res.socket!.writableNeedDrain) return true;
     while (stream.part(event, true));
     return false;
   }, "the socket is full");
@@ -210,16 +217,20 @@ test("a stream that waits behind the answer before it, or whose client knows no 
   const heart = new Heart(3_600_000);
   t.after(() => heart.stop());
   let answerFirst: (() => void) | undefined;
-  const { url } = await serve(t, (req, res) => {
-    if (req.url === "/first") {
-      answerFirst = () => res.end("first");
-      return;
-    }
-    const stream = new ClientStream(res, heart);
-    stream.say("data: 1\n\n");
-    stream.say("data: 2\n\n");
-    stream.end();
-  });
+  const { url } = await serve(
+    t,
+    (req, res) => {
+      if (req.url === "/first") {
+        answerFirst = () => res.end("first");
+        return;
+      }
+      const stream = new ClientStream(res, heart);
+      stream.say("data: 1\n\n");
+      stream.say("data: 2\n\n");
+      stream.end();
+    },
+    OURS,
+  );
   const text = (request: string): { soFar: () => string } => {
     let all = "";
     const socket = connect(Number(url.port), "127.0.0.1", () => socket.write(request));

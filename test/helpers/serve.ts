@@ -1,5 +1,11 @@
 import { createServer } from "node:http";
-import type { RequestListener, Server } from "node:http";
+import type {
+  IncomingMessage,
+  RequestListener,
+  Server,
+  ServerOptions,
+  ServerResponse,
+} from "node:http";
 import type { AddressInfo } from "node:net";
 import type { TestContext } from "node:test";
 
@@ -10,9 +16,13 @@ export interface Served {
   connections(): Promise<number>;
 }
 
-/** A real HTTP server on a port of its own, closed with the test. */
-export async function serve(t: TestContext, handler: RequestListener): Promise<Served> {
-  const server = createServer(handler);
+/** A real HTTP server on a port of its own, closed with the test; `options` are Node's. */
+export async function serve<Response extends typeof ServerResponse = typeof ServerResponse>(
+  t: TestContext,
+  handler: RequestListener<typeof IncomingMessage, Response>,
+  options: ServerOptions<typeof IncomingMessage, Response> = {},
+): Promise<Served> {
+  const server = createServer(options, handler);
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   t.after(() => {
     server.closeAllConnections();

@@ -1,6 +1,6 @@
 import type { Socket } from "node:net";
 import { contained } from "../../containment.ts";
-import type { AnswerForAll, HttpRequest } from "../exchange.ts";
+import type { StreamableResponse, HttpRequest } from "../exchange.ts";
 import { readHead } from "./head.ts";
 import type { MessageHead } from "./head.ts";
 import { OwnRequest } from "./request.ts";
@@ -24,7 +24,7 @@ export interface ConnectionOwner {
   readonly isListening: boolean;
   /** Whether a message to this target is for the own reader. */
   isHot(url: string): boolean;
-  handle(request: HttpRequest, response: AnswerForAll): void;
+  handle(request: HttpRequest, response: StreamableResponse): void;
   /** The connection is Node's from here on, with the bytes that nobody has read. */
   handOver(socket: Socket, unread: Buffer): void;
   /** Says, where no request is there to be answered, what is wrong with what came, and ends the connection. */

@@ -1,14 +1,14 @@
 import type { Socket } from "node:net";
 import { OwnConnection } from "./connection.ts";
 import type { ConnectionOwner, Refused } from "./connection.ts";
-import type { AnswerForAll, HttpRequest } from "../exchange.ts";
+import type { StreamableResponse, HttpRequest } from "../exchange.ts";
 
 /** What a listener has for the connections of the own reader. */
 export interface OwnReaderOptions {
   /** Whether a message to this target, path and query, is for the own reader. */
   isHot(url: string): boolean;
   /** Answers a message; what it throws costs the connection. */
-  handle(request: HttpRequest, response: AnswerForAll): void;
+  handle(request: HttpRequest, response: StreamableResponse): void;
 }
 
 /** What the listener itself does for them. */
@@ -60,7 +60,7 @@ export class OwnReader implements ConnectionOwner {
     return this.#options.isHot(url);
   }
 
-  handle(request: HttpRequest, response: AnswerForAll): void {
+  handle(request: HttpRequest, response: StreamableResponse): void {
     this.#options.handle(request, response);
   }
 

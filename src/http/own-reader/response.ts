@@ -2,7 +2,7 @@ import { STATUS_CODES } from "node:http";
 import type { Socket } from "node:net";
 import { contained } from "../../containment.ts";
 import { fieldName } from "../../platform/field-names.ts";
-import type { AnswerForAll } from "../exchange.ts";
+import type { StreamableResponse } from "../exchange.ts";
 import { NOSNIFF } from "../safe-response.ts";
 
 /** More than this is not copied to go out in one write with what frames it. */
@@ -39,11 +39,10 @@ function dateNow(): string {
 }
 
 /** An answer on a connection of the own reader. After `destroyed` all that is said on it goes nowhere. */
-export class OwnResponse implements AnswerForAll {
+export class OwnResponse implements StreamableResponse {
   forBrowsers: Readonly<Record<string, string>> = NOSNIFF;
   statusCode = 200;
   headersSent = false;
-  chunkedEncoding = false;
   destroyed = false;
   writableFinished = false;
   readonly #holder: AnswerHolder;
@@ -51,6 +50,7 @@ export class OwnResponse implements AnswerForAll {
   /** Written, and waiting for the first bytes of the body. */
   #head = "";
   #isKept = true;
+  #isChunked = false;
   #isEnded = false;
   #atClose: readonly (() => void)[] = NOBODY;
 
@@ -95,7 +95,7 @@ export class OwnResponse implements AnswerForAll {
     this.#head = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? "Unknown"}\r\n${lines}${dateNow()}${kept}${framing}\r\n`;
     this.statusCode = status;
     this.headersSent = true;
-    this.chunkedEncoding = isChunked;
+    this.#isChunked = isChunked;
     this.#isKept = isKept;
     return this;
   }
@@ -103,18 +103,22 @@ export class OwnResponse implements AnswerForAll {
   write(chunk: string | Buffer): boolean {
     if (this.destroyed || this.#isEnded || chunk.length === 0) return true;
     this.#requireHead();
-    const [before, behind] = this.chunkedEncoding
+    const [before, behind] = this.#isChunked
       ? [`${chunk.length.toString(16)}\r\n`, "\r\n"]
       : ["", ""];
     return this.#put(before, chunk, behind);
   }
 
+  writePart(part: string | Buffer): boolean {
+    return this.write(part);
+  }
+
   end(chunk: string | Buffer = ""): this {
     if (this.destroyed || this.#isEnded) return this;
     this.#requireHead();
-    const isChunk = this.chunkedEncoding && chunk.length > 0;
+    const isChunk = this.#isChunked && chunk.length > 0;
     const before = isChunk ? `${chunk.length.toString(16)}\r\n` : "";
-    const last = this.chunkedEncoding ? "0\r\n\r\n" : "";
+    const last = this.#isChunked ? "0\r\n\r\n" : "";
     this.#put(before, chunk, (isChunk ? "\r\n" : "") + last, this.#flushed);
     this.#isEnded = true;
     return this;
