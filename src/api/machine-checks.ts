@@ -1,7 +1,8 @@
+import { mayAccess } from "../platform/may-access.ts";
 import { isLoopbackHost } from "../platform/loopback.ts";
 import { readIssuers } from "../auth/jwt/trusted-issuer.ts";
 import { readSecretFile } from "../platform/secret-file.ts";
-import { accessSync, constants, existsSync, lstatSync, statSync, statfsSync } from "node:fs";
+import { constants, existsSync, lstatSync, statSync, statfsSync } from "node:fs";
 import type { Stats } from "node:fs";
 import { join } from "node:path";
 import { childServers } from "../config/child-servers.ts";
@@ -131,22 +132,13 @@ export function database({ dataDir }: Config): Finding {
     );
   } catch (error) {
     const { message } = toSupervisorError(error);
-    return mayEnter(dataDir)
+    return mayAccess(dataDir, constants.X_OK)
       ? fail(
           "database",
           message,
           "run this as the account of the daemon, and look whether the disk has room",
         )
       : fail("database", `${dataDir} is closed to this account`, AS_OTHER);
-  }
-}
-
-function mayEnter(folder: string): boolean {
-  try {
-    accessSync(folder, constants.X_OK);
-    return true;
-  } catch {
-    return false;
   }
 }
 
@@ -165,7 +157,7 @@ const filesOf = ({ dataDir, controlSocket, controlGroup }: Config): Expected[] =
 
 export function fileModes(config: Config): Finding {
   const { dataDir } = config;
-  if (existsSync(dataDir) && !mayEnter(dataDir))
+  if (existsSync(dataDir) && !mayAccess(dataDir, constants.X_OK))
     return warn("files", `${dataDir} is closed to this account, as it should be`, AS_OTHER);
   for (const [file, forbidden, mode] of filesOf(config)) {
     const status = look(file);

@@ -1,5 +1,6 @@
 import { hash, timingSafeEqual } from "node:crypto";
 import { setImmediate as nextTurn } from "node:timers/promises";
+import { LruCache } from "../platform/lru-cache.ts";
 import type { ManifestPlace, ManifestSelector, Store } from "../store/store.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import type { Vault } from "../vault/vault.ts";
@@ -59,9 +60,7 @@ export interface ManifestsOptions {
  */
 export class Manifests {
   readonly #options: ManifestsOptions;
-  /** The one that was asked for last is the last. */
-  readonly #cached = new Map<string, Entry>();
-  #cachedBytes = 0;
+  readonly #cached = new LruCache<Entry>(MAX_CACHED_BYTES);
   /** What is forgotten and not deleted yet. */
   readonly #forgotten = new Set<ManifestSelector>();
   #sweeping = Promise.resolve();
@@ -76,7 +75,7 @@ export class Manifests {
     const name = nameOf(place);
     const entry = this.#cached.get(name) ?? this.#try(() => this.#read(place));
     if (entry === undefined) return undefined;
-    this.#cache(name, entry);
+    this.#cached.set(name, entry);
     return isSame(entry.token, key.token) ? entry.manifest : undefined;
   }
 
@@ -84,7 +83,7 @@ export class Manifests {
   keep(key: ManifestKey, manifest: Manifest): void {
     const place = placeOf(key);
     if (sizeOf(manifest) > MAX_MANIFEST_BYTES) return this.drop(key);
-    this.#uncache(nameOf(place));
+    this.#cached.delete(nameOf(place));
     this.#try(() => {
       const box = this.#options.vault.seal(textOf({ token: key.token, manifest }), nameOf(place));
       this.#options.store.manifests.put(place, box, LIMITS);
@@ -94,13 +93,13 @@ export class Manifests {
   /** What it says is not so any more. */
   drop(key: ManifestKey): void {
     const place = placeOf(key);
-    this.#uncache(nameOf(place));
+    this.#cached.delete(nameOf(place));
     this.#try(() => this.#options.store.manifests.delete(place));
   }
 
   /** What these children showed is gone: from here on nobody is shown it, and soon it is deleted. */
   forget(which: ManifestSelector): void {
-    for (const name of this.#cached.keys()) if (isOf(name, which)) this.#uncache(name);
+    for (const name of this.#cached.keys()) if (isOf(name, which)) this.#cached.delete(name);
     this.#try(() => {
       // What is kept from now on is of their successors.
       const upTo = this.#options.store.manifests.last();
@@ -146,21 +145,6 @@ export class Manifests {
     for (const which of this.#forgotten) if (isOf(name, which)) return undefined;
     const box = store.manifests.find(place);
     return box && entryOf(vault.open(box, name));
-  }
-
-  #cache(name: string, entry: Entry): void {
-    this.#uncache(name);
-    this.#cached.set(name, entry);
-    this.#cachedBytes += entry.bytes;
-    for (const oldest of this.#cached.keys()) {
-      if (this.#cachedBytes <= MAX_CACHED_BYTES) return;
-      this.#uncache(oldest);
-    }
-  }
-
-  #uncache(name: string): void {
-    this.#cachedBytes -= this.#cached.get(name)?.bytes ?? 0;
-    this.#cached.delete(name);
   }
 
   #try<T>(work: () => T): T | undefined {

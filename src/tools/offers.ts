@@ -4,6 +4,7 @@ import type { Manifest } from "../instances/manifests.ts";
 import type { Live } from "../instances/supervisor.ts";
 import { locate, valueAt } from "../mcp/json-span.ts";
 import { withDeadline } from "../platform/deadline.ts";
+import { LruCache } from "../platform/lru-cache.ts";
 import { audienceOf } from "../sessions/asleep.ts";
 import type { CallFront } from "../sessions/call-front.ts";
 import type { CallLinks, CallTarget } from "../sessions/call-links.ts";
@@ -46,9 +47,7 @@ export class Offers {
   readonly #options: OffersOptions;
   readonly #audiences = new Map<string, Audience>();
   readonly #ofManifests = new WeakMap<Manifest, Promise<Offer | undefined>>();
-  /** The one that was read last is the last. */
-  readonly #kept = new Map<string, Entry>();
-  #keptBytes = 0;
+  readonly #kept = new LruCache<Entry>(MAX_KEPT_BYTES);
   readonly #asking = new Map<string, Promise<Offer>>();
   readonly #resting = new Map<
     string,
@@ -64,7 +63,7 @@ export class Offers {
     const kept = this.#kept.get(nameOf(target));
     const link = this.#options.links.find(target);
     if (kept !== undefined && isCurrent(kept, link)) return { offer: kept.offer, isFresh: true };
-    if (kept !== undefined) this.#drop(nameOf(target));
+    if (kept !== undefined) this.#kept.delete(nameOf(target));
     const offer = await this.#shown(target);
     // Whoever is awake may have come with others than the one before.
     const isAsleep = target.instance.live === undefined;
@@ -123,26 +122,11 @@ export class Offers {
       const offer = results.length === 0 ? NOTHING : await offerIn(results);
       const bytes = results.reduce((sum, { length }) => sum + length, 0);
       if (target.server.kind !== "builtin")
-        this.#keep(nameOf(target), { offer, bytes, link, live, token, changes });
+        this.#kept.set(nameOf(target), { offer, bytes, link, live, token, changes });
       return offer;
     } finally {
       release();
     }
-  }
-
-  #keep(name: string, entry: Entry): void {
-    this.#drop(name);
-    this.#kept.set(name, entry);
-    this.#keptBytes += entry.bytes;
-    for (const oldest of this.#kept.keys()) {
-      if (this.#keptBytes <= MAX_KEPT_BYTES) return;
-      this.#drop(oldest);
-    }
-  }
-
-  #drop(name: string): void {
-    this.#keptBytes -= this.#kept.get(name)?.bytes ?? 0;
-    this.#kept.delete(name);
   }
 
   /** Whom the links are to servers that speak this. */

@@ -1,6 +1,7 @@
 import { execFile } from "node:child_process";
-import { accessSync, constants, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { constants, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
+import { mayAccess } from "../../platform/may-access.ts";
 import { promisify } from "node:util";
 import { CONTROLLERS, CgroupRoot } from "./cgroup.ts";
 import type { Controller } from "./cgroup.ts";
@@ -51,7 +52,8 @@ function ownGroup(): string | undefined {
 }
 
 async function isDelegated(dir: string): Promise<boolean> {
-  if (![dir, ...FILES.map((file) => path.join(dir, file))].every(isWritable)) return false;
+  const files = [dir, ...FILES.map((file) => path.join(dir, file))];
+  if (!files.every((file) => mayAccess(file, constants.W_OK))) return false;
   // All of a user's session is writable to that user, and root may write everywhere: there the
   // manager is asked. Elsewhere somebody gave the folder to this account on purpose.
   const isSession = /\/user@\d+\.service\//.test(dir);
@@ -69,15 +71,6 @@ async function isDelegated(dir: string): Promise<boolean> {
 }
 
 const FILES = ["cgroup.procs", "cgroup.subtree_control"];
-
-function isWritable(file: string): boolean {
-  try {
-    accessSync(file, constants.W_OK);
-    return true;
-  } catch {
-    return false;
-  }
-}
 
 function lines(file: string): string[] {
   try {
