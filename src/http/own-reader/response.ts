@@ -11,6 +11,7 @@ const ONE_WRITE_BYTES = 16 * 1024;
 const NOT_IN_VALUE = /[^\t\x20-\x7e\x80-\xff]/;
 
 type Value = string | number;
+type Headers = Readonly<Record<string, Value>>;
 
 const NOBODY: readonly (() => void)[] = [];
 
@@ -75,24 +76,17 @@ export class OwnResponse implements StreamableResponse {
     return this;
   }
 
-  writeHead(status: number, headers: Readonly<Record<string, Value>>): this {
-    let lines = "";
-    for (const name in this.forBrowsers)
-      if (headers[name] === undefined && this.#set?.[name] === undefined)
-        lines += lineOf(name, this.forBrowsers[name]!);
-    for (const name in this.#set)
-      if (headers[name] === undefined) lines += lineOf(name, this.#set[name]!);
-    for (const name in headers) lines += lineOf(name, headers[name]!);
+  writeHead(status: number, headers: Headers): this {
+    if (this.headersSent) throw new Error("the head of this answer is out");
     const isEmpty = status === 204 || status === 304;
     const isChunked = headers["content-length"] === undefined && !isEmpty;
     const isKept = headers["connection"] === undefined && this.#holder.mayGoOn;
-    const kept = isKept
-      ? `Connection: keep-alive\r\nKeep-Alive: ${this.#holder.keepAlive}\r\n`
-      : headers["connection"] === undefined
-        ? "Connection: close\r\n"
-        : "";
-    const framing = isChunked ? "Transfer-Encoding: chunked\r\n" : "";
-    this.#head = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? "Unknown"}\r\n${lines}${dateNow()}${kept}${framing}\r\n`;
+    this.#head =
+      `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? "Unknown"}\r\n` +
+      this.#fields(headers) +
+      dateNow() +
+      (isKept ? `Connection: keep-alive\r\nKeep-Alive: ${this.#holder.keepAlive}\r\n` : "") +
+      (isChunked ? "Transfer-Encoding: chunked\r\n\r\n" : "\r\n");
     this.statusCode = status;
     this.headersSent = true;
     this.#isChunked = isChunked;
@@ -100,13 +94,26 @@ export class OwnResponse implements StreamableResponse {
     return this;
   }
 
+  /** What was set before stands where the head does not say otherwise, and what browsers are told where neither does. */
+  #fields(headers: Headers): string {
+    const { forBrowsers } = this;
+    const set = this.#set;
+    let lines = "";
+    for (const name in forBrowsers)
+      if (headers[name] === undefined && set?.[name] === undefined)
+        lines += lineOf(name, forBrowsers[name]!);
+    for (const name in set) if (headers[name] === undefined) lines += lineOf(name, set[name]!);
+    for (const name in headers) lines += lineOf(name, headers[name]!);
+    if (headers["connection"] === undefined && !this.#holder.mayGoOn)
+      lines += "Connection: close\r\n";
+    return lines;
+  }
+
   write(chunk: string | Buffer): boolean {
     if (this.destroyed || this.#isEnded || chunk.length === 0) return true;
     this.#requireHead();
-    const [before, behind] = this.#isChunked
-      ? [`${chunk.length.toString(16)}\r\n`, "\r\n"]
-      : ["", ""];
-    return this.#put(before, chunk, behind);
+    if (!this.#isChunked) return this.#put("", chunk, "");
+    return this.#put(`${chunk.length.toString(16)}\r\n`, chunk, "\r\n");
   }
 
   writePart(part: string | Buffer): boolean {
