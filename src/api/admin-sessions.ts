@@ -72,7 +72,7 @@ export class AdminSessions {
     if (link !== undefined && link.expiresAt > Date.now()) return this.open(link.by, link.id);
     throw new SupervisorError(
       "KEY_INVALID",
-      "this link is not good, or not any more: mcp-supervisor panel prints another one",
+      "this link is not valid, or no longer valid: mcp-supervisor panel prints a new one",
     );
   }
 

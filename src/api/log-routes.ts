@@ -53,7 +53,7 @@ export function addLogRoutes(router: Router, parts: ControlParts): void {
     if (which.outcome !== undefined)
       throw new SupervisorError(
         "REQUEST_INVALID",
-        "what comes has no outcome yet: not with follow",
+        "outcome cannot be combined with follow: a line is sent before its child has come to an end",
       );
     const { user, server } = which;
     const write = (row: LogRow): void => {

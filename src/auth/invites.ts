@@ -52,7 +52,7 @@ export class Invites {
       return { user, key: { id, secret } };
     });
     if (found !== undefined) return found;
-    throw new SupervisorError("INVITE_INVALID", "this invite is not good, or not any more");
+    throw new SupervisorError("INVITE_INVALID", "this invite is not valid, or no longer valid");
   }
 
   #idOf(user: string): number {

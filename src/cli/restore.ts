@@ -76,7 +76,7 @@ async function requireEmpty(loaded: Loaded, { dataDir }: Config): Promise<void> 
   if (!existsSync(dataDir) && user !== undefined && process.geteuid?.() === 0)
     throw new SupervisorError(
       "RESTORE_REFUSED",
-      `${dataDir} is missing, and root's is no use to ${user}`,
+      `${dataDir} is missing, and ${user} could not write to one that root makes`,
       {
         details: [`first: install -d -m 700 -o ${user} '${dataDir}'`],
       },

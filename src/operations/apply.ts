@@ -116,7 +116,7 @@ function letIn(parts: ApplyParts, entries: Entries, added: readonly string[]): L
   if (lacking !== undefined)
     throw new SupervisorError(
       "REQUEST_INVALID",
-      `${kind}: there is none for ${lacking}, who is new: other users were there before`,
+      `${kind}: there is none for ${lacking}, who would be a new user: the list of users has changed since these were made`,
     );
   const isNew = new Set(added);
   return Object.entries(secrets).flatMap(([user, secret]): LetIn[] => {

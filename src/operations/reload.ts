@@ -45,7 +45,7 @@ async function reloadOnce(parts: ReloadParts): Promise<Reloaded> {
   if (config.path === null)
     throw new SupervisorError(
       "CONFIG_UNREADABLE",
-      "the config of this daemon does not come from a file that could be read again",
+      "this daemon was started without a config file, so there is none to read again",
     );
   const next = loadConfig({ path: config.path });
   const names = Object.keys({ ...next.servers, ...next.disabled });

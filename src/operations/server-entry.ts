@@ -25,7 +25,7 @@ function mergeValues(key: SecretKey, kept: Values, said: Values): Values {
       if (merged !== undefined) return [name, merged];
       throw new SupervisorError(
         "REQUEST_INVALID",
-        `${key}: null keeps a value, and none is kept under ${JSON.stringify(name)}; give it one, or leave it out`,
+        `${key}: null keeps the value that is stored, and none is stored for ${JSON.stringify(name)}: give a value, or leave it out`,
       );
     }),
   );

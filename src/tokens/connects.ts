@@ -104,7 +104,7 @@ export class Connects {
     if (pending === undefined || this.#sourceOf(pending.server) !== pending.provider)
       throw new SupervisorError(
         "CONNECT_INVALID",
-        "nothing was begun in this browser that could be finished with that, or not any more",
+        "no connection was begun in this browser that this could finish, or it was finished already or has expired",
       );
     knows(pending);
     const verifier = verifierOf(state, browser);
@@ -197,7 +197,7 @@ export class Connects {
   #clientOf(provider: string): { client: ProviderClient; scopes: string[] } {
     const found = this.#parts.clients.find(provider);
     if (found !== undefined) return { client: found.client, scopes: found.def.scopes };
-    throw new SupervisorError("CONNECT_INVALID", "the provider is not there any more");
+    throw new SupervisorError("CONNECT_INVALID", "the provider is no longer in the config");
   }
 
   #providerOf(server: string): string {

@@ -22,18 +22,18 @@ export function needsToken(def: ServerDef | undefined): boolean {
 export const tokenMissing = (of: Askable, user: string, server: string): SupervisorError =>
   withPage(of, { user, server }, "TOKEN_MISSING", "no account is connected");
 
-/** For a user whose token is over, and who gets no other: TOKEN_EXPIRED. */
+/** For a user whose token has expired, and who gets no other: TOKEN_EXPIRED. */
 export function tokenExpired(of: Askable, row: GrantRow): SupervisorError {
   const { user, server, provider, reason, state, outcome } = row;
   if (state === "needs_reauth") {
-    const why = `the token is over: ${provider} refreshes it no more (${reason ?? "refused"})`;
+    const why = `the token has expired, and ${provider} no longer refreshes it (${reason ?? "refused"})`;
     return withPage(of, row, "TOKEN_EXPIRED", why);
   }
   // To connect anew would not help: it is the provider that does not answer.
   const why = of.refresher.blockOf(provider) ?? outcome ?? "no answer";
   return new SupervisorError(
     "TOKEN_EXPIRED",
-    `${user}/${server}: the token is over: ${provider} gives no new one at the moment (${why})`,
+    `${user}/${server}: the token has expired, and ${provider} gives no new one at the moment (${why})`,
   );
 }
 

@@ -12,7 +12,7 @@ function rig(t: TestContext) {
   return { store, registry, invites: registry.invites };
 }
 
-const INVALID = { code: "INVITE_INVALID", message: "this invite is not good, or not any more" };
+const INVALID = { code: "INVITE_INVALID", message: "this invite is not valid, or no longer valid" };
 
 test("an invite gives a key of the user's with a label, once", (t) => {
   const { registry, invites } = rig(t);

@@ -267,7 +267,7 @@ test(
     assert.equal(await page.run("location.href"), `${panel}/panel`);
     const second = await browser.page();
     await second.goto(used);
-    await second.shows(/not good, or not any more/);
+    await second.shows(/not valid, or no longer valid/);
     assert.equal(await second.run("sessionStorage.length"), 0);
 
     await order("POST", "/api/users", { user: "alice" });

@@ -7,7 +7,7 @@ export const en = {
   adminTokenWhere:
     "It stands in the file admin.token of the data folder. It is sent to this server alone, and not kept by the page.",
   tokenInvalid: "This is not the admin token.",
-  linkInvalid: "This link is not good, or not any more: it works once, within a minute.",
+  linkInvalid: "This link is not valid, or no longer valid: it works once, within a minute.",
   signedOut: "You are signed out: the session has ended.",
   now: "Now",
   users: "Users",
