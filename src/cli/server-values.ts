@@ -25,11 +25,11 @@ const collected = (value: string, all: string[] = []): string[] => [...all, valu
 export const withValueOptions = (command: Command): Command =>
   command
     .option("--header <name>", "ask, hidden, for this header's value; may be repeated", collected)
-    .option("--remove-header <name>", "send this header no more; may be repeated", collected)
+    .option("--remove-header <name>", "no longer send this header; may be repeated", collected)
     .option("--headers-file <file>", "all headers, as a JSON object in a file")
     .option("--headers-stdin", "all headers, as a JSON object on stdin")
     .option("--env <name>", "ask, hidden, for this variable's value; may be repeated", collected)
-    .option("--remove-env <name>", "set this variable no more; may be repeated", collected)
+    .option("--remove-env <name>", "no longer set this variable; may be repeated", collected)
     .option("--env-file <file>", "all variables of a program, as a JSON object in a file");
 
 type Values = Readonly<Record<string, unknown>>;
