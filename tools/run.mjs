@@ -61,6 +61,7 @@ const tasks = {
   "test:nodes": ["tools/nodes.mjs"],
   "test:systemd": ["test/boot/run.ts"],
   "test:deb": ["test/boot/run.ts", "--only", "deb"],
+  "test:first": ["test/boot/run.ts", "--only", "first"],
   "test:image": ["test/image/run.ts"],
   bench: ["bench/run.mjs"],
   docs: ["tools/docs.mjs"],

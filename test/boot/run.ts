@@ -1,18 +1,19 @@
 // Boots a real systemd with the packed product installed in it, and runs the tests of inside/ there:
 // in a container, or with --qemu in a machine of its own, whose kernel has every cgroup controller.
-// `--only service` and `--only hog` leave the other one out; `--only deb` is the Debian package, alone. Where the machine cannot do that it says why, and
+// `--only service` and `--only hog` leave the other one out; `--only deb` is the Debian package, alone,
+// and `--only first` a first server of one's own, by the package and by the tarball. Where the machine cannot do that it says why, and
 // exits 0, or 1 with --require: for whoever knows that this machine can.
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { copyFileSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { parseArgs } from "node:util";
 import { isInstalled } from "../helpers/installed.ts";
 import { installProduct, packDeb, packProduct } from "../helpers/pack.ts";
 import { bootContainer } from "./container.ts";
 import { bootMachine } from "./machine.ts";
-import { CannotRun, furnish, unpackSystem } from "./system.ts";
+import { CannotRun, furnish, installFastMcp, installNpm, unpackSystem } from "./system.ts";
 
 const { values } = parseArgs({
   options: {
@@ -23,12 +24,13 @@ const { values } = parseArgs({
 });
 const isMachine = values.qemu;
 const SUITES = ["service", "hog"];
-/** Not with the others: it has a service of its own. */
-const DEB = "deb";
-const suites = [...SUITES, DEB].filter((name) =>
-  values.only === undefined ? name !== DEB : values.only === name,
+/** Not with the others: they install the product themselves. */
+const ALONE = ["deb", "first"];
+const suites = [...SUITES, ...ALONE].filter((name) =>
+  values.only === undefined ? SUITES.includes(name) : values.only === name,
 );
-assert.ok(suites.length > 0, `--only ${SUITES.join(" or ")} or ${DEB}`);
+assert.ok(suites.length > 0, `--only ${[...SUITES, ...ALONE].join(" or ")}`);
+const isFirst = suites.includes("first");
 /** Its processor is made of software. */
 const SLOWNESS_OF_A_MACHINE = 6;
 const PROGRAMS = isMachine
@@ -52,9 +54,15 @@ const timed = <T>(what: string, work: () => T): T => {
 try {
   requireMeans();
   const root = join(folder, "root");
-  timed("system", () => unpackSystem(root, isMachine));
-  timed("package", () => installProduct(packProduct(folder), join(root, "usr", "local")));
-  if (suites.includes(DEB)) timed("Debian package", () => packDeb(join(root, "opt")));
+  timed("system", () => unpackSystem(root, { isMachine, hasPython: isFirst }));
+  const tarball = timed("tarball", () => packProduct(folder));
+  if (isFirst) {
+    timed("FastMCP", () => installFastMcp(root));
+    installNpm(root);
+    copyFileSync(tarball, join(root, "opt", basename(tarball)));
+  } else timed("package", () => installProduct(tarball, join(root, "usr", "local")));
+  if (suites.some((name) => ALONE.includes(name)))
+    timed("Debian package", () => packDeb(join(root, "opt")));
   furnish(root, { slowness: isMachine ? SLOWNESS_OF_A_MACHINE : 1, suites });
   process.exitCode = timed("boot and tests", () =>
     isMachine ? bootMachine(folder, root) : bootContainer(folder, root),

@@ -6,10 +6,12 @@ import {
   cpSync,
   existsSync,
   mkdirSync,
+  realpathSync,
   renameSync,
+  symlinkSync,
   writeFileSync,
 } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { must } from "../helpers/pack.ts";
 
@@ -27,11 +29,22 @@ const PACKAGES = [
   "bubblewrap",
   "slirp4netns",
 ];
+/** For a server of somebody's own. */
+const PYTHON = ["python3"];
 const PACKAGES_OF_A_MACHINE = ["linux-image-cloud-amd64", "initramfs-tools", "udev", "kmod"];
 
+export interface Kind {
+  isMachine: boolean;
+  hasPython: boolean;
+}
+
 /** A Debian system as a tar file, made once from the packages of the mirror. */
-function systemTar(isMachine: boolean): string {
-  const packages = isMachine ? [...PACKAGES, ...PACKAGES_OF_A_MACHINE] : PACKAGES;
+function systemTar({ isMachine, hasPython }: Kind): string {
+  const packages = [
+    ...PACKAGES,
+    ...(isMachine ? PACKAGES_OF_A_MACHINE : []),
+    ...(hasPython ? PYTHON : []),
+  ];
   const key = createHash("sha256").update(packages.join()).digest("hex").slice(0, 12);
   const tar = join(CACHE, `${SUITE}-${key}.tar`);
   if (existsSync(tar)) return tar;
@@ -61,9 +74,32 @@ function systemTar(isMachine: boolean): string {
 }
 
 /** A fresh Debian system in that folder. */
-export function unpackSystem(root: string, isMachine: boolean): void {
+export function unpackSystem(root: string, kind: Kind): void {
   mkdirSync(root);
-  must("tar", ["-C", root, "-xf", systemTar(isMachine)]);
+  must("tar", ["-C", root, "-xf", systemTar(kind)]);
+}
+
+/** FastMCP from PyPI in an environment of its own in /srv/own, as its author would have made it there. */
+export function installFastMcp(root: string): void {
+  must("chroot", [root, "python3", "-m", "venv", "--without-pip", "/srv/own/venv"]);
+  const version = must("chroot", [
+    root,
+    "python3",
+    "-c",
+    "import sys; print(*sys.version_info[:2], sep='.')",
+  ]);
+  const target = join(root, "srv/own/venv/lib", `python${version.trim()}`, "site-packages");
+  const asThere = ["--python-version", version.trim(), "--only-binary", ":all:"];
+  const pip = ["-m", "pip", "install", "--quiet", "--target", target, ...asThere, "fastmcp"];
+  must("python3", pip, { timeout: 300_000 });
+}
+
+/** The npm of this machine, which is no part of Node's own program. */
+export function installNpm(root: string): void {
+  const program = realpathSync(must("sh", ["-c", "command -v npm"]).trim());
+  const there = "usr/local/lib/node_modules/npm";
+  cpSync(dirname(dirname(program)), join(root, there), { recursive: true });
+  symlinkSync(`/${there}/bin/npm-cli.js`, join(root, "usr/local/bin/npm"));
 }
 
 export interface Furniture {
