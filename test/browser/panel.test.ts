@@ -446,12 +446,14 @@ test(
       url: "http://127.0.0.1:9/mcp",
       headers: { Authorization: "Bearer x-canary" },
     });
+    await order("POST", "/api/mcp/configs", { name: "Program", command: "x", env: { A: "1" } });
     const { configs } = await order<{ configs: { id: string; origin: string }[] }>(
       "GET",
       "/api/mcp/configs",
     );
-    const own = configs.find(({ origin }) => origin === "rest")!;
-    const places = [...PLACES, "users?name=alice&form=token", `servers?id=${own.id}`];
+    const own = configs.filter(({ origin }) => origin === "rest");
+    const places = [...PLACES, "users?name=alice&form=token"];
+    places.push(...own.map(({ id }) => `servers?id=${id}`));
     const source = readFileSync(AXE, "utf8");
     const found: string[] = [];
     for (const language of LANGUAGES)

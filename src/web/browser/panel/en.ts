@@ -162,7 +162,7 @@ export const en = {
   programCwd: "The folder in which it starts; that of the config file unless set.",
   programPath: "Where it serves its transport; /sse or /mcp unless set.",
   programEnv: "Variables of its environment. Values are stored encrypted, and never shown again.",
-  programValue: "Where a value is stored, nothing keeps it.",
+  programValue: "A stored value stays where nothing is typed.",
   programTokenEnv: "The variable with the user’s token; USER_ACCESS_TOKEN unless set.",
   endsWith: "Ends now: {users} users, {sessions} sessions, instances: {instances}.",
   disableServer: "Disable {name}?",
