@@ -104,12 +104,15 @@ if [ ! -d /run/systemd/system ]; then
   echo "systemd does not run here, so there is no service yet: mcp-supervisor service install makes it"
   exit 0
 fi
-if /usr/bin/${name} service install; then
+if said=$(/usr/bin/${name} service install); then
+  # What it says to do next is done here.
+  echo "$said" | sed '/^Next:$/,$d'
   systemctl enable ${name}.socket ${name}.service
   systemctl restart ${name}.socket ${name}.service ||
     echo "the service does not start: journalctl -u ${name} says why"
   echo "The first user: sudo mcp-supervisor user add alice"
 else
+  echo "$said"
   echo "Once that is there: sudo mcp-supervisor service install && sudo systemctl enable --now ${name}"
 fi
 `;

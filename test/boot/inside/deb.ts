@@ -86,6 +86,7 @@ test("removing keeps data and keys, and purging says what it deletes", () => {
 test("on a plain system two commands are enough for a first call, in a sandbox", async () => {
   const said = apt("install", deb());
   assert.match(said, /sudo mcp-supervisor user add alice/);
+  assert.doesNotMatch(said, /^Next:$/m, "the service is started already");
   await serving();
   alice = ask(PROGRAM, ["user", "add", "alice", "--token-stdin"], "another-token");
   assert.match(await says(alice), /another-token/);
