@@ -1,3 +1,4 @@
+import type { ServerDef } from "../config/config.ts";
 import { History } from "./history.ts";
 import { rowOf } from "./instance-row.ts";
 import { isOwnVariant } from "./instance-types.ts";
@@ -17,6 +18,8 @@ export class Standing {
   readonly policy = new RestartPolicy();
   readonly history = new History();
   readonly output: OutputLog;
+  /** What the last child was started as that became ready. */
+  works: ServerDef | undefined;
   /** A session's own child that failed, until one of the children is ready or somebody saw to it. */
   fallen: InstanceRow | undefined;
 

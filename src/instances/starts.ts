@@ -44,8 +44,6 @@ export class Starts {
   readonly #capabilities: string;
   #start: Start | undefined;
   #succession: Succession | undefined;
-  /** What the last generation was started as that became ready. */
-  #works: ServerDef | undefined;
 
   constructor(owner: Startable, { context, standing, generations, capabilities }: StartsParts) {
     this.#owner = owner;
@@ -141,7 +139,7 @@ export class Starts {
     if (code !== "INSTANCE_EXITED") return false;
     // What a next generation fails at is counted once the start has failed for good.
     const failures = this.#succession?.failures ?? this.#standing.policy.failures - 1;
-    return failures === 0 && this.#works === this.#context.servers(this.#owner.ref.server);
+    return failures === 0 && this.#standing.works === this.#context.servers(this.#owner.ref.server);
   }
 
   async #startAlone(signal: AbortSignal, next?: Generation): Promise<Live> {
@@ -238,7 +236,7 @@ export class Starts {
 
   #becomeReady(generation: Generation, ready: Launching): Live {
     const before = this.#generations.serving;
-    this.#works = generation.def;
+    this.#standing.works = generation.def;
     const live = this.#generations.becomeReady(generation, ready);
     if (before !== undefined) {
       const reason = this.#succession?.reason ?? "restarted";

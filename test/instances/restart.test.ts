@@ -4,6 +4,7 @@ import path from "node:path";
 import { test } from "node:test";
 import type { TestContext } from "node:test";
 import type { SupervisorError } from "../../src/errors.ts";
+import { ownVariant } from "../../src/instances/supervisor.ts";
 import { makeTimeSkippable } from "../helpers/skippable-time.ts";
 import { fixture, openSupervisor, ref } from "../helpers/supervisor.ts";
 import { temporaryFolder } from "../helpers/store.ts";
@@ -41,12 +42,16 @@ test("after a failure the next message waits for the next try, and shares it wit
   assert.equal(supervisor.list()[0]?.restarts, 1);
 });
 
-test("a server that was ready before and fails once is started again for who waited, one that fails twice is not", async (t) => {
+/** A server that fails for each line of a file. */
+function failing(t: TestContext) {
   const left = path.join(temporaryFolder(t), "failures");
   const script = `if [ -s "${left}" ]; then sed -i 1d "${left}"; exit 3; fi; exec "${process.execPath}" "${ECHO_STDIO}"`;
-  const { supervisor } = openSupervisor(t, {
-    crash: { type: "stdio", command: "sh", args: ["-c", script] },
-  });
+  const crash = { type: "stdio", command: "sh", args: ["-c", script] };
+  return { ...openSupervisor(t, { crash }), left };
+}
+
+test("a server that was ready before and fails once is started again for who waited, one that fails twice is not", async (t) => {
+  const { supervisor, left } = failing(t);
   const skip = skipper(t);
   writeFileSync(left, "1\n");
   assert.equal((await failureOf(supervisor.ensure(CRASH))).code, "INSTANCE_EXITED");
@@ -67,6 +72,18 @@ test("a server that was ready before and fails once is started again for who wai
   skip(1_300);
   assert.equal((await failureOf(failed)).code, "INSTANCE_EXITED");
   assert.equal(supervisor.list()[0]?.generation, 6);
+});
+
+test("that a server was ready before counts for the first child of another session, too", async (t) => {
+  const { supervisor, left } = failing(t);
+  const skip = skipper(t);
+  await supervisor.ensure(CRASH);
+  writeFileSync(left, "1\n");
+  const own = supervisor.instance({ ...CRASH, variant: ownVariant() });
+  const served = own.ensure();
+  await until(() => own.state === "backing-off", "it waits for the next try");
+  skip(1_300);
+  assert.equal((await served).generation, 2);
 });
 
 test("a wait longer than startTimeout is refused at once, with the time after which to come back", async (t) => {
