@@ -1,11 +1,12 @@
 // Clients and servers that other people wrote, in three parts: Python clients at Python servers,
 // first directly, then through the gateway, where two users have the same server with different
 // tokens, over its own transport and over stdio; SSE servers whose endpoint events differ, two of them made with Go; mcp-remote
-// and the Inspector's command line as clients.
+// and the Inspector's command line as clients, and those of Claude Code and Codex.
 // Gets what it needs by itself, into node_modules/.cache.
 import assert from "node:assert/strict";
 import { type DaemonProcess, startDaemonProcess } from "../helpers/daemon-process.ts";
 import { EVERYTHING } from "../helpers/everything.ts";
+import { visitWithCodingClients } from "./coding-clients.ts";
 import { type DirectChild, startDirect } from "./direct.ts";
 import { visitEndpoints } from "./endpoints.ts";
 import { visitWithInspector } from "./inspector.ts";
@@ -260,6 +261,7 @@ for (const part of [
   visitEndpoints,
   visitWithMcpRemote,
   visitWithInspector,
+  visitWithCodingClients,
 ]) {
   try {
     await part();
