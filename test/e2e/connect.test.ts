@@ -349,7 +349,7 @@ test("a call without a token that the user can renew names the page, as -32042 w
   }, "the token is over");
   assert.match(
     refusal.message,
-    new RegExp(`needs|refreshes it no more .*connect it at ${pageOf("one")}$`),
+    new RegExp(`needs|no longer refreshes it .*connect it at ${pageOf("one")}$`),
   );
   assert.equal((refusal.data as { connectUrl: string }).connectUrl, pageOf("one"));
   const offered = await rig.post("/u/alice/one/mcp", call("b", "x"), able);
