@@ -256,3 +256,65 @@ for (const reader of ["own", "node"] as const) {
     assert.match(heard(), /\r\nconnection: close\r\n[^]*<1>/i);
   });
 }
+
+for (const reader of ["own", "node"] as const) {
+  test(`${reader}: where an answer has no body by its status, nothing of one goes out`, async (t) => {
+    const { socket, heard } = await rig(t, reader, (req, res) => {
+      void bodyOf(req).then((status) => {
+        res.writeHead(Number(status), {});
+        res.write("a");
+        res.end("b");
+      });
+    });
+    for (const status of ["204", "304"]) {
+      socket.write(post(status));
+      await until(() => heard().endsWith("\r\n\r\n") && heard().includes(status), "it has come");
+    }
+    socket.write(post("200"));
+    await until(() => heard().endsWith("0\r\n\r\n"), "the last one has come");
+    assert.match(heard(), /^HTTP\/1\.1 204 [^]*\r\n\r\nHTTP\/1\.1 304 [^]*\r\n\r\nHTTP\/1\.1 200 /);
+  });
+
+  test(`${reader}: what is no status throws and sends nothing`, async (t) => {
+    const { socket, heard } = await rig(t, reader, (req, res) => {
+      void bodyOf(req).then(() => {
+        for (const status of [0, 99, 1000]) assert.throws(() => res.writeHead(status, {}));
+        res.writeHead(502, { "content-length": 0 });
+        res.end();
+      });
+    });
+    socket.write(post("x"));
+    await until(() => heard().includes("\r\n\r\n"), "it is answered");
+    assert.match(heard(), /^HTTP\/1\.1 502 /);
+  });
+
+  test(`${reader}: an answer that is over does not end the connection of the next one`, async (t) => {
+    const answers: StreamableResponse[] = [];
+    const { socket, heard } = await rig(t, reader, (req, res) => {
+      void bodyOf(req).then(() => answers.push(res));
+    });
+    socket.write(post("x"));
+    const first = await until(() => answers[0], "the first is asked for");
+    first.writeHead(200, { "content-length": 1 });
+    first.end("1");
+    await until(() => heard().endsWith("1") && first.writableFinished, "the first is out");
+    socket.write(post("x"));
+    const second = await until(() => answers[1], "the second is asked for");
+    first.destroy();
+    second.writeHead(200, { "content-length": 1 });
+    second.end("2");
+    await until(() => heard().endsWith("2"), "the second is out");
+  });
+}
+
+test("own: a message with more fields than clients send is Node's", async (t) => {
+  const { socket, heard, byNode } = await rig(t, "own", echo);
+  const fields = (count: number): string =>
+    Array.from({ length: count }, (_, i) => `x-${i}: y\r\n`).join("");
+  socket.write(post("1", 1, fields(62)));
+  await until(() => heard().includes("<1>"), "the first is answered");
+  assert.equal(byNode(), 0);
+  socket.write(post("2", 1, fields(63)));
+  await until(() => heard().includes("<2>"), "the second is answered");
+  assert.equal(byNode(), 1);
+});

@@ -20,6 +20,8 @@ const VERSION = " HTTP/1.1";
 const TARGET = /^\/[\w./~-]*(?:\?[!"$-~]*)?$/;
 /** What no head of ours has in it, the ends of its lines but for pairs; obs-text (0x80 to 0xFF) is for Node to judge. */
 const ODD = /[^\t\x20-\x7e\r\n]|\r(?!\n)|(?<!\r)\n/;
+/** Clients send a dozen. A head is kept for those that are like it, and each field of it takes many times its bytes. */
+const MAX_FIELDS = 64;
 const LENGTH = /^\d{1,8}$/;
 
 /** Fields that change how a message is framed, what becomes of its connection, or in which form Node has them: requests with one are Node's. */
@@ -37,8 +39,9 @@ const FOR_NODE = new Set([
 
 /**
  * Reads the head of a message to a hot route; undefined for everything that is not of the strict
- * subset, be it good HTTP/1.1 or not: `POST`, a plain target, each name once, exactly one Host and one
- * Content-Length of digits, `Connection: keep-alive` or none. What is read here Node reads the same way.
+ * subset, be it good HTTP/1.1 or not: `POST`, a plain target, each name once and not too many,
+ * exactly one Host and one Content-Length of digits, `Connection: keep-alive` or none. What is read
+ * here Node reads the same way.
  */
 export function readHead(text: string): MessageHead | undefined {
   if (ODD.test(text)) return undefined;
@@ -50,6 +53,7 @@ export function readHead(text: string): MessageHead | undefined {
   for (let start = end + 2; start < text.length; start = end + 2) {
     end = endOfLine(text, start);
     if (!addField(text.slice(start, end), headers, rawHeaders)) return undefined;
+    if (rawHeaders.length > 2 * MAX_FIELDS) return undefined;
   }
   const { host, connection, "content-length": length = "" } = headers;
   const isKept = connection === undefined || connection.toLowerCase() === "keep-alive";

@@ -52,6 +52,7 @@ export class OwnResponse implements StreamableResponse {
   #head = "";
   #isKept = true;
   #isChunked = false;
+  #hasBody = true;
   #isEnded = false;
   #atClose: readonly (() => void)[] = NOBODY;
 
@@ -78,8 +79,9 @@ export class OwnResponse implements StreamableResponse {
 
   writeHead(status: number, headers: Headers): this {
     if (this.headersSent) throw new Error("the head of this answer is out");
-    const isEmpty = status === 204 || status === 304;
-    const isChunked = headers["content-length"] === undefined && !isEmpty;
+    if (!(status >= 100 && status <= 999)) throw new RangeError(`${status} is no status`);
+    const hasBody = status >= 200 && status !== 204 && status !== 304;
+    const isChunked = headers["content-length"] === undefined && hasBody;
     const isKept = headers["connection"] === undefined && this.#holder.mayGoOn;
     this.#head =
       `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? "Unknown"}\r\n` +
@@ -90,6 +92,7 @@ export class OwnResponse implements StreamableResponse {
     this.statusCode = status;
     this.headersSent = true;
     this.#isChunked = isChunked;
+    this.#hasBody = hasBody;
     this.#isKept = isKept;
     return this;
   }
@@ -112,6 +115,7 @@ export class OwnResponse implements StreamableResponse {
   write(chunk: string | Buffer): boolean {
     if (this.destroyed || this.#isEnded || chunk.length === 0) return true;
     this.#requireHead();
+    if (!this.#hasBody) return true;
     if (!this.#isChunked) return this.#put("", chunk, "");
     return this.#put(`${chunk.length.toString(16)}\r\n`, chunk, "\r\n");
   }
@@ -123,16 +127,18 @@ export class OwnResponse implements StreamableResponse {
   end(chunk: string | Buffer = ""): this {
     if (this.destroyed || this.#isEnded) return this;
     this.#requireHead();
-    const isChunk = this.#isChunked && chunk.length > 0;
-    const before = isChunk ? `${chunk.length.toString(16)}\r\n` : "";
+    const rest = this.#hasBody ? chunk : "";
+    const isChunk = this.#isChunked && rest.length > 0;
+    const before = isChunk ? `${rest.length.toString(16)}\r\n` : "";
     const last = this.#isChunked ? "0\r\n\r\n" : "";
-    this.#put(before, chunk, (isChunk ? "\r\n" : "") + last, this.#flushed);
+    this.#put(before, rest, (isChunk ? "\r\n" : "") + last, this.#flushed);
     this.#isEnded = true;
     return this;
   }
 
   destroy(): this {
-    this.#holder.socket.destroy();
+    // From the end of this answer on the connection is the next one's.
+    this.socket?.destroy();
     return this;
   }
 
