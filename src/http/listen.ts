@@ -201,7 +201,12 @@ function readOwn(
   // As documented, a server takes a connection that is given to it by this event.
   const [adopt] = server.listeners("connection") as ((socket: Socket) => void)[];
   const listener: ReaderListener = {
-    limits: { firstMs: HEADERS_TIMEOUT_MS, idleMs: KEEP_ALIVE_MS, closingMs: CLOSING_MS },
+    limits: {
+      firstMs: HEADERS_TIMEOUT_MS,
+      idleMs: KEEP_ALIVE_MS,
+      closingMs: CLOSING_MS,
+      lingerMs: REQUEST_TIMEOUT_MS,
+    },
     sweepMs: TIMEOUT_CHECK_MS,
     get isListening() {
       return server.listening;

@@ -59,6 +59,8 @@ export class OwnConnection implements AnswerHolder {
   readonly socket: Socket;
   /** Sweeps of the owner since anything happened here. */
   quietFor = 0;
+  /** Those since its last answer was out. */
+  closingFor = 0;
   /** Nothing has come over it yet. */
   isFresh = true;
   readonly #owner: ConnectionOwner;
@@ -98,8 +100,10 @@ export class OwnConnection implements AnswerHolder {
 
   /** Ends it with a word. */
   refuse(why: Refused): void {
-    this.#over();
-    this.#owner.refuse(this.socket, why);
+    this.#guarded(() => {
+      this.#over();
+      this.#owner.refuse(this.socket, why);
+    });
   }
 
   answered(isKept: boolean): void {
@@ -126,7 +130,7 @@ export class OwnConnection implements AnswerHolder {
     }
   };
 
-  readonly #onClose = (): void => this.#over();
+  readonly #onClose = (): void => this.#guarded(() => this.#over());
 
   readonly #onFailure = (): void => void this.socket.destroy();
 
@@ -199,8 +203,8 @@ export class OwnConnection implements AnswerHolder {
     this.#ahead = undefined;
     this.#owner.forget(this);
     if (state.kind === "waiting") return;
-    state.message.request.gone();
     state.message.response.cut();
+    state.message.request.gone();
   }
 
   /** What a connection throws costs it and nothing else. */

@@ -14,11 +14,15 @@ export interface OwnReaderOptions {
 /** What the listener itself does for them. */
 export interface ReaderListener {
   readonly isListening: boolean;
-  /** How long a connection may be silent before its first byte, between two requests, and behind its last answer. */
+  /**
+   * How long a connection may be silent before its first byte, between two requests, and behind its
+   * last answer; and how long behind that it may be there at all, however busy.
+   */
   readonly limits: {
     readonly firstMs: number;
     readonly idleMs: number;
     readonly closingMs: number;
+    readonly lingerMs: number;
   };
   /** How late the end of one that is over its time may be. */
   readonly sweepMs: number;
@@ -97,7 +101,9 @@ export class OwnReader implements ConnectionOwner {
       connection.quietFor += sweepMs;
       const { quietFor, socket } = connection;
       if (connection.isClosing) {
-        if (quietFor > limits.closingMs) socket.destroy();
+        connection.closingFor += sweepMs;
+        const isOver = quietFor > limits.closingMs || connection.closingFor > limits.lingerMs;
+        if (isOver) socket.destroy();
       } else if (connection.isIdle && connection.isFresh) {
         if (quietFor > limits.firstMs) connection.refuse("late");
       } else if (connection.isIdle && quietFor > limits.idleMs) {
