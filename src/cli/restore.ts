@@ -137,6 +137,7 @@ function change({ newRequestId, orderRow }: Loaded, revokeKeys: boolean): (store
     // What was used, or ended, since the backup would be good again.
     store.invites.deleteAll();
     store.browserSessions.deleteAll();
+    store.grants.markRestored();
     const revoked = revokeKeys ? store.accessKeys.revokeAll(Date.now()) : 0;
     if (revokeKeys) store.identities.revokeAll(Date.now());
     const what = revokeKeys ? "restore --revoke-keys" : "restore";

@@ -43,7 +43,10 @@ const transportIn = <Name extends string>(names: readonly Name[]) =>
   z.enum([...names, ...HTTP_NAMES]).transform((name) => transportNamed(name));
 
 const common = {
-  disabled: z.boolean().default(false).describe("to users as if the server were not there; admins see it in lists"),
+  disabled: z
+    .boolean()
+    .default(false)
+    .describe("to users as if the server were not there; admins see it in lists"),
   idleTimeout: duration().optional().describe("in place of the config's `idleTimeout`"),
   startTimeout: duration().optional().describe("in place of the config's `startTimeout`"),
   drainTimeout: duration(0).optional().describe("in place of the config's `drainTimeout`"),

@@ -3,6 +3,9 @@ import type { Connection, Query } from "./connection.ts";
 /** `inflight`: the provider was asked, and what it answered is not stored. */
 export type GrantState = "idle" | "inflight" | "needs_reauth";
 
+/** The reason of a refresh token that a backup has brought back and no refresh has replaced since: it may have been used already. */
+export const RESTORED = "restored";
+
 /** What is known of a refresh token without opening it, and of the access token that it gave. Times are epoch ms. */
 export interface GrantRow {
   userId: number;
@@ -13,7 +16,7 @@ export interface GrantRow {
   generation: number;
   state: GrantState;
   since: number;
-  /** Why the user has to connect anew; null in other states. */
+  /** Why the user has to connect anew; in other states `RESTORED` or null. */
   reason: string | null;
   refreshExpiresAt: number | null;
   /** How long the access token was to live when it came. */
@@ -54,6 +57,7 @@ export class GrantRows {
   readonly #begin: Query<never>;
   readonly #renew: Query<never>;
   readonly #settle: Query<never>;
+  readonly #markRestored: Query<never>;
   readonly #use: Query<never>;
   readonly #delete: Query<never>;
   readonly #deleteAll: Query<never>;
@@ -97,6 +101,7 @@ export class GrantRows {
     this.#settle = db.prepare(
       `UPDATE grants SET state = ?, since = ?, reason = ?, outcome = ?, outcome_at = ? WHERE ${own}`,
     );
+    this.#markRestored = db.prepare("UPDATE grants SET reason = ? WHERE state <> 'needs_reauth'");
     this.#use = db.prepare("UPDATE grants SET used_at = ? WHERE user_id = ? AND server = ?");
     this.#delete = db.prepare("DELETE FROM grants WHERE user_id = ? AND server = ?");
     this.#deleteAll = db.prepare("DELETE FROM grants WHERE user_id = ?");
@@ -150,6 +155,11 @@ export class GrantRows {
   ): boolean {
     const now = Date.now();
     return this.#settle.run(state, now, reason, outcome, now, userId, server, generation) === 1;
+  }
+
+  /** All of them come from a backup. */
+  markRestored(): void {
+    this.#markRestored.run(RESTORED);
   }
 
   used({ userId, server }: GrantRow, at: number): void {

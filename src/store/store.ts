@@ -36,6 +36,7 @@ export type { BrowserSessionRow } from "./browser-sessions.ts";
 export type { PendingConnect } from "./connects.ts";
 export { DatabaseCopy, copyDraft } from "./copy.ts";
 export type { FeishuTokenPlace } from "./feishu-tokens.ts";
+export { RESTORED } from "./grants.ts";
 export type { GrantRow, NewGrant } from "./grants.ts";
 export type { HistoryRow } from "./history.ts";
 export type { IdentityRow } from "./identities.ts";

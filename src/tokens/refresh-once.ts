@@ -1,5 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { ProviderDef } from "../config/config.ts";
+import { RESTORED } from "../store/store.ts";
 import type { GrantRow, Store } from "../store/store.ts";
 import type { Vault } from "../vault/vault.ts";
 import { Refused } from "./providers/provider.ts";
@@ -127,11 +128,13 @@ function settle({ store }: RefreshParts, row: GrantRow, refused: Refused): Refre
   const isOver = row.refreshExpiresAt !== null && row.refreshExpiresAt <= Date.now();
   const isLast = isOver || (isUnknown && isAsked);
   const isDead = kind === "terminal" || (kind === "transient" && isLast);
+  const isRestored = row.reason === RESTORED;
+  const origin = isRestored ? `${RESTORED}: ` : isUnknown ? "crash window: " : "";
   const why = isOver && kind !== "terminal" ? `the refresh token is over, and ${message}` : message;
   const outcome = isDead ? `needs_reauth: ${message}` : `${kind}: ${message}`;
   const isCurrent = store.grants.settle(row, {
     state: isDead ? "needs_reauth" : isUnknown ? "inflight" : "idle",
-    reason: isDead ? (isUnknown ? `crash window: ${why}` : why) : null,
+    reason: isDead ? `${origin}${why}` : isRestored ? RESTORED : null,
     outcome,
   });
   if (!isCurrent) return { kind: "dropped" };

@@ -13,6 +13,7 @@ import {
   statSync,
   writeFileSync,
 } from "node:fs";
+import { createSecretKey } from "node:crypto";
 import { createServer } from "node:http";
 import type { ServerResponse } from "node:http";
 import { join } from "node:path";
@@ -20,6 +21,8 @@ import { test } from "node:test";
 import type { TestContext } from "node:test";
 import Database from "better-sqlite3";
 import { MIGRATIONS } from "../../src/store/migrations.ts";
+import { seal } from "../../src/vault/box.ts";
+import { requireKeys } from "../../src/vault/key-file.ts";
 import { runCli, startDaemon } from "../helpers/daemon.ts";
 import type { TestDaemon } from "../helpers/daemon.ts";
 import { fixture } from "../helpers/fixtures.ts";
@@ -204,6 +207,27 @@ test("restore with --revoke-keys lets no key in that the backup holds, and no JW
   const next = await startDaemon(t, { config: CONFIG, dir: daemon.dir });
   const listed = (await next.cli(["key", "list", "ada"])).json<{ keys: { revokedAt: number }[] }>();
   assert.ok(listed.keys.every(({ revokedAt }) => revokedAt !== null));
+});
+
+test("a refresh token comes back as one that may have been used since", async (t) => {
+  const { daemon, file } = await backedUp(t);
+  await loseData(daemon);
+  const [key] = requireKeys(join(daemon.dataDir, "vault.key"));
+  const place = "grants|ada|echo|sso|1";
+  const box = seal(key!.id, createSecretKey(key!.bytes), "a-refresh-token", place);
+  const backup = new Database(file);
+  backup
+    .prepare(
+      `INSERT INTO grants (user_id, server, provider, box, generation, state, since)
+       SELECT id, 'echo', 'sso', ?, 1, 'idle', 1 FROM users WHERE name = 'ada'`,
+    )
+    .run(box);
+  backup.close();
+  (await daemon.cli(["restore", file])).json();
+  const db = new Database(join(daemon.dataDir, DATABASE));
+  const reasons = db.prepare("SELECT reason FROM grants").pluck().all();
+  db.close();
+  assert.deepEqual(reasons, ["restored"]);
 });
 
 test("restore refuses a folder in use, one with a database, and what is no whole backup, and writes nothing", async (t) => {

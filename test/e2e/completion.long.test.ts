@@ -42,7 +42,7 @@ for (const [shell, [start, settings]] of Object.entries(SHELLS))
       };
       const child = spawn("script", ["-qec", start, "/dev/null"], { env });
       t.after(() => child.kill());
-    const closed = once(child, "close");
+      const closed = once(child, "close");
       let shown = "";
       child.stdout.setEncoding("utf8").on("data", (chunk: string) => (shown += chunk));
       const type = async (keys: string, wanted: RegExp): Promise<void> => {

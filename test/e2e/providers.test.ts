@@ -133,7 +133,10 @@ test("a token that is over and not to be had again: tool calls are refused and n
   );
   await until(() => Date.now() > expiresAt, "the token is over");
   const refused = await answerOf("late", call("late", "env"));
-  assert.match(refused.error?.message ?? "", /the token has expired, and sso no longer refreshes it/);
+  assert.match(
+    refused.error?.message ?? "",
+    /the token has expired, and sso no longer refreshes it/,
+  );
   const list = JSON.stringify({ jsonrpc: "2.0", id: "list", method: "tools/list" });
   assert.equal((await answerOf("list", list)).error, undefined);
   const { stdout } = await rig.daemon.cli(["doctor", "alice"]);

@@ -162,6 +162,33 @@ test("one failure that may pass clears nothing: 5xx, a limit, an unknown 4xx, no
   assert.equal(await fresh(), "u-ada-2");
 });
 
+test("a refresh token that a backup has brought back is tried, and where it was used since its user is told so", async (t) => {
+  const { provider, fresh, store, tokens, row } = await providerRig(t, { kind: "oauth2" });
+  assert.equal(await fresh(), "u-ada-1");
+  store.grants.markRestored();
+  provider.down = { status: 503 };
+  await assert.rejects(tokens.refresh("ada", "mail"), { code: "TOKEN_EXPIRED" });
+  assert.deepEqual([row().state, row().reason], ["idle", "restored"]);
+  assert.equal(tokens.show("ada")[0]!.grant?.needsReauth, null);
+  provider.down = undefined;
+  // Whoever used it after the backup was made has the next one.
+  provider.grant("ada");
+  await assert.rejects(tokens.refresh("ada", "mail"), { code: "TOKEN_EXPIRED" });
+  const { length } = provider.calls;
+  assert.equal(row().state, "needs_reauth");
+  assert.match(row().reason!, /^restored: /);
+  assert.equal(await fresh(), "u-ada-1", "its access token serves until its end");
+  assert.equal(provider.calls.length, length);
+});
+
+test("a refresh token that a backup has brought back, and that is good still, is like any other from then on", async (t) => {
+  const { fresh, store, tokens, row } = await providerRig(t, { kind: "oauth2" });
+  await fresh();
+  store.grants.markRestored();
+  await tokens.refresh("ada", "mail");
+  assert.equal(row().reason, null);
+});
+
 test("a provider that refuses the client is left alone until the config is read again", async (t) => {
   const { provider, fresh, secret, tokens, row } = await providerRig(t, { kind: "oauth2" });
   chmodSync(secret, 0o600);
