@@ -31,7 +31,8 @@ export class CuttingProxy {
     if (pair === undefined) return;
     const [client, server] = pair;
     server.unpipe(client);
-    if (how === "reset") client.resetAndDestroy();
+    // The reset of a socket that is being shut down fails unheard, and Node waits for its end for ever, at the end of the process too.
+    if (how === "reset" && !client.writableEnded) client.resetAndDestroy();
     else if (how === "end") client.end();
     const gone = (): void => pair.forEach((socket) => void socket.destroy());
     if (how === "stall") setTimeout(gone, STALL_MS);
