@@ -48,7 +48,10 @@ async function open(count, token) {
     const agent = new http.Agent({ keepAlive: true, maxSockets: 2 });
     const now = () => ask(agent, "/api/overview");
     const history = () => ask(agent, `/api/history?since=${Date.now() - 3_600_000}&points=360`);
-    const timers = [setInterval(now, POLL_MS), setInterval(history, HISTORY_MS)];
+    const timers = [
+      setInterval(() => void now(), POLL_MS),
+      setInterval(() => void history(), HISTORY_MS),
+    ];
     ends.push(() => {
       timers.forEach(clearInterval);
       agent.destroy();
