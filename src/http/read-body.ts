@@ -21,7 +21,8 @@ const NOBODY: BodySink = { chunk: () => {}, end: () => {}, gone: () => {} };
 export function dropBody(req: Incoming): void {
   const { headers } = req;
   if (headers["content-length"] !== undefined || headers["transfer-encoding"] !== undefined)
-    req.takeBody(NOBODY);
+    // A client that asks first (100-continue) is not told to send it where the answer is there at once.
+    process.nextTick(() => req.takeBody(NOBODY));
 }
 
 /** Whether the body is said to be JSON: a page of another site cannot say so without asking first (CORS). */
