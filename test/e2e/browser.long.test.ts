@@ -172,7 +172,7 @@ test(
     assert.equal(visited.join().includes(code), false, "nor any entry of the history");
     await page.goto(url);
     await page.click("#invite button");
-    await page.shows(/This link is not good/);
+    await page.shows(/This link is not valid/);
     assert.equal(daemon.log().includes(code), false);
   },
 );
