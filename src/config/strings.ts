@@ -1,6 +1,7 @@
 import { isIP } from "node:net";
 import { z } from "zod";
 import { hostIn, isForbidden } from "../platform/address.ts";
+import { fieldName, isFieldValue } from "../platform/header-fields.ts";
 import { templateProblem } from "./template.ts";
 import type { Placeholder } from "./template.ts";
 
@@ -139,13 +140,13 @@ const DENIED_HEADER =
   /^(?:host|content-length|transfer-encoding|connection|keep-alive|te|trailer|upgrade|proxy-.*|expect|mcp-session-id|mcp-protocol-version|mcp-method|mcp-name)$/i;
 
 export const headerName = checkedString((name) => {
-  if (!/^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/.test(name)) return "must be the name of a header";
+  if (fieldName(name) === undefined) return "must be the name of a header";
   return DENIED_HEADER.test(name) ? "is a header that the gateway sets itself" : undefined;
 });
 
 export const headerValue = checkedString((value) =>
-  // A line break would begin a header of its own; beyond Latin-1 Node refuses to send.
-  /^[\t\x20-\x7e\x80-\xff]*$/.test(value)
+  // A line break would begin a header of its own.
+  isFieldValue(value)
     ? templateProblem(value, ["user", "token"])
     : "must not hold line breaks, control characters or characters beyond Latin-1",
 );

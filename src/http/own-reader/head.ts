@@ -1,5 +1,5 @@
 import type { IncomingHttpHeaders } from "node:http";
-import { fieldName } from "../../platform/field-names.ts";
+import { fieldName, withoutBlanks } from "../../platform/header-fields.ts";
 
 /** The head of a message that the own reader takes. Of one text there is one on each connection that sends it again. */
 export interface MessageHead {
@@ -78,19 +78,8 @@ function addField(line: string, headers: IncomingHttpHeaders, rawHeaders: string
   const spelled = line.slice(0, Math.max(colon, 0));
   const name = fieldName(spelled);
   if (name === undefined || FOR_NODE.has(name) || headers[name] !== undefined) return false;
-  const value = withoutBlanks(line, colon + 1);
+  const value = withoutBlanks(line.slice(colon + 1));
   headers[name] = value;
   rawHeaders.push(spelled, value);
   return true;
 }
-
-/** The line from there on without the blanks around it (RFC 9110, 5.5). Not by a pattern: one would take the square of the blanks within. */
-function withoutBlanks(line: string, from: number): string {
-  let start = from;
-  let end = line.length;
-  while (start < end && isBlank(line.charCodeAt(start))) start += 1;
-  while (end > start && isBlank(line.charCodeAt(end - 1))) end -= 1;
-  return line.slice(start, end);
-}
-
-const isBlank = (code: number): boolean => code === 0x20 || code === 0x09;

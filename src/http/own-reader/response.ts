@@ -1,14 +1,12 @@
 import { STATUS_CODES } from "node:http";
 import type { Socket } from "node:net";
 import { contained } from "../../containment.ts";
-import { fieldName } from "../../platform/field-names.ts";
+import { fieldName, isFieldValue } from "../../platform/header-fields.ts";
 import type { StreamableResponse } from "../exchange.ts";
 import { NOSNIFF } from "../safe-response.ts";
 
 /** More than this is not copied to go out in one write with what frames it. */
 const ONE_WRITE_BYTES = 16 * 1024;
-/** Of a value, and of the whole of what goes out: every other byte would be a head of somebody else's (RFC 9110, 5.5). */
-const NOT_IN_VALUE = /[^\t\x20-\x7e\x80-\xff]/;
 
 type Value = string | number;
 type Headers = Readonly<Record<string, Value>>;
@@ -205,7 +203,7 @@ export class OwnResponse implements StreamableResponse {
 }
 
 function lineOf(name: string, value: Value): string {
-  if (NOT_IN_VALUE.test(String(value)) || fieldName(name) === undefined)
+  if (fieldName(name) === undefined || !isFieldValue(String(value)))
     throw new TypeError(`the header ${JSON.stringify(name)} cannot be sent`);
   return `${name}: ${value}\r\n`;
 }

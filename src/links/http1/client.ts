@@ -5,6 +5,7 @@ import { connect as connectTls } from "node:tls";
 import { SupervisorError } from "../../errors.ts";
 import { hostIn, lookupFor, portIn, requireAllowedHost } from "../../platform/address.ts";
 import type { Reach } from "../../platform/address.ts";
+import { isFieldValue } from "../../platform/header-fields.ts";
 import { OutputShare } from "../../platform/output-share.ts";
 import { RedirectedExchange } from "./exchange.ts";
 import type { Exchange, HttpRequest, Receiver, Send } from "./exchange.ts";
@@ -187,9 +188,6 @@ interface Head {
   readonly text: string;
 }
 
-/** Beyond Latin-1 too: such a character goes out as its low byte, and "\u010a" as a line feed. */
-const BREAKS_OUT = /[^\t\x20-\x7e\x80-\xff]/;
-
 /** The head of a request, but for the length of its body and its end. */
 function headText(method: string, path: string, host: string, headers: readonly string[]): string {
   // Identity: a compressed stream would be held back by its compressor and hide its events.
@@ -197,7 +195,7 @@ function headText(method: string, path: string, host: string, headers: readonly 
   for (let i = 0; i < headers.length; i += 2) {
     const value = headers[i + 1]!;
     // Values come from Node's parser, which lets none through, and from recipes with tokens in them.
-    if (BREAKS_OUT.test(value))
+    if (!isFieldValue(value))
       throw new SupervisorError(
         "UPSTREAM_INVALID",
         "a header for the server holds a character that headers cannot carry",

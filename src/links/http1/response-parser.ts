@@ -1,6 +1,6 @@
 import { SupervisorError } from "../../errors.ts";
-import { CR, LF, SPACE, TAB } from "../../mcp/bytes.ts";
-import { fieldName } from "../../platform/field-names.ts";
+import { CR, LF } from "../../mcp/bytes.ts";
+import { fieldName, isFieldValue, withoutBlanks } from "../../platform/header-fields.ts";
 
 export type ResponseHeaders = Readonly<Record<string, string | undefined>>;
 
@@ -16,7 +16,6 @@ const MAX_CHUNK_LINE_BYTES = 1024;
 const CRLF = "\r\n";
 /** Of a status line or a field (RFC 9110, 5.5): obs-text is allowed, every other control is refused. */
 const STATUS_LINE = /^HTTP\/1\.([01]) ([1-5]\d\d)(?: [\t\x20-\x7e\x80-\xff]*)?$/;
-const NOT_IN_VALUE = /[^\t\x20-\x7e\x80-\xff]/;
 /** Behind the size: an extension that means nothing here (RFC 9112, 7.1.1). */
 const CHUNK_EXTENSION = /^[\t ]*;[\t\x20-\x7e\x80-\xff]*$/;
 const MAX_SIZE_DIGITS = 12;
@@ -235,7 +234,7 @@ function parseHead(text: string): Head {
 }
 
 function reuseMsOf(headers: ResponseHeaders, isPersistent: boolean): number {
-  const options = headers["connection"]?.toLowerCase().split(",").map(trimmed) ?? [];
+  const options = headers["connection"]?.toLowerCase().split(",").map(withoutBlanks) ?? [];
   // Framing that HTTP/1.0 does not know is faulty, so what follows it is not to be believed (RFC 9112, 6.1).
   const isKept = isPersistent
     ? !options.includes("close")
@@ -259,26 +258,10 @@ function parseFields(lines: readonly string[]): ResponseHeaders {
 
 function fieldIn(line: string): readonly [name: string, value: string] {
   const colon = line.indexOf(":");
-  const name = nameOf(line.slice(0, colon === -1 ? 0 : colon));
-  const value = trimmed(line.slice(colon + 1));
-  if (NOT_IN_VALUE.test(value)) throw invalid("a header's value");
-  return [name, value];
-}
-
-/** Not trim(): what that takes for white space is more than HTTP's, controls and obs-text among it. */
-function trimmed(text: string): string {
-  let from = 0;
-  let to = text.length;
-  while (from < to && isBlank(text.charCodeAt(from))) from += 1;
-  while (to > from && isBlank(text.charCodeAt(to - 1))) to -= 1;
-  return text.slice(from, to);
-}
-
-const isBlank = (code: number): boolean => code === SPACE || code === TAB;
-
-/** Folded lines (RFC 9112, 5.2) begin with white space and are refused here too. */
-function nameOf(text: string): string {
-  const name = fieldName(text);
+  // Folded lines (RFC 9112, 5.2) begin with white space and are refused here too.
+  const name = fieldName(line.slice(0, colon === -1 ? 0 : colon));
   if (name === undefined) throw invalid("a header");
-  return name;
+  const value = withoutBlanks(line.slice(colon + 1));
+  if (!isFieldValue(value)) throw invalid("a header's value");
+  return [name, value];
 }
