@@ -2,12 +2,11 @@ import { guarded } from "../containment.ts";
 import type { StreamableResponse } from "../http/exchange.ts";
 import { COLON } from "../mcp/bytes.ts";
 import { HEARTBEAT, formatEvent } from "../mcp/sse.ts";
+import { ONE_WRITE_BYTES } from "../platform/framed-write.ts";
 
 /** Below every read timeout seen in the field: Langflow 30 s, proxies 60 s and up. */
 const HEARTBEAT_MS = 15_000;
 
-/** More than this is not copied to be sent in one write. */
-const ONE_WRITE_BYTES = 16 * 1024;
 const HEARTBEAT_BYTES = Buffer.from(HEARTBEAT);
 
 const STREAM_HEADERS = {

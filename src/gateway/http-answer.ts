@@ -4,14 +4,13 @@ import { errorHeaders, rpcErrorText, sendError, sendText } from "../http/error-r
 import { SESSION_HEADER, acceptedIn, headersToClient } from "../mcp/headers.ts";
 import type { Accepted } from "../mcp/headers.ts";
 import { formatEvent } from "../mcp/sse.ts";
+import { ONE_WRITE_BYTES } from "../platform/framed-write.ts";
 import { answerWith } from "../sessions/bridged-answer.ts";
 import type { ClientOutlet } from "../sessions/outlet.ts";
 import type { ResponseHeaders } from "../links/http1/client.ts";
 import { ClientStream } from "./client-stream.ts";
 import type { Heart } from "./client-stream.ts";
 import type { RequestContext } from "./request-context.ts";
-
-const ONE_WRITE_BYTES = 16 * 1024;
 
 export interface HttpAnswerOptions {
   heart: Heart;

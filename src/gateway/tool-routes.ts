@@ -6,6 +6,7 @@ import { dropBody, readBody, requireJson } from "../http/read-body.ts";
 import { HAS_LEFT } from "../mcp/messages.ts";
 import type { Principal } from "../auth/registry.ts";
 import type { BodyRequest } from "../platform/body-request.ts";
+import { ONE_WRITE_BYTES } from "../platform/framed-write.ts";
 import type { Sessions } from "../sessions/sessions.ts";
 import { callAnswer, listAnswer } from "../tools/answers.ts";
 import type { Caller, Tools } from "../tools/tools.ts";
@@ -32,9 +33,6 @@ export interface ToolRequest {
   /** The user's own page has sent it, which may say in the body what clients say in the URL. */
   readonly isOfPage?: boolean;
 }
-
-/** More than this is not copied to be sent in one write. */
-const ONE_WRITE_BYTES = 16 * 1024;
 
 export const TOOL_METHODS: Record<ToolRoute, readonly string[]> = {
   call: ["POST"],

@@ -1,6 +1,6 @@
-import type { Socket } from "node:net";
 import { ServerResponse } from "node:http";
 import type { IncomingMessage, OutgoingHttpHeader, OutgoingHttpHeaders } from "node:http";
+import { writeFramed } from "../platform/framed-write.ts";
 import { isStopping, setKeptAlive } from "../platform/node-inside.ts";
 
 /** A browser takes an answer for what its content type says, and for nothing else. */
@@ -12,9 +12,6 @@ export const NO_PAGE = {
   "content-type": "text/plain",
   "content-security-policy": "sandbox; default-src 'none'",
 } as const;
-
-/** A part that is longer is not copied to go out in one write with what frames it. */
-const ONE_WRITE_BYTES = 16 * 1024;
 
 type Headers = OutgoingHttpHeaders | OutgoingHttpHeader[];
 
@@ -55,7 +52,8 @@ export class SafeResponse<
       process.nextTick(() => socket.uncork());
       this.flushHeaders();
     }
-    return writeChunk(socket, part);
+    // As a chunk (RFC 9112, 7.1).
+    return writeFramed(socket, [`${part.length.toString(16)}\r\n`, part, "\r\n"]);
   }
 
   /** Sets the headers now, for whoever does not write the head by this class. */
@@ -63,19 +61,4 @@ export class SafeResponse<
     for (const [name, value] of Object.entries(this.forBrowsers))
       if (!this.hasHeader(name)) this.setHeader(name, value);
   }
-}
-
-/** With the framing of a chunk (RFC 9112, 7.1) around it. */
-function writeChunk(socket: Socket, part: string | Buffer): boolean {
-  const size = part.length.toString(16);
-  if (part.length <= ONE_WRITE_BYTES) {
-    const text = typeof part === "string" ? part : part.toString("latin1");
-    return socket.write(`${size}\r\n${text}\r\n`, "latin1");
-  }
-  socket.cork();
-  socket.write(`${size}\r\n`, "latin1");
-  socket.write(part, "latin1");
-  const isTaken = socket.write("\r\n", "latin1");
-  socket.uncork();
-  return isTaken;
 }

@@ -1,12 +1,10 @@
 import { STATUS_CODES } from "node:http";
 import type { Socket } from "node:net";
 import { contained } from "../../containment.ts";
+import { writeFramed } from "../../platform/framed-write.ts";
 import { fieldName, isFieldValue } from "../../platform/header-fields.ts";
 import type { StreamableResponse } from "../exchange.ts";
 import { NOSNIFF } from "../safe-response.ts";
-
-/** More than this is not copied to go out in one write with what frames it. */
-const ONE_WRITE_BYTES = 16 * 1024;
 
 type Value = string | number;
 type Headers = Readonly<Record<string, Value>>;
@@ -184,21 +182,11 @@ export class OwnResponse implements StreamableResponse {
     if (!this.headersSent) this.writeHead(this.statusCode, {});
   }
 
-  /** Sends the head, where it waits, and a part of the body with what frames it: in one string, unless the part is large. */
+  /** Sends the head, where it waits, and a part of the body with what frames it. */
   #put(before: string, chunk: string | Buffer, behind: string, sent?: () => void): boolean {
-    const { socket } = this.#holder;
     const head = this.#head + before;
     this.#head = "";
-    if (chunk.length <= ONE_WRITE_BYTES) {
-      const text = typeof chunk === "string" ? chunk : chunk.toString("latin1");
-      return socket.write(head + text + behind, "latin1", sent);
-    }
-    socket.cork();
-    if (head !== "") socket.write(head, "latin1");
-    const isTaken = socket.write(chunk, "latin1", behind === "" ? sent : undefined);
-    if (behind !== "") socket.write(behind, "latin1", sent);
-    socket.uncork();
-    return isTaken && !socket.writableNeedDrain;
+    return writeFramed(this.#holder.socket, [head, chunk, behind], sent);
   }
 }
 

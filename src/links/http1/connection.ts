@@ -1,6 +1,7 @@
 import type { OnReadOpts, Socket } from "node:net";
 import { contained, guarded } from "../../containment.ts";
 import { SupervisorError } from "../../errors.ts";
+import { writeFramed } from "../../platform/framed-write.ts";
 import type { OutputShare } from "../../platform/output-share.ts";
 import type { RedirectedExchange } from "./exchange.ts";
 import { Intake } from "./intake.ts";
@@ -14,8 +15,6 @@ const CONNECT_TIMEOUT_MS = 10_000;
  * time is believed.
  */
 const MAX_IDLE_MS = 3_000;
-/** Up to here head and body go out as one string: one system call in place of a gathered write. */
-const ONE_WRITE_BYTES = 16 * 1024;
 /** Where every connection is read to, one after the other: Node's own way takes 64 KiB of fresh memory for each read. */
 const READ_BUFFER = Buffer.allocUnsafeSlow(64 * 1024);
 /** So much Node hands out at once of what came through TLS. */
@@ -101,16 +100,7 @@ export class Connection implements ResponseSink {
     this.#exchange = exchange;
     this.#isHeard = false;
     this.#parser.expect();
-    if (body === null) {
-      this.#socket.write(head, "latin1");
-    } else if (body.length <= ONE_WRITE_BYTES) {
-      this.#socket.write(head + body.toString("latin1"), "latin1");
-    } else {
-      this.#socket.cork();
-      this.#socket.write(head, "latin1");
-      this.#socket.write(body);
-      this.#socket.uncork();
-    }
+    writeFramed(this.#socket, [head, body ?? "", ""]);
   }
 
   /**
