@@ -1,10 +1,8 @@
 import { Transform } from "node:stream";
 import { SupervisorError } from "../errors.ts";
+import { MAX_DROPPED_BYTES } from "../http/read-body.ts";
 import type { BodyRequest } from "../platform/body-request.ts";
 import { sizeText } from "../platform/sizes.ts";
-
-/** What is read and dropped of a body over the limit before the connection goes too. */
-const MAX_DROPPED_BYTES = 16 * 1024 * 1024;
 
 const tooLarge = (limit: number): SupervisorError =>
   new SupervisorError("BODY_TOO_LARGE", `the body is over ${sizeText(limit)}, which is the limit`);

@@ -9,8 +9,8 @@ import type { Edge } from "./edge.ts";
 type Incoming = Pick<HttpRequest, "headers" | "socket" | "takeBody">;
 
 const EMPTY = Buffer.alloc(0);
-/** What is read and dropped of a body over the limit before the connection goes too. */
-const MAX_DROPPED_BYTES = 16 * 1024 * 1024;
+/** What is read and dropped of a body that nobody wants any more before the connection goes too. */
+export const MAX_DROPPED_BYTES = 16 * 1024 * 1024;
 
 const NOBODY: BodySink = { chunk: () => {}, end: () => {}, gone: () => {} };
 

@@ -1,16 +1,14 @@
 import type { Socket } from "node:net";
 import type { BodySink } from "../../platform/body-request.ts";
 import type { HttpRequest } from "../exchange.ts";
+import { MAX_DROPPED_BYTES } from "../read-body.ts";
 import type { MessageHead } from "./head.ts";
-
-/** What is read and dropped of a body that nobody takes before the connection goes too. */
-const MAX_DROPPED_BYTES = 16 * 1024 * 1024;
 
 /** The body goes to whoever takes it, as it comes. */
 type Taken =
   | { readonly kind: "untaken"; readonly early: Buffer[] }
   | { readonly kind: "taken"; readonly sink: BodySink }
-  /** Nobody hears of it any more. */
+  /** All of it has come, or nothing more does. */
   | { readonly kind: "over" };
 
 const OVER: Taken = { kind: "over" };
@@ -24,7 +22,6 @@ export class OwnRequest implements HttpRequest {
   /** Bytes of the body that have not come yet. */
   left: number;
   #body: Taken = { kind: "untaken", early: [] };
-  #dropped = 0;
 
   constructor(socket: Socket, head: MessageHead) {
     this.socket = socket;
@@ -69,7 +66,8 @@ export class OwnRequest implements HttpRequest {
 
   /** What comes from here on is nobody's. */
   drop(): void {
-    if (this.#body.kind === "untaken") this.#body = OVER;
+    if (this.#body.kind === "untaken")
+      this.#body = { kind: "taken", sink: droppedFrom(this.socket) };
   }
 
   /** The connection is over. */
@@ -81,9 +79,7 @@ export class OwnRequest implements HttpRequest {
 
   #put(bytes: Buffer): void {
     if (this.#body.kind === "taken") return this.#body.sink.chunk(bytes);
-    if (this.#body.kind === "untaken") return void this.#body.early.push(bytes);
-    this.#dropped += bytes.length;
-    if (this.#dropped > MAX_DROPPED_BYTES) this.socket.destroy();
+    if (this.#body.kind === "untaken") this.#body.early.push(bytes);
   }
 
   #end(): void {
@@ -92,4 +88,13 @@ export class OwnRequest implements HttpRequest {
     this.#body = OVER;
     body.sink.end();
   }
+}
+
+function droppedFrom(socket: Socket): BodySink {
+  let dropped = 0;
+  const chunk = ({ length }: Buffer): void => {
+    dropped += length;
+    if (dropped > MAX_DROPPED_BYTES) socket.destroy();
+  };
+  return { chunk, end: () => {}, gone: () => {} };
 }
