@@ -106,11 +106,7 @@ export class Dispatcher {
   /** Answers the request, or refuses it; never throws. */
   readonly answer = (req: BodyRequest, res: SafeResponse): void => {
     const incoming = { req, res, trace: this.#traceOf(req, res) };
-    try {
-      this.#refuseLate(incoming, this.#serve(incoming));
-    } catch (error) {
-      this.#refuse(incoming, error);
-    }
+    this.#orRefuse(incoming, () => this.#serve(incoming));
   };
 
   /** Messages of clients, which the own reader may read. */
@@ -118,11 +114,7 @@ export class Dispatcher {
     isHot: (url) => MESSAGE_LEAVES.has(this.#route(url)?.leaf),
     handle: (req, res) => {
       const incoming = { req, res, trace: this.#traceOf(req, res) };
-      try {
-        this.#refuseLate(incoming, this.#serveMessage(incoming));
-      } catch (error) {
-        this.#refuse(incoming, error);
-      }
+      this.#orRefuse(incoming, () => this.#serveMessage(incoming));
     },
   };
 
@@ -134,31 +126,33 @@ export class Dispatcher {
     return new Trace({ requests, audit, log, address }, req, res, newRequestId());
   }
 
-  /** With what the work rejects with, where it does. */
-  #refuseLate(incoming: Incoming, work: Promise<void> | undefined): void {
-    work?.catch((error: unknown) => this.#refuse(incoming, error));
+  /** Refuses with what the work throws, or rejects with. */
+  #orRefuse(incoming: Incoming, serve: () => Promise<void> | undefined): void {
+    try {
+      serve()?.catch((error: unknown) => this.#refuse(incoming, error));
+    } catch (error) {
+      this.#refuse(incoming, error);
+    }
   }
 
   #serveMessage(incoming: Incoming): Promise<void> | undefined {
-    const { req, res, trace } = incoming;
-    const route = this.#messageRoute(req);
-    trace.setRoute(route.leaf, route.user);
+    const route = this.#messageRoute(incoming.req);
+    // A POST is no preflight, so this answers none.
+    this.#isAnswered(incoming, route);
+    return this.#serveOwner(incoming, route);
+  }
+
+  /** What every request goes through; whether it was a preflight, which is answered with that. Throws ORIGIN_REFUSED, HOST_REFUSED or REQUEST_INVALID. */
+  #isAnswered({ req, res, trace }: Incoming, route: Route | undefined): boolean {
+    if (route !== undefined) trace.setRoute(route.leaf, route.user);
     this.#guard(req);
-    // Answers none: only OPTIONS has nothing but that.
-    answerCors(req, res, this.#context.config.allowedOrigins);
-    const found = this.#identify(req);
-    return found instanceof Promise
-      ? found.then((principal) => this.#known(incoming, route, principal))
-      : this.#known(incoming, route, found);
+    return answerCors(req, res, this.#context.config.allowedOrigins);
   }
 
   #serve(incoming: NodeIncoming): Promise<void> | undefined {
-    const { req, res, trace } = incoming;
-    const url = req.url ?? "";
+    const url = incoming.req.url ?? "";
     const route = this.#route(url);
-    if (route !== undefined) trace.setRoute(route.leaf, route.user);
-    this.#guard(req);
-    if (answerCors(req, res, this.#context.config.allowedOrigins)) return undefined;
+    if (this.#isAnswered(incoming, route)) return undefined;
     const page = route === undefined ? this.#webRoute(url) : undefined;
     if (page !== undefined) return this.#web.serve(incoming, page);
     const own = route === undefined ? this.#meRoute(url) : undefined;
@@ -170,7 +164,11 @@ export class Dispatcher {
       return undefined;
     }
     if (route === undefined) return this.#serveOther(incoming);
-    const found = this.#identify(req);
+    return this.#serveOwner(incoming, route);
+  }
+
+  #serveOwner(incoming: Incoming, route: Route): Promise<void> | undefined {
+    const found = this.#identify(incoming.req);
     return found instanceof Promise
       ? found.then((principal) => this.#known(incoming, route, principal))
       : this.#known(incoming, route, found);

@@ -34,19 +34,10 @@ export function serveHttp(
 function readPost(context: FrontContext, request: RequestContext): Promise<void> | undefined {
   const { req, res, trace, principal, server } = request;
   trace.atEnd(context.sessions.open.add(principal, () => res.destroy(), server.name));
-  const refuse = (error: unknown): void => {
-    trace.fail(error);
-    refusePost(request, error, NO_MESSAGES);
-  };
-  try {
-    const id = req.headers[SESSION_HEADER];
-    const posted = readPosted(context, request, typeof id === "string" ? id : undefined);
-    if (!(posted instanceof Promise)) return servePost(context, request, posted);
-    return posted.then((late) => late && servePost(context, request, late), refuse);
-  } catch (error) {
-    refuse(error);
-    return undefined;
-  }
+  const id = req.headers[SESSION_HEADER];
+  const posted = readPosted(context, request, typeof id === "string" ? id : undefined);
+  if (!(posted instanceof Promise)) return servePost(context, request, posted);
+  return posted.then((late) => late && servePost(context, request, late));
 }
 
 async function servePost(
