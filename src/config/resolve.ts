@@ -33,9 +33,8 @@ export function resolveConfig(
   const absolute = (file: string): string => path.resolve(place.baseDir, file);
   const dataDir = absolute(parsed.dataDir);
   const all = Object.entries(parsed.servers);
-  const [enabled, disabled] = [false, true].map((isOff) =>
-    all.filter(([, server]) => server.disabled === isOff),
-  ) as [typeof all, typeof all];
+  const enabled = all.filter(([, server]) => !server.disabled);
+  const disabled = all.filter(([, server]) => server.disabled);
   return {
     path: place.path,
     baseDir: place.baseDir,

@@ -32,7 +32,7 @@ export interface Logged extends Saying {
 }
 
 /** The messages in an event that is as it goes out. */
-function saidIn(text: string): readonly Message[] {
+function messagesOf(text: string): readonly Message[] {
   return messagesIn(Buffer.from(dataOf(Buffer.from(text, "latin1"))));
 }
 
@@ -79,7 +79,7 @@ class Entry<Stream> implements Logged, Kept {
   }
 
   get said(): readonly Message[] {
-    return saidIn(this.text);
+    return messagesOf(this.text);
   }
 
   /** What it held is in the log no more, and this takes its place. */
