@@ -58,7 +58,8 @@ async function open(count, token) {
     });
     await Promise.all([now(), history()]);
   };
-  await Promise.all(Array.from({ length: count }, (_, at) => openOne(at)));
+  // Without panels too: a daemon that has just stood still is another than one that was busy until now.
+  await Promise.all([sleep(POLL_MS), ...Array.from({ length: count }, (_, at) => openOne(at))]);
   asked = 0;
   return {
     told: () => ({ asked, failed }),

@@ -9,6 +9,7 @@ import { parseConfig } from "../../src/config/config.ts";
 import type { SupervisorError } from "../../src/errors.ts";
 import { apply } from "../../src/operations/apply.ts";
 import type { ApplyOrder, Change } from "../../src/operations/apply.ts";
+import { figure } from "../helpers/figures.ts";
 import { temporaryStore } from "../helpers/store.ts";
 
 const url = (name: string) => ({ [name]: { url: `http://localhost:1/${name}` } });
@@ -214,7 +215,7 @@ test("a new user without a key, or with one that is somebody's, takes the whole 
   assert.equal(registry.countUsers(), 1);
 });
 
-test("300 users with groups and keys are made within a second, and looked through again in less", (t) => {
+test("300 users with groups and keys are made at once, and looked through again without a change", (t) => {
   const { registry, order } = rig(t);
   const users = Array.from({ length: 300 }, (_, at) => ({
     name: `user-${at}`,
@@ -229,7 +230,6 @@ test("300 users with groups and keys are made within a second, and looked throug
   const startedAt = performance.now();
   order({ users, groups }, { entries: { kind: "keys", secrets } });
   assert.deepEqual(order({ users, groups }, { prune: true }).changes, []);
-  const took = performance.now() - startedAt;
+  figure(t, "both", performance.now() - startedAt, 1_000);
   assert.equal(registry.countUsers(), 300);
-  assert.ok(took < 1_000, `${took} ms`);
 });
