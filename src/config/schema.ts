@@ -71,7 +71,7 @@ export const configSchema = z.strictObject({
     .enum(["own", "node"], { error: 'must be "own" or "node"' })
     .default("own")
     .describe(
-      "who reads messages of clients from their connections: `own`, which takes only what is plain and gives all else to Node's HTTP server, or that server alone (`node`)",
+      "who reads messages of clients, and their requests for event streams, from their connections: `own`, which takes only what is plain and gives all else to Node's HTTP server, or that server alone (`node`)",
     ),
   admin: z
     .union([z.literal(false), adminListener], {

@@ -1,4 +1,4 @@
-import { guarded } from "../containment.ts";
+import { contained, guarded } from "../containment.ts";
 import type { StreamableResponse } from "../http/exchange.ts";
 import { COLON } from "../mcp/bytes.ts";
 import { HEARTBEAT, formatEvent } from "../mcp/sse.ts";
@@ -119,19 +119,19 @@ export class ClientStream {
     return this.#unsent.length + this.#res.writableLength;
   }
 
-  /** Half an event may be out, so nothing can be said on it any more. */
-  readonly #broke = (): void => void this.#res.destroy();
-
-  readonly beat = guarded("request", this.#broke, () => this.#beat());
-
-  #beat(): void {
-    this.#isBeatDue = this.#isMidEvent;
-    // A client that does not read has its socket full; more bytes would only fill memory.
-    if (!this.#isMidEvent && this.#isFlowing) this.#put(HEARTBEAT_BYTES);
+  beat(): void {
+    try {
+      this.#isBeatDue = this.#isMidEvent;
+      // A client that does not read has its socket full; more bytes would only fill memory.
+      if (!this.#isMidEvent && this.#isFlowing) this.#put(HEARTBEAT_BYTES);
+    } catch (error) {
+      this.#broke(error);
+    }
   }
 
   onceDrained(resume: () => void): void {
-    (this.#res.socket ?? this.#res).once("drain", guarded("request", this.#broke, resume));
+    const broke = (): void => void this.#res.destroy();
+    (this.#res.socket ?? this.#res).once("drain", guarded("request", broke, resume));
   }
 
   end(): void {
@@ -164,15 +164,31 @@ export class ClientStream {
       this.#res.writePart(text);
       return;
     }
-    if (this.#unsent === "") process.nextTick(this.#flushLater);
+    if (this.#unsent === "") process.nextTick(flushLater, this);
     this.#unsent += text;
   }
 
-  readonly #flushLater = guarded("request", this.#broke, () => this.#flush());
+  /** The tick is over. */
+  flush(): void {
+    try {
+      this.#flush();
+    } catch (error) {
+      this.#broke(error);
+    }
+  }
 
   #flush(): void {
     const text = this.#unsent;
     this.#unsent = "";
     if (text !== "" && !this.#res.destroyed) this.#res.writePart(text);
   }
+
+  /** Half an event may be out, so nothing can be said on it any more. */
+  #broke(error: unknown): void {
+    contained("request", error);
+    this.#res.destroy();
+  }
 }
+
+/** One for all streams: most are open for long with nothing to say, and functions of their own would be the larger part of them. */
+const flushLater = (stream: ClientStream): void => stream.flush();

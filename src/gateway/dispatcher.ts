@@ -55,8 +55,11 @@ export interface DispatcherOptions extends SiteOptions {
   tokens: Pick<Tokens, "set" | "show" | "renewalOf" | "handedOver" | "connects">;
 }
 
-/** What is posted there are messages. */
-const MESSAGE_LEAVES: ReadonlySet<Leaf | undefined> = new Set(["messages", "mcp"]);
+/** Where messages are posted, and event streams opened. */
+const HOT_LEAVES: Readonly<Record<"GET" | "POST", readonly (Leaf | undefined)[]>> = {
+  POST: ["messages", "mcp"],
+  GET: ["sse", "mcp"],
+};
 
 /** Takes each request of the public listener: finds out who asks, holds the path against it, and hands it to its front. */
 export class Dispatcher {
@@ -64,7 +67,7 @@ export class Dispatcher {
   readonly #context: FrontContext;
   readonly #route: ReturnType<typeof createRouter>;
   readonly #personal: Personal;
-  readonly #messageRoute: (req: RequestHead) => Route;
+  readonly #hotRoute: (req: RequestHead) => Route;
   readonly #guard: (req: RequestHead) => true;
   readonly #addressOf: (req: RequestHead) => string;
   readonly #site: ReturnType<typeof createSite>;
@@ -82,7 +85,7 @@ export class Dispatcher {
     this.#route = createRouter(context.prefix);
     this.#personal = new Personal(options, context);
     this.#addressOf = perHead((req) => context.edge.addresses.of(req));
-    this.#messageRoute = perHead(({ url = "" }) => this.#route(url)!);
+    this.#hotRoute = perHead(({ url = "" }) => this.#route(url)!);
     const guard = createGuard({
       hosts: [publicUrl.host, listen.host, ...allowedHosts],
       origins: [publicUrl.origin, ...allowedOrigins],
@@ -109,12 +112,12 @@ export class Dispatcher {
     this.#orRefuse(incoming, () => this.#serve(incoming));
   };
 
-  /** Messages of clients, which the own reader may read. */
-  readonly messages: OwnReaderOptions = {
-    isHot: (url) => MESSAGE_LEAVES.has(this.#route(url)?.leaf),
+  /** Messages of clients, and the streams that they open, which the own reader may read. */
+  readonly hot: OwnReaderOptions = {
+    isHot: (method, url) => HOT_LEAVES[method].includes(this.#route(url)?.leaf),
     handle: (req, res) => {
       const incoming = { req, res, trace: this.#traceOf(req, res) };
-      this.#orRefuse(incoming, () => this.#serveMessage(incoming));
+      this.#orRefuse(incoming, () => this.#serveHot(incoming));
     },
   };
 
@@ -135,9 +138,9 @@ export class Dispatcher {
     }
   }
 
-  #serveMessage(incoming: Incoming): Promise<void> | undefined {
-    const route = this.#messageRoute(incoming.req);
-    // A POST is no preflight, so this answers none.
+  #serveHot(incoming: Incoming): Promise<void> | undefined {
+    const route = this.#hotRoute(incoming.req);
+    // Neither a POST nor a GET is a preflight, so this answers none.
     this.#isAnswered(incoming, route);
     return this.#serveOwner(incoming, route);
   }

@@ -49,7 +49,7 @@ export async function openGateway(options: GatewayOptions): Promise<Gateway> {
   const server = createHttpServer(dispatcher.answer, {
     edge,
     takesUpgrades: true,
-    own: config.requestReader === "own" ? dispatcher.messages : undefined,
+    own: config.requestReader === "own" ? dispatcher.hot : undefined,
     onRefused: (requestId, refusal, request) => requests.refusedUnread(requestId, refusal, request),
   });
   const address = await listenAsTold(server, options);

@@ -27,7 +27,7 @@ const GET = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
 /** A listener whose messages this reader reads, and a connection to it. */
 async function rig(t: TestContext, reader: "own" | "node", serve: Serve): Promise<Rig> {
   let byNode = 0;
-  const own = { isHot: (url: string) => url === PATH, handle: serve };
+  const own = { isHot: (_method: string, url: string) => url === PATH, handle: serve };
   const server = createHttpServer(
     (req, res) => {
       byNode += 1;
@@ -124,6 +124,36 @@ for (const reader of ["own", "node"] as const) {
     socket.write(post("3").slice(30));
     await until(() => heard().includes("<3>"), "the third is answered");
     assert.equal(byNode(), reader === "own" ? 2 : 3);
+  });
+
+  test(`${reader}: a stream is asked for without a body, and messages may follow its end`, async (t) => {
+    const { socket, heard, byNode } = await rig(t, reader, (req, res) => {
+      if (req.method === "POST") return echo(req, res);
+      res.writeHead(200, { "content-type": "text/event-stream" });
+      res.writePart("one\n");
+      setImmediate(() => res.end("two\n"));
+    });
+    socket.write(GET.replace("/", PATH));
+    await until(() => heard().endsWith("0\r\n\r\n"), "the stream is over");
+    assert.equal(unchunked(heard()), "one\ntwo\n");
+    socket.write(post("1"));
+    await until(() => heard().endsWith("<1>"), "the message is answered");
+    assert.equal(byNode(), reader === "own" ? 0 : 2);
+  });
+
+  test(`${reader}: a client that ends its side of a stream ends the stream`, async (t) => {
+    let isOver = false;
+    const { socket, heard } = await rig(t, reader, (_req, res) => {
+      res.on("close", () => (isOver = true));
+      res.writeHead(200, { "content-type": "text/event-stream" });
+      res.writePart("one\n");
+    });
+    socket.write(GET.replace("/", PATH));
+    await until(() => heard().includes("one"), "the stream is there");
+    const ended = once(socket, "close");
+    socket.end();
+    await ended;
+    await until(() => isOver, "whoever answers hears of it");
   });
 
   test(`${reader}: an answer without a length goes out in chunks`, async (t) => {

@@ -106,16 +106,18 @@ const rarely = (random: Random): boolean => random() < 0.06;
 
 /** One message: mostly as clients write it, here and there with something that they do not. */
 function messageOf(random: Random): string {
-  const body = pick(random, BODIES);
+  const usual = pick(random, ["POST", "POST", "POST", "GET"]);
+  const body = usual === "POST" ? pick(random, BODIES) : "";
   const isOdd = random() < 0.5;
   const odd = (): boolean => isOdd && rarely(random);
-  const lines = ["Host: localhost", `Content-Length: ${body.length}`];
+  const lines = ["Host: localhost"];
+  if (usual === "POST") lines.push(`Content-Length: ${body.length}`);
   for (const line of PLAIN_LINES) if (random() < 0.4) lines.push(line);
   for (let n = isOdd ? Math.floor(random() * 3) : 0; n > 0; n--)
     lines.push(pick(random, ODD_LINES));
   if (odd()) lines.splice(Math.floor(random() * lines.length), 1);
   lines.sort(() => random() - 0.5);
-  const method = odd() ? pick(random, ODD_METHODS) : "POST";
+  const method = odd() ? pick(random, ODD_METHODS) : usual;
   const target = odd() ? pick(random, ODD_TARGETS) : pick(random, TARGETS);
   const version = odd() ? pick(random, ODD_VERSIONS) : "HTTP/1.1";
   const ending = odd() ? pick(random, ["\n", "\r", "\r\r\n"]) : "\r\n";

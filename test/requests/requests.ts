@@ -58,7 +58,7 @@ async function serverOf(reader: "own" | "node") {
     });
   };
   const own = {
-    isHot: (url: string) => url.startsWith("/hot"),
+    isHot: (_method: string, url: string) => url.startsWith("/hot"),
     handle: (req: HttpRequest, res: HttpResponse) => {
       counts.own += 1;
       take(req, res);

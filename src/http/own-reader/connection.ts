@@ -2,7 +2,7 @@ import type { Socket } from "node:net";
 import { contained } from "../../containment.ts";
 import type { StreamableResponse, HttpRequest } from "../exchange.ts";
 import { readHead } from "./head.ts";
-import type { MessageHead } from "./head.ts";
+import type { OwnHead, OwnMethod } from "./head.ts";
 import { OwnRequest } from "./request.ts";
 import { OwnResponse } from "./response.ts";
 import type { AnswerHolder } from "./response.ts";
@@ -22,8 +22,8 @@ export interface ConnectionOwner {
   readonly keepAlive: string;
   /** Whether more requests are taken on connections that are open. */
   readonly isListening: boolean;
-  /** Whether a message to this target is for the own reader. */
-  isHot(url: string): boolean;
+  /** Whether a request to this target is for the own reader. */
+  isHot(method: OwnMethod, url: string): boolean;
   handle(request: HttpRequest, response: StreamableResponse): void;
   /** The connection is Node's from here on, with the bytes that nobody has read. */
   handOver(socket: Socket, unread: Buffer): void;
@@ -31,6 +31,12 @@ export interface ConnectionOwner {
   refuse(socket: Socket, why: Refused): void;
   /** The connection is closed, or another's. */
   forget(connection: OwnConnection): void;
+}
+
+/** A head that may come again, all bytes of it as latin1. */
+interface KnownHead {
+  readonly text: string;
+  readonly head: OwnHead;
 }
 
 interface Message {
@@ -47,11 +53,12 @@ type State =
   /** Closed, or another's. */
   | { readonly kind: "over" };
 
+const NO_HEADS: readonly KnownHead[] = [];
 const WAITING: State = { kind: "waiting" };
 const OVER: State = { kind: "over" };
 
 /**
- * A connection as long as it sends messages to hot routes, one behind the other, in the strict subset
+ * A connection as long as it sends requests to hot routes, one behind the other, in the strict subset
  * of HTTP/1.1 that `readHead` takes. At the first that is none it goes to Node's server, between two
  * messages, with every byte that was not read, and never comes back: it has one owner at each time.
  */
@@ -64,7 +71,7 @@ export class OwnConnection implements AnswerHolder {
   /** Nothing has come over it yet. */
   isFresh = true;
   readonly #owner: ConnectionOwner;
-  readonly #heads: MessageHead[] = [];
+  #heads: readonly KnownHead[] = NO_HEADS;
   #state: State = WAITING;
   #ahead: Buffer | undefined;
 
@@ -167,13 +174,12 @@ export class OwnConnection implements AnswerHolder {
     if (request.left > 0 && !request.isTaken) this.socket.pause();
   }
 
-  #headIn(bytes: Buffer, end: number): MessageHead | undefined {
+  #headIn(bytes: Buffer, end: number): OwnHead | undefined {
     const text = bytes.toString("latin1", 0, end);
-    for (const known of this.#heads) if (known.text === text) return known;
+    for (const known of this.#heads) if (known.text === text) return known.head;
     const head = readHead(text);
-    if (head === undefined || !this.#owner.isHot(head.url)) return undefined;
-    if (this.#heads.length === MAX_HEADS) this.#heads.shift();
-    this.#heads.push(head);
+    if (head === undefined || !this.#owner.isHot(head.method, head.url)) return undefined;
+    if (head.method === "POST") this.#heads = [...this.#heads, { text, head }].slice(-MAX_HEADS);
     return head;
   }
 

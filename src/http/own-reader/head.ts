@@ -1,10 +1,12 @@
 import type { IncomingHttpHeaders } from "node:http";
 import { fieldName, withoutBlanks } from "../../platform/header-fields.ts";
 
-/** The head of a message that the own reader takes. Of one text there is one on each connection that sends it again. */
-export interface MessageHead {
-  /** All bytes of it, as latin1, up to the empty line. */
-  readonly text: string;
+/** What the own reader takes: messages, and requests for an event stream. */
+export type OwnMethod = "GET" | "POST";
+
+/** The head of a request that the own reader takes. */
+export interface OwnHead {
+  readonly method: OwnMethod;
   readonly url: string;
   /** By their names in lower case. */
   readonly headers: IncomingHttpHeaders;
@@ -13,11 +15,8 @@ export interface MessageHead {
   readonly contentLength: number;
 }
 
-/** What every request of this kind begins and ends its first line with. */
-const METHOD = "POST ";
-const VERSION = " HTTP/1.1";
-/** A path of unreserved letters and slashes, and a query without what anybody might take for a fragment (RFC 3986, 3.3 and 3.4). */
-const TARGET = /^\/[\w./~-]*(?:\?[!"$-~]*)?$/;
+/** The first line: a path of unreserved letters and slashes, and a query without what anybody might take for a fragment (RFC 3986, 3.3 and 3.4). */
+const FIRST_LINE = /^(GET|POST) (\/[\w./~-]*(?:\?[!"$-~]*)?) HTTP\/1\.1$/;
 /** What no head of ours has in it, the ends of its lines but for pairs; obs-text (0x80 to 0xFF) is for Node to judge. */
 const ODD = /[^\t\x20-\x7e\r\n]|\r(?!\n)|(?<!\r)\n/;
 /** Clients send a dozen. A head is kept for those that are like it, and each field of it takes many times its bytes. */
@@ -38,15 +37,15 @@ const FOR_NODE = new Set([
 ]);
 
 /**
- * Reads the head of a message to a hot route; undefined for everything that is not of the strict
- * subset, be it good HTTP/1.1 or not: `POST`, a plain target, each name once and not too many,
- * exactly one Host and one Content-Length of digits, `Connection: keep-alive` or none. What is read
- * here Node reads the same way.
+ * Reads the head (all bytes up to the empty line, as latin1) of a request to a hot route; undefined for
+ * everything that is not of the strict subset, be it good HTTP/1.1 or not: `POST` with exactly one
+ * Content-Length of digits or `GET` with none, a plain target, each name once and not too many, exactly
+ * one Host, `Connection: keep-alive` or none. What is read here Node reads the same way.
  */
-export function readHead(text: string): MessageHead | undefined {
+export function readHead(text: string): OwnHead | undefined {
   if (ODD.test(text)) return undefined;
   let end = endOfLine(text, 0);
-  const url = targetIn(text.slice(0, end));
+  const [, method, url] = FIRST_LINE.exec(text.slice(0, end)) ?? [];
   if (url === undefined) return undefined;
   const headers = Object.create(null) as IncomingHttpHeaders;
   const rawHeaders: string[] = [];
@@ -55,21 +54,17 @@ export function readHead(text: string): MessageHead | undefined {
     if (!addField(text.slice(start, end), headers, rawHeaders)) return undefined;
     if (rawHeaders.length > 2 * MAX_FIELDS) return undefined;
   }
-  const { host, connection, "content-length": length = "" } = headers;
+  const { host, connection, "content-length": length } = headers;
   const isKept = connection === undefined || connection.toLowerCase() === "keep-alive";
-  if (host === undefined || !LENGTH.test(length) || !isKept) return undefined;
-  return { text, url, headers, rawHeaders, contentLength: Number(length) };
+  const isFramed = method === "GET" ? length === undefined : LENGTH.test(length ?? "");
+  if (host === undefined || !isKept || !isFramed) return undefined;
+  const contentLength = Number(length ?? 0);
+  return { method: method as OwnMethod, url, headers, rawHeaders, contentLength };
 }
 
 function endOfLine(text: string, from: number): number {
   const end = text.indexOf("\r\n", from);
   return end === -1 ? text.length : end;
-}
-
-function targetIn(line: string): string | undefined {
-  if (!line.startsWith(METHOD) || !line.endsWith(VERSION)) return undefined;
-  const target = line.slice(METHOD.length, -VERSION.length);
-  return TARGET.test(target) ? target : undefined;
 }
 
 /** False where the field is none, is there twice, or is for Node. */

@@ -1,13 +1,14 @@
 import type { Socket } from "node:net";
 import { OwnConnection } from "./connection.ts";
 import type { ConnectionOwner, Refused } from "./connection.ts";
+import type { OwnMethod } from "./head.ts";
 import type { StreamableResponse, HttpRequest } from "../exchange.ts";
 
 /** What a listener has for the connections of the own reader. */
 export interface OwnReaderOptions {
-  /** Whether a message to this target, path and query, is for the own reader. */
-  isHot(url: string): boolean;
-  /** Answers a message; what it throws costs the connection. */
+  /** Whether a request to this target, path and query, is for the own reader. */
+  isHot(method: OwnMethod, url: string): boolean;
+  /** Answers a request; what it throws costs the connection. */
   handle(request: HttpRequest, response: StreamableResponse): void;
 }
 
@@ -32,9 +33,10 @@ export interface ReaderListener {
 }
 
 /**
- * Reads messages to hot routes from accepted connections, without Node's HTTP server, which takes more
- * time for a request than all else that is done for it. What is not as plain as nearly all of them are
- * goes to that server, connection and all.
+ * Reads messages to hot routes, and requests for event streams, from accepted connections, without
+ * Node's HTTP server, which takes more time for a request than all else that is done for it, and keeps
+ * more for a stream that is open. What is not as plain as nearly all of them are goes to that server,
+ * connection and all.
  */
 export class OwnReader implements ConnectionOwner {
   readonly keepAlive: string;
@@ -60,8 +62,8 @@ export class OwnReader implements ConnectionOwner {
     return this.#listener.isListening;
   }
 
-  isHot(url: string): boolean {
-    return this.#options.isHot(url);
+  isHot(method: OwnMethod, url: string): boolean {
+    return this.#options.isHot(method, url);
   }
 
   handle(request: HttpRequest, response: StreamableResponse): void {

@@ -2,7 +2,7 @@ import type { Socket } from "node:net";
 import type { BodySink } from "../../platform/body-request.ts";
 import type { HttpRequest } from "../exchange.ts";
 import { MAX_DROPPED_BYTES } from "../read-body.ts";
-import type { MessageHead } from "./head.ts";
+import type { OwnHead } from "./head.ts";
 
 /** The body goes to whoever takes it, as it comes. */
 type Taken =
@@ -15,30 +15,38 @@ const OVER: Taken = { kind: "over" };
 
 /** A request whose head was read by the own reader; its body comes by `push`. */
 export class OwnRequest implements HttpRequest {
-  readonly method = "POST";
   readonly httpVersionMajor = 1;
   readonly socket: Socket;
-  readonly sameHead: MessageHead;
+  readonly #head: OwnHead;
   /** Bytes of the body that have not come yet. */
   left: number;
   #body: Taken = { kind: "untaken", early: [] };
 
-  constructor(socket: Socket, head: MessageHead) {
+  constructor(socket: Socket, head: OwnHead) {
     this.socket = socket;
-    this.sameHead = head;
+    this.#head = head;
     this.left = head.contentLength;
   }
 
-  get url(): string {
-    return this.sameHead.url;
+  get method(): OwnHead["method"] {
+    return this.#head.method;
   }
 
-  get headers(): MessageHead["headers"] {
-    return this.sameHead.headers;
+  get url(): string {
+    return this.#head.url;
+  }
+
+  get headers(): OwnHead["headers"] {
+    return this.#head.headers;
   }
 
   get rawHeaders(): string[] {
-    return this.sameHead.rawHeaders;
+    return this.#head.rawHeaders;
+  }
+
+  /** A stream is asked for once: nothing that is found out of its head is worth keeping. */
+  get sameHead(): OwnHead | undefined {
+    return this.#head.method === "POST" ? this.#head : undefined;
   }
 
   /** Whether what comes next is wanted, or dropped. */
