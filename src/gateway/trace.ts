@@ -56,7 +56,8 @@ export class Trace implements CallWatch {
 
   /** To be done when the request is over: answered, failed, or left by its client. */
   atEnd(work: () => void): void {
-    this.#atEnd = [...this.#atEnd, work];
+    // A spread takes room for sixteen more.
+    this.#atEnd = this.#atEnd.concat(work);
   }
 
   setRoute(route: RouteName, pathUser: string | null = null): void {

@@ -9,16 +9,15 @@ const MAX_STRANGERS = 32;
 /** A stranger is left alone for so long: the clients of an office that all come back at once are strangers too. */
 const GRACE_MS = 5_000;
 
-interface Entry {
+interface Stranger {
   readonly socket: Socket;
-  readonly network: string | undefined;
   readonly openedAt: number;
 }
 
 interface Network {
   count: number;
   /** The oldest first, which is the order of a Set. */
-  readonly strangers: Set<Entry>;
+  readonly strangers: Set<Stranger>;
 }
 
 /** A relayed stream takes a second file, its message a third, and children take theirs. */
@@ -43,9 +42,12 @@ function mostByOpenFiles(): number {
  */
 export class Connections {
   readonly #networks = new Map<string, Network>();
-  readonly #strangers = new Set<Entry>();
-  readonly #bySocket = new WeakMap<object, Entry>();
-  readonly #sockets = new Set<Socket>();
+  readonly #strangers = new Set<Stranger>();
+  readonly #bySocket = new WeakMap<object, Stranger>();
+  /** With the network that each counts in. */
+  readonly #sockets = new Map<Socket, string | undefined>();
+  /** One for all: a function of its own would be with each for as long as it is open. */
+  readonly #closed: (this: Socket) => void;
   readonly #mayHoldMany: (address: string) => boolean;
   readonly #now: () => number;
   readonly #most: number;
@@ -57,10 +59,14 @@ export class Connections {
     this.#mayHoldMany = mayHoldMany;
     this.#now = now;
     this.#most = most;
+    const forget = (socket: Socket): void => this.#forget(socket);
+    this.#closed = function () {
+      forget(this);
+    };
   }
 
   /** Those that are open now. */
-  get open(): ReadonlySet<Socket> {
+  get open(): { readonly size: number; keys(): Iterable<Socket> } {
     return this.#sockets;
   }
 
@@ -73,27 +79,28 @@ export class Connections {
       socket.destroy();
       return false;
     }
-    const entry: Entry = { socket, network, openedAt: this.#now() };
-    this.#sockets.add(socket);
-    this.#bySocket.set(socket, entry);
-    this.#strangers.add(entry);
+    const stranger: Stranger = { socket, openedAt: this.#now() };
+    this.#sockets.set(socket, network);
+    this.#bySocket.set(socket, stranger);
+    this.#strangers.add(stranger);
     if (network !== undefined) {
       const known = this.#networks.get(network) ?? { count: 0, strangers: new Set() };
       this.#networks.set(network, known);
       known.count += 1;
-      known.strangers.add(entry);
+      known.strangers.add(stranger);
     }
-    socket.once("close", () => this.#forget(entry));
+    socket.on("close", this.#closed);
     return true;
   }
 
   /** A valid secret has come over this connection. */
   vouch(socket: object): void {
-    const entry = this.#bySocket.get(socket);
-    if (entry === undefined) return;
+    const stranger = this.#bySocket.get(socket);
+    if (stranger === undefined) return;
     this.#bySocket.delete(socket);
-    this.#strangers.delete(entry);
-    if (entry.network !== undefined) this.#networks.get(entry.network)?.strangers.delete(entry);
+    this.#strangers.delete(stranger);
+    const network = this.#sockets.get(stranger.socket);
+    if (network !== undefined) this.#networks.get(network)?.strangers.delete(stranger);
   }
 
   #makeRoom(network: string | undefined): boolean {
@@ -105,21 +112,22 @@ export class Connections {
     return true;
   }
 
-  #endOldest(strangers: ReadonlySet<Entry>, afterMs: number): boolean {
+  #endOldest(strangers: ReadonlySet<Stranger>, afterMs: number): boolean {
     const [oldest] = strangers;
     if (oldest === undefined || this.#now() - oldest.openedAt < afterMs) return false;
     oldest.socket.destroy();
     // Not when "close" comes: the next newcomer may be here before it.
-    this.#forget(oldest);
+    this.#forget(oldest.socket);
     return true;
   }
 
-  #forget(entry: Entry): void {
-    if (!this.#sockets.delete(entry.socket)) return;
-    this.vouch(entry.socket);
-    const known = entry.network === undefined ? undefined : this.#networks.get(entry.network);
+  #forget(socket: Socket): void {
+    this.vouch(socket);
+    const network = this.#sockets.get(socket);
+    this.#sockets.delete(socket);
+    const known = network === undefined ? undefined : this.#networks.get(network);
     if (known === undefined) return;
     known.count -= 1;
-    if (known.count === 0) this.#networks.delete(entry.network!);
+    if (known.count === 0) this.#networks.delete(network!);
   }
 }

@@ -120,9 +120,10 @@ export class Edge {
   #sweep(): void {
     for (const body of this.#bodies) body.passed(this.#sweepMs);
     const { open } = this.#connections;
-    for (const socket of open) limitUnread(socket, this.#unreadMs);
+    for (const socket of open.keys()) limitUnread(socket, this.#unreadMs);
     this.#sweeps += 1;
-    if (open.size > 0 && this.#sweeps % SWEEPS_A_LOOK === 0) void endVanished(open, this.#retries);
+    if (open.size > 0 && this.#sweeps % SWEEPS_A_LOOK === 0)
+      void endVanished(open.keys(), this.#retries);
   }
 }
 

@@ -39,8 +39,11 @@ interface KnownHead {
   readonly head: OwnHead;
 }
 
+/** What is to come of a request, as far as its connection has to know. */
+type Body = Pick<OwnRequest, "left" | "isTaken" | "push" | "drop" | "gone">;
+
 interface Message {
-  readonly request: OwnRequest;
+  readonly request: Body;
   readonly response: OwnResponse;
 }
 
@@ -54,6 +57,8 @@ type State =
   | { readonly kind: "over" };
 
 const NO_HEADS: readonly KnownHead[] = [];
+/** Of a request for a stream, which is open for long: its head is kept by nobody who does not want it. */
+const NO_BODY: Body = { left: 0, isTaken: true, push: (bytes) => bytes, drop() {}, gone() {} };
 const WAITING: State = { kind: "waiting" };
 const OVER: State = { kind: "over" };
 
@@ -78,11 +83,6 @@ export class OwnConnection implements AnswerHolder {
   constructor(socket: Socket, owner: ConnectionOwner) {
     this.socket = socket;
     this.#owner = owner;
-    socket.on("data", this.#onData);
-    socket.on("end", this.#onEnd);
-    socket.on("close", this.#onClose);
-    socket.on("timeout", this.#onFailure);
-    socket.on("error", this.#onFailure);
   }
 
   get keepAlive(): string {
@@ -125,9 +125,11 @@ export class OwnConnection implements AnswerHolder {
     if (ahead !== undefined) this.#guarded(() => this.#begin(ahead));
   }
 
-  readonly #onData = (bytes: Buffer): void => this.#guarded(() => this.#take(bytes));
+  onData(bytes: Buffer): void {
+    this.#guarded(() => this.#take(bytes));
+  }
 
-  readonly #onEnd = (): void => {
+  onEnd(): void {
     const state = this.#state;
     const isCut = state.kind === "message" && state.message.request.left > 0;
     if (isCut && !state.message.response.headersSent) {
@@ -135,11 +137,11 @@ export class OwnConnection implements AnswerHolder {
     } else {
       this.socket.end();
     }
-  };
+  }
 
-  readonly #onClose = (): void => this.#guarded(() => this.#over());
-
-  readonly #onFailure = (): void => void this.socket.destroy();
+  onClose(): void {
+    this.#guarded(() => this.#over());
+  }
 
   #take(bytes: Buffer): void {
     this.quietFor = 0;
@@ -166,8 +168,10 @@ export class OwnConnection implements AnswerHolder {
     // Who sends the next one along waits for no answer, and Node handles both at once.
     if (body.length > head.contentLength) return this.#handOver(bytes);
     const request = new OwnRequest(this.socket, head);
-    const message = { request, response: new OwnResponse(this) };
+    const isStream = head.method === "GET";
+    const message = { request: isStream ? NO_BODY : request, response: new OwnResponse(this) };
     this.#state = { kind: "message", message };
+    if (isStream) this.#heads = NO_HEADS;
     request.push(body);
     this.#owner.handle(request, message.response);
     // The rest waits in the kernel until somebody wants it.
@@ -179,19 +183,14 @@ export class OwnConnection implements AnswerHolder {
     for (const known of this.#heads) if (known.text === text) return known.head;
     const head = readHead(text);
     if (head === undefined || !this.#owner.isHot(head.method, head.url)) return undefined;
-    if (head.method === "POST") this.#heads = [...this.#heads, { text, head }].slice(-MAX_HEADS);
+    if (head.method === "POST")
+      this.#heads = this.#heads.slice(1 - MAX_HEADS).concat({ text, head });
     return head;
   }
 
   #handOver(bytes: Buffer): void {
-    const { socket } = this;
-    socket.off("data", this.#onData);
-    socket.off("end", this.#onEnd);
-    socket.off("close", this.#onClose);
-    socket.off("timeout", this.#onFailure);
-    socket.off("error", this.#onFailure);
     this.#over();
-    this.#owner.handOver(socket, bytes);
+    this.#owner.handOver(this.socket, bytes);
   }
 
   #close(message: Message): void {

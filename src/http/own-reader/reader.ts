@@ -42,7 +42,8 @@ export class OwnReader implements ConnectionOwner {
   readonly keepAlive: string;
   readonly #options: OwnReaderOptions;
   readonly #listener: ReaderListener;
-  readonly #connections = new Set<OwnConnection>();
+  readonly #connections = new Map<Socket, OwnConnection>();
+  readonly #listeners = listenersFor(this.#connections);
   readonly #timer: NodeJS.Timeout;
 
   constructor(options: OwnReaderOptions, listener: ReaderListener) {
@@ -55,7 +56,9 @@ export class OwnReader implements ConnectionOwner {
 
   /** A connection was accepted. */
   readonly accept = (socket: Socket): void => {
-    if (!socket.destroyed) this.#connections.add(new OwnConnection(socket, this));
+    if (socket.destroyed) return;
+    this.#connections.set(socket, new OwnConnection(socket, this));
+    for (const [event, listener] of this.#listeners) socket.on(event, listener);
   };
 
   get isListening(): boolean {
@@ -71,6 +74,7 @@ export class OwnReader implements ConnectionOwner {
   }
 
   handOver(socket: Socket, unread: Buffer): void {
+    for (const [event, listener] of this.#listeners) socket.off(event, listener);
     this.#listener.handOver(socket, unread);
   }
 
@@ -79,17 +83,17 @@ export class OwnReader implements ConnectionOwner {
   }
 
   forget(connection: OwnConnection): void {
-    this.#connections.delete(connection);
+    this.#connections.delete(connection.socket);
   }
 
   /** Ends what waits for a next request. */
   closeIdle(): void {
-    for (const connection of this.#connections) if (connection.isIdle) connection.socket.destroy();
+    for (const [socket, { isIdle }] of this.#connections) if (isIdle) socket.destroy();
   }
 
   /** Ends all, answers that are under way too. */
   closeAll(): void {
-    for (const { socket } of this.#connections) socket.destroy();
+    for (const socket of this.#connections.keys()) socket.destroy();
   }
 
   /** The listener is closed, with all its connections. */
@@ -99,9 +103,9 @@ export class OwnReader implements ConnectionOwner {
 
   #sweep(): void {
     const { limits, sweepMs } = this.#listener;
-    for (const connection of this.#connections) {
+    for (const [socket, connection] of this.#connections) {
       connection.quietFor += sweepMs;
-      const { quietFor, socket } = connection;
+      const { quietFor } = connection;
       if (connection.isClosing) {
         connection.closingFor += sweepMs;
         const isOver = quietFor > limits.closingMs || connection.closingFor > limits.lingerMs;
@@ -113,4 +117,41 @@ export class OwnReader implements ConnectionOwner {
       }
     }
   }
+}
+
+type Listener = (this: Socket, bytes: Buffer) => void;
+
+const destroy: Listener = function () {
+  this.destroy();
+};
+
+/** The same for all connections: most are open for long and say nothing, and functions of their own would be a good part of them. */
+function listenersFor(
+  connections: ReadonlyMap<Socket, OwnConnection>,
+): readonly (readonly [event: string, listener: Listener])[] {
+  return [
+    [
+      "data",
+      function (bytes) {
+        connections.get(this)?.onData(bytes);
+      },
+    ],
+    [
+      "end",
+      function () {
+        const connection = connections.get(this);
+        // One that was refused.
+        if (connection === undefined) this.end();
+        else connection.onEnd();
+      },
+    ],
+    [
+      "close",
+      function () {
+        connections.get(this)?.onClose();
+      },
+    ],
+    ["timeout", destroy],
+    ["error", destroy],
+  ];
 }

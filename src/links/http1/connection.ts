@@ -1,5 +1,5 @@
 import type { OnReadOpts, Socket } from "node:net";
-import { contained, guarded } from "../../containment.ts";
+import { contained } from "../../containment.ts";
 import { SupervisorError } from "../../errors.ts";
 import { writeFramed } from "../../platform/framed-write.ts";
 import type { OutputShare } from "../../platform/output-share.ts";
@@ -59,6 +59,8 @@ export class Connection implements ResponseSink {
   #exchange: RedirectedExchange | undefined;
   #held: Held | undefined;
   #isConnected = false;
+  /** Runs until it is. */
+  #connecting: NodeJS.Timeout | undefined;
   /** Something has come back since the request was sent. */
   #isHeard = false;
   #isOver = false;
@@ -80,20 +82,23 @@ export class Connection implements ResponseSink {
       fullReadBytes: isTls ? TLS_READ_BYTES : READ_BUFFER.length,
       push: (bytes) => this.#onData(bytes),
     });
-    socket.setTimeout(CONNECT_TIMEOUT_MS);
-    socket.once(isTls ? "secureConnect" : "connect", () => {
-      this.#isConnected = true;
-      socket.setTimeout(0);
-    });
-    socket.on("timeout", () =>
-      this.#fail(Object.assign(new Error("timed out"), { code: "ETIMEDOUT" })),
-    );
+    // A timeout of the socket's own would stay with it for good.
+    const late = (): void =>
+      this.#fail(Object.assign(new Error("timed out"), { code: "ETIMEDOUT" }));
+    this.#connecting = setTimeout(late, CONNECT_TIMEOUT_MS);
+    socket.once(isTls ? "secureConnect" : "connect", () => this.#connected());
     // What came through TLS was never read to a buffer of ours.
     if (isTls) socket.on("data", (chunk: Buffer) => this.#read(chunk));
     socket.prependListener("end", () => this.#onEnd());
     // What came before that counts, though its turn is still to come.
     socket.on("error", (error) => this.#intake.whenRead(() => this.#fail(error)));
     socket.on("close", () => this.#intake.whenRead(() => this.#onClose()));
+  }
+
+  #connected(): void {
+    this.#isConnected = true;
+    clearTimeout(this.#connecting);
+    this.#connecting = undefined;
   }
 
   send(head: string, body: Buffer | null, exchange: RedirectedExchange): void {
@@ -113,11 +118,13 @@ export class Connection implements ResponseSink {
   }
 
   /** The turn is over. Sends nothing where it was aborted. */
-  readonly sendHeld = guarded(
-    "request",
-    (failure) => this.#threw(this.#exchange, failure),
-    () => this.#sendHeld(),
-  );
+  sendHeld(): void {
+    try {
+      this.#sendHeld();
+    } catch (error) {
+      this.#threw(this.#exchange, contained("request", error));
+    }
+  }
 
   #sendHeld(): void {
     const held = this.#held;
@@ -236,6 +243,7 @@ export class Connection implements ResponseSink {
   #fail(cause: SystemError | undefined): void {
     if (this.#isOver) return;
     this.#isOver = true;
+    clearTimeout(this.#connecting);
     this.#intake.drop();
     this.#socket.destroy();
     this.#owner.release(this, false);
