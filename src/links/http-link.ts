@@ -19,6 +19,7 @@ import { assembleFor } from "./assemble.ts";
 import { Acceptance } from "./acceptance.ts";
 import { ACCEPTED } from "./link.ts";
 import type { Link, LinkEvents, PostAnswer, Posting } from "./link.ts";
+import { LazyMap, LazySet } from "../platform/lazy.ts";
 
 const ACCEPT = ["accept", "application/json, text/event-stream"];
 const ACCEPT_AND_TYPE = [...ACCEPT, "content-type", "application/json"];
@@ -46,9 +47,9 @@ export class HttpLink implements Link {
   readonly #isWithoutStream: boolean;
   readonly #events: LinkEvents;
   /** What was sent and is not fully answered, the stream of the GET among it. */
-  readonly #posts = new Set<Post>();
+  readonly #posts = new LazySet<Post>();
   /** Those of them that are requests, by id. */
-  readonly #requests = new Map<string, Post>();
+  readonly #requests = new LazyMap<string, Post>();
   /** Ids of requests that were still here when the link was over, or could not be handed on. */
   #unsent: readonly string[] = [];
   #url: URL;

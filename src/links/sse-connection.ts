@@ -15,11 +15,13 @@ import type {
   ResponseHeaders,
 } from "./http1/client.ts";
 import type { Link, PostAnswer, Posting } from "./link.ts";
+import { LazySet } from "../platform/lazy.ts";
 
 /** The answer to a POST says "accepted"; what is longer than this is not read on. */
 const MAX_ANSWER_BYTES = 64 * 1024;
 /** A server that dies has its connections ended one after the other, so much apart on a loaded machine too. */
 const VERDICT_MS = 20;
+const STREAM_HEADERS = ["accept", "text/event-stream", "cache-control", "no-cache"];
 const NO_HEADERS: ResponseHeaders = {};
 const NO_BODY = Buffer.alloc(0);
 
@@ -43,13 +45,14 @@ export interface SseConnectionOptions {
 }
 
 /** One session of a server that speaks HTTP with SSE (2024-11-05), as it is on the wire. */
-export class SseConnection implements Link {
+export class SseConnection implements Link, Receiver {
   readonly #options: SseConnectionOptions;
+  readonly #reader: SseReader;
   #stream: Exchange | undefined;
   /** Where messages are posted. */
   #path = "";
   #onEndpoint: ((failure: SupervisorError | undefined) => void) | undefined;
-  readonly #posts = new Set<Post>();
+  readonly #posts = new LazySet<Post>();
   /** Ids of requests that nobody has read, once the link is over or about to be. */
   #unsent: readonly string[] = [];
   /** The stream is over, and how what was posted ends is not known yet. */
@@ -59,6 +62,7 @@ export class SseConnection implements Link {
 
   private constructor(options: SseConnectionOptions) {
     this.#options = options;
+    this.#reader = new SseReader((part) => this.#onPart(part), options.wantsData, true);
   }
 
   /**
@@ -100,7 +104,7 @@ export class SseConnection implements Link {
       body,
     };
     return new Promise<PostAnswer>((resolve, reject) => {
-      const post = new Post({ messages, resolve, reject, onOver: this.#onOver });
+      const post = new Post({ messages, resolve, reject, link: this });
       post.send(client, request);
       this.#posts.add(post);
       this.#watch ??= this.#failLatePostsIn(postTimeoutMs);
@@ -175,36 +179,40 @@ export class SseConnection implements Link {
 
   #openStream(): void {
     const { client, target } = this.#options;
-    const reader = new SseReader(this.#onPart, this.#options.wantsData, true);
-    this.#stream = client.request(
-      {
-        method: "GET",
-        path: pathOf(target.url),
-        headers: withOwnHeaders(
-          ["accept", "text/event-stream", "cache-control", "no-cache"],
-          target.headers,
-        ),
-        body: null,
-      },
-      {
-        head: (status, headers) => {
-          if (status === 200 && isEventStream(headers["content-type"])) return;
-          this.#settle(
-            new SupervisorError(
-              "UPSTREAM_INVALID",
-              `the server answered ${status} instead of opening an event stream`,
-            ),
-          );
-        },
-        data: (chunk) => reader.push(chunk),
-        end: () => this.#onEnd(undefined),
-        fail: (error) => this.#onEnd(error),
-        broke: (thrown) => this.#onEnd(contained("session", thrown)),
-      },
+    const headers = withOwnHeaders(STREAM_HEADERS, target.headers);
+    const request = { method: "GET", path: pathOf(target.url), headers, body: null } as const;
+    this.#stream = client.request(request, this);
+  }
+
+  // For its stream.
+
+  head(status: number, headers: ResponseHeaders): void {
+    if (status === 200 && isEventStream(headers["content-type"])) return;
+    this.#settle(
+      new SupervisorError(
+        "UPSTREAM_INVALID",
+        `the server answered ${status} instead of opening an event stream`,
+      ),
     );
   }
 
-  readonly #onPart = (part: EventPart): void => {
+  data(chunk: Buffer): void {
+    this.#reader.push(chunk);
+  }
+
+  end(): void {
+    this.#onEnd(undefined);
+  }
+
+  fail(error: SupervisorError): void {
+    this.#onEnd(error);
+  }
+
+  broke(thrown: unknown): void {
+    this.#onEnd(contained("session", thrown));
+  }
+
+  #onPart(part: EventPart): void {
     if (this.#isClosed) return;
     if (part.name !== "endpoint" || !part.isLast) return this.#options.onPart(part);
     try {
@@ -215,7 +223,7 @@ export class SseConnection implements Link {
       if (this.#onEndpoint === undefined) this.#onEnd(contained("session", error));
       else this.#settle(contained("session", error));
     }
-  };
+  }
 
   #settle(failure: SupervisorError | undefined): void {
     const onEndpoint = this.#onEndpoint;
@@ -252,21 +260,20 @@ export class SseConnection implements Link {
     this.#ending = { over, timer };
   }
 
-  /** How a post ended tells whether anybody has read it. */
-  readonly #onOver = (post: Post, error: SupervisorError | undefined): void => {
+  /** How a post ended, with an error where the server has not answered, tells whether anybody has read it. */
+  over(post: Post, error: SupervisorError | undefined): void {
     this.#posts.delete(post);
     if (this.#ending === undefined || this.#isClosed) return;
     if (error?.code === "UPSTREAM_REFUSED") this.#unsent = [...this.#unsent, ...post.ids];
     if (this.#posts.size === 0) this.#ending.over();
-  };
+  }
 }
 
 interface PostOptions {
   readonly messages: readonly Message[];
   readonly resolve: (answer: PostAnswer) => void;
   readonly reject: (error: SupervisorError) => void;
-  /** With an error where the server has not answered. */
-  readonly onOver: (post: Post, error: SupervisorError | undefined) => void;
+  readonly link: Pick<SseConnection, "over">;
 }
 
 /** One message on its way, until the server has said that it took it. */
@@ -312,17 +319,17 @@ class Post implements Receiver {
   }
 
   end(): void {
-    const { resolve, onOver } = this.#options;
+    const { resolve, link } = this.#options;
     const first = this.#first ?? NO_BODY;
     const body = this.#more === undefined ? first : Buffer.concat([first, ...this.#more]);
     resolve({ status: this.#status, headers: this.#headers, body });
-    onOver(this, undefined);
+    link.over(this, undefined);
   }
 
   fail(error: SupervisorError): void {
-    const { reject, onOver } = this.#options;
+    const { reject, link } = this.#options;
     reject(error);
-    onOver(this, error);
+    link.over(this, error);
   }
 
   broke(thrown: unknown): void {

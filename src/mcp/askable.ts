@@ -3,6 +3,9 @@ export type Askable = "sampling" | "elicitation" | "roots";
 
 const ASKABLE = ["sampling", "elicitation", "roots"] as const;
 
+/** Of a client that is not asked what it declares. */
+export const NOT_ASKABLE: ReadonlySet<Askable> = new Set();
+
 /** Which of them these capabilities (JSON text of an object) declare. */
 export function askableIn(capabilities: string): ReadonlySet<Askable> {
   const declared = JSON.parse(capabilities) as Partial<Record<string, unknown>>;

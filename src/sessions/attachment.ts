@@ -17,6 +17,7 @@ import type { Front } from "./front.ts";
 import type { Carrier, InFlight } from "./in-flight.ts";
 import { Labels } from "./labels.ts";
 import type { SessionMemory } from "./session-memory.ts";
+import { LazyMap, LazySet } from "../platform/lazy.ts";
 
 /** Questions of one server that a session can have open; whatever is beyond that is not taken back when the server ends. */
 const MAX_QUESTIONS = 1_000;
@@ -57,15 +58,15 @@ export class Attachment implements Listener, Carrier {
   readonly labels: Labels;
   readonly onPart?: (part: EventPart) => void;
   /** Ids of requests that the link could not hand on. */
-  readonly refused = new Set<string>();
+  readonly refused = new LazySet<string>();
   /** The server was told that the client is there, by the gateway. */
   isGreeted = false;
   /** It serves no more; see `end`. */
   isOver = false;
   readonly #own: Own;
-  readonly #asks = new Map<string, Ask>();
+  readonly #asks = new LazyMap<string, Ask>();
   /** What the server asked the client and has no answer to, by the ids that the client knows. */
-  readonly #questions = new Set<string>();
+  readonly #questions = new LazySet<string>();
   #link: Link | undefined;
   #calls = 0;
   #isDraining = false;

@@ -4,15 +4,19 @@ import { toSupervisorError } from "../errors.ts";
 /** How long it waits after each try that failed, where the failure names no time; after the last it gives up. */
 const WAITS_MS = [500, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000, 30_000, 30_000];
 
+interface Owner {
+  /** Rejects with what keeps the session from the next generation. */
+  open(): Promise<void>;
+}
+
 /** Brings a session to the next generation without a message of its client, which may only be listening. */
 export class ComeBack {
-  readonly #open: () => Promise<void>;
+  readonly #session: Owner;
   #tries = 0;
   #timer: NodeJS.Timeout | undefined;
 
-  /** `open` rejects with what keeps the session from it. */
-  constructor(open: () => Promise<void>) {
-    this.#open = open;
+  constructor(session: Owner) {
+    this.#session = session;
   }
 
   now(): void {
@@ -32,7 +36,7 @@ export class ComeBack {
 
   async #tryOnce(): Promise<void> {
     try {
-      await this.#open();
+      await this.#session.open();
     } catch (error) {
       const { retryAfterSeconds, code } = toSupervisorError(error);
       // The session is over, or the daemon is about to be.

@@ -6,6 +6,7 @@ import type { EventLog } from "./event-log.ts";
 import type { NumberedStream } from "./numbered-stream.ts";
 import type { HttpOutlet } from "./outlet.ts";
 import type { Unread } from "./unread.ts";
+import { LazySet } from "../platform/lazy.ts";
 
 /** Which can be made to wait. */
 interface Server {
@@ -21,7 +22,7 @@ export class Flow {
   /** Counts what waits for the client to read. */
   readonly all: Unread;
   readonly #log: EventLog<NumberedStream>;
-  readonly #slow = new Set<HttpOutlet>();
+  readonly #slow = new LazySet<HttpOutlet>();
   #server: Server | undefined;
 
   constructor(log: EventLog<NumberedStream>, unread: Unread) {

@@ -34,9 +34,11 @@ import { Patience } from "./patience.ts";
 import { Readers } from "./readers.ts";
 import type { Reading, ReturnsOptions } from "./returns.ts";
 import type { ResumableAnswer } from "./resumable-answer.ts";
+import { ENDED_BY_SERVER } from "./session-errors.ts";
 import type { Place } from "./serving.ts";
 import { Session } from "./session.ts";
 import type { SessionOptions } from "./session-options.ts";
+import { LazyMap } from "../platform/lazy.ts";
 
 const TOO_MANY = "too many questions wait for the client's answer";
 /** No client has as many open at once; what a server asks must not fill the daemon. */
@@ -60,15 +62,15 @@ export class HttpFront implements Front, HttpSession {
   readonly kind = "bridge";
   readonly session: Session;
   openRequests = 0;
-  readonly cutOff = new SupervisorError("UPSTREAM_RESET", "the server ended the session");
+  readonly cutOff = ENDED_BY_SERVER;
   readonly #flow: Flow;
   /** Those that wait for an answer: by the ids that they wait for, by their progress tokens, by where the answer goes. */
-  readonly #posts = new Map<string, Post>();
-  readonly #byToken = new Map<string, Post>();
-  readonly #outlets = new Map<ResumableAnswer, Post>();
+  readonly #posts = new LazyMap<string, Post>();
+  readonly #byToken = new LazyMap<string, Post>();
+  readonly #outlets = new LazyMap<ResumableAnswer, Post>();
   readonly #answers: HttpStreams;
   /** Questions of the server that the client has not answered, by id; the text of those that wait for a way to it. */
-  readonly #asked = new Map<string, Text | undefined>();
+  readonly #asked = new LazyMap<string, Text | undefined>();
   readonly readers: Readers;
   readonly #patience: Patience;
 

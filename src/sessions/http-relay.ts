@@ -4,6 +4,7 @@ import type { Live } from "../instances/supervisor.ts";
 import { refused } from "../links/assemble.ts";
 import type { LinkEvents, PostAnswer, Posting } from "../links/link.ts";
 import { requireHttp } from "../links/target.ts";
+import { NOT_ASKABLE } from "../mcp/askable.ts";
 import type { ClientMessage } from "../mcp/client-body.ts";
 import { idsOf, isRequest, isResponse } from "../mcp/envelope.ts";
 import type { Message } from "../mcp/envelope.ts";
@@ -35,9 +36,10 @@ import type { Relaying, Way } from "./relaying.ts";
 import { RelayedStreams } from "./relayed-streams.ts";
 import type { ResumableAnswer } from "./resumable-answer.ts";
 import type { Reading, ReturnsOptions } from "./returns.ts";
-import { sessionLost } from "./session-errors.ts";
+import { ENDED_BY_SERVER, sessionLost } from "./session-errors.ts";
 import { Session } from "./session.ts";
 import type { SessionOptions } from "./session-options.ts";
+import { LazyMap } from "../platform/lazy.ts";
 
 export interface HttpRelayOptions extends Omit<SessionOptions, "connect">, ReturnsOptions {
   readonly flow: Flow;
@@ -52,12 +54,11 @@ export class HttpRelay implements Front, HttpSession, Relaying {
   readonly kind = "relay";
   readonly session: Session;
   openRequests = 0;
-  readonly cutOff = new SupervisorError("UPSTREAM_RESET", "the server ended the session");
+  readonly cutOff = ENDED_BY_SERVER;
   readonly #options: HttpRelayOptions;
-  readonly #flow: Flow;
   /** Those that wait for an answer: by the ids that they wait for, by where the answer goes. */
-  readonly #posts = new Map<string, Post>();
-  readonly #outlets = new Map<ResumableAnswer, Post>();
+  readonly #posts = new LazyMap<string, Post>();
+  readonly #outlets = new LazyMap<ResumableAnswer, Post>();
   readonly readers: Readers;
   readonly returns: RelayedStreams;
   #link: RelayLink | undefined;
@@ -66,13 +67,12 @@ export class HttpRelay implements Front, HttpSession, Relaying {
   constructor(options: HttpRelayOptions, live?: Live, childId?: string) {
     const { instance, flow } = options;
     this.#options = options;
-    this.#flow = flow;
     const connect = (next: Live, events: LinkEvents, at: Attachment): RelayLink => {
       if (this.session.memory.initialize === undefined) throw sessionLost(instance.ref);
       return this.#open(next, events, at);
     };
     this.session = new Session({ ...options, connect }, this);
-    this.session.begin({ instance, askable: new Set() });
+    this.session.begin({ instance, askable: NOT_ASKABLE });
     if (live !== undefined)
       this.session.adopt(live, (at, events) => this.#open(live, events, at, childId));
     flow.use(this.session);
@@ -87,7 +87,7 @@ export class HttpRelay implements Front, HttpSession, Relaying {
         this.returns.end();
         options.onParked(served);
       },
-      again: () => ({ instance, askable: new Set() }),
+      again: () => ({ instance, askable: NOT_ASKABLE }),
     });
   }
 
@@ -178,7 +178,7 @@ export class HttpRelay implements Front, HttpSession, Relaying {
     this.readers.close();
     this.end();
     this.session.close(isTold);
-    this.#flow.all.close();
+    this.#options.flow.all.close();
     this.#options.log.close();
   }
 
@@ -191,24 +191,24 @@ export class HttpRelay implements Front, HttpSession, Relaying {
   onMessage(raw: Text, about: string | undefined, known?: Message): void {
     const message = known ?? messagesIn(raw)[0];
     if (message === undefined) return;
-    const full = this.#flow.all.refusal(raw.length);
+    const full = this.#options.flow.all.refusal(raw.length);
     if (full !== undefined) return this.#drop(message, full);
     this.inFlight.received([message], raw.length);
     if (isResponse(message)) return this.#answerOne(raw, message.id!);
     const stream = this.returns.open;
     const post = about === undefined ? this.#openPost() : this.#posts.get(about);
     if (about !== undefined && post !== undefined && canCarry(post))
-      emitOn(post, raw, (text) => this.#flow.emit(post.outlet, text, message));
-    else if (stream !== undefined) emit(this.#flow, stream, raw, message);
-    else if (post?.isStream === true) emit(this.#flow, post.outlet, raw, message);
-    else this.#flow.keep(raw);
+      emitOn(post, raw, (text) => this.#options.flow.emit(post.outlet, text, message));
+    else if (stream !== undefined) emit(this.#options.flow, stream, raw, message);
+    else if (post?.isStream === true) emit(this.#options.flow, post.outlet, raw, message);
+    else this.#options.flow.keep(raw);
   }
 
   /** What the server sent finds no room. */
   #drop(message: Message, error: SupervisorError): void {
     if (isResponse(message)) this.onDropped(message.id!, error);
     else if (isRequest(message)) this.session.tell(refused(message.id!, error));
-    else this.#flow.all.drop();
+    else this.#options.flow.all.drop();
   }
 
   onDropped(id: string, error: SupervisorError): void {
@@ -324,7 +324,7 @@ export class HttpRelay implements Front, HttpSession, Relaying {
     this.#posts.delete(id);
     if (post.waiting.size === 1) this.#forget(post);
     const message = { id, method: undefined };
-    answerOne(post, raw, id, (text) => this.#flow.emit(post.outlet, text, message));
+    answerOne(post, raw, id, (text) => this.#options.flow.emit(post.outlet, text, message));
   }
 
   /** Its server will not answer it, and goes on. */
@@ -352,7 +352,7 @@ export class HttpRelay implements Front, HttpSession, Relaying {
 
   #forget(post: Post): void {
     this.#outlets.delete(post.outlet);
-    this.#flow.delete(post.outlet);
+    this.#options.flow.delete(post.outlet);
     for (const id of post.waiting) if (this.#posts.get(id) === post) this.#posts.delete(id);
   }
 

@@ -4,6 +4,7 @@ import type { ClientMessage } from "../mcp/client-body.ts";
 import type { Message } from "../mcp/envelope.ts";
 import { textAt, valueAt } from "../mcp/json-span.ts";
 import type { IdleHold, Usage } from "../instances/supervisor.ts";
+import { LazyMap, LazySet } from "../platform/lazy.ts";
 
 /** For a task that names no end; whoever waits for longer asks how it is, which is use. */
 const TASK_MS = 60 * 60_000;
@@ -15,11 +16,11 @@ const LONGEST_TASK_MS = 24 * 60 * 60_000;
  */
 export class IdleHolds implements IdleHold {
   readonly #usage: Usage;
-  readonly #subscriptions = new Set<string>();
+  readonly #subscriptions = new LazySet<string>();
   /** Of the child, by id. */
-  readonly #questions = new Set<string>();
+  readonly #questions = new LazySet<string>();
   /** Subscriptions that the server may still refuse, by the id of the request. */
-  readonly #unsure = new Map<string, string>();
+  readonly #unsure = new LazyMap<string, string>();
 
   /** `performance.now()` at which the last of its tasks may be over. */
   #tasksUntil = 0;

@@ -10,6 +10,7 @@ import type { IdleHolds } from "./idle-holds.ts";
 import type { Usage } from "../instances/supervisor.ts";
 import { noteUnanswerable } from "./calls.ts";
 import type { CallOutcome, CallWatch, OpenCall } from "./calls.ts";
+import { LazyMap } from "../platform/lazy.ts";
 
 /** What a request means for the instance: a ping asks nothing of the server, `initialize` says nothing of how well it does. */
 type Kind = "ping" | "initialize" | "call";
@@ -76,10 +77,10 @@ export interface Unanswered {
 
 /** The requests of one session that wait for an answer, by id. Counts them into the instance's usage. */
 export class InFlight {
-  readonly #open = new Map<string, Open>();
+  readonly #open = new LazyMap<string, Open>();
   /** Those that call a tool, for whoever wants to know what became of them. */
-  readonly #calls = new Map<string, OpenCall>();
-  readonly #byToken = new Map<string, string>();
+  readonly #calls = new LazyMap<string, OpenCall>();
+  readonly #byToken = new LazyMap<string, string>();
   readonly #usage: Usage;
   #noted = 0;
   /** Of an answer that comes in pieces. */

@@ -1,6 +1,7 @@
 import { isResponse } from "../mcp/envelope.ts";
 import type { Message } from "../mcp/envelope.ts";
 import type { EventPart } from "../mcp/sse.ts";
+import { LazySet } from "../platform/lazy.ts";
 
 /** Ids that are remembered at once; the oldest is forgotten for a new one, so that a server that takes nothing fills no memory. */
 const MAX_IDS = 1000;
@@ -12,7 +13,7 @@ const MAX_HELD_BYTES = 64 * 1024 * 1024;
  * server, which had the message after all, answers nevertheless. JSON-RPC knows one answer a request.
  */
 export class LateAnswers {
-  readonly #ids = new Set<string>();
+  readonly #ids = new LazySet<string>();
   #held: Buffer[] = [];
   #heldBytes = 0;
   #isPassing = false;
@@ -21,7 +22,8 @@ export class LateAnswers {
   expect(ids: readonly string[]): void {
     for (const id of ids) {
       this.#ids.add(id);
-      if (this.#ids.size > MAX_IDS) this.#ids.delete(this.#ids.values().next().value!);
+      const [oldest] = this.#ids;
+      if (this.#ids.size > MAX_IDS) this.#ids.delete(oldest!);
     }
   }
 

@@ -1,7 +1,8 @@
+import { NOT_ASKABLE } from "../mcp/askable.ts";
 import { unawaited, guarded } from "../containment.ts";
 import { SupervisorError, toSupervisorError } from "../errors.ts";
 import type { Follower, Live } from "../instances/supervisor.ts";
-import type { Link, LinkEvents, Listener } from "../links/link.ts";
+import type { Link, Listener } from "../links/link.ts";
 import type { ClientMessage } from "../mcp/client-body.ts";
 import type { Message } from "../mcp/envelope.ts";
 import { locate, textAt } from "../mcp/json-span.ts";
@@ -20,7 +21,6 @@ import { isRepeatable, isSentAgain } from "./resend.ts";
 import { isNewProgress } from "./shown-progress.ts";
 import type { Unread } from "./unread.ts";
 
-const NOBODY_ASKABLE: LinkEvents["askable"] = new Set();
 const PROGRESS = '"notifications/progress"';
 
 /** Where the request is. */
@@ -60,7 +60,7 @@ export class ModernPost implements Listener, Follower {
     this.#inFlight = new InFlight(instance.usage, undefined, mayRepeat);
     const begin = guarded("request", this.#broke, () => this.#begin());
     this.#timer = setTimeout(begin, PATIENCE_MS);
-    this.#comeBack = new ComeBack(() => this.#sendToNext());
+    this.#comeBack = new ComeBack({ open: () => this.#sendToNext() });
   }
 
   /** See `GivesUp.listensTo`. */
@@ -133,7 +133,7 @@ export class ModernPost implements Listener, Follower {
   #hand(at: ModernServing): void {
     const message = this.#message!;
     const link = at.connect({
-      askable: NOBODY_ASKABLE,
+      askable: NOT_ASKABLE,
       listener: this,
       onClosed: (failure) => {
         if (failure !== undefined) return this.#broke(failure);

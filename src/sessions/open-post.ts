@@ -15,6 +15,7 @@ import type { Flow } from "./flow.ts";
 import type { Unanswered } from "./in-flight.ts";
 import type { HttpOutlet } from "./outlet.ts";
 import type { ResumableAnswer } from "./resumable-answer.ts";
+import type { LazyMap } from "../platform/lazy.ts";
 
 /** What is said in a client's place that has no stream for a question. */
 export const TAKES_JSON_ALONE =
@@ -190,7 +191,10 @@ export interface Failed {
 }
 
 /** Takes these requests from the POSTs, by their ids, that wait for them. */
-export function takeFrom(posts: Map<string, Post>, unanswered: readonly Unanswered[]): Failed[] {
+export function takeFrom(
+  posts: LazyMap<string, Post>,
+  unanswered: readonly Unanswered[],
+): Failed[] {
   const failed = new Map<Post, Unanswered[]>();
   for (const one of unanswered) {
     const post = posts.get(one.id);

@@ -3,18 +3,22 @@ import type { SupervisorError } from "../errors.ts";
 import { begin, canCarry } from "./open-post.ts";
 import type { Post } from "./open-post.ts";
 
+interface Posts {
+  values(): Iterable<Post>;
+}
+
 /**
  * Makes streams of the answers of a session that are silent for too long. One timer for all of its
  * posts: nearly all are answered at once, and a timer each would be wasted.
  */
 export class Patience {
-  readonly #posts: ReadonlyMap<string, Post>;
+  readonly #posts: Posts;
   readonly #broke: (failure: SupervisorError) => void;
   #timer: NodeJS.Timeout | undefined;
   #ms = 0;
 
   /** `posts` are those that wait, the oldest first; `broke` is told what throws. */
-  constructor(posts: ReadonlyMap<string, Post>, broke: (failure: SupervisorError) => void) {
+  constructor(posts: Posts, broke: (failure: SupervisorError) => void) {
     this.#posts = posts;
     this.#broke = broke;
   }

@@ -10,6 +10,7 @@ import { park, serveAgain, wake } from "./serve-again.ts";
 import type { Place } from "./serving.ts";
 import type { Session } from "./session.ts";
 import type { Unread } from "./unread.ts";
+import { LazyMap } from "../platform/lazy.ts";
 
 export interface ReadersOptions {
   readonly session: Session;
@@ -35,10 +36,14 @@ export class Readers {
    * a session that is parked meanwhile would take the word to its server along.
    */
   #earlier: Promise<unknown> = Promise.resolve();
-  readonly #byOutlet = new Map<ClientOutlet, ResumableAnswer>();
+  readonly #byOutlet = new LazyMap<ClientOutlet, ResumableAnswer>();
 
   constructor(options: ReadersOptions) {
-    this.#options = options;
+    // What it is given is often a part of much more, none of which is to be kept by it.
+    const { session, front, unread, resumeWindowMs, isStateful } = options;
+    const { hasLost, onGone, onParked, again } = options;
+    const own = { session, front, unread, resumeWindowMs, isStateful };
+    this.#options = { ...own, hasLost, onGone, onParked, again };
     const abandon = guarded("session", this.#broke, () =>
       unawaited("session", this.#broke, this.#abandon()),
     );

@@ -34,8 +34,8 @@ export interface RecoveryOptions extends Pick<
 export class Recovery {
   readonly #options: RecoveryOptions;
 
-  constructor(options: RecoveryOptions) {
-    this.#options = options;
+  constructor({ session, front, sender, resend, isStateful, survival }: RecoveryOptions) {
+    this.#options = { session, front, sender, resend, isStateful, survival };
   }
 
   /** `at` answers nothing any more; of the requests with the ids `unsent` it was handed nothing. */

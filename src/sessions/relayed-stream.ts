@@ -10,6 +10,7 @@ import { beginStream } from "./bridged-answer.ts";
 import type { ExchangeOwner, HttpExchange } from "./http-exchange.ts";
 import type { ResumableAnswer } from "./resumable-answer.ts";
 import type { Way } from "./relaying.ts";
+import { LazyMap } from "../platform/lazy.ts";
 
 /** How long it waits before a remote is asked for a stream again that has broken off; the last one again and again. */
 const WAITS_MS = [500, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000];
@@ -37,7 +38,7 @@ export class RelayedStream {
   readonly #onBegun: () => void;
   readonly #onOver: () => void;
   /** The server's streams that feed it: that of the generation that serves, and those of others that drain. */
-  readonly #feeds = new Map<Way, Feed>();
+  readonly #feeds = new LazyMap<Way, Feed>();
   /** The last id of a server's own that came, and by which way. */
   #last: { readonly way: Way; readonly id: string } | undefined;
   #state: "waiting" | "refused" | "open" | "over" = "waiting";

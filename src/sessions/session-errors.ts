@@ -31,3 +31,9 @@ export const unknownClient = (): SupervisorError =>
     "SESSION_NOT_FOUND",
     "no session of this client is known: connect anew, and begin with initialize",
   );
+
+/** Of any session over Streamable HTTP: one for each would keep the stack of its beginning. */
+export const ENDED_BY_SERVER = new SupervisorError(
+  "UPSTREAM_RESET",
+  "the server ended the session",
+);

@@ -10,12 +10,14 @@ import { cursorIn } from "./list-pages.ts";
 import { ShownLists } from "./shown-lists.ts";
 import type { WrittenLists } from "./shown-lists.ts";
 import { isSafeTool } from "../mcp/tool-hints.ts";
+import { LazyMap } from "../platform/lazy.ts";
 
 /** Of the URIs that one session subscribed to; what is beyond that is not told to a next generation. */
 const MAX_URIS = 1_000;
 const MAX_URI_BYTES = 64 * 1024;
 /** Of a list of tools that is read for what may be sent again. */
 const MAX_TOOLS_BYTES = 1024 * 1024;
+const NO_TOOLS: ReadonlySet<string> = new Set();
 
 /** What a server said of itself in its answer to `initialize`. */
 export interface ServerSide {
@@ -107,9 +109,9 @@ export class SessionMemory {
   #level: ClientMessage | undefined;
   /** What the client was shown of each list. */
   readonly lists = new ShownLists();
-  readonly #subscriptions = new Map<string, ClientMessage>();
+  readonly #subscriptions = new LazyMap<string, ClientMessage>();
   #uriBytes = 0;
-  #safeTools: ReadonlySet<string> = new Set();
+  #safeTools: ReadonlySet<string> = NO_TOOLS;
 
   /** It was on a generation, or its client's `initialize` was answered without one. */
   get isBegun(): boolean {
@@ -140,7 +142,7 @@ export class SessionMemory {
   }
 
   /** The requests that subscribed, by the URI's JSON text. */
-  get subscriptions(): ReadonlyMap<string, ClientMessage> {
+  get subscriptions(): Omit<LazyMap<string, ClientMessage>, "set" | "delete" | "clear"> {
     return this.#subscriptions;
   }
 

@@ -26,6 +26,7 @@ import { serve, unserve } from "./serving.ts";
 import type { Place, Serving } from "./serving.ts";
 import { Sleeper } from "./sleeper.ts";
 import { Waiting } from "./waiting.ts";
+import { LazySet } from "../platform/lazy.ts";
 
 /** Backends that may die while a session is told to them, before its client hears of it. */
 const MAX_TRIES = 3;
@@ -53,7 +54,7 @@ export class Session implements Follower {
   /** Its place on the generation that it is on its way to. */
   #arriving: Attachment | undefined;
   /** Places on generations that drain: they have calls to answer still. */
-  readonly #drained = new Set<Attachment>();
+  readonly #drained = new LazySet<Attachment>();
   readonly #comeBack: ComeBack;
   readonly #recovery: Recovery;
   readonly #sender: Sender;
@@ -70,7 +71,7 @@ export class Session implements Follower {
     this.holder = options.holder;
     this.instance = options.instance;
     this.mark = options.mark;
-    this.#comeBack = new ComeBack(() => this.open());
+    this.#comeBack = new ComeBack(this);
     this.#sender = new Sender(this, options.isStateful, (at, messages) => {
       this.#onEnded(at, undefined);
       if (!messages.some(isRequest)) this.#hear(messages);

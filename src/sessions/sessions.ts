@@ -3,7 +3,7 @@ import { BY_KEY, isSameCredential } from "../auth/principal.ts";
 import type { Credential } from "../auth/principal.ts";
 import type { Config, ServerDef } from "../config/config.ts";
 import { SupervisorError } from "../errors.ts";
-import { askableIn } from "../mcp/askable.ts";
+import { NOT_ASKABLE, askableIn } from "../mcp/askable.ts";
 import type { ClientMessage } from "../mcp/client-body.ts";
 import { capabilitiesOf, versionWantedBy } from "./capabilities.ts";
 import { helloOf } from "./call-front.ts";
@@ -126,7 +126,7 @@ export class Sessions {
   openSse(opening: SseOpening): SseFront {
     const { outlet, instance, server } = opening;
     const front = this.#addSse(opening, outlet);
-    if (server.transport !== "stdio") front.session.begin({ instance, askable: new Set() });
+    if (server.transport !== "stdio") front.session.begin({ instance, askable: NOT_ASKABLE });
     return front;
   }
 

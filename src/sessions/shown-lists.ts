@@ -3,6 +3,7 @@ import type { ClientMessage } from "../mcp/client-body.ts";
 import type { Text } from "../mcp/long-text.ts";
 import { MAX_LIST_BYTES, MAX_PAGES, cursorIn, isListMethod, pageOf } from "./list-pages.ts";
 import type { ListMethod, ListPage } from "./list-pages.ts";
+import { LazyMap } from "../platform/lazy.ts";
 
 /** What is known of a page that a client was shown: digests, however long it was. */
 interface ShownPage {
@@ -21,7 +22,7 @@ const digestOf = (text: string): string => hash("sha256", text, "base64");
 
 /** What the client of one session was shown of each list, for whoever has to tell it when that is so no more. */
 export class ShownLists {
-  readonly #byMethod = new Map<ListMethod, Shown>();
+  readonly #byMethod = new LazyMap<ListMethod, Shown>();
 
   /** The lists that the client was shown something of. */
   get methods(): ListMethod[] {

@@ -1,11 +1,12 @@
 import { cancelledBy } from "../mcp/client-body.ts";
 import { isRequest } from "../mcp/envelope.ts";
 import type { ClientMessage } from "../mcp/client-body.ts";
+import { LazyMap, LazySet } from "../platform/lazy.ts";
 
 /** Requests that wait for a child that is not there yet. Nobody has them but the session. */
 export class Waiting {
-  readonly #ids = new Map<string, number>();
-  readonly #cancelled = new Set<string>();
+  readonly #ids = new LazyMap<string, number>();
+  readonly #cancelled = new LazySet<string>();
 
   /** Resolves with those of the messages that are still wanted when the way is there; rejects as `way` does. */
   async during(
