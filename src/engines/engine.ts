@@ -115,7 +115,10 @@ export interface Running {
   isEnding(): Promise<boolean>;
   /** Whether the system says, at this moment, that it is on its way out or gone: it does nothing any more. Looks into the process table, so it is asked seldom. */
   isGone(): boolean;
-  /** Who listens where its endpoint leads: it, or somebody else, who must not get its messages. */
+  /**
+   * Who listens where its endpoint leads: it, or somebody else, who must not get its messages. Cheap
+   * for who waits for it to listen: as long as it does not, this may be as it was a moment ago.
+   */
   listeners(): Promise<Listeners>;
   /** Null unless it uses all the CPU that it may, and has for a while. */
   cpuLoad(): CpuLoad | null;

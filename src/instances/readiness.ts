@@ -2,10 +2,17 @@ import { setTimeout as delay } from "node:timers/promises";
 import { probe } from "./probe.ts";
 import type { Running } from "../engines/engine.ts";
 
-const FIRST_POLL_MS = 10;
-/** So slowly that a child is found soon after it is ready, however long it takes. */
-const POLL_GROWTH = 1.1;
-const MAX_POLL_MS = 100;
+/** How often is looked, as a share of how long it has taken so far: a child is found soon after it is ready, however long it takes. */
+interface Pace {
+  readonly leastMs: number;
+  readonly share: number;
+}
+
+/** Whether it listens. */
+const LOOKS: Pace = { leastMs: 2, share: 0.05 };
+/** Whether it serves, once it listens: it is asked. */
+const ASKS: Pace = { leastMs: 10, share: 0.1 };
+const MOST_MS = 100;
 /** What leaves it open whether a server is up tells that it is when it has been the answer for so long without a break. */
 const SURE_AFTER_MS = 1000;
 
@@ -36,7 +43,8 @@ export async function untilReady(input: ReadinessInput): Promise<Ready> {
   const { running, port, socketPath, transport, path, signal, onMissing } = input;
   /** By URL, since when (`performance.now()`) its answers leave it open. */
   const unsure = new Map<string, number>();
-  for (let pollMs = FIRST_POLL_MS; ; pollMs = Math.min(pollMs * POLL_GROWTH, MAX_POLL_MS)) {
+  const begun = performance.now();
+  for (;;) {
     const { ours, foreign } = await running.listeners();
     signal.throwIfAborted();
     const hosts = reachableHosts(ours, foreign);
@@ -57,7 +65,9 @@ export async function untilReady(input: ReadinessInput): Promise<Ready> {
         return { url, exposed: ours.filter((at) => !isLoopback(at)) };
       onMissing(answer.missing);
     }
-    await delay(pollMs, undefined, { signal }).catch(() => signal.throwIfAborted());
+    const { leastMs, share } = hosts.length === 0 ? LOOKS : ASKS;
+    const pauseMs = Math.min(Math.max(leastMs, (performance.now() - begun) * share), MOST_MS);
+    await delay(pauseMs, undefined, { signal }).catch(() => signal.throwIfAborted());
   }
 }
 

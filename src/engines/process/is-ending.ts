@@ -22,7 +22,7 @@ export async function isChildEnding(input: EndingInput): Promise<boolean> {
   try {
     if (isExiting(leader)) return true;
     if (port === null) return hasClosedPipe;
-    if (hasOwnNetwork) return !listensInside(port, await input.members());
+    if (hasOwnNetwork) return !(await listensInside(port, await input.members()));
     return (await input.listenersOn(port)).ours.length === 0;
   } catch {
     // No descriptor left for the moment: nothing speaks for its end.

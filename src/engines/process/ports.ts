@@ -33,7 +33,7 @@ export class Ports {
    */
   async take(ref: Ref): Promise<number> {
     const pin = this.pinOf(ref);
-    return pin === undefined ? await this.#find(ref) : this.#takePin(ref, pin);
+    return await (pin === undefined ? this.#find(ref) : this.#takePin(ref, pin));
   }
 
   release(port: number): void {
@@ -41,12 +41,12 @@ export class Ports {
       this.#quarantined.set(port, performance.now() + QUARANTINE_MS);
   }
 
-  #takePin({ user, server }: Ref, port: number): number {
-    const holder = this.#used.has(port) ? "another instance" : holderOf(port);
-    if (holder === undefined) {
-      this.#used.add(port);
-      return port;
-    }
+  async #takePin({ user, server }: Ref, port: number): Promise<number> {
+    const isUsed = this.#used.has(port);
+    this.#used.add(port);
+    const holder = isUsed ? "another instance" : await holderOf(port);
+    if (holder === undefined) return port;
+    if (!isUsed) this.#used.delete(port);
     throw new SupervisorError(
       "INSTANCE_SPAWN_FAILED",
       `${user}/${server}: its pinned port ${port} is held by ${holder}`,

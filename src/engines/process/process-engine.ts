@@ -209,7 +209,7 @@ export class ProcessEngine implements Engine<ChildServer> {
       isGone: () => tree.isGone,
       isEnding: () => tree.isEnding(port),
       listeners: async () =>
-        port === null ? { ours: [], foreign: [] } : await tree.listenersOn(port),
+        port === null ? { ours: [], foreign: [] } : await tree.awaitedListenersOn(port),
       cpuLoad: () => tree.cpuLoad(),
       onBusy: (tell) => tree.onBusy(tell),
       rssBytes: () => tree.rssBytes(),

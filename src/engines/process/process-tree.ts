@@ -8,7 +8,7 @@ import { residentBytes } from "./held-memory.ts";
 import { isChildEnding, isExiting } from "./is-ending.ts";
 import { isCountedAlone } from "./limits.ts";
 import { splitLines } from "./line-splitter.ts";
-import { listenersOn } from "./listeners.ts";
+import { ListenerLook, listenersOn } from "./listeners.ts";
 import { filesFor } from "./memory-files.ts";
 import { MessagePipes } from "./message-pipes.ts";
 import { glanceProcessTable } from "./process-table.ts";
@@ -66,6 +66,8 @@ export class ProcessTree {
   readonly #tree: DyingTree;
   readonly #files: MemoryFiles;
   readonly #messages: MessagePipes | undefined;
+  /** Until it is ready. */
+  #look: ListenerLook | undefined;
   #hasEnded = false;
   #tellSpent = (): void => {};
   #strain!: (hit: LimitHit) => void;
@@ -154,6 +156,12 @@ export class ProcessTree {
     // Its network has nobody else in it.
     if (this.socketPath !== null) return { ours: ["127.0.0.1"], foreign: [] };
     return await listenersOn(port, this.pid, () => this.#pids());
+  }
+
+  /** See `Running.listeners`. */
+  async awaitedListenersOn(port: number): Promise<Listeners> {
+    this.#look ??= new ListenerLook(this.pid, () => this.listenersOn(port));
+    return await this.#look.look();
   }
 
   /** See `Running.cpuLoad`. */
