@@ -48,10 +48,10 @@ export class OpenRequests {
     lastMessageAt: () => number | undefined,
     server?: string,
   ): () => void {
-    const streams = streamsIn(this.#byUser.get(holder.user));
+    const entries = this.#byUser.get(holder.user);
     const { streamsPerUser } = this.#limits;
-    if (streams.length >= streamsPerUser) {
-      const spare = leastMissed(streams);
+    if (streamsAmong(entries) >= streamsPerUser) {
+      const spare = leastMissed(streamsIn(entries));
       if (spare === undefined)
         throw new SupervisorError(
           "TOO_MANY_STREAMS",
@@ -68,7 +68,7 @@ export class OpenRequests {
   /** Of all users. */
   get streamCount(): number {
     let count = 0;
-    for (const entries of this.#byUser.values()) count += streamsIn(entries).length;
+    for (const entries of this.#byUser.values()) count += streamsAmong(entries);
     return count;
   }
 
@@ -119,7 +119,12 @@ export class OpenRequests {
   }
 }
 
+const oneForStream = ({ lastMessageAt }: Entry): number => (lastMessageAt === undefined ? 0 : 1);
+
 /** Counted when asked and not kept: entries are few, and only opening a stream asks. */
+const streamsAmong = (entries: UnderWay<Entry> | undefined): number =>
+  entries?.sum(oneForStream) ?? 0;
+
 const streamsIn = (entries: Iterable<Entry> = []): Entry[] =>
   [...entries].filter(({ lastMessageAt }) => lastMessageAt !== undefined);
 

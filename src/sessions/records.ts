@@ -260,7 +260,8 @@ export class Records {
   #trim(user: string, next?: SessionRecord): void {
     const { sessionsPerUser } = this.#options.limits;
     const most = sessionsPerUser - (next === undefined ? 0 : 1);
-    if ((this.#writer.read((rows) => rows.count(user)) ?? 0) <= most) return;
+    const written = this.#writer.read((rows) => rows.count(user)) ?? 0;
+    if (written <= most || written - this.#attachedOf(user) <= most) return;
     const left = (this.#writer.read((rows) => rows.ages(user)) ?? []).flatMap(
       ({ hash: of, usedAt }) => {
         const record = this.#live.get(of);
@@ -276,6 +277,14 @@ export class Records {
         this.#options.onSurplus(record.session);
       }
     }
+  }
+
+  /** How many of a user's that are written down are in use: a client may have thousands, whose rows nobody wants to read for each that comes. */
+  #attachedOf(user: string): number {
+    let count = 0;
+    for (const { session, isStored, isAttached } of this.#live.values())
+      if (isStored && session.holder.user === user && isAttached) count += 1;
+    return count;
   }
 
   async #sweep(): Promise<void> {
