@@ -11,12 +11,16 @@ import { ShownLists } from "./shown-lists.ts";
 import type { WrittenLists } from "./shown-lists.ts";
 import { isSafeTool } from "../mcp/tool-hints.ts";
 import { LazyMap } from "../platform/lazy.ts";
+import { LruCache } from "../platform/lru-cache.ts";
 
 /** Of the URIs that one session subscribed to; what is beyond that is not told to a next generation. */
 const MAX_URIS = 1_000;
 const MAX_URI_BYTES = 64 * 1024;
 /** Of a list of tools that is read for what may be sent again. */
 const MAX_TOOLS_BYTES = 1024 * 1024;
+/** Of what is kept once for all sessions that begin alike, and of one such message. */
+const MAX_SHARED_BYTES = 256 * 1024;
+const MAX_SHARED_MESSAGE = 8 * 1024;
 const NO_TOOLS: ReadonlySet<string> = new Set();
 
 /** What a server said of itself in its answer to `initialize`. */
@@ -75,9 +79,43 @@ const written = ({ raw }: ClientMessage): string => raw.toString("latin1");
 
 /** A message that was posted once, and found to be one. */
 function read(text: string): ClientMessage {
-  const seen = peek(Buffer.from(text, "latin1"));
+  return messageIn(Buffer.from(text, "latin1"));
+}
+
+function messageIn(raw: Buffer): ClientMessage {
+  const seen = peek(raw);
   if (seen.kind !== "messages") throw new Error("what was written is no message");
   return seen.messages[0]!;
+}
+
+/**
+ * What clients of one kind say in the same words, and servers of them: one copy for all sessions. It is
+ * made anew, since what came is a piece of all that was read with it, secrets and all.
+ */
+const said = new LruCache<{ readonly bytes: number; readonly message: ClientMessage }>(
+  MAX_SHARED_BYTES,
+);
+const sides = new LruCache<{ readonly bytes: number; readonly side: ServerSide }>(MAX_SHARED_BYTES);
+
+function shared(message: ClientMessage): ClientMessage {
+  if (message.raw.length > MAX_SHARED_MESSAGE) return message;
+  const text = written(message);
+  const one = said.get(text) ?? { bytes: 2 * text.length, message: messageIn(copyOf(message.raw)) };
+  said.set(text, one);
+  return one.message;
+}
+
+function copyOf(bytes: Buffer): Buffer {
+  const copy = Buffer.allocUnsafeSlow(bytes.length);
+  bytes.copy(copy);
+  return copy;
+}
+
+function sharedSide(side: ServerSide): ServerSide {
+  const text = JSON.stringify(side);
+  const one = sides.get(text) ?? { bytes: 2 * text.length, side };
+  if (text.length <= MAX_SHARED_MESSAGE) sides.set(text, one);
+  return one.side;
 }
 
 export const initializeIn = ({ initialize }: WrittenMemory): ClientMessage => read(initialize);
@@ -156,7 +194,7 @@ export class SessionMemory {
     for (const message of messages) {
       switch (message.method) {
         case "notifications/initialized":
-          this.initialized = message;
+          this.initialized = shared(message);
           this.keeper?.changed();
           break;
         case "logging/setLevel":
@@ -214,8 +252,8 @@ export class SessionMemory {
   begun(initialize: ClientMessage, answer: Text): void {
     const serverSide = serverSideIn(answer);
     if (serverSide === undefined) return;
-    this.#initialize = initialize;
-    this.#serverSide = serverSide;
+    this.#initialize = shared(initialize);
+    this.#serverSide = sharedSide(serverSide);
     this.greeting = answer;
     this.keeper?.begun();
   }

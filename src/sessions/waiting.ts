@@ -47,6 +47,8 @@ export class Waiting {
       else this.#ids.delete(message.id!);
       if (this.#cancelled.delete(message.id!)) cancelled.add(message.id!);
     }
+    // Seldom, and for most sessions once.
+    if (this.#ids.size === 0) this.#ids.clear();
     if (cancelled.size === 0) return messages;
     return messages.filter((message) => !isRequest(message) || !cancelled.has(message.id!));
   }
