@@ -4,8 +4,6 @@ import { load } from "./load.mjs";
 import { tell } from "./report.mjs";
 
 const SESSIONS = 2_000;
-/** What opening them left behind is with the system again by then: V8 keeps free pages for some seconds. */
-const HOLD_SECONDS = 20;
 const IDLE = [
   { name: "SSE sessions, live relay", transport: "sse", server: "by-sse", most: 20 },
   { name: "Streamable HTTP sessions, live relay", transport: "http", server: "by-http", most: 18 },
@@ -44,15 +42,13 @@ export async function idleRows() {
         transport,
         header,
         sessions: SESSIONS,
-        hold: HOLD_SECONDS,
+        hold: 3,
         proc: `it=${daemon.pid}`,
         ...(isAsleep ? { "no-init": true } : {}),
         ...(isFull ? FILL : {}),
       });
-      const { kibPerSession: kib, rssBeforeKiB, rssOpenKiB } = held.procs.it;
-      const atOnce = (rssOpenKiB - rssBeforeKiB) / SESSIONS;
-      const what = `${SESSIONS} idle ${name}: memory each`;
-      const figure = `${kib.toFixed(1)} KiB (${atOnce.toFixed(1)} just opened)`;
+      const kib = held.procs.it.kibPerSession;
+      const [what, figure] = [`${SESSIONS} idle ${name}: memory each`, `${kib.toFixed(1)} KiB`];
       if (isFull) tell(what, figure, "–");
       else tell(what, figure, `≤ ${most} KiB`, kib <= most);
       for (const { errors, strays } of [warm, held]) wrong += errors + strays;
