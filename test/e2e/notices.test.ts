@@ -54,7 +54,8 @@ test("people are told by their bots who has to connect anew, once, and a restart
   };
   await told(first, slack, /alice has to connect one anew, .*: invalid_grant/);
   await told(first, feishu, /alice 需要重新授权 one/);
-  assert.match(first.log(), /"event":"needs_reauth".*trouble: alice has to connect one anew/);
+  const line = /"event":"needs_reauth".*trouble: alice has to connect one anew/;
+  await until(() => line.test(first.log()), "it is logged");
 
   await first.stop();
   const second = await startDaemon(t, { config, env, dir: first.dir });
