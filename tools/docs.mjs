@@ -79,6 +79,21 @@ function servers() {
   return byKind(keys, "all");
 }
 
+/** What the config says of all pods, and a server of its own. */
+function pods() {
+  const { kubernetes, servers: byName } = configJsonSchema().properties;
+  const ofConfig = kubernetes.anyOf.find(({ type }) => type === "object");
+  const ofServer = byName.additionalProperties.anyOf[0].properties.kubernetes;
+  const own = keysOf(ofServer).map(({ key, what }) => ({ key, what }));
+  return byKind(
+    [
+      ["config", keysOf(ofConfig)],
+      ["server", own],
+    ],
+    "both",
+  );
+}
+
 const withKind = (kinds) =>
   byKind(
     kinds.map((kind) => [kind.properties.kind.const, keysOf(kind)]),
@@ -177,6 +192,7 @@ const example = (language, path) => () =>
 const PARTS = {
   config,
   servers,
+  pods,
   providers,
   issuers,
   notices,

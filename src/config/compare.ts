@@ -19,6 +19,9 @@ const PASSED_OVER = [
   "startTimeoutMs",
   "drainTimeoutMs",
   "isolation",
+  "engine",
+  // In part at once, in part at the next start.
+  "kubernetes",
   "disabled",
   "warnings",
   // Read once, at the start.
@@ -39,6 +42,8 @@ const LIVE = [
 ] as const;
 /** The number of turns is fixed when the queue for them is made. */
 const FIXED_LIMITS = ["spawnConcurrency"] as const;
+/** The cluster is reached, and the queue made, at the start; the rest is in force by way of the servers. */
+const FIXED_OF_CLUSTER = ["namespace", "kubeconfig", "context", "startConcurrency"] as const;
 
 /** Of a server: asked for when it is needed, so that no child has to be another one for it. */
 const ASKED_ANEW = [
@@ -52,10 +57,17 @@ const ASKED_ANEW = [
   "manifest",
 ] as const;
 
+/** The same of its pods. */
+const ASKED_ANEW_OF_PODS = ["startConcurrency", "pendingTimeoutMs", "networkPolicy"] as const;
+
+const without = (record: object, keys: readonly string[]): object =>
+  Object.fromEntries(Object.entries(record).filter(([key]) => !keys.includes(key)));
+
 /** As much of it as makes a child what it is. */
 export function runAs(def: ServerDef): object {
-  const passedOver: readonly string[] = ASKED_ANEW;
-  return Object.fromEntries(Object.entries(def).filter(([key]) => !passedOver.includes(key)));
+  const own = without(def, ASKED_ANEW);
+  if (def.kind !== "child" || def.pod === undefined) return own;
+  return { ...own, pod: without(def.pod, ASKED_ANEW_OF_PODS) };
 }
 
 /** Whether a child of the server would not be what it is, were it started now. */
@@ -97,12 +109,16 @@ export function compareConfigs(before: Config, after: Config): ConfigChanges {
       !isDeepStrictEqual(before[key], after[key]),
   );
   const limits = FIXED_LIMITS.filter((key) => before.limits[key] !== after.limits[key]);
+  const [cluster, next] = [before.kubernetes, after.kubernetes];
+  const ofCluster = FIXED_OF_CLUSTER.filter((key) => cluster?.[key] !== next?.[key]);
   return {
     ...compareServers(before.servers, after.servers),
     // In the file durations have no unit in their names.
     needsRestart: [
       ...fixed.map((key) => key.replace(/Ms$/, "")),
       ...limits.map((key) => `limits.${key}`),
+      ...(cluster && next ? ofCluster.map((key) => `kubernetes.${key}`) : []),
+      ...((cluster === null) === (next === null) ? [] : ["kubernetes"]),
     ],
   };
 }
@@ -112,5 +128,10 @@ export function applyLive(config: Config, after: Config): void {
   for (const key of LIVE) if (key !== "limits") Object.assign(config, { [key]: after[key] });
   const kept = Object.fromEntries(FIXED_LIMITS.map((key) => [key, config.limits[key]]));
   Object.assign(config.limits, after.limits, kept);
+  const { kubernetes } = config;
+  if (kubernetes !== null && after.kubernetes !== null) {
+    const fixed = Object.fromEntries(FIXED_OF_CLUSTER.map((key) => [key, kubernetes[key]]));
+    Object.assign(kubernetes, after.kubernetes, fixed);
+  }
   config.servers = after.servers;
 }

@@ -2,7 +2,8 @@ import type { Problem } from "./problems.ts";
 import type { ChildServer } from "./types.ts";
 
 // In a sandbox a server has a loopback of its own, into which `reach` carries single ports of the
-// machine's. What a recipe says of localhost is judged by that.
+// machine's; in a pod it has one as well, and nothing leads out of that. What a recipe says of localhost
+// is judged by that.
 
 /** localhost, 127.0.0.1 or ::1 where it is a whole host, and the port behind it. */
 const LOOPBACK =
@@ -72,7 +73,7 @@ function mentionsIn(setting: Setting, settings: readonly Setting[]): Mention[] {
 }
 
 /**
- * What the recipe calls on localhost that a sandbox would not let it reach, a problem for each. A name
+ * What the recipe calls on localhost that a sandbox or a pod would not let it reach, a problem for each. A name
  * without a port passes where `reach` opens one that nothing else names: that will be the one.
  */
 export function unreachable(def: ChildServer): Problem[] {
@@ -82,9 +83,13 @@ export function unreachable(def: ChildServer): Problem[] {
   const hasSpare = def.reach.some((port) => !named.has(port));
   return mentions.flatMap(({ path, host, port }) => {
     const isOpen = port === undefined ? hasSpare : port === "own" || def.reach.includes(port);
-    return isOpen ? [] : [{ path: ["servers", def.name, ...path], message: adviceFor(host, port) }];
+    const advice = def.pod === undefined ? adviceFor : adviceInPod;
+    return isOpen ? [] : [{ path: ["servers", def.name, ...path], message: advice(host, port) }];
   });
 }
+
+const adviceInPod = (host: string, port: number | "own" | undefined): string =>
+  `names ${typeof port === "number" ? `port ${port} of ${host}` : host}: in a pod that is the pod itself; name the service by an address that pods reach`;
 
 function adviceFor(host: string, port: number | "own" | undefined): string {
   const what = `in a sandbox ${host} is the server's own`;

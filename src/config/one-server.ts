@@ -25,16 +25,19 @@ export function readServerEntry(
   const result = server.safeParse(entry, { error: describeIssue });
   const problems = [
     ...(result.success ? [] : toProblems(result.error.issues, schema)),
-    ...serverProblems(entry, { ...config }),
+    ...serverProblems({ name, entry }, { ...config }, config.baseDir),
   ];
   if (!result.success || problems.length > 0)
     return { problems: problems.map(({ path, message }) => formatEntryProblem(path, message)) };
-  const { idleTimeoutMs, startTimeoutMs, drainTimeoutMs, isolation, dataDir, baseDir } = config;
+  const { idleTimeoutMs, startTimeoutMs, drainTimeoutMs, dataDir, baseDir } = config;
+  const { isolation, engine, kubernetes } = config;
   const forAll = {
     idleTimeout: idleTimeoutMs,
     startTimeout: startTimeoutMs,
     drainTimeout: drainTimeoutMs,
     isolation,
+    engine,
+    kubernetes,
   };
   const place = { dataDir, baseDir, env: process.env };
   return { def: resolveServer(name, result.data, forAll, place) };

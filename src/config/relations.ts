@@ -2,17 +2,15 @@ import path from "node:path";
 import { SLUG_PATTERN } from "../platform/slug.ts";
 import { transportNamed } from "./foreign.ts";
 import { jwtProblems } from "./jwt-schema.ts";
+import { entriesOf } from "./entries.ts";
+import type { Entries } from "./entries.ts";
 import { nearest } from "./nearest.ts";
+import { clusterProblems, isInPods, podProblems } from "./pod-relations.ts";
 import type { Problem } from "./problems.ts";
 import { GRANTS_OF } from "./provider-schema.ts";
 import { DEFAULT_TOKEN_ENV } from "./server-schema.ts";
 import { TOKEN_FILE_ENV } from "./server-schema.ts";
 import { hasPlaceholder } from "./template.ts";
-
-type Entries = Record<string, unknown>;
-
-const entriesOf = (value: unknown): Entries =>
-  typeof value === "object" && value !== null ? (value as Entries) : {};
 
 /**
  * What is wrong between keys that are right by themselves. Reads the file as it is, not as parsed, so
@@ -26,9 +24,10 @@ export function relationProblems(config: unknown, baseDir: string): Problem[] {
     ...defaultServerProblems(entries),
     ...portProblems(entries),
     ...uidProblems(entries),
+    ...clusterProblems(entries),
     ...jwtProblems(entriesOf(entries["jwt"])),
     ...Object.entries(entriesOf(entries["servers"])).flatMap(([name, server]) =>
-      serverProblems(entriesOf(server), entries).map((problem) => ({
+      serverProblems({ name, entry: entriesOf(server) }, entries, baseDir).map((problem) => ({
         ...problem,
         path: ["servers", name, ...problem.path],
       })),
@@ -36,12 +35,18 @@ export function relationProblems(config: unknown, baseDir: string): Problem[] {
   ];
 }
 
-/** What is wrong between the keys of one server, and between them and the config's. */
-export const serverProblems = (server: Entries, config: Entries): Problem[] => [
-  ...doubleProblems(server),
-  ...childProblems(server),
-  ...builtinProblems(server),
-  ...sourceProblems(server, config),
+/** What is wrong between the keys of one server, and between them and the config's, whose paths begin at `baseDir`. */
+export const serverProblems = (
+  { name, entry }: { name: string; entry: Entries },
+  config: Entries,
+  baseDir: string,
+): Problem[] => [
+  ...doubleProblems(entry),
+  ...(isProgram(entry)
+    ? [...childProblems(entry), ...podProblems({ name, entry }, config, baseDir)]
+    : []),
+  ...builtinProblems(entry),
+  ...sourceProblems(entry, config),
 ];
 
 /** A socket address holds 108 bytes with its final NUL; the kernel refuses more, Node cuts off in silence. */
@@ -75,11 +80,12 @@ export function impliedServer(names: readonly string[]): string | null {
   return names.length === 1 ? names[0]! : USUAL_SERVER;
 }
 
+const isDisabled = (entry: unknown): boolean => entriesOf(entry)["disabled"] === true;
+
 const noDefault = (message: string): Problem[] => [{ path: ["defaultServer"], message }];
 
 function defaultServerProblems({ defaultServer, servers }: Entries): Problem[] {
   const all = Object.entries(entriesOf(servers));
-  const isDisabled = (entry: unknown): boolean => entriesOf(entry)["disabled"] === true;
   const names = all.filter(([, entry]) => !isDisabled(entry)).map(([name]) => name);
   const implied = impliedServer(names);
   if (defaultServer === undefined && all.length > 0) {
@@ -149,6 +155,7 @@ function pinProblem(name: string, config: Entries): string | undefined {
   if (!Object.hasOwn(servers, server)) return "names a server that is not among the servers";
   const entry = entriesOf(servers[server]);
   if (isRemote(entry) || transportOf(entry) === "stdio") return "names a server that has no port";
+  if (isInPods(entry, config)) return "names a server that runs in pods, which have no port here";
   const isolation = entry["isolation"] ?? config["isolation"] ?? "auto";
   return isolation === "auto" || isolation === "sandbox"
     ? pinInSandbox(server, isolation)
@@ -163,6 +170,9 @@ function pinInSandbox(server: string, isolation: "auto" | "sandbox"): string {
 
 const isRemote = ({ url, serverUrl }: Entries): boolean =>
   url !== undefined || serverUrl !== undefined;
+
+const isProgram = (server: Entries): boolean =>
+  !isRemote(server) && server["builtin"] === undefined;
 
 /** As named, in our words; a child that names none speaks over stdio. */
 function transportOf({ type, transport }: Entries): unknown {
@@ -217,7 +227,6 @@ function sourceProblems(server: Entries, config: Entries): Problem[] {
 }
 
 function childProblems(server: Entries): Problem[] {
-  if (isRemote(server) || server["builtin"] !== undefined) return [];
   const { tokenEnv = DEFAULT_TOKEN_ENV } = server;
   const env = entriesOf(server["env"]);
   const problems: Problem[] = [];

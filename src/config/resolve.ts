@@ -1,20 +1,14 @@
 import { existsSync } from "node:fs";
 import path from "node:path";
 import { passedOver } from "./foreign.ts";
-import { NAMELESS_ISSUER, SHORT_SECRET } from "./jwt-schema.ts";
-import type { ParsedIssuer } from "./jwt-schema.ts";
+import { SHORT_SECRET } from "./jwt-schema.ts";
+import { podRecipe, resolveKubernetes } from "./kubernetes.ts";
 import { formatProblem } from "./problems.ts";
 import type { Problem } from "./problems.ts";
 import { controlSocketPath, impliedServer } from "./relations.ts";
+import { resolveIssuer } from "./resolve-issuer.ts";
 import type { ParsedConfig, ParsedNotice, ParsedProvider, ParsedServer } from "./schema.ts";
-import type {
-  BuiltinServer,
-  Config,
-  JwtIssuerDef,
-  JwtKeyDef,
-  ProviderDef,
-  ServerDef,
-} from "./types.ts";
+import type { BuiltinServer, ChildServer, Config, ProviderDef, ServerDef } from "./types.ts";
 
 /** Where a config came from. */
 export interface Place {
@@ -32,19 +26,18 @@ export function resolveConfig(
   const { listen } = parsed;
   const absolute = (file: string): string => path.resolve(place.baseDir, file);
   const dataDir = absolute(parsed.dataDir);
-  const all = Object.entries(parsed.servers);
-  const enabled = all.filter(([, server]) => !server.disabled);
-  const disabled = all.filter(([, server]) => server.disabled);
+  const kubernetes = parsed.kubernetes && resolveKubernetes(parsed.kubernetes, absolute);
+  const secrets = { dataDir, ...place };
+  const resolved = (servers: Named<ParsedServer>): Record<string, ServerDef> =>
+    resolveServers(servers, { ...parsed, kubernetes }, secrets);
+  const enabled = resolved(switched(parsed, "on"));
   return {
     path: place.path,
     baseDir: place.baseDir,
     dataDir,
     controlSocket: controlSocketPath(parsed.dataDir, parsed.controlSocket, place.baseDir),
     controlGroup: parsed.controlGroup,
-    keyFile:
-      parsed.keyFile === null
-        ? usualSecret("vault.key", dataDir, place.env)
-        : absolute(parsed.keyFile),
+    keyFile: parsed.keyFile ? absolute(parsed.keyFile) : usualSecret("vault.key", secrets),
     listen,
     publicUrl: new URL(parsed.publicUrl ?? `http://${reachableHost(listen.host)}:${listen.port}`),
     allowedHosts: parsed.allowedHosts,
@@ -55,6 +48,8 @@ export function resolveConfig(
     allowPrivate: parsed.allowPrivate,
     ports: parsed.ports,
     isolation: parsed.isolation,
+    engine: parsed.engine,
+    kubernetes,
     limits: resolveLimits(parsed.limits),
     sessionTtlMs: parsed.sessionTtl,
     resumeWindowMs: parsed.resumeWindow,
@@ -68,20 +63,25 @@ export function resolveConfig(
     log: parsed.log,
     metrics: parsed.metrics,
     jwt: { issuers: (parsed.jwt?.issuers ?? []).map((one) => resolveIssuer(one, absolute)) },
-    providers: resolveProviders(parsed.providers, { dataDir, ...place }),
+    providers: resolveProviders(parsed.providers, secrets),
     notices: parsed.notices.map((notice) => resolveNotice(notice, absolute)),
     uids: parsed.uids,
     defaultServer:
       parsed.defaultServer === undefined
-        ? impliedServer(enabled.map(([name]) => name))
+        ? impliedServer(Object.keys(enabled))
         : parsed.defaultServer,
-    servers: resolveServers(enabled, parsed, { dataDir, ...place }),
-    environment: resolveServers(Object.entries(environment), parsed, { dataDir, ...place }),
+    servers: enabled,
+    environment: resolved(Object.entries(environment)),
     ownApp: null,
-    disabled: resolveServers(disabled, parsed, { dataDir, ...place }),
+    disabled: resolved(switched(parsed, "off")),
     warnings: oddities(parsed).map(formatProblem),
   };
 }
+
+type Named<T> = readonly (readonly [name: string, value: T])[];
+
+const switched = ({ servers }: ParsedConfig, how: "on" | "off"): Named<ParsedServer> =>
+  Object.entries(servers).filter(([, { disabled }]) => disabled === (how === "off"));
 
 function resolveLimits(limits: ParsedConfig["limits"]): Config["limits"] {
   return {
@@ -101,8 +101,8 @@ export type ParsedRemote = Extract<ParsedServer, { url: string }>;
 type ParsedBuiltin = Extract<ParsedServer, { builtin: string }>;
 
 const resolveServers = (
-  servers: readonly (readonly [name: string, server: ParsedServer])[],
-  config: ParsedConfig,
+  servers: Named<ParsedServer>,
+  config: ForAllServers,
   place: SecretPlace,
 ): Record<string, ServerDef> =>
   Object.fromEntries(
@@ -112,8 +112,9 @@ const resolveServers = (
 /** What a server has from the config where it says nothing itself. */
 export type ForAllServers = Pick<
   ParsedConfig,
-  "idleTimeout" | "startTimeout" | "drainTimeout" | "isolation"
->;
+  "idleTimeout" | "startTimeout" | "drainTimeout" | "isolation" | "engine"
+> &
+  Pick<Config, "kubernetes">;
 
 export const resolveServer = (
   name: string,
@@ -155,12 +156,31 @@ function resolveOther(
     const transport = server.type ?? server.transport ?? impliedTransport(url);
     return { kind: "remote", ...common, transport, url, headers: server.headers };
   }
+  return resolveProgram(server, common, config, baseDir);
+}
+
+type ParsedProgram = Extract<ParsedServer, { command: string }>;
+
+function resolveProgram(
+  server: ParsedProgram,
+  common: Omit<ServerDef, "kind" | "transport">,
+  config: ForAllServers,
+  baseDir: string,
+): ChildServer {
   const { command, args, env, tokenEnv, tokenFile, network, reach, limits, paths } = server;
+  const { engine = config.engine } = server;
+  const pod =
+    engine === "kubernetes" && config.kubernetes !== null
+      ? podRecipe(server, config.kubernetes)
+      : undefined;
   const transport = server.type ?? server.transport ?? "stdio";
   const absolute = (file: string): string => path.resolve(baseDir, file);
   return {
     kind: "child",
     ...common,
+    ...(pod !== undefined && { pod }),
+    // Two pods cannot write to one volume.
+    overlap: common.overlap && pod?.home == null,
     transport,
     command,
     args,
@@ -169,7 +189,7 @@ function resolveOther(
     path: server.path ?? { stdio: "", sse: "/sse", http: "/mcp" }[transport],
     tokenEnv,
     tokenFile,
-    isolation: server.isolation ?? config.isolation,
+    isolation: server.isolation ?? (pod === undefined ? config.isolation : "auto"),
     network,
     reach,
     paths: { read: paths.read.map(absolute), write: paths.write.map(absolute) },
@@ -220,7 +240,7 @@ function reachableHost(host: string): string {
 }
 
 /** Where a secret lies that no key names the file of: as a credential of systemd, or in the data folder. */
-function usualSecret(name: string, dataDir: string, env: NodeJS.ProcessEnv): string {
+function usualSecret(name: string, { dataDir, env }: Omit<SecretPlace, "baseDir">): string {
   const credentials = env["CREDENTIALS_DIRECTORY"];
   const credential =
     credentials === undefined || credentials === "" ? undefined : path.join(credentials, name);
@@ -230,12 +250,8 @@ function usualSecret(name: string, dataDir: string, env: NodeJS.ProcessEnv): str
 type SecretPlace = Pick<Place, "baseDir" | "env"> & { dataDir: string };
 
 /** Where the secret of what has this name lies. */
-const secretFile = (
-  name: string,
-  file: string | undefined,
-  { dataDir, baseDir, env }: SecretPlace,
-): string =>
-  file === undefined ? usualSecret(`${name}.secret`, dataDir, env) : path.resolve(baseDir, file);
+const secretFile = (name: string, file: string | undefined, place: SecretPlace): string =>
+  file === undefined ? usualSecret(`${name}.secret`, place) : path.resolve(place.baseDir, file);
 
 const resolveProviders = (
   providers: ParsedConfig["providers"],
@@ -261,33 +277,6 @@ function resolveNotice(notice: ParsedNotice, absolute: (file: string) => string)
   const urlFile = absolute(notice.urlFile);
   if (notice.kind !== "feishu" || notice.secretFile === undefined) return { ...notice, urlFile };
   return { ...notice, urlFile, secretFile: absolute(notice.secretFile) };
-}
-
-type Absolute = (file: string) => string;
-
-function resolveIssuer(parsed: ParsedIssuer, absolute: Absolute): JwtIssuerDef {
-  const { algorithm, createUsers, allowShortSecret, audience = [], userClaim } = parsed;
-  return {
-    name: parsed.issuer ?? NAMELESS_ISSUER,
-    issuer: parsed.issuer ?? null,
-    algorithm,
-    key: resolveKey(parsed, absolute),
-    audience: [audience].flat(),
-    userClaims: userClaim === undefined ? ["user_id", "sub"] : [userClaim],
-    leewayMs: parsed.leeway,
-    maxLifetimeMs: parsed.maxLifetime ?? null,
-    createUsers,
-    allowShortSecret,
-  };
-}
-
-/** There is one of the three; relations.ts sees to it. */
-function resolveKey(parsed: ParsedIssuer, absolute: Absolute): JwtKeyDef {
-  const { secretFile: secret, publicKeyFile: file, privateKeyFile, jwksUrl } = parsed;
-  if (secret !== undefined) return { kind: "secret", file: absolute(secret) };
-  if (file === undefined) return { kind: "jwks", url: jwksUrl! };
-  const privateFile = privateKeyFile === undefined ? null : absolute(privateKeyFile);
-  return { kind: "public", file: absolute(file), privateFile };
 }
 
 /** Nothing to refuse the file for. */

@@ -1,9 +1,10 @@
 import { z } from "zod";
 import { jwt } from "./jwt-schema.ts";
+import { kubernetes } from "./kubernetes-schema.ts";
 import { notices } from "./notice-schema.ts";
 import { provider, providerName } from "./provider-schema.ts";
 import { count, duration, listenPort, port, size } from "./scalars.ts";
-import { ISOLATION, server, serverName } from "./server-schema.ts";
+import { ENGINE, ISOLATION, server, serverName } from "./server-schema.ts";
 import { filePath, groupName, host, hostName, origin, proxyAddress, publicUrl } from "./strings.ts";
 
 /** The levels of pino. */
@@ -97,6 +98,13 @@ export const configSchema = z.strictObject({
   isolation: ISOLATION.default("auto").describe(
     "`none`, `user`, `sandbox`, or `auto`: the strongest of `user` and `sandbox` that works here",
   ),
+  engine: ENGINE.default("process").describe(
+    "where children run: `process` on this machine, `kubernetes` as pods of a cluster",
+  ),
+  kubernetes: kubernetes
+    .nullable()
+    .default(null)
+    .describe("the cluster for servers that run as pods; see Keys of pods"),
   limits: z
     .strictObject({
       children: count.default(200).describe("children on this machine"),

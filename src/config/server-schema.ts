@@ -6,6 +6,7 @@ import {
   RESTRICTS,
   transportNamed,
 } from "./foreign.ts";
+import { podKeys } from "./kubernetes-schema.ts";
 import { FEISHU_BASE, GRANTS } from "./provider-schema.ts";
 import { count, duration, port, size } from "./scalars.ts";
 import { SLUG, SLUG_RULE } from "../platform/slug.ts";
@@ -24,6 +25,7 @@ import {
 } from "./strings.ts";
 
 export const ISOLATION = z.enum(["auto", "none", "user", "sandbox"]);
+export const ENGINE = z.enum(["process", "kubernetes"]);
 export const DEFAULT_TOKEN_ENV = "USER_ACCESS_TOKEN";
 /** Names the file with the token, where that is in one. */
 export const TOKEN_FILE_ENV = "USER_ACCESS_TOKEN_FILE";
@@ -104,7 +106,11 @@ const childOnly = {
     .array(template(["port", "user"]))
     .default([])
     .describe("its arguments; `${port}` and `${user}` are filled in"),
-  cwd: filePath.optional().describe("where it starts; the folder of the config file unless set"),
+  cwd: filePath
+    .optional()
+    .describe(
+      "where it starts; the folder of the config file unless set, in a pod that of the image",
+    ),
   env: z
     .record(environmentName, template(["port", "user"]))
     .default({})
@@ -124,6 +130,10 @@ const childOnly = {
       "the token is in a file that `USER_ACCESS_TOKEN_FILE` names, and no variable: a new one takes its place, and the child goes on",
     ),
   isolation: ISOLATION.optional().describe("in place of the config's `isolation`"),
+  engine: ENGINE.optional().describe("in place of the config's `engine`"),
+  kubernetes: podKeys
+    .optional()
+    .describe("of a server that runs as pods, in place of the config's; see Keys of pods"),
   network: z
     .enum(["none", "full"])
     .default("full")

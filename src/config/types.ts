@@ -1,6 +1,7 @@
 import type { KeyObject } from "node:crypto";
 import type { GRANTS } from "./provider-schema.ts";
 import type { ParsedIssuer } from "./jwt-schema.ts";
+import type { ParsedKubernetes, Toleration } from "./kubernetes-schema.ts";
 import type { ParsedConfig, ParsedNotice, ParsedProvider } from "./schema.ts";
 
 export type Isolation = "auto" | "none" | "user" | "sandbox";
@@ -36,6 +37,10 @@ export interface Config {
   /** `pin` maps "user/server" to a port, which may lie outside of the range. */
   ports: { from: number; to: number; pin: Record<string, number> };
   isolation: Isolation;
+  /** Where children run whose server says nothing of it. */
+  engine: "process" | "kubernetes";
+  /** The cluster for those that run as pods; null where the file has none, and then no server is a pod. */
+  kubernetes: KubernetesConfig | null;
   limits: {
     children: number;
     memoryBytes: number;
@@ -78,6 +83,52 @@ export interface Config {
   disabled: Record<string, ServerDef>;
   /** What is odd about the file, a line each as `path: message`, and no reason to refuse it. */
   warnings: string[];
+}
+
+/** How the pods of a server are made. */
+export interface PodSettings {
+  /** The image that the shim is copied from. */
+  shimImage: string;
+  /** Names of Secrets that images are pulled with. */
+  pullSecrets: string[];
+  /** Null for the cluster's choice. */
+  pullPolicy: "Always" | "IfNotPresent" | "Never" | null;
+  /** Null for the cluster's usual one. */
+  runtimeClass: string | null;
+  nodeSelector: Record<string, string>;
+  /** As they stand in a Pod. */
+  tolerations: Toleration[];
+  requests: { memoryBytes: number; cpu: number };
+  /** A volume for each user and server; null where the home goes with the pod. */
+  home: { sizeBytes: number; storageClass: string | null } | null;
+  /** Pods of the server that are started at a time; in the config: pods of all. */
+  startConcurrency: number;
+  /** How long a pod may be pending before it is given up. */
+  pendingTimeoutMs: number;
+  /** The shim ends all when it has heard nothing for so long: goes into the Pod, and into its row for the fence. */
+  orphanTimeoutMs: number;
+  /** What is known of the cluster's network policies: to be proven by a trial, or taken for granted. */
+  networkPolicy: ParsedKubernetes["networkPolicy"];
+}
+
+/** The config's \`kubernetes\`: the cluster, and what holds for every server that says nothing else. */
+export interface KubernetesConfig extends PodSettings {
+  namespace: string;
+  /** A file; null in a pod of the cluster. */
+  kubeconfig: string | null;
+  /** Of that file; null for its current one. */
+  context: string | null;
+  /** Pods at a time, of all servers. */
+  maxPods: number;
+  /** Of servers that name none; null where all have to. */
+  image: string | null;
+}
+
+/** A server's pods, with all that the server and the config say of them. */
+export interface PodRecipe extends PodSettings {
+  image: string;
+  /** Where the command starts; null for the image's own folder. The server's \`cwd\` has no meaning beside it. */
+  cwd: string | null;
 }
 
 /** Somebody whose JWTs are taken. All paths are absolute. */
@@ -152,9 +203,11 @@ interface AnyServer {
   sharing: "capabilities" | "user" | "session";
 }
 
-/** A server that is started here, once per user. */
+/** A server that is started once per user: as a process of this machine, or as a pod. */
 export interface ChildServer extends AnyServer {
   kind: "child";
+  /** How its pods are made, and then \`command\`, \`args\` and \`env\` mean their image; absent for processes of this machine. */
+  pod?: PodRecipe;
   transport: "stdio" | "sse" | "http";
   /** As written: looked up in PATH, or with a slash relative to `cwd`. */
   command: string;

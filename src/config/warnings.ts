@@ -1,4 +1,4 @@
-import { childServers } from "./child-servers.ts";
+import { childServers, isPodServer } from "./child-servers.ts";
 import { unreachable } from "./loopback.ts";
 import { formatProblem } from "./problems.ts";
 import type { ChildServer, Config } from "./types.ts";
@@ -11,8 +11,9 @@ export function warningsOf(
   config: Pick<Config, "servers" | "warnings">,
   isSandboxed: (def: ChildServer) => boolean,
 ): string[] {
-  const inSandbox = childServers(Object.values(config.servers)).filter(isSandboxed);
-  return [...config.warnings, ...inSandbox.flatMap(unreachable).map(formatProblem)];
+  const servers = Object.values(config.servers);
+  const apart = [...childServers(servers).filter(isSandboxed), ...servers.filter(isPodServer)];
+  return [...config.warnings, ...apart.flatMap(unreachable).map(formatProblem)];
 }
 
 /** For who does not know what the machine gives: "auto" is a sandbox wherever there can be one. */

@@ -11,6 +11,7 @@ import {
 } from "node:fs";
 import path from "node:path";
 import { SupervisorError } from "../errors.ts";
+import { installsFolder } from "../platform/installs-folder.ts";
 import { fetchFromNpm } from "./npm.ts";
 import { fetchFromPip } from "./pip.ts";
 import { makeReadOnly, removeTree } from "./tree.ts";
@@ -21,9 +22,6 @@ export type { Install, InstallOptions, PackageSpec } from "./types.ts";
 const FETCHERS: Record<PackageSpec["from"], Fetch> = { npm: fetchFromNpm, pip: fetchFromPip };
 
 const MANIFEST = "installed.json";
-
-/** Where all trees lie: to be read by every child, to be written by none. */
-export const installsFolder = (dataDir: string): string => path.join(dataDir, "servers");
 
 /** An exact version, and nothing that a package manager could take for an option, a URL or a path. */
 const SPECS: Record<PackageSpec["from"], { pattern: RegExp; example: string }> = {

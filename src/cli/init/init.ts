@@ -4,6 +4,7 @@ import type { Command } from "commander";
 import { CONFIG_FILE } from "../../config/file.ts";
 import { SupervisorError } from "../../errors.ts";
 import { writeNewFile } from "../../platform/atomic-file.ts";
+import { installsFolder } from "../../platform/installs-folder.ts";
 import { answer, canAsk, globalsOf } from "../output.ts";
 import { ownName } from "../own-name.ts";
 import { whileWaiting } from "../progress.ts";
@@ -262,7 +263,7 @@ export async function init(options: InitOptions, command: Command): Promise<void
 
 /** What was fetched for a config that there is not. */
 async function forget(dataDir: string, server: string): Promise<void> {
-  const { removeInstalls, installsFolder } = await import("../../installs/installs.ts");
+  const { removeInstalls } = await import("../../installs/installs.ts");
   removeInstalls(dataDir, server);
   if (existsSync(installsFolder(dataDir))) rmdirSync(installsFolder(dataDir));
 }

@@ -1,7 +1,7 @@
 import { mkdirSync, rmSync } from "node:fs";
 import path from "node:path";
 import { SupervisorError } from "../../errors.ts";
-import { installsFolder } from "../../installs/installs.ts";
+import { installsFolder } from "../../platform/installs-folder.ts";
 import { NOBODY } from "./confinement.ts";
 import { remedyLine } from "./lacks.ts";
 import type { Lack } from "./lacks.ts";
