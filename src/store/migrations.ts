@@ -282,4 +282,25 @@ export const MIGRATIONS: readonly string[] = [
   CREATE INDEX sessions_of_server ON sessions (server, shape);
   CREATE INDEX sessions_by_use ON sessions (used_at);
   `,
+  `
+  -- Pods of children, by the name of the Pod; a row is there before it. user, server: by name, for a pod may
+  -- outlive both. uid, address, node: null until known. epoch: of the daemon that had it last. recipe, token:
+  -- keyed digests of what it was made by. authority: the number of its CA, a row of secrets.
+  CREATE TABLE pods (
+    name              TEXT    PRIMARY KEY,
+    user              TEXT    NOT NULL,
+    server            TEXT    NOT NULL,
+    variant           TEXT    NOT NULL,
+    generation        INTEGER NOT NULL,
+    uid               TEXT,
+    address           TEXT,
+    node              TEXT,
+    epoch             INTEGER NOT NULL,
+    recipe            TEXT    NOT NULL,
+    token             TEXT,
+    authority         INTEGER NOT NULL,
+    orphan_timeout_ms INTEGER NOT NULL,
+    born_at           INTEGER NOT NULL
+  ) STRICT, WITHOUT ROWID;
+  `,
 ];

@@ -20,6 +20,7 @@ import { lockDataDir } from "./lock.ts";
 import { ManifestRows } from "./manifests.ts";
 import { MetaRows } from "./meta.ts";
 import { NoticeRows } from "./notices.ts";
+import { PodRows } from "./pods.ts";
 import { SecretRows } from "./secrets.ts";
 import { ServerRows } from "./servers.ts";
 import { SessionRows } from "./sessions.ts";
@@ -42,6 +43,7 @@ export type { HistoryRow } from "./history.ts";
 export type { IdentityRow } from "./identities.ts";
 export type { ManifestPlace, ManifestSelector } from "./manifests.ts";
 export type { NoticeRow, NoticeRows } from "./notices.ts";
+export type { PodNews, PodRow, PodRows } from "./pods.ts";
 export type { RowKey, SealedHead, SealedColumn, SealedRows } from "./sealed.ts";
 export type { ServerRow, ServerState } from "./servers.ts";
 export type {
@@ -79,6 +81,7 @@ export class Store {
   readonly history: HistoryRows;
   readonly uids: UidRows;
   readonly servers: ServerRows;
+  readonly pods: PodRows;
   readonly #db: Connection;
 
   constructor(db: Connection) {
@@ -102,6 +105,7 @@ export class Store {
     this.history = new HistoryRows(db);
     this.uids = new UidRows(db);
     this.servers = new ServerRows(db);
+    this.pods = new PodRows(db);
   }
 
   /** The boxes of a column; which columns there are is for the vault to say. */
