@@ -17,9 +17,10 @@ const MAX_LINES = 5;
 const since = (epochMs: number): string => `${roughDuration((Date.now() - epochMs) / 1000)} ago`;
 
 /** What of the machine an instance has; what is down has nothing. */
-function processOf({ pid, rssBytes }: Row): string {
-  if (pid === null) return "no process";
-  return `pid ${pid}, ${rssBytes === null ? "memory unknown" : `${roughSize(rssBytes)} of memory`}`;
+function processOf({ pid, place, rssBytes }: Row): string {
+  const where = known({ pid, pod: place });
+  if (where === "") return "no process";
+  return `${where}, ${rssBytes === null ? "memory unknown" : `${roughSize(rssBytes)} of memory`}`;
 }
 
 /** What the clients make of it. */

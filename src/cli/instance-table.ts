@@ -45,9 +45,9 @@ export const INSTANCE_COLUMNS: readonly Column<StatusRow>[] = [
   },
 ];
 
-/** What a child is for and why it is in its state, below its row. */
-const notesOf = ({ variant, reason }: StatusRow): string[] =>
-  [variantText(variant), reason].filter((note) => note !== null);
+/** What a child is for, where it runs if not here, and why it is in its state, below its row. */
+const notesOf = ({ variant, place, reason }: StatusRow): string[] =>
+  [variantText(variant), place && `pod ${place}`, reason].filter((note) => note !== null);
 
 export function instanceTable(instances: readonly StatusRow[], view: View): Line[] {
   if (instances.length === 0) return ["No instances; the first message starts one."];

@@ -13,7 +13,7 @@ type Verb = "start" | "stop" | "restart";
 function outcome(verb: Verb, row: StatusRow): string {
   const variant = variantText(row.variant);
   const what = `${row.user}/${row.server}${variant === null ? "" : ` (${variant})`}`;
-  const place = known({ pid: row.pid, port: row.port });
+  const place = known({ pid: row.pid, pod: row.place, port: row.port });
   if (row.state === "draining")
     return `${what}: start ${row.generation} has ${counted(row.inFlight, "call")} to answer still${place === "" ? "" : ` (${place})`}.`;
   return verb === "stop"

@@ -42,7 +42,7 @@ function memoryText({ usedBytes, limitBytes }: Status["memory"]): string {
 
 /** `212 users, 40 running, 2 failing, 3.1 of 8 GiB`. */
 function summaryOf({ users, instances, memory }: Status): Line {
-  const running = instances.filter(({ pid }) => pid !== null).length;
+  const running = instances.filter(({ pid, place }) => pid !== null || place !== null).length;
   const failing = instances.filter((row) => row.failing).length;
   const failingText = `${failing} failing`;
   return [

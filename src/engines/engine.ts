@@ -90,6 +90,8 @@ export interface Running {
   readonly endpoint: Endpoint;
   /** The top of its process tree on this machine; null elsewhere. */
   readonly pid: number | null;
+  /** Where it runs, if not on this machine: `node/pod`; null for what runs here, and for what nobody has started. */
+  readonly place: string | null;
   /** Gives it another token in place of the one that it was started with; absent where it takes another start. Throws where that fails. */
   readonly replaceToken?: (token: string | undefined) => void;
   /** What it may write in all; whoever reads its messages counts them in. */

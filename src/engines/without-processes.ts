@@ -63,6 +63,7 @@ export function runningAt(
   return {
     endpoint,
     pid: null,
+    place: null,
     replaceToken,
     output: new OutputShare(),
     exited,

@@ -1,11 +1,19 @@
+import { isPodServer } from "../config/child-servers.ts";
 import type { ServerDef } from "../config/config.ts";
 import type { Running } from "../engines/engine.ts";
 import { withDeadline } from "../platform/deadline.ts";
 import { markOf } from "../tokens/tokens.ts";
 import type { Candidate } from "./admission.ts";
 import type { InstanceContext } from "./instance-context.ts";
-import { isChildless, portOf } from "./instance-types.ts";
-import type { Ended, InstanceRow, InstanceState, Live, Ref } from "./instance-types.ts";
+import { NOWHERE, isChildless, whereaboutsOf } from "./instance-types.ts";
+import type {
+  Ended,
+  InstanceRow,
+  InstanceState,
+  Live,
+  Ref,
+  Whereabouts,
+} from "./instance-types.ts";
 import type { Launching } from "./launch-types.ts";
 import type { StdioTarget } from "../links/target.ts";
 import { WELL_AFTER_MS } from "./restart-policy.ts";
@@ -62,7 +70,7 @@ export class Generation implements Candidate {
   readonly #owner: Owner;
   /** Of the token that it has; undefined before it has taken one. */
   #mark: string | undefined;
-  #state: State = { name: "starting", since: Date.now(), pid: null, port: null };
+  #state: State = { name: "starting", since: Date.now(), ...NOWHERE };
   #running: Running | undefined;
   #live: Live | undefined;
   #finish: ((ended: Ended) => void) | undefined;
@@ -71,6 +79,10 @@ export class Generation implements Candidate {
     this.#owner = owner;
     this.number = number;
     this.def = def;
+  }
+
+  get isPod(): boolean {
+    return isPodServer(this.def);
   }
 
   get ref(): Ref {
@@ -106,7 +118,11 @@ export class Generation implements Candidate {
   }
 
   get port(): number | null {
-    return this.#place.port;
+    return this.#whereabouts.port;
+  }
+
+  get place(): string | null {
+    return this.#whereabouts.place;
   }
 
   /** Ends the instance: for whoever needs its place. */
@@ -146,7 +162,7 @@ export class Generation implements Candidate {
   /** Its child runs, and is not ready yet. */
   spawned(running: Running): void {
     this.#running = running;
-    this.#state = { name: "starting", since: this.#state.since, ...this.#place };
+    this.#state = { name: "starting", since: this.#state.since, ...this.#whereabouts };
   }
 
   /** Its child answers. */
@@ -179,7 +195,7 @@ export class Generation implements Candidate {
       reason: null,
       live,
       running,
-      port: portOf(running),
+      ...whereaboutsOf(running),
       answer: Promise.resolve(live),
       readyAt: performance.now(),
       answeredBefore: this.#owner.usage.answered,
@@ -194,7 +210,13 @@ export class Generation implements Candidate {
 
   /** Takes no call any more; where it `isAnswering` it goes on with those that it has. */
   drain({ reason, gone, isAnswering }: Drain): void {
-    this.#state = { name: "draining", since: Date.now(), reason, isAnswering, ...this.#place };
+    this.#state = {
+      name: "draining",
+      since: Date.now(),
+      reason,
+      isAnswering,
+      ...this.#whereabouts,
+    };
     this.gone = gone;
   }
 
@@ -214,11 +236,8 @@ export class Generation implements Candidate {
     if (target?.transport === "stdio") hubOf(target).end();
   }
 
-  get #place(): { pid: number | null; port: number | null } {
-    const running = this.#running;
-    return running === undefined
-      ? { pid: null, port: null }
-      : { pid: running.pid, port: portOf(running) };
+  get #whereabouts(): Whereabouts {
+    return this.#running === undefined ? NOWHERE : whereaboutsOf(this.#running);
   }
 
   /** See `Live.ending`. */

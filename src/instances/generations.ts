@@ -217,6 +217,7 @@ export class Generations {
     const known = {
       generation: generation?.number ?? this.#starts,
       childPid: generation?.live?.pid,
+      pod: generation?.place ?? undefined,
       port: generation?.port ?? null,
     };
     context.log[level]({ ...owner.ref, ...known }, `child: ${message}`);

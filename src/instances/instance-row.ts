@@ -1,3 +1,4 @@
+import { NOWHERE } from "./instance-types.ts";
 import { describeFlood, describeLoad } from "./describe-exit.ts";
 import type { Generation } from "./generation.ts";
 import { isInUse, newUsage } from "./usage.ts";
@@ -22,7 +23,7 @@ export function rowOf({ ref, state, usage, ...rest }: RowInput): InstanceRow {
   const { sessions, inFlight, lastMessageAt } = usage;
   const idleMs = lastMessageAt === null ? null : performance.now() - lastMessageAt;
   const retryAt = "retryAt" in state ? state.retryAt : rest.unreplaced?.retryAt;
-  const pid = state.name === "ready" ? state.live.pid : "pid" in state ? state.pid : null;
+  const { pid, place, port } = "pid" in state ? state : NOWHERE;
   return {
     ...ref,
     state: state.name,
@@ -31,7 +32,8 @@ export function rowOf({ ref, state, usage, ...rest }: RowInput): InstanceRow {
     // Told by the wall clock of now, so that it stays true when that is set.
     retryAt: retryAt === undefined ? null : Math.round(Date.now() + retryAt - performance.now()),
     pid,
-    port: "port" in state ? state.port : null,
+    place,
+    port,
     generation: rest.generation,
     restarts: rest.restarts,
     failures: rest.failures,

@@ -17,6 +17,28 @@ export type Selector = Partial<Ref>;
 export const isChildless = ({ endpoint }: Running): boolean =>
   endpoint.kind === "url" || endpoint.kind === "builtin";
 
+/** Where its child is, if anywhere. */
+export interface Whereabouts {
+  /** The top of its process tree; null where it is none of this machine's. */
+  readonly pid: number | null;
+  /** See `Running.place`. */
+  readonly place: string | null;
+  /** That it listens on. */
+  readonly port: number | null;
+}
+
+export const NOWHERE: Whereabouts = { pid: null, place: null, port: null };
+
+export const whereaboutsOf = (running: Running): Whereabouts => ({
+  pid: running.pid,
+  place: running.place,
+  port: portOf(running),
+});
+
+/** Whether there is a child, here or elsewhere; of a remote there is none. */
+export const hasChild = ({ pid, place }: Pick<Whereabouts, "pid" | "place">): boolean =>
+  pid !== null || place !== null;
+
 /** The port that its child listens on; null where it has none. */
 export const portOf = ({ endpoint }: Running): number | null =>
   endpoint.kind === "port" ? endpoint.port : null;
@@ -56,7 +78,7 @@ export interface Live {
   readonly target: Target;
   /** Its definition when it was started, and the mark of the token that it has: there may be others by now. */
   readonly startedAs: { readonly def: ServerDef; readonly token: string };
-  /** The top of the process tree, null for a remote. */
+  /** The top of the process tree, null for a remote or a pod. */
   readonly pid: number | null;
   /** What it has to answer still: whoever hands it a call counts that in and out, so that it can end when it is done. */
   readonly work: Work;
@@ -81,17 +103,16 @@ export interface Live {
  */
 export type InstanceState =
   | { name: "stopped"; since: number; reason: string | null }
-  | { name: "starting"; since: number; pid: number | null; port: number | null }
-  | {
+  | ({ name: "starting"; since: number } & Whereabouts)
+  | ({
       name: "ready";
       since: number;
       /** A limit that it hit and lives on with. */
       reason: string | null;
       live: Live;
       running: Running;
-      port: number | null;
-    }
-  | { name: "draining"; since: number; reason: string; pid: number | null; port: number | null }
+    } & Whereabouts)
+  | ({ name: "draining"; since: number; reason: string } & Whereabouts)
   | { name: "backing-off"; since: number; reason: string; retryAt: number }
   | { name: "parked"; since: number; reason: string; retryAt: number };
 
@@ -112,7 +133,10 @@ export interface InstanceRow {
   since: number;
   reason: string | null;
   retryAt: number | null;
+  /** Null for what is down, for a remote, and for a pod. */
   pid: number | null;
+  /** Where a pod is: `node/pod`; null for all else. */
+  place: string | null;
   port: number | null;
   generation: number;
   /** Starts that followed an end nobody asked for. */

@@ -1,4 +1,5 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
+import type { InstanceStatus } from "./instance-types.ts";
 
 interface Measured {
   /** Memory of the whole process tree; null where none is alive. */
@@ -19,6 +20,6 @@ export async function rssOf(trees: readonly Measured[]): Promise<(number | null)
   return found;
 }
 
-/** Of all rows of `Supervisor.status` together, in bytes. */
-export const memoryOf = (rows: readonly { readonly rssBytes: number | null }[]): number =>
-  rows.reduce((sum, { rssBytes }) => sum + (rssBytes ?? 0), 0);
+/** Of this machine, what all rows of `Supervisor.status` have together, in bytes; what a pod has is its node's. */
+export const memoryOf = (rows: readonly Pick<InstanceStatus, "place" | "rssBytes">[]): number =>
+  rows.reduce((sum, { place, rssBytes }) => (place === null ? sum + (rssBytes ?? 0) : sum), 0);

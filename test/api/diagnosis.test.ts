@@ -18,6 +18,7 @@ const instance = (server: string, rest: Partial<Instance> = {}): Instance => ({
   reason: null,
   retryAt: null,
   pid: null,
+  place: null,
   port: null,
   generation: 1,
   restarts: 0,

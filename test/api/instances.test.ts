@@ -31,6 +31,7 @@ test("start waits until the instance is ready and answers its row", async (t) =>
     "inFlight",
     "isolation",
     "pid",
+    "place",
     "port",
     "reason",
     "restarts",

@@ -129,6 +129,7 @@ export class PretendEngine implements Engine<ChildServer> {
     return {
       endpoint: { kind: "pipes", stdin: pod.stdin, stdout: pod.stdout },
       pid: null,
+      place: null,
       output: new OutputShare(),
       exited: pod.exited,
       get isSpent() {

@@ -46,6 +46,7 @@ class TestChild {
       endpoint: this.endpoint,
       exited: this.exited,
       pid: null,
+      place: null,
       output: new OutputShare(),
       isSpent: false,
       isGone: () => false,

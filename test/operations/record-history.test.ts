@@ -21,7 +21,11 @@ function rig(t: TestContext) {
   const supervisor = {
     counts: () => ({ ready: 3, "backing-off": 1 }),
     status: async () =>
-      await Promise.resolve([{ rssBytes: 5 }, { rssBytes: null }, { rssBytes: 6 }]),
+      await Promise.resolve([
+        { place: null, rssBytes: 5 },
+        { place: null, rssBytes: null },
+        { place: null, rssBytes: 6 },
+      ]),
   } as unknown as HistoryParts["supervisor"];
   const log = createLogger("silent", { scrubber: new Scrubber(), destination });
   const parts: HistoryParts = { store, supervisor, metrics, sessions: { count: 7 }, log };

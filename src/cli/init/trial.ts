@@ -4,7 +4,7 @@ import { basename, join } from "node:path";
 import type { ListedTools, Status } from "../../api/types.ts";
 import { parseConfig } from "../../config/config.ts";
 import { openDaemon } from "../../daemon.ts";
-import { installsFolder } from "../../installs/installs.ts";
+import { installsFolder } from "../../platform/installs-folder.ts";
 import { aborted } from "../../platform/abort.ts";
 import { hasDatabase } from "../../store/store.ts";
 import { createLogger } from "../../telemetry/logger.ts";
@@ -113,7 +113,8 @@ async function askAll(
         problem === null ? [] : (await client.call<{ logs: { text: string }[] }>("GET", logs)).logs;
       return {
         server,
-        isolation: instances.find(({ pid }) => pid !== null)?.isolation ?? null,
+        isolation:
+          instances.find(({ pid, place }) => pid !== null || place !== null)?.isolation ?? null,
         tools: tools.map(({ name }) => name),
         problem,
         lines: said.map(({ text }) => text),

@@ -198,6 +198,7 @@ export class ProcessEngine implements Engine<ChildServer> {
     const running: Mutable<Running> = {
       endpoint,
       pid,
+      place: null,
       output,
       exited,
       disconnected,

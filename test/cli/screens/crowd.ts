@@ -34,6 +34,7 @@ function rowOf(at: number): StatusRow {
     reason: failing ? REASONS[at % 100 === 7 ? 0 : 1]! : null,
     retryAt: failing ? NOW + MINUTE : null,
     pid: isRunning ? 4_000 + at * 37 : null,
+    place: null,
     port: isRunning ? 10_000 + at : null,
     generation: 1 + (at % 5),
     restarts: at % 5,
