@@ -18,6 +18,8 @@ const RETRY_AFTER_SECONDS = 10;
 /** A generation of an instance, as far as its place is concerned. */
 export interface Candidate {
   readonly ref: Ref;
+  /** It runs in the cluster, and has nothing of this machine. */
+  readonly isPod: boolean;
   readonly state: { readonly name: StateName };
   /** Another one serves in its place: it only answers the calls that it has. */
   readonly isHandedOver: boolean;
@@ -31,10 +33,14 @@ export interface Candidate {
 export interface AdmissionOptions {
   /** Read at each decision: a reload changes them. */
   limits: Config["limits"];
+  /** How many pods there may be; read at each decision too. */
+  maxPods: () => number;
   /** Whether children of this server may be stopped to make room. */
   isSpare: (server: string) => boolean;
   onFailure: (candidate: Candidate, error: unknown) => void;
 }
+
+type Limit = "children" | "childrenPerUser" | "maxPods";
 
 interface Successor {
   candidate: Candidate;
@@ -42,7 +48,8 @@ interface Successor {
 }
 
 /**
- * Who may have a child: so many on this machine, so many for one user, and so much memory for all.
+ * Who may have a child: so many on this machine and so much memory for all of them, so many as pods, and
+ * so many of both for one user.
  *
  * A child has a place from before its start until nothing of it is left. When there is no place, the
  * child that has been idle for the longest time is stopped and hands its own to the one that asked.
@@ -77,15 +84,20 @@ export class Admission {
    */
   async admit(candidate: Candidate, signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
-    const { limits } = this.#options;
+    const { isPod } = candidate;
+    const alike = this.#all(isPod);
     const others = [...this.#places];
     const own = others.filter((other) => isOwn(other, candidate) && !other.isHandedOver);
-    const isUserFull = new Set(own.map(({ ref }) => keyOf(ref))).size >= limits.childrenPerUser;
-    if (isUserFull) await this.#evict(candidate, own, signal, "childrenPerUser");
-    else if (others.length >= limits.children)
-      await this.#evict(candidate, others, signal, "children");
+    const { childrenPerUser } = this.#options.limits;
+    const isUserFull = new Set(own.map(({ ref }) => keyOf(ref))).size >= childrenPerUser;
+    const isFull = this.#isFull(isPod);
+    if (isUserFull) {
+      // Where both are full, one goes that makes room in both.
+      const among = isFull ? own.filter((other) => other.isPod === isPod) : own;
+      await this.#evict(candidate, among, signal, "childrenPerUser");
+    } else if (isFull) await this.#evict(candidate, alike, signal, isPod ? "maxPods" : "children");
     else this.#places.add(candidate);
-    if (others.length === 0) return;
+    if (isPod || alike.length === 0) return;
     const turn = this.#memoryTurn.then(() => this.#makeMemory(candidate, signal));
     this.#memoryTurn = turn.catch(() => {});
     await turn;
@@ -97,8 +109,9 @@ export class Admission {
    */
   async admitBeside(candidate: Candidate, before: Candidate): Promise<boolean> {
     const { limits } = this.#options;
-    if (this.#places.size >= limits.children) return false;
+    if (this.#isFull(candidate.isPod)) return false;
     this.#places.add(candidate);
+    if (candidate.isPod) return true;
     const expected = (await before.rssBytes()) ?? 0;
     this.#expected.set(candidate, { at: performance.now(), bytes: expected });
     const turn = this.#memoryTurn.then(() => this.#memoryBytes());
@@ -107,6 +120,14 @@ export class Admission {
     if (bytes <= limits.memoryBytes) return true;
     this.left(candidate);
     return false;
+  }
+
+  /** Stops the pod that has been idle for the longest time, for one that the cluster has no room for; false where none is idle. */
+  async makeRoom(candidate: Candidate): Promise<boolean> {
+    const victim = this.#longestIdle(this.#all(true).filter((other) => other !== candidate));
+    if (victim === undefined) return false;
+    await this.#retire(victim, "stopped: idle, and its place was needed");
+    return true;
   }
 
   /** Nothing of the generation runs any more, or it did not come to that. */
@@ -129,11 +150,25 @@ export class Admission {
     clearInterval(this.#timer);
   }
 
+  /** Those that are pods, or those of this machine. */
+  #all(isPod: boolean): Candidate[] {
+    return [...this.#places].filter((other) => other.isPod === isPod);
+  }
+
+  #isFull(isPod: boolean): boolean {
+    const { limits, maxPods } = this.#options;
+    // Whoever waits for the place of one of the other kind will be one more.
+    const coming = [...this.#successors].filter(
+      ([victim, { candidate }]) => candidate.isPod === isPod && victim.isPod !== isPod,
+    );
+    return this.#all(isPod).length + coming.length >= (isPod ? maxPods() : limits.children);
+  }
+
   async #evict(
     candidate: Candidate,
     among: readonly Candidate[],
     signal: AbortSignal,
-    limit: "children" | "childrenPerUser",
+    limit: Limit,
   ): Promise<void> {
     const free = among.filter((other) => !this.#successors.has(other));
     const leaving = free.filter(({ state }) => state.name === "draining");
@@ -161,7 +196,7 @@ export class Admission {
       const bytes = await this.#memoryBytes();
       const { memoryBytes } = this.#options.limits;
       if (bytes < memoryBytes) return;
-      const victim = this.#longestIdle([...this.#places].filter((other) => other !== candidate));
+      const victim = this.#longestIdle(this.#all(false).filter((other) => other !== candidate));
       if (victim === undefined)
         throw refusal(
           candidate,
@@ -174,9 +209,9 @@ export class Admission {
   }
 
   async #look(): Promise<void> {
-    if (this.#places.size === 0 || (await this.#memoryBytes()) < this.#options.limits.memoryBytes)
-      return;
-    const victim = this.#longestIdle([...this.#places]);
+    const { memoryBytes } = this.#options.limits;
+    if (this.#all(false).length === 0 || (await this.#memoryBytes()) < memoryBytes) return;
+    const victim = this.#longestIdle(this.#all(false));
     if (victim !== undefined)
       await this.#retire(victim, "stopped: idle, and its memory was needed");
   }
@@ -184,7 +219,7 @@ export class Admission {
   async #memoryBytes(): Promise<number> {
     const now = performance.now();
     if (this.#sample === undefined || now - this.#sample.at > SAMPLE_MS)
-      this.#sample = { at: now, bytes: sumOf([...this.#places]) };
+      this.#sample = { at: now, bytes: sumOf(this.#all(false)) };
     return await this.#sample.bytes;
   }
 
@@ -219,8 +254,15 @@ export class Admission {
     }
   }
 
-  #noPlace(candidate: Candidate, limit: "children" | "childrenPerUser"): SupervisorError {
-    const count = this.#options.limits[limit];
+  #noPlace(candidate: Candidate, limit: Limit): SupervisorError {
+    const { limits, maxPods } = this.#options;
+    if (limit === "maxPods")
+      return refusal(
+        candidate,
+        "INSTANCE_LIMIT",
+        `${counted(maxPods(), "pod runs", "pods run")}, which is the limit (kubernetes.maxPods), and none is idle`,
+      );
+    const count = limits[limit];
     return limit === "childrenPerUser"
       ? refusal(
           candidate,

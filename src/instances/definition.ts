@@ -17,8 +17,9 @@ export function forgetful(): DefinitionMemory {
 const digestOf = (value: unknown): string => hash("sha256", JSON.stringify(value), "hex");
 
 /** The same for two users and two daemons, and no way back to what stands in it. */
-export function definitionOf({ command, args, cwd, env }: ChildServer): string {
-  return digestOf([command, args, cwd, Object.entries(env)]);
+export function definitionOf({ command, args, cwd, env, pod }: ChildServer): string {
+  const program = pod === undefined ? [cwd] : [pod.cwd, pod.image];
+  return digestOf([command, args, ...program, Object.entries(env)]);
 }
 
 /** Another one with every change for which its children have to be others. */

@@ -1,3 +1,4 @@
+import { isPodServer } from "../config/child-servers.ts";
 import type { EraProbeOptions } from "./era-probe.ts";
 import type { InstanceContext } from "./instance-context.ts";
 import type { StartEnd } from "./start-slots.ts";
@@ -5,13 +6,13 @@ import type { StartEnd } from "./start-slots.ts";
 /** The number of a throw-away child among the generations of its instance: none. */
 const PROBE = 0;
 
-/** How throw-away children are started: with the user's token, once it is their turn. */
+/** How throw-away children are started: once it is their turn, and on this machine with the user's token; a pod has none to lose. */
 export function preparerOf(
   { config, version, versions, engines, events, secretsFor, scheduler }: InstanceContext,
   signal: AbortSignal,
 ): EraProbeOptions["prepare"] {
   return async (ref, def) => {
-    const token = await secretsFor(ref, PROBE, signal);
+    const token = isPodServer(def) ? undefined : await secretsFor(ref, PROBE, signal);
     const free = await scheduler.take(ref, signal);
     const endTurn = (end: StartEnd): void => {
       free(end);

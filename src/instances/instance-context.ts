@@ -48,5 +48,6 @@ export interface InstanceContext extends Pick<LaunchInput, "version" | "versions
   /** Of a generation's place among all children; see Admission. */
   admit: (generation: Candidate, signal: AbortSignal) => Promise<void>;
   admitBeside: (generation: Candidate, before: Candidate) => Promise<boolean>;
+  makeRoom: (generation: Candidate) => Promise<boolean>;
   left: (generation: Candidate) => void;
 }

@@ -17,8 +17,22 @@ export interface NextChild {
   signal: AbortSignal;
 }
 
-/** Launches the child of an instance's next generation, with the token of now. Never rejects; see `launchChild`. */
+/**
+ * Launches the child of an instance's next generation, with the token of now; where the cluster has no room
+ * for it, once more for each idle pod that can go. Never rejects; see `launchChild`.
+ */
 export async function launchNext(
+  context: InstanceContext,
+  next: NextChild,
+): Promise<Launched | NotLaunched> {
+  const outcome = await launchOnce(context, next);
+  const isNoRoom = !outcome.isReady && outcome.failure.code === "INSTANCE_LIMIT";
+  if (!isNoRoom || next.signal.aborted || !(await context.makeRoom(next.generation)))
+    return outcome;
+  return await launchNext(context, next);
+}
+
+async function launchOnce(
   { config, version, versions, engines, secretsFor, events }: InstanceContext,
   { generation, ...next }: NextChild,
 ): Promise<Launched | NotLaunched> {

@@ -1,4 +1,5 @@
 import { SupervisorError, counted, toSupervisorError } from "../errors.ts";
+import type { ErrorCode } from "../errors.ts";
 import { passed } from "../platform/abort.ts";
 import type { DownState, Ref } from "./instance-types.ts";
 
@@ -16,11 +17,11 @@ const PARKED_MS = 5 * 60_000;
 /** Whether so many failures are held against it that only a message now and then starts it. */
 export const isParked = ({ failures }: { failures: number }): boolean => failures >= MAX_FAILURES;
 
-/** Whether a start failed for want of processes, memory, descriptors or disk: no failure of the child's, and maybe over in a moment. */
-export function isShortage(failure: unknown): boolean {
-  const { code } = toSupervisorError(failure);
-  return code === "RESOURCES_EXHAUSTED" || code === "DISK_FULL";
-}
+const SHORTAGES: readonly ErrorCode[] = ["RESOURCES_EXHAUSTED", "DISK_FULL", "INSTANCE_LIMIT"];
+
+/** Whether a start failed for want of processes, memory, descriptors, disk or room in the cluster: no failure of the child's, and maybe over in a moment. */
+export const isShortage = (failure: unknown): boolean =>
+  SHORTAGES.includes(toSupervisorError(failure).code);
 
 /**
  * When a user's server may start again: at once as long as it does well, later and later as it fails.

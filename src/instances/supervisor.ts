@@ -95,12 +95,14 @@ export class Supervisor {
       admit: async (generation, signal) => await this.#admission.admit(generation, signal),
       admitBeside: async (generation, before) =>
         await this.#admission.admitBeside(generation, before),
+      makeRoom: async (generation) => await this.#admission.makeRoom(generation),
       left: (generation) => this.#admission.left(generation),
     };
     const isSpare = (name: string): boolean => servers(name)?.stateful === false;
     const onFailure = ({ ref }: { ref: Ref }, error: unknown): void =>
       options.log.error({ ...ref, err: error }, "a child could not be stopped");
-    this.#admission = new Admission({ limits: config.limits, isSpare, onFailure });
+    const maxPods = (): number => config.kubernetes?.maxPods ?? 0;
+    this.#admission = new Admission({ limits: config.limits, maxPods, isSpare, onFailure });
     this.#idle = new IdleWatch({
       instances: () => this.#instances.all(),
       timeoutOf: (name) => {

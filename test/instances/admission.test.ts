@@ -24,6 +24,7 @@ class Child implements Candidate {
   readonly ref;
   state: Candidate["state"] = { name: "ready" };
   isHandedOver = false;
+  readonly isPod;
   idleSince: number | undefined;
   bytes = 10;
   reason = "";
@@ -31,6 +32,7 @@ class Child implements Candidate {
 
   constructor(user: string, server = "mail") {
     this.ref = ref(user, server);
+    this.isPod = server.startsWith("pod");
   }
 
   async stop(reason: string): Promise<void> {
@@ -51,6 +53,7 @@ function rig(t: TestContext, limits: Partial<typeof LIMITS> = {}) {
   t.mock.method(performance, "now", () => now);
   const admission = new Admission({
     limits: { ...LIMITS, ...limits },
+    maxPods: () => 2,
     isSpare: (server) => server !== "stateful",
     onFailure: (_tenant, error) => assert.fail(String(error)),
   });
@@ -159,6 +162,62 @@ test("when the memory is full, idle children end one by one until there is room"
   busy.bytes = 2 ** 21;
   pass(5_000);
   await assert.rejects(add("erin"), { code: "INSTANCE_LIMIT", message: /limits\.memory/ });
+});
+
+test("pods have a limit of their own, and nothing of what this machine has", async (t) => {
+  const { add, end } = rig(t, { children: 1 });
+  const local = await add("alice", 9_000);
+  Object.assign(local, { bytes: 900 });
+  const idle = await add("bob", 2_000, "pod");
+  Object.assign(idle, { bytes: 2 ** 30 });
+  await add("carol", undefined, "pod");
+  const next = add("dave", undefined, "pod");
+  await settled();
+  assert.deepEqual([local.state.name, idle.state.name], ["ready", "draining"]);
+  end(idle);
+  await next;
+  await assert.rejects(add("erin", undefined, "pod"), {
+    code: "INSTANCE_LIMIT",
+    message: "erin/pod: 2 pods run, which is the limit (kubernetes.maxPods), and none is idle",
+  });
+});
+
+test("a user's pods and children of this machine are counted together", async (t) => {
+  const { add, end } = rig(t);
+  const local = await add("alice", 2_000, "local");
+  await add("alice", undefined, "pod-one");
+  const next = add("alice", undefined, "pod-two");
+  await settled();
+  assert.equal(local.state.name, "draining");
+  // It will be a pod, and there are two.
+  await assert.rejects(add("bob", undefined, "pod"), { message: /kubernetes\.maxPods/ });
+  end(local);
+  await next;
+});
+
+test("where the user's children and the pods are both at their limit, a pod of the user's goes", async (t) => {
+  const { add, end } = rig(t);
+  const local = await add("alice", 9_000, "local");
+  const own = await add("alice", 2_000, "pod-one");
+  await add("bob", undefined, "pod");
+  const next = add("alice", undefined, "pod-two");
+  await settled();
+  assert.deepEqual([local.state.name, own.state.name], ["ready", "draining"]);
+  end(own);
+  await next;
+});
+
+test("for a pod that the cluster has no room for the idle ones go, one at a time", async (t) => {
+  const { admission, add, end } = rig(t);
+  const local = await add("alice", 9_000);
+  const idle = await add("bob", 2_000, "pod");
+  const wanting = await add("carol", undefined, "pod");
+  const room = admission.makeRoom(wanting);
+  await settled();
+  assert.deepEqual([local.state.name, idle.state.name], ["ready", "draining"]);
+  end(idle);
+  assert.equal(await room, true);
+  assert.equal(await admission.makeRoom(wanting), false);
 });
 
 test("real children: the idle one ends for a new user, and comes back when it is wanted", async (t) => {
