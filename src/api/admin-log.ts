@@ -41,6 +41,7 @@ const ORDERS: Record<string, string> = {
   "backup ": "backup",
   "stop ": "stop --all",
   "notices test": "doctor --notices",
+  "kubernetes rotate-ca": "kubernetes rotate-ca",
   "panel links": "panel",
 };
 

@@ -9,6 +9,7 @@ import type { RefusedReplays } from "../telemetry/survival.ts";
 import type { Registry } from "../auth/registry.ts";
 import type { Catalog } from "../catalog/catalog.ts";
 import type { Controller } from "../engines/process/cgroup.ts";
+import type { Authorities } from "../engines/kubernetes/authorities.ts";
 import type { Unkept } from "../engines/process/limits.ts";
 import type { Sessions } from "../sessions/sessions.ts";
 import type { AdminSessions } from "./admin-sessions.ts";
@@ -29,12 +30,14 @@ export interface ControlParts {
   /** What personal URLs start with; differs from the config's where that leaves the port to the system. */
   publicUrl: URL;
   version: string;
-  store: Pick<Store, "transaction" | "copyTo" | "history" | "users" | "access">;
+  store: Pick<Store, "transaction" | "copyTo" | "history" | "users" | "access" | "pods">;
   registry: Registry;
   catalog: Catalog;
   servers: ServerOrders;
   tokens: Tokens;
   keyring: Keyring;
+  /** Of the pods; null where there is no cluster. */
+  authorities: Pick<Authorities, "rotate"> | null;
   supervisor: Supervisor;
   manifests: Pick<Manifests, "forget">;
   tools: Tools;

@@ -9,6 +9,7 @@ import { addInviteRoutes } from "./invite-routes.ts";
 import { addJwtRoutes } from "./jwt-routes.ts";
 import { addKeyRoutes } from "./key-routes.ts";
 import { addKeyringRoutes } from "./keyring-routes.ts";
+import { addKubernetesRoutes } from "./kubernetes-routes.ts";
 import { addLogRoutes } from "./log-routes.ts";
 import { addNoticeRoutes } from "./notice-routes.ts";
 import { addOverviewRoutes } from "./overview-routes.ts";
@@ -36,6 +37,7 @@ export function createRoutes(parts: ControlParts, isLocal: boolean): Router {
   addAccessRoutes(router, parts);
   addApplyRoute(router, parts);
   addKeyringRoutes(router, parts, isLocal);
+  addKubernetesRoutes(router, parts);
   if (isLocal) addBackupRoute(router, parts);
   addInstanceRoutes(router, parts);
   addToolRoutes(router, parts);

@@ -225,6 +225,8 @@ export interface DroppedKey {
   id: number;
 }
 
+export type { RotatedAuthority } from "../operations/rotate-authority.ts";
+
 export type { Reloaded } from "../operations/reload.ts";
 
 export type AuditEntry = AuditRow;

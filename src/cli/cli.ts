@@ -14,6 +14,7 @@ import { addJwtCommands } from "./jwt.ts";
 import { addKeyCommands } from "./key.ts";
 import { addSessionCommands } from "./session.ts";
 import { addKeyringCommands } from "./keyring.ts";
+import { addKubernetesCommands } from "./kubernetes.ts";
 import { addLogsCommand } from "./logs.ts";
 import { addPackageCommands } from "./package.ts";
 import { addPanelCommand } from "./panel.ts";
@@ -70,6 +71,7 @@ export function createProgram(onError: (text: string) => void): Command {
   addConfigCommands(program);
   addReloadCommand(program);
   addKeyringCommands(program);
+  addKubernetesCommands(program);
   addBackupCommand(program);
   addRestoreCommand(program);
   addPackageCommands(program);

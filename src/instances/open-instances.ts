@@ -3,6 +3,7 @@ import type { FeishuApp } from "../builtins/feishu/app.ts";
 import { Builtins } from "../builtins/builtins.ts";
 import type { Catalog, Servers } from "../catalog/catalog.ts";
 import { BuiltinEngine } from "../engines/builtin/builtin-engine.ts";
+import type { Authorities } from "../engines/kubernetes/authorities.ts";
 import { openMachine } from "../engines/process/open.ts";
 import type { MachineFacts } from "../engines/process/open.ts";
 import type { Config, ServerDef } from "../config/config.ts";
@@ -33,6 +34,8 @@ export interface OpenInstances extends MachineFacts {
   manifests: Manifests;
   lastShown: LastShown;
   builtins: Builtins;
+  /** Of the pods; null where there is no cluster. */
+  authorities: Authorities | null;
 }
 
 /** Opens the engines, and the supervisor of what they run. Rejects as `openMachine`; the closers have then what was opened. */
@@ -57,7 +60,7 @@ export async function openInstances(
   const tokenOf = tokens.secretFor.bind(tokens);
   const lastShown = new LastShown({ manifests, servers, tokenOf });
   closers.push(() => supervisor.stopAll());
-  return { supervisor, manifests, lastShown, builtins, ...facts };
+  return { supervisor, manifests, lastShown, builtins, authorities: null, ...facts };
 }
 
 const ownAppOf = ({ ownApp }: Pick<Config, "ownApp">): FeishuApp | undefined =>
