@@ -93,3 +93,11 @@ test("with a credential the file is changed by the command and the daemon takes 
   assert.deepEqual((await ask("DELETE", "/api/keyring/keys/0")).body, { id: 0 });
   assert.equal(readFileSync(keyFile, "latin1"), credential);
 });
+
+test("an order for a new CA of pods is audited, and refused where there is no cluster", async (t) => {
+  const { ask } = await openRig(t);
+  const refused = await ask("POST", "/api/kubernetes/rotate-ca");
+  assert.equal(refused.error.type, "REQUEST_INVALID");
+  const { entries } = (await ask("GET", "/api/audit")).body as { entries: { what: string }[] };
+  assert.equal(entries.at(-1)?.what, "kubernetes rotate-ca");
+});

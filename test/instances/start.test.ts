@@ -361,6 +361,7 @@ test("a row of status says what runs, with the memory of its tree", async (t) =>
     reason: null,
     retryAt: null,
     pid: live.pid,
+    place: null,
     port: Number(targetOf(live).url.port),
     generation: 1,
     restarts: 0,
