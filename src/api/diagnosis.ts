@@ -3,6 +3,7 @@ import type { InstanceFailure } from "../instances/supervisor.ts";
 import { spokenDuration } from "../platform/durations.ts";
 import { LOOK_AT_LOG, MAX_LINE, RECENT_MS, expiredFor, ifDying, ifExpired } from "./facts.ts";
 import type { Cause, Facts } from "./facts.ts";
+import { podRemedy } from "./pod-remedies.ts";
 import { failingCalls, refusedRequest } from "./request-diagnosis.ts";
 
 /** Lines in which programs say what is wrong. */
@@ -21,6 +22,7 @@ export function causeOf(facts: Facts): Cause | undefined {
     disabled(facts) ??
     failingInstance(facts) ??
     unreplaced(facts) ??
+    pendingPod(facts) ??
     hangingStart(facts) ??
     refusedRequest(facts) ??
     failingCalls(facts) ??
@@ -89,7 +91,7 @@ function failingInstance(facts: Facts): Cause | undefined {
     return {
       code: trouble.code ?? "INSTANCE_EXITED",
       cause: `${user}/${server}: the child ${trouble.reason}${said(trouble)}${loop}`,
-      next: remedyFor(trouble, user, server),
+      next: remedyFor(trouble, instance),
     };
   }
   return undefined;
@@ -110,7 +112,21 @@ function unreplaced(facts: Facts): Cause | undefined {
     next:
       trouble === undefined
         ? `mcp-supervisor logs ${user} --server ${server}`
-        : remedyFor(trouble, user, server),
+        : remedyFor(trouble, found),
+  };
+}
+
+type Instance = Facts["instances"][number];
+
+/** A pod that does not run yet, and the cluster says what it waits for. */
+function pendingPod({ now, instances }: Facts): Cause | undefined {
+  const found = instances.find(({ state, reason }) => state === "starting" && reason !== null);
+  if (found?.reason == null) return undefined;
+  const { user, server, reason, since } = found;
+  return {
+    code: "INSTANCE_PENDING",
+    cause: `${user}/${server}: its pod has been waiting for ${spokenDuration(now - since)}: ${reason}`,
+    next: podRemedy(reason, server) ?? `mcp-supervisor logs ${user} --server ${server}`,
   };
 }
 
@@ -147,10 +163,7 @@ function hangingStart({ user: { name }, now, instances, open }: Facts): Cause | 
   return undefined;
 }
 
-function loopOf(
-  { user, server, state, failures, retryAt }: Facts["instances"][number],
-  now: number,
-): string {
+function loopOf({ user, server, state, failures, retryAt }: Instance, now: number): string {
   const times = counted(failures, "failure");
   const inARow = counted(failures, "failure", "failures in a row");
   if (state === "starting") return `; ${inARow}, and the next start is under way`;
@@ -170,12 +183,17 @@ function wordOf(lines: readonly string[]): string {
   return telling === undefined ? "" : `: ${telling.trim().slice(0, MAX_LINE)}`;
 }
 
-function remedyFor({ code, reason, lines }: InstanceFailure, user: string, server: string): string {
+const isPod = ({ isolation }: Instance): boolean => /^pod(?::|$)/.test(isolation ?? "");
+
+function remedyFor({ code, reason, lines }: InstanceFailure, instance: Instance): string {
+  const { user, server } = instance;
+  const ofCluster = isPod(instance) ? podRemedy(reason, server) : undefined;
+  if (ofCluster !== undefined) return ofCluster;
   if (code === "TOKEN_MISSING") return `mcp-supervisor token set ${user} --server ${server}`;
   if (code === "INTERNAL") return LOOK_AT_LOG;
   if (code === "DISK_FULL") return "make room on the disk; the next message starts the child";
   if (code === "INSTANCE_SPAWN_FAILED")
-    return `look at command, args and cwd of servers.${server} in the config`;
+    return `look at command, args and cwd of servers.${server} in the config${isPod(instance) ? ": they mean its image" : ""}`;
   if (reason.includes("over ")) return `raise servers.${server}.limits.memory, or see why it grows`;
   if (lines.some((line) => line.startsWith("[the child wrote")))
     return "stdout of a stdio server is for messages alone: let it log to stderr";

@@ -275,3 +275,47 @@ test("who has to connect an account anew is told where, before the token is over
   assert.deepEqual(warned(), [dying]);
   assert.deepEqual(warned(page), [`${dying}; alice connects it anew at ${page}`]);
 });
+
+test("what the cluster keeps a pod from is named first, with what an admin does about it", () => {
+  const why = {
+    'could not be started: the cluster has no room for its pod: pods "x" is forbidden: exceeded quota: small':
+      /quota of the namespace/,
+    "could not be started: its pod was not running within 300 s (kubernetes.pendingTimeout): its image cannot be pulled (child: ErrImagePull: not found)":
+      /image, shimImage and pullSecrets of servers\.gmail\.kubernetes/,
+    "could not be started: its pod was not running within 300 s (kubernetes.pendingTimeout): no node takes it (Unschedulable: 0/2 nodes are available)":
+      /requests, nodeSelector or tolerations/,
+    "could not be started: its pod was refused: the namespace refuses it by Pod Security: it has to admit the level `restricted`":
+      /policy that is named/,
+    "could not be started: its pod was refused: an admission policy of the cluster refuses it (no)":
+      /policy that is named/,
+    "was killed: over 64M": /limits\.memory/,
+    "could not be started: its pod was refused: the cluster has no such RuntimeClass: make it, or change kubernetes.runtimeClass":
+      /kubectl get runtimeclass/,
+    "could not be started: its pod was refused: the daemon's role lacks a right: apply the role of deploy/kubernetes":
+      /apply the role/,
+    "could not be started: its pod runs at 10.1.2.3 and does not answer at port 8443":
+      /routes to them/,
+    "could not be started: the shim of pod x refuses this daemon (UNKNOWN_PROTOCOL): 2":
+      /mcp-supervisor kubernetes image/,
+    "could not be started: program not found": /they mean its image/,
+  };
+  for (const [reason, remedy] of Object.entries(why)) {
+    const code = "INSTANCE_SPAWN_FAILED" as const;
+    const own = reason.startsWith("was killed") ? null : code;
+    const troubles = [{ ...trouble(1), code: own, reason }];
+    const row = crashing("gmail", { isolation: "pod:gvisor", reason, troubles });
+    const cause = causeOf(facts({ instances: [row] }));
+    assert.ok(cause?.cause.startsWith(`alice/gmail: the child ${reason}`), cause?.cause);
+    assert.match(cause?.next ?? "", remedy, reason);
+  }
+});
+
+test("a pod that waits is told with what it waits for", () => {
+  const reason = "no node takes it (Unschedulable: 0/2 nodes are available)";
+  const waiting = instance("gmail", { state: "starting", since: NOW - 12_000, reason });
+  assert.deepEqual(causeOf(facts({ instances: [waiting] })), {
+    code: "INSTANCE_PENDING",
+    cause: `alice/gmail: its pod has been waiting for 12 s: ${reason}`,
+    next: "add nodes, or change requests, nodeSelector or tolerations of servers.gmail.kubernetes",
+  });
+});

@@ -342,6 +342,9 @@ test("programs are taken over the socket only, at the isolation that the config 
     { name: "Shell", url: "http://127.0.0.1:9/mcp", env: { A: "1" } },
     { name: "Shell", url: "http://127.0.0.1:9/mcp", cwd: "/" },
     { name: "Shell", url: "http://127.0.0.1:9/mcp", paths: { write: ["/"] } },
+    // Whoever names an image says what runs.
+    { name: "Shell", url: "http://127.0.0.1:9/mcp", kubernetes: { image: "x" } },
+    { name: "Shell", url: "http://127.0.0.1:9/mcp", engine: "kubernetes" },
   ]) {
     const answered = await ask("POST", PATH, { body, ...tcp });
     assert.deepEqual([answered.status, answered.error.type], [403, "SOCKET_ONLY"]);

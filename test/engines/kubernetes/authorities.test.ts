@@ -4,10 +4,11 @@ import { test } from "node:test";
 import type { TestContext } from "node:test";
 import { Authorities } from "../../../src/engines/kubernetes/authorities.ts";
 import { installationOf, takeEpoch } from "../../../src/engines/kubernetes/epoch.ts";
+import { openStore } from "../../../src/store/store.ts";
 import type { PodRow, Store } from "../../../src/store/store.ts";
 import { openVault } from "../../../src/vault/vault.ts";
 import type { Vault } from "../../../src/vault/vault.ts";
-import { temporaryStore } from "../../helpers/store.ts";
+import { temporaryFolder, temporaryStore } from "../../helpers/store.ts";
 
 interface Rig {
   store: Store;
@@ -71,6 +72,20 @@ test("a CA opens after the vault's key was changed and the old one dropped", asy
   await vault.keyring.resealed();
   await vault.keyring.drop(0);
   assert.equal((await authorities.newest()).key, "key 1");
+});
+
+test("a backup has the CA and the pods that were born under it", async (t) => {
+  const { store, vault, authorities } = rig(t);
+  await authorities.newest();
+  store.pods.insert(bornUnder(1));
+  const file = path.join(temporaryFolder(t), "backup.db");
+  await store.copyTo(file);
+  const restored = openStore(file);
+  t.after(() => restored.close());
+  const make = () => Promise.reject(new Error("there is one"));
+  const again = new Authorities({ store: restored, vault, make });
+  assert.equal((await again.newest()).key, "key 1");
+  assert.deepEqual(restored.pods.list(), [bornUnder(1)]);
 });
 
 test("each daemon's epoch is higher than that of every one before, by its count or by the clock", (t) => {
