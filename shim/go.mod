@@ -1,0 +1,3 @@
+module mcp-supervisor/shim
+
+go 1.24
