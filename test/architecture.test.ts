@@ -20,7 +20,7 @@ const LINES: readonly Record<string, readonly string[]>[] = [
   { tools: [] },
   { sessions: [] },
   { instances: [] },
-  { links: [], engines: ["get-port"] },
+  { links: [], engines: ["get-port", "@peculiar/x509", "reflect-metadata"] },
   { builtins: [] },
   { auth: ["jose"], tokens: ["openid-client"] },
   { vault: [], audit: [], notices: [], catalog: [] },
