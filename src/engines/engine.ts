@@ -17,11 +17,15 @@ export interface Workload<Def extends ServerDef = ServerDef> {
   readonly def: Def;
   /** The user's secret for this server; it goes to the child and nowhere else. */
   readonly token: string | undefined;
+  /** Its number among those of its instance, for who gives it a name. */
+  readonly generation?: number;
 }
 
 export interface StartOptions {
   /** Told each line that the child writes, but for the messages of one that is spoken to over pipes. */
   readonly onLine: OnLine;
+  /** Told what a start waits for that takes its time: `no node takes it`; null once it goes on. */
+  readonly onWaiting?: (why: string | null) => void;
   /** Gives the start up as long as nothing of it runs; its reason is the failure then. */
   readonly signal: AbortSignal;
 }
@@ -102,6 +106,14 @@ export interface Running {
   readonly isSpent: boolean;
   /** Resolves with the pipe of its messages that it has closed though it lives on; never, if it does not. */
   readonly disconnected: Promise<PipeName>;
+  /** Resolves when it cannot be asked any more though it may live, with that as a predicate of it; absent where that cannot be. */
+  readonly lost?: Promise<string>;
+  /** Resolves when it will be ended soon by somebody else, with the reason of its replacement; absent where nobody would. */
+  readonly leaving?: Promise<string>;
+  /** Lets go of it as it is, for the next daemon; absent where it would end with this one. */
+  readonly leave?: () => void;
+  /** What is kept beside it for the next daemon; absent where it would end with this one. */
+  readonly keepsake?: Keepsake;
   /** Resolves when it has reached a limit that it lives on with, as that of processes; never, if it does not. */
   readonly strained: Promise<LimitHit>;
   /** All that it wrote was read; what it has started may hold this back. */
@@ -130,13 +142,23 @@ export interface Running {
   rssBytes(): Promise<number | null>;
 }
 
+/** A note that outlives the daemon, and lies with the child. */
+export interface Keepsake {
+  /** What the last daemon left; null where this one has started the child. */
+  readonly found: Uint8Array | null;
+  /** In the place of the one before. */
+  leave(note: Uint8Array): void;
+  /** The number of this daemon among all: what it asks is numbered apart from what earlier ones did. */
+  readonly epoch: number;
+}
+
 /** How to speak to a child. */
 export type Endpoint =
   | { readonly kind: "pipes"; readonly stdin: Writable; readonly stdout: Readable }
   | {
       readonly kind: "port";
       readonly port: number;
-      /** The unix socket that leads to the port; null where it is one of this machine. */
+      /** The unix socket that leads to the port; null where it is one of this machine's own network. */
       readonly socketPath: string | null;
       /** The next start gets the same port. */
       readonly isPinned: boolean;

@@ -22,6 +22,8 @@ export const ANNOTATIONS = {
   server: `${PREFIX}server`,
   variant: `${PREFIX}variant`,
   generation: `${PREFIX}generation`,
+  /** In ms: when its shim ends all that it has not heard of. */
+  orphanTimeout: `${PREFIX}orphan-timeout`,
 } as const;
 
 const HASH_LENGTH = 20;

@@ -1,0 +1,94 @@
+import { OutputShare } from "../../platform/output-share.ts";
+import type { Endpoint, Exit, Running } from "../engine.ts";
+import type { Suspect } from "./fence.ts";
+import { CHILD_PORT } from "./pod-spec.ts";
+import type { PortDoor } from "./port-door.ts";
+import type { ShimLink } from "./shim.ts";
+
+/** What a running child's engine sees to. */
+export interface Keeper {
+  /** Resolves when nothing of one that cannot be asked can live any more. */
+  untilGone(suspect: Suspect): Promise<Omit<Exit, "at">>;
+  /** Nothing of it lives: its Pod and what is known of it may go. */
+  forget(name: string): void;
+}
+
+export interface PodRunningInput {
+  readonly link: ShimLink;
+  readonly place: string;
+  readonly suspect: Omit<Suspect, "lastSentAt">;
+  /** The way to its port; undefined for a child that is spoken to over pipes. */
+  readonly door: PortDoor | undefined;
+  readonly stopTimeoutMs: number;
+  readonly keeper: Keeper;
+  /** An earlier daemon has started it. */
+  readonly isAdopted: boolean;
+  readonly epoch: number;
+}
+
+/** A child in a pod that its shim has started, or has kept for this daemon. */
+export function podRunning(input: PodRunningInput): Running {
+  const { link, place, suspect, door, stopTimeoutMs, keeper, isAdopted, epoch } = input;
+  let isSpent = false;
+  const lost = link.lost.then((why) => {
+    isSpent = true;
+    return `cannot be reached any more: ${why}`;
+  });
+  const exited = endOf(input).then((exit) => {
+    isSpent = true;
+    door?.close();
+    keeper.forget(suspect.name);
+    return { ...exit, at: Date.now() };
+  });
+  // Whichever says it first: one that is lost meanwhile answers nothing.
+  const end = async (ask: Promise<Exit>): Promise<Exit> => {
+    ask.catch(() => {});
+    return await exited;
+  };
+  return {
+    endpoint: endpointOf(link, door),
+    pid: null,
+    place,
+    output: new OutputShare(),
+    exited,
+    get isSpent() {
+      return isSpent;
+    },
+    lost,
+    leaving: link.terminating.then(() => "restarted: its node ends its pod"),
+    disconnected: new Promise(() => {}),
+    strained: new Promise(() => {}),
+    drained: exited.then(() => {}),
+    stop: () => end(link.stop(stopTimeoutMs)),
+    kill: () => end(link.kill()),
+    leave: () => {
+      door?.close();
+      link.close();
+    },
+    keepsake: {
+      found: isAdopted ? link.noted : null,
+      leave: (note) => link.note(note),
+      epoch,
+    },
+    isGone: () => isSpent,
+    isEnding: () => Promise.resolve(isSpent),
+    listeners: () => Promise.resolve({ ours: ["127.0.0.1"], foreign: [] }),
+    cpuLoad: () => null,
+    onBusy: () => {},
+    rssBytes: () => Promise.resolve(isSpent ? null : (link.measures()?.rssBytes ?? null)),
+  };
+}
+
+/** By the shim's word, or where that cannot be had any more by the kubelet's, or by time. */
+async function endOf({ link, suspect, keeper }: PodRunningInput): Promise<Omit<Exit, "at">> {
+  const isLost = link.lost.then(() => undefined);
+  const told = await Promise.race([link.exited, isLost]);
+  if (told !== undefined) return told;
+  const gone = keeper.untilGone({ ...suspect, lastSentAt: link.lastSentAt() });
+  return await Promise.race([link.exited, gone]);
+}
+
+function endpointOf(link: ShimLink, door: PortDoor | undefined): Endpoint {
+  if (door === undefined) return { kind: "pipes", stdin: link.stdin, stdout: link.stdout };
+  return { kind: "port", port: CHILD_PORT, socketPath: door.path, isPinned: false };
+}

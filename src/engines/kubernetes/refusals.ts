@@ -1,0 +1,63 @@
+import { SupervisorError } from "../../errors.ts";
+import type { Ref } from "../engine.ts";
+import { ApiFailure } from "./api/failure.ts";
+
+/** When there may be room again nobody knows. */
+const RETRY_AFTER_SECONDS = 10;
+
+interface Remedy {
+  readonly matches: RegExp;
+  readonly words: string;
+}
+
+/** What an admin has to do about a refusal, by the apiserver's words for it. */
+const REMEDIES: readonly Remedy[] = [
+  {
+    matches: /RuntimeClass/i,
+    words: "the cluster has no such RuntimeClass: make it, or change kubernetes.runtimeClass",
+  },
+  {
+    matches: /violates PodSecurity/i,
+    words: "the namespace refuses it by Pod Security: it has to admit the level `restricted`",
+  },
+  {
+    matches: /admission webhook|denied the request|ValidatingAdmissionPolicy/i,
+    words: "an admission policy of the cluster refuses it",
+  },
+  {
+    matches: /cannot \w+ resource/i,
+    words: "the daemon's role lacks a right: apply the role of deploy/kubernetes",
+  },
+  {
+    matches: /namespaces? ".*" not found/i,
+    words: "there is no such namespace: make it, or change kubernetes.namespace",
+  },
+];
+
+/** Why a pod could not be made, for who waits for it. A SupervisorError passes as it is. */
+export function refusalOf({ user, server }: Ref, error: unknown): SupervisorError {
+  if (error instanceof SupervisorError) return error;
+  const who = `${user}/${server}: `;
+  if (!(error instanceof ApiFailure))
+    return new SupervisorError("INSTANCE_SPAWN_FAILED", `${who}its pod could not be started`, {
+      cause: error,
+    });
+  const { message, status } = error;
+  const again = { cause: error, retryAfterSeconds: RETRY_AFTER_SECONDS };
+  if (/exceeded quota|maximum number of pods/i.test(message))
+    return new SupervisorError(
+      "INSTANCE_LIMIT",
+      `${who}the cluster has no room for its pod: ${message}`,
+      again,
+    );
+  if (error.isUnknown || status === 429)
+    return new SupervisorError(
+      "RESOURCES_EXHAUSTED",
+      `${who}its pod could not be made: ${message}`,
+      again,
+    );
+  const remedy = REMEDIES.find(({ matches }) => matches.test(message))?.words;
+  const why = remedy === undefined ? message : `${remedy} (${message})`;
+  const options = { cause: error };
+  return new SupervisorError("INSTANCE_SPAWN_FAILED", `${who}its pod was refused: ${why}`, options);
+}
