@@ -85,6 +85,8 @@ export const ERROR_CODES = {
   INSTANCE_START_TIMEOUT: serverEntry(504),
   INSTANCE_BACKING_OFF: serverEntry(503),
   INSTANCE_LIMIT: serverEntry(503),
+  // Its pod waits for a node or an image, and goes on waiting.
+  INSTANCE_PENDING: serverEntry(503),
   TOKEN_MISSING: serverEntry(503),
   TOKEN_EXPIRED: serverEntry(503),
   SESSION_LOST: serverEntry(404),

@@ -1,5 +1,6 @@
 import { isReshaped } from "../config/compare.ts";
 import type { Generation } from "./generation.ts";
+import { engineOf } from "./instance-context.ts";
 import type { InstanceContext } from "./instance-context.ts";
 
 /**
@@ -18,6 +19,7 @@ export async function fitsBeside(
   const { endpoint } = state.running;
   // There is no second one of that port, and no home for two levels.
   if (endpoint.kind === "port" && endpoint.isPinned) return false;
-  if (engines.child.levelOf(before) !== engines.child.levelOf(def)) return false;
+  const [engine, earlier] = [engineOf(engines, def), engineOf(engines, before)];
+  if (engine !== earlier || engine.levelOf(before) !== engine.levelOf(def)) return false;
   return await admitBeside(next, serving);
 }

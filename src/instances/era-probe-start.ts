@@ -1,5 +1,6 @@
 import { isPodServer } from "../config/child-servers.ts";
 import type { EraProbeOptions } from "./era-probe.ts";
+import { engineOf, schedulerOf } from "./instance-context.ts";
 import type { InstanceContext } from "./instance-context.ts";
 import type { StartEnd } from "./start-slots.ts";
 
@@ -8,12 +9,13 @@ const PROBE = 0;
 
 /** How throw-away children are started: once it is their turn, and on this machine with the user's token; a pod has none to lose. */
 export function preparerOf(
-  { config, version, versions, engines, events, secretsFor, scheduler }: InstanceContext,
+  context: InstanceContext,
   signal: AbortSignal,
 ): EraProbeOptions["prepare"] {
+  const { config, version, versions, engines, events, secretsFor } = context;
   return async (ref, def) => {
     const token = isPodServer(def) ? undefined : await secretsFor(ref, PROBE, signal);
-    const free = await scheduler.take(ref, signal);
+    const free = await schedulerOf(context, def).take(ref, signal);
     const endTurn = (end: StartEnd): void => {
       free(end);
       events.emit("state", { ref, generation: PROBE, state: "gone" });
@@ -21,6 +23,6 @@ export function preparerOf(
     const { resumeWindowMs } = config;
     const settings = { version, versions, resumeWindowMs, startTimeoutMs: def.startTimeoutMs };
     const own = { generation: PROBE, def, token };
-    return { input: { ...settings, ...own, engine: engines.child, signal }, endTurn };
+    return { input: { ...settings, ...own, engine: engineOf(engines, def), signal }, endTurn };
   };
 }

@@ -52,6 +52,8 @@ export interface Owner {
   /** Of the generation that serves; see `Instance.idleSince`. */
   readonly idleSince: number | undefined;
   stop(reason: string): Promise<void>;
+  /** See `Instance.handOver`. */
+  handOver(reason: string): Promise<void>;
   row(): InstanceRow;
 }
 
@@ -70,7 +72,7 @@ export class Generation implements Candidate {
   readonly #owner: Owner;
   /** Of the token that it has; undefined before it has taken one. */
   #mark: string | undefined;
-  #state: State = { name: "starting", since: Date.now(), ...NOWHERE };
+  #state: State = { name: "starting", since: Date.now(), reason: null, ...NOWHERE };
   #running: Running | undefined;
   #live: Live | undefined;
   #finish: ((ended: Ended) => void) | undefined;
@@ -159,10 +161,21 @@ export class Generation implements Candidate {
     return true;
   }
 
+  /** What its child waits for, in words; null while it waits for nothing that could be said. */
+  get waitingFor(): string | null {
+    return this.#state.name === "starting" ? this.#state.reason : null;
+  }
+
+  /** Its start takes its time. */
+  waits(why: string | null): void {
+    if (this.#state.name === "starting") this.#state = { ...this.#state, reason: why };
+  }
+
   /** Its child runs, and is not ready yet. */
   spawned(running: Running): void {
     this.#running = running;
-    this.#state = { name: "starting", since: this.#state.since, ...this.#whereabouts };
+    const { since } = this.#state;
+    this.#state = { name: "starting", since, reason: null, ...this.#whereabouts };
   }
 
   /** Its child answers. */

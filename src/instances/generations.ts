@@ -122,12 +122,31 @@ export class Generations {
         this.log("warn", generation, how);
       },
       busy: (how) => this.log("warn", generation, how),
+      leaving: (reason) => {
+        // What it fails at is told by the state.
+        this.#options.owner.handOver(reason).catch(() => {});
+      },
       ended: (how) => {
         if (generation.state.name === "ready") this.#crashed(generation, running, how);
         else this.#diedAnswering(generation, running, how);
       },
     });
     return live;
+  }
+
+  /** What the start that is under way waits for, in words. */
+  get waitingFor(): string | null {
+    return this.#all.at(-1)?.waitingFor ?? null;
+  }
+
+  /** Lets go of the one that serves, for the next daemon to take over; false where it would end with this one. */
+  leaveServing(): boolean {
+    const { serving } = this;
+    const leave = serving?.state.name === "ready" ? serving.state.running.leave : undefined;
+    if (serving === undefined || leave === undefined) return false;
+    leave();
+    this.log("info", serving, "left to the next daemon");
+    return true;
   }
 
   /** Ends the one that serves, at once. */

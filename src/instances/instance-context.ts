@@ -6,7 +6,9 @@ import type {
   RemoteServer,
   ServerDef,
 } from "../config/config.ts";
-import type { Engine } from "../engines/engine.ts";
+import { isPodServer } from "../config/child-servers.ts";
+import { SupervisorError } from "../errors.ts";
+import type { Engine, Left, Workload } from "../engines/engine.ts";
 import type { Candidate } from "./admission.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import type { Ref, SupervisorEvents } from "./instance-types.ts";
@@ -16,8 +18,25 @@ import type { StartScheduler } from "./start-scheduler.ts";
 /** By what a server is: a child of ours, one that runs elsewhere already, or part of the daemon. */
 export interface Engines {
   child: Engine<ChildServer>;
+  /** Of children that are pods; absent where there is no cluster. */
+  pods?: PodEngine | undefined;
   remote: Engine<RemoteServer>;
   builtin: Engine<BuiltinServer>;
+}
+
+/** An engine whose children outlive the daemon. */
+export interface PodEngine extends Engine<ChildServer> {
+  findLeft(): Promise<readonly (Left & { readonly ref: Ref })[]>;
+  /** Whether `start` would take over what an earlier daemon left of this instance. */
+  hasLeft(workload: Workload<ChildServer>): boolean;
+}
+
+/** The engine of a server's children. */
+export function engineOf({ child, pods }: Engines, def: ChildServer): Engine<ChildServer> {
+  if (!isPodServer(def)) return child;
+  if (pods !== undefined) return pods;
+  const what = `${def.name} runs in pods, and the daemon was started without a cluster: restart it`;
+  throw new SupervisorError("INSTANCE_SPAWN_FAILED", what);
 }
 
 /**
@@ -43,6 +62,8 @@ export interface InstanceContext extends Pick<LaunchInput, "version" | "versions
   secretNow: SecretNow;
   log: Logger;
   scheduler: StartScheduler;
+  /** Of pods, which take nothing of this machine. */
+  podScheduler: StartScheduler;
   events: EventEmitter<SupervisorEvents>;
   onExposed: (server: string, addresses: readonly string[]) => void;
   /** Of a generation's place among all children; see Admission. */
@@ -51,3 +72,9 @@ export interface InstanceContext extends Pick<LaunchInput, "version" | "versions
   makeRoom: (generation: Candidate) => Promise<boolean>;
   left: (generation: Candidate) => void;
 }
+
+/** Whose turn it is to start among this server's like. */
+export const schedulerOf = (
+  { scheduler, podScheduler }: Pick<InstanceContext, "scheduler" | "podScheduler">,
+  def: ChildServer,
+): StartScheduler => (isPodServer(def) ? podScheduler : scheduler);

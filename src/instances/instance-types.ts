@@ -58,6 +58,10 @@ const OWN = "session ";
 /** A variant for one more session that has a child of its own. */
 export const ownVariant = (): string => OWN + randomBytes(8).toString("hex");
 
+/** What clients of a stdio child declared, as JSON text, by its variant: that of a shared one is made of it. */
+export const capabilitiesOfVariant = (variant: string): string =>
+  variant.startsWith("{") ? variant : "{}";
+
 export const isOwnVariant = (variant: string): boolean => variant.startsWith(OWN);
 
 /** Why a generation ended, as a predicate of the child: `exited with code 1`, `was killed by SIGKILL`, `was stopped by an admin`. */
@@ -103,7 +107,8 @@ export interface Live {
  */
 export type InstanceState =
   | { name: "stopped"; since: number; reason: string | null }
-  | ({ name: "starting"; since: number } & Whereabouts)
+  /** `reason`: what it waits for. */
+  | ({ name: "starting"; since: number; reason: string | null } & Whereabouts)
   | ({
       name: "ready";
       since: number;

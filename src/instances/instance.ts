@@ -8,6 +8,7 @@ import { Starts } from "./starts.ts";
 import { idleSince, newUsage } from "./usage.ts";
 import type { Owner } from "./generation.ts";
 import type { Part } from "./instance-row.ts";
+import { engineOf } from "./instance-context.ts";
 import type { InstanceContext } from "./instance-context.ts";
 import type { InstanceRow, InstanceState, Live, Ref } from "./instance-types.ts";
 import type { Standing } from "./standing.ts";
@@ -101,7 +102,7 @@ export class Instance implements Owner {
       return state.live.exited.then(() => this.ensure());
     }
     if (this.#refusal !== undefined) return Promise.reject(this.#refusal);
-    return this.#starts.join();
+    return this.#starts.joinPatiently();
   }
 
   /**
@@ -117,6 +118,13 @@ export class Instance implements Owner {
   async close(reason: string, refusal: SupervisorError): Promise<void> {
     this.#refusal = refusal;
     await this.#stop(reason, refusal);
+  }
+
+  /** As `close`, but lets go of what the next daemon can take over. */
+  async leave(reason: string, refusal: SupervisorError): Promise<void> {
+    this.#refusal = refusal;
+    if (this.#generations.leaveServing()) await this.#starts.halt(refusal);
+    else await this.#stop(reason, refusal);
   }
 
   /**
@@ -207,7 +215,7 @@ export class Instance implements Owner {
 
   get #isolation(): string | null {
     const def = this.#context.servers(this.ref.server);
-    return def?.kind === "child" ? this.#context.engines.child.levelOf(def) : null;
+    return def?.kind === "child" ? engineOf(this.#context.engines, def).levelOf(def) : null;
   }
 
   /** The one that serves has no calls, nothing keeps it, and that for a while. */

@@ -1,6 +1,7 @@
 import type { ChildServer } from "../config/config.ts";
 import { toSupervisorError } from "../errors.ts";
 import type { Generation } from "./generation.ts";
+import { engineOf } from "./instance-context.ts";
 import type { InstanceContext } from "./instance-context.ts";
 import type { Ref } from "./instance-types.ts";
 import { launchChild } from "./launch.ts";
@@ -46,7 +47,8 @@ async function launchOnce(
     generation: generation.number,
     startTimeoutMs: def.startTimeoutMs,
     resumeWindowMs: config.resumeWindowMs,
-    engine: engines.child,
+    engine: engineOf(engines, def),
+    onWaiting: (why) => generation.waits(why),
     onLine: (stream, text) =>
       events.emit("line", {
         ref,

@@ -24,6 +24,8 @@ export interface LaunchInput {
   engine: Engine<ChildServer>;
   output: OutputLog;
   onLine: OnLine;
+  /** Told what a start waits for that takes its time; see `StartOptions`. */
+  onWaiting?: (why: string | null) => void;
   onSpawn: (running: Running) => void;
   /** Aborts the start; its reason is the failure then. */
   signal: AbortSignal;

@@ -1,4 +1,5 @@
 import { guarded } from "../containment.ts";
+import { isPodServer } from "../config/child-servers.ts";
 import { toSupervisorError } from "../errors.ts";
 import { definitionOf } from "./definition.ts";
 import { failureOfLaunch } from "./launch-failure.ts";
@@ -19,7 +20,8 @@ const REFUSAL_LENGTH = 500;
  * INSTANCE_EXITED or INSTANCE_START_TIMEOUT otherwise, with its last output lines as details. Never rejects.
  */
 export async function launchChild(input: LaunchInput): Promise<Launched | NotLaunched> {
-  const deadline = AbortSignal.timeout(input.startTimeoutMs);
+  // A pod may wait for its node for long: its time to become ready begins when it runs.
+  const deadline = isPodServer(input.def) ? undefined : AbortSignal.timeout(input.startTimeoutMs);
   const definition = definitionOf(input.def);
   const offers = new Offers({
     remembered: input.versions.find(definition),
@@ -37,7 +39,7 @@ export async function launchChild(input: LaunchInput): Promise<Launched | NotLau
     const goesOn = outcome.isPortStolen
       ? stolen++ < MAX_STOLEN_PORTS && !isPinned(outcome.running)
       : outcome.hasEnded && offers.processEnded();
-    if (!goesOn || input.signal.aborted || deadline.aborted) return outcome;
+    if (!goesOn || input.signal.aborted || deadline?.aborted === true) return outcome;
     await outcome.gone;
   }
 }
@@ -50,7 +52,7 @@ const isPinned = (running: Running | undefined): boolean =>
 
 async function launchOnce(
   given: LaunchInput,
-  deadline: AbortSignal,
+  common: AbortSignal | undefined,
   offers: Offers,
 ): Promise<Launched | FailedTry> {
   const broken = new AbortController();
@@ -66,6 +68,7 @@ async function launchOnce(
     return { ...none, failure, isPortStolen: false, hasEnded: false };
   }
   input.onSpawn(running);
+  const deadline = common ?? AbortSignal.timeout(input.startTimeoutMs);
   const exit = new AbortController();
   void running.exited.then((how) => exit.abort(how));
   const signals = { deadline, exit: exit.signal, broken: broken.signal };

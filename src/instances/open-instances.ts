@@ -6,6 +6,7 @@ import { BuiltinEngine } from "../engines/builtin/builtin-engine.ts";
 import type { Authorities } from "../engines/kubernetes/authorities.ts";
 import { openMachine } from "../engines/process/open.ts";
 import type { MachineFacts } from "../engines/process/open.ts";
+import type { ClusterParts, OpenCluster } from "../engines/kubernetes/open.ts";
 import type { Config, ServerDef } from "../config/config.ts";
 import type { Tokens } from "../tokens/tokens.ts";
 import type { Vault } from "../vault/vault.ts";
@@ -46,8 +47,10 @@ export async function openInstances(
   const { engine, ...facts } = await openMachine({ ...options, store, servers: catalog }, closers);
   const own = { ownApp: ownAppOf(options.config), store, vault, servers: catalog };
   const builtins = closers.opened(new Builtins({ ...options, ...own }));
+  const cluster = await openPods({ ...options, store, vault, servers: catalog }, closers);
   const engines = {
     child: engine,
+    pods: cluster?.engine,
     remote: closers.opened(new RemoteEngine(catalog)),
     builtin: closers.opened(new BuiltinEngine(builtins)),
   };
@@ -60,7 +63,22 @@ export async function openInstances(
   const tokenOf = tokens.secretFor.bind(tokens);
   const lastShown = new LastShown({ manifests, servers, tokenOf });
   closers.push(() => supervisor.stopAll());
-  return { supervisor, manifests, lastShown, builtins, authorities: null, ...facts };
+  return {
+    supervisor,
+    manifests,
+    lastShown,
+    builtins,
+    authorities: cluster?.authorities ?? null,
+    ...facts,
+  };
+}
+
+/** The engine of pods, where the config has a cluster: nobody else loads what it is made of. */
+async function openPods(parts: ClusterParts, closers: Closers): Promise<OpenCluster | undefined> {
+  const { kubernetes } = parts.config;
+  if (kubernetes === null) return undefined;
+  const { openCluster } = await import("../engines/kubernetes/open.ts");
+  return openCluster(parts, kubernetes, closers);
 }
 
 const ownAppOf = ({ ownApp }: Pick<Config, "ownApp">): FeishuApp | undefined =>

@@ -4,6 +4,9 @@ import { asNext, failureOf, reasonOf } from "./failures.ts";
 import { launchNext } from "./launch-next.ts";
 import { launchAtOnce } from "./launch-at-once.ts";
 import { isShortage } from "./restart-policy.ts";
+import { schedulerOf } from "./instance-context.ts";
+import { withDeadline } from "../platform/deadline.ts";
+import { isPodServer } from "../config/child-servers.ts";
 import { AGAIN, Start } from "./start.ts";
 import { Succession } from "./succession.ts";
 import { tellFollowers } from "./usage.ts";
@@ -66,6 +69,18 @@ export class Starts {
   /** Resolves with the generation that the start brings which is under way, or begins now; rejects as `Instance.ensure`. */
   join(): Promise<Live> {
     return (this.#start ?? this.#begin()).answer;
+  }
+
+  /** As `join`, for a message: it waits no longer for a pod than for any other child, and the pod goes on. */
+  joinPatiently(): Promise<Live> {
+    const started = this.join();
+    const { ref } = this.#owner;
+    const def = this.#context.servers(ref.server, ref.user);
+    if (def === undefined || !isPodServer(def)) return started;
+    const late = (): Live => {
+      throw stillPending(ref, this.#generations.waitingFor);
+    };
+    return withDeadline(started, def.startTimeoutMs, late);
   }
 
   /** Lets a start under way begin anew, for the same callers; whether there was one. */
@@ -205,7 +220,7 @@ export class Starts {
     const { failures } = this.#succession ?? this.#standing.policy;
     const options = { failures, patienceMs: def.startTimeoutMs };
     const start = () => this.#startChild(generation, def, signal);
-    return await this.#context.scheduler.run(this.#owner.ref, signal, start, options);
+    return await schedulerOf(this.#context, def).run(this.#owner.ref, signal, start, options);
   }
 
   async #startChild(generation: Generation, def: ChildServer, signal: AbortSignal): Promise<Live> {
@@ -246,4 +261,14 @@ export class Starts {
     tellFollowers(this.#owner.usage, live);
     return live;
   }
+}
+
+/** When it will run nobody knows; soon after is when somebody may look again. */
+const LOOK_AGAIN_SECONDS = 10;
+
+function stillPending({ user, server }: Ref, why: string | null): SupervisorError {
+  const what = why === null ? "its pod is on its way" : `its pod waits: ${why}`;
+  return new SupervisorError("INSTANCE_PENDING", `${user}/${server}: ${what}`, {
+    retryAfterSeconds: LOOK_AGAIN_SECONDS,
+  });
 }

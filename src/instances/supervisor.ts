@@ -19,6 +19,7 @@ import type { LogOutcome } from "./output-log.ts";
 import { Standings } from "./standing.ts";
 import { withDeadline } from "../platform/deadline.ts";
 import { allThere } from "./all-there.ts";
+import { takeLeft } from "./take-left.ts";
 import { Scrubber } from "../telemetry/scrubber.ts";
 import { forgetful } from "./definition.ts";
 import type { DefinitionMemory } from "./definition.ts";
@@ -32,6 +33,7 @@ import type {
   Ref,
   Selector,
 } from "./instance-types.ts";
+import { capabilitiesOfVariant } from "./instance-types.ts";
 import type { StateName, SupervisorEvents } from "./instance-types.ts";
 
 export type { Instance } from "./instance.ts";
@@ -48,6 +50,9 @@ function slotsFor(
   // Those who come next may fail as well; where a core is idle, they do not wait for it.
   return new StartSlots(starts, { idleCores: spare, restTimes: () => 1 });
 }
+
+const podSlots = ({ pods }: Engines): StartSlots =>
+  new StartSlots(pods?.capacity.starts ?? 1, { restTimes: () => 1 });
 
 export interface SupervisorOptions {
   config: Config;
@@ -90,6 +95,7 @@ export class Supervisor {
       ...options,
       versions,
       scheduler: new StartScheduler(slotsFor(config, options.engines.child.capacity)),
+      podScheduler: new StartScheduler(podSlots(options.engines)),
       events: this.events,
       onExposed: (server, addresses) => this.#warnExposed(server, addresses),
       admit: async (generation, signal) => await this.#admission.admit(generation, signal),
@@ -242,7 +248,10 @@ export class Supervisor {
   #trust(selector: Selector): void {
     this.#eras.forgive(selector.user);
     this.#standings.forgive(selector);
-    for (const { ref } of this.#instances.select(selector)) this.#context.scheduler.clear(ref);
+    for (const { ref } of this.#instances.select(selector)) {
+      this.#context.scheduler.clear(ref);
+      this.#context.podScheduler.clear(ref);
+    }
   }
 
   /** As `stop`, and their rows are gone. A handle that somebody kept rejects with INSTANCE_NOT_FOUND. */
@@ -257,7 +266,24 @@ export class Supervisor {
     if (isAll) this.#standings.delete(selector);
   }
 
-  /** Ends every instance; from now on `ensure` rejects with STOPPING. */
+  /**
+   * Takes over what earlier daemons left, as far as it is what would be started now, and ends the rest.
+   * Whoever wants one of them meanwhile does not wait for the others.
+   */
+  async takeOver(): Promise<void> {
+    const { engines, secretNow, servers, log } = this.#context;
+    if (engines.pods === undefined) return;
+    const left = await engines.pods.findLeft();
+    const parts = { pods: engines.pods, secretNow, servers };
+    const taken = await takeLeft(left, parts, async (ref) => {
+      await this.instance(ref, capabilitiesOfVariant(ref.variant)).ensure();
+    });
+    const { count } = await engines.pods.endLeft();
+    if (left.length > 0)
+      log.info({ taken, ended: count }, "kubernetes: pods of an earlier daemon were seen to");
+  }
+
+  /** Ends every instance, but for what the next daemon takes over; from now on `ensure` rejects with STOPPING. */
   async stopAll(): Promise<void> {
     const refusal = new SupervisorError("STOPPING", "the supervisor is stopping");
     this.#refusal = refusal;
@@ -266,7 +292,7 @@ export class Supervisor {
     this.#stopping.abort(refusal);
     const reason = "stopped with the daemon";
     await Promise.all(
-      this.#instances.select({}).map((instance) => instance.close(reason, refusal)),
+      this.#instances.select({}).map((instance) => instance.leave(reason, refusal)),
     );
     await this.#eras.settled();
   }
@@ -312,6 +338,7 @@ export class Supervisor {
   /** The accounts of this user's children may be given to others: the user and the homes are gone. */
   releaseAccounts(user: string): void {
     this.#context.engines.child.forgetUser(user);
+    this.#context.engines.pods?.forgetUser(user);
   }
 
   /** How many rows of `status` are in each state; states without any are left out. */
@@ -334,7 +361,8 @@ export class Supervisor {
 
   /** Starts that wait for their turn. */
   get waitingStarts(): number {
-    return this.#context.scheduler.waiting + this.#admission.waiting;
+    const { scheduler, podScheduler } = this.#context;
+    return scheduler.waiting + podScheduler.waiting + this.#admission.waiting;
   }
 
   /** Rows of sessions' own children that failed and are gone, for who asks what is wrong: `status` has none. */

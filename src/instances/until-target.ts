@@ -42,6 +42,7 @@ export async function untilTarget(
     resumeWindowMs,
     version,
     offers,
+    keepsake: running.keepsake,
     signal,
     onMissing,
   });

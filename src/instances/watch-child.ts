@@ -14,6 +14,8 @@ export interface ChildWatcher {
   /** It reached a limit that it lives on with. */
   strained(how: string): void;
   busy(how: string): void;
+  /** Somebody else will end it soon; with the reason of its replacement. */
+  leaving(reason: string): void;
   /** It ended by itself, or it has to: it closed a pipe, or what it wrote made something of ours throw. */
   ended(how: Ended): void;
 }
@@ -33,6 +35,8 @@ export function watchChild(
   void running.exited.then((exit) => end({ reason: describeExit(exit), exit }));
   // Nothing more can be said to it, or heard of it.
   void running.disconnected.then((pipe) => end({ reason: `closed its ${pipe}`, exit: null }));
+  void running.lost?.then((how) => end({ reason: how, exit: null }));
+  void running.leaving?.then((reason) => tell(() => watcher.leaving(reason)));
   if (broken === undefined) return;
   onAbort(broken, () =>
     end({ reason: BROKEN, exit: null, failure: broken.reason as SupervisorError }),

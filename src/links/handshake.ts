@@ -74,6 +74,11 @@ export class Handshake {
     return await answered;
   }
 
+  /** It was made before, with that answer. */
+  resume(result: Buffer): void {
+    this.#result = result;
+  }
+
   /** The child's answer, once it has agreed. */
   get result(): Buffer {
     return this.#result!;

@@ -96,7 +96,7 @@ export class ModernStdio {
 
   constructor(options: ModernStdioOptions) {
     this.#options = options;
-    this.#ids = new OwnIds(options.onFault);
+    this.#ids = new OwnIds(options.onFault, options.idsAfter);
     this.#pipe = new StdioPipe({
       ...options,
       onMessage: (incoming) => this.#onMessage(incoming),
@@ -109,6 +109,11 @@ export class ModernStdio {
   /** The revisions that the child named. */
   get versions(): readonly string[] {
     return this.#versions;
+  }
+
+  /** The child has said so to an earlier daemon. */
+  resume(versions: readonly string[]): void {
+    this.#versions = versions;
   }
 
   /** Resolves when the child has said what it speaks. Rejects with UPSTREAM_INVALID for one that knows no modern revision. */

@@ -5,14 +5,23 @@ import type { ChildPipes } from "./stdio-pipe.ts";
 /** The longest number of ours as text, and more. */
 const MAX_TEXT = 16;
 
+/** Daemons before and after this one number otherwise: so many of them in a row, with so many numbers each. */
+const EPOCHS = 2 ** 21;
+const NUMBERS = 2 ** 32;
+
+/** Where a daemon of that epoch begins to count, for a child that an earlier one has asked something. */
+export const numbersOf = (epoch: number): number => (epoch % EPOCHS) * NUMBERS;
+
 /** The numbers by which a child knows what it is asked: for its clients, or by the gateway itself. */
 export class OwnIds {
   readonly #onFault: ChildPipes["onFault"];
   #last = 0;
   #hasStrayed = false;
 
-  constructor(onFault: ChildPipes["onFault"]) {
+  /** `before`: those up to that one are another daemon's. */
+  constructor(onFault: ChildPipes["onFault"], before = 0) {
     this.#onFault = onFault;
+    this.#last = before;
   }
 
   next(): number {

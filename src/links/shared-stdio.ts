@@ -59,7 +59,7 @@ export class SharedStdio {
 
   constructor(options: SharedStdioOptions) {
     this.#options = options;
-    this.#ids = new OwnIds(options.onFault);
+    this.#ids = new OwnIds(options.onFault, options.idsAfter);
     this.#handshake = new Handshake(options, this.#ids);
     const [sessions, calls] = [this.#clients, this.#calls];
     this.#questions = new Questions({ ...options, sessions, calls });
@@ -74,6 +74,12 @@ export class SharedStdio {
   async initialize(offers = new Offers()): Promise<void> {
     await this.#handshake.make(offers, (message) => this.#pipe.write(message));
     if (!this.#options.isOwn) this.#greet();
+  }
+
+  /** The child has answered `initialize` to an earlier daemon, with that result. */
+  takeUp(greeting: Buffer): void {
+    this.#handshake.resume(greeting);
+    this.#isGreeted = true;
   }
 
   /** The result of its `initialize`. */

@@ -27,6 +27,8 @@ export interface ChildPipes {
   stdout: Readable;
   /** What the child may write; a share of its own where none is given. */
   output?: OutputShare;
+  /** The number before the first by which the child is asked anything; 0 unless others have asked it before. */
+  idsAfter?: number;
   /** The child wrote what is no message; `what` says so without quoting it. */
   onFault: (what: string, line: Buffer | undefined) => void;
   /** Something of ours threw over what the child wrote or was to be told: this generation of it has to end. Nothing of it is read any more. */

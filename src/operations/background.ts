@@ -20,10 +20,13 @@ type BackgroundParts = Omit<NoticesParts, "store" | "config"> &
     config: NoticesParts["config"];
   };
 
-/** From now on events are counted, tokens of providers kept fresh, each minute written down, and people told of what needs one. */
+/** From now on events are counted, tokens of providers kept fresh, each minute written down, and people told of what needs one; what outlived the last daemon is taken over. */
 export function beginBackground(parts: BackgroundParts, closers: Closers): Notices {
   countEvents(parts.supervisor, parts.metrics);
   keepFresh(parts);
+  parts.supervisor.takeOver().catch((err: unknown) => {
+    parts.log.error({ err }, "what earlier daemons left running could not be taken over");
+  });
   recordHistory(parts, closers);
   const notices = closers.opened(new Notices(parts));
   notices.start(troubleFinder(parts));
