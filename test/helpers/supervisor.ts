@@ -5,6 +5,7 @@ import path from "node:path";
 import type { TestContext } from "node:test";
 import { parseConfig } from "../../src/config/config.ts";
 import { createLogger } from "../../src/telemetry/logger.ts";
+import type { PodEngine } from "../../src/instances/instance-context.ts";
 import type { Engine } from "../../src/engines/engine.ts";
 import { Isolation } from "../../src/engines/process/isolation.ts";
 import { ProcessEngine } from "../../src/engines/process/process-engine.ts";
@@ -95,6 +96,7 @@ export function openSupervisor(
     log,
     engines: {
       child,
+      pods: engine !== undefined && "hasLeft" in engine ? (engine as PodEngine) : undefined,
       remote: new RemoteEngine(),
       builtin: new BuiltinEngine({ serve: assert.fail }),
     },
