@@ -5,6 +5,8 @@ import (
 	"time"
 )
 
+const lastWords = time.Second
+
 type order struct {
 	Op string `json:"op"`
 	startOrder
@@ -78,15 +80,28 @@ func (s *shim) start(me *session, o startOrder) {
 // attach sends what the child has written and nobody has acknowledged, what it writes from now on, and its end.
 func (s *shim) attach(me *session, c *child) {
 	over := func() bool { return s.isOver(me) }
-	go c.stderr.sendTo(&me.wire, frameStderr, over)
+	said := make(chan struct{}, 2)
+	go func() {
+		c.stderr.sendTo(&me.wire, frameStderr, over)
+		said <- struct{}{}
+	}()
 	go func() {
 		c.stdout.sendTo(&me.wire, frameStdout, over)
 		if !over() {
 			_ = me.tell(event{"event": "stdout-closed"})
 		}
+		said <- struct{}{}
 	}()
 	go func() {
 		<-c.gone
+		// Its last words come before its end, unless nobody reads them.
+		patience := time.After(lastWords)
+		for range 2 {
+			select {
+			case <-said:
+			case <-patience:
+			}
+		}
 		_ = me.tell(event{"event": "ended", "exit": c.exit})
 	}()
 }

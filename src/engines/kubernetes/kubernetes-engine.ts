@@ -154,8 +154,11 @@ export class KubernetesEngine implements Engine<ChildServer> {
     if (adopted !== undefined) return adopted;
     for (const row of this.#left.values()) if (isOf(row, ref)) void this.#end(row);
     // Without that nobody knows what of it there is.
-    await raceOf(this.#options.pods.synced, options.signal);
+    await Promise.race([this.#options.pods.synced, aborted(options.signal)]);
+    if (this.#fence.until(ref.user, ref.server) !== undefined)
+      options.onWaiting?.("an earlier one of it cannot be reached, and may live still");
     await this.#fence.passed(ref, options.signal);
+    options.onWaiting?.(null);
     const row = await this.#create(workload, digests, options.signal);
     try {
       return await this.#begin(row, workload, options);
@@ -204,12 +207,12 @@ export class KubernetesEngine implements Engine<ChildServer> {
     const memoryLimit = def.limits.memoryBytes;
     const waiting: Waiting = { pods, name: row.name, ref, memoryLimit, signal, onWaiting };
     const { address, node } = await addressOf(waiting);
-    // Before it is called: whatever comes then, the next daemon finds it.
-    rows.learn(row.name, { address, node });
     const { authority } = row;
     const own = { address, pod, authority, epoch, memoryLimit };
     const target = targetOf({ ...own, onLine, signal });
     const link = await callShim(connect, target, waiting);
+    // Before it is told to start anything: what has no address has no child.
+    rows.learn(row.name, { address, node });
     try {
       await link.start(startOrder(workload, config.stopTimeoutMs));
     } catch (error) {
@@ -345,7 +348,3 @@ export class KubernetesEngine implements Engine<ChildServer> {
 }
 
 const NOT_YET = { uid: null, address: null, node: null };
-
-/** As `work`, unless the signal aborts first. */
-const raceOf = async (work: Promise<void>, signal: AbortSignal): Promise<void> =>
-  await Promise.race([work, aborted(signal)]);

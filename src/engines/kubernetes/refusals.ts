@@ -34,10 +34,10 @@ const REMEDIES: readonly Remedy[] = [
   },
 ];
 
-/** Why a pod could not be made, for who waits for it. A SupervisorError passes as it is. */
+/** Why a pod could not be made, for who waits for it. */
 export function refusalOf({ user, server }: Ref, error: unknown): SupervisorError {
-  if (error instanceof SupervisorError) return error;
   const who = `${user}/${server}: `;
+  if (error instanceof SupervisorError) return told(error, who);
   if (!(error instanceof ApiFailure))
     return new SupervisorError("INSTANCE_SPAWN_FAILED", `${who}its pod could not be started`, {
       cause: error,
@@ -60,4 +60,11 @@ export function refusalOf({ user, server }: Ref, error: unknown): SupervisorErro
   const why = remedy === undefined ? message : `${remedy} (${message})`;
   const options = { cause: error };
   return new SupervisorError("INSTANCE_SPAWN_FAILED", `${who}its pod was refused: ${why}`, options);
+}
+
+/** The same, as that of a child which it is known whose it is. */
+function told(error: SupervisorError, who: string): SupervisorError {
+  const { code, message, details } = error;
+  if (message.startsWith(who)) return error;
+  return new SupervisorError(code, who + message, { cause: error, details });
 }

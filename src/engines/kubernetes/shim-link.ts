@@ -107,7 +107,7 @@ class Link implements ShimLink {
     this.#isPiped = order.stdio === "pipes";
     this.#order({ op: "start", ...order });
     const lost = this.lost.then((why) => {
-      throw new SupervisorError("INSTANCE_SPAWN_FAILED", `its shim was lost: ${why}`);
+      throw new SupervisorError("INSTANCE_SPAWN_FAILED", `its pod was lost: ${why}`);
     });
     await Promise.race([this.#started.promise, lost]);
   }
@@ -222,7 +222,7 @@ class Link implements ShimLink {
         return this.#started?.resolve();
       case "failed":
       case "refused": {
-        const what = `it could not be started in its pod: ${said.message ?? said.event}`;
+        const what = `in its pod: ${said.message ?? said.event}`;
         return this.#started?.reject(new SupervisorError("INSTANCE_SPAWN_FAILED", what));
       }
       case "taken":

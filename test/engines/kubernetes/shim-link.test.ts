@@ -76,9 +76,10 @@ test(
     const pod = { name: "mcps-0123456789-g1", uid: "another" };
     await assert.rejects(call({ pod }));
     const plain = connect(port, "127.0.0.1");
+    const closed = new Promise((resolve) => plain.on("close", resolve));
     plain.on("error", () => {});
     plain.write('{"op":"hello"}\n'.repeat(100));
-    await once(plain, "close");
+    await closed;
     assert.equal((await call()).state, "empty");
   },
 );

@@ -9,7 +9,7 @@ const WATCH_SECONDS = 300;
 /** One that says nothing, no bookmark either, is no watch: the other end is gone. */
 const SILENCE_MS = (WATCH_SECONDS + 30) * 1000;
 const FIRST_WAIT_MS = 250;
-const LONGEST_WAIT_MS = 30_000;
+const LONGEST_WAIT_MS = 10_000;
 /** None is as short by itself. */
 const SHORT_MS = 1000;
 /** One that went well for so long makes good what failed before. */
@@ -99,7 +99,7 @@ export class PodWatch {
   }
 
   #tell(failure: Error | undefined): void {
-    if (failure === undefined && this.#isWell) return;
+    if ((failure === undefined) === this.#isWell) return;
     this.#isWell = failure === undefined;
     this.#options.onTrouble(failure);
   }
