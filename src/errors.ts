@@ -41,6 +41,7 @@ export const ERROR_CODES = {
   CLIENT_FILE_REFUSED: entry(500, false),
   BACKUP_REFUSED: entry(500, false),
   RESTORE_REFUSED: entry(500, false),
+  SHIM_MISSING: entry(500, false),
 
   // Caller.
   USAGE: entry(400, true, 2),
