@@ -63,6 +63,7 @@ const tasks = {
   "test:deb": ["test/boot/run.ts", "--only", "deb"],
   "test:first": ["test/boot/run.ts", "--only", "first"],
   "test:image": ["test/image/run.ts"],
+  "test:kubernetes": ["tools/kubernetes/test.mjs"],
   bench: ["bench/run.mjs"],
   docs: ["tools/docs.mjs"],
   deb: ["tools/deb.mjs"],

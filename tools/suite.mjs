@@ -43,9 +43,10 @@ const LONGEST = [
   "test/e2e/manifest.test.ts",
 ];
 
-/** `browser`: what is done in a real browser, by `npm run browser`. `long`: what `npm test` leaves to `npm run test:long`. */
+/** `cluster`: what `npm run test:kubernetes` does in one. `browser`: what is done in a real browser, by `npm run browser`. `long`: what `npm test` leaves to `npm run test:long`. */
 function kindOf(file) {
   if (file.startsWith("test/browser/")) return "browser";
+  if (file.endsWith(".kubernetes.test.ts")) return "cluster";
   if (file.endsWith(".long.test.ts")) return "long";
   return startsProcesses(file) ? "whole" : "unit";
 }
