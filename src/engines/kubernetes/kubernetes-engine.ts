@@ -24,7 +24,7 @@ import { homeClaim, keySecret, podSpec } from "./pod-spec.ts";
 import type { Pods } from "./pods.ts";
 import { openPortDoor } from "./port-door.ts";
 import type { PortDoor } from "./port-door.ts";
-import { refusalOf } from "./refusals.ts";
+import { isNoRoom, refusalOf } from "./refusals.ts";
 import { isOf, refOf, strangerOf, suspectOf } from "./suspects.ts";
 import type { ConnectShim, IssueKeys, ShimLink } from "./shim.ts";
 
@@ -84,11 +84,6 @@ export class KubernetesEngine implements Engine<ChildServer> {
     pods.deleteClaimsOf(user).catch((err: unknown) => {
       log.error({ err, user }, "kubernetes: the volumes of a removed user could not be deleted");
     });
-  }
-
-  /** Until when, as epoch ms, a pod of this user may live that cannot be reached; undefined where none does. */
-  mayLiveUntil(user: string, server?: string): number | undefined {
-    return this.#fence.until(user, server);
   }
 
   async start(workload: Workload<ChildServer>, options: StartOptions): Promise<Running> {
@@ -192,7 +187,8 @@ export class KubernetesEngine implements Engine<ChildServer> {
         // Refused for sure, or maybe made.
         if (failure !== undefined && !failure.isUnknown) rows.delete(name);
         else this.#discard(row);
-        if (!isTaken) throw error;
+        const mayTryAgain = isTaken || (isNoRoom(error) && (await pods.roomMade(signal)));
+        if (!mayTryAgain) throw error;
       }
     }
   }
@@ -239,6 +235,7 @@ export class KubernetesEngine implements Engine<ChildServer> {
       stopTimeoutMs: config.stopTimeoutMs,
       isAdopted,
       epoch,
+      bornAt: row.bornAt,
       keeper: {
         untilGone: (suspect) => this.#untilGone(suspect),
         forget: () => {
@@ -324,7 +321,8 @@ export class KubernetesEngine implements Engine<ChildServer> {
     for (const pod of pods.all()) {
       const { name } = pod.metadata;
       if (rows.find(name) !== undefined) continue;
-      log.warn({ pod: name }, "kubernetes: a pod that nothing here knows of is ended");
+      if (pod.metadata.deletionTimestamp === undefined)
+        log.warn({ pod: name }, "kubernetes: a pod that nothing here knows of is ended");
       void this.#untilGone(strangerOf(pod, this.#openedAt));
     }
   }

@@ -1,3 +1,4 @@
+import { DAY_MS } from "../../platform/durations.ts";
 import { OutputShare } from "../../platform/output-share.ts";
 import type { Endpoint, Exit, Running } from "../engine.ts";
 import type { Suspect } from "./fence.ts";
@@ -23,6 +24,8 @@ export interface PodRunningInput {
   readonly keeper: Keeper;
   /** An earlier daemon has started it. */
   readonly isAdopted: boolean;
+  /** Epoch ms. */
+  readonly bornAt: number;
   readonly epoch: number;
 }
 
@@ -55,7 +58,10 @@ export function podRunning(input: PodRunningInput): Running {
       return isSpent;
     },
     lost,
-    leaving: link.terminating.then(() => "restarted: its node ends its pod"),
+    leaving: Promise.race([
+      link.terminating.then(() => "restarted: its node ends its pod"),
+      aged(input.bornAt, exited),
+    ]),
     disconnected: new Promise(() => {}),
     strained: new Promise(() => {}),
     drained: exited.then(() => {}),
@@ -77,6 +83,22 @@ export function podRunning(input: PodRunningInput): Running {
     onBusy: () => {},
     rssBytes: () => Promise.resolve(isSpent ? null : (link.measures()?.rssBytes ?? null)),
   };
+}
+
+/** Its certificate is good for 90 days; long before that another pod takes over. */
+const REPLACED_AFTER_MS = 60 * DAY_MS;
+const LOOK_MS = 3_600_000;
+
+/** Resolves when a pod is old enough to be replaced; never, if it ends before that. */
+async function aged(bornAt: number, exited: Promise<unknown>): Promise<string> {
+  return await new Promise((resolve) => {
+    const timer = setInterval(() => {
+      if (Date.now() - bornAt < REPLACED_AFTER_MS) return;
+      clearInterval(timer);
+      resolve("restarted: its pod's certificate is to be renewed");
+    }, LOOK_MS).unref();
+    void exited.then(() => clearInterval(timer));
+  });
 }
 
 /** By the shim's word, or where that cannot be had any more by the kubelet's, or by time. */

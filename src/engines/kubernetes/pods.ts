@@ -1,4 +1,4 @@
-import { passed } from "../../platform/abort.ts";
+import { aborted, passed } from "../../platform/abort.ts";
 import type { Logger } from "../../telemetry/logger.ts";
 import type { ApiClient } from "./api/client.ts";
 import { ApiFailure } from "./api/failure.ts";
@@ -26,6 +26,9 @@ export class Pods {
   readonly #listeners = new Map<string, Set<Listener>>();
   readonly #closing = new AbortController();
   readonly #deleting = new Map<string, Promise<void>>();
+  /** Those that are to go, and are there still: a quota counts them. */
+  readonly #going = new Set<string>();
+  #whenGone = Promise.withResolvers<void>();
 
   constructor(options: PodsOptions) {
     this.#options = options;
@@ -35,7 +38,9 @@ export class Pods {
       namespace,
       selector: selectorOf(installation),
       onPod: (pod, isGone) => {
-        for (const tell of this.#listeners.get(pod.metadata.name) ?? []) tell(pod, isGone);
+        const { name } = pod.metadata;
+        for (const tell of this.#listeners.get(name) ?? []) tell(pod, isGone);
+        if (isGone && this.#going.delete(name)) this.#tellGone();
       },
       onTrouble: (failure) =>
         failure === undefined
@@ -101,6 +106,13 @@ export class Pods {
     };
   }
 
+  /** Resolves with true when one that was on its way out is gone, and with false at once where none is. Rejects with the signal's reason. */
+  async roomMade(signal: AbortSignal): Promise<boolean> {
+    if (this.#going.size === 0) return false;
+    await Promise.race([this.#whenGone.promise, aborted(signal)]);
+    return true;
+  }
+
   /**
    * Resolves when the apiserver has taken note that the pod is to go, or does not know it; asks until it
    * has. Rejects only when the daemon ends first.
@@ -108,6 +120,7 @@ export class Pods {
   async remove(name: string): Promise<void> {
     const known = this.#deleting.get(name);
     if (known !== undefined) return await known;
+    if (this.find(name) !== undefined) this.#going.add(name);
     const removed = this.#remove(name).finally(() => this.#deleting.delete(name));
     this.#deleting.set(name, removed);
     await removed;
@@ -117,6 +130,12 @@ export class Pods {
     this.#closing.abort(new Error("the daemon is stopping"));
     await this.#watch.close();
     this.#options.client.close();
+  }
+
+  #tellGone(): void {
+    const { resolve } = this.#whenGone;
+    this.#whenGone = Promise.withResolvers();
+    resolve();
   }
 
   async #remove(name: string): Promise<void> {

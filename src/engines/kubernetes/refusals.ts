@@ -34,6 +34,10 @@ const REMEDIES: readonly Remedy[] = [
   },
 ];
 
+/** A quota is full. */
+export const isNoRoom = (error: unknown): boolean =>
+  error instanceof ApiFailure && /exceeded quota|maximum number of pods/i.test(error.message);
+
 /** Why a pod could not be made, for who waits for it. */
 export function refusalOf({ user, server }: Ref, error: unknown): SupervisorError {
   const who = `${user}/${server}: `;
@@ -44,7 +48,7 @@ export function refusalOf({ user, server }: Ref, error: unknown): SupervisorErro
     });
   const { message, status } = error;
   const again = { cause: error, retryAfterSeconds: RETRY_AFTER_SECONDS };
-  if (/exceeded quota|maximum number of pods/i.test(message))
+  if (isNoRoom(error))
     return new SupervisorError(
       "INSTANCE_LIMIT",
       `${who}the cluster has no room for its pod: ${message}`,
