@@ -31,13 +31,15 @@ function shimProgram(t: TestContext): string {
   return (program = made);
 }
 
+type Identity = Pick<Identities, "contextFor">;
+
 export interface RealShim {
   readonly process: ChildProcess;
   readonly port: number;
   readonly identities: Identities;
   /** The lines that its child wrote for the log. */
   readonly lines: string[];
-  readonly connect: (more?: Partial<ShimTarget>, identities?: Identities) => Promise<ShimLink>;
+  readonly connect: (more?: Partial<ShimTarget>, identities?: Identity) => Promise<ShimLink>;
 }
 
 export const newIdentities = async (): Promise<Identities> => {
@@ -63,7 +65,7 @@ export async function startShim(t: TestContext, orphan = "60s"): Promise<RealShi
   const [line] = (await once(createInterface({ input: shim.stdout }), "line")) as [string];
   const port = Number(line.split(":").at(-1));
   const lines: string[] = [];
-  const connect = async (more = {}, as = identities): Promise<ShimLink> => {
+  const connect = async (more = {}, as: Identity = identities): Promise<ShimLink> => {
     const where = { address: "127.0.0.1", port, pod: POD, authority: 1, memoryLimit: undefined };
     const onLine = (stream: string, text: string): void => void lines.push(`${stream} ${text}`);
     const { signal } = new AbortController();

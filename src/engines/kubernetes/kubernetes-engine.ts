@@ -236,6 +236,7 @@ export class KubernetesEngine implements Engine<ChildServer> {
       isAdopted,
       epoch,
       bornAt: row.bornAt,
+      cpuLimit: def.limits.cpu,
       keeper: {
         untilGone: (suspect) => this.#untilGone(suspect),
         forget: () => {

@@ -2,6 +2,7 @@ import { DAY_MS } from "../../platform/durations.ts";
 import { OutputShare } from "../../platform/output-share.ts";
 import type { Endpoint, Exit, Running } from "../engine.ts";
 import type { Suspect } from "./fence.ts";
+import { PodCpu } from "./pod-cpu.ts";
 import { CHILD_PORT } from "./pod-spec.ts";
 import type { PortDoor } from "./port-door.ts";
 import type { ShimLink } from "./shim.ts";
@@ -26,12 +27,15 @@ export interface PodRunningInput {
   readonly isAdopted: boolean;
   /** Epoch ms. */
   readonly bornAt: number;
+  /** In cores. */
+  readonly cpuLimit: number | undefined;
   readonly epoch: number;
 }
 
 /** A child in a pod that its shim has started, or has kept for this daemon. */
 export function podRunning(input: PodRunningInput): Running {
   const { link, place, suspect, door, stopTimeoutMs, keeper, isAdopted, epoch } = input;
+  const cpu = new PodCpu(() => link.measures(), input.cpuLimit);
   let isSpent = false;
   const lost = link.lost.then((why) => {
     isSpent = true;
@@ -40,6 +44,7 @@ export function podRunning(input: PodRunningInput): Running {
   const exited = endOf(input).then((exit) => {
     isSpent = true;
     door?.close();
+    cpu.close();
     keeper.forget(suspect.name);
     return { ...exit, at: Date.now() };
   });
@@ -69,6 +74,7 @@ export function podRunning(input: PodRunningInput): Running {
     kill: () => end(link.kill()),
     leave: () => {
       door?.close();
+      cpu.close();
       link.close();
     },
     keepsake: {
@@ -79,8 +85,8 @@ export function podRunning(input: PodRunningInput): Running {
     isGone: () => isSpent,
     isEnding: () => Promise.resolve(isSpent),
     listeners: () => Promise.resolve({ ours: ["127.0.0.1"], foreign: [] }),
-    cpuLoad: () => null,
-    onBusy: () => {},
+    cpuLoad: () => cpu.load,
+    onBusy: (tell) => cpu.onBusy(tell),
     rssBytes: () => Promise.resolve(isSpent ? null : (link.measures()?.rssBytes ?? null)),
   };
 }

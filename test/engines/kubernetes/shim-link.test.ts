@@ -4,6 +4,7 @@ import { connect } from "node:net";
 import { createInterface } from "node:readline";
 import type { Interface } from "node:readline";
 import { test } from "node:test";
+import { createSecureContext } from "node:tls";
 import type { ShimLink, StartOrder } from "../../../src/engines/kubernetes/shim.ts";
 import { newIdentities, noShim, startShim } from "../../helpers/real-shim.ts";
 import { until } from "../../helpers/until.ts";
@@ -68,11 +69,15 @@ test("what cannot be started is refused with a reason", { skip }, async (t) => {
 });
 
 test(
-  "nobody else gets in: not without a certificate, nor with another CA's, nor at another pod",
+  "nobody else gets in: not without a certificate, nor with a neighbour's key or another CA's, nor at another pod",
   { skip },
   async (t) => {
-    const { connect: call, port } = await startShim(t);
+    const { connect: call, port, identities } = await startShim(t);
     await assert.rejects(call({}, await newIdentities()));
+    const files = await identities.issueKeys(1, { name: "mcps-0123456789-g2", uid: "6f1c" });
+    const { "tls.key": key, "tls.crt": cert, "ca.crt": ca } = files;
+    const ofNeighbour = createSecureContext({ key, cert, ca });
+    await assert.rejects(call({}, { contextFor: () => Promise.resolve(ofNeighbour) }));
     const pod = { name: "mcps-0123456789-g1", uid: "another" };
     await assert.rejects(call({ pod }));
     const plain = connect(port, "127.0.0.1");
