@@ -11,6 +11,7 @@ import type { Capacity, EndedLeft, Engine, Exit, Left } from "../engine.ts";
 import type { Ref, Running, StartOptions, Workload } from "../engine.ts";
 import { aborted } from "../../platform/abort.ts";
 import { ApiFailure } from "./api/failure.ts";
+import type { Pod } from "./api/objects.ts";
 import type { Authorities } from "./authorities.ts";
 import { digestsOf } from "./digests.ts";
 import type { PodDigests } from "./digests.ts";
@@ -67,7 +68,7 @@ export class KubernetesEngine implements Engine<ChildServer> {
     this.#options = options;
     this.#fence = new Fence(options.pods);
     this.#left = new Map(options.rows.list().map((row) => [row.name, row]));
-    void options.pods.synced.then(() => this.#collect());
+    options.pods.followAll((pod) => this.#collect(pod));
   }
 
   get capacity(): Capacity {
@@ -316,16 +317,14 @@ export class KubernetesEngine implements Engine<ChildServer> {
     );
   }
 
-  /** Pods of ours that no row speaks of, as after a restored backup. */
-  #collect(): void {
-    const { pods, rows, log } = this.#options;
-    for (const pod of pods.all()) {
-      const { name } = pod.metadata;
-      if (rows.find(name) !== undefined) continue;
-      if (pod.metadata.deletionTimestamp === undefined)
-        log.warn({ pod: name }, "kubernetes: a pod that nothing here knows of is ended");
-      void this.#untilGone(strangerOf(pod, this.#openedAt));
-    }
+  /** Ends a pod of ours that no row speaks of, as after a restored backup, or where its making was given up in the middle. */
+  #collect(pod: Pod): void {
+    const { rows, log } = this.#options;
+    const { name, deletionTimestamp } = pod.metadata;
+    // What is on its way out has no row any more.
+    if (deletionTimestamp !== undefined || rows.find(name) !== undefined) return;
+    log.warn({ pod: name }, "kubernetes: a pod that nothing here knows of is ended");
+    void this.#untilGone(strangerOf(pod, this.#openedAt));
   }
 
   #nextNumber({ ref, generation = 1 }: PodWorkload): number {

@@ -29,6 +29,7 @@ export class Pods {
   /** Those that are to go, and are there still: a quota counts them. */
   readonly #going = new Set<string>();
   #whenGone = Promise.withResolvers<void>();
+  #onAny: (pod: Pod) => void = () => {};
 
   constructor(options: PodsOptions) {
     this.#options = options;
@@ -40,6 +41,7 @@ export class Pods {
       onPod: (pod, isGone) => {
         const { name } = pod.metadata;
         for (const tell of this.#listeners.get(name) ?? []) tell(pod, isGone);
+        if (!isGone) this.#onAny(pod);
         if (isGone && this.#going.delete(name)) this.#tellGone();
       },
       onTrouble: (failure) =>
@@ -55,8 +57,10 @@ export class Pods {
     return this.#watch.synced;
   }
 
-  all(): Pod[] {
-    return this.#watch.all();
+  /** Tells of all that there are, and of each change of one. */
+  followAll(tell: (pod: Pod) => void): void {
+    this.#onAny = tell;
+    for (const pod of this.#watch.all()) tell(pod);
   }
 
   find(name: string): Pod | undefined {
