@@ -63,6 +63,8 @@ export class KubernetesEngine implements Engine<ChildServer> {
   readonly #left: Map<string, Row>;
   readonly #openedAt = performance.now();
   readonly #own = new Set<Running>();
+  /** By name: pods of ours that no row spoke of. */
+  readonly #strangers = new Set<string>();
 
   constructor(options: KubernetesEngineOptions) {
     this.#options = options;
@@ -97,7 +99,7 @@ export class KubernetesEngine implements Engine<ChildServer> {
     const signal = AbortSignal.any([options.signal, patience]);
     const waits: string[] = [];
     const onWaiting = (now: string | null): void => {
-      if (now !== null) waits.push(now);
+      if (now !== null && now !== waits.at(-1)) waits.push(now);
       options.onWaiting?.(now);
     };
     try {
@@ -117,7 +119,10 @@ export class KubernetesEngine implements Engine<ChildServer> {
 
   /** Whether what an earlier daemon left of this instance is what would be started now. */
   hasLeft({ ref, def, token }: Workload<ChildServer>): boolean {
-    return isPodServer(def) && this.#takeable(ref, this.#digests(def, token)) !== undefined;
+    return (
+      isPodServer(def) &&
+      this.#takeable(ref, digestsOf(this.#options.digests, def, token)) !== undefined
+    );
   }
 
   /** By rows, without the apiserver: `start` adopts what it would start the same way now. */
@@ -145,7 +150,7 @@ export class KubernetesEngine implements Engine<ChildServer> {
 
   async #start(workload: PodWorkload, options: StartOptions): Promise<Running> {
     const { ref, def, token } = workload;
-    const digests = this.#digests(def, token);
+    const digests = digestsOf(this.#options.digests, def, token);
     const adopted = await this.#adopt(workload, digests, options);
     if (adopted !== undefined) return adopted;
     for (const row of this.#left.values()) if (isOf(row, ref)) void this.#end(row);
@@ -172,9 +177,10 @@ export class KubernetesEngine implements Engine<ChildServer> {
     for (let generation = this.#nextNumber(workload); ; generation++) {
       const { number: authority } = await authorities.newest();
       const name = podName(installation, ref, generation);
+      const known = { uid: null, address: null, node: null };
       const born = { epoch, authority, bornAt: Date.now(), ...digests };
       const { orphanTimeoutMs } = def.pod;
-      const row = { name, ...ref, generation, ...NOT_YET, ...born, orphanTimeoutMs };
+      const row = { name, ...ref, generation, ...known, ...born, orphanTimeoutMs };
       rows.insert(row);
       const spec = { name, installation, ref, generation, def, recipe: def.pod };
       try {
@@ -323,6 +329,8 @@ export class KubernetesEngine implements Engine<ChildServer> {
     const { name, deletionTimestamp } = pod.metadata;
     // What is on its way out has no row any more.
     if (deletionTimestamp !== undefined || rows.find(name) !== undefined) return;
+    if (this.#strangers.has(name)) return;
+    this.#strangers.add(name);
     log.warn({ pod: name }, "kubernetes: a pod that nothing here knows of is ended");
     void this.#untilGone(strangerOf(pod, this.#openedAt));
   }
@@ -330,10 +338,6 @@ export class KubernetesEngine implements Engine<ChildServer> {
   #nextNumber({ ref, generation = 1 }: PodWorkload): number {
     const known = this.#options.rows.list().filter((row) => isOf(row, ref));
     return Math.max(generation, ...known.map((row) => row.generation + 1));
-  }
-
-  #digests(def: PodServer, token: string | undefined): PodDigests {
-    return digestsOf(this.#options.digests, def, token);
   }
 
   async #claim(ref: Ref, { pod }: PodServer, signal: AbortSignal): Promise<string | undefined> {
@@ -344,5 +348,3 @@ export class KubernetesEngine implements Engine<ChildServer> {
     return name;
   }
 }
-
-const NOT_YET = { uid: null, address: null, node: null };

@@ -64,6 +64,7 @@ export async function callShim(
   waiting: Waiting,
 ): Promise<ShimLink> {
   const over = new AbortController();
+  let isRunning = false;
   const unfollow = waiting.pods.follow(waiting.name, (pod, isGone) => {
     const state = podState(pod, waiting.memoryLimit);
     if (isGone) over.abort(failed(waiting, "was deleted before it ran"));
@@ -71,6 +72,7 @@ export async function callShim(
     else if (state.kind === "pending" && state.isHopeless)
       over.abort(failed(waiting, `cannot run: ${state.why}`));
     else waiting.onWaiting(state.kind === "pending" ? state.why : null);
+    isRunning = state.kind === "running";
   });
   const signal = AbortSignal.any([waiting.signal, over.signal]);
   try {
@@ -81,6 +83,7 @@ export async function callShim(
       } catch (error) {
         signal.throwIfAborted();
         if (error instanceof SupervisorError) throw error;
+        if (isRunning) waiting.onWaiting(unreached(target, error as NodeJS.ErrnoException));
         await delay(CALL_AGAIN_MS, undefined, { signal }).catch(() => signal.throwIfAborted());
       }
     }
@@ -88,6 +91,9 @@ export async function callShim(
     unfollow();
   }
 }
+
+const unreached = ({ address, port }: ShimTarget, { code, message }: NodeJS.ErrnoException) =>
+  `it runs, and ${address}:${port} cannot be reached from here (${code ?? message})`;
 
 const failed = ({ ref, name }: Waiting, what: string): SupervisorError =>
   new SupervisorError(
