@@ -210,8 +210,7 @@ export class KubernetesEngine implements Engine<ChildServer> {
     const memoryLimit = def.limits.memoryBytes;
     const waiting: Waiting = { pods, name: row.name, ref, memoryLimit, signal, onWaiting };
     const { address, node } = await addressOf(waiting);
-    const { authority } = row;
-    const own = { address, pod, authority, epoch, memoryLimit };
+    const own = { address, pod, authority: row.authority, epoch, memoryLimit };
     const target = targetOf({ ...own, onLine, signal });
     const link = await callShim(connect, target, waiting);
     // Before it is told to start anything: what has no address has no child.
@@ -328,8 +327,8 @@ export class KubernetesEngine implements Engine<ChildServer> {
     const { rows, log } = this.#options;
     const { name, deletionTimestamp } = pod.metadata;
     // What is on its way out has no row any more.
-    if (deletionTimestamp !== undefined || rows.find(name) !== undefined) return;
-    if (this.#strangers.has(name)) return;
+    const isKnown = rows.find(name) !== undefined || this.#strangers.has(name);
+    if (deletionTimestamp !== undefined || isKnown) return;
     this.#strangers.add(name);
     log.warn({ pod: name }, "kubernetes: a pod that nothing here knows of is ended");
     void this.#untilGone(strangerOf(pod, this.#openedAt));

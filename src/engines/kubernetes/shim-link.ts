@@ -105,6 +105,8 @@ class Link implements ShimLink {
   async start(order: StartOrder): Promise<void> {
     this.#started = Promise.withResolvers();
     this.#isPiped = order.stdio === "pipes";
+    // Until the shim says otherwise it may.
+    this.#state = "running";
     this.#order({ op: "start", ...order });
     const lost = this.lost.then((why) => {
       throw new SupervisorError("INSTANCE_SPAWN_FAILED", `its pod was lost: ${why}`);
@@ -158,6 +160,10 @@ class Link implements ShimLink {
     this.#input.goOnFrom(received);
     socket.on("error", () => {});
     socket.on("close", () => void this.#again());
+    // The word of its start may have been lost with the connection before, or the order.
+    if (state === "empty")
+      this.#started?.reject(new SupervisorError("INSTANCE_SPAWN_FAILED", "its start was lost"));
+    else this.#started?.resolve();
     if (state === "ended" && greeting.exit !== undefined) this.#end(greeting.exit);
     return greeting;
   }
@@ -222,6 +228,7 @@ class Link implements ShimLink {
         return this.#started?.resolve();
       case "failed":
       case "refused": {
+        if (said.event === "failed") this.#state = "empty";
         const what = `in its pod: ${said.message ?? said.event}`;
         return this.#started?.reject(new SupervisorError("INSTANCE_SPAWN_FAILED", what));
       }
