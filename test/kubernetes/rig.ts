@@ -58,7 +58,7 @@ export function podsOf(...users: string[]): PodView[] {
 }
 
 /** What a gateway outside of the cluster needs inside, as it is shipped. */
-function applyManifests(): void {
+export function applyManifests(): void {
   const text = kubectl(["kustomize", join(ROOT, "deploy/kubernetes/outside")]);
   kubectl(["apply", "-f", "-"], text.replace("192.0.2.1/32", `${GATEWAY_ADDRESS}/32`));
 }
