@@ -12,8 +12,9 @@ function findHierarchies() {
     .split("\n")
     .map((line) => line.split(" "));
   if (mounts.some(([, path, kind]) => path === ROOT && kind === "cgroup2")) return [ROOT];
+  // Beside the old hierarchies the new one may be mounted, without controllers; runc makes groups there, too.
   return mounts
-    .filter(([, path, kind]) => kind === "cgroup" && path?.startsWith(ROOT))
+    .filter(([, path, kind]) => /^cgroup2?$/.test(kind ?? "") && path?.startsWith(ROOT))
     .map(([, path]) => path);
 }
 
