@@ -18,7 +18,7 @@ var version = "0"
 
 func main() {
 	if len(os.Args) < 2 {
-		fail("usage: shim copy FILE | serve --keys=FOLDER --listen=ADDRESS --orphan=DURATION | version")
+		fail("usage: shim copy FILE | serve --keys=FOLDER --listen=ADDRESS --orphan=DURATION | reach --until=connected|blocked --within=DURATION | version")
 	}
 	switch os.Args[1] {
 	case "version":
@@ -32,6 +32,8 @@ func main() {
 		}
 	case "serve":
 		serve(os.Args[2:])
+	case "reach":
+		reach(os.Args[2:])
 	default:
 		fail("no such command: %s", os.Args[1])
 	}

@@ -1,6 +1,38 @@
+import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { TestContext } from "node:test";
 import { until } from "../helpers/until.ts";
-import { CHILDREN, SERVERS_IMAGE, applyManifests, cluster, kubectl } from "./rig.ts";
+import {
+  CHILDREN,
+  SERVERS_IMAGE,
+  applyManifests,
+  cluster,
+  kubectl,
+  recipes,
+  startGateway,
+} from "./rig.ts";
+
+/** A gateway that tries out whether policies hold, with a user whose server may reach nothing. */
+async function sceptic(t: TestContext) {
+  const servers = { alone: { ...recipes.stdio(), network: "none" }, usual: recipes.stdio() };
+  const gateway = await startGateway(t, servers, { networkPolicy: "proven" });
+  const user = `eve-${process.pid}`;
+  await gateway.daemon.addUser(user, "token-of-eve");
+  const start = (server: string) => gateway.daemon.cli(["start", user, "--server", server]);
+  return { ...gateway, start };
+}
+
+const trialPods = (): string =>
+  kubectl(["-n", CHILDREN, "get", "pods", "-l", "mcp-supervisor/role=trial", "-o", "name"]);
+
+// Before the agent is there, which nothing in this run ends again.
+test("where nobody enforces policies, a server that may reach nothing is refused, and the others are warned of", async (t) => {
+  const { daemon, start } = await sceptic(t);
+  await assert.rejects(start("alone"), /this cluster enforces no network policies/);
+  await start("usual");
+  await until(() => daemon.log().includes("Pods reach each other"), "it is warned");
+  await until(() => trialPods() === "", "the throw-away pods are gone");
+});
 
 /** Says every second what it reaches; what refuses is what an agent puts in the way, because all of these listen. */
 const LOOKS = `
@@ -75,4 +107,12 @@ test("under an agent that enforces them, the shipped policies hold children off 
   await settled("policy-free", { apiserver: true, service: true, pod: true });
   await settled("policy-none", nothing);
   await settled("policy-full", nothing);
+});
+
+test("under an agent that enforces policies, a server that may reach nothing is served", async (t) => {
+  cluster("policies");
+  const { daemon, start } = await sceptic(t);
+  await start("alone");
+  assert.doesNotMatch(daemon.log(), /Pods reach each other/);
+  await until(() => trialPods() === "", "the throw-away pods are gone");
 });

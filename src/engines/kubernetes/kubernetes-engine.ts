@@ -2,7 +2,6 @@ import { join } from "node:path";
 import { isPodServer } from "../../config/child-servers.ts";
 import type { PodServer } from "../../config/child-servers.ts";
 import type { ChildServer, Config } from "../../config/config.ts";
-import { SupervisorError } from "../../errors.ts";
 import type { PodRow } from "../../store/pods.ts";
 import type { Store } from "../../store/store.ts";
 import type { Logger } from "../../telemetry/logger.ts";
@@ -15,17 +14,18 @@ import type { Pod } from "./api/objects.ts";
 import type { Authorities } from "./authorities.ts";
 import { digestsOf } from "./digests.ts";
 import type { PodDigests } from "./digests.ts";
+import type { NetworkEnforcement } from "./enforcement.ts";
 import { Fence } from "./fence.ts";
 import type { Suspect } from "./fence.ts";
 import { homeName, placeText, podName } from "./names.ts";
-import { addressOf, callShim, requireNetwork, startOrder, targetOf } from "./new-pod.ts";
+import { addressOf, callShim, startOrder, targetOf } from "./new-pod.ts";
 import type { Waiting } from "./new-pod.ts";
 import { podRunning } from "./pod-running.ts";
 import { homeClaim, keySecret, podSpec } from "./pod-spec.ts";
 import type { Pods } from "./pods.ts";
 import { openPortDoor } from "./port-door.ts";
 import type { PortDoor } from "./port-door.ts";
-import { isNoRoom, refusalOf } from "./refusals.ts";
+import { isNoRoom, notRunning, refusalOf } from "./refusals.ts";
 import { isOf, refOf, strangerOf, suspectOf } from "./suspects.ts";
 import type { ConnectShim, IssueKeys, ShimLink } from "./shim.ts";
 
@@ -46,6 +46,7 @@ export interface KubernetesEngineOptions {
   readonly uidFor: (ref: Ref) => number | undefined;
   /** Some server has a volume for each user's home. */
   readonly hasHomes: () => boolean;
+  readonly networks: Pick<NetworkEnforcement, "require">;
   readonly log: Logger;
 }
 
@@ -93,7 +94,6 @@ export class KubernetesEngine implements Engine<ChildServer> {
     options.signal.throwIfAborted();
     const { ref, def, token } = workload;
     if (!isPodServer(def)) throw new TypeError(`${def.name} runs in no pod`);
-    requireNetwork(ref, def);
     const { pendingTimeoutMs } = def.pod;
     const patience = AbortSignal.timeout(pendingTimeoutMs);
     const signal = AbortSignal.any([options.signal, patience]);
@@ -103,17 +103,13 @@ export class KubernetesEngine implements Engine<ChildServer> {
       options.onWaiting?.(now);
     };
     try {
+      await this.#options.networks.require(ref, def, signal);
       const work = { ...workload, def, token };
       return await this.#start(work, { ...options, signal, onWaiting });
     } catch (error) {
       options.signal.throwIfAborted();
       if (!patience.aborted) throw refusalOf(ref, error);
-      const seconds = Math.round(pendingTimeoutMs / 1000);
-      const what = `its pod was not running within ${seconds} s (kubernetes.pendingTimeout)`;
-      throw new SupervisorError(
-        "INSTANCE_SPAWN_FAILED",
-        [`${ref.user}/${ref.server}: ${what}`, ...waits.slice(-1)].join(": "),
-      );
+      throw notRunning(ref, pendingTimeoutMs, waits.at(-1));
     }
   }
 

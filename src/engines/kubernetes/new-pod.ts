@@ -124,11 +124,3 @@ export const targetOf = (target: Omit<ShimTarget, "port">): ShimTarget => ({
   ...target,
   port: SHIM_PORT,
 });
-
-/** Nobody has tried whether this cluster enforces policies, and most do without a word when they do not. */
-export function requireNetwork({ user, server }: Ref, { network, pod }: PodServer): void {
-  if (network !== "none" || pod.networkPolicy === "assumed") return;
-  const what = 'its "network": "none" needs a cluster that enforces network policies';
-  const how = 'where yours does, say so by "networkPolicy": "assumed" in "kubernetes"';
-  throw new SupervisorError("ISOLATION_UNAVAILABLE", `${user}/${server}: ${what}; ${how}`);
-}

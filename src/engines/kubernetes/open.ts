@@ -3,6 +3,7 @@ import { join } from "node:path";
 import type { Servers } from "../../catalog/catalog.ts";
 import { isPodServer } from "../../config/child-servers.ts";
 import type { Config, KubernetesConfig } from "../../config/config.ts";
+import { withDeadline } from "../../platform/deadline.ts";
 import type { Closers } from "../../platform/closers.ts";
 import type { Store } from "../../store/store.ts";
 import type { Logger } from "../../telemetry/logger.ts";
@@ -16,10 +17,15 @@ import { clusterOfKubeconfig } from "./api/kubeconfig.ts";
 import { Authorities } from "./authorities.ts";
 import { makeAuthority } from "./authority.ts";
 import { installationOf, takeEpoch } from "./epoch.ts";
+import { NetworkEnforcement } from "./enforcement.ts";
 import { Identities } from "./identities.ts";
 import { KubernetesEngine } from "./kubernetes-engine.ts";
 import { Pods } from "./pods.ts";
+import { PolicyTrial } from "./policy-trial.ts";
 import { connectorOf } from "./shim-link.ts";
+
+/** So long an apiserver that does not answer holds up the daemon's end. */
+const LAST_CALLS_MS = 2000;
 
 export interface ClusterParts {
   config: Config;
@@ -32,6 +38,7 @@ export interface ClusterParts {
 export interface OpenCluster {
   engine: KubernetesEngine;
   authorities: Authorities;
+  networks: NetworkEnforcement;
 }
 
 /**
@@ -51,7 +58,12 @@ export function openCluster(
   const identities = new Identities(authorities);
   const socketDir = join(config.dataDir, "run");
   mkdirSync(socketDir, { mode: 0o700, recursive: true });
-  const pods = new Pods({ client: new ApiClient(cluster), namespace, installation, log });
+  const client = new ApiClient(cluster);
+  const pods = new Pods({ client, namespace, installation, log });
+  const closing = new AbortController();
+  const { signal } = closing;
+  const trial = new PolicyTrial({ client, namespace, installation, recipe: kubernetes, signal });
+  const networks = new NetworkEnforcement(trial);
   const uids = config.uids && new Uids(store, config.uids);
   const engine = new KubernetesEngine({
     config,
@@ -66,7 +78,18 @@ export function openCluster(
     issueKeys: identities.issueKeys,
     uidFor: ({ user, server }: Ref) => uids?.of(user, server),
     hasHomes: () => servers.list().some((def) => isPodServer(def) && def.pod.home !== null),
+    networks,
     log,
   });
-  return { engine: closers.opened(engine), authorities };
+  closers.opened(engine);
+  const wantsPolicies = servers
+    .list()
+    .some((def) => isPodServer(def) && def.pod.networkPolicy === "proven");
+  const finding = wantsPolicies ? networks.findOut(signal, log) : undefined;
+  closers.push(async () => {
+    closing.abort(new Error("the daemon is stopping"));
+    await finding;
+    await withDeadline(trial.settled(), LAST_CALLS_MS, () => {});
+  });
+  return { engine, authorities, networks };
 }

@@ -1,4 +1,5 @@
 import type { ChildServer, PodRecipe } from "../../config/config.ts";
+import type { PodSettings } from "../../config/types.ts";
 import type { Ref } from "../engine.ts";
 import { ANNOTATIONS, LABELS } from "./names.ts";
 
@@ -80,7 +81,7 @@ const CONFINED = {
   capabilities: { drop: ["ALL"] },
 };
 
-function placement(recipe: PodRecipe): object {
+function placement(recipe: PodSettings): object {
   const { pullSecrets, runtimeClass, nodeSelector, tolerations } = recipe;
   return {
     nodeSelector,
@@ -91,7 +92,7 @@ function placement(recipe: PodRecipe): object {
 }
 
 /** On a node that is lost the child ends by itself after that time: its Pod is of no use any longer. */
-function lostNodeTolerations({ tolerations, orphanTimeoutMs }: PodRecipe): object[] {
+function lostNodeTolerations({ tolerations, orphanTimeoutMs }: PodSettings): object[] {
   const keys = ["not-ready", "unreachable"].map((name) => `node.kubernetes.io/${name}`);
   const tolerationSeconds = Math.ceil(orphanTimeoutMs / 1000);
   return keys
@@ -132,7 +133,7 @@ const childContainer = (def: ChildServer, recipe: PodRecipe): object => ({
   ],
 });
 
-const pullPolicyOf = ({ pullPolicy }: PodRecipe): object =>
+const pullPolicyOf = ({ pullPolicy }: PodSettings): object =>
   pullPolicy === null ? {} : { imagePullPolicy: pullPolicy };
 
 function resourcesOf({ limits }: ChildServer, { requests }: PodRecipe): object {
@@ -145,6 +146,41 @@ function resourcesOf({ limits }: ChildServer, { requests }: PodRecipe): object {
     },
   };
 }
+
+export interface TrialPodInput {
+  readonly name: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly command: readonly string[];
+  readonly recipe: PodSettings;
+  /** After so long the cluster ends it. */
+  readonly seconds: number;
+}
+
+/** A throw-away pod that runs a command of the shim's image, where those of children run. */
+export const trialPod = ({ name, labels, command, recipe, seconds }: TrialPodInput): object => ({
+  apiVersion: "v1",
+  kind: "Pod",
+  metadata: { name, labels },
+  spec: {
+    restartPolicy: "Never",
+    automountServiceAccountToken: false,
+    terminationGracePeriodSeconds: 1,
+    activeDeadlineSeconds: seconds,
+    securityContext: accountOf(undefined),
+    ...placement(recipe),
+    containers: [
+      {
+        name: "trial",
+        image: recipe.shimImage,
+        ...pullPolicyOf(recipe),
+        command,
+        resources: { requests: LITTLE, limits: { memory: "64Mi" } },
+        securityContext: CONFINED,
+      },
+    ],
+  },
+});
+const LITTLE = { memory: "16Mi", cpu: "10m" };
 
 /** In thousandths of a core, of which there is no part. */
 const cores = (count: number): string => `${Math.max(1, Math.round(count * 1000))}m`;

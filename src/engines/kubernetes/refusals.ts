@@ -72,3 +72,14 @@ function told(error: SupervisorError, who: string): SupervisorError {
   if (message.startsWith(who)) return error;
   return new SupervisorError(code, who + message, { cause: error, details });
 }
+
+/** Of a pod that was given up; `why`: what it waited for last. */
+export function notRunning(
+  { user, server }: Pick<Ref, "user" | "server">,
+  patienceMs: number,
+  why: string | undefined,
+): SupervisorError {
+  const seconds = Math.round(patienceMs / 1000);
+  const what = `${user}/${server}: its pod was not running within ${seconds} s (kubernetes.pendingTimeout)`;
+  return new SupervisorError("INSTANCE_SPAWN_FAILED", why === undefined ? what : `${what}: ${why}`);
+}
