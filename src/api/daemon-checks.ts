@@ -61,6 +61,21 @@ function sessions(why: string | null): Finding[] {
   return [warn("sessions of clients", found, next)];
 }
 
+const POLICIES: Readonly<Record<NonNullable<MachineReport["policies"]>, Finding>> = {
+  enforced: ok("network of pods", "the cluster enforces network policies: it was tried out"),
+  assumed: ok("network of pods", '"networkPolicy": "assumed": nobody tried whether it is enforced'),
+  open: warn(
+    "network of pods",
+    "the cluster enforces no network policies: pods reach each other, and all that the cluster reaches",
+    'use a network plug-in that enforces them; servers with "network": "none" are refused until then',
+  ),
+  unknown: warn(
+    "network of pods",
+    "whether the cluster enforces network policies is not known yet",
+    "look for lines with kubernetes in the log of the daemon; it is tried again every minute",
+  ),
+};
+
 /** What only the running daemon knows. */
 export function running(report: MachineReport): Finding[] {
   const { pid, version, isolation, exposed, troubled, refusing } = report;
@@ -76,6 +91,7 @@ export function running(report: MachineReport): Finding[] {
         "correct its clientId, secret or api, then mcp-supervisor reload",
       ),
     ),
+    ...(report.policies === null ? [] : [POLICIES[report.policies]]),
     ...exposed.map((server) =>
       warn(
         `listener of ${server}`,

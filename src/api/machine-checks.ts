@@ -5,9 +5,10 @@ import { readSecretFile } from "../platform/secret-file.ts";
 import { constants, existsSync, lstatSync, statSync, statfsSync } from "node:fs";
 import type { Stats } from "node:fs";
 import { join } from "node:path";
-import { childServers } from "../config/child-servers.ts";
+import { childServers, isPodServer } from "../config/child-servers.ts";
 import { fetchesAtStart } from "../config/fetching.ts";
 import type { Config, JwtKeyDef } from "../config/config.ts";
+import { sizeText } from "../platform/sizes.ts";
 import { warningsOf } from "../config/warnings.ts";
 import { isClosed, toSupervisorError } from "../errors.ts";
 import type { Gap } from "./types.ts";
@@ -230,13 +231,34 @@ export function recipes({ servers }: Config): Finding[] {
       ? [
           warn(
             `recipe of ${def.name}`,
-            `${def.command} fetches the server at each user's first start: up to 20 s, and a copy in each private home`,
-            "`mcp-supervisor package install` fetches it once for all",
+            isPodServer(def)
+              ? `${def.command} fetches the server at each start of a pod`
+              : `${def.command} fetches the server at each user's first start: up to 20 s, and a copy in each private home`,
+            isPodServer(def)
+              ? "put the server into its image"
+              : "`mcp-supervisor package install` fetches it once for all",
           ),
         ]
       : [],
   );
 }
+
+/** What stands around the pods of a server, and what is left of them. */
+export const pods = ({ servers }: Config): Finding[] =>
+  Object.values(servers)
+    .filter(isPodServer)
+    .flatMap(({ name, pod }) => [
+      ok(
+        `isolation of ${name}`,
+        `${pod.runtimeClass === null ? "pod" : `pod:${pod.runtimeClass}`}; what keeps others from it: a container of its own on a node of the cluster`,
+      ),
+      ok(
+        `home of ${name}`,
+        pod.home === null
+          ? '512M that go with each pod, as /tmp does; "home" in its "kubernetes" keeps it on a volume'
+          : `a volume of ${sizeText(pod.home.sizeBytes)} for each user, which outlives pods`,
+      ),
+    ]);
 
 /** The secrets of apps of servers that are part of the daemon, and of its clients at providers, which it reads when it uses them. */
 export function secretFiles({ servers, providers }: Config): Finding[] {
@@ -294,6 +316,7 @@ export const ofConfigRead = (config: Config, levels: readonly ServerLevel[]): Fi
   clock(config),
   ...addresses(config),
   ...recipes(config),
+  ...pods(config),
   ...secretFiles(config),
   ...jwtKeys(config),
 ];

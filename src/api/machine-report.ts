@@ -1,5 +1,5 @@
 import { readFileSync, statSync } from "node:fs";
-import { childServers } from "../config/child-servers.ts";
+import { childServers, isPodServer } from "../config/child-servers.ts";
 import type { OwnerKind } from "../containment.ts";
 import { isFailing } from "./failing.ts";
 import { gapsOf } from "./gaps.ts";
@@ -41,6 +41,12 @@ function refusing({ config, tokens }: ControlParts): MachineReport["refusing"] {
   });
 }
 
+function policies({ catalog, networks }: ControlParts): MachineReport["policies"] {
+  const pods = catalog.list().filter(isPodServer);
+  if (pods.length === 0 || networks === null) return null;
+  return pods.every(({ pod }) => pod.networkPolicy === "assumed") ? "assumed" : networks.last;
+}
+
 /** What the admin's own process could not find out, or only for its own account. */
 export function reportMachine(parts: ControlParts): MachineReport {
   const { config, version, supervisor, isolation, unkept, controllers, metrics } = parts;
@@ -52,6 +58,7 @@ export function reportMachine(parts: ControlParts): MachineReport {
     levels: children.map((def) => levelFor(isolation.machine, def)),
     gaps: gapsOf(isolation.machine, children),
     key: keyOf(config.keyFile),
+    policies: policies(parts),
     exposed: supervisor.exposedServers,
     unkept: [...unkept],
     controllers: [...controllers],

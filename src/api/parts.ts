@@ -9,6 +9,7 @@ import type { RefusedReplays } from "../telemetry/survival.ts";
 import type { Registry } from "../auth/registry.ts";
 import type { Catalog } from "../catalog/catalog.ts";
 import type { Controller } from "../engines/process/cgroup.ts";
+import type { NetworkEnforcement } from "../engines/kubernetes/enforcement.ts";
 import type { Authorities } from "../engines/kubernetes/authorities.ts";
 import type { Unkept } from "../engines/process/limits.ts";
 import type { Sessions } from "../sessions/sessions.ts";
@@ -38,6 +39,7 @@ export interface ControlParts {
   keyring: Keyring;
   /** Of the pods; null where there is no cluster. */
   authorities: Pick<Authorities, "rotate"> | null;
+  networks: Pick<NetworkEnforcement, "last"> | null;
   supervisor: Supervisor;
   manifests: Pick<Manifests, "forget">;
   tools: Tools;

@@ -3,6 +3,7 @@ import type { ErrorCode } from "../errors.ts";
 import type { Origin } from "../catalog/catalog.ts";
 import type { AuditRow } from "../audit/audit.ts";
 import type { OwnerKind } from "../containment.ts";
+import type { Enforcement } from "../engines/kubernetes/policy-trial.ts";
 import type { ServerLevel } from "../engines/process/levels.ts";
 import type { Unkept } from "../engines/process/limits.ts";
 import type { NoticeDef, ServerDef } from "../config/config.ts";
@@ -298,6 +299,8 @@ export interface MachineReport {
   gaps: Gap[];
   /** Where the vault's key came from; `mode` is null where the file is gone since. */
   key: { file: string; isCredential: boolean; mode: number | null };
+  /** What is known of the cluster's network policies; null where no server runs in pods. */
+  policies: Enforcement | "assumed" | null;
   /** Servers whose children listen beyond loopback. */
   exposed: string[];
   /** Limits of the config that nothing keeps here. */

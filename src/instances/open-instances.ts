@@ -4,6 +4,7 @@ import { Builtins } from "../builtins/builtins.ts";
 import type { Catalog, Servers } from "../catalog/catalog.ts";
 import { BuiltinEngine } from "../engines/builtin/builtin-engine.ts";
 import type { Authorities } from "../engines/kubernetes/authorities.ts";
+import type { NetworkEnforcement } from "../engines/kubernetes/enforcement.ts";
 import { openMachine } from "../engines/process/open.ts";
 import type { MachineFacts } from "../engines/process/open.ts";
 import type { ClusterParts, OpenCluster } from "../engines/kubernetes/open.ts";
@@ -37,6 +38,8 @@ export interface OpenInstances extends MachineFacts {
   builtins: Builtins;
   /** Of the pods; null where there is no cluster. */
   authorities: Authorities | null;
+  /** Whether the cluster holds pods to their network; null where there is none. */
+  networks: NetworkEnforcement | null;
 }
 
 /** Opens the engines, and the supervisor of what they run. Rejects as `openMachine`; the closers have then what was opened. */
@@ -69,6 +72,7 @@ export async function openInstances(
     lastShown,
     builtins,
     authorities: cluster?.authorities ?? null,
+    networks: cluster?.networks ?? null,
     ...facts,
   };
 }

@@ -144,6 +144,7 @@ const REPORT: MachineReport = {
   gaps: [],
   key: { file: "/run/credentials/x.service/vault.key", isCredential: true, mode: 0o440 },
   exposed: [],
+  policies: null,
   unkept: [],
   controllers: ["cpu", "memory", "pids"],
   openFiles: 65_536,
@@ -188,4 +189,35 @@ test("a running daemon's report tells levels, limits, key and users in trouble a
     found: "the child was killed: over 96M",
     next: "mcp-supervisor doctor alice",
   });
+});
+
+test("of servers in pods it is told what stands around them, and what of their homes is left", (t) => {
+  const server = { command: "x", engine: "kubernetes" };
+  const servers = {
+    kept: { ...server, kubernetes: { home: { size: "2G" }, runtimeClass: "gvisor" } },
+    lost: { ...server, command: "npx", args: ["-y", "some-server@1.2.3"] },
+    local: { command: "x" },
+  };
+  const kubernetes = { namespace: "mcps", shimImage: "shim:1", image: "servers:1" };
+  const config = configIn(temporaryFolder(t), { servers, kubernetes, defaultServer: null });
+  const findings = checks.pods(config);
+  assert.deepEqual(
+    findings.map(({ check }) => check),
+    ["isolation of kept", "home of kept", "isolation of lost", "home of lost"],
+  );
+  assert.match(findings[0]!.found, /^pod:gvisor;/);
+  assert.match(findings[1]!.found, /^a volume of 2G for each user/);
+  assert.match(findings[3]!.found, /^512M that go with each pod/);
+  assert.equal(checks.recipes(config)[0]?.next, "put the server into its image");
+});
+
+test("whether the cluster enforces network policies is told as it was found", () => {
+  const told = (policies: MachineReport["policies"]) =>
+    running({ ...REPORT, policies }).filter(({ check }) => check === "network of pods");
+  assert.deepEqual(told(null), []);
+  assert.equal(
+    outcomes((["enforced", "assumed", "open", "unknown"] as const).flatMap(told)),
+    "ok ok warning warning",
+  );
+  assert.match(told("open")[0]!.found, /pods reach each other/);
 });

@@ -114,6 +114,7 @@ export const MACHINE: MachineReport = {
   gaps: [],
   key: { file: "/etc/mcp-supervisor/vault.key", isCredential: false, mode: 0o400 },
   exposed: ["gmail"],
+  policies: null,
   unkept: [],
   controllers: ["memory", "pids", "cpu"],
   openFiles: 524_288,
