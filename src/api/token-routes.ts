@@ -3,11 +3,11 @@ import { SupervisorError } from "../errors.ts";
 import { mount, param } from "./answers.ts";
 import { readBody, readInstant, readQuery, readToken } from "./input.ts";
 import type { ControlParts } from "./parts.ts";
-import type { TokenRow } from "./types.ts";
+import type { TokenRow, Unreached } from "./types.ts";
 import { readSubject, requireUser } from "./subjects.ts";
 
 export function addTokenRoutes(router: Router, parts: ControlParts): void {
-  const { registry, tokens } = parts;
+  const { registry, tokens, supervisor } = parts;
 
   const set = (req: Request): TokenRow & { user: string } => {
     const { user, server = null } = readSubject(parts, req);
@@ -39,12 +39,12 @@ export function addTokenRoutes(router: Router, parts: ControlParts): void {
     };
   };
 
-  const clear = (req: Request): { user: string; server: string | null } => {
+  const clear = (req: Request): { user: string; server: string | null } & Unreached => {
     // The server may have left the config since; its token must still be deletable.
     const user = requireUser(registry, param(req, "user")).name;
     const server = readQuery(req, "server") ?? null;
     tokens.clear(user, server);
-    return { user, server };
+    return { user, server, mayLiveUntil: supervisor.mayLiveUntil(user, server ?? undefined) };
   };
 
   mount(router, "/users/:user/token", {

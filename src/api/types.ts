@@ -43,6 +43,12 @@ export interface UserRow {
   email: string | null;
 }
 
+/** What may still be there of what an order has ended. */
+export interface Unreached {
+  /** Until when, as epoch ms, a pod may live that cannot be reached; null where there is none. */
+  mayLiveUntil: number | null;
+}
+
 /** A user in the list. An expiry is that of the first that ends, or has ended, null where none does. */
 export interface ListedUser extends UserRow {
   /** Null where it is not known. */

@@ -1,5 +1,5 @@
 import type { Request, Router } from "express";
-import type { Registry, User } from "../auth/registry.ts";
+import type { User } from "../auth/registry.ts";
 import { SupervisorError } from "../errors.ts";
 import { mount, param } from "./answers.ts";
 import {
@@ -19,7 +19,15 @@ import type { ControlParts } from "./parts.ts";
 import { addUser } from "../operations/add-user.ts";
 import { createRemoval } from "../operations/removal.ts";
 import { inviteOf } from "./invite-routes.ts";
-import type { AddedUser, InvitedUser, ListedUser, ShownUser, Urls, UserRow } from "./types.ts";
+import type {
+  AddedUser,
+  InvitedUser,
+  ListedUser,
+  ShownUser,
+  Unreached,
+  Urls,
+  UserRow,
+} from "./types.ts";
 import { statusRows } from "./status.ts";
 import { readSubject, requireUser } from "./subjects.ts";
 import { personalUrls } from "../web/urls.ts";
@@ -87,11 +95,15 @@ async function showUser(
   };
 }
 
-function addStateRoutes(router: Router, registry: Registry): void {
+function addStateRoutes(
+  router: Router,
+  { registry, supervisor }: Pick<ControlParts, "registry" | "supervisor">,
+): void {
   mount(router, "/users/:user/disable", {
-    post: (req) => {
+    post: (req): { body: UserRow & Unreached } => {
       const { name } = requireUser(registry, param(req, "user"));
-      return { body: userRow(registry.disableUser(name)) };
+      const row = userRow(registry.disableUser(name));
+      return { body: { ...row, mayLiveUntil: supervisor.mayLiveUntil(name) } };
     },
   });
   mount(router, "/users/:user/enable", {
@@ -150,7 +162,7 @@ export function addUserRoutes(router: Router, parts: ControlParts): void {
       body: await remove(param(req, "user"), readFlag(req, "keepData")),
     }),
   });
-  addStateRoutes(router, registry);
+  addStateRoutes(router, parts);
   mount(router, "/users/:user/urls", {
     get: (req) => ({ body: urls(req) }),
   });

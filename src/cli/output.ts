@@ -33,6 +33,14 @@ export function instant(epochMs: number | null): string {
     : `${new Date(epochMs).toISOString().slice(0, 16).replace("T", " ")}Z`;
 }
 
+/** What is said of a pod that was ended and may live, where there is one. */
+export const unreachedLines = (mayLiveUntil: number | null): string[] =>
+  mayLiveUntil === null
+    ? []
+    : [
+        `A pod of it cannot be reached, and may go on until ${second(mayLiveUntil)}; it ends by itself then.`,
+      ];
+
 /** As `instant`, to the second. */
 export const second = (epochMs: number): string =>
   `${new Date(epochMs).toISOString().slice(0, 19).replace("T", " ")}Z`;

@@ -1,9 +1,9 @@
 import { Option } from "commander";
 import type { Command } from "commander";
-import type { RefreshedTokens, TokenRow } from "../api/types.ts";
+import type { RefreshedTokens, TokenRow, Unreached } from "../api/types.ts";
 import { SupervisorError } from "../errors.ts";
 import { apiPath, clientFor } from "./client.ts";
-import { answer, instant } from "./output.ts";
+import { answer, instant, unreachedLines } from "./output.ts";
 import { readRefreshToken, readSecret, withSecretOptions } from "./secret.ts";
 import { table } from "./table.ts";
 import type { Column } from "./table.ts";
@@ -125,8 +125,11 @@ async function showToken(name: string, _options: object, command: Command): Prom
 async function clearToken(name: string, options: ServerOption, command: Command): Promise<void> {
   const client = await clientFor(command);
   const path = apiPath(["users", name, "token"], { server: options.server });
-  const done = await client.call<{ user: string; server: string | null }>("DELETE", path);
-  answer(command, done, [`The token of ${name} for ${done.server ?? "all servers"} is deleted.`]);
+  const done = await client.call<{ server: string | null } & Unreached>("DELETE", path);
+  answer(command, done, [
+    `The token of ${name} for ${done.server ?? "all servers"} is deleted.`,
+    ...unreachedLines(done.mayLiveUntil),
+  ]);
 }
 
 export function addTokenCommands(program: Command): void {

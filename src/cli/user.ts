@@ -5,6 +5,7 @@ import type {
   InvitedUser,
   RemovedUser,
   ShownUser,
+  Unreached,
   UserRow,
 } from "../api/types.ts";
 import { apiPath, clientFor } from "./client.ts";
@@ -13,7 +14,7 @@ import { addGrantCommands } from "./group.ts";
 import { keyTable } from "./key.ts";
 import { requireNewSlug } from "../platform/slug.ts";
 import { roughSize } from "../platform/sizes.ts";
-import { answer, globalsOf, instant } from "./output.ts";
+import { answer, globalsOf, instant, unreachedLines } from "./output.ts";
 import { whileWaiting } from "./progress.ts";
 import { addInviteCommand, inviteLines } from "./invite.ts";
 import { printable } from "./printable.ts";
@@ -129,8 +130,10 @@ async function setState(
   sentence: string,
 ): Promise<void> {
   const client = await clientFor(command);
-  const changed = await client.call<UserRow>("POST", apiPath(["users", name, verb]));
-  answer(command, changed, [`${changed.user} is ${changed.state}; ${sentence}`]);
+  const path = apiPath(["users", name, verb]);
+  const changed = await client.call<UserRow & Partial<Unreached>>("POST", path);
+  const { user, state, mayLiveUntil = null } = changed;
+  answer(command, changed, [`${user} is ${state}; ${sentence}`, ...unreachedLines(mayLiveUntil)]);
 }
 
 async function removeUser(

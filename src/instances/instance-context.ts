@@ -29,6 +29,8 @@ export interface PodEngine extends Engine<ChildServer> {
   findLeft(): Promise<readonly (Left & { readonly ref: Ref })[]>;
   /** Whether `start` would take over what an earlier daemon left of this instance. */
   hasLeft(workload: Workload<ChildServer>): boolean;
+  /** Until when, as epoch ms, a child of this user's (and server's) may live that nobody can reach; undefined where there is none. */
+  mayLiveUntil(user: string, server?: string): number | undefined;
 }
 
 /** The engine of a server's children. */

@@ -335,6 +335,11 @@ export class Supervisor {
     return this.#context.engines.child.level;
   }
 
+  /** Until when, as epoch ms, a child of this user's (and server's) that was ended may live, because nobody reaches it; null where there is none. */
+  mayLiveUntil(user: string, server?: string): number | null {
+    return this.#context.engines.pods?.mayLiveUntil(user, server) ?? null;
+  }
+
   /** The accounts of this user's children may be given to others: the user and the homes are gone. */
   releaseAccounts(user: string): void {
     this.#context.engines.child.forgetUser(user);

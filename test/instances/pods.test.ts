@@ -74,3 +74,13 @@ test("an orderly end leaves it running, and the next daemon goes on with it", as
   await supervisor.stop({}, "stopped by an admin");
   assert.deepEqual(machines.kept, []);
 });
+
+test("until when a child may live that nobody reaches is asked of the cluster", (t) => {
+  const cluster = new PretendCluster();
+  const { supervisor } = open(t, cluster);
+  cluster.unreached = { user: "alice", until: 5000 };
+  assert.deepEqual(
+    ["alice", "bob"].map((user) => supervisor.mayLiveUntil(user)),
+    [5000, null],
+  );
+});

@@ -22,6 +22,7 @@ export class PretendCluster extends PretendEngine implements PodEngine {
   waitsFor: { readonly why: string; readonly over: Promise<void> } | undefined;
   /** When one that is lost can be told to have ended. */
   isGone: Promise<void> = Promise.resolve();
+  unreached: { readonly user: string; readonly until: number } | undefined;
   lose: (why: string) => void = () => {};
   readonly #machines: Machines;
 
@@ -42,6 +43,11 @@ export class PretendCluster extends PretendEngine implements PodEngine {
     const made = { ref: workload.ref, running, note: null };
     kept.push(made);
     return this.#podOf(made, null);
+  }
+
+  /** Of those that nobody reaches. */
+  mayLiveUntil(user: string): number | undefined {
+    return user === this.unreached?.user ? this.unreached.until : undefined;
   }
 
   hasLeft({ ref }: Workload<ChildServer>): boolean {

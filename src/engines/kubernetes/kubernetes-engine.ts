@@ -113,6 +113,10 @@ export class KubernetesEngine implements Engine<ChildServer> {
     }
   }
 
+  mayLiveUntil(user: string, server?: string): number | undefined {
+    return this.#fence.until(user, server);
+  }
+
   /** Whether what an earlier daemon left of this instance is what would be started now. */
   hasLeft({ ref, def, token }: Workload<ChildServer>): boolean {
     return (
