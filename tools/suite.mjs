@@ -10,7 +10,7 @@ const ROOT = fileURLToPath(new URL("..", import.meta.url));
  * imports, is a unit test.
  */
 const STARTS_PROCESSES =
-  /^(node:child_process|src\/(daemon|instances\/supervisor|engines\/process\/(process-engine|process-trees|start-process|levels|findings))\.ts)$/;
+  /^(node:child_process|src\/(daemon|instances\/supervisor|engines\/(process\/(process-engine|process-trees|start-process|levels|findings)|kubernetes\/api\/kubeconfig))\.ts)$/;
 
 /** What a file imports for more than its types; files of the project by their path from its root. */
 function importsOf(file) {
