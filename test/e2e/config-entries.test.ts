@@ -50,7 +50,8 @@ test("entries as people have them serve after a reload, and a disabled one is no
   for (const warning of said) assert.ok(checked.stdout.includes(`  warning: ${warning}\n`));
   const { stdout } = await daemon.cli(["doctor"], { isForPeople: true });
   for (const warning of said) assert.ok(stdout.includes(`warn  config: ${warning}\n`));
-  for (const warning of said) assert.ok(daemon.log().includes(`config: ${warning}`));
+  for (const warning of said)
+    await until(() => daemon.log().includes(`config: ${warning}`), warning);
 
   for (const server of ["pasted", "camel"]) {
     const session = await rig.http(server);

@@ -55,6 +55,7 @@ test("a bubblewrap that is too old for some options makes sandboxes without them
   assert.doesNotMatch(JSON.stringify(told), /a user namespace/);
   // What that option is for, a filter of the daemon's own does.
   assert.doesNotMatch(rig.daemon.log(), /user namespaces/);
-  assert.match(rig.daemon.log(), /too old for --size: .* install bubblewrap 0\.7 or later/);
+  const warning = /too old for --size: .* install bubblewrap 0\.7 or later/;
+  await until(() => warning.test(rig.daemon.log()), "it is warned of");
   return undefined;
 });
