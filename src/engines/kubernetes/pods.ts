@@ -1,4 +1,5 @@
 import { aborted, passed } from "../../platform/abort.ts";
+import { withDeadline } from "../../platform/deadline.ts";
 import type { Logger } from "../../telemetry/logger.ts";
 import type { ApiClient } from "./api/client.ts";
 import { ApiFailure } from "./api/failure.ts";
@@ -8,6 +9,8 @@ import { ANNOTATIONS, LABELS, selectorOf } from "./names.ts";
 
 /** Between two tries to delete what is to go. */
 const AGAIN_MS = 5000;
+/** So long an apiserver that does not answer holds up the daemon's end. */
+const LAST_CALLS_MS = 2000;
 
 export interface PodsOptions {
   readonly client: ApiClient;
@@ -130,7 +133,9 @@ export class Pods {
     await removed;
   }
 
+  /** What has ended goes first, as far as the apiserver answers in time; the rest is the next daemon's. */
   async close(): Promise<void> {
+    await withDeadline(Promise.allSettled(this.#deleting.values()), LAST_CALLS_MS, () => []);
     this.#closing.abort(new Error("the daemon is stopping"));
     await this.#watch.close();
     this.#options.client.close();
