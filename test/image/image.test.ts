@@ -66,7 +66,7 @@ test("of a checkout that was used neither an image nor a package takes data or s
 });
 
 test("the configs of the images are valid, and serve where the compose files look", () => {
-  const files = globSync("deploy/*/supervisor.config.json", { cwd: ROOT });
+  const files = globSync("deploy/{config,gmail}/supervisor.config.json", { cwd: ROOT });
   assert.equal(files.length, 2);
   for (const file of files) {
     const config = loadConfig({ path: join(ROOT, file), env: {} });
@@ -75,6 +75,11 @@ test("the configs of the images are valid, and serve where the compose files loo
     assert.equal(config.keyFile, "/key/vault.key");
     assert.equal(config.isolation, "auto");
   }
+});
+
+test("the config of the manifests is valid", () => {
+  const path = join(ROOT, "deploy/kubernetes/supervisor.config.json");
+  assert.equal(loadConfig({ path, env: {} }).engine, "kubernetes");
 });
 
 test("the compose files are YAML, name files that are there, and run nothing as root that need not be", (t) => {
