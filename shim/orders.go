@@ -13,6 +13,7 @@ type order struct {
 	Bytes int64  `json:"bytes"`
 	Data  []byte `json:"data"`
 	N     int64  `json:"n"`
+	Clock int64  `json:"clock"`
 }
 
 // obey does what the gateway orders; false for what no gateway orders.
@@ -25,8 +26,10 @@ func (s *shim) obey(me *session, payload []byte) bool {
 	switch o.Op {
 	case "ping":
 		pong := measures()
-		pong["event"], pong["n"] = "pong", o.N
+		pong["event"], pong["n"], pong["clock"] = "pong", o.N, sinceBoot()
 		return me.tell(pong) == nil
+	case "heard":
+		s.heard(me.epoch, time.Duration(o.Clock))
 	case "start":
 		s.start(me, o.startOrder)
 	case "note":

@@ -27,7 +27,7 @@ type shim struct {
 	control *session
 	child   *child
 	note    []byte
-	// How long the gateway may be silent, and when it was last heard.
+	// How long the gateway may be silent, and when it was last heard for sure.
 	orphan, heardAt time.Duration
 	isTerminating   bool
 }
@@ -71,11 +71,13 @@ func (s *shim) watchSilence() {
 	}
 }
 
-// heard counts what the highest epoch says, and nothing else.
-func (s *shim) heard(epoch int64) {
+// heard takes the clock that the gateway gives back, as it was told to it: so late as this it was heard
+// for sure. When bytes arrive proves nothing, because a network that heals delivers old ones. Only the
+// highest epoch counts.
+func (s *shim) heard(epoch int64, clock time.Duration) {
 	s.mutex.Lock()
-	if epoch == s.epoch {
-		s.heardAt = sinceBoot()
+	if epoch == s.epoch && clock > s.heardAt && clock <= sinceBoot() {
+		s.heardAt = clock
 	}
 	s.mutex.Unlock()
 }
@@ -125,7 +127,6 @@ func (s *shim) enter(me *session, isControl bool) bool {
 		}
 	}
 	s.epoch = me.epoch
-	s.heardAt = sinceBoot()
 	s.conns[me] = true
 	if isControl {
 		s.control = me
@@ -178,7 +179,7 @@ func (s *shim) dial(me *session, conn net.Conn, port int) {
 func (s *shim) serveControl(me *session, conn net.Conn) {
 	s.mutex.Lock()
 	c := s.child
-	greeting := event{"event": "hello", "protocol": protocol, "version": version, "state": "empty"}
+	greeting := event{"event": "hello", "protocol": protocol, "version": version, "state": "empty", "clock": sinceBoot()}
 	if s.note != nil {
 		greeting["note"] = s.note
 	}
@@ -203,7 +204,6 @@ func (s *shim) serveControl(me *session, conn net.Conn) {
 		if err != nil || s.isOver(me) {
 			return
 		}
-		s.heard(me.epoch)
 		if kind == frameStdin {
 			if c := s.current(); c != nil && c.stdin != nil {
 				c.received.Add(int64(len(payload)))

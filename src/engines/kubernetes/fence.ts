@@ -6,10 +6,10 @@ import type { Pods } from "./pods.ts";
 /** Beside the shim's own time: what it takes to kill, and what two clocks differ in. */
 const MARGIN_MS = 10_000;
 
-/** A pod that nobody can ask any more, and that may still live. */
 /** Before there is what is to be ended. */
 const NOTHING = (): void => {};
 
+/** A pod that nobody can ask any more, and that may still live. */
 export interface Suspect {
   readonly name: string;
   readonly ref: Ref;

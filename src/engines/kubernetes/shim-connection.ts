@@ -27,6 +27,8 @@ export interface Greeting {
   /** What it has received for the child's input. */
   readonly received?: number;
   readonly note?: string;
+  /** The shim's own time, which it wants back. */
+  readonly clock?: number;
   readonly exit?: WireExit;
 }
 
@@ -41,10 +43,13 @@ export interface Opened {
   readonly greeting: Greeting;
 }
 
-interface Purpose {
+export interface Purpose {
   readonly for: "control" | "dial";
   readonly port?: number;
 }
+
+/** Given the frames that follow the greeting. */
+export type Take = (kind: string, payload: Buffer) => void;
 
 /**
  * A connection to a pod's shim, which has shown that it is that pod's and has let us in. Rejects where
@@ -55,7 +60,7 @@ export async function openConnection(
   to: ShimAddress,
   purpose: Purpose,
   signal: AbortSignal,
-  take?: (kind: string, payload: Buffer) => void,
+  take?: Take,
 ): Promise<Opened> {
   const { address, port, pod, context, epoch } = to;
   const socket = connect({

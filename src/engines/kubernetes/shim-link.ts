@@ -8,7 +8,7 @@ import { splitLines } from "../process/line-splitter.ts";
 import { dialled } from "./dialled.ts";
 import type { Identities } from "./identities.ts";
 import { openConnection } from "./shim-connection.ts";
-import type { Greeting, ShimAddress, WireExit } from "./shim-connection.ts";
+import type { Greeting, Opened, Purpose, ShimAddress, Take, WireExit } from "./shim-connection.ts";
 import { SentInput } from "./sent-input.ts";
 import { jsonFrame } from "./shim-frames.ts";
 import { TakenOutput } from "./taken-output.ts";
@@ -26,6 +26,7 @@ interface Event {
   readonly memory?: number;
   readonly cpu?: number;
   readonly processes?: number;
+  readonly clock?: number;
   readonly exit?: WireExit;
 }
 
@@ -61,6 +62,8 @@ class Link implements ShimLink {
   #measures: Measures | null = null;
   #socket: TLSSocket | undefined;
   #started: PromiseWithResolvers<void> | undefined;
+  #leaving: object | undefined;
+  #stopping: object | undefined;
   #heardAt = performance.now();
   #sentAt = performance.now();
   #timer: NodeJS.Timeout | undefined;
@@ -120,15 +123,17 @@ class Link implements ShimLink {
   }
 
   dial(): Duplex {
-    return dialled(async (signal) => await openConnection(await this.#address(), DIAL, signal));
+    return dialled(async (signal) => await this.#call(DIAL, signal));
   }
 
   note(data: Uint8Array): void {
-    this.#order({ op: "note", data: Buffer.from(data).toString("base64") });
+    this.#leaving = { op: "note", data: Buffer.from(data).toString("base64") };
+    this.#order(this.#leaving);
   }
 
   async stop(graceMs: number): Promise<Exit> {
-    this.#order({ op: "stop", graceMs });
+    this.#stopping = { op: "stop", graceMs };
+    this.#order(this.#stopping);
     return await this.exited;
   }
 
@@ -146,12 +151,27 @@ class Link implements ShimLink {
     return { ...this.#target, context: await this.#contextOf() };
   }
 
+  /** What is said first on a connection is heard as well, and so it counts as sent. Rejects once nothing may be sent any more. */
+  async #call(purpose: Purpose, signal: AbortSignal, take?: Take): Promise<Opened> {
+    const to = await this.#address();
+    if (this.#isOver) throw new Error(OVER);
+    try {
+      this.#sentAt = performance.now();
+      const opened = await openConnection(to, purpose, signal, take);
+      if (!this.#isOver) return opened;
+      opened.socket.destroy();
+      throw new Error(OVER);
+    } finally {
+      if (!this.#isOver) this.#sentAt = performance.now();
+    }
+  }
+
   async #connect(signal: AbortSignal): Promise<Greeting> {
-    const take = (kind: string, payload: Buffer): void => this.#take(kind, payload);
-    const opened = await openConnection(await this.#address(), CONTROL, signal, take);
-    const { socket, greeting } = opened;
+    const take: Take = (kind, payload) => this.#take(kind, payload);
+    const { socket, greeting } = await this.#call(CONTROL, signal, take);
     this.#socket = socket;
     this.#heardAt = performance.now();
+    this.#heard(greeting.clock);
     const { state = "empty", acked = 0, stderr = 0, received = 0 } = greeting;
     this.#state = state;
     this.#output.goOnFrom(acked);
@@ -177,6 +197,9 @@ class Link implements ShimLink {
       try {
         await this.#connect(AbortSignal.timeout(Math.ceil(leftMs)));
         this.#order({ op: "attach" });
+        // They may have been lost with the connection before, and are the same if they come twice.
+        for (const order of [this.#leaving, this.#stopping])
+          if (order !== undefined) this.#order(order);
         return;
       } catch (error) {
         if (error instanceof SupervisorError) return this.#lose(error.message);
@@ -196,6 +219,11 @@ class Link implements ShimLink {
     this.#input.close();
     this.#output.close();
     this.#lost.resolve(why);
+  }
+
+  /** Gives the shim its clock back: what it was told with is how late it has heard us for sure. */
+  #heard(clock: number | undefined): void {
+    this.#order({ op: "heard", clock });
   }
 
   #order(order: object): void {
@@ -221,7 +249,7 @@ class Link implements ShimLink {
       case "pong": {
         const { memory = 0, cpu = 0, processes = 0 } = said;
         this.#measures = { rssBytes: memory, cpuSeconds: cpu, processes };
-        return;
+        return this.#heard(said.clock);
       }
       case "started":
         this.#state = "running";
@@ -259,6 +287,8 @@ class Link implements ShimLink {
   }
 }
 
+/** Ends a call that came too late, and is told to nobody. */
+const OVER = "nothing is sent to this pod any more";
 const CONTROL = { for: "control" } as const;
 const DIAL = { for: "dial", port: 8000 } as const;
 

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { connect } from "node:net";
+import { connect, createServer } from "node:net";
+import type { AddressInfo } from "node:net";
 import { createInterface } from "node:readline";
 import type { Interface } from "node:readline";
 import { test } from "node:test";
@@ -159,6 +160,29 @@ test("a gateway that was not heard for too long finds nothing running", { skip }
   link.close();
   const [code] = (await once(shim, "exit")) as [number];
   assert.equal(code, 0);
+});
+
+test("bytes that may be old ones keep nothing running", { skip }, async (t) => {
+  const { connect: call, port, process: shim } = await startShim(t);
+  let isDeaf = false;
+  const between = createServer((near) => {
+    const far = connect(port, "127.0.0.1");
+    for (const socket of [near, far]) socket.on("error", () => {});
+    far.on("data", (bytes) => isDeaf || near.write(bytes)).on("close", () => near.destroy());
+    near.pipe(far);
+  }).listen(0, "127.0.0.1");
+  t.after(() => between.close());
+  await once(between, "listening");
+  const link = await call({ port: (between.address() as AddressInfo).port });
+  const ended = once(shim, "exit");
+  await link.start(sh("exec cat", { orphanMs: 300 }));
+  // It goes on to be told something, by a gateway that has nothing to tell that it has heard it.
+  isDeaf = true;
+  const telling = setInterval(() => link.note(Buffer.from("x")), 20);
+  const first = await Promise.race([ended.then(() => "the shim's end"), link.lost]);
+  clearInterval(telling);
+  assert.equal(first, "the shim's end");
+  link.close();
 });
 
 test("a child that listens is reached through its shim", { skip }, async (t) => {
