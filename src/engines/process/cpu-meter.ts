@@ -25,6 +25,8 @@ export class CpuMeter {
   #processes: ReadonlyMap<string, Times> | undefined;
   #busySince: number | undefined;
   #cores = 0;
+  #tellBusy: ((load: CpuLoad) => void) | undefined;
+  #isBusyTold = false;
 
   /** `limit`: in cores. */
   constructor(limit: number | undefined) {
@@ -74,6 +76,18 @@ export class CpuMeter {
     return { since, cores, limit, isStarved: cores < (limit ?? 1) * ALL };
   }
 
+  /** Tells each time that it begins to, and at once where it already does. */
+  onBusy(tell: (load: CpuLoad) => void): void {
+    this.#tellBusy = tell;
+    this.#tellNews();
+  }
+
+  #tellNews(): void {
+    const load = this.load();
+    if (load !== null && !this.#isBusyTold) this.#tellBusy?.(load);
+    this.#isBusyTold = load !== null && this.#tellBusy !== undefined;
+  }
+
   #judge(at: number, { usedMs, isHeldBack }: Look): void {
     const from = this.#lastAt;
     this.#lastAt = at;
@@ -83,6 +97,7 @@ export class CpuMeter {
     const isBusy = usedMs >= allowedMs * ALL || isHeldBack(at - from, allowedMs);
     if (!isBusy) this.#busySince = undefined;
     else this.#busySince ??= from;
+    this.#tellNews();
   }
 }
 

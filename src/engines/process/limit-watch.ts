@@ -108,8 +108,6 @@ class Child implements Watch {
   readonly #told = new Set<LimitHit["kind"]>();
   readonly #cpu: CpuMeter;
   readonly #rest = new Rest();
-  #tellBusy: ((load: CpuLoad) => void) | undefined;
-  #isBusyTold = false;
 
   constructor(watched: Watched, end: () => void) {
     this.#watched = watched;
@@ -122,8 +120,7 @@ class Child implements Watch {
   }
 
   onBusy(tell: (load: CpuLoad) => void): void {
-    this.#tellBusy = tell;
-    this.#lookAtLoad();
+    this.#cpu.onBusy(tell);
   }
 
   wantsTable(isCpuLook: boolean): boolean {
@@ -142,7 +139,6 @@ class Child implements Watch {
     if (members !== undefined) this.#rest.begin(members);
     if (cpuAt !== undefined && cgroup === undefined) this.#cpu.countProcesses(members ?? [], cpuAt);
     if (cpuAt !== undefined && cgroup) this.#cpu.countGroup(cgroup.cpuUse(), performance.now());
-    if (cpuAt !== undefined) this.#lookAtLoad();
     const { memoryBytes: bytes, pids: count } = limits;
     if (members !== undefined && bytes !== undefined && cgroup?.has("memory") !== true) {
       const held = heldBytes(members, bytes, files.of(members));
@@ -152,12 +148,6 @@ class Child implements Watch {
       if (held > bytes) this.#once({ kind: "memory", bytes }, onOver);
     }
     if (count !== undefined) this.#lookAtPids(count, members);
-  }
-
-  #lookAtLoad(): void {
-    const load = this.cpuLoad();
-    if (load !== null && !this.#isBusyTold) this.#tellBusy?.(load);
-    this.#isBusyTold = load !== null && this.#tellBusy !== undefined;
   }
 
   #lookAtPids(count: number, members: readonly ProcessEntry[] | undefined): void {
