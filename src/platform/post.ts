@@ -2,6 +2,7 @@ import { request as requestHttp } from "node:http";
 import type { IncomingMessage } from "node:http";
 import { request as requestHttps } from "node:https";
 import { guardedLookup, requireAllowedHost } from "./address.ts";
+import { textWithin } from "./text-within.ts";
 
 /** Nobody who is asked this way has more to say. */
 const MAX_ANSWER_BYTES = 256 * 1024;
@@ -66,19 +67,8 @@ async function sendOnce(
   return {
     status: answer.statusCode ?? 0,
     headers: answer.headers as Record<string, string>,
-    body: await textOf(answer),
+    body: await textWithin(answer, MAX_ANSWER_BYTES, () => new Error("the answer is too long")),
   };
-}
-
-async function textOf(answer: IncomingMessage): Promise<string> {
-  const chunks: Buffer[] = [];
-  let length = 0;
-  for await (const chunk of answer as AsyncIterable<Buffer>) {
-    length += chunk.length;
-    if (length > MAX_ANSWER_BYTES) throw new Error("the answer is too long");
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks).toString("utf8");
 }
 
 /** The JSON text as an object; empty where it is none. */

@@ -2,6 +2,7 @@ import { Agent, request as requestHttps } from "node:https";
 import type { IncomingMessage } from "node:http";
 import { isDeepStrictEqual } from "node:util";
 import { passed } from "../../../platform/abort.ts";
+import { textWithin } from "../../../platform/text-within.ts";
 import type { Cluster, Credentials } from "./cluster.ts";
 import { ApiFailure, refusalIn, unreachable } from "./failure.ts";
 
@@ -54,7 +55,7 @@ export class ApiClient {
       await this.#itsTurn(signal);
       try {
         const answer = await this.#send(call, signal);
-        return JSON.parse(await bodyOf(answer, MAX_BODY_BYTES)) as T;
+        return JSON.parse(await textWithin(answer, MAX_BODY_BYTES, tooLong)) as T;
       } catch (error) {
         call.signal?.throwIfAborted();
         const failure = error instanceof SyntaxError ? this.#unreachable(error) : error;
@@ -71,7 +72,9 @@ export class ApiClient {
     let rest = "";
     try {
       for await (const chunk of answer.setEncoding("utf8") as AsyncIterable<string>) {
-        const parts = (rest + chunk).split("\n");
+        const [first = "", ...others] = chunk.split("\n");
+        // Not searched again: the time for a long line is as its length.
+        const parts = [rest + first, ...others];
         rest = parts.pop()!;
         if (rest.length > MAX_BODY_BYTES)
           throw new ApiFailure("the apiserver wrote too long a line");
@@ -112,7 +115,7 @@ export class ApiClient {
     const answer = await this.#request(call, credentials, signal);
     const { statusCode = 0, headers } = answer;
     if (statusCode >= 200 && statusCode < 300) return answer;
-    const text = await bodyOf(answer, MAX_REFUSAL_BYTES).catch(() => "");
+    const text = await textWithin(answer, MAX_REFUSAL_BYTES, tooLong).catch(() => "");
     const failure = refusalIn(statusCode, headers["retry-after"], text);
     if (statusCode === 401) this.#cluster.refused();
     if (statusCode === 429) this.#putOff(failure.retryAfterMs);
@@ -187,13 +190,4 @@ export class ApiClient {
 const listOf = (signal: AbortSignal | undefined): AbortSignal[] =>
   signal === undefined ? [] : [signal];
 
-async function bodyOf(answer: IncomingMessage, most: number): Promise<string> {
-  const chunks: Buffer[] = [];
-  let length = 0;
-  for await (const chunk of answer as AsyncIterable<Buffer>) {
-    length += chunk.length;
-    if (length > most) throw new ApiFailure("the apiserver's answer is too long");
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks).toString("utf8");
-}
+const tooLong = (): ApiFailure => new ApiFailure("the apiserver's answer is too long");
