@@ -6,6 +6,7 @@ import { onAbort } from "../../platform/abort.ts";
 import type { Ref, Workload } from "../engine.ts";
 import { CHILD_PORT, HOME, SHIM_PORT, TMP } from "./pod-spec.ts";
 import { podState } from "./pod-state.ts";
+import type { PodState } from "./pod-state.ts";
 import type { Pods } from "./pods.ts";
 import type { ConnectShim, ShimLink, ShimTarget, StartOrder } from "./shim.ts";
 
@@ -43,12 +44,9 @@ export async function addressOf(
     let last: string | null = null;
     unfollow = pods.follow(name, (pod, isGone) => {
       const state = podState(pod, memoryLimit);
-      if (isGone) return finish(() => reject(failed(waiting, "was deleted before it ran")));
-      if (state.kind === "ended")
-        return finish(() => reject(failed(waiting, `ended: ${state.why}`)));
-      if (state.kind === "pending" && state.isHopeless)
-        return finish(() => reject(failed(waiting, `cannot run: ${state.why}`)));
-      const { address } = state;
+      const failure = failureOf(waiting, state, isGone);
+      if (failure !== undefined) return finish(() => reject(failure));
+      const address = state.kind === "ended" ? null : state.address;
       const node = pod.spec?.nodeName ?? null;
       if (address !== null) return finish(() => resolve({ address, node }));
       const why = state.kind === "pending" ? state.why : null;
@@ -67,10 +65,8 @@ export async function callShim(
   let isRunning = false;
   const unfollow = waiting.pods.follow(waiting.name, (pod, isGone) => {
     const state = podState(pod, waiting.memoryLimit);
-    if (isGone) over.abort(failed(waiting, "was deleted before it ran"));
-    else if (state.kind === "ended") over.abort(failed(waiting, `ended: ${state.why}`));
-    else if (state.kind === "pending" && state.isHopeless)
-      over.abort(failed(waiting, `cannot run: ${state.why}`));
+    const failure = failureOf(waiting, state, isGone);
+    if (failure !== undefined) over.abort(failure);
     else waiting.onWaiting(state.kind === "pending" ? state.why : null);
     isRunning = state.kind === "running";
   });
@@ -94,6 +90,19 @@ export async function callShim(
 
 const unreached = ({ address, port }: ShimTarget, { code, message }: NodeJS.ErrnoException) =>
   `it runs, and ${address}:${port} cannot be reached from here (${code ?? message})`;
+
+/** Why a pod in this state will never answer; undefined while it may. */
+function failureOf(
+  waiting: Waiting,
+  state: PodState,
+  isGone: boolean,
+): SupervisorError | undefined {
+  if (isGone) return failed(waiting, "was deleted before it ran");
+  if (state.kind === "ended") return failed(waiting, `ended: ${state.why}`);
+  if (state.kind === "pending" && state.isHopeless)
+    return failed(waiting, `cannot run: ${state.why}`);
+  return undefined;
+}
 
 const failed = ({ ref, name }: Waiting, what: string): SupervisorError =>
   new SupervisorError(
