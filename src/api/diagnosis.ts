@@ -1,5 +1,6 @@
 import { counted } from "../errors.ts";
 import type { InstanceFailure } from "../instances/supervisor.ts";
+import { isPodLevel } from "../engines/kubernetes/pod-level.ts";
 import { spokenDuration } from "../platform/durations.ts";
 import { LOOK_AT_LOG, MAX_LINE, RECENT_MS, expiredFor, ifDying, ifExpired } from "./facts.ts";
 import type { Cause, Facts } from "./facts.ts";
@@ -183,7 +184,7 @@ function wordOf(lines: readonly string[]): string {
   return telling === undefined ? "" : `: ${telling.trim().slice(0, MAX_LINE)}`;
 }
 
-const isPod = ({ isolation }: Instance): boolean => /^pod(?::|$)/.test(isolation ?? "");
+const isPod = ({ isolation }: Instance): boolean => isPodLevel(isolation);
 
 function remedyFor({ code, reason, lines }: InstanceFailure, instance: Instance): string {
   const { user, server } = instance;

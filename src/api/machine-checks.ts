@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { childServers, isPodServer } from "../config/child-servers.ts";
 import { fetchesAtStart } from "../config/fetching.ts";
 import type { Config, JwtKeyDef } from "../config/config.ts";
+import { podLevel } from "../engines/kubernetes/pod-level.ts";
 import { sizeText } from "../platform/sizes.ts";
 import { warningsOf } from "../config/warnings.ts";
 import { isClosed, toSupervisorError } from "../errors.ts";
@@ -250,7 +251,7 @@ export const pods = ({ servers }: Config): Finding[] =>
     .flatMap(({ name, pod }) => [
       ok(
         `isolation of ${name}`,
-        `${pod.runtimeClass === null ? "pod" : `pod:${pod.runtimeClass}`}; what keeps others from it: a container of its own on a node of the cluster`,
+        `${podLevel({ pod })}; what keeps others from it: a container of its own on a node of the cluster`,
       ),
       ok(
         `home of ${name}`,

@@ -20,6 +20,7 @@ import type { Suspect } from "./fence.ts";
 import { homeName, placeText, podName } from "./names.ts";
 import { addressOf, callShim, startOrder, targetOf } from "./new-pod.ts";
 import type { Waiting } from "./new-pod.ts";
+import { POD, podLevel } from "./pod-level.ts";
 import { podRunning } from "./pod-running.ts";
 import { homeClaim, keySecret, podSpec } from "./pod-spec.ts";
 import type { Pods } from "./pods.ts";
@@ -53,8 +54,6 @@ export interface KubernetesEngineOptions {
 type PodWorkload = Workload<PodServer>;
 type Row = PodRow;
 
-const POD = "pod";
-
 /** Children that are pods of a cluster, each behind a shim that this daemon speaks to. */
 export class KubernetesEngine implements Engine<ChildServer> {
   readonly level = POD;
@@ -78,8 +77,8 @@ export class KubernetesEngine implements Engine<ChildServer> {
     return { starts: this.#options.config.kubernetes?.startConcurrency ?? 1 };
   }
 
-  levelOf({ pod }: ChildServer): string {
-    return pod?.runtimeClass == null ? POD : `${POD}:${pod.runtimeClass}`;
+  levelOf(def: ChildServer): string {
+    return isPodServer(def) ? podLevel(def) : POD;
   }
 
   forgetUser(user: string): void {
