@@ -1,14 +1,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { rotateAuthority } from "../../src/operations/rotate-authority.ts";
+import { podRow } from "../helpers/pod-row.ts";
 import { temporaryStore } from "../helpers/store.ts";
 
 test("a new CA is told with how many pods go on under an earlier one", async (t) => {
   const { store } = temporaryStore(t);
-  const row = { user: "alice", server: "gmail", variant: "", uid: null, address: null, node: null };
-  const kept = { epoch: 1, recipe: "r", token: null, orphanTimeoutMs: 1, bornAt: 1 };
   for (const [generation, authority] of [1, 1, 2].entries())
-    store.pods.insert({ name: `mcps-g${generation}`, generation, authority, ...row, ...kept });
+    store.pods.insert(podRow({ name: `mcps-g${generation}`, generation, authority }));
   const rotate = () => Promise.resolve({ number: 2, key: "key", certificate: "certificate" });
   // The key stays where it is.
   assert.deepEqual(await rotateAuthority({ authorities: { rotate }, store }), {

@@ -1,24 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { PodRow } from "../../src/store/store.ts";
+import { podRow } from "../helpers/pod-row.ts";
 import { temporaryStore } from "../helpers/store.ts";
 
-const ROW: PodRow = {
-  name: "mcps-0a1b-g1",
-  user: "alice",
-  server: "gmail",
-  variant: "",
-  generation: 1,
-  uid: null,
-  address: null,
-  node: null,
-  epoch: 5,
-  recipe: "r",
-  token: null,
-  authority: 1,
-  orphanTimeoutMs: 60_000,
-  bornAt: 10,
-};
+const ROW = podRow();
 
 test("a pod's row is there before its pod, learns what becomes known, and outlives its user", (t) => {
   const { store } = temporaryStore(t);

@@ -8,6 +8,7 @@ import { openStore } from "../../../src/store/store.ts";
 import type { PodRow, Store } from "../../../src/store/store.ts";
 import { openVault } from "../../../src/vault/vault.ts";
 import type { Vault } from "../../../src/vault/vault.ts";
+import { podRow } from "../../helpers/pod-row.ts";
 import { temporaryFolder, temporaryStore } from "../../helpers/store.ts";
 
 interface Rig {
@@ -24,22 +25,8 @@ function rig(t: TestContext): Rig {
   return { store, vault, authorities: new Authorities({ store, vault, make }) };
 }
 
-const bornUnder = (authority: number): PodRow => ({
-  name: `mcps-${authority}-g1`,
-  user: "alice",
-  server: "gmail",
-  variant: "",
-  generation: 1,
-  uid: null,
-  address: null,
-  node: null,
-  epoch: 1,
-  recipe: "r",
-  token: null,
-  authority,
-  orphanTimeoutMs: 1,
-  bornAt: 1,
-});
+const bornUnder = (authority: number): PodRow =>
+  podRow({ name: `mcps-${authority}-g1`, authority });
 
 test("the CA is made once, and its key stands in the database sealed", async (t) => {
   const { store, authorities } = rig(t);
